@@ -1,0 +1,87 @@
+"""
+`chainproof <tool> …`: finds the tool by its entry point and loads only that one.
+
+So `chainproof reports` never imports locust, hence never runs under gevent, and an extra that is not installed costs
+nothing until its tool is asked for.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.metadata import EntryPoint, entry_points
+
+from chainproof import __version__
+from chainproof.command import EXIT_CODES, Main
+from chainproof.judgement.verdict import Exit
+
+GROUP = "chainproof.tools"
+
+SUMMARIES = {
+    "demo": "the main job, end to end: check the emulator, drive it, judge it, one HTML report",
+    "conformance": "is the promise kept? property tests against the contract",
+    "loadtests": "is it kept under load? truthful latency and error breakdowns",
+    "reports": "how is it shown? HTML, JSON or Markdown from run folders",
+    "emulator": "what would a faithful, or a broken, endpoint do? a server on loopback",
+}
+"""What each tool is for, in the order of `--help`."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """
+    Run the tool that the first argument names with the arguments behind it; its exit code.
+    """
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    if not given or given[0] in ("-h", "--help", "help"):
+        print(usage())
+        return Exit.PASS if given else Exit.USAGE
+    if given[0] in ("-V", "--version"):
+        print(f"chainproof {__version__}")
+        return Exit.PASS
+    tools = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if given[0] not in tools:
+        print(f"chainproof: expected one of {', '.join(sorted(tools))}, found {given[0]!r}", file=sys.stderr)
+        return Exit.USAGE
+    tool = _loaded(tools[given[0]])
+    return Exit.USAGE if tool is None else tool(given[1:])
+
+
+def usage() -> str:
+    """
+    What `chainproof --help` prints.
+    """
+    width = max(map(len, SUMMARIES))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in SUMMARIES.items()]
+    return "\n".join(
+        [
+            "usage: chainproof TOOL [OPTIONS]   (chainproof TOOL --help teaches the tool)",
+            "",
+            "Proves that POST /production/run_remote of a Baseten chain keeps its promise, and keeps it under load.",
+            "",
+            *lines,
+            "",
+            EXIT_CODES.rstrip(),
+        ]
+    )
+
+
+def _loaded(entry: EntryPoint) -> Main | None:
+    """
+    The tool's command, or None after saying which extra is missing.
+    """
+    try:
+        loaded: Main = entry.load()
+    except ModuleNotFoundError as missing:
+        if missing.name is None or missing.name.partition(".")[0] == "chainproof":
+            raise
+        print(
+            f"chainproof {entry.name}: the package {missing.name!r} is not installed; "
+            f"install the tool with: pip install 'chainproof[{entry.name}]'",
+            file=sys.stderr,
+        )
+        return None
+    return loaded
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,189 @@
+"""
+What any single answer reveals, in any tool and at any rate.
+
+Conformance holds every answer it provokes against these clauses, and so does the load test at thousands a second: hence
+one function, plain values, and a short way through for the answer that is as it should be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from chainproof.contract import clauses
+from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
+from chainproof.contract.clauses import Clause
+from chainproof.contract.errors import DOCUMENTED_CODES, allowed_statuses, statuses
+from chainproof.contract.levels import Contract, Level
+from chainproof.jsontext import Malformed, TooDeep, parse_json
+
+_SHOWN = 120
+"""Characters of an answer that a departure repeats."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Departure:
+    """
+    Where an answer left the contract: expected, actual.
+    """
+
+    clause: Clause
+    expected: str
+    actual: str
+
+
+def departures(answer: Answer, contract: Contract = Contract.STRICT) -> tuple[Departure, ...]:
+    """
+    Every clause that this one answer of the operation breaks, in the order of `clauses.SINGLE_ANSWER`.
+
+    The answer must be one of the operation itself (POST to its path): what a server says elsewhere is its own affair.
+    """
+    return tuple(found for found in _departures(answer, contract) if not clauses.waived(found.clause, contract))
+
+
+def breaks_a_must(found: tuple[Departure, ...]) -> bool:
+    """
+    Whether an answer with these departures cannot count as ok.
+    """
+    return any(departure.clause.level is Level.MUST for departure in found)
+
+
+def error_code(answer: Answer) -> str | None:
+    """
+    The error code of an error answer as the target spelled it, documented or not; None for a 200 and where none is named.
+    """
+    if answer.status == 200:
+        return None
+    value = parse_json(answer.body)
+    code = value.get("error_code") if isinstance(value, dict) else None
+    return code if isinstance(code, str) else None
+
+
+def _departures(answer: Answer, contract: Contract) -> Iterator[Departure]:
+    """
+    The departures before any waiver.
+    """
+    allowed = allowed_statuses(contract)
+    if answer.status not in allowed:
+        yield Departure(
+            clause=clauses.STATUS,
+            expected=f"one of {', '.join(map(str, sorted(allowed)))}",
+            actual=str(answer.status),
+        )
+    if 200 <= answer.status < 300:
+        yield from _output(answer)
+    elif answer.status >= 400:  # a redirect is neither: its status says all that is wrong with it
+        yield from _error(answer, contract)
+    yield from _request_id(answer)
+
+
+def _output(answer: Answer) -> Iterator[Departure]:
+    """
+    The clauses of a success.
+    """
+    if answer.media_type != "application/json":
+        yield _media_type(clauses.OUTPUT_MEDIA_TYPE, answer)
+    value = parse_json(answer.body)
+    if isinstance(value, Malformed):
+        yield _malformed(clauses.OUTPUT_JSON, answer, value)
+    elif not isinstance(value, dict | TooDeep):
+        yield Departure(clause=clauses.OUTPUT_OBJECT, expected="a JSON object", actual=_kind(value, answer))
+
+
+def _error(answer: Answer, contract: Contract) -> Iterator[Departure]:
+    """
+    The clauses of an error.
+    """
+    if answer.media_type != "application/json":
+        yield _media_type(clauses.ERROR_MEDIA_TYPE, answer)
+    value = parse_json(answer.body)
+    if isinstance(value, Malformed):
+        yield _malformed(clauses.ERROR_JSON, answer, value)
+        return
+    if isinstance(value, TooDeep):
+        return
+    if not isinstance(value, dict):
+        yield Departure(clause=clauses.ERROR_OBJECT, expected="a JSON object", actual=_kind(value, answer))
+        return
+    for member, clause in (("error", clauses.ERROR_MESSAGE), ("detail", clauses.ERROR_DETAIL)):
+        if member in value and not isinstance(value[member], str):
+            yield Departure(clause=clause, expected=f"`{member}` is a string", actual=_kind(value[member], answer))
+    if "error_code" in value:
+        yield from _error_code(value["error_code"], answer, contract)
+
+
+def _error_code(code: object, answer: Answer, contract: Contract) -> Iterator[Departure]:
+    """
+    A code of the ten, with a status of its row. An absent code is no departure: the document requires none.
+    """
+    if not isinstance(code, str) or code not in DOCUMENTED_CODES:
+        yield Departure(
+            clause=clauses.ERROR_CODE,
+            expected=f"one of {', '.join(sorted(DOCUMENTED_CODES))}",
+            actual=_shown(repr(code)),
+        )
+    elif answer.status not in statuses(code, contract):
+        row = ", ".join(map(str, sorted(statuses(code, contract))))
+        yield Departure(
+            clause=clauses.ERROR_CODE_STATUS,
+            expected=f"`{code}` with status {row}",
+            actual=f"`{code}` with status {answer.status}",
+        )
+
+
+def _request_id(answer: Answer) -> Iterator[Departure]:
+    """
+    Exactly one, and not empty.
+    """
+    values = answer.fields(REQUEST_ID_HEADER)
+    if len(values) != 1 or not values[0].strip():
+        actual = "none" if not values else "an empty one" if len(values) == 1 else f"{len(values)} of them"
+        yield Departure(clause=clauses.REQUEST_ID_PRESENT, expected=f"one non-empty {REQUEST_ID_HEADER}", actual=actual)
+
+
+def _media_type(clause: Clause, answer: Answer) -> Departure:
+    """
+    The departure of an answer under another media type.
+    """
+    actual = answer.field("content-type")
+    return Departure(
+        clause=clause,
+        expected="Content-Type: application/json",
+        actual=f"status {answer.status} " + ("without Content-Type" if actual is None else f"as {_shown(actual)}"),
+    )
+
+
+def _malformed(clause: Clause, answer: Answer, why: Malformed) -> Departure:
+    """
+    The departure of a body that is no JSON text.
+    """
+    quoted = f": {_shown(answer.body.decode('utf-8', 'replace'))!r}" if answer.body.strip() else ""
+    return Departure(
+        clause=clause, expected="a JSON text in UTF-8", actual=f"status {answer.status}, body {why.value}{quoted}"
+    )
+
+
+_KINDS: tuple[tuple[type, str], ...] = (
+    (bool, "a boolean"),
+    (dict, "an object"),
+    (list, "an array"),
+    (str, "a string"),
+    (int, "a number"),
+    (float, "a number"),
+    (type(None), "null"),
+)
+
+
+def _kind(value: object, answer: Answer) -> str:
+    """
+    What a JSON value is, in words, with the status it came with.
+    """
+    name = next(words for kind, words in _KINDS if isinstance(value, kind))
+    return f"status {answer.status}, {name}"
+
+
+def _shown(text: str) -> str:
+    """
+    As much of a text as a departure repeats.
+    """
+    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

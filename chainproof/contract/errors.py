@@ -1,0 +1,176 @@
+"""
+The ten error codes: whose fault each one is, and with which status it goes.
+
+The document lists codes and statuses side by side and never pairs them. The pairing below is therefore *assumed*: the
+natural reading for the strict contract, widened for the documented one by what Baseten's pages say (each with its
+citation). It is the one table that the emulator, the checks, the load test and the documentation use.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from functools import cache
+
+from chainproof.contract.levels import Contract
+from chainproof.contract.spec import documented_statuses
+
+
+class ErrorCode(StrEnum):
+    """
+    The machine-readable causes that `ErrorResponse.error_code` may name.
+    """
+
+    TIMEOUT = "timeout"
+    CLIENT_ERROR = "client_error"
+    MODEL_UNAVAILABLE = "model_unavailable"
+    MODEL_NOT_READY = "model_not_ready"
+    MODEL_DOES_NOT_EXIST = "model_does_not_exist"
+    RATE_LIMITED = "rate_limited"
+    PAYLOAD_TOO_LARGE = "payload_too_large"
+    UNAUTHORIZED = "unauthorized"
+    APPLICATION_ERROR = "application_error"
+    INTERNAL_BASETEN_ERROR = "internal_baseten_error"
+
+
+DOCUMENTED_CODES: frozenset[str] = frozenset(code.value for code in ErrorCode)
+"""The ten codes as plain strings: `"x" in ErrorCode` raises TypeError on Python 3.11."""
+
+
+class Blame(StrEnum):
+    """
+    Whose move it is after an error.
+    """
+
+    CALLER = "caller"
+    """Whoever sent the request: its key, its URL, its body, its rate."""
+
+    CHAIN = "chain"
+    """The code behind `run_remote`."""
+
+    PLATFORM = "platform"
+    """Baseten's gateway, routing and replicas."""
+
+    US = "us"
+    """chainproof itself: never a finding, always exit 70."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pairing:
+    """
+    The statuses one error code goes with, and who is to act on it.
+    """
+
+    code: ErrorCode
+    blame: Blame
+    strict: tuple[int, ...]
+    documented: tuple[int, ...] = ()
+    citation: str = ""
+    """Where the documented statuses come from; pages are relative to docs.baseten.co."""
+
+
+PAIRINGS: tuple[Pairing, ...] = (
+    Pairing(
+        code=ErrorCode.UNAUTHORIZED,
+        blame=Blame.CALLER,
+        strict=(401,),
+        documented=(403,),
+        citation="inference/errors groups 401 and 403 as a missing or invalid API key",
+    ),
+    Pairing(
+        code=ErrorCode.CLIENT_ERROR,
+        blame=Blame.CALLER,
+        strict=(400,),
+        documented=(404, 405, 415, 422),
+        citation="inference/errors (404); HTTP client configuration lists 422 among the statuses not to retry; "
+        "405 and 415 are what RFC 9110 §15.5.6 and §15.5.16 give a gateway for methods and media types",
+    ),
+    Pairing(
+        code=ErrorCode.PAYLOAD_TOO_LARGE,
+        blame=Blame.CALLER,
+        strict=(400,),
+        documented=(413,),
+        citation="inference/errors: a body above 100 MB is answered 413",
+    ),
+    Pairing(
+        code=ErrorCode.MODEL_DOES_NOT_EXIST,
+        blame=Blame.CALLER,
+        strict=(400,),
+        documented=(404,),
+        citation="inference/errors: 404 for a model or deployment id that does not exist or was deleted",
+    ),
+    Pairing(
+        code=ErrorCode.RATE_LIMITED,
+        blame=Blame.CALLER,
+        strict=(429,),
+        documented=(529,),
+        citation="management API, request_backpressure_settings.policy REJECT_ON_FULL: 529 when no slot is free",
+    ),
+    Pairing(
+        code=ErrorCode.APPLICATION_ERROR,
+        blame=Blame.CHAIN,
+        strict=(502,),
+        documented=(500,),
+        citation="basetenlabs/truss: an exception in run_remote is answered 500 by the chain's own server",
+    ),
+    Pairing(
+        code=ErrorCode.INTERNAL_BASETEN_ERROR,
+        blame=Blame.PLATFORM,
+        strict=(502, 503),
+        documented=(500,),
+        citation="deployment/autoscaling/request-lifecycle: a parked request that expires fails with a 500",
+    ),
+    Pairing(code=ErrorCode.MODEL_UNAVAILABLE, blame=Blame.PLATFORM, strict=(502, 503)),
+    Pairing(
+        code=ErrorCode.MODEL_NOT_READY,
+        blame=Blame.PLATFORM,
+        strict=(503,),
+        documented=(400,),
+        citation="inference/async pairs MODEL_NOT_READY with 400",
+    ),
+    Pairing(code=ErrorCode.TIMEOUT, blame=Blame.CHAIN, strict=(504,)),
+)
+"""Which code goes with which status: the one table."""
+
+PAIRING: dict[str, Pairing] = {pairing.code.value: pairing for pairing in PAIRINGS}
+
+UNPAIRED_STATUSES: dict[int, str] = {
+    402: "inference/errors: 402 while billing is on hold; no error code is named",
+}
+"""Statuses that the documentation adds without a code of the ten, with a citation each."""
+
+
+@cache
+def statuses(code: str, contract: Contract) -> frozenset[int]:
+    """
+    The statuses that *code* may go with under *contract*; empty for a code outside the ten.
+    """
+    pairing = PAIRING.get(code)
+    if pairing is None:
+        return frozenset()
+    widened = pairing.documented if contract.includes(Contract.DOCUMENTED) else ()
+    return frozenset(pairing.strict + widened)
+
+
+@cache
+def allowed_statuses(contract: Contract) -> frozenset[int]:
+    """
+    Every status that an answer of the operation may have under *contract*.
+    """
+    allowed = set(documented_statuses())
+    if contract.includes(Contract.DOCUMENTED):
+        allowed.update(UNPAIRED_STATUSES)
+        for pairing in PAIRINGS:
+            allowed.update(pairing.documented)
+    return frozenset(allowed)
+
+
+def blame(error_code: str | None, status: int | None) -> Blame:
+    """
+    Who is to act on an error answer: by its code if that is one of the ten, else by its status.
+    """
+    if error_code in PAIRING:
+        return PAIRING[error_code].blame
+    if status is not None and 400 <= status < 500:
+        return Blame.CALLER
+    return Blame.CHAIN if status == 504 else Blame.PLATFORM

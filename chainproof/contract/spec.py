@@ -1,0 +1,79 @@
+"""
+The published OpenAPI document, loaded once, and addressed by JSON pointer.
+
+`openapi.yaml` beside this file is the document as published, unchanged: the only source of truth. Whatever this
+package states of the contract is read from it here, or stands beside it with a source of its own.
+"""
+
+from __future__ import annotations
+
+from functools import cache
+from importlib.resources import files
+from typing import cast
+
+import yaml
+
+OPERATION = "#/paths/~1production~1run_remote/post"
+PATH = "/production/run_remote"
+METHOD = "POST"
+
+Node = dict[str, object] | list[object] | str | int | float | bool | None
+"""Whatever stands at a place in the document."""
+
+
+@cache
+def document_text() -> str:
+    """
+    The document as published, byte for byte.
+    """
+    return files("chainproof.contract").joinpath("openapi.yaml").read_text(encoding="utf-8")
+
+
+@cache
+def document() -> dict[str, object]:
+    """
+    The document, parsed. Shared by all callers: copy before changing it.
+    """
+    return cast(dict[str, object], yaml.safe_load(document_text()))
+
+
+def lookup(pointer: str) -> Node:
+    """
+    What stands at a JSON pointer (RFC 6901, in its URI fragment form `#/…`), following `$ref` on the way.
+
+    Raises KeyError naming the pointer and the token that leads nowhere.
+    """
+    node: object = document()
+    for token in pointer.removeprefix("#").split("/")[1:]:
+        key = token.replace("~1", "/").replace("~0", "~")
+        node = _dereferenced(node)
+        try:
+            node = node[int(key)] if isinstance(node, list) else cast(dict[str, object], node)[key]
+        except (KeyError, IndexError, ValueError, TypeError):
+            raise KeyError(f"{pointer}: nothing at {key!r}") from None
+    return cast(Node, _dereferenced(node))
+
+
+def _dereferenced(node: object) -> object:
+    """
+    The node itself, or what its `$ref` points to.
+    """
+    if isinstance(node, dict) and isinstance(node.get("$ref"), str):
+        return lookup(node["$ref"])
+    return node
+
+
+def documented_statuses() -> tuple[int, ...]:
+    """
+    The statuses that the operation lists, in the document's order.
+    """
+    return tuple(int(status) for status in cast(dict[str, object], lookup(f"{OPERATION}/responses")))
+
+
+def server_templates() -> tuple[str, ...]:
+    """
+    The URL templates of the document's four servers, with their variables in braces.
+    """
+    return tuple(
+        cast(str, cast(dict[str, object], server)["url"]) for server in cast(list[object], lookup("#/servers"))
+    )

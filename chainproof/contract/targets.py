@@ -1,0 +1,148 @@
+"""
+Where the requests go.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from enum import Enum
+from urllib.parse import urlsplit
+
+from chainproof.contract.spec import PATH, server_templates
+
+
+class Server(Enum):
+    """
+    The four forms of hostname that the document lists.
+    """
+
+    MODEL = 0
+    CHAIN = 1
+    REGIONAL_MODEL = 2
+    REGIONAL_CHAIN = 3
+
+    @property
+    def template(self) -> str:
+        """The URL with its variables in braces, as the document has it."""
+        return server_templates()[self.value]
+
+    @property
+    def regional(self) -> bool:
+        """Whether the environment is part of the hostname, so that path-based routes are not available."""
+        return "{env_name}" in self.template
+
+    def url(self, identifier: str, environment: str = "") -> str:
+        """
+        The server's URL for a model's or chain's id, and for the environment's name where the form has one.
+
+        >>> Server.CHAIN.url("abc123")
+        'https://chain-abc123.api.baseten.co'
+        >>> Server.REGIONAL_CHAIN.url("abc123", "prod-us")
+        'https://chain-abc123-prod-us.api.baseten.co'
+        """
+        url = self.template.replace("{model_id}", identifier).replace("{chain_id}", identifier)
+        return url.replace("{env_name}", environment)
+
+
+class BadTarget(Exception):
+    """
+    A target that cannot be used; the message says what was expected, what was found and what to do.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """
+    One endpoint: its origin and the path of the operation there.
+    """
+
+    scheme: str
+    host: str
+    """Name or address, IPv6 without brackets."""
+    port: int
+    path: str = PATH
+    emulated: bool = False
+    """Whether it is the emulator this command started itself."""
+
+    @property
+    def authority(self) -> str:
+        """What the Host header says: no port where it is the scheme's own."""
+        name = f"[{self.host}]" if ":" in self.host else self.host
+        return name if self.port == _PORTS[self.scheme] else f"{name}:{self.port}"
+
+    @property
+    def origin(self) -> str:
+        """Scheme and authority: `https://chain-abc123.api.baseten.co`."""
+        return f"{self.scheme}://{self.authority}"
+
+    @property
+    def url(self) -> str:
+        """The operation's URL."""
+        return self.origin + self.path
+
+    @property
+    def label(self) -> str:
+        """The target in file names: letters, digits, dots and hyphens."""
+        return "emulator" if self.emulated else "".join(c if c.isalnum() or c in ".-" else "-" for c in self.authority)
+
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def parse_target(text: str, *, emulated: bool = False) -> Target:
+    """
+    The target that a URL names: an origin (`https://chain-abc123.api.baseten.co`) or the operation's whole URL.
+
+    Plain http is taken for loopback addresses only, since the key travels with every request. Raises BadTarget.
+    """
+    example = "expected a URL such as https://chain-abc123.api.baseten.co"
+    try:
+        parts = urlsplit(text.strip())
+        port = parts.port
+    except ValueError as wrong:
+        raise BadTarget(f"{example}, found {text!r} ({wrong})") from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise BadTarget(f"{example}, found {text!r}")
+    if parts.username is not None or parts.password is not None:
+        raise BadTarget("expected a URL without user name and password; the key comes from the environment")
+    if parts.query or parts.fragment:
+        raise BadTarget(f"expected a URL without query and fragment, found {text!r}")
+    if any(character in parts.netloc for character in '{} <>"') or not _plausible(parts.hostname):
+        raise BadTarget(f"{example}, found the host {parts.netloc!r}")
+    if port == 0:
+        raise BadTarget(f"{example}, found port 0 in {text!r}")
+    if parts.scheme == "http" and not is_loopback(parts.hostname):
+        raise BadTarget(
+            f"expected https for {parts.hostname}: the API key would travel in the clear; plain http is for loopback addresses"
+        )
+    path = parts.path.rstrip("/")
+    if path not in ("", PATH):
+        raise BadTarget(f"expected no path, or {PATH}, found {parts.path!r} in {text!r}")
+    return Target(
+        scheme=parts.scheme, host=parts.hostname, port=port or _PORTS[parts.scheme], path=PATH, emulated=emulated
+    )
+
+
+def is_loopback(host: str) -> bool:
+    """
+    Whether a host is this machine: `localhost`, a name under it, or a loopback address.
+    """
+    if host == "localhost" or host.endswith(".localhost"):
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _plausible(host: str) -> bool:
+    """
+    Whether a host could be resolved at all: an address, or labels of letters, digits, hyphens and underscores.
+    """
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        labels = host.rstrip(".").split(".")
+        return all(label and len(label) < 64 and label.replace("-", "").replace("_", "").isalnum() for label in labels)
+    return True

@@ -1,0 +1,66 @@
+"""
+Durations as people write them: `1m30s` on the command line, 90.0 in the code.
+"""
+
+from __future__ import annotations
+
+import re
+
+from chainproof.clock import Seconds
+
+UNITS: dict[str, Seconds] = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
+
+_PART = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>us|µs|ms|s|m|h)")
+_BARE = re.compile(r"\d+(?:\.\d+)?|\.\d+")
+
+
+def parse_duration(text: str) -> Seconds:
+    """
+    The seconds that *text* names: a bare number is seconds; otherwise parts such as `1h`, `1m30s`, `250ms`.
+
+    >>> parse_duration("1m30s")
+    90.0
+    >>> parse_duration("250ms")
+    0.25
+    >>> parse_duration("20")
+    20.0
+
+    Raises ValueError, saying what was expected and what was found.
+    """
+    compact = text.strip().replace(" ", "")
+    if _BARE.fullmatch(compact):
+        return float(compact)
+    parts = list(_PART.finditer(compact))
+    if not parts or "".join(part.group() for part in parts) != compact:
+        raise ValueError(f"expected a duration such as 20s, 1m30s or 250ms, found {text!r}")
+    return sum(float(part["number"]) * UNITS[part["unit"]] for part in parts)
+
+
+def format_duration(seconds: Seconds) -> str:
+    """
+    A duration for people's eyes: three significant digits below a minute, parts above.
+
+    >>> [format_duration(s) for s in (0.0000123, 0.0123, 1.5, 90.0, 3600.0)]
+    ['12.3 µs', '12.3 ms', '1.5 s', '1m30s', '1h']
+    """
+    if seconds < 0:
+        return f"-{format_duration(-seconds)}"
+    if seconds == 0:
+        return "0 s"
+    if seconds < 59.95:
+        for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+            if seconds >= scale * 0.9995:
+                return f"{_three_digits(seconds / scale)} {unit}"
+        return f"{_three_digits(seconds / 1e-6)} µs"
+    whole = round(seconds)
+    parts = ((whole // 3600, "h"), (whole % 3600 // 60, "m"), (whole % 60, "s"))
+    return "".join(f"{number}{unit}" for number, unit in parts if number)
+
+
+def _three_digits(value: float) -> str:
+    """
+    Three significant digits, never in exponent form, no trailing zeros after the point.
+    """
+    decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
+    text = f"{value:.{decimals}f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text

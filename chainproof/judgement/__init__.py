@@ -1,0 +1,3 @@
+"""
+What may be concluded from what was observed.
+"""

@@ -1,0 +1,3 @@
+"""
+What was observed, and the run folder in which the tools meet.
+"""

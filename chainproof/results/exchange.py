@@ -1,0 +1,127 @@
+"""
+One request and whatever came back.
+
+Instants are kept and durations derived, in seconds since the run began, so that no tool can mix up what the caller
+waited with what the wire took.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chainproof.clock import Seconds
+from chainproof.contract.errors import DOCUMENTED_CODES
+
+
+class Transport(StrEnum):
+    """
+    How far the bytes got: the transport class of an outcome.
+    """
+
+    ANSWERED = "answered"
+    """A complete HTTP answer came back."""
+    NAME_UNKNOWN = "name_unknown"
+    """The host's name could not be resolved."""
+    CONNECT_FAILED = "connect_failed"
+    """No connection: refused, unreachable, or out of local ports."""
+    TLS_FAILED = "tls_failed"
+    """The TLS handshake failed, the certificate's verification included."""
+    CONNECTION_LOST = "connection_lost"
+    """The connection ended before the answer was complete."""
+    MALFORMED = "malformed"
+    """What came back is not HTTP."""
+    DEADLINE = "deadline"
+    """No complete answer by the deadline."""
+    DRAIN_ENDED = "drain_ended"
+    """Still in flight when the run stopped waiting."""
+
+
+class Fate(StrEnum):
+    """
+    Where a sent request stands in the accounting: sent = ok + failed + timed_out + censored.
+    """
+
+    OK = "ok"
+    """Answered 200, and no must-clause broken."""
+    FAILED = "failed"
+    """Any other answer, 429 included, or a transport error."""
+    TIMED_OUT = "timed_out"
+    """No complete answer by the deadline."""
+    CENSORED = "censored"
+    """In flight when the drain ended: it took at least that long, nobody knows how long."""
+
+
+class NotSent(StrEnum):
+    """
+    Why a planned request was never sent.
+    """
+
+    MAX_IN_FLIGHT = "max_in_flight"
+    """As many requests were in flight as --max-in-flight allows."""
+    STOPPED = "stopped"
+    """The run was stopped before its turn came."""
+
+
+class CodeKind(StrEnum):
+    """
+    Whether the error code of an answer is one of the ten.
+    """
+
+    DOCUMENTED = "documented"
+    UNDOCUMENTED = "undocumented"
+    ABSENT = "absent"
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """
+    Transport class × HTTP status × error code, and the fate that follows.
+    """
+
+    transport: Transport
+    status: int | None
+    error_code: str | None
+    """As the target spelled it: it may have invented one."""
+    fate: Fate
+
+    @property
+    def code_kind(self) -> CodeKind | None:
+        """Whether an error's code is one of the ten; None where there is no error answer to carry one."""
+        if self.transport is not Transport.ANSWERED or self.status == 200:
+            return None
+        if self.error_code is None:
+            return CodeKind.ABSENT
+        return CodeKind.DOCUMENTED if self.error_code in DOCUMENTED_CODES else CodeKind.UNDOCUMENTED
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """
+    One request and whatever came back, in seconds since the run began.
+    """
+
+    number: int
+    """Its place in the plan, from 0."""
+    intended_start: Seconds
+    start: Seconds
+    """When it was really sent."""
+    end: Seconds
+    """When the answer was complete, or when we stopped waiting for it."""
+    outcome: Outcome
+    request_id: str | None = None
+
+    @property
+    def response_time(self) -> Seconds:
+        """What the caller waited, from the moment the schedule asked."""
+        return self.end - self.intended_start
+
+    @property
+    def service_time(self) -> Seconds:
+        """What the wire took, from the moment we sent it."""
+        return self.end - self.start
+
+    @property
+    def schedule_lag(self) -> Seconds:
+        """How late *we* were; large values indict the generator."""
+        return self.start - self.intended_start

@@ -1,0 +1,238 @@
+"""
+The run folder: the only thing that load tests and conformance write, and reports read.
+
+Append-only while the run lasts: one JSON object a line, flushed as it is written, so that a kill at any instant costs at
+most the second under way. A torn last line is normal and is read past. `manifest.json` comes before the first request,
+`end.json` after the last; a folder without it is a run that was cut off.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import IO, Self, cast
+
+import orjson
+
+from chainproof.contract.targets import Target
+from chainproof.jsontext import JSON
+from chainproof.results.exemplar import Exemplar, ExemplarData
+from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
+from chainproof.results.interval import Interval, IntervalData
+from chainproof.results.manifest import End, EndData, Kind, Manifest, ManifestData
+
+MANIFEST = "manifest.json"
+END = "end.json"
+INTERVALS = "intervals.jsonl"
+EXEMPLARS = "exemplars.jsonl"
+FINDINGS = "findings.jsonl"
+CLAUSES = "clauses.jsonl"
+
+DEFAULT_ROOT = Path("runs")
+
+
+class FolderMistake(Exception):
+    """
+    A folder that cannot be written or read as a run; the message says what was expected, found, and what to do.
+    """
+
+
+def now() -> str:
+    """
+    The present, as manifests write it: UTC, ISO 8601, milliseconds.
+    """
+    return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def default_path(name: str, target: Target, started: str, root: Path = DEFAULT_ROOT) -> Path:
+    """
+    `runs/<utc>_<name>_<target>`, with a number behind it where that already exists.
+    """
+    stamp = started.partition(".")[0].replace("-", "").replace(":", "") + "Z"
+    first = root / f"{stamp}_{name}_{target.label}"
+    candidates = (first, *(first.with_name(f"{first.name}-{number}") for number in range(2, 1000)))
+    return next(path for path in candidates if not path.exists())
+
+
+class RunWriter:
+    """
+    A run folder being written. A context manager; closing it without `finish` leaves an unfinished run.
+    """
+
+    def __init__(self, path: Path, manifest: Manifest) -> None:
+        """
+        Make the folder and write the manifest. Raises FolderMistake where a run already is, or nothing can be written.
+        """
+        self.path = path
+        self._files: dict[str, IO[bytes]] = {}
+        check_writable(path)
+        try:
+            path.mkdir(parents=True, exist_ok=True)
+            _write_whole(path / MANIFEST, manifest.to_json())
+        except OSError as wrong:
+            raise FolderMistake(f"cannot write a run folder at {path}: {wrong.strerror}") from wrong
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def interval(self, interval: Interval) -> None:
+        """Append one second of a load run."""
+        self._append(INTERVALS, interval.to_json())
+
+    def exemplar(self, exemplar: Exemplar) -> None:
+        """Append one exchange worth keeping."""
+        self._append(EXEMPLARS, exemplar.to_json())
+
+    def finding(self, finding: Finding) -> None:
+        """Append a finding, or its newer count."""
+        self._append(FINDINGS, finding.to_json())
+
+    def clause(self, count: ClauseCount) -> None:
+        """Append how often a clause was put to the test, or its newer count."""
+        self._append(CLAUSES, count.to_json())
+
+    def finish(self, end: End) -> None:
+        """Write that the run ended, and close."""
+        self.close()
+        _write_whole(self.path / END, end.to_json())
+
+    def close(self) -> None:
+        """Close every file; harmless when repeated."""
+        for file in self._files.values():
+            file.close()
+        self._files.clear()
+
+    def _append(self, name: str, value: object) -> None:
+        """
+        One line, handed to the operating system at once.
+        """
+        file = self._files.get(name)
+        if file is None:
+            file = self._files[name] = (self.path / name).open("ab", buffering=0)
+        file.write(orjson.dumps(value) + b"\n")
+
+
+def check_writable(path: Path) -> None:
+    """
+    Raise FolderMistake unless a run folder can be made at *path*: in the run's second 0 rather than after an hour.
+    """
+    if path.exists() and not path.is_dir():
+        raise FolderMistake(f"expected a folder for the run, found a file: {path}")
+    if path.is_dir() and any(path.iterdir()):
+        raise FolderMistake(
+            f"expected a new or an empty folder for the run, found files in {path}; name another with --out"
+        )
+    nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
+        raise FolderMistake(f"cannot write a run folder at {path}: no permission to write in {nearest}")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Run:
+    """
+    A run folder as read back.
+    """
+
+    path: Path
+    manifest: Manifest
+    intervals: tuple[Interval, ...] = ()
+    exemplars: tuple[Exemplar, ...] = ()
+    findings: tuple[Finding, ...] = ()
+    clauses: tuple[ClauseCount, ...] = ()
+    end: End | None = None
+    """None when the run was cut off before it could say how it ended."""
+    unreadable_lines: Mapping[str, int] = field(default_factory=dict)
+    """Per file, lines that are no JSON of ours, a torn last line not counted."""
+
+
+def read_run(path: Path) -> Run:
+    """
+    The run in a folder, finished or cut off.
+
+    Raises FolderMistake when the folder is none, or its manifest cannot be understood.
+    """
+    if not path.is_dir():
+        raise FolderMistake(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
+    if not (path / MANIFEST).exists():
+        raise FolderMistake(f"expected a run folder, found no {MANIFEST} in {path}")
+    try:
+        manifest = Manifest.from_json(cast(ManifestData, orjson.loads((path / MANIFEST).read_bytes())))
+    except (ValueError, KeyError, TypeError) as wrong:
+        raise FolderMistake(f"cannot understand {path / MANIFEST}: {wrong}") from wrong
+    unreadable: dict[str, int] = {}
+    intervals = [Interval.from_json(cast(IntervalData, line)) for line in _lines(path / INTERVALS, unreadable)]
+    exemplars = (Exemplar.from_json(cast(ExemplarData, line)) for line in _lines(path / EXEMPLARS, unreadable))
+    findings = (Finding.from_json(cast(FindingData, line)) for line in _lines(path / FINDINGS, unreadable))
+    counts = (ClauseCount.from_json(cast(ClauseData, line)) for line in _lines(path / CLAUSES, unreadable))
+    return Run(
+        path=path,
+        manifest=manifest,
+        intervals=tuple(intervals),
+        exemplars=tuple({found.number: found for found in exemplars}.values()),
+        findings=tuple({found.key: found for found in findings}.values()),
+        clauses=tuple({count.clause: count for count in counts}.values()),
+        end=_read_end(path / END),
+        unreadable_lines=unreadable,
+    )
+
+
+def run_paths(path: Path) -> list[Path]:
+    """
+    The run folders that a path means: itself, or those directly in it, oldest first.
+
+    Raises FolderMistake when there is none.
+    """
+    if not path.is_dir():
+        raise FolderMistake(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
+    if (path / MANIFEST).exists():
+        return [path]
+    inside = sorted(child for child in path.iterdir() if (child / MANIFEST).exists())
+    if not inside:
+        raise FolderMistake(f"expected a run folder, found no {MANIFEST} in {path} nor in a folder of it")
+    return inside
+
+
+def kinds(runs: tuple[Run, ...]) -> frozenset[Kind]:
+    """
+    What the runs did.
+    """
+    return frozenset(run.manifest.kind for run in runs)
+
+
+def _lines(path: Path, unreadable: dict[str, int]) -> Iterator[dict[str, JSON]]:
+    """
+    The objects of a JSON-lines file; the last line is passed over in silence when it is torn.
+    """
+    if not path.exists():
+        return
+    # What follows the last newline is empty or torn: every whole line ends with one.
+    for line in path.read_bytes().split(b"\n")[:-1]:
+        try:
+            yield cast(dict[str, JSON], orjson.loads(line))
+        except orjson.JSONDecodeError:
+            unreadable[path.name] = unreadable.get(path.name, 0) + 1
+
+
+def _read_end(path: Path) -> End | None:
+    """
+    How the run ended, or None.
+    """
+    try:
+        return End.from_json(cast(EndData, orjson.loads(path.read_bytes())))
+    except (FileNotFoundError, orjson.JSONDecodeError):
+        return None
+
+
+def _write_whole(path: Path, value: object) -> None:
+    """
+    A file that is there whole or not at all.
+    """
+    draft = path.with_name(path.name + ".part")
+    draft.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    draft.replace(path)

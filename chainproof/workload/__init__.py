@@ -1,0 +1,3 @@
+"""
+What is asked of the target: when each request should start, and what it carries.
+"""

@@ -1,0 +1,135 @@
+"""
+Service level objectives: an indicator, a comparison, a threshold, as a person writes them.
+
+`p95 response_time < 800ms` · `max service_time <= 2s` · `error_rate < 1%` · `throughput > 90/s`
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chainproof.durations import parse_duration
+
+
+class Indicator(StrEnum):
+    """
+    What is measured.
+    """
+
+    RESPONSE_TIME = "response_time"
+    """What the caller waited, from the intended start."""
+    SERVICE_TIME = "service_time"
+    """What the wire took, from the actual start."""
+    SCHEDULE_LAG = "schedule_lag"
+    """How late the generator was."""
+    ERROR_RATE = "error_rate"
+    """The share of planned requests that did not end ok."""
+    THROUGHPUT = "throughput"
+    """Answers that were ok, per second."""
+
+
+TIMES = (Indicator.RESPONSE_TIME, Indicator.SERVICE_TIME, Indicator.SCHEDULE_LAG)
+
+
+class BadObjective(ValueError):
+    """
+    A text that is no objective; the message says what was expected and what was found.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Objective:
+    """
+    One statement about a run that is either met, missed or left open.
+    """
+
+    text: str
+    """As written, blanks tidied."""
+    indicator: Indicator
+    below: bool
+    """Whether small values are good."""
+    inclusive: bool
+    """Whether the threshold itself is good."""
+    threshold: float
+    """Seconds, a fraction, or per second."""
+    quantile: float | None = None
+    """Of a time: 0.95 for p95, 1.0 for max; None for the other indicators."""
+
+    def meets(self, value: float) -> bool:
+        """Whether one value is on the good side."""
+        if value == self.threshold:
+            return self.inclusive
+        return (value < self.threshold) is self.below
+
+
+_EXAMPLES = "'p95 response_time < 800ms', 'error_rate < 1%' or 'throughput > 90/s'"
+_OBJECTIVE = re.compile(
+    r"(?:(?P<statistic>max|p\d{1,2}(?:\.\d+)?)\s+)?(?P<indicator>[a-z_]+)\s*(?P<comparison><=|>=|<|>)\s*(?P<threshold>\S.*)"
+)
+
+
+def parse_objective(text: str) -> Objective:
+    """
+    The objective that *text* states.
+
+    >>> parse_objective("p95 response_time < 800ms").threshold
+    0.8
+    >>> parse_objective("error_rate < 1%").threshold
+    0.01
+
+    Raises BadObjective.
+    """
+    tidy = " ".join(text.split())
+    match = _OBJECTIVE.fullmatch(tidy)
+    if match is None or match["indicator"] not in [indicator.value for indicator in Indicator]:
+        raise BadObjective(
+            f"expected an objective such as {_EXAMPLES} (indicators: {', '.join(Indicator)}), found {text!r}"
+        )
+    indicator = Indicator(match["indicator"])
+    below = match["comparison"].startswith("<")
+    if below is (indicator is Indicator.THROUGHPUT):
+        raise BadObjective(f"expected {'>' if below else '<'} for {indicator}, found {text!r}")
+    if (indicator in TIMES) is (match["statistic"] is None):
+        wanted = (
+            f"a percentile or max before {indicator}" if indicator in TIMES else f"no percentile before {indicator}"
+        )
+        raise BadObjective(f"expected {wanted}, found {text!r}")
+    return Objective(
+        text=tidy,
+        indicator=indicator,
+        below=below,
+        inclusive=match["comparison"].endswith("="),
+        threshold=_threshold(indicator, match["threshold"], text),
+        quantile=_quantile(match["statistic"], text),
+    )
+
+
+def _quantile(statistic: str | None, text: str) -> float | None:
+    """
+    0.95 for `p95`, 1.0 for `max`.
+    """
+    if statistic is None or statistic == "max":
+        return None if statistic is None else 1.0
+    percent = float(statistic[1:])
+    if percent <= 0:
+        raise BadObjective(f"expected a percentile above 0, found {text!r}")
+    return round(percent / 100, 12)
+
+
+def _threshold(indicator: Indicator, written: str, text: str) -> float:
+    """
+    Seconds, a fraction, or per second.
+    """
+    try:
+        if indicator in TIMES:
+            return parse_duration(written)
+        if indicator is Indicator.THROUGHPUT:
+            return float(written.removesuffix("/s"))
+        fraction = float(written.removesuffix("%")) / 100 if written.endswith("%") else float(written)
+    except ValueError as wrong:
+        raise BadObjective(f"cannot read the threshold of {text!r}: {wrong}") from None
+    if not 0 <= fraction <= 1:
+        raise BadObjective(f"expected a share from 0% to 100%, found {text!r}")
+    return fraction

@@ -1,0 +1,3 @@
+"""
+Is the promise kept? Property tests that hold an endpoint against the document.
+"""

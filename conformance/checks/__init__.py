@@ -1,0 +1,3 @@
+"""
+One file per part of the contract, one function per clause.
+"""

@@ -1,0 +1,3 @@
+"""
+Is the promise kept under load? Locust users that measure truthfully.
+"""

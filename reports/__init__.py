@@ -1,0 +1,3 @@
+"""
+How is it shown? Every report is a pure function of run folders.
+"""

@@ -1,0 +1,3 @@
+"""
+One pure function per format: a report in, text out.
+"""
