@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 
-from chainproof.clock import PerSecond, Seconds
+from chainproof.clock import PerSecond
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Fate, NotSent
 from chainproof.results.interval import Interval
@@ -50,12 +50,12 @@ class Judged:
     """Of an inconclusive one: how many more requests would decide it if the share stayed as it is."""
 
 
-def judge(objective: Objective, whole: Interval, seconds: Seconds) -> Judged:
+def judge(objective: Objective, whole: Interval, ok_per_second: PerSecond) -> Judged:
     """
-    What a run says about one objective: *whole* is all its intervals merged, *seconds* how long it sent requests.
+    What a run says about one objective: *whole* is all its intervals merged.
     """
     if objective.indicator is Indicator.THROUGHPUT:
-        return _judge_throughput(objective, whole.count(Fate.OK) / seconds if seconds > 0 else 0.0)
+        return _judge_throughput(objective, ok_per_second)
     asked = whole.planned - whole.not_sent[NotSent.STOPPED]
     if objective.indicator is Indicator.ERROR_RATE:
         good = whole.count(Fate.OK)

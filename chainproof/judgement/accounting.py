@@ -1,0 +1,61 @@
+"""
+Nothing disappears: planned = sent + not_sent; sent = ok + failed + timed_out + censored.
+"""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+
+from chainproof.results.exchange import Fate
+from chainproof.results.interval import Interval
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Accounting:
+    """
+    Where every planned request went.
+    """
+
+    planned: int
+    not_sent: int
+    sent: int
+    ok: int
+    failed: int
+    timed_out: int
+    censored: int
+
+    @property
+    def adds_up(self) -> bool:
+        """Whether nothing is missing."""
+        return (
+            self.planned == self.sent + self.not_sent
+            and self.sent == self.ok + self.failed + self.timed_out + self.censored
+        )
+
+    @property
+    def sentence(self) -> str:
+        """The two identities with their figures."""
+        return (
+            f"planned {self.planned} = sent {self.sent} + not sent {self.not_sent}; "
+            f"sent {self.sent} = ok {self.ok} + failed {self.failed} + timed out {self.timed_out} "
+            f"+ censored {self.censored}."
+        )
+
+    def to_json(self) -> dict[str, int]:
+        """The counts by name."""
+        return asdict(self)
+
+
+def accounting(whole: Interval) -> Accounting:
+    """
+    The accounting of a run, from all its intervals merged.
+    """
+    return Accounting(
+        planned=whole.planned,
+        not_sent=whole.not_sent.total(),
+        sent=whole.sent,
+        ok=whole.count(Fate.OK),
+        failed=whole.count(Fate.FAILED),
+        timed_out=whole.count(Fate.TIMED_OUT),
+        censored=whole.count(Fate.CENSORED),
+    )

@@ -1,0 +1,276 @@
+"""
+Reasons to distrust the figures, each with a remedy: values that travel with a report, never log lines.
+
+One function per reason, and the reason for the reason in its docstring. A caveat that *invalidates* says that the
+measurement itself went wrong; the others say how far it reaches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from chainproof.clock import Seconds
+from chainproof.contract.levels import Level
+from chainproof.durations import format_duration
+from chainproof.judgement.accounting import Accounting
+from chainproof.results.exchange import NotSent
+from chainproof.results.folder import Run
+from chainproof.results.interval import Interval
+from chainproof.results.manifest import Ending
+from chainproof.statistics.intervals import quantile_ranks
+from chainproof.workload.objectives import Indicator, parse_objective
+
+LATE_WORTH_SAYING: Seconds = 0.010
+"""A schedule lag at p99 beyond which the reader should know: a local generator easily keeps below it."""
+
+LATE_BEYOND_TRUST: Seconds = 0.050
+"""… and beyond which response times say as much about us as about the target, unless the objective is far coarser."""
+
+QUANTILES: tuple[tuple[str, float], ...] = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999))
+"""The quantiles that every report gives."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caveat:
+    """
+    A reason to distrust the figures.
+    """
+
+    code: str
+    """Stable, upper case."""
+    text: str
+    """What was seen, and why it matters."""
+    remedy: str
+    """What to do about it; empty when nothing needs doing."""
+    invalidates: bool = False
+    """Whether the measurement cannot be trusted at all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """
+    What the caveats of one load run are drawn from.
+    """
+
+    run: Run
+    whole: Interval
+    """All intervals of the run, merged."""
+    accounting: Accounting
+
+
+def unfinished(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    A run without its end may lack its last seconds, and nobody knows what was in flight.
+    """
+    if evidence.run.end is None:
+        yield Caveat(
+            code="UNFINISHED",
+            text="The run was cut off before it could say how it ended: the requests of its last second or two, and those "
+            "in flight, are missing.",
+            remedy="Run it again, and end it with Ctrl-C or SIGTERM if it must end early: both leave a whole run.",
+            invalidates=True,
+        )
+
+
+def accounting(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    Whatever was planned must be found again; two sets of counters that never see each other must agree.
+    """
+    counted = evidence.accounting
+    said = dict(evidence.run.end.accounting) if evidence.run.end is not None else {}
+    differing = [name for name, value in said.items() if counted.to_json().get(name) != value]
+    if (evidence.run.end is not None and not counted.adds_up) or differing:
+        yield Caveat(
+            code="ACCOUNTING",
+            text=f"The counts do not add up: {counted.sentence}"
+            + (f" The run's own counters differ in {', '.join(differing)}." if differing else ""),
+            remedy="This is an error of ours, or of whoever edited the run folder: please report it.",
+            invalidates=True,
+        )
+
+
+def unreadable(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    A torn last line is normal; a torn line in the middle is lost data.
+    """
+    if evidence.run.unreadable_lines:
+        files = ", ".join(f"{count} in {name}" for name, count in evidence.run.unreadable_lines.items())
+        yield Caveat(
+            code="UNREADABLE_LINES",
+            text=f"Lines of the run folder cannot be read: {files}.",
+            remedy="Was the folder edited, or the disk full? Run it again.",
+            invalidates=True,
+        )
+
+
+def late(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    Response time contains our own lateness. A little is no matter; much of it indicts the generator.
+    """
+    lag = evidence.whole.schedule_lag.quantile(0.99)
+    if lag is not None and lag > LATE_WORTH_SAYING:
+        yield Caveat(
+            code="GENERATOR_LATE",
+            text=f"1 % of the requests were sent more than {format_duration(lag)} after their intended start: response "
+            "times contain lateness of ours.",
+            remedy="Use a lower rate, an idle machine, or several; service_time does not contain it.",
+        )
+
+
+def not_sent(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    A cap on requests in flight protects both sides, and hides how bad it would have become.
+    """
+    count = evidence.whole.not_sent[NotSent.MAX_IN_FLIGHT]
+    if count:
+        yield Caveat(
+            code="MAX_IN_FLIGHT",
+            text=f"{count} planned requests were not sent because as many as --max-in-flight allows were unanswered. "
+            "Objectives count them as never answered.",
+            remedy="The target does not keep up with this rate; a higher --max-in-flight shows how its queue grows.",
+        )
+
+
+def unanswered(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    What never came back is in no percentile of what did.
+    """
+    lost = evidence.accounting.timed_out + evidence.accounting.censored
+    if lost:
+        yield Caveat(
+            code="UNANSWERED",
+            text=f"{evidence.accounting.timed_out} requests timed out and {evidence.accounting.censored} were censored: "
+            "they took longer than any percentile here can show. Objectives count them as never answered.",
+            remedy="A longer --deadline shows how long they really take.",
+        )
+
+
+def interrupted(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    Half a run is evidence of what it saw, not of what it was meant to see.
+    """
+    if evidence.run.end is not None and evidence.run.end.ending is Ending.INTERRUPTED:
+        yield Caveat(
+            code="INTERRUPTED",
+            text=f"The run was interrupted after {format_duration(evidence.run.end.seconds)}; "
+            f"{evidence.whole.not_sent[NotSent.STOPPED]} planned requests were not asked for any more.",
+            remedy="A pass needs a whole run.",
+        )
+
+
+def nothing_sent(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    No requests, no statement.
+    """
+    if evidence.accounting.sent == 0:
+        yield Caveat(code="NOTHING_SENT", text="Not a single request was sent.", remedy="Raise --rate or --duration.")
+
+
+def key_refused(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    A run with the wrong key measures the gateway's doorman.
+    """
+    answered = evidence.accounting.ok + evidence.accounting.failed
+    refused = sum(count for outcome, count in evidence.whole.outcomes.items() if outcome.status in (401, 403))
+    if answered and refused == answered:
+        yield Caveat(
+            code="KEY_REFUSED",
+            text="Every answer was 401 or 403: the target refuses the API key, and nothing was measured but that.",
+            remedy="Check the key in BASETEN_API_KEY (or the variable that --api-key-env names).",
+        )
+
+
+def coordinated_omission(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    In the closed model a slow target slows its own interrogation.
+    """
+    if evidence.run.manifest.settings.get("model") == "closed":
+        yield Caveat(
+            code="COORDINATED_OMISSION",
+            text="Closed model: every user waits for an answer before asking again, so a slow target is asked less often "
+            "and the requests that would have met its worst moments are missing.",
+            remedy="Use --model open to learn what callers wait who do not wait for each other.",
+        )
+
+
+def few(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    The p99.9 of five hundred requests is their maximum in disguise.
+    """
+    count = evidence.accounting.ok + evidence.accounting.failed
+    unsure = [name for name, fraction in QUANTILES if quantile_ranks(count, fraction)[1] is None] if count else []
+    if unsure:
+        yield Caveat(
+            code="FEW_REQUESTS",
+            text=f"{count} answers are too few for an upper confidence bound on {', '.join(unsure)}: the true value may "
+            "be far above what is shown.",
+            remedy="A 95 % interval takes 72 answers for p95, 368 for p99 and 3688 for p99.9.",
+        )
+
+
+def departures(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    A target that is quick and wrong is wrong.
+    """
+    binding = [finding for finding in evidence.run.findings if finding.level != Level.SHOULD]
+    if binding:
+        clauses = ", ".join(dict.fromkeys(finding.clause for finding in binding))
+        yield Caveat(
+            code="DEPARTURES",
+            text=f"Answers under load departed from the contract: {clauses}.",
+            remedy="See the findings; `chainproof conformance` looks closer.",
+        )
+
+
+def emulated(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    Figures of an emulator are figures of this machine.
+    """
+    if evidence.run.manifest.emulated:
+        yield Caveat(
+            code="EMULATED",
+            text="The target was chainproof's own emulator: the figures show what it was told to do, on this machine.",
+            remedy="Name your chain with --target.",
+        )
+
+
+CAVEATS: tuple[Callable[[Evidence], Iterator[Caveat]], ...] = (
+    unfinished,
+    accounting,
+    unreadable,
+    nothing_sent,
+    key_refused,
+    late,
+    interrupted,
+    not_sent,
+    unanswered,
+    departures,
+    coordinated_omission,
+    few,
+    emulated,
+)
+"""Every reason, the gravest first."""
+
+
+def caveats(evidence: Evidence) -> tuple[Caveat, ...]:
+    """
+    Every reason to distrust a load run.
+    """
+    return tuple(caveat for reason in CAVEATS for caveat in reason(evidence))
+
+
+def too_late(lag: Seconds | None, objectives: Sequence[str]) -> bool:
+    """
+    Whether we were so late that a missed objective may be our own fault.
+
+    The limit is 50 ms, or a tenth of the tightest response-time threshold where that is more. Lateness only ever makes
+    response times look worse, so a pass stands however late we were.
+    """
+    thresholds = [
+        objective.threshold
+        for objective in map(parse_objective, objectives)
+        if objective.indicator is Indicator.RESPONSE_TIME
+    ]
+    limit = max(LATE_BEYOND_TRUST, min(thresholds) / 10) if thresholds else LATE_BEYOND_TRUST
+    return lag is not None and lag > limit
