@@ -11,7 +11,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,6 +18,7 @@ from dataclasses import dataclass
 from chainproof.command import TARGET_VARIABLE, Mistake
 from chainproof.contract.credentials import DEFAULT_VARIABLE, EMULATOR_KEY, ApiKey, key_from_environment
 from chainproof.contract.targets import Target, parse_target
+from chainproof.processes import own_command
 
 EMULATED_VARIABLE = "CHAINPROOF_EMULATED"
 """Set to 1 by the emulator beside `CHAINPROOF_TARGET` for a command it serves around: the target echoes and steers."""
@@ -73,7 +73,7 @@ def emulator(scenario: str = "warm", *, options: Sequence[str] = ()) -> Iterator
 
     Raises Mistake when it does not start.
     """
-    arguments = [sys.executable, "-m", "chainproof", "emulator", scenario, "--until-eof", *options]
+    arguments = own_command("emulator", scenario, "--until-eof", *options)
     # A session of its own: Ctrl-C at the terminal must not take the target away while a run drains.
     child = subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True

@@ -143,6 +143,14 @@ class Report:
         return gravest(summary.verdict for summary in self.summaries)
 
     @property
+    def reason(self) -> str:
+        """The verdict in a few words: the reasons of the runs that decide it."""
+        deciding = [summary for summary in self.summaries if summary.verdict is self.verdict]
+        if len(self.summaries) == 1:
+            return deciding[0].reason
+        return " ".join(f"{summary.run.manifest.kind.value.capitalize()}: {summary.reason}" for summary in deciding)
+
+    @property
     def kind(self) -> str:
         """`load`, `conformance`, or `combined`."""
         found = {summary.run.manifest.kind.value for summary in self.summaries}

@@ -1,0 +1,81 @@
+"""
+Our own tools as child processes: how tools that never import each other use each other.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from types import FrameType
+
+FORWARDED = (signal.SIGINT, signal.SIGTERM)
+"""The signals by which people and machines ask a command to end."""
+
+
+def own_command(*arguments: str) -> list[str]:
+    """
+    The command line of one of our tools, in this very Python.
+
+    `-P` keeps the working folder off the import path: in a checkout it holds a folder `chainproof` that is only a part
+    of the installed package.
+    """
+    return [sys.executable, "-P", "-m", "chainproof", *arguments]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ended:
+    """
+    How a child process ended.
+    """
+
+    code: int
+    """Its exit code as a shell gives it: 128 + n for death by signal n."""
+    interrupted: bool
+    """Whether we were asked to end meanwhile, and passed that on."""
+
+
+def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Ended:
+    """
+    Run a child to its end, its output ours, SIGINT and SIGTERM passed on to it, once for each that arrives.
+
+    The child has a session of its own, so that Ctrl-C at a terminal reaches it through us alone and not twice. Raises
+    OSError when it cannot be started.
+    """
+    child = subprocess.Popen(
+        list(command), env={**os.environ, **(environment or {})}, start_new_session=True, stdin=subprocess.DEVNULL
+    )
+    with forwarding(child) as passed_on:
+        code = child.wait()
+    return Ended(code=shell_code(code), interrupted=bool(passed_on))
+
+
+@contextmanager
+def forwarding(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+    """
+    While this lasts, SIGINT and SIGTERM that reach us are sent to the child; the list holds those that were.
+    """
+    passed_on: list[int] = []
+
+    def forward(number: int, frame: FrameType | None) -> None:
+        del frame
+        passed_on.append(number)
+        child.send_signal(number)
+
+    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    try:
+        yield passed_on
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def shell_code(code: int) -> int:
+    """
+    An exit code as a shell gives it: subprocess reports death by signal n as -n.
+    """
+    return code if code >= 0 else 128 - code

@@ -1,0 +1,316 @@
+"""
+The report for programs: one JSON object, described by `report.schema.json` beside this file.
+
+With exactly one load run the top level carries its figures; with several it carries the sums that are exact (accounting,
+outcomes) and null where a sum would mean nothing. Keys carry their units.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+
+import orjson
+
+from chainproof.judgement.caveats import Caveat
+from chainproof.judgement.objectives import Judged
+from chainproof.judgement.summary import (
+    ClauseRow,
+    ConformanceSummary,
+    Figure,
+    LoadSummary,
+    OutcomeCount,
+    Report,
+    Summary,
+)
+from chainproof.judgement.verdict import EXIT_OF
+from chainproof.jsontext import JSON
+from chainproof.results.exchange import NotSent
+from chainproof.results.finding import Finding
+from chainproof.workload.objectives import TIMES, Indicator
+
+SCHEMA = "chainproof.report/1"
+"""The name and version of the schema. A new key leaves it as it is; a changed or missing one raises the number."""
+
+QUANTILE_METHOD = "nearest rank"
+
+Object = dict[str, JSON]
+
+
+def render(report: Report) -> str:
+    """
+    The report as JSON text.
+    """
+    return orjson.dumps(as_json(report), option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE).decode()
+
+
+def as_json(report: Report) -> Object:
+    """
+    The report as JSON types.
+    """
+    return {
+        "schema": SCHEMA,
+        "verdict": report.verdict.value,
+        "exit_code": int(EXIT_OF[report.verdict]),
+        "reason": report.reason,
+        "kind": report.kind,
+        "quantile_method": QUANTILE_METHOD,
+        **_whole_load(report.loads),
+        "clauses": _clauses(report.conformances[0]) if len(report.conformances) == 1 else None,
+        "findings": [_finding(found, summary) for summary, found in report.attributed_findings],
+        "exemplars": [row for summary in report.loads for row in _exemplars(summary)],
+        "caveats": [_caveat(each, summary) for summary in report.summaries for each in summary.caveats],
+        "runs": [_run(summary) for summary in report.summaries],
+    }
+
+
+def _whole_load(loads: Sequence[LoadSummary]) -> Object:
+    """
+    What all load runs together say: everything of one, the sums of several, null of none.
+    """
+    if len(loads) == 1:
+        return _load(loads[0])
+    nothing: Object = dict.fromkeys(_LOAD_KEYS)
+    return nothing | _sums(loads) if loads else nothing
+
+
+def _sums(loads: Sequence[LoadSummary]) -> Object:
+    """
+    What may be added up across runs.
+    """
+    accounts: Counter[str] = Counter()
+    reasons: Counter[NotSent] = Counter()
+    for summary in loads:
+        accounts.update(summary.accounting.to_json())
+        reasons.update(summary.whole.not_sent)
+    return {
+        "accounting": dict(accounts),
+        "not_sent_reasons": _not_sent_reasons(reasons),
+        "outcomes": _outcomes(_added_up(row for summary in loads for row in summary.outcomes)),
+        "objectives": [row for summary in loads for row in _objectives(summary)],
+    }
+
+
+def _added_up(rows: Iterable[OutcomeCount]) -> list[OutcomeCount]:
+    """
+    Outcomes of several runs, the most frequent first.
+    """
+    blames = {}
+    counts: Counter[OutcomeCount] = Counter()
+    for row in rows:
+        key = blames.setdefault(row.outcome, OutcomeCount(outcome=row.outcome, count=0, blame=row.blame))
+        counts[key] += row.count
+    return [
+        OutcomeCount(outcome=row.outcome, count=number, blame=row.blame) for row, number in counts.most_common()
+    ]
+
+
+_LOAD_KEYS = (
+    "accounting",
+    "not_sent_reasons",
+    "figures",
+    "figures_by_fate",
+    "throughput_per_s",
+    "ok_per_s",
+    "outcomes",
+    "objectives",
+)
+"""What a load run alone has."""
+
+
+def _load(summary: LoadSummary) -> Object:
+    """
+    What one load run says, in the order of `_LOAD_KEYS`.
+    """
+    return {
+        "accounting": dict(summary.accounting.to_json()),
+        "not_sent_reasons": _not_sent_reasons(summary.whole.not_sent),
+        "figures": _figures(summary.figures),
+        "figures_by_fate": {fate: _figures(figures) for fate, figures in summary.figures_by_fate.items()},
+        "throughput_per_s": summary.throughput,
+        "ok_per_s": summary.ok_per_second,
+        "outcomes": _outcomes(summary.outcomes),
+        "objectives": _objectives(summary),
+    }
+
+
+def _run(summary: Summary) -> Object:
+    """
+    One run, whole.
+    """
+    end, load = summary.run.end, isinstance(summary, LoadSummary)
+    return {
+        **_manifest(summary),
+        "ending": end.ending.value if end is not None else None,
+        "elapsed_s": end.seconds if end is not None else None,
+        "note": end.note if end is not None else None,
+        "verdict": summary.verdict.value,
+        "exit_code": int(EXIT_OF[summary.verdict]),
+        "reason": summary.reason,
+        **(_load(summary) if isinstance(summary, LoadSummary) else dict.fromkeys(_LOAD_KEYS)),
+        "clauses": _clauses(summary) if isinstance(summary, ConformanceSummary) else None,
+        "findings": [_finding(found, summary) for found in summary.findings],
+        "exemplars": _exemplars(summary) if load else [],
+        "caveats": [_caveat(each, summary) for each in summary.caveats],
+    }
+
+
+def _manifest(summary: Summary) -> Object:
+    """
+    Who, what, when, against what. The folder goes by its name: where it lies is its machine's own affair.
+    """
+    manifest = summary.run.manifest
+    return {
+        "run": _name(summary),
+        "kind": manifest.kind.value,
+        "name": manifest.name,
+        "started": manifest.started,
+        "target": manifest.target,
+        "emulated": manifest.emulated,
+        "contract": manifest.contract,
+        "seed": manifest.seed,
+        "settings": dict(manifest.settings),
+        "versions": dict(manifest.versions),
+    }
+
+
+def _name(summary: Summary) -> str:
+    """
+    What the rows of a run are known by: its folder's name.
+    """
+    return summary.run.path.name
+
+
+def _not_sent_reasons(reasons: Counter[NotSent]) -> Object:
+    """
+    How many planned requests were not sent, by every reason there is.
+    """
+    return {why.value: reasons[why] for why in NotSent}
+
+
+def _figures(figures: dict[str, Figure]) -> Object:
+    """
+    Several times.
+    """
+    return {name: _figure(figure) for name, figure in figures.items()}
+
+
+_QUANTILE_NAMES = ("p50", "p90", "p95", "p99", "p99.9")
+
+
+def _figure(figure: Figure) -> Object:
+    """
+    One time in a few numbers, in seconds; null where nothing was counted.
+    """
+    found = figure.quantiles
+    return {
+        **{name: found[name].value if name in found else None for name in _QUANTILE_NAMES},
+        "max": figure.max,
+        "min": figure.min,
+        "mean": figure.mean,
+        "count": figure.count,
+        "intervals": {
+            name: [found[name].low, found[name].high] if name in found else [None, None] for name in _QUANTILE_NAMES
+        },
+    }
+
+
+def _outcomes(rows: Iterable[OutcomeCount]) -> list[JSON]:
+    """
+    Outcomes with their counts.
+    """
+    return [
+        {
+            "transport": row.outcome.transport.value,
+            "status": row.outcome.status,
+            "error_code": row.outcome.error_code,
+            "error_code_kind": row.outcome.code_kind.value if row.outcome.code_kind is not None else None,
+            "fate": row.outcome.fate.value,
+            "blame": row.blame.value if row.blame is not None else None,
+            "count": row.count,
+        }
+        for row in rows
+    ]
+
+
+_UNITS: dict[Indicator, str] = dict.fromkeys(TIMES, "s") | {Indicator.ERROR_RATE: "1", Indicator.THROUGHPUT: "1/s"}
+"""The unit of an objective's observed value and threshold; 1 for a share."""
+
+
+def _objectives(summary: LoadSummary) -> list[JSON]:
+    """
+    Objectives with what was observed.
+    """
+    return [_objective(judged, summary) for judged in summary.objectives]
+
+
+def _objective(judged: Judged, summary: Summary) -> Object:
+    """
+    One objective, judged.
+    """
+    return {
+        "run": _name(summary),
+        "objective": judged.objective.text,
+        "indicator": judged.objective.indicator.value,
+        "quantile": judged.objective.quantile,
+        "verdict": judged.verdict.value,
+        "observed": judged.observed,
+        "threshold": judged.objective.threshold,
+        "unit": _UNITS[judged.objective.indicator],
+        "good": judged.good,
+        "of": judged.of,
+        "share": judged.share.value if judged.share is not None else None,
+        "share_low": judged.share.low if judged.share is not None else None,
+        "share_high": judged.share.high if judged.share is not None else None,
+        "more_needed": judged.more_needed,
+    }
+
+
+def _clauses(summary: ConformanceSummary) -> list[JSON]:
+    """
+    Every clause with what the run says of it.
+    """
+    return [_clause(row) for row in summary.clauses]
+
+
+def _clause(row: ClauseRow) -> Object:
+    """
+    One clause.
+    """
+    return {
+        "clause": row.clause.id,
+        "level": row.clause.level.value,
+        "state": row.state.value,
+        "exercised": row.exercised,
+        "departed": row.departed,
+        "statement": row.clause.statement,
+        "source": row.clause.source,
+        "quotation": row.clause.quotation,
+    }
+
+
+def _finding(found: Finding, summary: Summary) -> Object:
+    """
+    One finding.
+    """
+    return {"run": _name(summary), **found.to_json()}
+
+
+def _exemplars(summary: Summary) -> list[JSON]:
+    """
+    A run's exemplars.
+    """
+    return [{"run": _name(summary), **found.to_json()} for found in summary.run.exemplars]
+
+
+def _caveat(caveat: Caveat, summary: Summary) -> Object:
+    """
+    One reason to distrust the figures.
+    """
+    return {
+        "run": _name(summary),
+        "code": caveat.code,
+        "text": caveat.text,
+        "remedy": caveat.remedy,
+        "invalidates": caveat.invalidates,
+    }

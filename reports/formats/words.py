@@ -1,0 +1,314 @@
+"""
+How numbers, outcomes and runs are written for people: the one place where seconds become milliseconds.
+
+Every format for people's eyes speaks through here, so that the same run reads the same everywhere. What comes from the
+target or a file passes `visible` first: an error code may hold an escape sequence or a text that runs backwards.
+"""
+
+from __future__ import annotations
+
+import re
+
+from chainproof.clock import Seconds
+from chainproof.durations import format_duration
+from chainproof.judgement.objectives import Judged
+from chainproof.judgement.summary import Figure, LoadSummary, OutcomeCount, Summary
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.results.folder import Run
+from chainproof.results.manifest import Ending
+from chainproof.workload.objectives import TIMES, Indicator
+
+NOTHING = "–"
+"""What stands where there is no figure."""
+
+FIGURES: dict[str, str] = {
+    "response_time_s": "response time",
+    "service_time_s": "service time",
+    "schedule_lag_s": "schedule lag",
+}
+"""The three times in the order of every report."""
+
+MEANINGS: dict[str, str] = {
+    "response_time_s": "what the caller waited, from the intended start",
+    "service_time_s": "what the wire took, from the actual start",
+    "schedule_lag_s": "how late the generator was",
+}
+
+TRANSPORTS: dict[Transport, str] = {
+    Transport.ANSWERED: "answered",
+    Transport.NAME_UNKNOWN: "host name unknown",
+    Transport.CONNECT_FAILED: "no connection",
+    Transport.TLS_FAILED: "TLS failed",
+    Transport.CONNECTION_LOST: "connection lost",
+    Transport.MALFORMED: "not HTTP",
+    Transport.DEADLINE: "no answer by the deadline",
+    Transport.DRAIN_ENDED: "still in flight at the end",
+}
+
+FATES: dict[Fate, str] = {
+    Fate.OK: "ok",
+    Fate.FAILED: "failed",
+    Fate.TIMED_OUT: "timed out",
+    Fate.CENSORED: "censored",
+}
+
+NOT_SENT: dict[NotSent, str] = {
+    NotSent.MAX_IN_FLIGHT: "as many were in flight as --max-in-flight allows",
+    NotSent.STOPPED: "the run was stopped",
+}
+
+ENDINGS: dict[Ending | None, str] = {
+    Ending.COMPLETED: "completed",
+    Ending.INTERRUPTED: "interrupted",
+    Ending.BROKEN: "broken off by an error of ours",
+    None: "cut off",
+}
+
+
+def visible(text: str) -> str:
+    """
+    A text whose every character shows: line breaks, escape sequences and direction marks as `\\x1b` and the like.
+
+    >>> visible("green\\x1b[32m")
+    'green\\\\x1b[32m'
+    """
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escaped(character) for character in text)
+
+
+def _escaped(character: str) -> str:
+    """
+    A character as Python's string literals write it.
+    """
+    return character.encode("unicode_escape").decode("ascii")
+
+
+def shortened(text: str, most: int) -> str:
+    """
+    A text of at most *most* characters, what is left out counted.
+    """
+    if len(text) <= most:
+        return text
+    note = f" … ({len(text)} characters)"
+    return text[: max(most - len(note), 0)] + note
+
+
+def count(number: int) -> str:
+    """
+    A count with its thousands apart.
+    """
+    return f"{number:,}"
+
+
+def percent(share: float) -> str:
+    """
+    A share in per cent; never 100 % or 0 % unless it is exactly that.
+
+    >>> [percent(share) for share in (1.0, 0.99996, 0.123, 0.0)]
+    ['100 %', '99.996 %', '12.3 %', '0 %']
+    """
+    for decimals in range(1, 9):
+        text = f"{share * 100:.{decimals}f}"
+        if float(text) not in (0.0, 100.0) or share in (0.0, 1.0):
+            break
+    return f"{text.rstrip('0').rstrip('.')} %"
+
+
+def rate(per_second: float) -> str:
+    """
+    A rate in events per second.
+    """
+    return f"{per_second:,.0f}/s" if per_second >= 100 else f"{per_second:.3g}/s"
+
+
+def time(seconds: Seconds | None) -> str:
+    """
+    A duration with its unit, or the sign for none.
+    """
+    return NOTHING if seconds is None else format_duration(seconds)
+
+
+def outcome(found: Outcome) -> str:
+    """
+    An outcome in a few words: `200`, `503 model_not_ready`, `502 without code`, `connection lost`.
+    """
+    if found.transport is not Transport.ANSWERED:
+        return TRANSPORTS[found.transport]
+    if found.status == 200:
+        return "200" if found.fate is Fate.OK else "200, but not as the contract has it"
+    return f"{found.status} {visible(found.error_code) if found.error_code is not None else 'without code'}"
+
+
+def code_kind(found: Outcome) -> str:
+    """
+    Whether an error's code is one of the ten; empty where there is no error answer.
+    """
+    return found.code_kind.value if found.code_kind is not None else ""
+
+
+def blame(row: OutcomeCount) -> str:
+    """
+    Who is to act; empty where nobody is.
+    """
+    return row.blame.value if row.blame is not None else ""
+
+
+def columns(figure: Figure) -> dict[str, Seconds | None]:
+    """
+    The values of a figure by column: p50 … p99.9, max.
+    """
+    return {name: estimate.value for name, estimate in figure.quantiles.items()} | {"max": figure.max}
+
+
+def too_few(figure: Figure, column: str) -> bool:
+    """
+    Whether a quantile has no upper bound: the true one may be far above.
+    """
+    estimate = figure.quantiles.get(column)
+    return estimate is not None and estimate.high is None
+
+
+def interval(figure: Figure, column: str) -> str:
+    """
+    The 95 % interval of a quantile, an open end as an arrow; empty where there is none.
+    """
+    estimate = figure.quantiles.get(column)
+    if estimate is None or (estimate.low is None and estimate.high is None):
+        return ""
+    low = "…" if estimate.low is None else format_duration(estimate.low)
+    high = "too few" if estimate.high is None else format_duration(estimate.high)
+    return f"{low} – {high}"
+
+
+def observed(judged: Judged) -> str:
+    """
+    What was observed of an objective, in its own unit.
+    """
+    indicator = judged.objective.indicator
+    if judged.observed is None:
+        return "never answered ok" if judged.of else "nothing was asked"
+    if indicator in TIMES:
+        return format_duration(judged.observed)
+    return rate(judged.observed) if indicator is Indicator.THROUGHPUT else percent(judged.observed)
+
+
+def good_share(judged: Judged) -> str:
+    """
+    How many requests were good, of how many; empty where nothing is counted.
+    """
+    if judged.share is None or judged.good is None or judged.of is None:
+        return ""
+    return f"{count(judged.good)} of {count(judged.of)} good ({percent(judged.share.value)})"
+
+
+def share_bounds(judged: Judged) -> str:
+    """
+    The interval of the good share; empty where nothing is counted.
+    """
+    share = judged.share
+    if share is None or share.low is None or share.high is None:
+        return ""
+    return f"{percent(share.low)} – {percent(share.high)}"
+
+
+def more_needed(judged: Judged) -> str:
+    """
+    What would decide an inconclusive objective; empty for the others.
+    """
+    if judged.verdict is not Verdict.INCONCLUSIVE:
+        return ""
+    if judged.more_needed is None:
+        return "no number of requests within reach would decide it" if judged.of else ""
+    return f"about {count(judged.more_needed)} more requests would decide it"
+
+
+def kind(summary: Summary) -> str:
+    """
+    `Load run steady` or `Conformance run standard`.
+    """
+    return f"{summary.run.manifest.kind.value.capitalize()} run {visible(summary.run.manifest.name)}"
+
+
+def started(run: Run) -> str:
+    """
+    When a run began, to the second.
+    """
+    return visible(run.manifest.started.partition(".")[0].replace("T", " ").removesuffix("Z")) + " UTC"
+
+
+def lasted(run: Run) -> str:
+    """
+    How long a run took and how it ended.
+    """
+    ending = ENDINGS[run.end.ending if run.end is not None else None]
+    if run.end is not None:
+        return f"{ending} after {format_duration(run.end.seconds)}"
+    return f"{ending} after {len({each.second for each in run.intervals})} s" if run.intervals else ending
+
+
+def duration(seconds: Seconds) -> str:
+    """
+    A length of time for a sentence.
+    """
+    return format_duration(seconds)
+
+
+
+
+def setting(name: str, value: object) -> tuple[str, str]:
+    """
+    A setting of the manifest: its name without the unit, its value with it.
+
+    >>> setting("deadline_s", 30.0)
+    ('deadline', '30 s')
+    """
+    plain = visible(name)
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and plain.endswith("_per_s"):
+        return _spaced(plain.removesuffix("_per_s")), f"{value:g}/s"
+    if number and plain.endswith("_s"):
+        return _spaced(plain.removesuffix("_s")), format_duration(float(str(value)))
+    return _spaced(plain), visible(value if isinstance(value, str) else _plain(value))
+
+
+def _spaced(name: str) -> str:
+    """
+    A key as words.
+    """
+    return name.replace("_", " ")
+
+
+def _plain(value: object) -> str:
+    """
+    A JSON value as a person writes it.
+    """
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_plain(each) for each in value) or NOTHING
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+def not_sent(summary: LoadSummary) -> str:
+    """
+    Why planned requests were not sent; empty when all were.
+    """
+    reasons = (f"{count(number)} because {NOT_SENT[why]}" for why, number in summary.whole.not_sent.items() if number)
+    return "; ".join(reasons)
+
+
+_WORD = re.compile(r"""#.*|(?:'[^']*'|"[^"]*"|\\.|[^\s'"\\])+""")
+
+
+def shell_words(line: str) -> list[str]:
+    """
+    A curl line cut at the blanks between its words, a comment whole.
+
+    >>> shell_words("curl -H 'A: b' \\"$X\\"  # a comment")
+    ['curl', '-H', "'A: b'", '"$X"', '# a comment']
+    """
+    return _WORD.findall(line)

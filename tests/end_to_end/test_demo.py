@@ -1,0 +1,138 @@
+"""
+The main job, as somebody runs it who has never seen the project.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+CHAINPROOF = [sys.executable, "-P", "-m", "chainproof"]
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory):
+    """
+    A short demonstration, in an empty folder, by somebody without any key.
+    """
+    folder = tmp_path_factory.mktemp("demo")
+    ended = subprocess.run(
+        [*CHAINPROOF, "demo", "--rate", "200", "--duration", "5s", "--out", "out"],
+        cwd=folder,
+        env=without_key(),
+        capture_output=True,
+        text=True,
+        timeout=180,
+        check=False,
+    )
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    return folder, ended
+
+
+def without_key():
+    """
+    The environment of somebody who has set nothing up.
+    """
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("BASETEN_API_KEY", "CHAINPROOF_TARGET", "CHAINPROOF_EMULATED")
+    }
+
+
+def as_json(folder, *runs):
+    """
+    The JSON report on runs, and the exit code that came with it.
+    """
+    ended = subprocess.run(
+        [*CHAINPROOF, "reports", *runs, "--json", "-"], cwd=folder, capture_output=True, text=True, check=False
+    )
+    return json.loads(ended.stdout), ended.returncode
+
+
+def test_its_last_line_is_the_path_of_the_page(demo):
+    """
+    Whoever runs the demonstration is left with a page to open.
+    """
+    folder, ended = demo
+    page = Path(ended.stdout.splitlines()[-1])
+
+    assert (folder / "out" / "report.html").resolve() == page
+    assert "<svg" in page.read_text(encoding="utf-8")
+
+
+def test_it_passes_although_the_chain_fails_some_requests(demo):
+    """
+    A flaky chain within its objectives passes, and its failures are on record.
+    """
+    folder, _ = demo
+    report, code = as_json(folder, "out/conformance", "out/load")
+
+    assert (0, "pass", "combined") == (code, report["verdict"], report["kind"])
+    assert report["accounting"]["failed"] > 0
+    assert report["accounting"]["ok"] > 900
+    assert report["findings"] == []
+
+
+def test_nothing_disappears(demo):
+    """
+    Every planned request is found again.
+    """
+    folder, _ = demo
+    counted = as_json(folder, "out/load")[0]["accounting"]
+
+    assert counted["planned"] == counted["sent"] + counted["not_sent"]
+    assert counted["sent"] == sum(counted[fate] for fate in ("ok", "failed", "timed_out", "censored"))
+
+
+def test_every_clause_is_put_to_the_test(demo):
+    """
+    Against the emulator, which echoes and can be steered, no clause goes unexercised.
+    """
+    folder, _ = demo
+    rows = as_json(folder, "out/conformance")[0]["clauses"]
+
+    assert [row["clause"] for row in rows if row["state"] != "passed"] == []
+
+
+def test_interrupted_half_way_it_still_reports(tmp_path):
+    """
+    Ctrl-C during the load run leaves a page, and 130.
+    """
+    running = subprocess.Popen(
+        [*CHAINPROOF, "demo", "--rate", "50", "--duration", "60s", "--out", "out"],
+        cwd=tmp_path,
+        env=without_key(),
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    intervals = tmp_path / "out" / "load" / "intervals.jsonl"
+    await_lines(intervals, running, 2)
+    running.send_signal(signal.SIGINT)
+    output, _ = running.communicate(timeout=60)
+    counted = as_json(tmp_path, "out/load")[0]["accounting"]
+
+    assert running.returncode == 130
+    assert (tmp_path / "out" / "report.html").exists()
+    assert str((tmp_path / "out" / "report.html").resolve()) == output.splitlines()[-1]
+    assert counted["planned"] == counted["sent"] + counted["not_sent"]
+    assert counted["sent"] == sum(counted[fate] for fate in ("ok", "failed", "timed_out", "censored"))
+    assert counted["not_sent"] > 0
+
+
+def await_lines(path, running, count):
+    """
+    Wait for a real process to have written so many lines; fail if it ends before.
+    """
+    end = time.monotonic() + 120
+    while not path.exists() or path.read_bytes().count(b"\n") < count:
+        assert running.poll() is None, "the demonstration ended before its load run"
+        assert time.monotonic() < end, f"no {count} lines in {path} within two minutes"
+        time.sleep(0.1)  # a process of its own writes the file: there is no clock to hand it
