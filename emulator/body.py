@@ -67,49 +67,53 @@ _TOKEN = re.compile(
 )
 
 
+_CLOSES = {"{": "}", "[": "]"}
+
+
 def is_deep_object(body: bytes) -> bool:
     """
-    Whether a body is one JSON object, judged token by token: nesting costs a list's item, not a call.
+    Whether a body in UTF-8 is one JSON object, judged token by token: nesting costs an item of a list, not a call.
 
     Only for bodies that are too deep for parsers that recurse.
     """
     text = body.decode("utf-8")
-    open_brackets: list[str] = []
-    expected = "{"
+    opened: list[str] = []
+    expected = _START
     position = 0
-    while expected != "end":
-        token = _TOKEN.match(text, position)
-        if token is None:
+    while expected is not _END:
+        found = _TOKEN.match(text, position)
+        if found is None:
             return False
-        position = token.end()
-        after = _after(token.lastgroup or "", token[token.lastgroup or 0], expected, open_brackets)
-        if after is None:
+        token = found["punctuation"] or ("text" if found["string"] else "scalar")
+        if token not in expected:
             return False
-        expected = after
+        position = found.end()
+        expected = _after(token, opened, named=expected in (_NAME, _NAME_OR_END))
     return not text[position:].strip(" \t\n\r")
 
 
-def _after(kind: str, token: str, expected: str, open_brackets: list[str]) -> str | None:
-    """
-    What is expected behind a token, or None when it is not what was expected before it. Keeps the open brackets.
-    """
-    if token in ("{", "[") and expected in ("value", "value or ]", "{") and expected != "{" * (token == "["):
-        open_brackets.append(token)
-        return "name or }" if token == "{" else "value or ]"
-    if token in ("}", "]") and open_brackets and _may_close(token, expected, open_brackets[-1]):
-        open_brackets.pop()
-        return "more" if open_brackets else "end"
-    if token == "," and expected == "more":
-        return "name" if open_brackets[-1] == "{" else "value"
-    if token == ":" and expected == "colon":
-        return "value"
-    if kind == "string" and expected.startswith("name"):
-        return "colon"
-    return "more" if kind in ("string", "scalar") and expected.startswith("value") else None
+_START = frozenset("{")
+_VALUE = frozenset(("{", "[", "text", "scalar"))
+_VALUE_OR_END = _VALUE | {"]"}
+_NAME = frozenset(("text",))
+_NAME_OR_END = _NAME | {"}"}
+_COLON = frozenset(":")
+_END: frozenset[str] = frozenset()
 
 
-def _may_close(token: str, expected: str, opened: str) -> bool:
+def _after(token: str, opened: list[str], *, named: bool) -> frozenset[str]:
     """
-    Whether a closing bracket fits the open one and the place.
+    What may stand behind a token. Keeps the brackets that are open; *named*: a text here names a member.
     """
-    return opened + token in ("{}", "[]") and (expected == "more" or expected.endswith(token))
+    if token in ("{", "["):
+        opened.append(token)
+        return _NAME_OR_END if token == "{" else _VALUE_OR_END
+    if token == ":":
+        return _VALUE
+    if token == ",":
+        return _NAME if opened[-1] == "{" else _VALUE
+    if token == "text" and named:
+        return _COLON
+    if token in ("}", "]"):
+        opened.pop()
+    return frozenset((",", _CLOSES[opened[-1]])) if opened else _END

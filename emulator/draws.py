@@ -25,8 +25,8 @@ class Purpose(IntEnum):
     SERVICE_TIME = 2
 
 
-_PURPOSES = 4
-"""Draws set aside for each request; more than there are purposes today."""
+_PURPOSES = 16
+"""Draws set aside for each request: more than there are purposes, so that a new one leaves the others' draws alone."""
 
 
 def mixed(value: int) -> int:

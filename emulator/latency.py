@@ -39,6 +39,9 @@ def constant(seconds: Seconds) -> ServiceTime:
     return (Component(median=seconds),)
 
 
+AT_ONCE: ServiceTime = constant(0.0)
+
+
 def sigma_from_p99(median: Seconds, p99: Seconds) -> float:
     """
     The sigma with which a lognormal law of this median has this p99.

@@ -1,0 +1,269 @@
+"""
+`chainproof emulator [SCENARIO] [-- COMMAND …]`: serve, or serve around a command.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import resource
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from chainproof.command import TARGET_VARIABLE, Mistake, add_contract_option, command, parser
+from chainproof.contract.credentials import DEFAULT_VARIABLE, EMULATOR_KEY, ApiKey, key_from_environment
+from chainproof.contract.targets import is_loopback
+from chainproof.embedded import EMULATED_VARIABLE
+from chainproof.judgement.verdict import Exit
+
+from .decision import Model
+from .scenario import BadScenario, Scenario, find_scenario, named_scenarios
+from .server import Stop, new_run, serve
+from .transport import listening
+from .truth import Truth
+
+_DESCRIPTION = """\
+A server on loopback that answers POST /production/run_remote as a faithful chain would: it authenticates, takes JSON
+objects, and returns its input. Prints one line with its URL once it listens, and serves until SIGINT, SIGTERM, or the
+end of its standard input with --until-eof. With a command behind --, it serves for as long as that runs."""
+
+
+@command("emulator")
+def main(arguments: Sequence[str]) -> int:
+    """
+    Serve, alone or around a command; the exit code is 0 or the command's.
+    """
+    own, around = _split(list(arguments))
+    options = _options().parse_args(own)
+    if around is not None and options.until_eof:
+        raise Mistake("expected --until-eof or a command behind --, found both: the command needs the standard input")
+    try:
+        scenario = find_scenario(options.scenario)
+    except BadScenario as wrong:
+        raise Mistake(str(wrong)) from None
+    model = Model(
+        scenario=scenario,
+        key=key_from_environment(options.api_key_env) if options.api_key_env else ApiKey(EMULATOR_KEY),
+        run=new_run(),
+        seed=options.seed,
+        contract=options.contract,
+        steering=not options.no_steering,
+    )
+    with _listening(options.host, options.port) as sock:
+        origin = _origin(sock)
+        line = f"chainproof emulator: {scenario.name} at {origin}"
+        truth = _truth(options.truth)
+        _raise_descriptor_limit()
+        if around is not None:
+            print(line, file=sys.stderr, flush=True)
+            return _serve_around(around, model, sock, truth, origin)
+        _serve_alone(model, sock, truth, line, until_eof=options.until_eof)
+    return Exit.PASS
+
+
+def _split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
+    """
+    The emulator's own arguments, and the command behind the first `--`, if there is one.
+    """
+    if "--" not in arguments:
+        return arguments, None
+    at = arguments.index("--")
+    if at + 1 == len(arguments):
+        raise Mistake("expected a command behind --, found nothing")
+    return arguments[:at], arguments[at + 1 :]
+
+
+def _options() -> argparse.ArgumentParser:
+    """
+    What the command line may say.
+    """
+    options = parser("emulator", _DESCRIPTION, _epilog(named_scenarios()))
+    options.usage = "chainproof emulator [SCENARIO] [OPTIONS] [-- COMMAND …]"
+    options.add_argument(
+        "scenario", nargs="?", default="warm", metavar="SCENARIO", help="one of those below, or the path of a TOML file"
+    )
+    options.add_argument("--host", default="127.0.0.1", help="the loopback address to listen on (default: %(default)s)")
+    options.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
+    options.add_argument(
+        "--seed", type=int, default=0, help="the same seed gives the n-th request the same outcome and service time"
+    )
+    options.add_argument("--truth", metavar="FILE", type=Path, help="one JSON line for each request answered")
+    options.add_argument("--no-steering", action="store_true", help="take no notice of X-Emulate")
+    add_contract_option(options)
+    options.add_argument(
+        "--api-key-env",
+        metavar="NAME",
+        help=f"accept the key in this environment variable instead of the throw-away key {EMULATOR_KEY}",
+    )
+    options.add_argument("--until-eof", action="store_true", help="end when the standard input ends")
+    return options
+
+
+def _epilog(scenarios: dict[str, Scenario]) -> str:
+    """
+    The scenarios, and what steers, for `--help`.
+    """
+    width = max(map(len, scenarios))
+    lines = [f"  {name:<{width}}  {scenario.description}" for name, scenario in scenarios.items()]
+    return "\n".join(
+        [
+            "scenarios:",
+            *lines,
+            "",
+            "A request asks for an outcome with `X-Emulate: CODE`, `X-Emulate: CODE STATUS` or `X-Emulate: ok`.",
+            f"A command behind -- finds {TARGET_VARIABLE}, {EMULATED_VARIABLE}=1 and {DEFAULT_VARIABLE} in its environment,",
+            "is sent SIGINT and SIGTERM on, and lends its exit code (128 + n when signal n ended it).",
+            "Asked to stop, the emulator exits 0.",
+        ]
+    )
+
+
+def _port(text: str) -> int:
+    """
+    A port number, for argparse.
+    """
+    if not text.isascii() or not text.isdigit() or int(text) > 65535:
+        raise argparse.ArgumentTypeError(f"expected a port between 0 and 65535, found {text!r}")
+    return int(text)
+
+
+def _listening(host: str, port: int) -> socket.socket:
+    """
+    The socket to serve on. Raises Mistake.
+    """
+    if not is_loopback(host):
+        raise Mistake(f"expected a loopback address for --host, such as 127.0.0.1 or ::1, found {host!r}")
+    try:
+        return listening(host, port)
+    except OSError as wrong:
+        why = (wrong.strerror or str(wrong)).lower()
+        raise Mistake(f"cannot listen on {host} port {port}: {why}; try another --port, or none") from None
+
+
+def _origin(sock: socket.socket) -> str:
+    """
+    The URL of a listening socket.
+    """
+    host, port = sock.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+def _truth(path: Path | None) -> Truth:
+    """
+    The file of truth. Raises Mistake.
+    """
+    try:
+        return Truth(path)
+    except OSError as wrong:
+        raise Mistake(f"cannot write --truth {path}: {wrong.strerror}") from None
+
+
+def _raise_descriptor_limit() -> None:
+    """
+    Allow as many connections as the system lets us: the usual 1024 is less than a load test opens.
+    """
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _serve_alone(model: Model, sock: socket.socket, truth: Truth, line: str, *, until_eof: bool) -> None:
+    """
+    Serve until told to stop.
+    """
+
+    def begun(loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stop)
+        if until_eof:
+            _when(_stdin_ended, loop, stop)
+        print(line, flush=True)
+
+    serve(model, sock, truth, begun)
+
+
+def _serve_around(around: list[str], model: Model, sock: socket.socket, truth: Truth, origin: str) -> int:
+    """
+    Serve for as long as a command runs; its exit code.
+    """
+    environment = {
+        **os.environ,
+        TARGET_VARIABLE: origin,
+        EMULATED_VARIABLE: "1",
+        DEFAULT_VARIABLE: model.key.reveal(),
+    }
+    children: list[subprocess.Popen[bytes]] = []
+
+    def begun(loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
+        # The handlers first: a signal that arrives while the child starts must not end us and leave it behind.
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, _forward, number, children)
+        children.append(_started(around, environment))
+        _when(children[0].wait, loop, stop)
+
+    serve(model, sock, truth, begun)
+    code = children[0].wait()
+    return 128 - code if code < 0 else code
+
+
+def _started(around: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+    """
+    The command, running. Raises Mistake when there is no such command.
+    """
+    try:
+        return subprocess.Popen(around, env=environment)
+    except OSError as wrong:
+        raise Mistake(f"cannot run the command {around[0]!r}: {(wrong.strerror or str(wrong)).lower()}") from None
+
+
+def _forward(number: signal.Signals, children: list[subprocess.Popen[bytes]]) -> None:
+    """
+    Send a signal on to the command, unless it got the same one from the terminal.
+    """
+    if number == signal.SIGINT and _terminal_tells_both():
+        return
+    for child in children:
+        child.send_signal(number)
+
+
+def _terminal_tells_both() -> bool:
+    """
+    Whether Ctrl-C at our terminal reaches the command as well: it is told to the whole foreground process group.
+    """
+    try:
+        terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
+    except OSError:
+        return False
+    try:
+        return os.tcgetpgrp(terminal) == os.getpgrp()
+    except OSError:
+        return False
+    finally:
+        os.close(terminal)
+
+
+def _stdin_ended() -> None:
+    """
+    Wait for the end of the standard input.
+    """
+    while os.read(0, 4096):
+        pass
+
+
+def _when(over: Callable[[], object], loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
+    """
+    Stop as soon as a blocking call returns. It waits in a thread: neither files nor children can be polled everywhere.
+    """
+
+    def wait() -> None:
+        try:
+            over()
+        finally:
+            loop.call_soon_threadsafe(stop)
+
+    threading.Thread(target=wait, daemon=True).start()

@@ -1,0 +1,197 @@
+"""
+A scenario: a named emulator configuration, as a TOML file writes it.
+
+Every mistake in a file is reported at once, each with what was expected and what was found.
+"""
+
+from __future__ import annotations
+
+import math
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from importlib.resources import files
+from pathlib import Path
+
+from chainproof.clock import Seconds
+from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode
+from chainproof.durations import parse_duration
+
+from .latency import AT_ONCE, Component, ServiceTime, constant, sigma_from_p99
+from .limits import RateLimit
+
+
+class BadScenario(Exception):
+    """
+    A scenario that cannot be served; the message lists every mistake.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scenario:
+    """
+    How the emulated chain behaves.
+    """
+
+    name: str
+    description: str = ""
+    service_time: ServiceTime = AT_ONCE
+    error_service_time: ServiceTime | None = None
+    """The law of failures; without one they take as long as successes."""
+    errors: tuple[tuple[ErrorCode, float], ...] = ()
+    """How often each code is answered to a request that would have been a success, as a probability."""
+    rate_limit: RateLimit | None = None
+    """What is asked beyond it is answered 429, at once."""
+    max_body_bytes: int = 100_000_000
+
+
+def named_scenarios() -> dict[str, Scenario]:
+    """
+    The scenarios that come along, by name.
+    """
+    folder = files("chainproof.emulator").joinpath("scenarios")
+    found = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
+    texts = {file.name.removesuffix(".toml"): file.read_text(encoding="utf-8") for file in found}
+    return {name: scenario_from(tomllib.loads(text), name=name) for name, text in texts.items()}
+
+
+def find_scenario(name: str) -> Scenario:
+    """
+    The scenario of this name, or in the TOML file at this path. Raises BadScenario.
+    """
+    named = named_scenarios()
+    if name in named:
+        return named[name]
+    if not name.endswith(".toml") and not Path(name).exists():
+        raise BadScenario(f"expected one of {', '.join(named)}, or the path of a TOML file, found {name!r}")
+    return load_scenario(Path(name))
+
+
+def load_scenario(path: Path) -> Scenario:
+    """
+    The scenario in a TOML file. Raises BadScenario with every mistake in it.
+    """
+    try:
+        table = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as wrong:
+        raise BadScenario(f"cannot read the scenario {path}: {wrong.strerror}") from wrong
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
+        raise BadScenario(f"{path} is not TOML: {wrong}") from wrong
+    return scenario_from(table, name=path.stem)
+
+
+def scenario_from(table: Mapping[str, object], *, name: str) -> Scenario:
+    """
+    The scenario that a TOML table describes. Raises BadScenario with every mistake in it.
+    """
+    mistakes: list[str] = []
+    values: dict[str, object] = {}
+    for key, value in table.items():
+        reader = _READERS.get(key)
+        if reader is None:
+            mistakes.append(f"{key}: expected one of {', '.join(sorted(_READERS))}")
+            continue
+        try:
+            values[key] = reader(value)
+        except (ValueError, TypeError) as wrong:
+            mistakes.append(f"{key}: {wrong}")
+    if mistakes:
+        raise BadScenario(f"scenario {name}: " + "; ".join(mistakes))
+    return replace(Scenario(name=name), **values)  # type: ignore[arg-type]  # each reader returns its field's type
+
+
+def _text(value: object) -> str:
+    if not isinstance(value, str):
+        raise TypeError(f"expected a text, found {value!r}")
+    return value
+
+
+def _number(value: object) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise TypeError(f"expected a number, found {value!r}")
+    return float(value)
+
+
+def _positive(value: object) -> float:
+    number = _number(value)
+    if number <= 0:
+        raise ValueError(f"expected more than 0, found {value!r}")
+    return number
+
+
+def _size(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 2:
+        raise ValueError(f"expected a whole number of bytes, at least the 2 of an empty object, found {value!r}")
+    return value
+
+
+def _duration(value: object) -> Seconds:
+    seconds = parse_duration(value) if isinstance(value, str) else _number(value)
+    if not 0 <= seconds <= 3600:
+        raise ValueError(f"expected a duration between 0 s and 1 h, found {value!r}")
+    return seconds
+
+
+def _service_time(value: object) -> ServiceTime:
+    """
+    A duration (constant), a table (lognormal), or a list of such with weights (mixture).
+    """
+    if isinstance(value, list) and value:
+        return tuple(_component(row) for row in value)
+    if isinstance(value, dict):
+        return (_component(value),)
+    if isinstance(value, str | int | float):
+        return constant(_duration(value))
+    raise TypeError(
+        f"expected a duration, a table with a median and p99 or sigma, or a list of such with weights, found {value!r}"
+    )
+
+
+def _component(row: object) -> Component:
+    if not isinstance(row, dict) or "median" not in row or not set(row) <= {"median", "p99", "sigma", "weight"}:
+        raise ValueError(f"expected a table with a median and, if you like, p99 or sigma, and weight, found {row!r}")
+    if "p99" in row and "sigma" in row:
+        raise ValueError("expected p99 or sigma, found both")
+    median = _duration(row["median"])
+    sigma = _number(row.get("sigma", 0.0))
+    if "p99" in row:
+        p99 = _duration(row["p99"])
+        if not 0 < median <= p99:
+            raise ValueError(f"expected 0 < median <= p99, found {row['median']!r} and {row['p99']!r}")
+        sigma = sigma_from_p99(median, p99)
+    if not 0 <= sigma <= 5:
+        raise ValueError(f"expected a sigma between 0 and 5, found {sigma:g}")
+    return Component(median=median, sigma=sigma, weight=_positive(row.get("weight", 1.0)))
+
+
+def _errors(value: object) -> tuple[tuple[ErrorCode, float], ...]:
+    if not isinstance(value, dict):
+        raise TypeError(f"expected a table of error codes with probabilities, found {value!r}")
+    unknown = sorted(set(value) - DOCUMENTED_CODES)
+    if unknown:
+        raise ValueError(f"expected codes of {', '.join(sorted(ErrorCode))}, found {', '.join(unknown)}")
+    rates = tuple((ErrorCode(code), _number(rate)) for code, rate in value.items())
+    total = math.fsum(rate for _, rate in rates)
+    if any(rate < 0 for _, rate in rates) or total > 1:
+        raise ValueError(f"expected probabilities of at least 0 with a sum of at most 1, found a sum of {total:g}")
+    return rates
+
+
+def _rate_limit(value: object) -> RateLimit:
+    if not isinstance(value, dict) or set(value) != {"rate", "burst"}:
+        raise ValueError(f"expected a table with rate (requests a second) and burst (requests), found {value!r}")
+    burst = _number(value["burst"])
+    if burst < 1:
+        raise ValueError(f"expected a burst of at least 1, found {burst:g}")
+    return RateLimit(rate=_positive(value["rate"]), burst=burst)
+
+
+_READERS: dict[str, Callable[[object], object]] = {
+    "description": _text,
+    "service_time": _service_time,
+    "error_service_time": _service_time,
+    "errors": _errors,
+    "rate_limit": _rate_limit,
+    "max_body_bytes": _size,
+}
+"""What a scenario's file may say, and how each value is read."""

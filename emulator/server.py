@@ -1,0 +1,84 @@
+"""
+The server: a listening socket, the loop, and the end.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import secrets
+import socket
+import sys
+from collections.abc import Callable
+from itertools import count
+
+import uvloop
+
+from .decision import Model
+from .protocol import Exchange
+from .site import Site
+from .transport import Connection, Listener
+from .truth import Truth
+
+
+def new_run() -> str:
+    """
+    The beginning of the request ids of one run. Not seeded: two servers with the same seed must not share ids.
+    """
+    return secrets.token_hex(11)[:21]
+
+
+Stop = Callable[[], None]
+"""Ends the server; may be called in its loop, any number of times."""
+
+Begun = Callable[[asyncio.AbstractEventLoop, Stop], None]
+"""Told once that the server serves: the place to print its URL, and to see to its end."""
+
+
+def serve(model: Model, sock: socket.socket, truth: Truth, begun: Begun) -> None:
+    """
+    Serve on a listening socket until told to stop.
+
+    An error of our own cuts the connection where it happened, and is raised when the server has stopped.
+    """
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        runner.run(_serve(model, sock, truth, begun))
+
+
+async def _serve(model: Model, sock: socket.socket, truth: Truth, begun: Begun) -> None:
+    """
+    The same, in the loop.
+    """
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    site = Site(loop, model, truth)
+    numbers = count(1)
+    broken: list[BaseException] = []
+
+    def accept(connection: Connection) -> None:
+        exchange = Exchange(connection, site, next(numbers))
+        site.remember(exchange)
+        connection.start(exchange)
+
+    loop.set_exception_handler(lambda _, context: _remember(context, broken))
+    listener = Listener(loop, sock, accept)
+    # What exists now stays: the collector need not look at it again while requests wait.
+    gc.collect()
+    gc.freeze()
+    try:
+        begun(loop, stopped.set)
+        await stopped.wait()
+    finally:
+        listener.close()
+        site.close()
+    if broken:
+        raise broken[0]
+
+
+def _remember(context: dict[str, object], broken: list[BaseException]) -> None:
+    """
+    Keep an error that reached the loop, and say so at once.
+    """
+    error = context.get("exception")
+    broken.append(error if isinstance(error, BaseException) else RuntimeError(context.get("message")))
+    print(f"chainproof emulator: our own error, a connection was cut: {broken[-1]!r}", file=sys.stderr, flush=True)

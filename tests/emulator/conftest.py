@@ -1,0 +1,125 @@
+"""
+An emulator without service time as a child process, and raw bytes to and from it.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+
+import h11
+import pytest
+
+from chainproof.contract.answer import Answer
+from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.embedded import Endpoint, emulator
+
+Talk = Callable[..., list[Answer]]
+
+
+@pytest.fixture(scope="session")
+def at_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+    """
+    An emulator that answers at once, and takes bodies of at most 100 000 bytes.
+    """
+    scenario = tmp_path_factory.mktemp("scenario") / "at-once.toml"
+    scenario.write_text("service_time = 0\nmax_body_bytes = 100_000\n")
+    with emulator(str(scenario)) as endpoint:
+        yield endpoint
+
+
+@pytest.fixture(scope="session")
+def connect(at_once: Endpoint) -> Callable[[], AbstractContextManager[socket.socket]]:
+    """
+    A new connection to it.
+    """
+    return lambda: socket.create_connection((at_once.target.host, at_once.target.port), timeout=5)
+
+
+@pytest.fixture(scope="session")
+def talk(connect: Callable[[], AbstractContextManager[socket.socket]]) -> Talk:
+    """
+    Sends pieces of bytes over one connection, each in a segment of its own, and returns the answers by method.
+    """
+
+    def talk(*pieces: bytes, methods: tuple[str, ...] = ("POST",)) -> list[Answer]:
+        with connect() as sock:
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            for piece in pieces:
+                sock.sendall(piece)
+            return read_answers(sock, methods)
+
+    return talk
+
+
+@pytest.fixture(scope="session")
+def post() -> Callable[..., bytes]:
+    """
+    The bytes of a request that is as it should be but for what is named: fields by name, None to leave one out.
+    """
+
+    def post(
+        body: bytes = b"{}", *, line: bytes = b"POST /production/run_remote HTTP/1.1", **changed: str | None
+    ) -> bytes:
+        fields: dict[str, str | None] = {
+            "host": "127.0.0.1",
+            "authorization": f"Api-Key {EMULATOR_KEY}",
+            "content_type": "application/json",
+            "content_length": str(len(body)),
+            **changed,
+        }
+        lines = [f"{name.replace('_', '-')}: {value}".encode() for name, value in fields.items() if value is not None]
+        return b"\r\n".join([line, *lines, b"", body])
+
+    return post
+
+
+def read_answers(sock: socket.socket, methods: tuple[str, ...]) -> list[Answer]:
+    """
+    One answer for each method, in order; h11 raises on any byte that is no HTTP. Ends early when the server closes.
+    """
+    answers: list[Answer] = []
+    rest = b""
+    for method in methods:
+        client = h11.Connection(h11.CLIENT)
+        client.send(h11.Request(method=method, target="/", headers=[("host", "x")]))
+        client.send(h11.EndOfMessage())
+        if rest:
+            client.receive_data(rest)
+        answer = _one(client, sock)
+        if answer is None:
+            break
+        answers.append(answer)
+        rest = client.trailing_data[0]
+    return answers
+
+
+def _one(client: h11.Connection, sock: socket.socket) -> Answer | None:
+    head: h11.Response | None = None
+    body = b""
+    while True:
+        event = client.next_event()
+        if event is h11.NEED_DATA:
+            received = sock.recv(65536)
+            if not received and head is None and not client.trailing_data[0]:
+                return None
+            client.receive_data(received)
+        elif isinstance(event, h11.Response):
+            head = event
+        elif isinstance(event, h11.Data):
+            body += bytes(event.data)
+        elif isinstance(event, h11.EndOfMessage):
+            assert head is not None
+            headers = tuple(
+                (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers.raw_items()
+            )
+            return Answer(status=head.status_code, headers=headers, body=body)
+
+
+@pytest.fixture(scope="session")
+def answers_of() -> Callable[[socket.socket, tuple[str, ...]], list[Answer]]:
+    """
+    `read_answers`, for tests that hold the connection themselves.
+    """
+    return read_answers
