@@ -1,0 +1,127 @@
+"""
+Hypothesis asks, the examination judges.
+
+A run of Hypothesis ends at the first failure it has made small. Ours goes on from there: what has been found once is no
+failure any more, so that one departure never hides the next.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable
+from typing import TypeVar
+
+from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from hypothesis.errors import Flaky
+from hypothesis.strategies import SearchStrategy
+
+from .examination import Examination, Observation
+
+Drawn = TypeVar("Drawn")
+
+_ROUNDS = 6
+"""How often generation goes on behind a departure."""
+
+_SHRINKING = 3
+"""Requests for each example that may go into making departures small."""
+
+
+class Departed(Exception):
+    """
+    Says to Hypothesis that an example departed from the contract, so that it looks for a smaller one.
+    """
+
+
+def hypothesis_settings(examples: int) -> settings:
+    """
+    Hypothesis as we want it: no files, no clocks, no output of its own.
+    """
+    return settings(
+        max_examples=examples,
+        database=None,
+        deadline=None,
+        derandomize=False,
+        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        suppress_health_check=list(HealthCheck),
+        verbosity=Verbosity.quiet,
+        print_blob=False,
+        report_multiple_bugs=True,
+    )
+
+
+class Spending:
+    """
+    What one generating check may still ask, and which departures are news to it.
+    """
+
+    def __init__(self, examination: Examination) -> None:
+        self._examination = examination
+        self._left = examination.examples * (1 + _SHRINKING)
+        self._known = examination.ledger.counts()
+        self.asked = 0
+
+    @property
+    def exhausted(self) -> bool:
+        """Whether nothing may be asked any more."""
+        return self._left <= 0
+
+    def observe(self, ask: Callable[[], Observation]) -> None:
+        """
+        Ask, unless the check has asked enough. Raises a Departed, of a class for each clause, for what is news.
+        """
+        if self.exhausted:
+            return
+        self._left -= 1
+        self.asked += 1
+        for departure in ask().departures:
+            if self._examination.ledger.key(departure) not in self._known:
+                raise _departed(departure.clause.id)
+
+    def settle(self) -> bool:
+        """
+        Make what has been found no news any more; whether there was any.
+        """
+        before, self._known = self._known, self._examination.ledger.counts()
+        return len(self._known) > len(before)
+
+
+_CLASSES: dict[str, type[Departed]] = {}
+
+
+def _departed(clause: str) -> Departed:
+    """
+    An exception of the clause's own class: Hypothesis takes failures of one class for one.
+    """
+    return _CLASSES.setdefault(clause, type(f"Departed_{clause}", (Departed,), {}))(clause)
+
+
+def generate(
+    name: str, strategy: SearchStrategy[Drawn], examination: Examination, ask: Callable[[Drawn], Observation]
+) -> None:
+    """
+    Ask for as many examples as the depth says, and make what departs small. The seed decides which.
+    """
+    spending = Spending(examination)
+    numbers = random.Random(f"{name} {examination.seed}")
+
+    def observe(drawn: Drawn) -> None:
+        spending.observe(lambda: ask(drawn))
+
+    for _ in range(_ROUNDS):
+        left = examination.examples - spending.asked
+        if left <= 0:
+            return
+        run(seed(numbers.getrandbits(32))(hypothesis_settings(left)(given(drawn=strategy)(observe))))
+        if not spending.settle():
+            return
+
+
+def run(test: Callable[[], None]) -> None:
+    """
+    Run a Hypothesis test, whose failures are in the ledger already. Whatever else it raises is our own error.
+    """
+    try:
+        test()
+    except* (Departed, Flaky):
+        # Flaky: a departure that did not show again, because the target is unsteady or our budget was spent.
+        pass

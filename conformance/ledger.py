@@ -1,0 +1,198 @@
+"""
+What has been found so far: every departure once, with how often and by which smallest request it was seen.
+
+The one place where answers become findings, whichever check provoked them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from threading import Lock
+
+from chainproof.contract import clauses
+from chainproof.contract.answer import Answer
+from chainproof.contract.clauses import CLAUSE, CLAUSES, Clause
+from chainproof.contract.departures import Departure
+from chainproof.contract.levels import Level
+from chainproof.contract.targets import Target
+from chainproof.results.finding import ClauseCount, Finding, finding
+from chainproof.results.folder import RunWriter
+
+from .request import Request, reproduction
+
+_LEVELS = (Level.MUST, Level.ASSUMED, Level.SHOULD)
+
+
+def binding_levels(fail_on: Level) -> frozenset[Level]:
+    """
+    The levels whose departures fail a run, *fail_on* being the least grave of them.
+    """
+    return frozenset(_LEVELS[: _LEVELS.index(fail_on) + 1])
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """
+    What shows a departure: the request, and the id of the answer to it.
+    """
+
+    request: Request
+    request_id: str | None = None
+    check: str = ""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Of two, the smaller is kept."""
+        return self.request.size
+
+
+class Ledger:
+    """
+    Findings and clause counts of one run, written to its folder as they come. Any thread may write.
+    """
+
+    def __init__(self, folder: RunWriter | None, target: Target, seed: int) -> None:
+        self._folder = folder
+        self._target = target
+        self._seed = seed
+        self._findings: dict[tuple[str, str, str], Finding] = {}
+        self._evidence: dict[tuple[str, str, str], Evidence] = {}
+        self._exercised: Counter[str] = Counter()
+        self._departed: Counter[str] = Counter()
+        self._written: dict[str, tuple[int, int]] = {}
+        self._request_ids: dict[str, Request] = {}
+        self._lock = Lock()
+        self.requests = 0
+        """How many were sent."""
+
+    def enter(self, exercised: Iterable[Clause], departures: Iterable[Departure], evidence: Evidence) -> None:
+        """
+        Enter what one exchange put to the test, and what it departed from.
+        """
+        found = tuple(departures)
+        with self._lock:
+            self._exercised.update({clause.id for clause in exercised} | {each.clause.id for each in found})
+            self._departed.update({each.clause.id for each in found})
+            for departure in found:
+                self._enter(departure, evidence)
+
+    def sent(self) -> None:
+        """Count one request."""
+        with self._lock:
+            self.requests += 1
+
+    def seen_before(self, request_id: str, request: Request) -> bool:
+        """
+        Whether another answer carried this request id; enters it.
+        """
+        with self._lock:
+            known = request_id in self._request_ids
+            self._request_ids.setdefault(request_id, request)
+            return known
+
+    @staticmethod
+    def key(departure: Departure) -> tuple[str, str, str]:
+        """What makes two departures the same finding: not the excerpt of an answer behind a colon."""
+        return (departure.clause.id, departure.expected, departure.actual.partition(": ")[0])
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Everything found so far."""
+        with self._lock:
+            return tuple(self._findings.values())
+
+    def exercised(self, clause: Clause) -> int:
+        """How often a clause has been put to the test."""
+        return self._exercised[clause.id]
+
+    def counts(self) -> Mapping[tuple[str, str, str], int]:
+        """How often each finding has been seen so far."""
+        with self._lock:
+            return {key: found.count for key, found in self._findings.items()}
+
+    def since(self, counts: Mapping[tuple[str, str, str], int]) -> tuple[Finding, ...]:
+        """
+        What has been seen since *counts* were taken, with how often since then.
+        """
+        with self._lock:
+            return tuple(
+                replace(found, count=found.count - counts.get(key, 0))
+                for key, found in self._findings.items()
+                if found.count > counts.get(key, 0)
+            )
+
+    def write_counts(self, *, final: bool = False) -> None:
+        """
+        Write the clause counts that have changed; at the end all of them, and every finding with its final count.
+        """
+        if self._folder is None:
+            return
+        for clause in CLAUSES:
+            count = (self._exercised[clause.id], self._departed[clause.id])
+            if final or count != self._written.get(clause.id, (0, 0)):
+                self._written[clause.id] = count
+                self._folder.clause(ClauseCount(clause=clause.id, exercised=count[0], departed=count[1]))
+        if final:
+            for found in self.findings:
+                self._folder.finding(found)
+
+    def _enter(self, departure: Departure, evidence: Evidence) -> None:
+        """
+        A new finding, or one more sight of a known one; the smaller request becomes its evidence.
+        """
+        key = self.key(departure)
+        known = self._findings.get(key)
+        if known is None:
+            self._findings[key] = self._evidenced(departure, evidence)
+            self._evidence[key] = evidence
+            if self._folder is not None:
+                self._folder.finding(self._findings[key])
+            return
+        if evidence.size < self._evidence[key].size:
+            self._evidence[key] = evidence
+            smaller = self._evidenced(departure, evidence)
+            known = replace(known, reproduce=smaller.reproduce, request_id=smaller.request_id)
+        self._findings[key] = known.seen_again()
+
+    def _evidenced(self, departure: Departure, evidence: Evidence) -> Finding:
+        """
+        A departure as a finding.
+        """
+        return finding(
+            departure,
+            reproduce=reproduction(evidence.request, self._target),
+            request_id=evidence.request_id,
+            seed=self._seed,
+            check=evidence.check,
+        )
+
+
+def level_of(found: Finding) -> Level:
+    """
+    How binding the clause of a finding is.
+    """
+    return CLAUSE[found.clause].level
+
+
+_ALWAYS = (clauses.STATUS, clauses.REQUEST_ID_PRESENT, clauses.REQUEST_ID_UNIQUE)
+_OF_OUTPUT = (clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT)
+_OF_ERROR = (clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON, clauses.ERROR_OBJECT, clauses.NO_INTERNALS)
+_OF_MEMBER = {
+    "error": (clauses.ERROR_MESSAGE,),
+    "error_code": (clauses.ERROR_CODE, clauses.ERROR_CODE_STATUS),
+    "detail": (clauses.ERROR_DETAIL,),
+}
+
+
+def exercised_by(answer: Answer, value: object) -> tuple[Clause, ...]:
+    """
+    The clauses that an answer of the operation puts to the test, *value* being its body's.
+    """
+    if 200 <= answer.status < 300:
+        return _ALWAYS + _OF_OUTPUT
+    if answer.status < 400:
+        return _ALWAYS
+    members = value if isinstance(value, dict) else {}
+    return _ALWAYS + _OF_ERROR + tuple(clause for name in members for clause in _OF_MEMBER.get(name, ()))

@@ -1,0 +1,103 @@
+"""
+What `chainproof conformance` shows while it runs: which check is under way, how it came out, how many requests it took.
+"""
+
+from __future__ import annotations
+
+import sys
+from typing import TextIO
+
+import pytest
+
+from .checks import Check
+from .session import CONDUCT
+
+_MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "error": "ERROR"}
+
+
+class Progress:
+    """
+    A pytest plugin in place of its terminal reporter: a line for each check, the one under way where it can be replaced.
+    """
+
+    def __init__(self, out: TextIO = sys.stdout, err: TextIO = sys.stderr) -> None:
+        self._out = out
+        self._err = err
+        self._live = out.isatty()
+        self._total = 0
+        self._done = 0
+        self._requests = 0
+        self.results: dict[str, int] = {}
+        self.errors: list[str] = []
+        """Our own errors: collection's, pytest's, a check's."""
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """How many checks there are."""
+        self._total = len(session.items)
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """A file of ours that could not be collected."""
+        if report.failed:
+            self._error(report.longreprtext)
+
+    def pytest_internalerror(self, excrepr: object) -> None:
+        """What broke is pytest itself, or a hook of ours."""
+        self._error(str(excrepr))
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_setup(self, item: pytest.Item) -> None:
+        """The check under way."""
+        if self._live:
+            self._out.write(f"\r\x1b[K  … {self._done + 1}/{self._total} {_title(item)}")
+            self._out.flush()
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item):  # type: ignore[no-untyped-def]  # noqa: ANN201  # pytest's wrapper protocol
+        """How it came out."""
+        report: pytest.TestReport = yield
+        if report.when == "teardown" and report.passed:
+            return report
+        if report.when == "setup" and report.passed:
+            return report
+        outcome = "error" if report.failed and report.when != "call" else report.outcome
+        self._done += 1
+        self.results[outcome] = self.results.get(outcome, 0) + 1
+        self._line(item, outcome, report)
+        return report
+
+    def _line(self, item: pytest.Item, outcome: str, report: pytest.TestReport) -> None:
+        """
+        One check's line.
+        """
+        conduct = item.config.stash.get(CONDUCT, None)
+        requests = conduct.examination.ledger.requests if conduct else 0
+        words = f"{requests - self._requests} requests" if outcome != "skipped" else _reason(report)
+        self._requests = requests
+        start = "\r\x1b[K" if self._live else ""
+        self._out.write(f"{start}  {_MARKS[outcome]:<8}{_title(item)}  ({words})\n")
+        self._out.flush()
+        if outcome == "error":
+            self._error(report.longreprtext)
+
+    def _error(self, text: str) -> None:
+        """
+        Our own error, said where it happens.
+        """
+        self.errors.append(text)
+        self._err.write(f"{text}\n")
+
+
+def _title(item: pytest.Item) -> str:
+    """
+    The check of a test, in words.
+    """
+    assert isinstance(item, pytest.Function)
+    check = item.callspec.params.get("observed") if hasattr(item, "callspec") else None
+    return check.title if isinstance(check, Check) else item.name
+
+
+def _reason(report: pytest.TestReport) -> str:
+    """
+    Why a check was skipped.
+    """
+    return str(report.longrepr[2]).removeprefix("Skipped: ") if isinstance(report.longrepr, tuple) else ""

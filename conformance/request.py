@@ -1,0 +1,123 @@
+"""
+One request as it goes onto the wire, wrong on purpose where a check wants it so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
+from chainproof.contract.spec import METHOD, PATH
+from chainproof.contract.targets import Target
+from chainproof.results.reproduce import curl_line
+
+JSON_TYPE = ("Content-Type", "application/json")
+
+Field = tuple[str, str]
+"""A header field's name and value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """
+    What of a request must never be shown, and the shell word that makes it again.
+    """
+
+    text: str = field(repr=False)
+    """As it stands in the request."""
+    word: str
+    """The double-quoted word that a curl line has in its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """
+    A method, a path, header fields and a body. Host and the framing are added on the wire, nothing else is.
+    """
+
+    method: str = METHOD
+    path: str = PATH
+    """The request target, a query included."""
+    host: str | None = None
+    """What the Host header says where it is not the target's own."""
+    fields: tuple[Field, ...] = field(default=(), repr=False)
+    """In the order and the letter case in which they are sent."""
+    body: bytes | None = None
+    """None: neither a body nor a word about one. Empty: a body of 0 bytes."""
+    chunked: bool = False
+    secret: Secret | None = field(default=None, repr=False)
+    label: str = ""
+    """What is special about it, to complete "status 200 to …"."""
+
+    @property
+    def of_operation(self) -> bool:
+        """Whether it is for the operation: its method and path, on the target's own host."""
+        return self.method == METHOD and self.path.partition("?")[0] == PATH and self.host is None
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Every value of a header field."""
+        return tuple(value for key, value in self.fields if key.lower() == name.lower())
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The smaller of two requests that show the same is the better evidence."""
+        return (len(self.body or b""), len(self.path) + sum(len(name) + len(value) for name, value in self.fields))
+
+
+def key_secret(key: ApiKey, variable: str = DEFAULT_VARIABLE) -> Secret:
+    """
+    The key itself, as a secret.
+    """
+    return Secret(text=key.reveal(), word=f'"${{{variable}}}"')
+
+
+def message(request: Request, target: Target) -> bytes:
+    """
+    The request's bytes.
+    """
+    head = [f"{request.method} {request.path} HTTP/1.1", f"Host: {request.host or target.authority}"]
+    head += [f"{name}: {value}" for name, value in request.fields]
+    head += [f"{name}: {value}" for name, value in _framing(request)]
+    text = "\r\n".join(head).encode("latin-1") + b"\r\n\r\n"
+    body = request.body or b""
+    return text + (b"".join(_chunks(body)) if request.chunked else body)
+
+
+def _framing(request: Request) -> tuple[Field, ...]:
+    """
+    What tells the receiver where the body ends.
+    """
+    if request.chunked:
+        return (("Transfer-Encoding", "chunked"),)
+    return () if request.body is None else (("Content-Length", str(len(request.body))),)
+
+
+def _chunks(body: bytes, size: int = 7) -> Iterator[bytes]:
+    """
+    The body cut small, so that members and characters fall across the cuts.
+    """
+    for start in range(0, len(body), size):
+        piece = body[start : start + size]
+        yield b"%x\r\n%s\r\n" % (len(piece), piece)
+    yield b"0\r\n\r\n"
+
+
+_PLACE = "CHAINPROOF_SECRET"
+
+
+def reproduction(request: Request, target: Target) -> str:
+    """
+    A curl line that sends the request again, its secret made by the shell.
+    """
+    host = (("Host", request.host),) if request.host is not None else ()
+    coding = (("Transfer-Encoding", "chunked"),) if request.chunked else ()
+    line = curl_line(
+        method=request.method,
+        url=target.origin + request.path,
+        headers=(*host, *request.fields, *coding),
+        body=request.body,
+        key=ApiKey(request.secret.text) if request.secret else None,
+        variable=_PLACE,
+    )
+    return line.replace(f'"${{{_PLACE}}}"', request.secret.word) if request.secret else line

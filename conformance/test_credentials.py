@@ -1,0 +1,19 @@
+"""
+The right key in its place is let in, and nothing else is.
+"""
+
+from __future__ import annotations
+
+import pytest
+from chainproof.conformance.checks import checks_in, credentials
+from chainproof.conformance.session import Observed
+
+pytest_plugins = ["chainproof.conformance.session"]
+
+
+@pytest.mark.parametrize("observed", checks_in(credentials), indirect=True, ids=lambda check: check.name)
+def test_only_the_right_key_opens(observed: Observed) -> None:
+    """
+    The right key in its place is let in, and nothing else is.
+    """
+    observed.stands()

@@ -1,0 +1,19 @@
+"""
+Whatever is generated from the document is answered as documented.
+"""
+
+from __future__ import annotations
+
+import pytest
+from chainproof.conformance.checks import checks_in, generated
+from chainproof.conformance.session import Observed
+
+pytest_plugins = ["chainproof.conformance.session"]
+
+
+@pytest.mark.parametrize("observed", checks_in(generated), indirect=True, ids=lambda check: check.name)
+def test_the_document_holds(observed: Observed) -> None:
+    """
+    Whatever is generated from the document is answered as documented.
+    """
+    observed.stands()

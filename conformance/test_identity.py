@@ -1,0 +1,19 @@
+"""
+Every answer has its own id, and belongs to its request.
+"""
+
+from __future__ import annotations
+
+import pytest
+from chainproof.conformance.checks import checks_in, identity
+from chainproof.conformance.session import Observed
+
+pytest_plugins = ["chainproof.conformance.session"]
+
+
+@pytest.mark.parametrize("observed", checks_in(identity), indirect=True, ids=lambda check: check.name)
+def test_an_answer_has_one_request(observed: Observed) -> None:
+    """
+    Every answer has its own id, and belongs to its request.
+    """
+    observed.stands()

@@ -1,0 +1,19 @@
+"""
+The operation is where the document puts it, and nowhere else.
+"""
+
+from __future__ import annotations
+
+import pytest
+from chainproof.conformance.checks import checks_in, location
+from chainproof.conformance.session import Observed
+
+pytest_plugins = ["chainproof.conformance.session"]
+
+
+@pytest.mark.parametrize("observed", checks_in(location), indirect=True, ids=lambda check: check.name)
+def test_the_operation_is_where_it_is(observed: Observed) -> None:
+    """
+    The operation is where the document puts it, and nowhere else.
+    """
+    observed.stands()

@@ -1,0 +1,19 @@
+"""
+A body counts under application/json, and under nothing else.
+"""
+
+from __future__ import annotations
+
+import pytest
+from chainproof.conformance.checks import checks_in, media_type
+from chainproof.conformance.session import Observed
+
+pytest_plugins = ["chainproof.conformance.session"]
+
+
+@pytest.mark.parametrize("observed", checks_in(media_type), indirect=True, ids=lambda check: check.name)
+def test_a_body_counts_as_json(observed: Observed) -> None:
+    """
+    A body counts under application/json, and under nothing else.
+    """
+    observed.stands()

@@ -1,0 +1,94 @@
+"""
+An examination of any server, in this process and without a run folder.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import pytest
+
+from chainproof.conformance import settings as settings_file
+from chainproof.conformance.checks import (
+    CHECKS,
+    body,
+    credentials,
+    failure,
+    generated,
+    identity,
+    internals,
+    location,
+    media_type,
+)
+from chainproof.conformance.client import Client
+from chainproof.conformance.examination import Examination
+from chainproof.conformance.ledger import Ledger
+from chainproof.conformance.settings import Depth, Settings
+from chainproof.contract.credentials import ApiKey
+from chainproof.contract.targets import parse_target
+from chainproof.results.finding import Finding
+
+from .endpoints import KEY, Server, serving
+
+PARTS = (body, credentials, failure, generated, identity, internals, location, media_type)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """
+    What an examination came to.
+    """
+
+    ledger: Ledger
+    skipped: dict[str, str]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """What was found."""
+        return self.ledger.findings
+
+    @property
+    def lines(self) -> list[str]:
+        """What was found, in a line each."""
+        return [f"{found.clause}: {found.actual} ({found.check})" for found in self.findings]
+
+    @property
+    def clauses(self) -> set[str]:
+        """The clauses that were departed from."""
+        return {found.clause for found in self.findings}
+
+
+Examine = Callable[..., Examined]
+
+
+@pytest.fixture
+def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
+    """
+    Puts every check to a server, or to a URL, a few examples each, and waits for nobody.
+    """
+    monkeypatch.setitem(settings_file.EXAMPLES, Depth.QUICK, 12)
+
+    def examined(server: Server | str, *, checks: object = CHECKS, **options: object) -> Examined:
+        if callable(server):
+            with serving(server) as url:
+                return examined(url, checks=checks, **options)
+        asked = {"echo": True, "steerable": True, "depth": Depth.QUICK, "seed": 1, **options}
+        settings = Settings(**asked)  # type: ignore[arg-type]
+        client = Client(parse_target(server), settings.deadline)
+        ledger = Ledger(None, client.target, 1)
+        examination = Examination(
+            client, ledger, key=ApiKey(KEY), settings=settings, pause=lambda seconds: None
+        )
+        skipped = {}
+        examination.ask_plainly(b"{}")
+        for check in checks:
+            examination.check = check.name
+            try:
+                check.ask(examination)
+            except pytest.skip.Exception as why:
+                skipped[check.name] = str(why)
+        client.close()
+        return Examined(ledger=ledger, skipped=skipped)
+
+    return examined

@@ -1,0 +1,316 @@
+"""
+An honest endpoint in the standard library, and one small variation of it for each way of breaking the contract.
+
+It shares no code with the emulator: two servers that agree because they are one would prove nothing.
+"""
+
+from __future__ import annotations
+
+import itertools
+import json
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+KEY = "abcd1234.q7Zk-92hLxT0mVw"
+PATH = "/production/run_remote"
+
+PAIRS = {
+    "unauthorized": 401,
+    "client_error": 400,
+    "payload_too_large": 400,
+    "model_does_not_exist": 400,
+    "rate_limited": 429,
+    "application_error": 502,
+    "internal_baseten_error": 502,
+    "model_unavailable": 503,
+    "model_not_ready": 503,
+    "timeout": 504,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """
+    One request, its body whole.
+    """
+
+    method: str
+    path: str
+    fields: tuple[tuple[str, str], ...]
+    body: bytes
+
+    def values(self, name: str) -> list[str]:
+        """Every value of a header field."""
+        return [value for key, value in self.fields if key.lower() == name.lower()]
+
+    @property
+    def authorized(self) -> bool:
+        """Whether it brings the right key."""
+        return self.values("authorization") == [f"Api-Key {KEY}"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """
+    One answer, or bytes that are none.
+    """
+
+    status: int
+    body: bytes = b""
+    media_type: str | None = "application/json"
+    request_id: str | None = field(default_factory=lambda: uuid.uuid4().hex)
+    more: tuple[tuple[str, str], ...] = ()
+    raw: bytes | None = None
+    """Sent in place of all that, and the connection closed."""
+    drip: float = 0.0
+    """Seconds between any two bytes."""
+
+
+Server = Callable[[Asked], Said]
+
+
+def error(status: int, code: str | None, words: str = "No.", **more: object) -> Said:
+    """
+    An `ErrorResponse`.
+    """
+    body = {"error": words, **({} if code is None else {"error_code": code}), **more}
+    return Said(status=status, body=json.dumps(body).encode())
+
+
+def refused(asked: Asked) -> Said | None:
+    """
+    Why a request does not get to the chain, if it does not.
+    """
+    if asked.path.partition("?")[0] != PATH or "-prod-us." in "".join(asked.values("host")):
+        return error(404, None)
+    if asked.method != "POST":
+        return replace(error(405, None), more=(("Allow", "POST"),))
+    if not asked.authorized:
+        return error(401, "unauthorized")
+    types = [value.partition(";")[0].strip().lower() for value in asked.values("content-type")]
+    if asked.body and types != ["application/json"]:
+        return error(400, "client_error")
+    return None if is_object(asked.body) else error(400, "client_error")
+
+
+def is_object(body: bytes) -> bool:
+    """
+    Whether a body is a JSON object as RFC 8259 has it.
+    """
+    try:
+        text = body.decode("utf-8")
+        return isinstance(json.loads(text, parse_constant=_no_constant), dict)
+    except (ValueError, RecursionError):
+        return False
+
+
+def _no_constant(name: str) -> float:
+    """
+    `NaN` is Python's.
+    """
+    raise ValueError(name)
+
+
+def honest(asked: Asked) -> Said:
+    """
+    A chain that takes any object and returns it, and gives errors on demand.
+    """
+    refusal = refused(asked)
+    if refusal is not None:
+        return refusal
+    for code in asked.values("x-emulate"):
+        return error(PAIRS[code], code, detail="As you wish.")
+    return Said(status=200, body=asked.body)
+
+
+def signed(asked: Asked) -> Said:
+    """
+    A chain with a signature: it takes `names` and greets them, and neither echoes nor steers.
+    """
+    refusal = refused(asked)
+    if refusal is not None:
+        return refusal
+    names = json.loads(asked.body).get("names")
+    if not isinstance(names, list):
+        return error(400, "client_error", "names: Field required.")
+    return Said(status=200, body=json.dumps({"greetings": len(names)}).encode())
+
+
+@contextmanager
+def serving(server: Server) -> Iterator[str]:
+    """
+    The URL of a server, for as long as it is served.
+    """
+
+    class Handler(BaseHTTPRequestHandler):
+        protocol_version = "HTTP/1.1"
+        disable_nagle_algorithm = True
+
+        def __getattr__(self, name: str) -> object:
+            if name.startswith("do_"):
+                return self._serve
+            raise AttributeError(name)
+
+        def _serve(self) -> None:
+            said = server(
+                Asked(method=self.command, path=self.path, fields=tuple(self.headers.items()), body=self._body())
+            )
+            self.close_connection = self.close_connection or said.raw is not None
+            self._write(said.raw if said.raw is not None else rendered(said, self.command), said.drip)
+
+        def _body(self) -> bytes:
+            if self.headers.get("Transfer-Encoding") != "chunked":
+                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            pieces = []
+            while size := int(self.rfile.readline(), 16):
+                pieces.append(self.rfile.read(size))
+                self.rfile.readline()
+            self.rfile.readline()
+            return b"".join(pieces)
+
+        def _write(self, content: bytes, drip: float) -> None:
+            if not drip:
+                self.wfile.write(content)
+                return
+            for byte in content:
+                self.wfile.write(bytes([byte]))
+                time.sleep(drip)
+
+        def log_message(self, *arguments: object) -> None:
+            pass
+
+        def handle(self) -> None:
+            try:
+                super().handle()
+            except OSError:  # the client has gone
+                self.close_connection = True
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+        listening.daemon_threads = True
+        listening.block_on_close = False
+        thread = threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{listening.server_address[1]}"
+        finally:
+            listening.shutdown()
+            thread.join()
+
+
+def rendered(said: Said, method: str = "POST") -> bytes:
+    """
+    An answer's bytes.
+    """
+    fields = [] if said.media_type is None else [("Content-Type", said.media_type)]
+    fields += [] if said.request_id is None else [("X-Baseten-Request-Id", said.request_id)]
+    fields += [*said.more, ("Content-Length", str(len(said.body)))]
+    head = [f"HTTP/1.1 {said.status} Whatever", *(f"{name}: {value}" for name, value in fields)]
+    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + (said.body if method != "HEAD" else b"")
+
+
+# ------------------------------------------------------------------ one small lie each
+
+
+def when(condition: Callable[[Asked], bool], answer: Callable[[Asked, Said], Said]) -> Server:
+    """
+    The honest endpoint, except that *answer* is given to requests on a condition, made of the honest answer.
+    """
+    return lambda asked: answer(asked, honest(asked)) if condition(asked) else honest(asked)
+
+
+def on_status(status: int, answer: Callable[[Said], Said]) -> Server:
+    """
+    The honest endpoint, except for its answers of one status that nobody asked for.
+    """
+
+    def server(asked: Asked) -> Said:
+        said = honest(asked)
+        ours = said.status == status and asked.method == "POST" and asked.path.startswith(PATH) and not asked.values("x-emulate")
+        return answer(said) if ours else said
+
+    return server
+
+
+def on_every_answer(answer: Callable[[Said], Said]) -> Server:
+    """
+    The honest endpoint, except for all that it says.
+    """
+    return lambda asked: answer(honest(asked))
+
+
+def as_if(change: Callable[[Asked], Asked], condition: Callable[[Asked], bool] = lambda asked: True) -> Server:
+    """
+    The honest endpoint, except that it takes requests on a condition for other ones.
+    """
+    return lambda asked: honest(change(asked) if condition(asked) else asked)
+
+
+def let_in(asked: Asked) -> Asked:
+    """
+    The same request with the right key.
+    """
+    kept = tuple((name, value) for name, value in asked.fields if name.lower() != "authorization")
+    return replace(asked, fields=(*kept, ("Authorization", f"Api-Key {KEY}")))
+
+
+def starts(asked: Asked, *beginnings: str) -> bool:
+    """
+    Whether the Authorization begins so.
+    """
+    return "".join(asked.values("authorization")).lower().startswith(tuple(beginnings))
+
+
+def without_trailing_commas(asked: Asked) -> Asked:
+    """
+    What a forgiving parser would make of the body.
+    """
+    return replace(asked, body=asked.body.replace(b",}", b"}").replace(b",]", b"]"))
+
+
+class Swapping:
+    """
+    An endpoint that now and then gives a request the object of the one before it.
+    """
+
+    def __init__(self) -> None:
+        self._last = b'{"number":-1}'
+        self._lock = threading.Lock()
+
+    def __call__(self, asked: Asked) -> Said:
+        said = honest(asked)
+        if said.status != 200 or b'"number"' not in asked.body:
+            return said
+        with self._lock:
+            self._last, before = asked.body, self._last
+        return replace(said, body=before)
+
+
+def counting_twice() -> Server:
+    """
+    An endpoint whose request ids come in pairs.
+    """
+    numbers = itertools.count()
+    return on_every_answer(lambda said: replace(said, request_id=f"id-{next(numbers) // 2}"))
+
+
+def flaky() -> Server:
+    """
+    An honest endpoint that is busy for one request in seven, and says so as documented.
+    """
+    numbers = itertools.count(1)
+    busy = itertools.cycle([error(429, "rate_limited"), error(503, "model_not_ready"), error(502, None)])
+    lock = threading.Lock()
+
+    def server(asked: Asked) -> Said:
+        said = honest(asked)
+        with lock:
+            if said.status == 200 and next(numbers) % 7 == 0:
+                return replace(next(busy), request_id=said.request_id)
+        return said
+
+    return server
