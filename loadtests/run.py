@@ -1,0 +1,408 @@
+"""
+One load run in one process: requests are started by the plan or by users, followed until they are settled, and none is
+ever lost sight of.
+
+The open model has one dispatcher, which walks the plan by the clock and never waits for an answer; late, it sends at
+once and the lag is on record. In the closed model each user sends, awaits and thinks. A request's service time begins
+just before its connection is taken from the pool or opened, so connecting is part of it.
+
+Stopping: nothing more is started, the rest of the plan is not sent, what is in flight is awaited until its deadline.
+Stopped once more, it is censored at once.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from array import array
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+import gevent
+from gevent.event import Event
+
+from chainproof.clock import Seconds
+from chainproof.contract.answer import Answer
+from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
+from chainproof.contract.departures import Departure, breaks_a_must, departures, error_code
+from chainproof.contract.spec import METHOD
+from chainproof.contract.targets import Target
+from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
+from chainproof.results.manifest import Ending
+from chainproof.results.reproduce import curl_line
+from chainproof.workload.payloads import Payload
+from chainproof.workload.workload import Model
+
+from .alarm import Alarm
+from .recorder import Recorder
+from .settings import Demand, Share
+from .wire import HEADERS, Client, Reply, request_bytes
+
+LEAD: Seconds = 0.1
+"""From the moment everything is ready to second 0, so that the first arrivals find us waiting."""
+_LONGEST_SLEEP: Seconds = 0.2
+"""Whoever sleeps looks up this often to see whether the run was stopped."""
+_LONGEST_HOLD: Seconds = 0.001
+"""How long a late dispatcher starts requests before it lets them run."""
+_AFTER_A_SECOND: Seconds = 0.005
+"""Past a full second, so that whoever wakes up then finds it over."""
+_GRACE: Seconds = 2.0
+"""Beyond the last deadline, before a request that nobody settled is given up."""
+
+Listener = Callable[[Exchange, Reply], None]
+"""Whoever wants to know of every settled exchange."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """
+    A payload as it goes over the wire, encoded once.
+    """
+
+    body: bytes
+    request: bytes
+
+
+@dataclass(slots=True, eq=False)
+class Flight:
+    """
+    A request that was started and is not settled.
+    """
+
+    number: int
+    intended: Seconds
+    prepared: Prepared
+    start: Seconds | None = None
+    greenlet: gevent.Greenlet | None = field(default=None, repr=False)
+
+
+class LoadRun:
+    """
+    The demand meeting the target.
+    """
+
+    def __init__(
+        self,
+        demand: Demand,
+        plan: array[float],
+        target: Target,
+        key: ApiKey,
+        recorder: Recorder,
+        *,
+        variable: str = DEFAULT_VARIABLE,
+        share: Share | None = None,
+        listener: Listener | None = None,
+        trouble: Callable[[], str] = str,
+    ) -> None:
+        share = share if share is not None else Share()
+        self.demand = demand
+        self.recorder = recorder
+        self.note = ""
+        self.ending = Ending.COMPLETED
+        self.seconds: Seconds = 0.0
+        self._target = target
+        self._key = key
+        self._variable = variable
+        self._listener = listener
+        self._trouble = trouble
+        self._client = Client(target)
+        self._plan = plan
+        self._planned = share.numbers(len(plan))
+        self._dispatched = 0
+        self._numbers = iter(range(share.index, 1 << 62, share.of))
+        self._prepared = self._prepare(demand.payloads(share))
+        self._flights: dict[int, Flight] = {}
+        self._zero: Seconds = 0.0
+        self._stopping = False
+        self._all_started = Event()
+        self._landed = Event()
+        self._finished = Event()
+        recorder.plan(plan[number] for number in self._planned)
+
+    # ------------------------------------------------------------------ from beginning to end
+
+    def begin(self) -> None:
+        """Let second 0 be a moment from now."""
+        self._zero = time.monotonic() + LEAD
+
+    def now(self) -> Seconds:
+        """Seconds since the run began; negative before."""
+        return time.monotonic() - self._zero
+
+    def stop(self) -> None:
+        """Start nothing more; harmless when repeated, or when everything was started."""
+        if not self._all_started.is_set():
+            self._stopping = True
+            self.ending = Ending.INTERRUPTED if self.ending is Ending.COMPLETED else self.ending
+            self._everything_started()
+
+    def interrupt(self) -> None:
+        """Stop as a person asks for it: the run counts as interrupted even if all was started."""
+        if self.ending is Ending.COMPLETED and not self._finished.is_set():
+            self.ending = Ending.INTERRUPTED
+        self.stop()
+
+    def censor(self) -> None:
+        """Wait for nothing: settle whatever is in flight as censored, now."""
+        self.stop()
+        for flight in list(self._flights.values()):
+            self._give_up(flight, "in flight when the drain ended")
+        self._landed.set()
+
+    def break_off(self, note: str) -> None:
+        """Stop because we are broken, and say why."""
+        if self.ending is not Ending.BROKEN:
+            self.ending = Ending.BROKEN
+            self.note = note
+        self.stop()
+
+    def wait(self, patience: Seconds | None = None) -> bool:
+        """Return when the run folder is complete; after *patience* at the latest, with whether it is."""
+        return bool(self._finished.wait(patience))
+
+    @property
+    def finished(self) -> bool:
+        """Whether the run folder is complete."""
+        return bool(self._finished.is_set())
+
+    @property
+    def in_flight(self) -> int:
+        """Requests started and not settled."""
+        return len(self._flights)
+
+    def supervise(self) -> None:
+        """
+        Await the end of the starting, then of what is in flight, and close the run folder.
+        """
+        try:
+            self._await_landing()
+        except Exception:  # noqa: BLE001  # whatever it is, it is our own error, and the folder must say so
+            self.break_off(_last_line())
+        try:
+            self._finish()
+        except Exception:  # noqa: BLE001  # a full disk, say: nothing can be written about it, the exit code tells
+            traceback.print_exc()
+            self.break_off(_last_line())
+        finally:
+            self._finished.set()
+
+    def flush_every_second(self) -> None:
+        """
+        Write every second as soon as it is over, as long as the run lasts.
+        """
+        while not self.wait(1.0 - self.now() % 1.0 + _AFTER_A_SECOND):
+            try:
+                self.recorder.flush(self.now())
+            except Exception:  # noqa: BLE001  # our own error: the run must not go on as if it were recorded
+                traceback.print_exc()
+                self.break_off(_last_line())
+                return
+
+    def _await_landing(self) -> None:
+        if self.demand.workload.model is Model.CLOSED:
+            self._all_started.wait(max(self.demand.workload.duration - self.now(), 0.0))
+            self._stopping = True  # a user who wakes up late must not start one more
+            self._everything_started()
+        self._all_started.wait()
+        self._landed.wait(self.demand.workload.deadline + _GRACE)
+
+    def _finish(self) -> None:
+        for number in self._planned[self._dispatched :]:
+            self.recorder.leave_out(self._plan[number], NotSent.STOPPED)
+        self.censor()
+        self.seconds = self.now()
+        wrong = self.recorder.accounting.contradiction() or self._trouble()
+        if wrong:
+            self.break_off(wrong)
+        self.recorder.finish(max(self.seconds, 0.0), self.ending, self.note)
+        self._client.close()
+
+    def _everything_started(self) -> None:
+        self._all_started.set()
+        if not self._flights:
+            self._landed.set()
+
+    # ------------------------------------------------------------------ the open model
+
+    def walk_plan(self) -> None:
+        """
+        Start every planned request at its time, whatever became of those before.
+        """
+        alarm = Alarm()
+        try:
+            self._walk(alarm)
+        finally:
+            alarm.close()
+        self._everything_started()
+
+    def _walk(self, alarm: Alarm) -> None:
+        most = self.demand.workload.max_in_flight
+        held = time.monotonic()
+        for number in self._planned:
+            intended = self._plan[number]
+            if self.now() < intended:
+                self._sleep_until(intended, alarm)
+                held = time.monotonic()
+            elif time.monotonic() - held > _LONGEST_HOLD:
+                gevent.sleep(0)
+                held = time.monotonic()
+            if self._stopping:
+                return  # the rest of the plan is accounted for at the end
+            self._dispatched += 1
+            prepared = next(self._prepared)
+            if len(self._flights) >= most:
+                self.recorder.leave_out(intended, NotSent.MAX_IN_FLIGHT)
+            else:
+                self._launch(Flight(number, intended, prepared))
+
+    def _launch(self, flight: Flight) -> None:
+        self._flights[flight.number] = flight
+        flight.greenlet = gevent.spawn(self._fly, flight)
+
+    # ------------------------------------------------------------------ the closed model
+
+    def converse(self) -> None:
+        """
+        Be one user: send, await, think, until the run's duration is over.
+        """
+        ready = 0.0
+        alarm = Alarm()
+        try:
+            while ready < self.demand.workload.duration and self._sleep_until(ready, alarm):
+                ready = self.exchange(ready) + self.demand.workload.think_time
+        finally:
+            alarm.close()
+
+    def exchange(self, intended: Seconds) -> Seconds:
+        """
+        Send the next request of the closed model; when it was settled.
+        """
+        flight = Flight(next(self._numbers), intended, next(self._prepared))
+        flight.greenlet = gevent.getcurrent()
+        self._flights[flight.number] = flight
+        self.recorder.plan_one(intended)
+        return self._fly(flight)
+
+    def _sleep_until(self, instant: Seconds, alarm: Alarm) -> bool:
+        """
+        Sleep; False when the run was stopped meanwhile.
+        """
+        while not self._stopping:
+            now = self.now()
+            if now >= instant:
+                return True
+            alarm.sleep_until(self._zero + min(instant, now + _LONGEST_SLEEP))
+        return False
+
+    # ------------------------------------------------------------------ one request
+
+    def _fly(self, flight: Flight) -> Seconds:
+        """
+        Send a request and settle it; when it ended.
+        """
+        try:
+            begun = time.monotonic()
+            flight.start = begun - self._zero
+            self.recorder.send(flight.start, flight.start - flight.intended)
+            reply = self._client.call(flight.prepared.request, begun + self.demand.workload.deadline)
+            return self._settle(flight, reply)
+        except Exception:  # noqa: BLE001  # our own error: the request is accounted for, and the run ends
+            traceback.print_exc()
+            self._give_up(flight, "our own error")
+            self.break_off(_last_line())
+            return self.now()
+        except BaseException:
+            self._give_up(flight, "its user was stopped")
+            raise
+
+    def _settle(self, flight: Flight, reply: Reply) -> Seconds:
+        """
+        Say what became of a request, once.
+        """
+        end = reply.end - self._zero
+        if self._flights.pop(flight.number, None) is None or flight.start is None:
+            return end
+        outcome, reason = self._outcome(flight, reply)
+        exchange = Exchange(
+            number=flight.number,
+            intended_start=flight.intended,
+            start=flight.start,
+            end=end,
+            outcome=outcome,
+            request_id=reply.answer.request_id if reply.answer is not None else None,
+        )
+        self.recorder.settle(exchange, self.now(), reason)
+        if not self._flights and self._all_started.is_set():
+            self._landed.set()
+        if self._listener is not None:
+            self._listener(exchange, reply)
+        return end
+
+    def _outcome(self, flight: Flight, reply: Reply) -> tuple[Outcome, str]:
+        """
+        Transport class, status, code and fate, and why it is not ok.
+        """
+        answer = reply.answer
+        if answer is None:
+            return Outcome(reply.transport, None, None, _FATES.get(reply.transport, Fate.FAILED)), reply.reason
+        departed = departures(answer, self.demand.contract)
+        self.recorder.judge(answer, departed, lambda: self._curl(flight.prepared.body))
+        fate = Fate.OK if answer.status == 200 and not breaks_a_must(departed) else Fate.FAILED
+        code = self.recorder.counted_code(_code(answer))
+        return Outcome(Transport.ANSWERED, answer.status, code, fate), _why(departed)
+
+    def _give_up(self, flight: Flight, reason: str) -> None:
+        """
+        Settle a request as censored, or as not sent when its turn had not come; stop whoever awaits it.
+        """
+        if flight.number not in self._flights:
+            return
+        if flight.start is None:
+            del self._flights[flight.number]
+            self.recorder.leave_out(flight.intended, NotSent.STOPPED)
+        else:
+            self._settle(flight, Reply(Transport.DRAIN_ENDED, time.monotonic(), None, reason))
+        if flight.greenlet is not None and flight.greenlet is not gevent.getcurrent():
+            flight.greenlet.kill(block=False)
+
+    def _curl(self, body: bytes) -> str:
+        return curl_line(
+            method=METHOD,
+            url=self._target.url,
+            headers=(("Authorization", self._key.authorization), *HEADERS),
+            body=body,
+            key=self._key,
+            variable=self._variable,
+        )
+
+    def _prepare(self, payloads: Iterator[Payload]) -> Iterator[Prepared]:
+        """
+        The payloads as they go over the wire.
+        """
+        prepared: dict[int, Prepared] = {}
+        for payload in self.demand.workload.payloads:
+            body = payload.encoded()
+            prepared[id(payload)] = Prepared(body, request_bytes(self._target, self._key, body))
+        return (prepared[id(payload)] for payload in payloads)
+
+
+_FATES = {Transport.DEADLINE: Fate.TIMED_OUT, Transport.DRAIN_ENDED: Fate.CENSORED}
+"""The fates of requests without an answer; any other failed."""
+
+
+def _code(answer: Answer) -> str | None:
+    return None if answer.status == 200 else error_code(answer)
+
+
+def _why(departed: tuple[Departure, ...]) -> str:
+    """
+    The first departure in one line; empty when there is none.
+    """
+    return f"{departed[0].clause.id}: {departed[0].actual}" if departed else ""
+
+
+def _last_line() -> str:
+    """
+    The exception under way, in one line.
+    """
+    return traceback.format_exc(limit=0).strip().splitlines()[-1]

@@ -1,0 +1,262 @@
+"""
+Targets that behave as told, and load runs as child processes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import ssl
+import struct
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from chainproof.contract.targets import Target, parse_target
+from chainproof.results.folder import Run, read_run
+
+KEY = "a-key.that-must-not-be-seen"
+HERE = Path(__file__).parent
+CERTIFICATE = HERE / "localhost.pem"
+"""A certificate for localhost and 127.0.0.1 with its key, signed by itself; it protects nothing."""
+
+Behaviour = Callable[["Conversation"], Coroutine[None, None, None]]
+
+
+@dataclass(slots=True)
+class Conversation:
+    """
+    One request as a target sees it, and the means to answer.
+    """
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    number: int
+    request: bytes
+
+    async def say(self, octets: bytes) -> None:
+        """Send some bytes."""
+        self.writer.write(octets)
+        await self.writer.drain()
+
+    async def answer(self, status: int = 200, body: bytes = b'{"fine": true}', *fields: str) -> None:
+        """Send a whole answer, as it should be unless told otherwise."""
+        named = fields or ("Content-Type: application/json", f"X-BASETEN-REQUEST-ID: id-{self.number}")
+        head = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *named]
+        await self.say("\r\n".join(head).encode() + b"\r\n\r\n" + body)
+
+    def reset(self) -> None:
+        """End the connection with a reset."""
+        linger = struct.pack("ii", 1, 0)
+        self.writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+        self.writer.transport.abort()
+
+
+@dataclass(slots=True)
+class Server:
+    """
+    A target that answers each request as the next of its behaviours says.
+    """
+
+    behaviours: list[Behaviour]
+    port: int = 0
+    requests: list[bytes] = field(default_factory=list)
+    arrived: list[float] = field(default_factory=list)
+    connections: int = 0
+
+    @property
+    def target(self) -> Target:
+        """Where it listens."""
+        return parse_target(f"http://127.0.0.1:{self.port}")
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection."""
+        self.connections += 1
+        try:
+            while True:
+                head = await reader.readuntil(b"\r\n\r\n")
+                length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
+                body = await reader.readexactly(length)
+                number = len(self.requests)
+                self.requests.append(head + body)
+                self.arrived.append(time.monotonic())
+                behaviour = self.behaviours[number % len(self.behaviours)]
+                await behaviour(Conversation(reader, writer, number, head + body))
+        except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, asyncio.CancelledError):
+            pass
+        finally:
+            writer.close()
+
+
+@contextmanager
+def serving(
+    *behaviours: Behaviour, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> Iterator[Server]:
+    """
+    A server of these behaviours in a thread, on a free port of loopback.
+    """
+    server = Server(list(behaviours))
+    loop = asyncio.new_event_loop()
+    ready = threading.Event()
+
+    async def start() -> None:
+        listening = await asyncio.start_server(server.serve, host, 0, ssl=tls, backlog=1000)
+        server.port = listening.sockets[0].getsockname()[1]
+        ready.set()
+
+    def live() -> None:
+        asyncio.set_event_loop(loop)
+        loop.set_exception_handler(lambda *_: None)
+        loop.run_until_complete(start())
+        loop.run_forever()
+        for task in asyncio.all_tasks(loop):
+            task.cancel()
+        loop.run_until_complete(asyncio.sleep(0))
+
+    thread = threading.Thread(target=live, daemon=True)
+    thread.start()
+    assert ready.wait(5)
+    try:
+        yield server
+    finally:
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(5)
+
+
+def tls_context() -> ssl.SSLContext:
+    """
+    The server's side of TLS, with the certificate of this folder.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    return context
+
+
+@pytest.fixture(name="serving")
+def serving_fixture() -> Callable[..., AbstractContextManager[Server]]:
+    """The context manager that serves behaviours, one request after another."""
+    return serving
+
+
+@pytest.fixture(name="tls_context")
+def tls_context_fixture() -> ssl.SSLContext:
+    """The server's side of TLS."""
+    return tls_context()
+
+
+@pytest.fixture
+def certificate() -> Path:
+    """What makes the server's side of TLS trusted."""
+    return CERTIFICATE
+
+
+# ------------------------------------------------------------------ runs
+
+
+def environment(**others: str) -> dict[str, str]:
+    """
+    An environment with the key, and without what the one of the tests may say.
+    """
+    kept = {
+        name: value
+        for name, value in os.environ.items()
+        if not name.startswith(("CHAINPROOF_", "LOCUST_", "SSL_CERT_", "BASETEN_"))
+    }
+    return {**kept, "BASETEN_API_KEY": KEY, **others}
+
+
+@dataclass(slots=True)
+class Finished:
+    """
+    A load run that has ended.
+    """
+
+    code: int
+    output: str
+    errors: str
+    folder: Path
+
+    @property
+    def run(self) -> Run:
+        """What its folder says."""
+        return read_run(self.folder)
+
+    @property
+    def accounting(self) -> dict[str, int]:
+        """Its own totals."""
+        end = self.run.end
+        assert end is not None, self.errors
+        return dict(end.accounting)
+
+
+@dataclass(slots=True)
+class Started:
+    """
+    A load run under way.
+    """
+
+    process: subprocess.Popen[str]
+    folder: Path
+
+    def await_intervals(self, count: int) -> None:
+        """Return when so many seconds of the run are written."""
+        path = self.folder / "intervals.jsonl"
+        give_up = time.monotonic() + 20
+        while not path.exists() or path.read_bytes().count(b"\n") < count:
+            assert time.monotonic() < give_up, "the run does not get on"
+            time.sleep(0.02)
+
+    def locust(self) -> int:
+        """The process id of its Locust process."""
+        children = Path(f"/proc/{self.process.pid}/task/{self.process.pid}/children").read_text().split()
+        commands = {int(child): Path(f"/proc/{child}/cmdline").read_bytes() for child in children}
+        return next(child for child, command in commands.items() if b"locustfile.py" in command)
+
+    def send(self, number: signal.Signals) -> None:
+        """Send it a signal."""
+        self.process.send_signal(number)
+
+    def end(self) -> Finished:
+        """Wait for it to end."""
+        output, errors = self.process.communicate(timeout=60)
+        return Finished(self.process.returncode, output, errors, self.folder)
+
+
+@pytest.fixture
+def launch(tmp_path: Path) -> Iterator[Callable[..., Started]]:
+    """
+    `chainproof loadtests` with these options against a server, as a child process; ended at the latest with the test.
+    """
+    launched: list[Started] = []
+
+    def start(server: Server | str | None, *options: str, wrapper: tuple[str, ...] = (), **variables: str) -> Started:
+        url = server.target.origin if isinstance(server, Server) else server
+        folder = tmp_path / f"run-{len(launched)}"
+        where = ("--target", url) if url is not None else ()
+        words = [*wrapper, sys.executable, "-m", "chainproof", "loadtests", *where, "--out", str(folder), *options]
+        process = subprocess.Popen(
+            words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(**variables)
+        )
+        launched.append(Started(process, folder))
+        return launched[-1]
+
+    yield start
+    for run in launched:
+        if run.process.poll() is None:
+            run.process.kill()
+            run.process.communicate()
+
+
+@pytest.fixture
+def key() -> str:
+    """The API key of the runs."""
+    return KEY

@@ -1,0 +1,247 @@
+"""
+What happens is what is written: every sum over a run folder is exact, whenever things happen.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections import Counter
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.contract.answer import Answer
+from chainproof.contract.departures import departures, error_code
+from chainproof.contract.levels import Contract
+from chainproof.loadtests.evidence import (
+    FIRST_OF_AN_OUTCOME,
+    MOST_CODES,
+    MOST_FINDINGS,
+    MOST_OUTCOMES,
+    OTHER_CODES,
+    SLOWEST,
+    Clauses,
+    Codes,
+    Exemplars,
+)
+from chainproof.loadtests.recorder import Recorder
+from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
+from chainproof.results.folder import Run, RunWriter, read_run
+from chainproof.results.interval import total
+from chainproof.results.manifest import Ending, Kind, Manifest
+
+MANIFEST = Manifest(kind=Kind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
+OUTCOMES = (
+    Outcome(Transport.ANSWERED, 200, None, Fate.OK),
+    Outcome(Transport.ANSWERED, 429, "rate_limited", Fate.FAILED),
+    Outcome(Transport.CONNECTION_LOST, None, None, Fate.FAILED),
+    Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT),
+    Outcome(Transport.DRAIN_ENDED, None, None, Fate.CENSORED),
+)
+
+requests = st.lists(
+    st.tuples(
+        st.floats(0, 5, exclude_max=True),  # intended start
+        st.floats(0, 3),  # lag
+        st.floats(0, 4),  # service time
+        st.sampled_from((*OUTCOMES, *NotSent)),
+    ),
+    max_size=40,
+)
+
+
+def written(planned: list[tuple[float, float, float, Outcome | NotSent]], flushes: list[float]) -> tuple[Run, Recorder]:
+    """
+    The run folder after these requests, flushed at these instants, and its recorder.
+    """
+    events: list[tuple[float, int, str, int]] = [(instant, 2, "flush", 0) for instant in flushes]
+    for number, (intended, lag, service, what) in enumerate(planned):
+        if isinstance(what, NotSent):
+            events.append((intended + lag, 0, "leave out", number))
+        else:
+            events += [(intended + lag, 0, "send", number), (intended + lag + service, 1, "settle", number)]
+    with tempfile.TemporaryDirectory() as folder, RunWriter(Path(folder) / "run", MANIFEST) as writer:
+        recorder = Recorder(writer, contract=Contract.STRICT, seed=0)
+        recorder.plan(intended for intended, *_ in planned)
+        for instant, _, kind, number in sorted(events):
+            if kind == "flush":
+                recorder.flush(instant)
+                continue
+            intended, lag, service, what = planned[number]
+            if isinstance(what, NotSent):
+                recorder.leave_out(intended, what)
+            elif kind == "send":
+                recorder.send(instant, lag)
+            else:
+                start = intended + lag
+                recorder.settle(
+                    Exchange(
+                        number=number, intended_start=intended, start=start, end=start + service, outcome=what
+                    ),
+                    instant,
+                    "",
+                )
+        recorder.finish(max((event[0] for event in events), default=0.0), Ending.COMPLETED, "")
+        return read_run(writer.path), recorder
+
+
+@given(requests, st.lists(st.floats(0, 12), max_size=12))
+def test_every_sum_over_the_folder_is_exact(
+    planned: list[tuple[float, float, float, Outcome | NotSent]], flushes: list[float]
+) -> None:
+    """
+    However late something happens and whenever seconds are written, nothing is lost and nothing counted twice.
+    """
+    run, recorder = written(planned, flushes)
+    whole = total(run.intervals)
+    accounting = recorder.accounting
+
+    assert "" == accounting.contradiction()
+    assert len(planned) == whole.planned == accounting.planned
+    assert Counter(what for *_, what in planned if isinstance(what, Outcome)) == whole.outcomes
+    assert Counter(what for *_, what in planned if isinstance(what, NotSent)) == whole.not_sent
+    assert accounting.sent == whole.sent == whole.schedule_lag.count
+    assert run.end is not None
+    assert accounting.to_json() == run.end.accounting
+    assert 0 == recorder.in_flight
+
+
+@given(requests, st.lists(st.floats(0, 12), max_size=12))
+def test_planned_requests_count_in_the_second_of_their_intended_start(
+    planned: list[tuple[float, float, float, Outcome | NotSent]], flushes: list[float]
+) -> None:
+    """
+    And sent ones in the second they were sent, whoever flushes when.
+    """
+    run, _ = written(planned, flushes)
+    wanted, sent, unsent = Counter[int](), Counter[int](), Counter[int]()
+    for interval in run.intervals:
+        wanted[interval.second] += interval.planned
+        sent[interval.second] += interval.sent
+        unsent[interval.second] += interval.not_sent.total()
+
+    assert Counter(int(intended) for intended, *_ in planned) == +wanted
+    assert Counter(int(start + lag) for start, lag, _, what in planned if isinstance(what, Outcome)) == +sent
+    assert Counter(int(start) for start, *_, what in planned if isinstance(what, NotSent)) == +unsent
+
+
+@given(requests)
+def test_the_most_in_flight_is_tracked_in_every_second(
+    planned: list[tuple[float, float, float, Outcome | NotSent]],
+) -> None:
+    """
+    A second's most in flight is that of the busiest instant in it, one that began before it included.
+    """
+    run, _ = written(planned, [])
+    spans = [(start + lag, start + lag + service) for start, lag, service, what in planned if isinstance(what, Outcome)]
+    for interval in run.intervals:
+        second = interval.second
+        instants = [second, *(start for start, _ in spans if second <= start < second + 1)]
+        # Whoever is settled at the very instant another is sent may count on either side of it.
+        most = [sum(start <= instant <= end for start, end in spans) for instant in instants]
+        least = [sum(start <= instant < end for start, end in spans) for instant in instants]
+
+        assert max(least) <= interval.in_flight_max <= max(most) or not spans
+
+
+def exchange(number: int, outcome: Outcome, response_time: float = 0.1) -> Exchange:
+    """
+    Some exchange.
+    """
+    return Exchange(number=number, intended_start=0.0, start=0.0, end=response_time, outcome=outcome)
+
+
+def test_a_target_that_invents_error_codes_does_not_fill_the_memory() -> None:
+    """
+    The ten codes and a bounded number of others are told apart, the rest counted as one.
+    """
+    codes = Codes()
+    counted = Counter(codes.counted(f"invented_{number}" * 20) for number in range(5 * MOST_CODES))
+
+    assert MOST_CODES + 1 == len(counted)
+    assert 4 * MOST_CODES == counted[OTHER_CODES]
+    assert "rate_limited" == codes.counted("rate_limited")
+    assert max(len(str(code)) for code in counted) <= 80
+
+
+@given(st.lists(st.tuples(st.sampled_from(OUTCOMES[:3]), st.floats(0, 10)), max_size=120))
+def test_exemplars_are_the_first_of_each_outcome_and_the_slowest(planned: list[tuple[Outcome, float]]) -> None:
+    """
+    Three of every outcome, and beside them the twenty slowest answers.
+    """
+    exemplars = Exemplars()
+    for number, (outcome, time) in enumerate(planned):
+        exemplars.consider(exchange(number, outcome, time), "")
+    first, slowest = list(exemplars.fresh()), list(exemplars.slowest())
+    numbers = {found.number for found in first}
+    others = [time for number, (o, time) in enumerate(planned) if number not in numbers and o.status is not None]
+
+    assert sum(min(count, FIRST_OF_AN_OUTCOME) for count in Counter(o for o, _ in planned).values()) == len(first)
+    assert sorted(others, reverse=True)[:SLOWEST] == [found.response_time for found in slowest]
+    assert [] == [*exemplars.fresh(), *exemplars.slowest()]
+
+
+def test_exemplars_are_bounded_in_outcomes() -> None:
+    """
+    Outcomes beyond a bound get no exemplars of their own.
+    """
+    exemplars = Exemplars()
+    for number in range(2 * MOST_OUTCOMES):
+        exemplars.consider(exchange(number, Outcome(Transport.ANSWERED, 400, f"c{number}", Fate.FAILED)), "")
+
+    assert MOST_OUTCOMES + 1 >= len(list(exemplars.fresh()))
+
+
+def test_findings_are_bounded_and_none_goes_uncounted(tmp_path: Path) -> None:
+    """
+    A target that departs in a thousand ways fills one run folder with two hundred, and a count of the rest.
+    """
+    answers = [
+        Answer(status=200, headers=(("Content-Type", f"text/{number}"), ("X-BASETEN-REQUEST-ID", "1")), body=b"{}")
+        for number in range(1000)
+    ]
+    with RunWriter(tmp_path / "run", MANIFEST) as writer:
+        recorder = Recorder(writer, contract=Contract.STRICT, seed=3)
+        for answer in answers:
+            recorder.judge(answer, departures(answer), lambda: "curl …")
+        recorder.finish(0.5, Ending.COMPLETED, "")
+    findings = read_run(tmp_path / "run").findings
+    counts = Counter[str]()
+    for found in findings:
+        counts[found.clause] += found.count
+
+    assert {"output-media-type": 1000, "request-id-unique": 999} == counts
+    assert MOST_FINDINGS + 1 >= len(findings)
+    assert {("curl …", 3)} == {(found.reproduce, found.seed) for found in findings}
+
+
+@given(
+    st.lists(
+        st.sampled_from(
+            [
+                Answer(status=200, headers=(("Content-Type", "application/json"),), body=b"{}"),
+                Answer(status=200, headers=(), body=b"no"),
+                Answer(status=429, headers=(), body=b'{"error": 1, "error_code": "rate_limited"}'),
+                Answer(status=418, headers=(), body=b'{"detail": "tea", "error_code": "teapot"}'),
+                Answer(status=302, headers=(), body=b""),
+            ]
+        ),
+        max_size=20,
+    )
+)
+def test_a_clause_is_departed_from_at_most_as_often_as_it_is_exercised(answers: list[Answer]) -> None:
+    """
+    Exercised by the answers it speaks of, departed from by those that `departures` names.
+    """
+    clauses = Clauses(Contract.STRICT)
+    expected = Counter[str]()
+    for answer in answers:
+        found = departures(answer)
+        clauses.add(answer, found)
+        expected.update(departure.clause.id for departure in found)
+    counts = {count.clause: count for count in clauses.counts()}
+
+    assert expected == +Counter({name: count.departed for name, count in counts.items()})
+    assert all(count.departed <= count.exercised <= len(answers) for count in counts.values())
+    assert sum(error_code(answer) is not None for answer in answers) == counts["error-code"].exercised
