@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 import orjson
 
@@ -95,14 +96,10 @@ def _added_up(rows: Iterable[OutcomeCount]) -> list[OutcomeCount]:
     """
     Outcomes of several runs, the most frequent first.
     """
-    blames = {}
     counts: Counter[OutcomeCount] = Counter()
     for row in rows:
-        key = blames.setdefault(row.outcome, OutcomeCount(outcome=row.outcome, count=0, blame=row.blame))
-        counts[key] += row.count
-    return [
-        OutcomeCount(outcome=row.outcome, count=number, blame=row.blame) for row, number in counts.most_common()
-    ]
+        counts[replace(row, count=0)] += row.count
+    return [replace(row, count=number) for row, number in counts.most_common()]
 
 
 _LOAD_KEYS = (

@@ -106,14 +106,16 @@ def percent(share: float) -> str:
     """
     A share in per cent; never 100 % or 0 % unless it is exactly that.
 
-    >>> [percent(share) for share in (1.0, 0.99996, 0.123, 0.0)]
-    ['100 %', '99.996 %', '12.3 %', '0 %']
+    >>> [percent(share) for share in (1.0, 0.99996, 0.123, 0.01, 0.0)]
+    ['100 %', '99.996 %', '12.3 %', '1.0 %', '0 %']
     """
+    if share in (0.0, 1.0):
+        return f"{share * 100:.0f} %"
     for decimals in range(1, 9):
         text = f"{share * 100:.{decimals}f}"
-        if float(text) not in (0.0, 100.0) or share in (0.0, 1.0):
+        if float(text) not in (0.0, 100.0):
             break
-    return f"{text.rstrip('0').rstrip('.')} %"
+    return f"{text} %"
 
 
 def rate(per_second: float) -> str:
@@ -253,8 +255,6 @@ def duration(seconds: Seconds) -> str:
     A length of time for a sentence.
     """
     return format_duration(seconds)
-
-
 
 
 def setting(name: str, value: object) -> tuple[str, str]:

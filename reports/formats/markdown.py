@@ -1,0 +1,218 @@
+"""
+The report for a CI job's summary: GitHub-flavoured Markdown, short, nothing of the target's taken for markup.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+
+from chainproof.judgement.caveats import QUANTILES
+from chainproof.judgement.summary import ClauseState, ConformanceSummary, LoadSummary, Report, Summary
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.finding import Finding
+
+from . import words
+
+MOST_FINDINGS = 10
+MOST_OUTCOMES = 15
+LONGEST = 400
+"""Characters of a value that the summary repeats; a curl line is never cut."""
+
+_SIGNS: dict[Verdict, str] = {
+    Verdict.PASS: "✅",
+    Verdict.FAIL: "❌",
+    Verdict.INCONCLUSIVE: "❔",
+    Verdict.INVALID: "⚠️",
+    Verdict.ERROR: "⚠️",
+}
+
+
+def render(report: Report) -> str:
+    """
+    The report as Markdown.
+    """
+    blocks = [f"# {_verdict(report.verdict)}", plain(report.reason)]
+    for summary in report.summaries:
+        blocks += _run(summary, alone=len(report.summaries) == 1)
+    blocks += _findings(report) + _caveats(report)
+    return "\n\n".join(block for block in blocks if block) + "\n"
+
+
+_SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~&@$])")
+
+
+def plain(text: str) -> str:
+    """
+    A text in which nothing is markup: no tag, no emphasis, no table cell's end.
+
+    >>> plain("a|b <i> @you")
+    'a\\\\|b \\\\<i\\\\> \\\\@you'
+    """
+    return _SPECIAL.sub(r"\\\1", words.shortened(words.visible(text), LONGEST))
+
+
+def code(text: str) -> str:
+    """
+    A text as code in a table's cell, fenced by more backticks than it holds in a row.
+
+    >>> code("a`b|c")
+    '`` a`b\\\\|c ``'
+    """
+    shown = words.shortened(words.visible(text), LONGEST).replace("|", "\\|")
+    fence = "`" * (_longest_run(shown) + 1)
+    return f"{fence}{shown}{fence}" if fence == "`" and shown.strip() == shown else f"{fence} {shown} {fence}"
+
+
+def _longest_run(text: str) -> int:
+    """
+    The most backticks in a row.
+    """
+    return max(map(len, re.findall("`+", text)), default=0)
+
+
+def _verdict(verdict: Verdict) -> str:
+    """
+    A verdict with its sign.
+    """
+    return f"{_SIGNS[verdict]} {verdict.value}"
+
+
+def _run(summary: Summary, *, alone: bool) -> Iterator[str]:
+    """
+    One run's blocks.
+    """
+    run = summary.run
+    yield f"## {plain(words.kind(summary))}" + ("" if alone else f": {_verdict(summary.verdict)}")
+    yield "" if alone else plain(summary.reason)
+    emulated = " (chainproof's own emulator)" if run.manifest.emulated else ""
+    facts = f"{words.started(run)}; {words.lasted(run)}; contract {run.manifest.contract}; seed {run.manifest.seed}"
+    yield f"{code(run.manifest.target)}{emulated}  \n{plain(facts)}"
+    yield from _load(summary) if isinstance(summary, LoadSummary) else _conformance(summary)
+
+
+def _load(summary: LoadSummary) -> Iterator[str]:
+    """
+    What a load run found.
+    """
+    yield _objectives(summary)
+    yield plain(summary.accounting.sentence)
+    yield _latency(summary)
+    yield f"Throughput: {words.rate(summary.throughput)} complete answers, {words.rate(summary.ok_per_second)} ok."
+    yield _outcomes(summary)
+
+
+def _objectives(summary: LoadSummary) -> str:
+    """
+    An objective a row.
+    """
+    rows = [
+        [
+            _verdict(judged.verdict),
+            code(judged.objective.text),
+            words.observed(judged),
+            words.good_share(judged) or words.NOTHING,
+            words.share_bounds(judged) or words.NOTHING,
+        ]
+        for judged in summary.objectives
+    ]
+    return _table(["", "objective", "observed", "good", "95 % bounds"], rows) if rows else ""
+
+
+def _latency(summary: LoadSummary) -> str:
+    """
+    Percentiles, the three times side by side.
+    """
+    names = [name for name, _ in QUANTILES] + ["max"]
+    figures = summary.figures.values()
+    rows = [
+        [name, *(words.time(words.columns(each).get(name)) + "\\*" * words.too_few(each, name) for each in figures)]
+        for name in names
+    ]
+    rows.append(["count", *(words.count(each.count) for each in figures)])
+    unsure = any(words.too_few(each, name) for each in figures for name in names)
+    note = "\n\n\\* too few answers for an upper 95 % bound" if unsure else ""
+    return _table(["", *(words.FIGURES[key] for key in summary.figures)], rows, right=(1, 2, 3)) + note
+
+
+def _outcomes(summary: LoadSummary) -> str:
+    """
+    How often each outcome came up.
+    """
+    settled = sum(row.count for row in summary.outcomes)
+    rows = [
+        [
+            code(words.shortened(words.outcome(row.outcome), 80)),
+            words.code_kind(row.outcome) or words.NOTHING,
+            words.FATES[row.outcome.fate],
+            words.blame(row) or words.NOTHING,
+            words.count(row.count),
+            words.percent(row.count / settled),
+        ]
+        for row in summary.outcomes[:MOST_OUTCOMES]
+    ]
+    left = len(summary.outcomes) - MOST_OUTCOMES
+    more = f"\n\n… and {words.count(left)} more outcomes" if left > 0 else ""
+    header = ["outcome", "error code is", "counts as", "to act", "requests", "share"]
+    return _table(header, rows, right=(4, 5)) + more if rows else ""
+
+
+def _conformance(summary: ConformanceSummary) -> Iterator[str]:
+    """
+    What a conformance run found.
+    """
+    states = Counter(row.state for row in summary.clauses)
+    yield "Clauses: " + ", ".join(f"{states[state]} {state.value}" for state in ClauseState) + "."
+
+
+def _findings(report: Report) -> list[str]:
+    """
+    The gravest findings, the others counted.
+    """
+    found = report.attributed_findings
+    if not found:
+        return []
+    several = len(report.summaries) > 1
+    shown = [_finding(each, summary if several else None) for summary, each in found[:MOST_FINDINGS]]
+    left = len(found) - MOST_FINDINGS
+    return [f"## Findings ({words.count(len(found))})", *shown, f"… and {words.count(left)} more" if left > 0 else ""]
+
+
+def _finding(found: Finding, summary: Summary | None) -> str:
+    """
+    One finding, its curl line in a block of its own.
+    """
+    where = f", {plain(words.kind(summary))}" if summary is not None else ""
+    lines = [
+        f"- **{plain(found.level)}** {code(found.clause)} × {words.count(found.count)}{where}",
+        f"  - says: “{plain(found.quotation)}” ({plain(found.source)})",
+        f"  - expected: {plain(found.expected)}",
+        f"  - actual: {plain(found.actual)}",
+    ]
+    if found.request_id is not None:
+        lines.append(f"  - request id: {code(found.request_id)}")
+    if found.reproduce:
+        fence = "`" * max(3, _longest_run(found.reproduce) + 1)
+        lines += ["", f"  {fence}sh", f"  {words.visible(found.reproduce)}", f"  {fence}"]
+    return "\n".join(lines)
+
+
+def _caveats(report: Report) -> list[str]:
+    """
+    Each reason to distrust the figures, once.
+    """
+    lines = [
+        f"- **{caveat.code}** {plain(caveat.text)} {plain(caveat.remedy)}".rstrip()
+        for summary in report.summaries
+        for caveat in summary.caveats
+    ]
+    return ["## Caveats", "\n".join(dict.fromkeys(lines))] if lines else []
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]], right: tuple[int, ...] = ()) -> str:
+    """
+    A table, the columns of *right* aligned to the right. Every cell has been escaped.
+    """
+    rule = ["---:" if place in right else "---" for place in range(len(header))]
+    return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows))

@@ -1,0 +1,270 @@
+"""
+The report for a terminal: the verdict first, nothing wider than a hundred columns, colour only where it was asked for.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections import Counter
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from chainproof.judgement.caveats import QUANTILES, Caveat
+from chainproof.judgement.summary import ClauseState, ConformanceSummary, LoadSummary, Report, Summary
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.finding import Finding
+
+from . import words
+
+WIDTH = 100
+MOST_FINDINGS = 10
+"""Findings shown in full; the rest are counted."""
+MOST_OUTCOMES = 15
+
+_COLOURS: dict[Verdict, str] = {
+    Verdict.PASS: "32",
+    Verdict.FAIL: "31",
+    Verdict.INCONCLUSIVE: "33",
+    Verdict.INVALID: "35",
+    Verdict.ERROR: "35",
+}
+_BOLD, _DIM = "1", "2"
+
+
+@dataclass(frozen=True, slots=True)
+class Pen:
+    """
+    Whatever colours a text, or leaves it as it is.
+    """
+
+    colour: bool
+
+    def __call__(self, text: str, code: str) -> str:
+        """The text in an ANSI rendition."""
+        return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
+
+    def verdict(self, verdict: Verdict, text: str) -> str:
+        """The text in the verdict's colour."""
+        return self(text, f"{_BOLD};{_COLOURS[verdict]}")
+
+
+def render(report: Report, *, colour: bool = False) -> str:
+    """
+    The report as text for a terminal.
+    """
+    pen = Pen(colour)
+    parts = [_verdict(report.verdict, report.reason, pen)]
+    parts += [_run(summary, pen, alone=len(report.summaries) == 1) for summary in report.summaries]
+    return "\n\n".join("\n".join(part) for part in parts) + "\n"
+
+
+def _verdict(verdict: Verdict, reason: str, pen: Pen) -> list[str]:
+    """
+    The verdict and its sentence.
+    """
+    word = verdict.value.upper()
+    first, *rest = _wrapped(words.visible(reason), " " * (len(word) + 2))
+    return [f"{pen.verdict(verdict, word)}  {first.lstrip()}", *rest]
+
+
+def _run(summary: Summary, pen: Pen, *, alone: bool) -> list[str]:
+    """
+    One run: who, what, when, and all its sections.
+    """
+    lines = [pen(line, _BOLD) for line in _wrapped(words.kind(summary), "")] + _particulars(summary)
+    if not alone:
+        lines += ["", *(f"  {line}" for line in _verdict(summary.verdict, summary.reason, pen))]
+    sections = _load(summary, pen) if isinstance(summary, LoadSummary) else _conformance(summary, pen)
+    for title, body in sections:
+        if body:
+            lines += ["", pen(f"  {title}", _BOLD), *body]
+    return lines
+
+
+def _particulars(summary: Summary) -> list[str]:
+    """
+    Against what, when, how long, with which seed.
+    """
+    manifest = summary.run.manifest
+    emulated = " (our own emulator)" if manifest.emulated else ""
+    facts = f"{words.started(summary.run)}; {words.lasted(summary.run)}; contract {words.visible(manifest.contract)}; seed {manifest.seed}"
+    return _wrapped(f"{words.visible(manifest.target)}{emulated}", "  ") + _wrapped(facts, "  ")
+
+
+Section = tuple[str, list[str]]
+
+
+def _load(summary: LoadSummary, pen: Pen) -> Iterator[Section]:
+    """
+    The sections of a load run.
+    """
+    yield "Objectives", _objectives(summary, pen)
+    yield "Accounting", _accounting(summary)
+    yield "Latency of complete answers", _latency(summary)
+    yield "Throughput", _throughput(summary)
+    yield "Outcomes", _outcomes(summary)
+    yield "Findings", _findings(summary.findings, pen)
+    yield "Caveats", _caveats(summary.caveats)
+
+
+def _conformance(summary: ConformanceSummary, pen: Pen) -> Iterator[Section]:
+    """
+    The sections of a conformance run.
+    """
+    yield "Clauses", _clauses(summary)
+    yield "Findings", _findings(summary.findings, pen)
+    yield "Caveats", _caveats(summary.caveats)
+
+
+def _objectives(summary: LoadSummary, pen: Pen) -> list[str]:
+    """
+    An objective a row, and what its share says below.
+    """
+    lines = []
+    for judged in summary.objectives:
+        text = f"{judged.verdict.value:<12}  {judged.objective.text}   observed {words.observed(judged)}"
+        head, *rest = _wrapped(text, "    ", "                  ")
+        lines += [head.replace(judged.verdict.value, pen.verdict(judged.verdict, judged.verdict.value), 1), *rest]
+        detail = [words.good_share(judged), words.share_bounds(judged), words.more_needed(judged)]
+        if any(detail):
+            lines += _wrapped("; ".join(filter(None, detail)), "                  ")
+    return lines
+
+
+def _accounting(summary: LoadSummary) -> list[str]:
+    """
+    The two identities, and why anything was not sent.
+    """
+    reasons = words.not_sent(summary)
+    lines = [line for part in summary.accounting.sentence.split("; ") for line in _wrapped(part.rstrip("."), "    ")]
+    return lines + (_wrapped(f"not sent: {reasons}", "    ") if reasons else [])
+
+
+def _latency(summary: LoadSummary) -> list[str]:
+    """
+    The percentiles of the three times side by side, and the interval of the first below it.
+    """
+    names = [name for name, _ in QUANTILES] + ["max"]
+    rows = [["", *names, "count"]]
+    for key, figure in summary.figures.items():
+        values = words.columns(figure)
+        cells = [words.time(values.get(name)) + ("*" if words.too_few(figure, name) else " ") for name in names]
+        rows.append([words.FIGURES[key], *cells, words.count(figure.count)])
+    unsure = any(words.too_few(figure, name) for figure in summary.figures.values() for name in names)
+    note = ["    * too few answers for an upper 95 % bound: the true value may be far above"] if unsure else []
+    return _table(rows) + note
+
+
+def _throughput(summary: LoadSummary) -> list[str]:
+    """
+    Complete answers and ok ones per second.
+    """
+    return [f"    {words.rate(summary.throughput)} complete answers, {words.rate(summary.ok_per_second)} ok"]
+
+
+def _outcomes(summary: LoadSummary) -> list[str]:
+    """
+    How often each outcome came up, and who is to act.
+    """
+    settled = sum(row.count for row in summary.outcomes)
+    rows = [["count", "share", "fate", "outcome", "code", "to act"]] if settled else []
+    for row in summary.outcomes[:MOST_OUTCOMES]:
+        fate, name = words.FATES[row.outcome.fate], words.shortened(words.outcome(row.outcome), 40)
+        cells = [words.count(row.count), words.percent(row.count / settled), fate, name]
+        rows.append([*cells, words.code_kind(row.outcome), words.blame(row)])
+    rest = summary.outcomes[MOST_OUTCOMES:]
+    more = [f"    … and {words.count(len(rest))} more outcomes, {words.count(sum(r.count for r in rest))} requests"]
+    return _table(rows, left=(2, 3, 4, 5)) + (more if rest else [])
+
+
+def _clauses(summary: ConformanceSummary) -> list[str]:
+    """
+    How many clauses hold, and which do not.
+    """
+    states = Counter(row.state for row in summary.clauses)
+    lines = _wrapped(", ".join(f"{states[state]} {state.value}" for state in ClauseState), "    ")
+    for row in summary.clauses:
+        if row.state is ClauseState.FAILED:
+            lines.append(f"    failed  {row.clause.level.value:<8}  {row.clause.id}")
+    return lines
+
+
+def _findings(findings: Sequence[Finding], pen: Pen) -> list[str]:
+    """
+    The gravest findings in full, the others counted.
+    """
+    lines: list[str] = []
+    for number, found in enumerate(findings[:MOST_FINDINGS]):
+        lines += ([""] if number else []) + _finding(found, pen)
+    left = len(findings) - MOST_FINDINGS
+    return [*lines, "", f"    … and {words.count(left)} more: see --html or --json"] if left > 0 else lines
+
+
+def _finding(found: Finding, pen: Pen) -> list[str]:
+    """
+    One finding: clause, expected, actual, how to see it again.
+    """
+    head = f"{words.visible(found.level)}  {words.visible(found.clause)}  × {words.count(found.count)}"
+    lines = [pen(line, _COLOURS[Verdict.FAIL]) for line in _wrapped(head, "    ")]
+    source = f"“{found.quotation}” ({found.source})"
+    for name, value in (("says", source), ("expected", found.expected), ("actual", found.actual)):
+        lines += _labelled(name, words.shortened(words.visible(value), 600))
+    if found.request_id:
+        lines += _labelled("request id", words.shortened(words.visible(found.request_id), 200))
+    return lines + _shell_line(words.visible(found.reproduce))
+
+
+def _labelled(name: str, value: str) -> list[str]:
+    """
+    A name and its value, the value's further lines below its first.
+    """
+    return _wrapped(value, f"      {name:<11}", " " * 17)
+
+
+def _shell_line(line: str) -> list[str]:
+    """
+    A curl line broken between its words, so that it can be copied as it stands; a longer word is left whole.
+    """
+    lines: list[str] = []
+    for word in words.shell_words(line):
+        if lines and len(lines[-1]) + len(word) + 3 <= WIDTH:
+            lines[-1] += f" {word}"
+        else:
+            lines.append(f"      {word}" if not lines else f"        {word}")
+    return [f"{each} \\" for each in lines[:-1]] + lines[-1:]
+
+
+def _caveats(caveats: Iterable[Caveat]) -> list[str]:
+    """
+    Each reason to distrust the figures, with its remedy.
+    """
+    lines: list[str] = []
+    for caveat in caveats:
+        lines += _wrapped(f"{caveat.code}  {words.visible(caveat.text)}", "    ", "      ")
+        lines += _wrapped(f"→ {words.visible(caveat.remedy)}", "      ", "        ") if caveat.remedy else []
+    return lines
+
+
+def _wrapped(text: str, first: str, later: str | None = None) -> list[str]:
+    """
+    A text in lines of at most `WIDTH`.
+    """
+    return textwrap.wrap(
+        text, WIDTH, initial_indent=first, subsequent_indent=first if later is None else later, break_on_hyphens=False
+    ) or [first.rstrip()]
+
+
+def _table(rows: Sequence[Sequence[str]], left: tuple[int, ...] = (0,)) -> list[str]:
+    """
+    Rows with their columns aligned: those of *left* to the left, the others, numbers, to the right.
+    """
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["    " + "  ".join(_aligned(row, widths, left)).rstrip() for row in rows]
+
+
+def _aligned(row: Sequence[str], widths: Sequence[int], left: tuple[int, ...]) -> Iterator[str]:
+    """
+    The cells of a row, each as wide as its column.
+    """
+    for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
+        yield cell.ljust(width) if place in left else cell.rjust(width)

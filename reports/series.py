@@ -1,0 +1,76 @@
+"""
+A run over time, in no more pieces than an eye can tell apart.
+
+Neighbouring seconds are merged, never averaged: counts add up, and a percentile of twelve seconds is the percentile of
+all answers in them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from chainproof.results.interval import Interval
+from chainproof.statistics.histogram import Histogram, middle_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Span:
+    """
+    A stretch of whole seconds of a run, and what happened in it.
+    """
+
+    start: int
+    seconds: int
+    """How many; at least 1."""
+    interval: Interval
+
+    @property
+    def end(self) -> int:
+        """The second after its last."""
+        return self.start + self.seconds
+
+    def rate(self, count: int) -> float:
+        """A count of this span, per second."""
+        return count / self.seconds
+
+
+def spans(seconds: Sequence[Interval], most: int) -> list[Span]:
+    """
+    A run in at most *most* spans of equal length, the last one shorter where it ends; quiet seconds included.
+    """
+    if not seconds:
+        return []
+    end = max(each.second for each in seconds) + 1
+    width = -(-end // most)
+    merged = {start: Interval(second=start) for start in range(0, end, width)}
+    for interval in seconds:
+        merged[interval.second // width * width].merge(interval)
+    return [Span(start=start, seconds=min(width, end - start), interval=interval) for start, interval in merged.items()]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bin:
+    """
+    How many durations lie from *low* to *high* seconds.
+    """
+
+    low: float
+    high: float
+    count: int
+
+
+def bins(histogram: Histogram, low: float, high: float, number: int) -> list[Bin]:
+    """
+    A histogram over *number* bins that are equally wide on a logarithmic axis from *low* to *high*, which must hold it.
+    """
+    ratio = (high / low) ** (1 / number)
+    edges = [low * ratio**place for place in range(number + 1)]
+    counts = [0] * number
+    place = 0
+    for index in sorted(histogram.buckets):
+        value = min(max(middle_of(index), histogram.least), histogram.greatest)
+        while place < number - 1 and value >= edges[place + 1]:
+            place += 1
+        counts[place] += histogram.buckets[index]
+    return [Bin(low=edges[i], high=edges[i + 1], count=counts[i]) for i in range(number)]

@@ -1,0 +1,147 @@
+"""
+A real browser over the DevTools protocol, spoken on a pipe: scripts off, every request on record.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
+
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--hide-scrollbars",
+    "--remote-debugging-pipe",
+)
+
+
+def executable() -> str | None:
+    """
+    The browser's path, or None.
+    """
+    return next((found for name in NAMES if (found := shutil.which(name))), None)
+
+
+@dataclass
+class Page:
+    """
+    A tab: commands go in, events are kept.
+    """
+
+    to: int
+    back: int
+    session: str = ""
+    number: int = 0
+    pending: bytes = b""
+    events: list[dict[str, Any]] = field(default_factory=list)
+
+    def send(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """What the browser answers to a command."""
+        self.number += 1
+        message: dict[str, Any] = {"id": self.number, "method": method, "params": parameters}
+        if self.session:
+            message["sessionId"] = self.session
+        os.write(self.to, json.dumps(message).encode() + b"\0")
+        while True:
+            answer = self._next()
+            if answer.get("id") == self.number:
+                assert "error" not in answer, answer
+                return answer["result"]
+            self.events.append(answer)
+
+    def _next(self) -> dict[str, Any]:
+        while b"\0" not in self.pending:
+            read = os.read(self.back, 1 << 20)
+            assert read, "the browser has gone"
+            self.pending += read
+        message, _, self.pending = self.pending.partition(b"\0")
+        return json.loads(message)
+
+    def open(self, path: Path, *, width: int, dark: bool = False, medium: str = "") -> None:
+        """Load a file with scripts off, in a window of *width* pixels, and wait until it stands."""
+        self.send("Emulation.setScriptExecutionDisabled", value=True)
+        self.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
+        self.send("Emulation.setEmulatedMedia", media=medium, features=[scheme])
+        self.send("Network.enable")
+        self.send("Page.enable")
+        self.events.clear()
+        self.send("Page.navigate", url=path.as_uri())
+        while not any(event.get("method") == "Page.loadEventFired" for event in self.events):
+            self.events.append(self._next())
+
+    @property
+    def requests(self) -> list[str]:
+        """The URL of every request since the page was opened."""
+        sent = (event for event in self.events if event.get("method") == "Network.requestWillBeSent")
+        return [event["params"]["request"]["url"] for event in sent]
+
+    def size(self) -> tuple[int, int]:
+        """The width and height that the content takes."""
+        found = self.send("Page.getLayoutMetrics")["cssContentSize"]
+        return round(found["width"]), round(found["height"])
+
+    def screenshot(self, path: Path) -> None:
+        """The whole page as PNG."""
+        width, height = self.size()
+        clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
+        shot = self.send("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    def accessibility(self) -> list[dict[str, Any]]:
+        """What a screen reader is told, ignored nodes left out."""
+        nodes = self.send("Accessibility.getFullAXTree")["nodes"]
+        return [node for node in nodes if not node["ignored"]]
+
+
+@contextmanager
+def browser(profile: Path) -> Iterator[Page]:
+    """
+    A browser with one empty tab, ended when done.
+    """
+    found = executable()
+    assert found is not None
+    theirs_in, to = os.pipe()
+    back, theirs_out = os.pipe()
+
+    def onto_three_and_four() -> None:
+        low, high = os.dup(theirs_in), os.dup(theirs_out)
+        os.dup2(low, 3)
+        os.dup2(high, 4)
+
+    process = subprocess.Popen(
+        [found, *FLAGS, f"--user-data-dir={profile}", "about:blank"],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        close_fds=False,
+        preexec_fn=onto_three_and_four,
+    )
+    os.close(theirs_in)
+    os.close(theirs_out)
+    try:
+        page = Page(to, back)
+        target = page.send("Target.createTarget", url="about:blank")["targetId"]
+        page.session = page.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
+        yield page
+    finally:
+        os.close(to)
+        os.close(back)
+        process.terminate()
+        process.wait(10)

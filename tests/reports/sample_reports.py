@@ -1,0 +1,134 @@
+"""
+One report for everything that can come to a page: the samples that every format has to bear.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from chainproof.judgement.summary import Report, report
+from chainproof.results.exchange import Fate, Outcome, Transport
+from chainproof.results.folder import read_run, run_paths
+from chainproof.results.interval import Interval
+from chainproof.results.manifest import Ending
+from .sample_runs import (
+    CENSORED,
+    LOST,
+    OK,
+    TIMED_OUT,
+    a_finding,
+    an_exchange,
+    drawn_intervals,
+    failing_conformance,
+    flaky_load,
+    load_manifest,
+    write_conformance,
+    write_load,
+)
+
+SCRIPT = "<script>alert('run_remote')</script>"
+"""What must never reach a page as markup."""
+
+HOSTILE = f"{SCRIPT}|`x`\x1b[31m\u202e\n{{{{7*7}}}}&amp;"
+
+HUGE = "a" * 50_000
+
+
+def hostile(path: Path) -> None:
+    """
+    A target that writes markup, escape sequences and template syntax wherever it may write.
+    """
+    outcome = Outcome(Transport.ANSWERED, 503, HOSTILE, Fate.FAILED)
+    manifest = load_manifest(
+        name=HOSTILE, target=f"https://a/{HOSTILE}", settings={HOSTILE: HOSTILE}, versions={HOSTILE: HOSTILE}
+    )
+    found = a_finding(expected=HOSTILE, actual=HOSTILE, quotation=HOSTILE, request_id=HOSTILE, check=HOSTILE)
+    write_load(
+        path / "load",
+        drawn_intervals(3, 20, mixture=((OK, 0.7), (outcome, 0.3))),
+        manifest=manifest,
+        findings=[found, a_finding(clause="status", reproduce=f"curl '{HOSTILE}'", level=HOSTILE)],
+        exchanges=[(an_exchange(1, outcome, 0.2, HOSTILE), "outcome")],
+        ending=Ending.BROKEN,
+        note=HOSTILE,
+    )
+
+
+def huge(path: Path) -> None:
+    """
+    Strings that no page has room for.
+    """
+    outcome = Outcome(Transport.ANSWERED, 503, HUGE, Fate.FAILED)
+    found = a_finding(expected=HUGE, actual=HUGE, quotation=HUGE, request_id=HUGE)
+    write_load(
+        path / "load",
+        drawn_intervals(3, 20, mixture=((OK, 0.7), (outcome, 0.3))),
+        findings=[found],
+        exchanges=[(an_exchange(1, outcome, 0.2, HUGE), "outcome")],
+    )
+
+
+def many_outcomes() -> list[Interval]:
+    """
+    A target that invents a code for every answer.
+    """
+    mixture = [(Outcome(Transport.ANSWERED, 500 + n % 90, f"code_{n}", Fate.FAILED), 1.0) for n in range(200)]
+    return drawn_intervals(10, 50, mixture=mixture)
+
+
+SAMPLES: dict[str, Callable[[Path], object]] = {
+    "flaky": lambda path: flaky_load(path / "20261122T132700Z_steady_chain-abc123"),
+    "conformance": lambda path: failing_conformance(path / "20261122T132640Z_standard_chain-abc123"),
+    "both": lambda path: (SAMPLES["conformance"](path), SAMPLES["flaky"](path)),
+    "passing conformance": lambda path: write_conformance(path / "a", idle=(), emulated=True),
+    "nothing exercised": lambda path: write_conformance(path / "a", exercised=0),
+    "unfinished conformance": lambda path: write_conformance(path / "a", ending=None),
+    "unfinished": lambda path: write_load(path / "a", drawn_intervals(5, 10), ending=None),
+    "interrupted": lambda path: write_load(path / "a", drawn_intervals(5, 10), ending=Ending.INTERRUPTED),
+    "broken": lambda path: write_load(path / "a", [], ending=Ending.BROKEN, note="no file descriptors left"),
+    "nothing at all": lambda path: write_load(path / "a", [], ending=None),
+    "nothing sent": lambda path: write_load(path / "a", drawn_intervals(3, 0, not_sent=4)),
+    "no objectives": lambda path: write_load(path / "a", drawn_intervals(5, 10), manifest=load_manifest(objectives=())),
+    "one second": lambda path: write_load(path / "a", drawn_intervals(1, 30)),
+    "one request": lambda path: write_load(path / "a", drawn_intervals(1, 1, mixture=((OK, 1.0),))),
+    "none ok": lambda path: write_load(path / "a", drawn_intervals(5, 10, mixture=((LOST, 1.0),))),
+    "all timed out": lambda path: write_load(path / "a", drawn_intervals(5, 10, mixture=((TIMED_OUT, 1.0),))),
+    "all censored": lambda path: write_load(path / "a", drawn_intervals(5, 10, mixture=((CENSORED, 1.0),))),
+    "every objective": lambda path: write_load(
+        path / "a",
+        drawn_intervals(20, 50, not_sent=2),
+        manifest=load_manifest(
+            objectives=(
+                "p95 response_time < 800ms",
+                "max service_time <= 2s",
+                "p99.9 schedule_lag < 100ms",
+                "error_rate < 50%",
+                "error_rate <= 100%",
+                "throughput > 10/s",
+                "p50 response_time < 0",
+            )
+        ),
+    ),
+    "thousand findings": lambda path: write_conformance(
+        path / "a", findings=[a_finding(actual=f"'code {n}'", count=n + 1) for n in range(1000)]
+    ),
+    "many outcomes": lambda path: write_load(path / "a", many_outcomes()),
+    "hostile": hostile,
+    "huge": huge,
+    "two loads": lambda path: (
+        write_load(path / "a", drawn_intervals(5, 10)),
+        write_load(path / "b", drawn_intervals(4, 20, seed=2, not_sent=1)),
+    ),
+    "gaps": lambda path: write_load(path / "a", [drawn_intervals(1, 5)[0], *drawn_intervals(400, 2)[350:]]),
+}
+"""Samples by name; each writes one or more run folders."""
+
+
+def reports_of(name: str, path: Path) -> Report:
+    """
+    The report on a sample, its folders written below *path*.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    SAMPLES[name](path)
+    return report(read_run(folder) for folder in run_paths(path))

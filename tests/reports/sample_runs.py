@@ -1,0 +1,218 @@
+"""
+Run folders to try reports on: seeded, their instants and versions given, written as the tools write them.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from chainproof.contract.clauses import CLAUSE, CLAUSES, ERROR_CODE, REQUEST_ID_PRESENT
+from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
+from chainproof.results.exemplar import exemplar
+from chainproof.results.finding import ClauseCount, Finding
+from chainproof.results.folder import RunWriter
+from chainproof.results.interval import Interval
+from chainproof.results.manifest import End, Ending, Kind, Manifest
+
+OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
+NOT_READY = Outcome(Transport.ANSWERED, 503, "model_not_ready", Fate.FAILED)
+RATE_LIMITED = Outcome(Transport.ANSWERED, 429, "rate_limited", Fate.FAILED)
+BROKEN_CHAIN = Outcome(Transport.ANSWERED, 502, "application_error", Fate.FAILED)
+NO_CODE = Outcome(Transport.ANSWERED, 502, None, Fate.FAILED)
+INVENTED = Outcome(Transport.ANSWERED, 503, "gremlins", Fate.FAILED)
+LOST = Outcome(Transport.CONNECTION_LOST, None, None, Fate.FAILED)
+TIMED_OUT = Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT)
+CENSORED = Outcome(Transport.DRAIN_ENDED, None, None, Fate.CENSORED)
+
+FLAKY: tuple[tuple[Outcome, float], ...] = (
+    (OK, 0.955),
+    (RATE_LIMITED, 0.015),
+    (NOT_READY, 0.012),
+    (BROKEN_CHAIN, 0.008),
+    (NO_CODE, 0.003),
+    (INVENTED, 0.002),
+    (LOST, 0.002),
+    (TIMED_OUT, 0.003),
+)
+
+TARGET = "https://chain-abc123.api.baseten.co/production/run_remote"
+VERSIONS = {"chainproof": "0.1.0", "python": "3.11.2", "locust": "2.43.4"}
+
+
+def load_manifest(**changes: object) -> Manifest:
+    """
+    The manifest of a load run that always began at the same instant.
+    """
+    manifest = Manifest(
+        kind=Kind.LOAD,
+        name="steady",
+        started="2026-11-22T13:27:00.250Z",
+        target=TARGET,
+        seed=1,
+        settings={
+            "model": "open",
+            "arrivals": "poisson",
+            "rate_per_s": 50.0,
+            "duration_s": 20.0,
+            "deadline_s": 5.0,
+            "max_in_flight": 1000,
+        },
+        objectives=("p95 response_time < 800ms", "error_rate < 10%"),
+        versions=VERSIONS,
+    )
+    return replace(manifest, **changes)  # type: ignore[arg-type]
+
+
+def drawn_intervals(
+    seconds: int, rate: int, *, seed: int = 1, mixture: Sequence[tuple[Outcome, float]] = FLAKY, not_sent: int = 0
+) -> list[Interval]:
+    """
+    A run of *seconds*, *rate* requests in each, every request settled in the second it was planned for.
+    """
+    dice = random.Random(seed)
+    outcomes, weights = zip(*mixture, strict=True)
+    intervals = []
+    for second in range(seconds):
+        interval = Interval(second=second, in_flight=dice.randint(2, 9), in_flight_max=dice.randint(9, 20))
+        for _ in range(rate):
+            interval.plan()
+            interval.send(dice.expovariate(2000))
+            service_time = dice.lognormvariate(-2.3, 0.5)
+            outcome = dice.choices(outcomes, weights)[0]
+            interval.settle(outcome, service_time + dice.expovariate(2000), service_time)
+        for _ in range(not_sent):
+            interval.plan()
+            interval.leave_out(NotSent.MAX_IN_FLIGHT)
+        intervals.append(interval)
+    return intervals
+
+
+def counted(intervals: Iterable[Interval]) -> dict[str, int]:
+    """
+    The accounting that a run's own counters would give.
+    """
+    whole = list(intervals)
+    return {
+        "planned": sum(each.planned for each in whole),
+        "not_sent": sum(each.not_sent.total() for each in whole),
+        "sent": sum(each.sent for each in whole),
+        **{fate.value: sum(each.count(fate) for each in whole) for fate in Fate},
+    }
+
+
+def write_load(
+    path: Path,
+    intervals: Sequence[Interval],
+    *,
+    manifest: Manifest | None = None,
+    findings: Iterable[Finding] = (),
+    exchanges: Iterable[tuple[Exchange, str]] = (),
+    ending: Ending | None = Ending.COMPLETED,
+    note: str = "",
+) -> Path:
+    """
+    A load run's folder; without an ending a run that was cut off.
+    """
+    with RunWriter(path, manifest or load_manifest()) as writer:
+        for interval in intervals:
+            writer.interval(interval)
+        for found in findings:
+            writer.finding(found)
+        for exchange, why in exchanges:
+            writer.exemplar(exemplar(exchange, why=why))
+        if ending is not None:
+            seconds = float(len({each.second for each in intervals}))
+            writer.finish(End(ending=ending, seconds=seconds, accounting=counted(intervals), note=note))
+    return path
+
+
+def a_finding(clause: str = "error-code", **changes: object) -> Finding:
+    """
+    One finding against a clause.
+    """
+    known = CLAUSE[clause]
+    found = Finding(
+        clause=known.id,
+        level=known.level.value,
+        source=known.source,
+        quotation=known.quotation,
+        expected="one of the ten codes",
+        actual="'gremlins'",
+        count=3,
+        reproduce=f"curl -sS -i -X POST {TARGET} -H 'Authorization: Api-Key '\"${{BASETEN_API_KEY}}\" "
+        "-H 'Content-Type: application/json' --data-binary '{\"n\": 1}'",
+        request_id="0f3c9d1e",
+        seed=1,
+        check="error_names_a_documented_cause",
+    )
+    return replace(found, **changes)  # type: ignore[arg-type]
+
+
+def an_exchange(number: int, outcome: Outcome, response_time: float, request_id: str | None) -> Exchange:
+    """
+    One exchange, sent half a millisecond late.
+    """
+    start = number * 0.02 + 0.0005
+    end = number * 0.02 + response_time
+    return Exchange(
+        number=number, intended_start=number * 0.02, start=start, end=end, outcome=outcome, request_id=request_id
+    )
+
+
+EXCHANGES = (
+    (an_exchange(411, OK, 0.912, "req-00411"), "slowest"),
+    (an_exchange(77, OK, 0.874, "req-00077"), "slowest"),
+    (an_exchange(3, RATE_LIMITED, 0.012, "req-00003"), "outcome"),
+    (an_exchange(19, NOT_READY, 0.031, "req-00019"), "outcome"),
+    (an_exchange(54, INVENTED, 0.040, None), "outcome"),
+    (an_exchange(99, LOST, 0.101, None), "outcome"),
+)
+
+
+def flaky_load(path: Path) -> Path:
+    """
+    Twenty seconds of an endpoint that fails now and then.
+    """
+    return write_load(
+        path, drawn_intervals(20, 50), exchanges=EXCHANGES, findings=[a_finding(count=2, reproduce="", check="")]
+    )
+
+
+def write_conformance(
+    path: Path,
+    *,
+    findings: Iterable[Finding] = (),
+    exercised: int = 12,
+    idle: Iterable[str] = ("error-on-demand", "answer-belongs"),
+    ending: Ending | None = Ending.COMPLETED,
+    **changes: object,
+) -> Path:
+    """
+    A conformance run's folder.
+    """
+    manifest = load_manifest(
+        kind=Kind.CONFORMANCE, name="standard", settings={"depth": "standard"}, objectives=(), **changes
+    )
+    found = list(findings)
+    idle = frozenset(idle)
+    with RunWriter(path, manifest) as writer:
+        for finding in found:
+            writer.finding(finding)
+        for clause in CLAUSES:
+            departed = sum(each.count for each in found if each.clause == clause.id)
+            times = 0 if clause.id in idle else exercised
+            writer.clause(ClauseCount(clause=clause.id, exercised=times, departed=departed))
+        if ending is not None:
+            writer.finish(End(ending=ending, seconds=14.2))
+    return path
+
+
+def failing_conformance(path: Path) -> Path:
+    """
+    An endpoint that invents codes and forgets request ids.
+    """
+    missing = a_finding(REQUEST_ID_PRESENT.id, expected="one X-BASETEN-REQUEST-ID", actual="none", count=7)
+    return write_conformance(path, findings=[missing, a_finding(ERROR_CODE.id)])

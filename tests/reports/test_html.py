@@ -1,0 +1,243 @@
+"""
+The page: complete in itself, in the order in which it is read, and never fooled by what a target writes.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from html.parser import HTMLParser
+from pathlib import Path
+
+import pytest
+
+from chainproof.contract.clauses import CLAUSES
+from chainproof.judgement.objectives import judge
+from chainproof.judgement.summary import LoadSummary, report
+from chainproof.reports.charts import MOST_SERIES, OTHER, Chart, Palette, charts, palette
+from chainproof.reports.formats import html
+from chainproof.results.folder import read_run
+from chainproof.results.interval import total
+from chainproof.workload.objectives import parse_objective
+
+from .sample_reports import SAMPLES, SCRIPT, many_outcomes, reports_of
+from .sample_runs import drawn_intervals, load_manifest, write_load
+
+VOID = {"meta", "link", "br", "path", "line", "rect", "circle", "image", "hr", "img", "input"}
+
+
+@dataclass
+class Page(HTMLParser):
+    """
+    A page as a browser would take it apart.
+    """
+
+    source: str
+    tags: list[tuple[str, dict[str, str | None]]] = field(default_factory=list)
+    text: list[str] = field(default_factory=list)
+    open: list[str] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        super().__init__()
+        self.feed(self.source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID:
+            assert self.open, f"</{tag}> closes nothing"
+            assert tag == self.open.pop()
+
+    def handle_data(self, data: str) -> None:
+        if "style" not in self.open:
+            self.text.append(data)
+
+    def attributes(self, name: str) -> list[str]:
+        """Every value of an attribute."""
+        return [found for _, attributes in self.tags if (found := attributes.get(name)) is not None]
+
+
+def without_charts(summary: LoadSummary, colours: Palette) -> list[Chart]:
+    """
+    A page's charts left out.
+    """
+    return []
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_page_stands_alone_and_every_tag_is_closed(name, tmp_path):
+    """
+    Nothing on a page runs or is fetched, whatever the run was like, and its markup is sound.
+    """
+    page = Page(html.render(reports_of(name, tmp_path)))
+
+    assert [] == page.open
+    assert set() == {tag for tag, _ in page.tags} & {"script", "iframe", "object", "embed", "img", "image", "form", "base"}
+    assert ["data:,"] == [attributes["href"] for tag, attributes in page.tags if tag == "link"]
+    assert all(target.startswith("#") for tag, found in page.tags if tag == "a" and (target := found["href"]))
+    assert [] == page.attributes("src") + page.attributes("srcset") + page.attributes("action")
+    assert [] == [name for _, attributes in page.tags for name in attributes if name.startswith("on")]
+    assert not re.search(r"@import|url\(", page.source)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_reference_within_a_page_has_one_end(name, tmp_path):
+    """
+    Anchors, labels and descriptions point to what is there, once: two charts never share an id.
+    """
+    page = Page(html.render(reports_of(name, tmp_path)))
+    ids = page.attributes("id")
+    targets = [target.removeprefix("#") for tag, found in page.tags if tag == "a" and (target := found["href"])]
+    labels = [name for key in ("aria-labelledby", "aria-describedby") for value in page.attributes(key) for name in value.split()]
+
+    assert sorted(set(ids)) == sorted(ids)
+    assert set() == {*targets, *labels} - set(ids)
+
+
+def test_what_a_target_writes_is_text(tmp_path):
+    """
+    Markup, template syntax and escape sequences in an error code, a finding or a setting are shown, not obeyed.
+    """
+    source = html.render(reports_of("hostile", tmp_path))
+    page = Page(source)
+
+    assert SCRIPT in "".join(page.text)
+    assert "{{7*7}}" in "".join(page.text)
+    assert "\x1b" not in source
+    assert "\u202e" not in source
+
+
+def test_a_page_is_read_from_the_verdict_to_the_settings(tmp_path):
+    """
+    First what it amounts to, then what was asked and seen, then how far it reaches, last how it was done.
+    """
+    text = "".join(Page(html.render(reports_of("both", tmp_path), without_charts)).text)
+    headings = (
+        "Fail",
+        "2 clauses broken",
+        "Exit code",
+        "Objectives",
+        "Where every request went",
+        "Latency",
+        "Outcomes by status and error code",
+        "Exemplars",
+        "Clauses",
+        "To see it again",
+        "FEW_REQUESTS",
+        "run folder",
+        "max in flight",
+    )
+
+    assert sorted(headings, key=text.index) == list(headings)
+
+
+def test_every_chart_is_named_and_described(tmp_path):
+    """
+    Whoever cannot see a chart is told what it shows.
+    """
+    page = Page(html.render(reports_of("flaky", tmp_path)))
+    pictures = [attributes for tag, attributes in page.tags if tag == "svg"]
+
+    assert 8 == len(pictures)
+    assert all(
+        picture["role"] == "img" and picture["aria-labelledby"] and picture["aria-describedby"] for picture in pictures
+    )
+    assert 8 == sum(tag == "title" for tag, _ in page.tags) - 1
+    assert 8 == sum(tag == "desc" for tag, _ in page.tags)
+
+
+def test_every_clause_is_accounted_for(tmp_path):
+    """
+    A clause that was not put to the test is named, so that silence is never taken for a pass.
+    """
+    source = html.render(reports_of("conformance", tmp_path))
+
+    assert [] == [clause.id for clause in CLAUSES if f"<code>{clause.id}</code>" not in source]
+    assert 2 == source.count('<tr class="s-not-exercised">')
+    assert 2 == source.count('<tr class="s-failed">')
+
+
+def test_a_thousand_findings_are_counted_and_not_all_shown(tmp_path):
+    """
+    A page stays a page; what it leaves out it says.
+    """
+    source = html.render(reports_of("thousand findings", tmp_path))
+
+    assert html.MOST_FINDINGS == source.count('<article class="finding')
+    assert f"And {1000 - html.MOST_FINDINGS} more findings" in source
+    assert len(source) < 500_000
+
+
+def test_huge_strings_are_cut_and_say_so(tmp_path):
+    """
+    An error code of fifty thousand letters does not drown the page.
+    """
+    source = html.render(reports_of("huge", tmp_path))
+
+    assert "characters)" in source
+    assert len(source) < 300_000
+
+
+def test_an_outcome_has_one_colour_on_the_whole_page():
+    """
+    Ok has its own colour, each of the frequent outcomes another, and the rest share one that no other has.
+    """
+    summary = report_of_many()
+    colours = palette(row.outcome for row in summary.outcomes)
+    frequent = [colours[row.outcome] for row in summary.outcomes[:MOST_SERIES]]
+
+    assert len(set(frequent)) == MOST_SERIES
+    assert {OTHER} == {colours[row.outcome] for row in summary.outcomes[MOST_SERIES:]}
+
+
+def report_of_many() -> LoadSummary:
+    """
+    A run with more outcomes than there are colours.
+    """
+    from chainproof.judgement.summary import summarise_load
+    from chainproof.results.folder import Run
+
+    return summarise_load(Run(path=Path("a"), manifest=load_manifest(), intervals=tuple(many_outcomes())))
+
+
+def test_a_long_run_is_merged_and_says_so(tmp_path):
+    """
+    An hour has as many points as an eye can tell apart; the page says what each stands for.
+    """
+    path = write_load(tmp_path / "a", drawn_intervals(3600, 2))
+    source = html.render(report([read_run(path)]))
+
+    assert "in spans of 12 s whose counts and histograms are merged" in source
+    assert len(source) < 1_500_000
+
+
+@pytest.mark.parametrize("text", ["p95 response_time < 800ms", "error_rate < 1%", "error_rate <= 100%", "max service_time < 1s"])
+def test_the_bar_of_an_objective_holds_all_its_marks(text):
+    """
+    Share, bounds and demand lie on the bar, the share between its bounds.
+    """
+    judged = judge(parse_objective(text), total(drawn_intervals(3, 50)), 10.0)
+    bar = html.objective_width(judged)
+
+    assert bar is not None
+    assert all(-1e-9 <= bar[name] <= 100 + 1e-9 for name in ("low", "value", "high", "wanted"))
+    assert bar["low"] <= bar["value"] <= bar["high"]
+
+
+def test_charts_carry_no_word_of_the_target(tmp_path):
+    """
+    A legend is text on the page; inside a drawing stand only our own names.
+    """
+    found = reports_of("hostile", tmp_path).loads[0]
+    drawn = charts(found, palette(row.outcome for row in found.outcomes))
+
+    assert drawn
+    for chart in drawn:
+        assert "script" not in chart.wide.body + chart.narrow.body
+        assert "\x1b" not in chart.wide.body

@@ -1,0 +1,75 @@
+"""
+A run over time: merged, never averaged, nothing lost.
+"""
+
+from __future__ import annotations
+
+import math
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.reports.series import bins, spans
+from chainproof.results.exchange import Fate
+from chainproof.results.interval import Interval
+from chainproof.statistics.histogram import Histogram
+
+from .sample_runs import OK
+
+seconds = st.dictionaries(st.integers(0, 4000), st.lists(st.floats(0.001, 10), max_size=4), max_size=30).map(
+    lambda drawn: [interval(second, times) for second, times in sorted(drawn.items())]
+)
+
+
+def interval(second: int, times: list[float]) -> Interval:
+    """
+    A second with ok answers.
+    """
+    made = Interval(second=second, planned=len(times), sent=len(times))
+    for time in times:
+        made.settle(OK, time, time)
+    return made
+
+
+@given(seconds, st.integers(1, 300))
+def test_spans_hold_every_request_once(run, most):
+    """
+    However a run is merged, its counts and its greatest value stay what they are, and no span overlaps another.
+    """
+    merged = spans(run, most)
+
+    assert len(merged) <= most
+    assert sum(each.planned for each in run) == sum(span.interval.planned for span in merged)
+    assert sum(each.count(Fate.OK) for each in run) == sum(span.interval.count(Fate.OK) for span in merged)
+    assert [span.end for span in merged[:-1]] == [span.start for span in merged[1:]]
+    assert all(span.seconds >= 1 for span in merged)
+    if run:
+        assert max(each.second for each in run) + 1 == merged[-1].end
+        assert 0 == merged[0].start
+
+
+@given(seconds.filter(bool))
+def test_a_span_has_the_percentile_of_its_answers(run):
+    """
+    The percentile of a merged span is that of all its answers together, not a mean of percentiles.
+    """
+    whole = spans(run, 1)[0].interval.response_time[Fate.OK]
+    every = Histogram()
+    for each in run:
+        every.merge(each.response_time[Fate.OK])
+
+    assert every.quantile(0.99) == whole.quantile(0.99)
+
+
+@given(st.lists(st.floats(1e-6, 100), min_size=1, max_size=200), st.integers(1, 80))
+def test_bins_hold_every_value_once(values, number):
+    """
+    A distribution's bins lie side by side and count every value.
+    """
+    histogram = Histogram()
+    for value in values:
+        histogram.record(value)
+    drawn = bins(histogram, histogram.least / 1.03, histogram.greatest * 1.03, number)
+
+    assert len(values) == sum(each.count for each in drawn)
+    assert all(math.isclose(left.high, right.low) for left, right in zip(drawn, drawn[1:], strict=False))
