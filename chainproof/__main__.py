@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Sequence
+from functools import partial
 from importlib.metadata import EntryPoint, entry_points
 
 from chainproof import __version__
-from chainproof.command import EXIT_CODES, Main
+from chainproof.command import EXIT_CODES, Main, Mistake, command
 from chainproof.judgement.verdict import Exit
 
 GROUP = "chainproof.tools"
@@ -42,8 +43,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if given[0] not in tools:
         print(f"chainproof: expected one of {', '.join(sorted(tools))}, found {given[0]!r}", file=sys.stderr)
         return Exit.USAGE
-    tool = _loaded(tools[given[0]])
-    return Exit.USAGE if tool is None else tool(given[1:])
+    return command(given[0])(partial(_run, tools[given[0]]))(given[1:])
 
 
 def usage() -> str:
@@ -65,22 +65,20 @@ def usage() -> str:
     )
 
 
-def _loaded(entry: EntryPoint) -> Main | None:
+def _run(entry: EntryPoint, arguments: Sequence[str]) -> int:
     """
-    The tool's command, or None after saying which extra is missing.
+    Load the tool and run it. Raises Mistake, naming the extra, when a package that it needs is not installed.
     """
     try:
-        loaded: Main = entry.load()
+        tool: Main = entry.load()
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "chainproof":
             raise
-        print(
-            f"chainproof {entry.name}: the package {missing.name!r} is not installed; "
-            f"install the tool with: pip install 'chainproof[{entry.name}]'",
-            file=sys.stderr,
-        )
-        return None
-    return loaded
+        raise Mistake(
+            f"the package {missing.name!r} is not installed; "
+            f"install the tool with: pip install 'chainproof[{entry.name}]'"
+        ) from None
+    return tool(arguments)
 
 
 if __name__ == "__main__":

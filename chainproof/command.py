@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import select
 import sys
 import traceback
 from collections.abc import Callable, Sequence
@@ -58,28 +59,55 @@ def command(tool: str) -> Callable[[Main], Main]:
     def decorate(main: Main) -> Main:
         @wraps(main)
         def guarded(arguments: Sequence[str]) -> int:
+            def tell(text: str) -> None:
+                for variable in _key_variables(arguments):
+                    text = scrubbed(text, variable)
+                print(text, file=sys.stderr)
+
             try:
                 return main(arguments)
             except _MISTAKES as mistake:
-                print(f"chainproof {tool}: {mistake}", file=sys.stderr)
+                tell(f"chainproof {tool}: {mistake}")
                 return Exit.USAGE
             except KeyboardInterrupt:
-                print(f"chainproof {tool}: interrupted", file=sys.stderr)
+                tell(f"chainproof {tool}: interrupted")
                 return Exit.INTERRUPTED
-            except BrokenPipeError:
-                # Whoever read our output has gone; pointing stdout elsewhere keeps the interpreter's own flush quiet.
-                os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                return Exit.PASS
-            except Exception:  # noqa: BLE001  # the outermost frame: whatever arrives here is our own error
-                print(scrubbed(traceback.format_exc()), file=sys.stderr, end="")
-                print(
-                    f"chainproof {tool}: our own error, see above; this says nothing about the target", file=sys.stderr
-                )
+            except Exception as wrong:  # noqa: BLE001  # the outermost frame: whatever arrives here is our own error
+                if isinstance(wrong, BrokenPipeError) and _reader_has_gone():
+                    # Pointing stdout elsewhere keeps the interpreter's own flush quiet.
+                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+                    return Exit.PASS
+                tell(traceback.format_exc().rstrip("\n"))
+                tell(f"chainproof {tool}: our own error, see above; this says nothing about the target")
                 return Exit.SOFTWARE
 
         return guarded
 
     return decorate
+
+
+def _key_variables(arguments: Sequence[str]) -> tuple[str, ...]:
+    """
+    The environment variables that may hold this command's key: the usual one and what `--api-key-env` names.
+    """
+    words = zip(arguments, [*arguments[1:], ""], strict=False)
+    named = (
+        word.partition("=")[2] or following for word, following in words if word.partition("=")[0] == "--api-key-env"
+    )
+    return (DEFAULT_VARIABLE, *named)
+
+
+def _reader_has_gone() -> bool:
+    """
+    Whether it is our own output that nobody reads any more, rather than some other pipe or connection that broke.
+    """
+    try:
+        descriptor = sys.stdout.fileno()
+    except OSError:  # no file at all: replaced in this process
+        return False
+    watched = select.poll()
+    watched.register(descriptor, 0)
+    return any(event & select.POLLERR for _, event in watched.poll(0))
 
 
 def scrubbed(text: str, variable: str = DEFAULT_VARIABLE) -> str:

@@ -4,13 +4,14 @@ Durations as people write them: `1m30s` on the command line, 90.0 in the code.
 
 from __future__ import annotations
 
+import math
 import re
 
 from chainproof.clock import Seconds
 
 UNITS: dict[str, Seconds] = {"us": 1e-6, "µs": 1e-6, "ms": 1e-3, "s": 1.0, "m": 60.0, "h": 3600.0}
 
-_PART = re.compile(r"(?P<number>\d+(?:\.\d+)?|\.\d+)(?P<unit>us|µs|ms|s|m|h)")
+_PART = re.compile(r"\s*(?P<number>\d+(?:\.\d+)?|\.\d+)\s*(?P<unit>us|µs|ms|s|m|h)")
 _BARE = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 
 
@@ -27,18 +28,22 @@ def parse_duration(text: str) -> Seconds:
 
     Raises ValueError, saying what was expected and what was found.
     """
-    compact = text.strip().replace(" ", "")
-    if _BARE.fullmatch(compact):
-        return float(compact)
-    parts = list(_PART.finditer(compact))
-    if not parts or "".join(part.group() for part in parts) != compact:
+    bare = text.strip()
+    parts = list(_PART.finditer(bare))
+    if _BARE.fullmatch(bare):
+        seconds = float(bare)
+    elif parts and "".join(part.group() for part in parts) == bare:
+        seconds = sum(float(part["number"]) * UNITS[part["unit"]] for part in parts)
+    else:
+        seconds = math.nan
+    if not math.isfinite(seconds):
         raise ValueError(f"expected a duration such as 20s, 1m30s or 250ms, found {text!r}")
-    return sum(float(part["number"]) * UNITS[part["unit"]] for part in parts)
+    return seconds
 
 
 def format_duration(seconds: Seconds) -> str:
     """
-    A duration for people's eyes: three significant digits below a minute, parts above.
+    A duration for people's eyes: three significant digits from 1 µs to a minute, parts above.
 
     >>> [format_duration(s) for s in (0.0000123, 0.0123, 1.5, 90.0, 3600.0)]
     ['12.3 µs', '12.3 ms', '1.5 s', '1m30s', '1h']

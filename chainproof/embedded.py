@@ -13,7 +13,7 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from chainproof.command import TARGET_VARIABLE, Mistake
 from chainproof.contract.credentials import DEFAULT_VARIABLE, EMULATOR_KEY, ApiKey, key_from_environment
@@ -36,7 +36,7 @@ class Endpoint:
 
     target: Target
     key: ApiKey
-    environment: Mapping[str, str]
+    environment: Mapping[str, str] = field(repr=False)  # it holds the key
     """What a child process needs to find the same target and key."""
 
 

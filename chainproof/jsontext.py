@@ -36,7 +36,7 @@ def parse_json(body: bytes) -> JSON | Malformed | TooDeep:
     The value of a JSON text, or why it is none. `NaN`, `Infinity` and trailing text are refused (RFC 8259 §2, §6, §8.1).
 
     A fast parser goes first; what it refuses is tried again by one without its limits on depth and size, so that our
-    own limits never become the target's finding.
+    own limits never become the target's finding. An integer beyond 64 bits may come back as the float nearest to it.
     """
     try:
         return cast(JSON, orjson.loads(body))

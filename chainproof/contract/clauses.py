@@ -271,7 +271,7 @@ REGIONAL_HOST = Clause(
 FRAMING = Clause(
     id="framing",
     level=Level.MUST,
-    source="RFC 9112 §2.2, §6, §7",
+    source="RFC 9112 §2.1, §6, §7",
     quotation="HTTP-message = start-line CRLF *( field-line CRLF ) CRLF [ message-body ]",
     statement="An answer is one complete HTTP/1.1 message: it parses, and its body ends where its framing says.",
 )
@@ -307,8 +307,8 @@ SINGLE_ANSWER: tuple[Clause, ...] = (
     ERROR_JSON,
     ERROR_OBJECT,
     ERROR_MESSAGE,
-    ERROR_CODE,
     ERROR_DETAIL,
+    ERROR_CODE,
     ERROR_CODE_STATUS,
     REQUEST_ID_PRESENT,
 )

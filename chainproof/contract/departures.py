@@ -56,7 +56,8 @@ def error_code(answer: Answer) -> str | None:
         return None
     value = parse_json(answer.body)
     code = value.get("error_code") if isinstance(value, dict) else None
-    return code if isinstance(code, str) else None
+    # Half a surrogate pair is JSON, and cannot be stored as UTF-8: it is kept as it is escaped.
+    return code.encode("utf-8", "backslashreplace").decode() if isinstance(code, str) else None
 
 
 def _departures(answer: Answer, contract: Contract) -> Iterator[Departure]:

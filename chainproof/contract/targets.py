@@ -5,6 +5,7 @@ Where the requests go.
 from __future__ import annotations
 
 import ipaddress
+import re
 from dataclasses import dataclass
 from enum import Enum
 from urllib.parse import urlsplit
@@ -89,6 +90,9 @@ class Target:
 
 _PORTS = {"http": 80, "https": 443}
 
+_NETLOC = re.compile(r'(\[[^]]*\]|[^][:{} <>"]*)(:\d*)?')
+"""Host and port and nothing else: `urlsplit` passes over what stands behind a bracket."""
+
 
 def parse_target(text: str, *, emulated: bool = False) -> Target:
     """
@@ -108,7 +112,7 @@ def parse_target(text: str, *, emulated: bool = False) -> Target:
         raise BadTarget("expected a URL without user name and password; the key comes from the environment")
     if parts.query or parts.fragment:
         raise BadTarget(f"expected a URL without query and fragment, found {text!r}")
-    if any(character in parts.netloc for character in '{} <>"') or not _plausible(parts.hostname):
+    if not _NETLOC.fullmatch(parts.netloc) or not _plausible(parts.hostname):
         raise BadTarget(f"{example}, found the host {parts.netloc!r}")
     if port == 0:
         raise BadTarget(f"{example}, found port 0 in {text!r}")
@@ -138,11 +142,13 @@ def is_loopback(host: str) -> bool:
 
 def _plausible(host: str) -> bool:
     """
-    Whether a host could be resolved at all: an address, or labels of letters, digits, hyphens and underscores.
+    Whether a host could be resolved at all: an address, or labels of ASCII letters, digits, hyphens and underscores.
     """
     try:
         ipaddress.ip_address(host)
     except ValueError:
-        labels = host.rstrip(".").split(".")
-        return all(label and len(label) < 64 and label.replace("-", "").replace("_", "").isalnum() for label in labels)
+        labels = host.removesuffix(".").split(".")
+        return host.isascii() and all(
+            label and len(label) < 64 and label.replace("-", "").replace("_", "").isalnum() for label in labels
+        )
     return True

@@ -93,8 +93,9 @@ def _judge_share(objective: Objective, good: int, of: int, *, wanted: float, obs
     """
     Whether the good share is at least the wanted one.
     """
-    if of == 0:
-        return Judged(objective=objective, verdict=Verdict.INCONCLUSIVE, observed=None, good=0, of=0)
+    if of == 0 or good > of:
+        # More good ones than were asked for: part of the record is lost, which a caveat says, and no share is one.
+        return Judged(objective=objective, verdict=Verdict.INCONCLUSIVE, observed=observed, good=good, of=of)
     share = proportion(good, of, _BOTH_BOUNDS)
     verdict = _share_verdict(good, of, wanted)
     more = _more_needed(good, of, wanted) if verdict is Verdict.INCONCLUSIVE else None

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from itertools import chain
 
 from chainproof.clock import PerSecond
 from chainproof.contract.clauses import CLAUSE, CLAUSES, SINGLE_ANSWER, Clause, waived
@@ -169,7 +168,13 @@ class Report:
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Every run's findings, gravest first."""
-        return in_order(chain.from_iterable(summary.findings for summary in self.summaries))
+        return tuple(found for _, found in self.attributed_findings)
+
+    @property
+    def attributed_findings(self) -> tuple[tuple[Summary, Finding], ...]:
+        """Every run's findings, gravest first, each behind the run it was found in."""
+        pairs = [(summary, found) for summary in self.summaries for found in summary.findings]
+        return tuple(sorted(pairs, key=lambda pair: gravity(pair[1])))
 
 
 def report(runs: Iterable[Run]) -> Report:
@@ -262,16 +267,18 @@ def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """
     Findings by level, then in the contract's order, then the most frequent first.
     """
-    return tuple(
-        sorted(
-            findings,
-            key=lambda found: (
-                _LEVEL_ORDER.get(found.level, len(_LEVEL_ORDER)),
-                _CLAUSE_ORDER.get(found.clause, len(_CLAUSE_ORDER)),
-                -found.count,
-                found.key,
-            ),
-        )
+    return tuple(sorted(findings, key=gravity))
+
+
+def gravity(found: Finding) -> tuple[int, int, int, tuple[str, str, str]]:
+    """
+    What findings are sorted by, the gravest first.
+    """
+    return (
+        _LEVEL_ORDER.get(found.level, len(_LEVEL_ORDER)),
+        _CLAUSE_ORDER.get(found.clause, len(_CLAUSE_ORDER)),
+        -found.count,
+        found.key,
     )
 
 

@@ -9,19 +9,18 @@ most the second under way. A torn last line is normal and is read past. `manifes
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Self, cast
+from typing import IO, Self, TypeVar, cast
 
 import orjson
 
 from chainproof.contract.targets import Target
-from chainproof.jsontext import JSON
-from chainproof.results.exemplar import Exemplar, ExemplarData
-from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
-from chainproof.results.interval import Interval, IntervalData
+from chainproof.results.exemplar import Exemplar
+from chainproof.results.finding import ClauseCount, Finding
+from chainproof.results.interval import Interval
 from chainproof.results.manifest import End, EndData, Kind, Manifest, ManifestData
 
 MANIFEST = "manifest.json"
@@ -32,6 +31,9 @@ FINDINGS = "findings.jsonl"
 CLAUSES = "clauses.jsonl"
 
 DEFAULT_ROOT = Path("runs")
+
+_Data = TypeVar("_Data")
+_Line = TypeVar("_Line")
 
 
 class FolderMistake(Exception):
@@ -122,15 +124,18 @@ def check_writable(path: Path) -> None:
     """
     Raise FolderMistake unless a run folder can be made at *path*: in the run's second 0 rather than after an hour.
     """
-    if path.exists() and not path.is_dir():
-        raise FolderMistake(f"expected a folder for the run, found a file: {path}")
-    if path.is_dir() and any(path.iterdir()):
-        raise FolderMistake(
-            f"expected a new or an empty folder for the run, found files in {path}; name another with --out"
-        )
-    nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
-    if not nearest.is_dir() or not os.access(nearest, os.W_OK):
-        raise FolderMistake(f"cannot write a run folder at {path}: no permission to write in {nearest}")
+    try:
+        nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+        if not nearest.is_dir():
+            raise FolderMistake(f"expected a folder for the run, found a file: {nearest}")
+        if nearest == path and any(path.iterdir()):
+            raise FolderMistake(
+                f"expected a new or an empty folder for the run, found files in {path}; name another with --out"
+            )
+        if not os.access(nearest, os.W_OK | os.X_OK):
+            raise FolderMistake(f"cannot write a run folder at {path}: no permission to write in {nearest}")
+    except OSError as wrong:
+        raise FolderMistake(f"cannot write a run folder at {path}: {wrong.strerror}") from wrong
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -163,17 +168,16 @@ def read_run(path: Path) -> Run:
         raise FolderMistake(f"expected a run folder, found no {MANIFEST} in {path}")
     try:
         manifest = Manifest.from_json(cast(ManifestData, orjson.loads((path / MANIFEST).read_bytes())))
-    except (ValueError, KeyError, TypeError) as wrong:
-        raise FolderMistake(f"cannot understand {path / MANIFEST}: {wrong}") from wrong
+    except (OSError, ValueError, KeyError, TypeError) as wrong:
+        raise FolderMistake(f"cannot understand {path / MANIFEST}: {type(wrong).__name__} {wrong}") from wrong
     unreadable: dict[str, int] = {}
-    intervals = [Interval.from_json(cast(IntervalData, line)) for line in _lines(path / INTERVALS, unreadable)]
-    exemplars = (Exemplar.from_json(cast(ExemplarData, line)) for line in _lines(path / EXEMPLARS, unreadable))
-    findings = (Finding.from_json(cast(FindingData, line)) for line in _lines(path / FINDINGS, unreadable))
-    counts = (ClauseCount.from_json(cast(ClauseData, line)) for line in _lines(path / CLAUSES, unreadable))
+    exemplars = _lines(path / EXEMPLARS, Exemplar.from_json, unreadable)
+    findings = _lines(path / FINDINGS, Finding.from_json, unreadable)
+    counts = _lines(path / CLAUSES, ClauseCount.from_json, unreadable)
     return Run(
         path=path,
         manifest=manifest,
-        intervals=tuple(intervals),
+        intervals=tuple(_lines(path / INTERVALS, Interval.from_json, unreadable)),
         exemplars=tuple({found.number: found for found in exemplars}.values()),
         findings=tuple({found.key: found for found in findings}.values()),
         clauses=tuple({count.clause: count for count in counts}.values()),
@@ -184,7 +188,7 @@ def read_run(path: Path) -> Run:
 
 def run_paths(path: Path) -> list[Path]:
     """
-    The run folders that a path means: itself, or those directly in it, oldest first.
+    The run folders that a path means: itself, or those directly in it, by name: default names begin with the time.
 
     Raises FolderMistake when there is none.
     """
@@ -205,18 +209,20 @@ def kinds(runs: tuple[Run, ...]) -> frozenset[Kind]:
     return frozenset(run.manifest.kind for run in runs)
 
 
-def _lines(path: Path, unreadable: dict[str, int]) -> Iterator[dict[str, JSON]]:
+def _lines(path: Path, from_json: Callable[[_Data], _Line], unreadable: dict[str, int]) -> list[_Line]:
     """
-    The objects of a JSON-lines file; the last line is passed over in silence when it is torn.
+    What the lines of a file say; the last one is passed over in silence when it is torn, any other is counted.
     """
     if not path.exists():
-        return
+        return []
+    found: list[_Line] = []
     # What follows the last newline is empty or torn: every whole line ends with one.
     for line in path.read_bytes().split(b"\n")[:-1]:
         try:
-            yield cast(dict[str, JSON], orjson.loads(line))
-        except orjson.JSONDecodeError:
+            found.append(from_json(orjson.loads(line)))
+        except (ValueError, KeyError, TypeError, AttributeError):
             unreadable[path.name] = unreadable.get(path.name, 0) + 1
+    return found
 
 
 def _read_end(path: Path) -> End | None:
@@ -225,7 +231,7 @@ def _read_end(path: Path) -> End | None:
     """
     try:
         return End.from_json(cast(EndData, orjson.loads(path.read_bytes())))
-    except (FileNotFoundError, orjson.JSONDecodeError):
+    except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 
 
@@ -234,5 +240,7 @@ def _write_whole(path: Path, value: object) -> None:
     A file that is there whole or not at all.
     """
     draft = path.with_name(path.name + ".part")
-    draft.write_bytes(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
+    # Exclusively: of two runs that chose the same name in the same instant, one gets the folder.
+    with draft.open("xb") as file:
+        file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
     draft.replace(path)

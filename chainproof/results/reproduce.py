@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterable
+from urllib.parse import urlsplit
 
 from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
 
@@ -25,27 +26,64 @@ def curl_line(
     """
     A POSIX shell line that sends the same request. The key, wherever it stands, becomes `$BASETEN_API_KEY`.
 
-    A body that is no printable text, or a long one, is fed by printf; one beyond 2000 bytes is cut and says so.
+    A body that is no printable text is fed by printf; one beyond 2000 bytes is cut and says so.
     """
-    words = ["curl", "-sS", "-i", "-X", method, _quoted(url, key, variable)]
-    names = {name.lower() for name, _ in headers}
-    for name, value in headers:
-        if name.lower() not in ("host", "content-length"):
-            # curl drops a header that is written `Name:`; with a semicolon it sends it empty.
-            field = f"{name}: {value}" if value else f"{name};"
-            words += ["-H", _quoted(field, key, variable)]
+    words = [*_curl(method, url), _quoted(url, key, variable)]
+    fields = [(name, value) for name, value in headers if not _by_curl_itself(name, value, url)]
+    for name, value in fields:
+        # curl drops a header that is written `Name:`; with a semicolon it sends it empty.
+        words += ["-H", _quoted(f"{name}: {value}" if value.strip() else f"{name};", key, variable)]
     if body is None:
         return " ".join(words)
-    if "content-type" not in names:
+    if "content-type" not in {name.lower() for name, _ in fields}:
         words += ["-H", "'Content-Type:'"]
-    kept = body[:_LONGEST]
+    kept = _kept(body, key)
     text = _printable(kept)
     if text is not None:
         line = " ".join([*words, "--data-binary", _quoted(text, key, variable)])
     else:
-        escaped = "".join(_octal(byte) for byte in kept)
-        line = f"printf '{escaped}' | " + " ".join([*words, "--data-binary", "@-"])
+        line = _printf(kept, key, variable) + " | " + " ".join([*words, "--data-binary", "@-"])
     return line if len(kept) == len(body) else f"{line}  # body cut: {len(body)} bytes in all"
+
+
+def _curl(method: str, url: str) -> list[str]:
+    """
+    The command with the options that keep it from improving on the request.
+    """
+    words = ["curl", "-sS", "-i"]
+    # After `-X HEAD` curl waits for a body that never comes.
+    words += ["--head"] if method == "HEAD" else ["-X", shlex.quote(method)]
+    if any(character in url for character in "[]{}"):
+        words.append("--globoff")
+    if "/." in url:
+        words.append("--path-as-is")
+    return words
+
+
+def _by_curl_itself(name: str, value: str, url: str) -> bool:
+    """
+    Whether curl sends this field unasked: the body's length, and the URL's own host.
+    """
+    return name.lower() == "content-length" or (name.lower() == "host" and value == urlsplit(url).netloc)
+
+
+def _kept(body: bytes, key: ApiKey | None) -> bytes:
+    """
+    As much of a body as a curl line repeats, never a part of the key.
+    """
+    secret = key.reveal().encode() if key is not None else b""
+    last = body.rfind(secret, 0, _LONGEST + len(secret) - 1) if secret else -1
+    return body[:last] if last >= 0 and last + len(secret) > _LONGEST else body[:_LONGEST]
+
+
+def _printf(body: bytes, key: ApiKey | None, variable: str) -> str:
+    """
+    A printf command that writes any bytes, the key in them replaced by its variable.
+    """
+    secret = key.reveal().encode() if key is not None else b""
+    pieces = body.split(secret) if secret else [body]
+    escaped = ["".join(map(_octal, piece)) for piece in pieces]
+    return f"printf '{'%s'.join(escaped)}'" + f' "${{{variable}}}"' * (len(pieces) - 1)
 
 
 def _quoted(text: str, key: ApiKey | None, variable: str) -> str:

@@ -43,12 +43,12 @@ class Histogram:
     Counts of durations, with the exact sum, least and greatest beside them.
     """
 
-    __slots__ = ("buckets", "count", "greatest", "least", "total")
+    __slots__ = ("buckets", "count", "greatest", "least", "nanoseconds")
 
     def __init__(self) -> None:
         self.buckets: dict[int, int] = {}
         self.count = 0
-        self.total: Seconds = 0.0
+        self.nanoseconds = 0  # whole ones add up exactly in any order; a float sum drifts
         self.least: Seconds = math.inf
         self.greatest: Seconds = -math.inf
 
@@ -61,10 +61,11 @@ class Histogram:
         if not math.isfinite(value):
             raise ValueError(f"expected a finite duration, found {value!r}")
         value = max(value, 0.0)
-        index = bucket_of(value)
+        nanoseconds = round(value * _NANOSECONDS)
+        index = _bucket(nanoseconds)
         self.buckets[index] = self.buckets.get(index, 0) + times
         self.count += times
-        self.total += value * times
+        self.nanoseconds += nanoseconds * times
         self.least = min(self.least, value)
         self.greatest = max(self.greatest, value)
 
@@ -75,9 +76,14 @@ class Histogram:
         for index, count in other.buckets.items():
             self.buckets[index] = self.buckets.get(index, 0) + count
         self.count += other.count
-        self.total += other.total
+        self.nanoseconds += other.nanoseconds
         self.least = min(self.least, other.least)
         self.greatest = max(self.greatest, other.greatest)
+
+    @property
+    def total(self) -> Seconds:
+        """The exact sum of all values, to the nanosecond."""
+        return self.nanoseconds / _NANOSECONDS
 
     @property
     def mean(self) -> Seconds | None:
@@ -123,11 +129,14 @@ class Histogram:
 
     def count_at_most(self, limit: Seconds) -> int:
         """
-        How many values are at most *limit*, to the width of the bucket that *limit* falls into.
+        How many ranks have a value of at most *limit*: exact but for the bucket that *limit* falls into.
         """
-        if self.count and limit >= self.greatest:
+        if limit >= self.greatest:
             return self.count
-        return sum(count for index, count in self.buckets.items() if middle_of(index) <= limit)
+        if limit < self.least:
+            return 0
+        below = sum(count for index, count in self.buckets.items() if middle_of(index) <= limit)
+        return min(below, self.count - 1)  # the greatest is known exactly, and above the limit
 
     def bars(self) -> list[tuple[Seconds, Seconds, int]]:
         """
@@ -161,7 +170,7 @@ class Histogram:
             index += step
             histogram.buckets[index] = count
         histogram.count = sum(data["counts"])
-        histogram.total = data["sum_s"]
+        histogram.nanoseconds = round(data["sum_s"] * _NANOSECONDS)
         if histogram.count:
             histogram.least = data["min_s"]
             histogram.greatest = data["max_s"]
@@ -190,7 +199,13 @@ def bucket_of(value: Seconds) -> int:
     """
     The number of the bucket that a duration of at least zero seconds falls into.
     """
-    nanoseconds = round(value * _NANOSECONDS)
+    return _bucket(round(value * _NANOSECONDS))
+
+
+def _bucket(nanoseconds: int) -> int:
+    """
+    The number of the bucket of so many nanoseconds.
+    """
     shift = max(nanoseconds.bit_length() - _SUB_BITS - 1, 0)
     return (shift << _SUB_BITS) + (nanoseconds >> shift)
 

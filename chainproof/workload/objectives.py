@@ -6,6 +6,7 @@ Service level objectives: an indicator, a comparison, a threshold, as a person w
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -112,10 +113,19 @@ def _quantile(statistic: str | None, text: str) -> float | None:
     """
     if statistic is None or statistic == "max":
         return None if statistic is None else 1.0
-    percent = float(statistic[1:])
-    if percent <= 0:
-        raise BadObjective(f"expected a percentile above 0, found {text!r}")
-    return round(percent / 100, 12)
+    fraction = round(float(statistic[1:]) / 100, 12)
+    if not 0 < fraction < 1:
+        raise BadObjective(f"expected a percentile above 0 and below 100, found {text!r}")
+    return fraction
+
+
+def _rate(rate: float, text: str) -> float:
+    """
+    A rate that a run can be held against: nan is neither above nor below anything.
+    """
+    if not (math.isfinite(rate) and rate >= 0):
+        raise BadObjective(f"expected a rate of at least 0/s, found {text!r}")
+    return rate
 
 
 def _threshold(indicator: Indicator, written: str, text: str) -> float:
@@ -126,7 +136,7 @@ def _threshold(indicator: Indicator, written: str, text: str) -> float:
         if indicator in TIMES:
             return parse_duration(written)
         if indicator is Indicator.THROUGHPUT:
-            return float(written.removesuffix("/s"))
+            return _rate(float(written.removesuffix("/s")), text)
         fraction = float(written.removesuffix("%")) / 100 if written.endswith("%") else float(written)
     except ValueError as wrong:
         raise BadObjective(f"cannot read the threshold of {text!r}: {wrong}") from None

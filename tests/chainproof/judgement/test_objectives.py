@@ -1,0 +1,246 @@
+"""
+An objective is met, missed or left open by exact bounds, and whatever was never answered ok counts against it.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from scipy import stats
+
+from chainproof.judgement.objectives import Judged, judge
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.results.interval import Interval
+from chainproof.workload.objectives import parse_objective
+
+OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
+LOSSES = {
+    "failed, answered quickly": Outcome(Transport.ANSWERED, 429, "rate_limited", Fate.FAILED),
+    "failed, connection lost": Outcome(Transport.CONNECTION_LOST, None, None, Fate.FAILED),
+    "timed out": Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT),
+    "censored": Outcome(Transport.DRAIN_ENDED, None, None, Fate.CENSORED),
+}
+P95 = "p95 response_time < 1s"
+
+
+def run_of(
+    quick: int = 0,
+    slow: int = 0,
+    lost: dict[Outcome, int] | None = None,
+    not_sent: dict[NotSent, int] | None = None,
+) -> Interval:
+    """
+    A run with so many ok requests below a second, so many above, and so many of every other end.
+    """
+    whole = Interval(second=0)
+    outcomes = {(OK, 0.5): quick, (OK, 1.5): slow, **{(outcome, 0.001): n for outcome, n in (lost or {}).items()}}
+    for (outcome, time), count in outcomes.items():
+        whole.planned += count
+        whole.sent += count
+        whole.outcomes[outcome] += count
+        if count:
+            whole.schedule_lag.record(0.0001, count)
+            if outcome.transport is Transport.ANSWERED:
+                whole.response_time[outcome.fate].record(time, count)
+                whole.service_time[outcome.fate].record(time, count)
+    for why, count in (not_sent or {}).items():
+        whole.planned += count
+        whole.not_sent[why] += count
+    return whole
+
+
+def judged(text: str, whole: Interval, ok_per_second: float = 0.0) -> Judged:
+    """
+    What a run says about an objective.
+    """
+    return judge(parse_objective(text), whole, ok_per_second)
+
+
+@given(st.integers(0, 3000), st.integers(0, 200), st.sampled_from([50, 75, 90, 95, 99]))
+def test_the_verdict_follows_from_the_exact_one_sided_bounds(quick: int, slow: int, percent: int) -> None:
+    """
+    Pass where the lower 95 % bound of the good share reaches the quantile, fail where the upper one does not, else open.
+    """
+    of = quick + slow
+    low = stats.beta.ppf(0.05, quick, slow + 1) if quick else 0.0
+    high = stats.beta.ppf(0.95, quick + 1, slow) if slow else 1.0
+    expected = (
+        Verdict.INCONCLUSIVE
+        if of == 0
+        else Verdict.PASS
+        if low >= percent / 100
+        else Verdict.FAIL
+        if high < percent / 100
+        else Verdict.INCONCLUSIVE
+    )
+    found = judged(f"p{percent} response_time < 1s", run_of(quick, slow))
+
+    assert (expected, quick, of) == (found.verdict, found.good, found.of)
+    if of:
+        assert found.share is not None
+        assert (low, high) == (pytest.approx(found.share.low, abs=1e-9), pytest.approx(found.share.high, abs=1e-9))
+
+
+@pytest.mark.parametrize("indicator", ["response_time", "service_time"])
+@pytest.mark.parametrize("loss", LOSSES)
+def test_whatever_was_never_answered_ok_counts_against_the_target(loss: str, indicator: str) -> None:
+    """
+    A target cannot improve its percentiles by refusing quickly, by dropping connections or by not answering.
+    """
+    found = judged(f"p95 {indicator} < 1s", run_of(quick=100, lost={LOSSES[loss]: 100}))
+
+    assert (Verdict.FAIL, 100, 200, None) == (found.verdict, found.good, found.of, found.observed)
+    assert judged("error_rate < 10%", run_of(quick=100, lost={LOSSES[loss]: 100})).verdict is Verdict.FAIL
+
+
+def test_what_could_not_be_sent_counts_against_the_target() -> None:
+    """
+    As many were in flight as allowed because it had not answered them; what was stopped, nobody asked for in the end.
+    """
+    full = judged(P95, run_of(quick=100, not_sent={NotSent.MAX_IN_FLIGHT: 100}))
+    stopped = judged(P95, run_of(quick=100, not_sent={NotSent.STOPPED: 100}))
+
+    assert (Verdict.FAIL, 100, 200) == (full.verdict, full.good, full.of)
+    assert (Verdict.PASS, 100, 100) == (stopped.verdict, stopped.good, stopped.of)
+    assert judged("error_rate < 1%", run_of(quick=500, not_sent={NotSent.STOPPED: 100})).verdict is Verdict.PASS
+
+
+def test_every_reason_not_to_send_is_judged() -> None:
+    """
+    A new reason makes this fail until somebody says for whom it counts.
+    """
+    counted = {why: judged(P95, run_of(quick=1, not_sent={why: 1})).of for why in NotSent}
+
+    assert counted == {NotSent.MAX_IN_FLIGHT: 2, NotSent.STOPPED: 1}
+
+
+@given(
+    st.integers(0, 2000),
+    st.integers(0, 2000),
+    st.sampled_from([P95, "p50 response_time < 1s", "p99 service_time < 1s"]),
+)
+def test_the_shown_percentile_and_the_good_share_agree(quick: int, slow: int, text: str) -> None:
+    """
+    The percentile is on the good side exactly where the observed share reaches its quantile; a pass never shows a
+    percentile beyond its threshold, a fail never one within.
+    """
+    found = judged(text, run_of(quick, slow))
+    if found.of:
+        assert found.observed is not None
+        assert found.objective.meets(found.observed) is (quick >= (found.objective.quantile or 0) * found.of - 1e-9)
+        assert found.verdict is not Verdict.PASS or found.objective.meets(found.observed)
+        assert found.verdict is not Verdict.FAIL or not found.objective.meets(found.observed)
+
+
+@given(st.integers(1, 1500), st.integers(0, 60), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
+def test_so_many_more_requests_decide_it_and_one_fewer_does_not(quick: int, slow: int, wanted: float) -> None:
+    """
+    The advice given with an inconclusive verdict is true: at the same share it takes so many, and not fewer by one.
+    """
+    text = f"p{wanted * 100:g} response_time < 1s"
+    found = judged(text, run_of(quick, slow))
+
+    assert found.more_needed is None or found.verdict is Verdict.INCONCLUSIVE
+    if found.more_needed is not None:
+
+        def verdict(of: int) -> Verdict:
+            good = round(quick / (quick + slow) * of)
+            return judged(text, run_of(good, of - good)).verdict
+
+        assert found.more_needed >= 1
+        assert verdict(quick + slow + found.more_needed) is not Verdict.INCONCLUSIVE
+        assert verdict(quick + slow + found.more_needed - 1) is Verdict.INCONCLUSIVE
+
+
+def test_a_share_exactly_as_wanted_is_never_decided() -> None:
+    """
+    No number of requests decides a coin on its edge: none is advised.
+    """
+    found = judged(P95, run_of(quick=95, slow=5))
+
+    assert (Verdict.INCONCLUSIVE, None) == (found.verdict, found.more_needed)
+
+
+@pytest.mark.parametrize(
+    ("good", "needed"), [(10, 49), (58, 1)]
+)  # 0.95 ** 59 is the first power below 5 %: 59 good ones without a bad one
+def test_the_textbooks_fifty_nine(good: int, needed: int) -> None:
+    """
+    Without a single bad one p95 takes 59 requests.
+    """
+    found = judged(P95, run_of(quick=good))
+
+    assert (Verdict.INCONCLUSIVE, needed) == (found.verdict, found.more_needed)
+    assert judged(P95, run_of(quick=good + needed)).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize(
+    ("text", "run", "verdict"),
+    [
+        ("max response_time < 1s", run_of(quick=1), Verdict.PASS),
+        ("max response_time < 1s", run_of(quick=10_000, slow=1), Verdict.FAIL),
+        ("max response_time < 1s", run_of(quick=10_000, lost={LOSSES["timed out"]: 1}), Verdict.FAIL),
+        ("max response_time < 499.9ms", run_of(quick=5), Verdict.FAIL),
+        ("max response_time < 0s", run_of(quick=5), Verdict.FAIL),
+        ("max response_time < 1s", run_of(), Verdict.INCONCLUSIVE),
+        ("error_rate <= 0%", run_of(quick=5), Verdict.PASS),
+        ("error_rate <= 0%", run_of(quick=5000, lost={LOSSES["censored"]: 1}), Verdict.FAIL),
+        ("error_rate < 1%", run_of(quick=50), Verdict.INCONCLUSIVE),
+        ("error_rate < 1%", run_of(slow=5000), Verdict.PASS),
+        ("error_rate < 1%", run_of(), Verdict.INCONCLUSIVE),
+        ("p99 schedule_lag < 1ms", run_of(quick=5000), Verdict.PASS),
+        ("p99 schedule_lag < 50us", run_of(quick=5000), Verdict.FAIL),
+    ],
+    ids=lambda value: value if isinstance(value, str) else None,
+)
+def test_objectives_of_every_kind_are_judged(text: str, run: Interval, verdict: Verdict) -> None:
+    """
+    All-or-nothing demands have no sampling error to allow for; a lag is the generator's, of what it sent.
+    """
+    assert verdict is judged(text, run).verdict
+
+
+def test_a_greatest_time_just_above_its_threshold_is_a_fail() -> None:
+    """
+    The greatest is known exactly, though its bucket reaches below the threshold.
+    """
+    whole = Interval(second=0, planned=1, sent=1)
+    whole.outcomes[OK] = 1
+    whole.response_time[Fate.OK].record(0.8005)
+    found = judged("max response_time < 800.4ms", whole)
+
+    assert (Verdict.FAIL, 0.8005) == (found.verdict, found.observed)
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"), [("throughput > 10/s", Verdict.FAIL), ("throughput >= 10/s", Verdict.PASS)]
+)
+def test_a_throughput_is_compared_as_it_stands(text: str, verdict: Verdict) -> None:
+    """
+    A rate over the whole run has no sample to be unsure of.
+    """
+    found = judged(text, run_of(quick=10), ok_per_second=10.0)
+
+    assert (verdict, 10.0, None, None) == (found.verdict, found.observed, found.share, found.more_needed)
+
+
+def test_an_error_rate_is_of_what_was_planned() -> None:
+    """
+    Slow is not wrong; refused, late, lost and not sent is.
+    """
+    lost = dict.fromkeys(LOSSES.values(), 10)
+    found = judged("error_rate < 1%", run_of(quick=25, slow=25, lost=lost, not_sent={NotSent.MAX_IN_FLIGHT: 10}))
+
+    assert (0.5, 50, 100) == (found.observed, found.good, found.of)
+
+
+def test_a_record_with_more_good_ones_than_were_asked_for_is_no_evidence() -> None:
+    """
+    Part of it is lost: no verdict follows, and nothing is raised.
+    """
+    whole = run_of(quick=100)
+    whole.planned = 60
+
+    assert [Verdict.INCONCLUSIVE] * 2 == [judged(text, whole).verdict for text in (P95, "error_rate < 1%")]

@@ -1,0 +1,310 @@
+"""
+A run folder gives back what was put in, survives a kill at any byte, and is never two runs at once.
+"""
+
+from __future__ import annotations
+
+import string
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+from shutil import copytree
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from chainproof.contract import clauses
+from chainproof.contract.departures import Departure
+from chainproof.contract.targets import parse_target
+from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
+from chainproof.results.exemplar import exemplar
+from chainproof.results.finding import ClauseCount, finding
+from chainproof.results.folder import (
+    CLAUSES,
+    END,
+    EXEMPLARS,
+    FINDINGS,
+    INTERVALS,
+    MANIFEST,
+    FolderMistake,
+    RunWriter,
+    check_writable,
+    default_path,
+    kinds,
+    now,
+    read_run,
+    run_paths,
+)
+from chainproof.results.interval import Interval
+from chainproof.results.manifest import FORMAT, End, Ending, Kind, Manifest, versions
+
+STARTED = "2026-11-22T13:27:00.250Z"
+TARGET = parse_target("http://127.0.0.1:8080")
+LOAD = Manifest(
+    kind=Kind.LOAD,
+    name="steady",
+    started=STARTED,
+    target=TARGET.url,
+    emulated=True,
+    contract="documented",
+    seed=7,
+    settings={"rate": 12.5, "arrivals": "poisson"},
+    objectives=("p95 response_time < 800ms",),
+    versions=versions("orjson", "no-such-package"),
+)
+FINISH = End(ending=Ending.COMPLETED, seconds=2.5, accounting={"planned": 6, "sent": 5}, note="")
+LIMITED = Outcome(Transport.ANSWERED, 429, "rate_limited", Fate.FAILED)
+OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
+LATE = Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT)
+
+
+def second(number: int, worker: str = "0") -> Interval:
+    """
+    A second in which a little of everything happened.
+    """
+    interval = Interval(second=number, worker=worker, in_flight=2, in_flight_max=3)
+    for _ in range(4):
+        interval.plan()
+    interval.leave_out(NotSent.MAX_IN_FLIGHT)
+    for lag, outcome in ((0.001, OK), (0.002, LIMITED), (0.003, LATE)):
+        interval.send(lag)
+        interval.settle(outcome, 0.1 + number, 0.09 + number)
+    return interval
+
+
+EXCHANGE = Exchange(number=3, intended_start=0.5, start=0.6, end=0.9, outcome=LIMITED, request_id="9d3f")
+EXEMPLAR = exemplar(EXCHANGE, why="outcome", reason="429")
+FINDING = finding(
+    Departure(clause=clauses.STATUS, expected="one of …", actual="418"), reproduce="curl …", request_id="9d3f", seed=7
+)
+COUNT = ClauseCount(clause=clauses.STATUS.id, exercised=10, departed=1)
+
+
+def write(path: Path, *, seconds: int = 3, end: End | None = FINISH) -> None:
+    """
+    A run folder with every kind of line.
+    """
+    with RunWriter(path, LOAD) as writer:
+        for number in range(seconds):
+            writer.interval(second(number))
+            writer.exemplar(replace(EXEMPLAR, number=number))
+            writer.finding(replace(FINDING, actual=str(500 + number)))
+            writer.clause(replace(COUNT, clause=clauses.CLAUSES[number].id))
+        if end is not None:
+            writer.finish(end)
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """
+    Manifest, intervals, exemplars, findings, clause counts and end come back equal, in their order.
+    """
+    write(tmp_path / "run")
+    run = read_run(tmp_path / "run")
+
+    assert (LOAD, FINISH, {}) == (run.manifest, run.end, run.unreadable_lines)
+    assert tuple(second(number) for number in range(3)) == run.intervals
+    assert tuple(replace(EXEMPLAR, number=number) for number in range(3)) == run.exemplars
+    assert tuple(replace(FINDING, actual=str(500 + number)) for number in range(3)) == run.findings
+    assert tuple(replace(COUNT, clause=clause.id) for clause in clauses.CLAUSES[:3]) == run.clauses
+    assert kinds((run, run)) == {Kind.LOAD}
+
+
+@pytest.mark.parametrize("name", [INTERVALS, EXEMPLARS, FINDINGS, CLAUSES])
+def test_a_file_cut_at_any_byte_loses_its_last_line_at_most(tmp_path: Path, name: str) -> None:
+    """
+    A kill at any instant costs what was under way; what was there before is read, and nothing is called unreadable.
+    """
+    write(tmp_path / "whole", end=None)
+    whole = (tmp_path / "whole" / name).read_bytes()
+    field = {INTERVALS: "intervals", EXEMPLARS: "exemplars", FINDINGS: "findings", CLAUSES: "clauses"}[name]
+    lines = getattr(read_run(tmp_path / "whole"), field)
+    torn = copytree(tmp_path / "whole", tmp_path / "torn")
+    for size in range(len(whole) + 1):
+        (torn / name).write_bytes(whole[:size])
+        run = read_run(torn)
+
+        assert lines[: whole[:size].count(b"\n")] == getattr(run, field)
+        assert (run.unreadable_lines, run.end) == ({}, None)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60)
+@given(
+    st.sampled_from([INTERVALS, EXEMPLARS, FINDINGS, CLAUSES, END]),
+    st.binary(max_size=30)
+    | st.sampled_from([b"{}", b"[]", b"5", b"null", b'"x"', b'{"second": 1}', b'{"clause": "x"}']),
+)
+def test_a_line_that_is_none_of_ours_is_counted_and_passed_over(tmp_path: Path, name: str, junk: bytes) -> None:
+    """
+    Whatever stands in a file, the rest of it is read; the reader learns how many lines were not.
+    """
+    if not (tmp_path / "run").exists():
+        write(tmp_path / "run")
+    line = junk.replace(b"\n", b"")
+    path = tmp_path / "run" / name
+    whole = path.read_bytes()
+    path.write_bytes(line + b"\n" + (whole if name != END else b""))
+    run = read_run(tmp_path / "run")
+    path.write_bytes(whole)
+
+    assert len(run.intervals) == len(run.exemplars) == len(run.findings) == len(run.clauses) == 3
+    assert ({} if name == END else {name: 1}) == run.unreadable_lines
+    assert (run.end is None) is (name == END)
+
+
+def test_a_later_line_of_the_same_thing_replaces_the_earlier(tmp_path: Path) -> None:
+    """
+    Append-only: a finding seen again, a clause tried again and an exemplar told again are one each, as last written.
+    """
+    with RunWriter(tmp_path / "run", LOAD) as writer:
+        for times in (1, 2, 3):
+            writer.finding(replace(FINDING, count=times))
+            writer.finding(replace(FINDING, actual="419", count=times))
+            writer.clause(replace(COUNT, exercised=times))
+            writer.exemplar(replace(EXEMPLAR, reason=str(times)))
+    run = read_run(tmp_path / "run")
+
+    assert run.findings == (replace(FINDING, count=3), replace(FINDING, actual="419", count=3))
+    assert run.clauses == (replace(COUNT, exercised=3),)
+    assert run.exemplars == (replace(EXEMPLAR, reason="3"),)
+    assert FINDING.seen_again(2) == replace(FINDING, count=3)
+
+
+def test_a_line_is_there_as_soon_as_it_is_written(tmp_path: Path) -> None:
+    """
+    Nothing waits in a buffer for a kill to take it.
+    """
+    with RunWriter(tmp_path / "run", LOAD) as writer:
+        writer.interval(second(0))
+
+        assert len(read_run(tmp_path / "run").intervals) == 1
+
+
+def test_a_folder_holds_one_run(tmp_path: Path) -> None:
+    """
+    Where files are, no run is written over them; an empty folder and one that is not there yet will do.
+    """
+    (tmp_path / "empty").mkdir()
+    for name in ("empty", "new/and/deep"):
+        check_writable(tmp_path / name)
+        write(tmp_path / name)
+
+        with pytest.raises(FolderMistake, match="name another with --out"):
+            write(tmp_path / name)
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("file", "found a file"),
+        ("file/run", "found a file"),
+        ("x" * 300, "File name too long"),
+    ],
+)
+def test_a_path_that_can_be_no_folder_is_refused_at_once(tmp_path: Path, path: str, told: str) -> None:
+    """
+    In the run's second 0 rather than after an hour.
+    """
+    (tmp_path / "file").touch()
+
+    with pytest.raises(FolderMistake, match=told):
+        check_writable(tmp_path / path)
+
+
+def test_a_file_system_that_takes_nothing_is_told_in_one_line() -> None:
+    """
+    Root may write everywhere but there; others are refused before they try.
+    """
+    with pytest.raises(FolderMistake, match="cannot write a run folder at /proc/chainproof/run"):
+        RunWriter(Path("/proc/chainproof/run"), LOAD)
+
+
+def test_of_many_runs_that_want_one_folder_one_gets_it(tmp_path: Path) -> None:
+    """
+    Two runs that chose the same name in the same instant do not mix their lines.
+    """
+
+    def attempt(number: int) -> int:
+        try:
+            RunWriter(tmp_path / "run", replace(LOAD, seed=number)).close()
+        except FolderMistake:
+            return -1
+        return number
+
+    with ThreadPoolExecutor(16) as pool:
+        winners = [seed for seed in pool.map(attempt, range(64)) if seed >= 0]
+
+    assert winners == [read_run(tmp_path / "run").manifest.seed]
+
+
+def test_names_that_exist_get_a_number(tmp_path: Path) -> None:
+    """
+    Runs of the same second lie beside each other, their names fit for any file system.
+    """
+    paths = []
+    for _ in range(3):
+        paths.append(default_path("steady", TARGET, STARTED, tmp_path))
+        paths[-1].mkdir()
+
+    assert [path.name for path in paths] == [
+        f"20261122T132700Z_steady_127.0.0.1-8080{suffix}" for suffix in ("", "-2", "-3")
+    ]
+    assert default_path("x", TARGET, now(), tmp_path).name.endswith("Z_x_127.0.0.1-8080")
+    assert set(paths[0].name) <= set(string.ascii_letters + string.digits + "_.-")
+
+
+def test_a_path_means_its_run_or_the_runs_in_it(tmp_path: Path) -> None:
+    """
+    `chainproof reports runs` means all of them, folders that are no runs passed over.
+    """
+    for name in ("2_b", "1_a"):
+        write(tmp_path / "runs" / name)
+    (tmp_path / "runs" / "notes").mkdir()
+    inside = [tmp_path / "runs" / name for name in ("1_a", "2_b")]
+
+    assert inside == run_paths(tmp_path / "runs")
+    assert inside[:1] == run_paths(inside[0])
+
+
+@pytest.mark.parametrize(
+    ("path", "told"), [("nowhere", "found nothing"), ("file", "found a file"), ("empty", "found no manifest.json")]
+)
+def test_what_is_no_run_is_told_in_one_line(tmp_path: Path, path: str, told: str) -> None:
+    """
+    Reading says what it found, for one run and for several.
+    """
+    (tmp_path / "file").touch()
+    (tmp_path / "empty").mkdir()
+    for read in (read_run, run_paths):
+        with pytest.raises(FolderMistake, match=told):
+            read(tmp_path / path)
+
+
+@pytest.mark.parametrize(
+    ("manifest", "told"),
+    [
+        (b"", "cannot understand"),
+        (b"[]", "cannot understand"),
+        (b"{}", "KeyError 'format'"),
+        (b'{"format": 1, "kind": "stress"}', "stress"),
+        (orjson.dumps({**LOAD.to_json(), "format": FORMAT + 1}), f"has format {FORMAT + 1}, this version reads up to"),
+    ],
+)
+def test_a_manifest_from_elsewhere_is_refused(tmp_path: Path, manifest: bytes, told: str) -> None:
+    """
+    A newer format is named; nonsense is told as such.
+    """
+    (tmp_path / MANIFEST).write_bytes(manifest)
+
+    with pytest.raises(FolderMistake, match=told):
+        read_run(tmp_path)
+
+
+def test_no_draft_stays_behind(tmp_path: Path) -> None:
+    """
+    Manifest and end are there whole or not at all.
+    """
+    write(tmp_path / "run")
+
+    assert {MANIFEST, END, INTERVALS, EXEMPLARS, FINDINGS, CLAUSES} == {p.name for p in (tmp_path / "run").iterdir()}

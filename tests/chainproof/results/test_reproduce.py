@@ -1,0 +1,182 @@
+"""
+A curl line, run as its reader runs it, sends the same request, and never holds the key.
+"""
+
+from __future__ import annotations
+
+import shutil
+import socket
+import string
+import subprocess
+import threading
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
+from chainproof.results.reproduce import curl_line
+
+URL = "https://chain-abc123.api.baseten.co/production/run_remote"
+TCHAR = "!#$%&'*+-.^_`|~" + string.ascii_letters + string.digits
+KEYS = st.text(string.ascii_letters + string.digits + ".'\"\\$`!%", min_size=12, max_size=20)
+NAMES = st.text(TCHAR, min_size=1, max_size=12).filter(
+    lambda name: name.lower() not in ("host", "content-length", "content-type")
+)
+VALUES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_categories=["Cc"]), max_size=30)
+TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40).map(str.encode)
+BODIES = (
+    st.none()
+    | st.binary(max_size=200)
+    | TEXTS
+    | st.sampled_from([b"", b"@file", b"a\x00b", b"%s%d%%\\n", b"'\"`$(id)\n"])
+)
+METHODS = st.sampled_from(["POST", "GET", "DELETE", "QUERY", "M-SEARCH"]) | st.text(TCHAR, min_size=1, max_size=9).filter(
+    lambda method: method != "HEAD"
+)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fake_curl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """
+    A folder with a `curl` that writes down its words and what it is fed.
+    """
+    folder = tmp_path_factory.mktemp("bin")
+    script = folder / "curl"
+    script.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$@\" > '{folder}/words'\ncat > '{folder}/stdin'\n")
+    script.chmod(0o755)
+    return folder
+
+
+def run(line: str, key: str, fake_curl: Path) -> tuple[list[bytes], bytes]:
+    """
+    The words and the standard input with which a shell starts curl for a line.
+    """
+    environment = {"PATH": f"{fake_curl}:/usr/bin:/bin", DEFAULT_VARIABLE: key, "LC_ALL": "C.UTF-8"}
+    subprocess.run(["sh", "-c", line], env=environment, check=True, stdin=subprocess.DEVNULL, timeout=20)
+    return (fake_curl / "words").read_bytes().split(b"\0")[:-1], (fake_curl / "stdin").read_bytes()
+
+
+@settings(max_examples=150)
+@given(
+    method=METHODS,
+    headers=st.lists(st.tuples(NAMES, VALUES), max_size=4),
+    body=BODIES,
+    key=KEYS,
+    places=st.sets(st.sampled_from(["url", "header", "body", "twice"])),
+)
+def test_a_line_sends_the_request_and_never_holds_the_key(
+    *, fake_curl: Path, method: str, headers: list[tuple[str, str]], body: bytes | None, key: str, places: set[str]
+) -> None:
+    """
+    Method, URL, header fields in their order and every byte of the body reach curl as they were, the key through the
+    environment alone, wherever it stood.
+    """
+    url = f"{URL}?key={key}" if "url" in places else URL
+    if "header" in places:
+        headers = [*headers, ("Authorization", f"Api-Key {key}")]
+    if body is not None and "body" in places:
+        body = body + key.encode() + body + (key.encode() if "twice" in places else b"")
+    line = curl_line(method=method, url=url, headers=iter(headers), body=body, key=ApiKey(key))
+    words, fed = run(line, key, fake_curl)
+    options = list(pairwise(words))
+    fields = [value for option, value in options if option == b"-H"]
+
+    assert key not in line
+    assert method.encode() == dict(options)[b"-X"]
+    assert url.encode() in words
+    sent = [f"{name}: {value}" if value.strip() else f"{name};" for name, value in headers]
+    assert [field.encode() for field in sent] == [field for field in fields if field != b"Content-Type:"]
+    if body is None:
+        assert b"--data-binary" not in words
+    else:
+        given_body = dict(options)[b"--data-binary"]
+        assert b"Content-Type:" in fields
+        assert body == (fed if given_body == b"@-" else given_body)
+
+
+@pytest.mark.parametrize("before", [b"x", b"\xff"])
+@pytest.mark.parametrize("offset", [1970, 1985, 1999, 2000, 2001])
+def test_a_body_is_cut_without_a_part_of_the_key(fake_curl: Path, before: bytes, offset: int) -> None:
+    """
+    2000 bytes are repeated at most, and the line says so; a key that lies across the cut is left out whole.
+    """
+    key = "0123456789.abcdefghij"
+    body = (before * offset + key.encode()).ljust(3000, b"y")
+    line = curl_line(method="POST", url=URL, headers=[], body=body, key=ApiKey(key))
+    words, fed = run(line, key, fake_curl)
+    sent = fed if words[-1] == b"@-" else words[-1]
+
+    assert "0123" not in line
+    assert "body cut: 3000 bytes in all" in line
+    assert body.startswith(sent)
+    assert 1970 <= len(sent) <= 2000
+
+
+@pytest.mark.parametrize(
+    ("host", "kept"), [(urlsplit(URL).netloc, False), ("chain-abc123-prod-us.api.baseten.co", True)]
+)
+def test_a_host_of_ones_own_is_part_of_the_request(host: str, *, kept: bool) -> None:
+    """
+    The URL's host curl writes itself; another one is what the request was about.
+    """
+    assert kept is (host in curl_line(method="POST", url=URL, headers=[("Host", host)], body=None).replace(URL, ""))
+
+
+REQUESTS = {
+    "an object": ("POST", "/production/run_remote", [("Content-Type", "application/json")], b'{"a": "\xc3\xa9"}'),
+    "no media type": ("POST", "/production/run_remote", [], b"{}"),
+    "an empty field": ("POST", "/production/run_remote", [("Content-Type", "")], b"{}"),
+    "an empty body": ("POST", "/production/run_remote", [("Content-Type", "application/json")], b""),
+    "a body like a file's name": ("POST", "/production/run_remote", [("Content-Type", "text/plain")], b"@/etc/passwd"),
+    "any bytes": ("POST", "/production/run_remote", [("Content-Type", "application/json")], bytes(range(256))),
+    "dots in the path": ("POST", "/production/../production/./run_remote", [("Content-Type", "a/b")], b"{}"),
+    "brackets in the query": ("POST", "/production/run_remote?a[1-3]={b,c}", [("Content-Type", "a/b")], b"{}"),
+    "another method": ("DELETE", "/production/run_remote", [], None),
+    "a head": ("HEAD", "/production/run_remote", [], None),
+}
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="runs the real curl")
+@pytest.mark.parametrize("what", REQUESTS)
+def test_the_real_curl_sends_it(what: str) -> None:
+    """
+    Request line, media type and body arrive on a socket as they were asked for, at an IPv4 address.
+    """
+    method, path, headers, body = REQUESTS[what]
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        received: list[bytes] = []
+        thread = threading.Thread(target=lambda: received.append(_answer_one(server)))
+        thread.start()
+        url = f"http://127.0.0.1:{server.getsockname()[1]}{path}"
+        line = curl_line(method=method, url=url, headers=headers, body=body)
+        subprocess.run(["sh", "-c", line], check=True, timeout=20, stdout=subprocess.DEVNULL)
+        thread.join()
+    head, _, sent = received[0].partition(b"\r\n\r\n")
+    request_line, *lines = head.decode("latin-1").split("\r\n")
+    fields = dict(line.split(":", 1) for line in lines)
+
+    assert f"{method} {path} HTTP/1.1" == request_line
+    assert (body or b"") == sent
+    assert dict(headers).get("Content-Type") == (fields["Content-Type"].strip() if "Content-Type" in fields else None)
+
+
+def _answer_one(server: socket.socket) -> bytes:
+    """
+    The bytes of one request, after an empty answer to it.
+    """
+    connection, _ = server.accept()
+    with connection:
+        got = b""
+        while b"\r\n\r\n" not in got:
+            got += connection.recv(65536)
+        head, _, body = got.partition(b"\r\n\r\n")
+        lengths = [line.split(b":")[1] for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+        while lengths and len(body) < int(lengths[0]):
+            chunk = connection.recv(65536)
+            got, body = got + chunk, body + chunk
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+        return got

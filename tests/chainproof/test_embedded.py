@@ -1,0 +1,84 @@
+"""
+Whoever names a target gets that one, with its key, after somebody was found to listen there.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from chainproof.command import TARGET_VARIABLE, Mistake
+from chainproof.contract.credentials import ApiKey, NoKey
+from chainproof.contract.targets import BadTarget
+from chainproof.embedded import EMULATED_VARIABLE, endpoint
+
+
+@pytest.fixture
+def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """
+    The URL of a socket that listens, in an environment with a key and nothing else of ours.
+    """
+    for name in (TARGET_VARIABLE, EMULATED_VARIABLE):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("BASETEN_API_KEY", "abcd1234.abcd1234")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield f"http://127.0.0.1:{server.getsockname()[1]}"
+
+
+def test_a_target_is_what_the_option_names_else_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    The option goes first; an emulator around the command is known as such, a target of one's own never taken for it.
+    """
+    monkeypatch.setenv(TARGET_VARIABLE, "https://nowhere.invalid")
+    monkeypatch.setenv(EMULATED_VARIABLE, "1")
+    with endpoint(url) as named:
+        assert (named.target.origin, named.target.emulated) == (url, False)
+    monkeypatch.setenv(TARGET_VARIABLE, url)
+    with endpoint(None) as told:
+        assert (told.target.origin, told.target.emulated) == (url, True)
+        assert told.environment == {
+            TARGET_VARIABLE: url,
+            "BASETEN_API_KEY": "abcd1234.abcd1234",
+            EMULATED_VARIABLE: "1",
+        }
+
+
+def test_the_key_comes_from_the_variable_that_was_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    And a child finds it there.
+    """
+    monkeypatch.setenv("OTHER_KEY", "other.key")
+    with endpoint(url, "OTHER_KEY") as named:
+        assert named.key == ApiKey("other.key")
+        assert named.environment["OTHER_KEY"] == "other.key"
+        assert "other.key" not in repr(named)
+
+
+@pytest.mark.parametrize(
+    ("target", "told"),
+    [
+        ("nonsense", BadTarget),
+        ("http://127.0.0.1:1", Mistake),
+        ("http://[::1]:1", Mistake),
+        ("https://no-such-host.invalid", Mistake),
+        (f"https://{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 60}.{'e' * 60}.invalid", Mistake),
+    ],
+)
+def test_a_target_that_cannot_be_reached_is_told_before_anything_is_sent(
+    url: str, target: str, told: type[Exception]
+) -> None:
+    """
+    One line says what is wrong: the URL, the name, or that nobody listens.
+    """
+    with pytest.raises(told), endpoint(target):
+        pass
+
+
+def test_a_missing_key_is_told_before_anything_is_sent(url: str) -> None:
+    """
+    Not as a 401 of the target.
+    """
+    with pytest.raises(NoKey, match="NO_SUCH_KEY"), endpoint(url, "NO_SUCH_KEY"):
+        pass

@@ -1,0 +1,105 @@
+"""
+An objective is read as a person means it, or refused in words.
+"""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.workload.objectives import BadObjective, Indicator, parse_objective
+
+GOOD = {
+    "p95 response_time < 800ms": (Indicator.RESPONSE_TIME, True, False, 0.8, 0.95),
+    "p99.9 service_time <= 1m30s": (Indicator.SERVICE_TIME, True, True, 90.0, 0.999),
+    "max schedule_lag<5ms": (Indicator.SCHEDULE_LAG, True, False, 0.005, 1.0),
+    "p5 response_time < 2": (Indicator.RESPONSE_TIME, True, False, 2.0, 0.05),
+    "  p50   service_time  <  250 µs ": (Indicator.SERVICE_TIME, True, False, 0.00025, 0.5),
+    "error_rate < 1%": (Indicator.ERROR_RATE, True, False, 0.01, None),
+    "error_rate <= 0.5 %": (Indicator.ERROR_RATE, True, True, 0.005, None),
+    "error_rate < 0.05": (Indicator.ERROR_RATE, True, False, 0.05, None),
+    "error_rate <= 0%": (Indicator.ERROR_RATE, True, True, 0.0, None),
+    "throughput > 90/s": (Indicator.THROUGHPUT, False, False, 90.0, None),
+    "throughput >= 12.5": (Indicator.THROUGHPUT, False, True, 12.5, None),
+}
+
+BAD = {
+    "": "expected an objective such as",
+    "fast": "expected an objective such as",
+    "p95 latency < 1s": "indicators: response_time",
+    "p95 response_time": "expected an objective such as",
+    "p95 response_time = 1s": "expected an objective such as",
+    "p100 response_time < 1s": "expected an objective such as",
+    "p0 response_time < 1s": "expected a percentile above 0",
+    "p99.99999999999999 response_time < 1s": "expected",
+    "response_time < 1s": "expected a percentile or max",
+    "p95 error_rate < 1%": "expected no percentile",
+    "max throughput > 1/s": "expected no percentile",
+    "p95 response_time > 1s": "expected <",
+    "error_rate > 1%": "expected <",
+    "throughput < 1/s": "expected >",
+    "p95 response_time < soon": "cannot read the threshold",
+    "p95 response_time < -1s": "cannot read the threshold",
+    "error_rate < much": "cannot read the threshold",
+    "error_rate < 101%": "expected a share",
+    "error_rate < -1%": "expected a share",
+    "error_rate < nan": "expected a share",
+    "throughput > 1/min": "cannot read the threshold",
+    "throughput > nan/s": "expected a rate",
+    "throughput > inf": "expected a rate",
+    "throughput > -1/s": "expected a rate",
+}
+
+
+@pytest.mark.parametrize("text", GOOD)
+def test_an_objective_means_what_it_says(text: str) -> None:
+    """
+    Indicator, direction, whether the threshold itself is good, threshold in seconds or as a share, quantile.
+    """
+    found = parse_objective(text)
+
+    assert GOOD[text] == (found.indicator, found.below, found.inclusive, pytest.approx(found.threshold), found.quantile)
+    assert " ".join(text.split()) == found.text
+
+
+@pytest.mark.parametrize("text", BAD)
+def test_what_is_no_objective_is_refused_in_words(text: str) -> None:
+    """
+    The refusal says what was expected and repeats what was found.
+    """
+    with pytest.raises(BadObjective, match=BAD[text]) as refused:
+        parse_objective(text)
+
+    assert repr(text) in str(refused.value)
+
+
+@given(st.text())
+def test_no_text_is_worse_than_a_bad_objective(text: str) -> None:
+    """
+    Whatever is written, nothing but BadObjective comes of it.
+    """
+    try:
+        parse_objective(text)
+    except BadObjective:
+        return
+
+
+@pytest.mark.parametrize(
+    ("text", "below", "at", "above"),
+    [
+        ("throughput > 10/s", False, False, True),
+        ("throughput >= 10/s", False, True, True),
+        ("p95 response_time < 10s", True, False, False),
+        ("p95 response_time <= 10s", True, True, False),
+    ],
+)
+def test_the_threshold_itself_is_good_where_the_comparison_says_so(
+    text: str, *, below: bool, at: bool, above: bool
+) -> None:
+    """
+    A sign of equality decides about the threshold, and about nothing else.
+    """
+    objective = parse_objective(text)
+
+    assert [below, at, above] == [objective.meets(value) for value in (9.0, 10.0, 11.0)]
