@@ -22,8 +22,8 @@ from chainproof.judgement.verdict import Exit
 from chainproof.processes import own_command, run
 
 from . import plugin
+from .conduct import GIVEN, Given, prepared
 from .progress import Progress
-from .session import GIVEN, Given, prepared
 from .settings import OPTIONS, Settings, settings_from
 from .wording import finding_text
 
@@ -82,12 +82,11 @@ def _checked(given: Given) -> Exit:
     progress = Progress()
     with _alone():
         status = pytest.main(list(_ARGUMENTS), plugins=[plugin, _Handed(given), progress])
-    conduct = given.conduct
+    if given.mistake is not None:
+        raise given.mistake
     if status == pytest.ExitCode.INTERRUPTED:
         return Exit.INTERRUPTED
-    if conduct is None or progress.errors or status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        return Exit.SOFTWARE
-    return conduct.exit_code()
+    return Exit.SOFTWARE if given.conduct is None or progress.errors else given.conduct.exit_code()
 
 
 class _Handed:
@@ -145,6 +144,6 @@ def _report(given: Given) -> None:
     if shown.code in (Exit.USAGE, Exit.SOFTWARE):
         for found in conduct.examination.ledger.findings:
             print(f"\n{finding_text(found)}")
-    if conduct.in_vain:
-        print(f"inconclusive: {conduct.in_vain}")
+        if conduct.in_vain:
+            print(f"inconclusive: {conduct.in_vain}")
     print(f"run folder: {given.path}")

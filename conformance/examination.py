@@ -179,6 +179,9 @@ class Examination:
         if answer is not None:
             found += self._leaks(request, answer)
             exercised.append(clauses.NO_SECRET)
+            if self._echoes(request, answer):
+                exercised.append(clauses.ANSWER_BELONGS)
+                found += _another_object(request, answer)
             answer = self._without_secrets(answer, request)
             self._judge(request, answer, exercised, found)
         observation = Observation(request=request, answer=answer)
@@ -204,15 +207,12 @@ class Examination:
         found += departures(answer, self.settings.contract)
         found += self._repeated_id(request, answer)
         found += _internals(answer)
-        if self._echoes(request, answer):
-            exercised.append(clauses.ANSWER_BELONGS)
-            found += _another_object(request, answer)
 
     def _echoes(self, request: Request, answer: Answer) -> bool:
         """
         Whether this answer must be the object that was sent.
         """
-        if not self.settings.echo or answer.status != 200 or request.values("x-emulate"):
+        if not (self.settings.echo and request.of_operation and answer.status == 200):
             return False
         return isinstance(parse_json(request.body or b""), dict)
 

@@ -10,7 +10,7 @@ from typing import TextIO
 import pytest
 
 from .checks import Check
-from .session import CONDUCT
+from .conduct import CONDUCT
 
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "error": "ERROR"}
 
@@ -70,6 +70,8 @@ class Progress:
         One check's line.
         """
         conduct = item.config.stash.get(CONDUCT, None)
+        if conduct is not None and conduct.in_vain and outcome == "skipped":
+            return  # said once, at the end, instead of for every check
         requests = conduct.examination.ledger.requests if conduct else 0
         words = f"{requests - self._requests} requests" if outcome != "skipped" else _reason(report)
         self._requests = requests

@@ -76,6 +76,20 @@ def _seed(text: str) -> int:
     return int(text)
 
 
+def _one_of(choices: type[StrEnum]) -> Callable[[str], object]:
+    """
+    How the name of a choice is read, for argparse.
+    """
+
+    def parse(text: str) -> StrEnum:
+        try:
+            return choices(text)
+        except ValueError:
+            raise argparse.ArgumentTypeError(f"expected one of {', '.join(choices)}, found {text!r}") from None
+
+    return parse
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
     """
@@ -120,14 +134,14 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="--contract",
-        parse=Contract,
+        parse=_one_of(Contract),
         choices=tuple(Contract),
         help="what answers are held against: the published document to the letter (strict, the default), what Baseten "
         "documents beyond it, or what third parties observed",
     ),
     Option(
         name="--depth",
-        parse=Depth,
+        parse=_one_of(Depth),
         choices=tuple(Depth),
         help="how much is generated: quick, standard (the default) or deep",
     ),
@@ -147,7 +161,7 @@ OPTIONS: tuple[Option, ...] = (
     ),
     Option(
         name="--fail-on",
-        parse=Level,
+        parse=_one_of(Level),
         choices=tuple(Level),
         help="the least grave level whose departures fail the run: must, assumed (the default) or should",
     ),

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import pytest
 from chainproof.conformance.checks import checks_in, credentials
-from chainproof.conformance.session import Observed
+from chainproof.conformance.conduct import Observed
 
 pytest_plugins = ["chainproof.conformance.session"]
 

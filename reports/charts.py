@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
-import altair
+import altair as alt
 import vl_convert
 
 from chainproof.clock import Seconds
@@ -37,7 +37,7 @@ MOST_SERIES = 7
 OTHER = "other"
 
 Row = dict[str, float | str | None]
-Drawing = altair.Chart | altair.LayerChart | altair.VConcatChart
+Drawing = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -180,22 +180,22 @@ def _latency_drawing(rows: list[Row], end: float, unit: Unit, clock: Unit, width
     """
     names = [name for name, *_ in PERCENTILES]
     encoding = {
-        "x": altair.X(
+        "x": alt.X(
             "x:Q",
             title=f"time since the run began ({clock.name})",
-            scale=altair.Scale(domain=[0, end], nice=False),
+            scale=alt.Scale(domain=[0, end], nice=False),
             axis=_clock_ticks(),
         ),
-        "y": altair.Y("y:Q", title=f"response time ({unit.name})", scale=altair.Scale(zero=True)),
+        "y": alt.Y("y:Q", title=f"response time ({unit.name})", scale=alt.Scale(zero=True)),
         "color": _colour("series", {name: name for name in names}),
     }
-    dashes = altair.StrokeDash(
-        "series:N", scale=altair.Scale(domain=names, range=[dash for *_, dash in PERCENTILES]), legend=None
+    dashes = alt.StrokeDash(
+        "series:N", scale=alt.Scale(domain=names, range=[dash for *_, dash in PERCENTILES]), legend=None
     )
-    base = altair.Chart(_inline(rows))
+    base = alt.Chart(_inline(rows))
     lines = base.mark_line(strokeWidth=2).encode(strokeDash=dashes, **encoding)
     points = base.transform_filter("datum.marked == 1").mark_point(size=22, filled=True, opacity=1).encode(**encoding)
-    return altair.layer(lines, points).properties(width=width, height=_height(width, 240))
+    return alt.layer(lines, points).properties(width=width, height=_height(width, 240))
 
 
 # ------------------------------------------------------------------ distribution
@@ -242,28 +242,28 @@ def _distribution_drawing(response: Histogram, service: Histogram, width: int) -
     high = max(response.greatest, service.greatest, low)
     # A few per cent of air at both ends; a constant time would otherwise leave no axis at all.
     low, high = low / 1.03, high * 1.03
-    x = altair.X(
+    x = alt.X(
         "x:Q",
         title="time (logarithmic)",
-        scale=altair.Scale(type="log", domain=[low * 1e3, high * 1e3], nice=False),
-        axis=altair.Axis(values=_log_ticks(low * 1e3, high * 1e3, width), labelExpr=_MILLISECONDS, grid=False),
+        scale=alt.Scale(type="log", domain=[low * 1e3, high * 1e3], nice=False),
+        axis=alt.Axis(values=_log_ticks(low * 1e3, high * 1e3, width), labelExpr=_MILLISECONDS, grid=False),
     )
     number = min(_MOST_BINS[width], max(_LEAST_BINS, math.isqrt(response.count)))
     area = _steps(bins(service, low, high, number), service.count)
     line = _steps(bins(response, low, high, number), response.count)
     # Room above the highest step for the names of the percentiles.
     ceiling = 1.3 * 100 * max(each.count / response.count for each in bins(response, low, high, number))
-    y = altair.Y("y:Q", title="share of ok answers (%)", scale=altair.Scale(domain=[0, ceiling], nice=False))
+    y = alt.Y("y:Q", title="share of ok answers (%)", scale=alt.Scale(domain=[0, ceiling], nice=False))
     layers = (
-        altair.Chart(_inline(area))
+        alt.Chart(_inline(area))
         .mark_area(interpolate="step-after", color="var(--service)", opacity=0.35)
         .encode(x=x, y=y),
-        altair.Chart(_inline(line))
+        alt.Chart(_inline(line))
         .mark_line(interpolate="step-after", color="var(--response)", strokeWidth=1.75)
         .encode(x=x, y=y),
-        *_percentile_rules(response, x, width),
+        *_percentile_rules(response, low, high, x),
     )
-    return altair.layer(*layers).properties(width=width, height=_height(width, 220))
+    return alt.layer(*layers).properties(width=width, height=_height(width, 220))
 
 
 def _steps(bars: Sequence[Bin], total: int) -> list[Row]:
@@ -274,24 +274,27 @@ def _steps(bars: Sequence[Bin], total: int) -> list[Row]:
     return [*rows, {"x": bars[-1].high * 1e3, "y": 0.0}]
 
 
-def _percentile_rules(response: Histogram, x: altair.X, width: int) -> list[altair.Chart]:
+def _percentile_rules(response: Histogram, low: Seconds, high: Seconds, x: alt.X) -> list[alt.Chart]:
     """
-    A dashed rule at each percentile, its name above, one above the other so that near ones stay readable.
+    A dashed rule at each percentile, its name beside it, one below the other so that near ones stay readable.
     """
-    layers = []
+    layers: list[alt.Chart] = []
     for place, (name, fraction) in enumerate(_MARKS):
         value = max(response.quantile(fraction) or 0.0, _LEAST)
-        data = _inline([{"x": value * 1e3, "label": f"{name} {words.time(value)}"}])
-        rule = altair.Chart(data).mark_rule(color="var(--muted)", strokeDash=[3, 3]).encode(x=x)
-        right = place == len(_MARKS) - 1 or width == NARROW
-        text = altair.Chart(data).mark_text(
-            align="right" if right and place else "left",
-            dx=-4 if right and place else 4,
+        rule = alt.Chart(_inline([{"x": value * 1e3, "label": f"{name} {words.time(value)}"}]))
+        # In the right half of the axis a name stands to the left of its rule, or it would run out of the picture.
+        right = value * value > low * high
+        name_mark = rule.mark_text(
+            align="right" if right else "left",
+            dx=-4 if right else 4,
             y=6 + 14 * place,
             color="var(--ink)",
             fontSize=11,
         )
-        layers += [rule, text.encode(x=x, text="label:N")]
+        layers += [
+            rule.mark_rule(color="var(--muted)", strokeDash=[3, 3]).encode(x=x),
+            name_mark.encode(x=x, text="label:N"),
+        ]
     return layers
 
 
@@ -355,27 +358,25 @@ def _throughput_drawing(rows: list[Row], below: list[Row], clock: Unit, width: i
     Three rates above, requests in flight below, one time axis.
     """
     names = ["sent", "ok", "planned"]
-    dashes = altair.StrokeDash(
-        "series:N", scale=altair.Scale(domain=names, range=[[1, 0], [1, 0], [5, 3]]), legend=None
-    )
+    dashes = alt.StrokeDash("series:N", scale=alt.Scale(domain=names, range=[[1, 0], [1, 0], [5, 3]]), legend=None)
     above = (
-        altair.Chart(_inline(rows))
+        alt.Chart(_inline(rows))
         .mark_line(interpolate="step-after", strokeWidth=1.75)
         .encode(
             x=_time_axis(clock, labelled=False),
-            y=altair.Y("y:Q", title="requests per second", scale=altair.Scale(zero=True)),
+            y=alt.Y("y:Q", title="requests per second", scale=alt.Scale(zero=True)),
             color=_colour("series", {name: name for name in names}),
             strokeDash=dashes,
         )
         .properties(width=width, height=_height(width, 170))
     )
     flight = (
-        altair.Chart(_inline(below))
+        alt.Chart(_inline(below))
         .mark_area(interpolate="step-after", color="var(--flight)", opacity=0.6)
-        .encode(x=_time_axis(clock), y=altair.Y("y:Q", title="requests in flight", axis=_few_ticks()))
+        .encode(x=_time_axis(clock), y=alt.Y("y:Q", title="requests in flight", axis=_few_ticks()))
         .properties(width=width, height=_height(width, 80))
     )
-    return altair.vconcat(above, flight, spacing=24)
+    return alt.vconcat(above, flight, spacing=24)
 
 
 # ------------------------------------------------------------------ outcomes over time
@@ -448,21 +449,24 @@ def _outcomes_drawing(everything: list[Row], below: list[Row], colours: list[str
     """
     The whole above; below, where anything went wrong, the part that is not ok.
     """
-    scale = _colour("series", {colour: colour for colour in colours})
-
-    def panel(rows: list[Row], title: str, height: int, *, last: bool) -> altair.Chart:
-        y = altair.Y("y:Q", title=title, scale=altair.Scale(zero=True), axis=_few_ticks())
-        mark = altair.Chart(_inline(rows)).mark_area(interpolate="step-after", line=False)
-        encoded = mark.encode(x=_time_axis(clock, labelled=last), y=y, y2="y0:Q", color=scale)
-        return encoded.properties(width=width, height=_height(width, height))
+    colour = _colour("series", {name: name for name in colours})
 
     if not below:
-        return panel(everything, "requests per second", 170, last=True)
-    return altair.vconcat(
-        panel(everything, "all, per second", 130, last=False),
-        panel(below, "not ok, per second", 110, last=True),
+        return _panel(everything, "requests per second", colour, _time_axis(clock), width=width, height=170)
+    return alt.vconcat(
+        _panel(everything, "all, per second", colour, _time_axis(clock, labelled=False), width=width, height=130),
+        _panel(below, "not ok, per second", colour, _time_axis(clock), width=width, height=110),
         spacing=24,
     )
+
+
+def _panel(rows: list[Row], title: str, colour: alt.Color, x: alt.X, *, width: int, height: int) -> alt.Chart:
+    """
+    Stacked staircases, *height* pixels high on a wide page.
+    """
+    y = alt.Y("y:Q", title=title, scale=alt.Scale(zero=True), axis=_few_ticks())
+    areas: alt.Chart = alt.Chart(_inline(rows)).mark_area(interpolate="step-after", line=False)
+    return areas.encode(x=x, y=y, y2="y0:Q", color=colour).properties(width=width, height=_height(width, height))
 
 
 # ------------------------------------------------------------------ what all charts share
@@ -511,41 +515,41 @@ def _staircase(name: str, values: Sequence[float], over_time: Sequence[Span], cl
     return [*rows, {"x": over_time[-1].end / clock.seconds, "y": values[-1], "series": name}]
 
 
-def _time_axis(clock: Unit, *, labelled: bool = True) -> altair.X:
+def _time_axis(clock: Unit, *, labelled: bool = True) -> alt.X:
     """
     The run's own time along the bottom.
     """
     title = f"time since the run began ({clock.name})" if labelled else None
-    return altair.X("x:Q", title=title, scale=altair.Scale(nice=False, zero=True), axis=_clock_ticks(labelled=labelled))
+    return alt.X("x:Q", title=title, scale=alt.Scale(nice=False, zero=True), axis=_clock_ticks(labelled=labelled))
 
 
-def _clock_ticks(*, labelled: bool = True) -> altair.Axis:
+def _clock_ticks(*, labelled: bool = True) -> alt.Axis:
     """
     Whole seconds or minutes: nothing here is finer.
     """
-    return altair.Axis(labels=labelled, tickMinStep=1)
+    return alt.Axis(labels=labelled, tickMinStep=1)
 
 
-def _few_ticks() -> altair.Axis:
+def _few_ticks() -> alt.Axis:
     """
     An axis for a low panel.
     """
-    return altair.Axis(tickCount=4)
+    return alt.Axis(tickCount=4)
 
 
-def _colour(field: str, colours: dict[str, str]) -> altair.Color:
+def _colour(field: str, colours: dict[str, str]) -> alt.Color:
     """
     A colour per series, from the style sheet.
     """
-    scale = altair.Scale(domain=list(colours), range=[f"var(--{name})" for name in colours.values()])
-    return altair.Color(f"{field}:N", scale=scale, legend=None)
+    scale = alt.Scale(domain=list(colours), range=[f"var(--{name})" for name in colours.values()])
+    return alt.Color(f"{field}:N", scale=scale, legend=None)
 
 
-def _inline(rows: list[Row]) -> altair.InlineData:
+def _inline(rows: list[Row]) -> alt.InlineData:
     """
     Rows as they stand.
     """
-    return altair.InlineData(values=rows)
+    return alt.InlineData(values=rows)
 
 
 def _height(width: int, wide: int) -> int:

@@ -134,12 +134,10 @@ def _folders(paths: Sequence[Path]) -> list[Path]:
 
 def _read(folder: Path) -> Run:
     """
-    The run in a folder. Raises Mistake where its lines are not ours.
+    The run in a folder. Raises Mistake where its files cannot be read.
     """
     try:
         return read_run(folder)
-    except (KeyError, TypeError, ValueError, AttributeError) as wrong:
-        raise Mistake(f"cannot understand the run folder {folder}: {type(wrong).__name__} {wrong}") from wrong
     except OSError as wrong:
         raise Mistake(f"cannot read the run folder {folder}: {wrong.strerror}") from wrong
 

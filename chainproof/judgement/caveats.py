@@ -198,7 +198,7 @@ def few(evidence: Evidence) -> Iterator[Caveat]:
     """
     The p99.9 of five hundred requests is their maximum in disguise.
     """
-    count = evidence.accounting.ok + evidence.accounting.failed
+    count = sum(times.count for times in evidence.whole.response_time.values())
     unsure = [name for name, fraction in QUANTILES if quantile_ranks(count, fraction)[1] is None] if count else []
     if unsure:
         yield Caveat(

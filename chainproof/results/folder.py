@@ -8,6 +8,7 @@ most the second under way. A torn last line is normal and is read past. `manifes
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -237,10 +238,13 @@ def _read_end(path: Path) -> End | None:
 
 def _write_whole(path: Path, value: object) -> None:
     """
-    A file that is there whole or not at all.
+    A file that is there whole or not at all, and never written over. Raises FileExistsError.
     """
     draft = path.with_name(path.name + ".part")
-    # Exclusively: of two runs that chose the same name in the same instant, one gets the folder.
+    # Of two runs that chose one name in the same instant one gets the folder: a draft or the file is always there.
     with draft.open("xb") as file:
+        if path.exists():
+            draft.unlink()
+            raise FileExistsError(errno.EEXIST, "another run is there already")
         file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
     draft.replace(path)

@@ -10,9 +10,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from typing import cast
 
 import orjson
 
+from chainproof.jsontext import JSON
 from chainproof.judgement.caveats import Caveat
 from chainproof.judgement.objectives import Judged
 from chainproof.judgement.summary import (
@@ -25,7 +27,6 @@ from chainproof.judgement.summary import (
     Summary,
 )
 from chainproof.judgement.verdict import EXIT_OF
-from chainproof.jsontext import JSON
 from chainproof.results.exchange import NotSent
 from chainproof.results.finding import Finding
 from chainproof.workload.objectives import TIMES, Indicator
@@ -290,14 +291,14 @@ def _finding(found: Finding, summary: Summary) -> Object:
     """
     One finding.
     """
-    return {"run": _name(summary), **found.to_json()}
+    return {"run": _name(summary), **cast(Object, found.to_json())}
 
 
 def _exemplars(summary: Summary) -> list[JSON]:
     """
     A run's exemplars.
     """
-    return [{"run": _name(summary), **found.to_json()} for found in summary.run.exemplars]
+    return [{"run": _name(summary), **cast(Object, found.to_json())} for found in summary.run.exemplars]
 
 
 def _caveat(caveat: Caveat, summary: Summary) -> Object:

@@ -44,21 +44,21 @@ _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~&@$])")
 
 
 def plain(text: str) -> str:
-    """
+    r"""
     A text in which nothing is markup: no tag, no emphasis, no table cell's end.
 
     >>> plain("a|b <i> @you")
-    'a\\\\|b \\\\<i\\\\> \\\\@you'
+    'a\\|b \\<i\\> \\@you'
     """
     return _SPECIAL.sub(r"\\\1", words.shortened(words.visible(text), LONGEST))
 
 
 def code(text: str) -> str:
-    """
+    r"""
     A text as code in a table's cell, fenced by more backticks than it holds in a row.
 
     >>> code("a`b|c")
-    '`` a`b\\\\|c ``'
+    '`` a`b\\|c ``'
     """
     shown = words.shortened(words.visible(text), LONGEST).replace("|", "\\|")
     fence = "`" * (_longest_run(shown) + 1)

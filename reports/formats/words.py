@@ -22,6 +22,9 @@ from chainproof.workload.objectives import TIMES, Indicator
 NOTHING = "–"
 """What stands where there is no figure."""
 
+TOO_FEW = "too few"
+"""What stands where that many answers give no bound."""
+
 FIGURES: dict[str, str] = {
     "response_time_s": "response time",
     "service_time_s": "service time",
@@ -67,11 +70,11 @@ ENDINGS: dict[Ending | None, str] = {
 
 
 def visible(text: str) -> str:
-    """
-    A text whose every character shows: line breaks, escape sequences and direction marks as `\\x1b` and the like.
+    r"""
+    A text whose every character shows: line breaks, escape sequences and direction marks as `\x1b` and the like.
 
-    >>> visible("green\\x1b[32m")
-    'green\\\\x1b[32m'
+    >>> visible("green\x1b[32m")
+    'green\\x1b[32m'
     """
     if text.isprintable():
         return text
@@ -174,14 +177,14 @@ def too_few(figure: Figure, column: str) -> bool:
 
 def interval(figure: Figure, column: str) -> str:
     """
-    The 95 % interval of a quantile, an open end as an arrow; empty where there is none.
+    The 95 % interval of a quantile, "too few" where an end has no bound; empty where nothing was counted.
     """
     estimate = figure.quantiles.get(column)
-    if estimate is None or (estimate.low is None and estimate.high is None):
+    if estimate is None:
         return ""
-    low = "…" if estimate.low is None else format_duration(estimate.low)
-    high = "too few" if estimate.high is None else format_duration(estimate.high)
-    return f"{low} – {high}"
+    if estimate.low is None and estimate.high is None:
+        return TOO_FEW
+    return " – ".join(TOO_FEW if end is None else format_duration(end) for end in (estimate.low, estimate.high))
 
 
 def observed(judged: Judged) -> str:
@@ -290,6 +293,8 @@ def _plain(value: object) -> str:
         return "yes" if value else "no"
     if isinstance(value, list):
         return ", ".join(_plain(each) for each in value) or NOTHING
+    if isinstance(value, dict):
+        return ", ".join(f"{_spaced(str(name))} {_plain(each)}" for name, each in value.items()) or NOTHING
     return f"{value:g}" if isinstance(value, float) else str(value)
 
 
@@ -305,10 +310,10 @@ _WORD = re.compile(r"""#.*|(?:'[^']*'|"[^"]*"|\\.|[^\s'"\\])+""")
 
 
 def shell_words(line: str) -> list[str]:
-    """
+    r"""
     A curl line cut at the blanks between its words, a comment whole.
 
-    >>> shell_words("curl -H 'A: b' \\"$X\\"  # a comment")
+    >>> shell_words("curl -H 'A: b' \"$X\"  # a comment")
     ['curl', '-H', "'A: b'", '"$X"', '# a comment']
     """
     return _WORD.findall(line)

@@ -67,7 +67,7 @@ def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
     """
     Puts every check to a server, or to a URL, a few examples each, and waits for nobody.
     """
-    monkeypatch.setitem(settings_file.EXAMPLES, Depth.QUICK, 12)
+    monkeypatch.setitem(settings_file.EXAMPLES, Depth.QUICK, 6)
 
     def examined(server: Server | str, *, checks: object = CHECKS, **options: object) -> Examined:
         if callable(server):
@@ -77,9 +77,7 @@ def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
         settings = Settings(**asked)  # type: ignore[arg-type]
         client = Client(parse_target(server), settings.deadline)
         ledger = Ledger(None, client.target, 1)
-        examination = Examination(
-            client, ledger, key=ApiKey(KEY), settings=settings, pause=lambda seconds: None
-        )
+        examination = Examination(client, ledger, key=ApiKey(KEY), settings=settings, pause=lambda seconds: None)
         skipped = {}
         examination.ask_plainly(b"{}")
         for check in checks:

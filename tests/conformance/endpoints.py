@@ -230,7 +230,12 @@ def on_status(status: int, answer: Callable[[Said], Said]) -> Server:
 
     def server(asked: Asked) -> Said:
         said = honest(asked)
-        ours = said.status == status and asked.method == "POST" and asked.path.startswith(PATH) and not asked.values("x-emulate")
+        ours = (
+            said.status == status
+            and asked.method == "POST"
+            and asked.path.startswith(PATH)
+            and not asked.values("x-emulate")
+        )
         return answer(said) if ours else said
 
     return server

@@ -37,7 +37,9 @@ def in_chunks(said: Said) -> Said:
     chunks = b"".join(b"%x\r\n%b\r\n" % (1, said.body[at : at + 1]) for at in range(min(20, len(said.body))))
     rest = said.body[20:]
     chunks += b"%x\r\n%b\r\n" % (len(rest), rest) if rest else b""
-    return replace(said, raw=plain + b"\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + chunks + b"0\r\n\r\n")
+    return replace(
+        said, raw=plain + b"\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + chunks + b"0\r\n\r\n"
+    )
 
 
 def in_http_1_0(said: Said) -> Said:
@@ -61,12 +63,16 @@ HONEST: dict[str, Server] = {
     "with more members": on_status(400, lambda said: replace(said, body=b'{"x":[1],"error":"","detail":"d"}')),
     "in HTTP/1.0": when(lambda asked: asked.method == "POST", lambda asked, said: in_http_1_0(said)),
     "in chunks": when(lambda asked: asked.method == "POST", lambda asked, said: in_chunks(said)),
-    "behind interim answers": when(lambda asked: asked.method == "POST", lambda asked, said: behind_an_interim_answer(said)),
+    "behind interim answers": when(
+        lambda asked: asked.method == "POST", lambda asked, said: behind_an_interim_answer(said)
+    ),
     "to a lower-case scheme": when(
-        lambda asked: asked.values("authorization") == [f"api-key {KEY}"], lambda asked, said: Said(status=200, body=b"{}")
+        lambda asked: asked.values("authorization") == [f"api-key {KEY}"],
+        lambda asked, said: Said(status=200, body=b"{}"),
     ),
     "to a byte order mark": when(
-        lambda asked: asked.authorized and asked.body == b"\xef\xbb\xbf{}", lambda asked, said: Said(status=200, body=b"{}")
+        lambda asked: asked.authorized and asked.body == b"\xef\xbb\xbf{}",
+        lambda asked, said: Said(status=200, body=b"{}"),
     ),
     "with redirects elsewhere": when(
         lambda asked: asked.path.endswith("remote/"),

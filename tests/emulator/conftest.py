@@ -97,24 +97,24 @@ def read_answers(sock: socket.socket, methods: tuple[str, ...]) -> list[Answer]:
 
 def _one(client: h11.Connection, sock: socket.socket) -> Answer | None:
     head: h11.Response | None = None
-    body = b""
+    body = bytearray()
     while True:
         event = client.next_event()
         if event is h11.NEED_DATA:
-            received = sock.recv(65536)
+            received = sock.recv(1 << 20)
             if not received and head is None and not client.trailing_data[0]:
                 return None
             client.receive_data(received)
         elif isinstance(event, h11.Response):
             head = event
         elif isinstance(event, h11.Data):
-            body += bytes(event.data)
+            body += event.data
         elif isinstance(event, h11.EndOfMessage):
             assert head is not None
             headers = tuple(
                 (name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers.raw_items()
             )
-            return Answer(status=head.status_code, headers=headers, body=body)
+            return Answer(status=head.status_code, headers=headers, body=bytes(body))
 
 
 @pytest.fixture(scope="session")

@@ -195,3 +195,23 @@ def test_a_command_is_told_to_stop(number):
         assert "ready\n" == line
         child.send_signal(number)
         assert 7 == child.wait(5)
+
+
+def test_our_own_error_is_never_a_quiet_one():
+    """
+    An error in the emulator cuts the connection, is told at once, and makes the exit code 70 whatever the command says.
+    """
+    script = (
+        "import sys, chainproof.emulator.site as site\n"
+        "site.decide = lambda *_: 1 // 0\n"
+        "from chainproof.emulator.command import main\n"
+        "sys.exit(main(['--', sys.executable, '-c', sys.argv[1]]))"
+    )
+    asked = subprocess.run(
+        [sys.executable, "-c", script, f"try:{ASKING.replace(chr(10), chr(10) + ' ')}\nexcept ConnectionError: pass"],
+        capture_output=True, text=True, timeout=20, check=False,
+    )  # fmt: skip
+
+    assert 70 == asked.returncode
+    assert "our own error, a connection was cut" in asked.stderr
+    assert "this says nothing about the target" in asked.stderr

@@ -77,6 +77,9 @@ def test_draws_of_neighbours_have_nothing_in_common():
     drawn = [uniform(seed, number, p) for seed in range(20) for number in range(200) for p in Purpose]
 
     assert len(drawn) == len(set(drawn))
+    # Seeds a request's stride apart: were the seed not mixed, one sequence would be the other, a request later.
+    stride = 16 * 0x9E3779B97F4A7C15 % 2**64
+    assert uniform(stride, 1, Purpose.OUTCOME) != uniform(0, 2, Purpose.OUTCOME)
 
 
 def test_numbers_are_mixed_one_to_one():

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 LIMIT = RateLimit(rate=20.0, burst=5.0)
 
 
-@given(st.lists(st.floats(0, 0.5), min_size=1, max_size=200))
+@given(st.lists(st.sampled_from([0.0, 0.01, 5.0]) | st.floats(0, 0.5), min_size=1, max_size=100))
 def test_no_window_admits_more_than_burst_and_rate_allow(gaps):
     """
     However requests arrive, any stretch of time admits at most the burst and what the rate brings meanwhile.

@@ -101,13 +101,14 @@ def test_answers_go_out_when_they_are_due(told):
 
 def test_the_same_seed_tells_the_same_story(told, tmp_path):
     """
-    Another run, one client instead of four: the n-th request has the same outcome and service time.
+    Another run, one client instead of four: the n-th request has the same outcome and service time, under another id.
     """
     path = tmp_path / "truth.jsonl"
     with emulator("flaky", options=["--truth", str(path), "--seed", "3"]) as endpoint:
         ask(endpoint.target.authority, 25)
     story = [(line["number"], line["status"], line["error_code"], line["service_time_s"]) for line in lines(path)]
 
+    assert not {line["request_id"] for line in lines(path)} & {line["request_id"] for line in told[1]}
     by_number = {line["number"]: line for line in told[1]}
     assert story == [
         (n, by_number[n]["status"], by_number[n]["error_code"], by_number[n]["service_time_s"]) for n in range(1, 26)
@@ -123,12 +124,14 @@ def test_the_first_byte_may_come_long_before_the_last(tmp_path, wish):
     """
     path = tmp_path / "truth.jsonl"
     fields = b"".join(f"{name}: {value}\r\n".encode() for name, value in HEADERS.items())
-    with emulator("warm", options=["--truth", str(path)]) as endpoint:
-        with socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=5) as sock:
-            sock.sendall(b"POST /production/run_remote HTTP/1.1\r\n")
-            time.sleep(0.05)  # the network's pause, which no clock of ours can make
-            sock.sendall(b"Host: 127.0.0.1\r\nContent-Length: 2\r\n" + fields + wish + b"\r\n{}")
-            assert sock.recv(9) == b"HTTP/1.1 "
+    with (
+        emulator("warm", options=["--truth", str(path)]) as endpoint,
+        socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=5) as sock,
+    ):
+        sock.sendall(b"POST /production/run_remote HTTP/1.1\r\n")
+        time.sleep(0.05)  # the network's pause, which no clock of ours can make
+        sock.sendall(b"Host: 127.0.0.1\r\nContent-Length: 2\r\n" + fields + wish + b"\r\n{}")
+        assert sock.recv(9) == b"HTTP/1.1 "
     (line,) = lines(path)
 
     assert 0.04 < line["received_s"] - line["received_first_s"] < 1

@@ -131,7 +131,7 @@ def browser(profile: Path) -> Iterator[Page]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         close_fds=False,
-        preexec_fn=onto_three_and_four,
+        preexec_fn=onto_three_and_four,  # noqa: PLW1509  # no thread has been started
     )
     os.close(theirs_in)
     os.close(theirs_out)

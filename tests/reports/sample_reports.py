@@ -12,6 +12,7 @@ from chainproof.results.exchange import Fate, Outcome, Transport
 from chainproof.results.folder import read_run, run_paths
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending
+
 from .sample_runs import (
     CENSORED,
     LOST,

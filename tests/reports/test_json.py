@@ -13,15 +13,16 @@ from pathlib import Path
 
 import jsonschema
 import pytest
+from chainproof.reports.formats import json_report
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from .sample_reports import SAMPLES, reports_of
 
 from chainproof.judgement.summary import Report, report
-from chainproof.reports.formats import json_report
 from chainproof.results.exchange import Fate, Outcome, Transport
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import Interval
+
+from .sample_reports import SAMPLES, reports_of
 from .sample_runs import FLAKY, drawn_intervals, flaky_load, load_manifest, write_load
 
 SCHEMA_FILE = Path(json_report.__file__).with_name("report.schema.json")
@@ -166,7 +167,15 @@ def test_without_a_load_run_its_figures_are_null(tmp_path):
     """
     written = json.loads(json_report.render(reports_of("conformance", tmp_path)))
 
-    for name in ("accounting", "not_sent_reasons", "figures", "figures_by_fate", "throughput_per_s", "outcomes", "objectives"):
+    for name in (
+        "accounting",
+        "not_sent_reasons",
+        "figures",
+        "figures_by_fate",
+        "throughput_per_s",
+        "outcomes",
+        "objectives",
+    ):
         assert written[name] is None
     assert "conformance" == written["kind"]
 
@@ -177,7 +186,10 @@ def test_a_report_names_its_gravest_reason(tmp_path):
     """
     found: Report = reports_of("both", tmp_path)
 
-    assert "Conformance: 2 clauses broken: error-code, request-id-present." == json.loads(json_report.render(found))["reason"]
+    assert (
+        "Conformance: 2 clauses broken: error-code, request-id-present."
+        == json.loads(json_report.render(found))["reason"]
+    )
 
 
 def test_a_lost_line_makes_a_report_invalid_and_never_our_own_error(tmp_path):

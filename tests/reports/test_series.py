@@ -5,11 +5,12 @@ A run over time: merged, never averaged, nothing lost.
 from __future__ import annotations
 
 import math
+from itertools import pairwise
 
+from chainproof.reports.series import bins, spans
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.reports.series import bins, spans
 from chainproof.results.exchange import Fate
 from chainproof.results.interval import Interval
 from chainproof.statistics.histogram import Histogram
@@ -72,4 +73,4 @@ def test_bins_hold_every_value_once(values, number):
     drawn = bins(histogram, histogram.least / 1.03, histogram.greatest * 1.03, number)
 
     assert len(values) == sum(each.count for each in drawn)
-    assert all(math.isclose(left.high, right.low) for left, right in zip(drawn, drawn[1:], strict=False))
+    assert all(math.isclose(left.high, right.low) for left, right in pairwise(drawn))

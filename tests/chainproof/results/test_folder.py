@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from chainproof.contract import clauses
 from chainproof.contract.departures import Departure
 from chainproof.contract.targets import parse_target
+from chainproof.results import folder
 from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
 from chainproof.results.exemplar import exemplar
 from chainproof.results.finding import ClauseCount, finding
@@ -236,6 +237,21 @@ def test_of_many_runs_that_want_one_folder_one_gets_it(tmp_path: Path) -> None:
         winners = [seed for seed in pool.map(attempt, range(64)) if seed >= 0]
 
     assert winners == [read_run(tmp_path / "run").manifest.seed]
+
+
+def test_a_run_that_came_between_look_and_write_keeps_its_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    The folder looked empty and is not any more: the run that is there stays as it is.
+    """
+    monkeypatch.setattr(folder, "check_writable", lambda path: None)
+    write(tmp_path / "run")
+
+    with pytest.raises(FolderMistake, match="another run is there already"):
+        RunWriter(tmp_path / "run", replace(LOAD, seed=8))
+    assert read_run(tmp_path / "run").manifest == LOAD
+    assert not list((tmp_path / "run").glob("*.part"))
 
 
 def test_names_that_exist_get_a_number(tmp_path: Path) -> None:

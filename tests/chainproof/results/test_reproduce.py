@@ -26,7 +26,9 @@ KEYS = st.text(string.ascii_letters + string.digits + ".'\"\\$`!%", min_size=12,
 NAMES = st.text(TCHAR, min_size=1, max_size=12).filter(
     lambda name: name.lower() not in ("host", "content-length", "content-type")
 )
-VALUES = st.text(st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_categories=["Cc"]), max_size=30)
+VALUES = st.sampled_from(["", " ", "  "]) | st.text(
+    st.characters(min_codepoint=0x20, max_codepoint=0xFF, exclude_categories=["Cc"]), max_size=30
+)
 TEXTS = st.text(st.characters(exclude_categories=["Cs"]), max_size=40).map(str.encode)
 BODIES = (
     st.none()

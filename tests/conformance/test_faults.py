@@ -1,0 +1,483 @@
+"""
+Whoever breaks a clause is caught for that clause.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from .conftest import Examine
+from .endpoints import (
+    KEY,
+    Asked,
+    Said,
+    Server,
+    Swapping,
+    as_if,
+    counting_twice,
+    error,
+    is_object,
+    let_in,
+    on_every_answer,
+    on_status,
+    rendered,
+    starts,
+    when,
+    without_trailing_commas,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """
+    A server that breaks the contract in one way.
+    """
+
+    name: str
+    breaks: set[str]
+    """The clauses for which it is caught, and no others."""
+    server: Server
+    options: dict[str, object] = field(default_factory=dict)
+
+
+def ours(asked: Asked) -> bool:
+    """
+    Whether a request is for the operation.
+    """
+    return asked.method == "POST" and asked.path.startswith("/production/run_remote")
+
+
+def python_takes(asked: Asked) -> bool:
+    """
+    Whether Python's parser takes a body that is no JSON.
+    """
+    try:
+        return isinstance(json.loads(asked.body), dict) and not is_object(asked.body)
+    except (ValueError, RecursionError):
+        return False
+
+
+def accepted(asked: Asked, said: Said) -> Said:
+    """
+    Any object at all.
+    """
+    return Said(status=200, body=b"{}")
+
+
+FAULTS = (
+    # status, and what stands in a body
+    Fault(
+        name="500 to an empty object",
+        breaks={"status", "object-accepted", "media-type-required", "media-type-parameters"},
+        server=when(
+            lambda asked: asked.authorized and asked.body == b"{}" and ours(asked) and not asked.values("x-emulate"),
+            lambda asked, said: error(500, None),
+        ),
+    ),
+    Fault(
+        name="401 without JSON",
+        breaks={"error-json", "error-media-type"},
+        server=on_status(401, lambda said: replace(said, body=b"No Authorization", media_type="text/plain")),
+    ),
+    Fault(
+        name="an HTML 502",
+        breaks={"error-json", "error-media-type", "error-on-demand"},
+        server=when(
+            lambda asked: "application_error" in asked.values("x-emulate"),
+            lambda asked, said: replace(said, body=b"<html>Bad Gateway</html>", media_type="text/html"),
+        ),
+    ),
+    Fault(
+        name="an error that is an array",
+        breaks={"error-object"},
+        server=on_status(400, lambda said: replace(said, body=b'["no"]')),
+    ),
+    Fault(
+        name="an error object in `error`",
+        breaks={"error-message"},
+        server=on_status(400, lambda said: replace(said, body=b'{"error":{"message":"no"}}')),
+    ),
+    Fault(
+        name="a number in `detail`",
+        breaks={"error-detail"},
+        server=on_status(400, lambda said: replace(said, body=b'{"detail":4}')),
+    ),
+    Fault(
+        name="an invented code",
+        breaks={"error-code"},
+        server=on_status(401, lambda said: replace(said, body=b'{"error_code":"gremlins"}')),
+    ),
+    Fault(
+        name="null as the code",
+        breaks={"error-code"},
+        server=on_status(401, lambda said: replace(said, body=b'{"error_code":null}')),
+    ),
+    Fault(
+        name="a code with another's status",
+        breaks={"error-code-status"},
+        server=on_status(400, lambda said: replace(said, body=b'{"error_code":"timeout"}')),
+    ),
+    Fault(
+        name="503 for a timeout on demand",
+        breaks={"error-code-status", "error-on-demand"},
+        server=when(
+            lambda asked: "timeout" in asked.values("x-emulate"), lambda asked, said: replace(said, status=503)
+        ),
+    ),
+    Fault(
+        name="an array as output",
+        breaks={"output-object", "answer-belongs"},
+        server=on_status(200, lambda said: replace(said, body=b"[" + said.body + b"]")),
+    ),
+    Fault(
+        name="text as output",
+        breaks={"output-json", "output-media-type", "answer-belongs"},
+        server=on_status(200, lambda said: replace(said, body=b"fine", media_type="text/plain")),
+    ),
+    Fault(
+        name="NaN as output",
+        breaks={"output-json", "answer-belongs"},
+        server=on_status(200, lambda said: replace(said, body=b'{"x":NaN}')),
+    ),
+    Fault(
+        name="output without Content-Type",
+        breaks={"output-media-type"},
+        server=on_status(200, lambda said: replace(said, media_type=None)),
+    ),
+    Fault(
+        name="a redirect",
+        breaks={"status", "malformed-refused", "non-object-refused", "body-required", "media-type-required"},
+        server=on_status(400, lambda said: replace(said, status=302, more=(("Location", "/"),))),
+    ),
+    # request ids
+    Fault(
+        name="one request id for all",
+        breaks={"request-id-unique"},
+        server=on_every_answer(lambda said: replace(said, request_id="0")),
+    ),
+    Fault(name="request ids in pairs", breaks={"request-id-unique"}, server=counting_twice()),
+    Fault(
+        name="no request id",
+        breaks={"request-id-present"},
+        server=on_every_answer(lambda said: replace(said, request_id=None)),
+    ),
+    Fault(
+        name="no request id on errors",
+        breaks={"request-id-present"},
+        server=on_status(401, lambda said: replace(said, request_id=None)),
+    ),
+    Fault(
+        name="an empty request id",
+        breaks={"request-id-present"},
+        server=on_status(200, lambda said: replace(said, request_id="")),
+    ),
+    Fault(
+        name="two request ids",
+        breaks={"request-id-present"},
+        server=on_status(200, lambda said: replace(said, more=(("X-BASETEN-REQUEST-ID", said.request_id or ""),))),
+    ),
+    Fault(
+        name="the caller's request id",
+        breaks={"request-id-unique"},
+        server=when(
+            lambda asked: bool(asked.values("x-baseten-request-id")),
+            lambda asked, said: replace(said, request_id=asked.values("x-baseten-request-id")[0]),
+        ),
+    ),
+    # who is let in
+    Fault(
+        name="nobody needs a key",
+        breaks={"authentication-required", "key-location"},
+        server=as_if(let_in, lambda asked: not asked.values("authorization")),
+    ),
+    Fault(name="any key opens", breaks={"key-verified"}, server=as_if(let_in, lambda asked: starts(asked, "api-key "))),
+    Fault(
+        name="any Authorization opens",
+        breaks={"key-verified", "key-prefix"},
+        server=as_if(let_in, lambda asked: bool(asked.values("authorization"))),
+    ),
+    Fault(
+        name="a key that begins right",
+        breaks={"key-verified"},
+        server=as_if(let_in, lambda asked: starts(asked, f"Api-Key {KEY}".lower())),
+    ),
+    Fault(
+        name="a key's first part is enough",
+        breaks={"key-verified"},
+        server=as_if(let_in, lambda asked: "".join(asked.values("authorization")) == f"Api-Key {KEY[:-1]}"),
+    ),
+    Fault(
+        name="the key in any letter case",
+        breaks={"key-verified"},
+        server=as_if(let_in, lambda asked: "".join(asked.values("authorization")).lower() == f"api-key {KEY}".lower()),
+    ),
+    Fault(
+        name="an empty key",
+        breaks={"key-verified"},
+        server=as_if(let_in, lambda asked: "".join(asked.values("authorization")).strip() == "Api-Key"),
+    ),
+    Fault(
+        name="the key without its prefix",
+        breaks={"key-prefix"},
+        server=as_if(let_in, lambda asked: asked.values("authorization") == [KEY]),
+    ),
+    Fault(
+        name="Bearer", breaks={"key-prefix"}, server=as_if(let_in, lambda asked: starts(asked, "bearer " + KEY.lower()))
+    ),
+    Fault(name="Basic", breaks={"key-prefix"}, server=as_if(let_in, lambda asked: starts(asked, "basic "))),
+    Fault(
+        name="the key in the query",
+        breaks={"key-location"},
+        server=as_if(let_in, lambda asked: f"api_key={KEY}" in asked.path),
+    ),
+    Fault(
+        name="the key in X-API-Key",
+        breaks={"key-location"},
+        server=as_if(let_in, lambda asked: asked.values("x-api-key") == [KEY]),
+    ),
+    Fault(
+        name="the key in a cookie",
+        breaks={"key-location"},
+        server=as_if(let_in, lambda asked: KEY in "".join(asked.values("cookie"))),
+    ),
+    Fault(
+        name="the key in the body",
+        breaks={"key-location"},
+        server=as_if(let_in, lambda asked: KEY.encode() in asked.body),
+    ),
+    # what is accepted
+    Fault(
+        name="arrays",
+        breaks={"non-object-refused"},
+        server=when(lambda asked: asked.authorized and ours(asked) and asked.body == b"[]", accepted),
+    ),
+    Fault(
+        name="null",
+        breaks={"non-object-refused"},
+        server=when(lambda asked: asked.authorized and ours(asked) and asked.body == b"null", accepted),
+    ),
+    Fault(
+        name="trailing commas",
+        breaks={"malformed-refused"},
+        server=as_if(without_trailing_commas, lambda asked: not is_object(asked.body)),
+    ),
+    Fault(
+        name="whatever Python takes",
+        breaks={"malformed-refused"},
+        server=when(lambda asked: asked.authorized and ours(asked) and python_takes(asked), accepted),
+    ),
+    Fault(
+        name="trailing text",
+        breaks={"malformed-refused"},
+        server=when(
+            lambda asked: (
+                asked.authorized and ours(asked) and asked.body.startswith(b'{"a":1}') and not is_object(asked.body)
+            ),
+            accepted,
+        ),
+    ),
+    Fault(
+        name="an empty body",
+        breaks={"body-required"},
+        server=when(lambda asked: asked.authorized and ours(asked) and not asked.body, accepted),
+    ),
+    Fault(
+        name="no raw UTF-8",
+        breaks={"object-accepted"},
+        server=when(
+            lambda asked: asked.authorized and ours(asked) and is_object(asked.body) and not asked.body.isascii(),
+            lambda asked, said: error(400, "client_error"),
+        ),
+    ),
+    Fault(
+        name="no exponents",
+        breaks={"object-accepted"},
+        server=when(
+            lambda asked: (
+                asked.authorized
+                and ours(asked)
+                and is_object(asked.body)
+                and re.search(rb"\dE", asked.body) is not None
+            ),
+            lambda asked, said: error(400, "client_error"),
+        ),
+    ),
+    Fault(
+        name="any media type",
+        breaks={"media-type-required"},
+        server=as_if(
+            lambda asked: replace(
+                asked,
+                fields=(
+                    *(each for each in asked.fields if each[0].lower() != "content-type"),
+                    ("Content-Type", "application/json"),
+                ),
+            )
+        ),
+    ),
+    Fault(
+        name="no media type parameters",
+        breaks={"media-type-parameters"},
+        server=when(
+            lambda asked: (
+                any(";" in value for value in asked.values("content-type")) and asked.authorized and ours(asked)
+            ),
+            lambda asked, said: error(400, "client_error"),
+        ),
+    ),
+    Fault(
+        name="no media type parameters, without an echo",
+        breaks={"media-type-parameters"},
+        server=when(
+            lambda asked: (
+                any(";" in value for value in asked.values("content-type")) and asked.authorized and ours(asked)
+            ),
+            lambda asked, said: error(400, "client_error"),
+        ),
+        options={"echo": False, "steerable": False},
+    ),
+    # where it lives
+    Fault(
+        name="GET",
+        breaks={"other-methods-refused"},
+        server=as_if(lambda asked: replace(asked, method="POST"), lambda asked: asked.method == "GET"),
+    ),
+    Fault(
+        name="a method in a header",
+        breaks={"other-methods-refused"},
+        server=as_if(
+            lambda asked: replace(asked, method="POST"), lambda asked: bool(asked.values("x-http-method-override"))
+        ),
+    ),
+    Fault(
+        name="405 without Allow", breaks={"allow-listed"}, server=on_every_answer(lambda said: replace(said, more=()))
+    ),
+    Fault(
+        name="any path",
+        breaks={"other-paths-refused"},
+        server=as_if(lambda asked: replace(asked, path="/production/run_remote"), lambda asked: asked.method == "POST"),
+    ),
+    Fault(
+        name="any letter case of the path",
+        breaks={"other-paths-refused"},
+        server=as_if(lambda asked: replace(asked, path=asked.path.lower())),
+    ),
+    Fault(
+        name="regional hosts",
+        breaks={"regional-host"},
+        server=as_if(lambda asked: replace(asked, fields=tuple(each for each in asked.fields if each[0] != "Host"))),
+    ),
+    # whose answer it is, and what it gives away
+    Fault(name="another request's answer", breaks={"answer-belongs"}, server=Swapping()),
+    Fault(
+        name="numbers as fractions",
+        breaks={"answer-belongs"},
+        server=on_status(
+            200, lambda said: replace(said, body=re.sub(rb'"number":(\d+)', rb'"number":\1.0', said.body))
+        ),
+    ),
+    Fault(
+        name="true as 1",
+        breaks={"answer-belongs"},
+        server=on_status(200, lambda said: replace(said, body=said.body.replace(b"true", b"1"))),
+    ),
+    Fault(
+        name="the key in an error",
+        breaks={"no-secret"},
+        server=when(
+            lambda asked: ours(asked) and not asked.values("x-emulate") and not is_object(asked.body),
+            lambda asked, said: error(said.status, None, f"Not with {asked.values('authorization')}"),
+        ),
+    ),
+    Fault(
+        name="the key in a header",
+        breaks={"no-secret"},
+        server=when(
+            lambda asked: True,
+            lambda asked, said: replace(
+                said, more=(*said.more, ("X-Debug", "".join(asked.values("authorization")).strip()))
+            ),
+        ),
+    ),
+    Fault(
+        name="a wrong key in the error",
+        breaks={"no-secret"},
+        server=when(
+            lambda asked: starts(asked, "api-key") and not asked.authorized and ours(asked),
+            lambda asked, said: error(401, "unauthorized", f"unknown key: {asked.values('authorization')[0]}"),
+        ),
+    ),
+    Fault(
+        name="a stack trace",
+        breaks={"no-internals"},
+        server=on_status(
+            400,
+            lambda said: replace(
+                said,
+                body=json.dumps({"error": 'Traceback (most recent call last):\n  File "/app/x.py", line 3'}).encode(),
+            ),
+        ),
+    ),
+    # the message itself
+    Fault(
+        name="a dropped connection",
+        breaks={"answers"},
+        server=when(lambda asked: asked.body == b"[]" and ours(asked), lambda asked, said: replace(said, raw=b"")),
+    ),
+    Fault(
+        name="no HTTP",
+        breaks={"framing"},
+        server=when(
+            lambda asked: asked.body == b"[]" and ours(asked), lambda asked, said: replace(said, raw=b"hello\r\n\r\n")
+        ),
+    ),
+    Fault(
+        name="an answer cut short",
+        breaks={"framing"},
+        server=when(
+            lambda asked: asked.body == b"[]" and ours(asked),
+            lambda asked, said: replace(said, raw=rendered(said)[:-3]),
+        ),
+    ),
+    Fault(
+        name="bytes behind the answer",
+        breaks={"framing"},
+        server=when(
+            lambda asked: asked.body == b"[]" and ours(asked),
+            lambda asked, said: replace(said, raw=rendered(said) + b"{}"),
+        ),
+    ),
+    Fault(
+        name="two lengths",
+        breaks={"framing"},
+        server=when(
+            lambda asked: asked.body == b"[]" and ours(asked),
+            lambda asked, said: replace(said, more=(("Content-Length", "1"),)),
+        ),
+    ),
+    Fault(
+        name="a drip",
+        breaks={"answers"},
+        server=when(lambda asked: asked.body == b"[]" and ours(asked), lambda asked, said: replace(said, drip=0.05)),
+        options={"deadline": 0.4},
+    ),
+    Fault(
+        name="never a body under 401",
+        breaks={"error-json"},
+        server=on_status(401, lambda said: replace(said, body=b"")),
+    ),
+)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_is_caught_for_its_clause(fault: Fault, examine: Examine) -> None:
+    """
+    For its clause, and for no other.
+    """
+    examined = examine(fault.server, **fault.options)
+
+    assert fault.breaks == examined.clauses, examined.lines

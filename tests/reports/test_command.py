@@ -1,0 +1,202 @@
+"""
+The command as its users run it: its exit code is the verdict, and its files are whole or not there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from chainproof.reports.command import main
+
+from chainproof.judgement.verdict import EXIT_OF
+
+from .sample_reports import SAMPLES, reports_of
+from .sample_runs import failing_conformance, flaky_load
+
+
+def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
+    """
+    The command in a process of its own.
+    """
+    return subprocess.run(
+        [sys.executable, "-m", "chainproof", "reports", *map(str, arguments)],
+        capture_output=True,
+        env={**os.environ, **environment},
+        timeout=60,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_the_exit_code_is_the_verdict(name, tmp_path, capsys):
+    """
+    Whoever only looks at the exit code learns the verdict, whatever the format.
+    """
+    expected = EXIT_OF[reports_of(name, tmp_path).verdict]
+
+    assert expected == main([str(tmp_path)])
+    assert expected == main([str(tmp_path), "--json", "-"])
+    assert expected == json.loads(capsys.readouterr().out.partition("\n{")[2].join(("{", "")))["exit_code"]
+
+
+def test_several_formats_in_one_call(tmp_path):
+    """
+    Every format that is asked for is written, and stdout stays free for the one that asks for it.
+    """
+    flaky_load(tmp_path / "run")
+    page, summary = tmp_path / "r.html", tmp_path / "r.md"
+    done = run(tmp_path / "run", "--html", page, "--markdown", summary, "--json", "-")
+
+    assert 3 == done.returncode
+    assert "inconclusive" == json.loads(done.stdout)["verdict"]
+    assert page.read_text().startswith("<!DOCTYPE html>")
+    assert summary.read_text().startswith("# ")
+    assert f"wrote {page}, {summary}" in done.stderr.decode()
+    assert [] == list(tmp_path.glob(".*"))
+
+
+def test_load_and_conformance_stand_on_one_page(tmp_path):
+    """
+    A folder of run folders, or the folders themselves, named twice or once: one report with each run once.
+    """
+    failing_conformance(tmp_path / "runs" / "1")
+    flaky_load(tmp_path / "runs" / "2")
+    together = run(tmp_path / "runs", "--json", "-")
+    named = run(tmp_path / "runs" / "1", tmp_path / "runs", tmp_path / "runs" / "2", "--json", "-")
+
+    assert "combined" == json.loads(together.stdout)["kind"]
+    assert together.stdout == named.stdout
+
+
+MISTAKES = {
+    "no folder": (["{tmp}/nowhere"], "found nothing at"),
+    "a file": (["{tmp}/file"], "found a file at"),
+    "a foreign folder": (["{tmp}/foreign"], "no manifest.json"),
+    "a foreign manifest": (["{tmp}/manifest"], "cannot understand"),
+    "no parent": (["{tmp}/run", "--html", "{tmp}/no/r.html"], "a folder that exists"),
+    "a folder to write": (["{tmp}/run", "--html", "{tmp}"], "found the folder"),
+    "stdout twice": (["{tmp}/run", "--html", "-", "--json", "-"], "stdout twice"),
+    "one file twice": (["{tmp}/run", "--html", "{tmp}/r", "--json", "{tmp}/./r"], "twice"),
+    "an empty name": (["{tmp}/run", "--html", ""], "an empty name"),
+}
+
+
+@pytest.mark.parametrize("mistake", MISTAKES)
+def test_a_mistake_is_one_line_and_two(mistake, tmp_path, capsys):
+    """
+    Who asks wrongly reads one line that says what was expected, and nothing is written.
+    """
+    flaky_load(tmp_path / "run")
+    (tmp_path / "file").touch()
+    (tmp_path / "foreign").mkdir()
+    (tmp_path / "manifest").mkdir()
+    (tmp_path / "manifest" / "manifest.json").write_text('{"manifest_version": 3, "name": "an extension"}')
+    before = sorted(tmp_path.rglob("*"))
+    arguments, words = MISTAKES[mistake]
+
+    assert 2 == main([argument.replace("{tmp}", str(tmp_path)) for argument in arguments])
+    said = capsys.readouterr().err
+    assert words in said
+    assert 1 == said.count("\n")
+    assert before == sorted(tmp_path.rglob("*"))
+
+
+def test_outputs_are_checked_before_any_work(tmp_path, capsys):
+    """
+    A path that cannot be written is said at once, before a run folder is even looked for.
+    """
+    assert 2 == main([str(tmp_path / "nowhere"), "--html", str(tmp_path / "no" / "r.html")])
+    assert "no folder" in capsys.readouterr().err
+
+
+def test_the_terminal_summary_waits_for_no_chart_library(tmp_path):
+    """
+    Other commands end with the summary: it loads neither Altair nor Jinja, let alone gevent.
+    """
+    flaky_load(tmp_path / "run")
+    program = (
+        "import sys\nfrom chainproof.reports.command import main\n"
+        f"main([{str(tmp_path / 'run')!r}]); main([{str(tmp_path / 'run')!r}, '--json', '-', '--markdown', '/dev/null'])\n"
+        "print(sorted({'altair', 'jinja2', 'vl_convert', 'gevent', 'locust', 'narwhals'} & set(sys.modules)), file=sys.stderr)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, timeout=60, check=True)
+
+    assert b"[]" == done.stderr.splitlines()[-1]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
+def test_any_terminal_can_show_it(encoding, tmp_path):
+    """
+    A terminal that cannot spell an arrow gets a question mark, never a traceback; JSON is UTF-8 everywhere.
+    """
+    reports_of("hostile", tmp_path)
+    shown = run(tmp_path, PYTHONIOENCODING=encoding, PYTHONUTF8="0", LC_ALL="C")
+    piped = run(tmp_path, "--json", "-", PYTHONIOENCODING=encoding, PYTHONUTF8="0", LC_ALL="C")
+
+    assert 70 == shown.returncode == piped.returncode
+    assert shown.stdout.decode(encoding).startswith("ERROR")
+    assert "error" == json.loads(piped.stdout.decode("utf-8"))["verdict"]
+    assert "Traceback" not in shown.stderr.decode(encoding)
+
+
+def test_a_device_is_written_to_and_not_replaced(tmp_path):
+    """
+    `--json /dev/null` is no file that could be put in another's place.
+    """
+    flaky_load(tmp_path / "run")
+
+    assert 3 == run(tmp_path / "run", "--json", "/dev/null").returncode
+    assert Path("/dev/null").is_char_device()
+
+
+def test_a_file_is_replaced_whole_through_its_link(tmp_path):
+    """
+    An older report is there until the newer one is, and a link to it stays a link.
+    """
+    flaky_load(tmp_path / "run")
+    (tmp_path / "real.json").write_text("old")
+    (tmp_path / "link.json").symlink_to(tmp_path / "real.json")
+    main([str(tmp_path / "run"), "--json", str(tmp_path / "link.json")])
+
+    assert (tmp_path / "link.json").is_symlink()
+    assert "inconclusive" == json.loads((tmp_path / "real.json").read_text())["verdict"]
+
+
+def test_a_reader_that_has_gone_is_no_error(tmp_path):
+    """
+    `chainproof reports … | head -1` ends quietly.
+    """
+    flaky_load(tmp_path / "run")
+    done = subprocess.run(
+        f"{sys.executable} -m chainproof reports {tmp_path / 'run'} --json - | head -c 1",
+        shell=True,
+        capture_output=True,
+        timeout=60,
+        check=True,
+    )
+
+    assert b"{" == done.stdout
+    assert b"Traceback" not in done.stderr
+
+
+def test_a_missing_package_is_named(tmp_path, monkeypatch, capsys):
+    """
+    Without the extra's packages the page says what to install; the summary needs none of them.
+    """
+    flaky_load(tmp_path / "run")
+    for name in [
+        name
+        for name in sys.modules
+        if name.startswith(("chainproof.reports.formats.html", "chainproof.reports.charts"))
+    ]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "altair", None)
+
+    assert 2 == main([str(tmp_path / "run"), "--html", str(tmp_path / "r.html")])
+    assert "pip install 'chainproof[reports]'" in capsys.readouterr().err
+    assert not (tmp_path / "r.html").exists()

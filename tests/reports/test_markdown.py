@@ -1,0 +1,65 @@
+"""
+The job summary: tables that stay tables whatever stands in them.
+"""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from chainproof.reports.formats import markdown
+from hypothesis import given
+from hypothesis import strategies as st
+
+from .sample_reports import SAMPLES, reports_of
+
+CODE = re.compile(r"(?<!`)(`+)(?!`)(.+?)(?<!`)\1(?!`)", re.DOTALL)
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_every_row_of_a_table_has_the_cells_of_its_header(name, tmp_path):
+    """
+    No error code, however it is spelled, adds a cell or ends a row.
+    """
+    cells = None
+    for line in markdown.render(reports_of(name, tmp_path)).splitlines():
+        if not line.startswith("| "):
+            cells = None
+            continue
+        found = len(re.findall(r"(?<!\\)\|", line))
+        assert cells in (None, found)
+        cells = found
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_tag_stands_outside_code(name, tmp_path):
+    """
+    Markup that a target writes is escaped or stands in code.
+    """
+    text = markdown.render(reports_of(name, tmp_path))
+    prose = CODE.sub("", text)
+
+    assert [] == re.findall(r"(?<!\\)<[a-z/]", prose)
+    assert len(text) < 60_000
+
+
+@given(st.text(alphabet="`|a \\<", min_size=1))
+def test_code_is_one_code_span(text):
+    """
+    Backticks within never end the code they stand in.
+    """
+    match = CODE.fullmatch(markdown.code(text))
+
+    assert match is not None
+    assert text.strip() == match[2].replace("\\|", "|").strip()
+
+
+@given(st.text())
+def test_plain_text_is_one_line_without_markup(text):
+    """
+    Every character that Markdown could take for its own has a backslash before it.
+    """
+    shown = markdown.plain(text)
+
+    assert "\n" not in shown
+    assert not re.search(r"(?<!\\)(?:\\\\)*[`*_<>|\[\]]", shown)

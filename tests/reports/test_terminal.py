@@ -1,0 +1,96 @@
+"""
+The terminal summary: narrow, plain unless asked, copyable.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+
+import pytest
+from chainproof.reports.formats import terminal, words
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.contract.credentials import ApiKey
+from chainproof.results.reproduce import curl_line
+
+from .sample_reports import SAMPLES, reports_of
+
+COMMAND = re.compile(r"^ +(?:curl|printf|--data-binary|'|-H)")
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_line_is_wider_than_a_hundred_columns(name, tmp_path):
+    """
+    Prose and tables fit a terminal of a hundred columns; only a shell word that cannot be cut may be longer.
+    """
+    lines = terminal.render(reports_of(name, tmp_path)).splitlines()
+
+    assert [] == [line for line in lines if len(line) > terminal.WIDTH and not COMMAND.match(line)]
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_only_what_we_colour_is_coloured(name, tmp_path):
+    """
+    Without colour no control character reaches the terminal; with it, the text is the same.
+    """
+    found = reports_of(name, tmp_path)
+    plain = terminal.render(found)
+
+    assert [] == [character for character in plain if not character.isprintable() and character != "\n"]
+    assert plain == re.sub(r"\x1b\[[\d;]*m", "", terminal.render(found, colour=True))
+
+
+@pytest.mark.parametrize(("name", "word"), [("both", "FAIL"), ("unfinished", "INVALID"), ("broken", "ERROR")])
+def test_the_verdict_comes_first(name, word, tmp_path):
+    """
+    Whoever reads one line reads the verdict.
+    """
+    first = terminal.render(reports_of(name, tmp_path)).splitlines()[0]
+
+    assert first.startswith(word + "  ")
+
+
+@given(
+    st.lists(
+        st.tuples(
+            st.from_regex(r"[A-Za-z-]{1,20}", fullmatch=True),
+            st.text(st.characters(codec="ascii", exclude_categories=["C"]), max_size=80),
+        ),
+        max_size=5,
+    ),
+    st.none() | st.binary(max_size=300),
+)
+def test_a_broken_curl_line_is_the_same_command(headers, body):
+    """
+    Broken over several lines for the eye, a curl line still means the same to a shell.
+    """
+    line = curl_line(method="POST", url="https://a.example/x?y=1", headers=headers, body=body, key=ApiKey("secret"))
+    shown = "\n".join(terminal._shell_line(line))
+
+    assert shlex.split(line, comments=False) == shlex.split(shown.replace("\\\n", " "), comments=False)
+
+
+@given(st.text())
+def test_a_visible_text_has_nothing_hidden_in_it(text):
+    """
+    Whatever a target writes, every character of it shows; what already showed is left alone.
+    """
+    shown = words.visible(text)
+
+    assert shown.isprintable()
+    assert shown == (text if text.isprintable() else shown)
+
+
+@given(st.floats(0, 1))
+def test_a_share_is_whole_only_when_it_is(share):
+    """
+    One failure in a million is not rounded away.
+    """
+    text = words.percent(share)
+
+    if 1e-8 < share < 1 - 1e-8:
+        assert text not in ("0 %", "100 %")
+        assert float(text.removesuffix(" %")) not in (0.0, 100.0)
+    assert abs(float(text.removesuffix(" %")) - share * 100) <= 0.051
