@@ -147,7 +147,8 @@ class Report:
         deciding = [summary for summary in self.summaries if summary.verdict is self.verdict]
         if len(self.summaries) == 1:
             return deciding[0].reason
-        return " ".join(f"{summary.run.manifest.kind.value.capitalize()}: {summary.reason}" for summary in deciding)
+        reasons = (f"{summary.run.manifest.kind.value.capitalize()}: {summary.reason}" for summary in deciding)
+        return " ".join(dict.fromkeys(reasons))
 
     @property
     def kind(self) -> str:

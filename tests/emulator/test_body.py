@@ -3,10 +3,11 @@ from __future__ import annotations
 import json
 
 import pytest
-from chainproof.emulator.body import is_deep_object, no_object
-from chainproof.emulator.request import Request
 from hypothesis import given
 from hypothesis import strategies as st
+
+from chainproof.emulator.body import is_deep_object, no_object
+from chainproof.emulator.request import Request
 
 DEPTH = 20_000
 

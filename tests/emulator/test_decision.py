@@ -6,11 +6,6 @@ from dataclasses import replace
 from itertools import islice
 
 import pytest
-from chainproof.emulator.decision import Decision, Model, State, decide, malformed
-from chainproof.emulator.latency import constant
-from chainproof.emulator.limits import RateLimit
-from chainproof.emulator.request import Request
-from chainproof.emulator.scenario import Scenario, named_scenarios
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -19,6 +14,11 @@ from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
 from chainproof.contract.departures import departures
 from chainproof.contract.errors import PAIRINGS, ErrorCode, statuses
 from chainproof.contract.levels import Contract
+from chainproof.emulator.decision import Decision, Model, State, decide, malformed
+from chainproof.emulator.latency import constant
+from chainproof.emulator.limits import RateLimit
+from chainproof.emulator.request import Request
+from chainproof.emulator.scenario import Scenario, named_scenarios
 
 PATH = b"/production/run_remote"
 CALM = Scenario(name="calm", service_time=constant(0.5), error_service_time=constant(0.1))

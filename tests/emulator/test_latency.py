@@ -4,11 +4,12 @@ from bisect import bisect_right
 from math import log
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
 from chainproof.emulator.draws import Purpose, mixed, uniform
 from chainproof.emulator.latency import Component, below, constant, service_time, sigma_from_p99
 from chainproof.emulator.scenario import named_scenarios
-from hypothesis import given
-from hypothesis import strategies as st
 
 LAWS = {
     "constant": constant(0.005),

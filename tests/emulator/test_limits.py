@@ -1,8 +1,9 @@
 from __future__ import annotations
 
-from chainproof.emulator.limits import RateLimit, admitted
 from hypothesis import given
 from hypothesis import strategies as st
+
+from chainproof.emulator.limits import RateLimit, admitted
 
 LIMIT = RateLimit(rate=20.0, burst=5.0)
 

@@ -9,12 +9,12 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from chainproof.emulator import protocol
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainproof.contract.departures import departures
 from chainproof.embedded import emulator
+from chainproof.emulator import protocol
 
 BAD = (400, "client_error")
 

@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import pytest
+
+from chainproof.contract.errors import ErrorCode
 from chainproof.emulator.latency import Component, sigma_from_p99
 from chainproof.emulator.limits import RateLimit
 from chainproof.emulator.scenario import (
@@ -11,8 +13,6 @@ from chainproof.emulator.scenario import (
     named_scenarios,
     scenario_from,
 )
-
-from chainproof.contract.errors import ErrorCode
 
 
 def test_the_four_scenarios_come_along():

@@ -14,11 +14,11 @@ from pathlib import Path
 
 import pytest
 import uvloop
-from chainproof.emulator.timers import Timers
-from chainproof.emulator.truth import Truth
 
 from chainproof.contract.credentials import EMULATOR_KEY
 from chainproof.embedded import emulator
+from chainproof.emulator.timers import Timers
+from chainproof.emulator.truth import Truth
 
 HEADERS = {"Authorization": f"Api-Key {EMULATOR_KEY}", "Content-Type": "application/json"}
 PATH = "/production/run_remote"
