@@ -298,7 +298,9 @@ def labelled(content: bytes | None) -> str:
         return "blanks as the body" if content else "an empty body"
     if isinstance(value, Malformed | TooDeep):
         return "bytes that are no JSON"
-    return "a generated object" if isinstance(value, dict) else _labelled(content.decode()).label
+    if isinstance(value, dict):
+        return "a generated object" if value else "an empty object"
+    return _labelled(content.decode()).label
 
 
 VALUES: tuple[Body, ...] = tuple(

@@ -26,8 +26,9 @@ from chainproof.durations import format_duration
 from chainproof.jsontext import parse_json
 from chainproof.results.exchange import Transport
 
+from .bodies import labelled
 from .client import Client
-from .expectation import Expectation, Terms, expectation, shown
+from .expectation import Expectation, Terms, expectation, only_undocumented, shown
 from .jsonvalue import same
 from .ledger import Evidence, Ledger, exercised_by
 from .request import JSON_TYPE, Field, Request, Secret, key_secret
@@ -109,14 +110,14 @@ class Examination:
         fields: Iterable[Field] = (JSON_TYPE,),
         authorization: str | None = None,
         secret: Secret | None = None,
-        label: str = "a JSON object",
+        label: str = "",
         **parts: object,
     ) -> Request:
         """
         A request with the right key, unless told otherwise: the starting point of every check.
         """
         fields = (("Authorization", authorization or self.key.authorization), *fields)
-        return Request(fields=fields, body=body, secret=secret or self.secret, label=label, **parts)  # type: ignore[arg-type]  # the rest of Request's fields, as they are
+        return Request(fields=fields, body=body, secret=secret or self.secret, label=label or labelled(body), **parts)  # type: ignore[arg-type]  # the rest of Request's fields, as they are
 
     def ask(self, request: Request) -> Observation:
         """
@@ -185,7 +186,7 @@ class Examination:
             answer = self._without_secrets(answer, request)
             self._judge(request, answer, exercised, found)
         observation = Observation(request=request, answer=answer)
-        if answer is not None and expected is not None and not self._hindered(observation, expected):
+        if answer is not None and expected is not None and self._decides(observation, expected):
             exercised.append(expected.clause)
             departure = expected.departure(answer, request.label)
             found += [] if departure is None else [departure]
@@ -294,6 +295,15 @@ class Examination:
         if answer is None or expected is None or answer.status not in _BUSY or expected.keeps(answer):
             return False
         return (expected.clause.id, answer.status) not in self._settled
+
+    def _decides(self, observation: Observation, expected: Expectation) -> bool:
+        """
+        Whether the answer is held against what was expected.
+        """
+        assert observation.answer is not None
+        return not self._hindered(observation, expected) and not only_undocumented(
+            observation.request, observation.answer, self.settings.contract
+        )
 
     def _can_answer(self, observation: Observation) -> bool:
         """

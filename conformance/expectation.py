@@ -248,11 +248,14 @@ def _accepted(request: Request, terms: Terms) -> Expectation | None:
     return _with_status(clause, frozenset({200}))
 
 
-def documented(contract: Contract) -> str:
+def only_undocumented(request: Request, answer: Answer, contract: Contract) -> bool:
     """
-    The statuses an answer may have, in words.
+    Whether an answer of the operation refuses, with a status that the contract does not know.
+
+    That is one departure, of the status, and not another one of whatever was asked.
     """
-    return ", ".join(map(str, sorted(allowed_statuses(contract))))
+    refuses = not 200 <= answer.status < 300
+    return request.of_operation and refuses and answer.status not in allowed_statuses(contract)
 
 
 def shown(body: bytes, limit: int = 60) -> str:

@@ -8,7 +8,7 @@ failure any more, so that one departure never hides the next.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
@@ -102,16 +102,24 @@ def generate(
     Ask for as many examples as the depth says, and make what departs small. The seed decides which.
     """
     spending = Spending(examination)
-    numbers = random.Random(f"{name} {examination.seed}")
 
     def observe(drawn: Drawn) -> None:
         spending.observe(lambda: ask(drawn))
 
+    for examples, number in rounds(name, examination, spending):
+        run(seed(number)(hypothesis_settings(examples)(given(drawn=strategy)(observe))))
+
+
+def rounds(name: str, examination: Examination, spending: Spending) -> Iterator[tuple[int, int]]:
+    """
+    How many examples to ask for next, and by which seed, until all are asked or nothing new turns up.
+    """
+    numbers = random.Random(f"{name} {examination.seed}")
     for _ in range(_ROUNDS):
         left = examination.examples - spending.asked
         if left <= 0:
             return
-        run(seed(numbers.getrandbits(32))(hypothesis_settings(left)(given(drawn=strategy)(observe))))
+        yield left, numbers.getrandbits(32)
         if not spending.settle():
             return
 

@@ -140,7 +140,7 @@ class Ledger:
 
     def _enter(self, departure: Departure, evidence: Evidence) -> None:
         """
-        A new finding, or one more sight of a known one; the smaller request becomes its evidence.
+        A new finding, or one more sight of a known one. The smallest request of the check that saw it first is its evidence.
         """
         key = self.key(departure)
         known = self._findings.get(key)
@@ -150,7 +150,8 @@ class Ledger:
             if self._folder is not None:
                 self._folder.finding(self._findings[key])
             return
-        if evidence.size < self._evidence[key].size:
+        first = self._evidence[key]
+        if evidence.check == first.check and evidence.size < first.size:
             self._evidence[key] = evidence
             smaller = self._evidenced(departure, evidence)
             known = replace(known, reproduce=smaller.reproduce, request_id=smaller.request_id)

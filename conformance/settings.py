@@ -27,7 +27,7 @@ class Depth(StrEnum):
     DEEP = "deep"
 
 
-EXAMPLES: dict[Depth, int] = {Depth.QUICK: 20, Depth.STANDARD: 120, Depth.DEEP: 800}
+EXAMPLES: dict[Depth, int] = {Depth.QUICK: 25, Depth.STANDARD: 250, Depth.DEEP: 2500}
 """Requests that each generating check makes, before it looks for a smaller one that shows the same."""
 
 PATIENCE: dict[Depth, Seconds] = {Depth.QUICK: 10.0, Depth.STANDARD: 30.0, Depth.DEEP: 120.0}

@@ -5,6 +5,7 @@ A JSON object is accepted, and nothing else is.
 from __future__ import annotations
 
 import pytest
+
 from chainproof.conformance.checks import body, checks_in
 from chainproof.conformance.conduct import Observed
 

@@ -5,6 +5,7 @@ The right key in its place is let in, and nothing else is.
 from __future__ import annotations
 
 import pytest
+
 from chainproof.conformance.checks import checks_in, credentials
 from chainproof.conformance.conduct import Observed
 

@@ -5,6 +5,7 @@ Errors on demand are those of the document.
 from __future__ import annotations
 
 import pytest
+
 from chainproof.conformance.checks import checks_in, failure
 from chainproof.conformance.conduct import Observed
 

@@ -5,6 +5,7 @@ Whatever is generated from the document is answered as documented.
 from __future__ import annotations
 
 import pytest
+
 from chainproof.conformance.checks import checks_in, generated
 from chainproof.conformance.conduct import Observed
 

@@ -5,6 +5,7 @@ Every answer has its own id, and belongs to its request.
 from __future__ import annotations
 
 import pytest
+
 from chainproof.conformance.checks import checks_in, identity
 from chainproof.conformance.conduct import Observed
 

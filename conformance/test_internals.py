@@ -5,6 +5,7 @@ An answer keeps the key and the inside of the chain to itself.
 from __future__ import annotations
 
 import pytest
+
 from chainproof.conformance.checks import checks_in, internals
 from chainproof.conformance.conduct import Observed
 

@@ -5,6 +5,7 @@ The operation is where the document puts it, and nowhere else.
 from __future__ import annotations
 
 import pytest
+
 from chainproof.conformance.checks import checks_in, location
 from chainproof.conformance.conduct import Observed
 

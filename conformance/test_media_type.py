@@ -5,6 +5,7 @@ A body counts under application/json, and under nothing else.
 from __future__ import annotations
 
 import pytest
+
 from chainproof.conformance.checks import checks_in, media_type
 from chainproof.conformance.conduct import Observed
 

@@ -112,8 +112,8 @@ class Recorder:
     def send(self, start: Seconds, schedule_lag: Seconds) -> None:
         """Count a request as it is sent."""
         self.accounting.sent += 1
-        self.in_flight += 1
         current = self._now(start)
+        self.in_flight += 1
         current.send(schedule_lag)
         current.in_flight_max = max(current.in_flight_max, self.in_flight)
 

@@ -29,6 +29,9 @@ class FindingData(TypedDict):
     check: NotRequired[str]
 
 
+_TEXTS = ("clause", "level", "source", "quotation", "expected", "actual", "reproduce")
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """
@@ -79,8 +82,11 @@ class Finding:
 
     @classmethod
     def from_json(cls, data: FindingData) -> Finding:
-        """The finding that `to_json` wrote. Raises TypeError on anything else."""
-        return cls(**data)
+        """The finding that `to_json` wrote. Raises TypeError or ValueError on anything else."""
+        found = cls(**data)
+        if not isinstance(found.count, int) or not all(isinstance(getattr(found, name), str) for name in _TEXTS):
+            raise TypeError("expected a count and texts")
+        return found
 
 
 def finding(

@@ -12,6 +12,7 @@ from importlib import metadata
 from typing import TypedDict, cast
 
 from chainproof import __version__
+from chainproof.contract.levels import Contract
 from chainproof.jsontext import JSON
 
 FORMAT = 1
@@ -101,7 +102,7 @@ class Manifest:
             started=data["started"],
             target=data["target"],
             emulated=data["emulated"],
-            contract=data["contract"],
+            contract=Contract(data["contract"]).value,
             seed=data["seed"],
             settings=data["settings"],
             objectives=tuple(data["objectives"]),

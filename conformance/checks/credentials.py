@@ -33,12 +33,12 @@ def only_the_right_key_opens(examination: Examination) -> None:
     key, variable = examination.key.reveal(), examination.settings.api_key_env
     for label, value in (
         ("an empty Authorization", ""),
-        ("`Api-Key` without a key", "Api-Key"),
-        ("`Api-Key ` without a key", "Api-Key "),
+        ("an empty key", "Api-Key"),
+        ("an empty key", "Api-Key "),
         ("a wrong key", "Api-Key wrong.key"),
-        ("a wrong key in the form of a right one", "Api-Key abcd1234.abcd1234abcd1234abcd1234abcd1234"),
-        ("`null` as the key", "Api-Key null"),
-        ("a scheme nobody knows", "Chainproof wrong.key"),
+        ("a wrong key", "Api-Key abcd1234.abcd1234abcd1234abcd1234abcd1234"),
+        ("a wrong key", "Api-Key null"),
+        ("a wrong key behind a scheme nobody knows", "Chainproof wrong.key"),
     ):
         examination.ask(_with(examination, ("Authorization", value), label=label))
     for label, text, word in (

@@ -17,8 +17,8 @@ def errors_keep_secrets_and_internals(examination: Examination) -> None:
     """
     for body, label in (
         (b"{", "an object cut short"),
-        (b"[]", "an array as the body"),
-        (None, "a request without a body"),
+        (b"[]", ""),
+        (None, ""),
         (b'{"\xff":1}', "an object with a byte that is not UTF-8"),
         (b'{"__class__":{"__init__":null},"x":"\\ud800"}', "an object with a lone surrogate"),
         (b"[" * 3000 + b"]" * 3000, "an array nested 3000 deep"),

@@ -4,7 +4,7 @@ An examination of any server, in this process and without a run folder.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import pytest
@@ -12,6 +12,7 @@ import pytest
 from chainproof.conformance import settings as settings_file
 from chainproof.conformance.checks import (
     CHECKS,
+    Check,
     body,
     credentials,
     failure,
@@ -67,12 +68,14 @@ def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
     """
     Puts every check to a server, or to a URL, a few examples each, and waits for nobody.
     """
-    monkeypatch.setitem(settings_file.EXAMPLES, Depth.QUICK, 6)
 
-    def examined(server: Server | str, *, checks: object = CHECKS, **options: object) -> Examined:
+    def examined(
+        server: Server | str, *, checks: Sequence[Check] = tuple(CHECKS), examples: int = 6, **options: object
+    ) -> Examined:
+        monkeypatch.setitem(settings_file.EXAMPLES, Depth.QUICK, examples)
         if callable(server):
             with serving(server) as url:
-                return examined(url, checks=checks, **options)
+                return examined(url, checks=checks, examples=examples, **options)
         asked = {"echo": True, "steerable": True, "depth": Depth.QUICK, "seed": 1, **options}
         settings = Settings(**asked)  # type: ignore[arg-type]
         client = Client(parse_target(server), settings.deadline)

@@ -10,6 +10,9 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from chainproof.conformance.checks import CHECKS
+from chainproof.contract.clauses import CLAUSES
+
 from .conftest import Examine
 from .endpoints import (
     KEY,
@@ -72,7 +75,7 @@ FAULTS = (
     # status, and what stands in a body
     Fault(
         name="500 to an empty object",
-        breaks={"status", "object-accepted", "media-type-required", "media-type-parameters"},
+        breaks={"status"},
         server=when(
             lambda asked: asked.authorized and asked.body == b"{}" and ours(asked) and not asked.values("x-emulate"),
             lambda asked, said: error(500, None),
@@ -150,7 +153,7 @@ FAULTS = (
     ),
     Fault(
         name="a redirect",
-        breaks={"status", "malformed-refused", "non-object-refused", "body-required", "media-type-required"},
+        breaks={"status"},
         server=on_status(400, lambda said: replace(said, status=302, more=(("Location", "/"),))),
     ),
     # request ids
@@ -284,6 +287,14 @@ FAULTS = (
         name="an empty body",
         breaks={"body-required"},
         server=when(lambda asked: asked.authorized and ours(asked) and not asked.body, accepted),
+    ),
+    Fault(
+        name="502 to whatever is no JSON",
+        breaks={"malformed-refused"},
+        server=when(
+            lambda asked: asked.authorized and ours(asked) and b"x" in asked.body and not is_object(asked.body),
+            lambda asked, said: error(502, None),
+        ),
     ),
     Fault(
         name="no raw UTF-8",
@@ -473,11 +484,74 @@ FAULTS = (
 )
 
 
+BY_HAND = tuple(check for check in CHECKS if check.part != "generated")
+GENERATED = tuple(check for check in CHECKS if check.part == "generated")
+
+SEEN_BY_SCHEMATHESIS = (
+    "an array as output",
+    "an error object in `error`",
+    "an invented code",
+    "arrays",
+    "nobody needs a key",
+    "output without Content-Type",
+    "a redirect",
+    "GET",
+)
+"""Faults that requests made from the document alone are enough for."""
+
+
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_caught_for_its_clause(fault: Fault, examine: Examine) -> None:
     """
     For its clause, and for no other.
     """
-    examined = examine(fault.server, **fault.options)
+    examined = examine(fault.server, checks=BY_HAND, **fault.options)
 
     assert fault.breaks == examined.clauses, examined.lines
+
+
+@pytest.mark.parametrize("fault", FAULTS[::4], ids=lambda fault: fault.name)
+def test_schemathesis_accuses_nobody_of_anything_else(fault: Fault, examine: Examine) -> None:
+    """
+    What Schemathesis makes of the document, and says of the answers, leads to the same clauses or to none.
+    """
+    examined = examine(fault.server, checks=GENERATED, **fault.options)
+
+    assert examined.clauses <= fault.breaks, examined.lines
+
+
+@pytest.mark.parametrize(
+    "fault", [fault for fault in FAULTS if fault.name in SEEN_BY_SCHEMATHESIS], ids=lambda fault: fault.name
+)
+def test_schemathesis_sees_what_it_can(fault: Fault, examine: Examine) -> None:
+    """
+    The document alone leads to the commonest departures.
+    """
+    examined = examine(fault.server, checks=GENERATED, **fault.options)
+
+    assert examined.clauses
+    assert examined.clauses <= fault.breaks, examined.lines
+
+
+def test_every_clause_has_its_fault() -> None:
+    """
+    A clause that no fault breaks would be upheld by nothing.
+    """
+    assert {clause.id for clause in CLAUSES} - set().union(*(fault.breaks for fault in FAULTS)) == set()
+
+
+def test_a_departure_is_one_finding_however_often_it_is_seen(examine: Examine) -> None:
+    """
+    Its count says how often, and its request is the smallest that shows it.
+    """
+    server = when(
+        lambda asked: asked.authorized and ours(asked) and is_object(asked.body) and b"true" in asked.body,
+        lambda asked, said: error(400, "client_error"),
+    )
+    generated = [check for check in CHECKS if check.name == "any_object_is_accepted"]
+
+    found = [found for found in examine(server, checks=generated, examples=300).findings]
+
+    assert [each.actual for each in found] == ["status 400 to a generated object"]
+    assert found[0].count > 5
+    assert found[0].reproduce.endswith("""--data-binary '{"":true}'""")

@@ -98,9 +98,7 @@ class Server:
 
 
 @contextmanager
-def serving(
-    *behaviours: Behaviour, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
-) -> Iterator[Server]:
+def serving(*behaviours: Behaviour, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Server]:
     """
     A server of these behaviours in a thread, on a free port of loopback.
     """

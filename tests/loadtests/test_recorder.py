@@ -28,7 +28,7 @@ from chainproof.loadtests.evidence import (
 from chainproof.loadtests.recorder import Recorder
 from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
 from chainproof.results.folder import Run, RunWriter, read_run
-from chainproof.results.interval import total
+from chainproof.results.interval import by_second, total
 from chainproof.results.manifest import Ending, Kind, Manifest
 
 MANIFEST = Manifest(kind=Kind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
@@ -76,9 +76,7 @@ def written(planned: list[tuple[float, float, float, Outcome | NotSent]], flushe
             else:
                 start = intended + lag
                 recorder.settle(
-                    Exchange(
-                        number=number, intended_start=intended, start=start, end=start + service, outcome=what
-                    ),
+                    Exchange(number=number, intended_start=intended, start=start, end=start + service, outcome=what),
                     instant,
                     "",
                 )
@@ -135,7 +133,7 @@ def test_the_most_in_flight_is_tracked_in_every_second(
     """
     run, _ = written(planned, [])
     spans = [(start + lag, start + lag + service) for start, lag, service, what in planned if isinstance(what, Outcome)]
-    for interval in run.intervals:
+    for interval in by_second(run.intervals):
         second = interval.second
         instants = [second, *(start for start, _ in spans if second <= start < second + 1)]
         # Whoever is settled at the very instant another is sent may count on either side of it.

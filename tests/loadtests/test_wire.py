@@ -7,6 +7,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -54,7 +55,9 @@ ANSWERS = {
     "with a length": (saying(OK), (200, b"{}")),
     "in pieces": (saying(OK[:5], OK[5:20], OK[20:-1], OK[-1:]), (200, b"{}")),
     "chunked": (
-        saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", b"1\r\n}\r\n0\r\nTrailer: t\r\n\r\n"),
+        saying(
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", b"1\r\n}\r\n0\r\nTrailer: t\r\n\r\n"
+        ),
         (200, b"{}"),
     ),
     "until the connection closes": (saying(b"HTTP/1.1 200 OK\r\n\r\n{", b"}", then="close"), (200, b"{}")),
@@ -307,17 +310,18 @@ def test_a_certificate_of_another_host_is_refused(
     assert [] == server.requests
 
 
-def test_no_tls_where_tls_was_expected(serving: Serving) -> None:
+def test_no_tls_where_tls_was_expected() -> None:
     """
     A plain server behind an https URL is a failed handshake.
     """
+
+    def refuse(listening: socket.socket) -> None:
+        connection, _ = listening.accept()
+        with connection:
+            connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+
     with socket.create_server(("127.0.0.1", 0)) as plain:
-        target = parse_target(f"https://127.0.0.1:{plain.getsockname()[1]}")
-        caller = gevent.spawn(call, target)
-        gevent.sleep(0.05)
-        connection, _ = plain.accept()
-        connection.sendall(b"HTTP/1.1 400 Bad Request\r\n\r\n")
-        reply = caller.get()
-        connection.close()
+        threading.Thread(target=refuse, args=(plain,), daemon=True).start()
+        reply = call(parse_target(f"https://127.0.0.1:{plain.getsockname()[1]}"), 5.0)
 
     assert Transport.TLS_FAILED is reply.transport

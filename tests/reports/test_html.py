@@ -260,7 +260,7 @@ def test_a_figure_of_too_few_answers_is_marked_as_such():
     """
     source = page_of("one request")
 
-    assert 5 * 4 == source.count(">too few</span>")
+    assert 5 * 4 == source.count('<span class="note few">')
     assert "FEW_REQUESTS" in source
 
 

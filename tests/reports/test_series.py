@@ -44,6 +44,9 @@ def test_spans_hold_every_request_once(run, most):
     assert sum(each.count(Fate.OK) for each in run) == sum(span.interval.count(Fate.OK) for span in merged)
     assert [span.end for span in merged[:-1]] == [span.start for span in merged[1:]]
     assert all(span.seconds >= 1 for span in merged)
+    assert [sum(each.planned for each in run if span.start <= each.second < span.end) for span in merged] == [
+        span.interval.planned for span in merged
+    ]
     if run:
         assert max(each.second for each in run) + 1 == merged[-1].end
         assert 0 == merged[0].start

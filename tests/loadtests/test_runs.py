@@ -1,0 +1,476 @@
+"""
+Whole runs as their users start them: nothing disappears, whatever the target does and however the run ends.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import resource
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainproof.loadtests.command import LOCUSTFILE
+from chainproof.results.exchange import Fate, NotSent
+from chainproof.results.folder import Run, read_run
+from chainproof.results.interval import total
+from chainproof.results.manifest import Ending
+
+Launch = Callable[..., Any]
+Serving = Callable[..., Any]
+
+FAST = ("--rate", "50", "--duration", "1s", "--arrivals", "constant")
+
+
+async def fine(told: Any) -> None:
+    """As it should be."""
+    await told.answer()
+
+
+async def stall(told: Any) -> None:
+    """Never."""
+    await asyncio.sleep(60)
+
+
+async def drip(told: Any) -> None:
+    """A byte a second."""
+    for octet in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}":
+        await told.say(bytes([octet]))
+        await asyncio.sleep(1)
+
+
+async def half(told: Any) -> None:
+    """Half an answer, and the end."""
+    await told.say(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+    raise ConnectionError
+
+
+async def hang_up(told: Any) -> None:
+    """A reset."""
+    told.reset()
+    raise ConnectionError
+
+
+async def redirect(told: Any) -> None:
+    """Go elsewhere."""
+    await told.answer(302, b"", "Location: /production/run_remote", f"X-BASETEN-REQUEST-ID: id-{told.number}")
+
+
+async def garbage(told: Any) -> None:
+    """No HTTP."""
+    await told.say(b"\x00\x01\x02 what?\r\n\r\n")
+
+
+async def throttle(told: Any) -> None:
+    """429."""
+    await told.answer(429, b'{"error": "slow down", "error_code": "rate_limited"}')
+
+
+async def no_json(told: Any) -> None:
+    """A 200 that is none."""
+    await told.answer(200, b"<html>", "Content-Type: text/html", f"X-BASETEN-REQUEST-ID: id-{told.number}")
+
+
+async def invent(told: Any) -> None:
+    """An error code of its own."""
+    await told.answer(503, b'{"error_code": "gremlins"}')
+
+
+UNRULY = (fine, stall, drip, half, hang_up, redirect, garbage, throttle, no_json, invent)
+OUTCOMES_OF = {
+    fine: ("answered", 200, None, "ok"),
+    stall: ("deadline", None, None, "timed_out"),
+    drip: ("deadline", None, None, "timed_out"),
+    half: ("connection_lost", None, None, "failed"),
+    hang_up: ("connection_lost", None, None, "failed"),
+    redirect: ("answered", 302, None, "failed"),
+    garbage: ("malformed", None, None, "failed"),
+    throttle: ("answered", 429, "rate_limited", "failed"),
+    no_json: ("answered", 200, None, "failed"),
+    invent: ("answered", 503, "gremlins", "failed"),
+}
+
+
+def outcomes(run: Run) -> Counter[tuple[str, int | None, str | None, str]]:
+    """
+    How often each outcome is on record.
+    """
+    return Counter(
+        {(o.transport.value, o.status, o.error_code, o.fate.value): n for o, n in total(run.intervals).outcomes.items()}
+    )
+
+
+def adds_up(run: Run) -> bool:
+    """
+    Whether the identities hold, in the totals and over the intervals alike.
+    """
+    whole = total(run.intervals)
+    assert run.end is not None
+    told = run.end.accounting
+    counted = {
+        "planned": whole.planned,
+        "not_sent": whole.not_sent.total(),
+        "sent": whole.sent,
+        **{fate.value: whole.count(fate) for fate in Fate},
+    }
+    assert told == counted
+    assert told["planned"] == told["sent"] + told["not_sent"]
+    assert told["sent"] == told["ok"] + told["failed"] + told["timed_out"] + told["censored"]
+    return True
+
+
+def test_an_unruly_target_loses_no_request(serving: Serving, launch: Launch) -> None:
+    """
+    Every request of a target that answers, stalls, drips, hangs up and talks nonsense is on record as what it was.
+    """
+    with serving(*UNRULY) as server:
+        done = launch(server, *FAST, "--deadline", "1s", "--seed", "5", "--objective", "error_rate < 1%").end()
+    expected = Counter(OUTCOMES_OF[UNRULY[number % len(UNRULY)]] for number in range(50))
+
+    assert 1 == done.code, done.errors
+    assert expected == outcomes(done.run)
+    assert adds_up(done.run)
+    assert 50 == len(server.requests)
+    assert Ending.COMPLETED is done.run.end.ending
+    assert {"status": 5, "output-media-type": 5, "output-json": 5, "error-code": 5} == {
+        found.clause: found.count for found in done.run.findings if found.clause != "request-id-present"
+    }
+    assert {"answered"} == {e.transport for e in done.run.exemplars if e.request_id}
+    assert str(done.folder) == done.output.splitlines()[-1]
+
+
+def test_a_stalled_target_does_not_slow_the_open_model(serving: Serving, launch: Launch) -> None:
+    """
+    Every request of the plan goes out at its time though not one is answered.
+    """
+    with serving(stall) as server:
+        done = launch(server, "--rate", "100", "--duration", "1s", "--deadline", "1s").end()
+    run = done.run
+    whole = total(run.intervals)
+    planned = run.manifest.settings["plan"]["arrivals"]
+
+    assert planned == whole.sent == whole.count(Fate.TIMED_OUT) == len(server.requests)
+    assert whole.schedule_lag.quantile(0.9) < 0.02
+    assert server.arrived[-1] - server.arrived[0] < 1.2
+    assert whole.in_flight_max == planned
+    assert adds_up(run)
+
+
+def test_what_exceeds_max_in_flight_is_not_sent_and_counted(serving: Serving, launch: Launch) -> None:
+    """
+    A full house sends nothing more, and says so.
+    """
+    with serving(stall) as server:
+        done = launch(server, *FAST, "--deadline", "3s", "--max-in-flight", "7").end()
+    whole = total(done.run.intervals)
+
+    assert (50, 7, 7) == (whole.planned, whole.sent, whole.in_flight_max)
+    assert {NotSent.MAX_IN_FLIGHT: 43} == dict(whole.not_sent)
+    assert adds_up(done.run)
+
+
+def test_closed_users_send_await_and_think(serving: Serving, launch: Launch) -> None:
+    """
+    N users have at most N requests in flight, each waits for its answer and its think time, and planned is sent.
+    """
+
+    async def slow(told: Any) -> None:
+        await asyncio.sleep(0.1)
+        await told.answer()
+
+    with serving(slow) as server:
+        done = launch(
+            server, "--model", "closed", "--users", "5", "--think-time", "100ms", "--duration", "1500ms"
+        ).end()
+    whole = total(done.run.intervals)
+
+    assert 5 == whole.in_flight_max
+    assert 5 * 6 <= whole.sent <= 5 * 8
+    assert whole.planned == whole.sent == len(server.requests) == whole.count(Fate.OK)
+    assert whole.schedule_lag.quantile(0.9) < 0.02
+    assert adds_up(done.run)
+    assert {"users": 5, "think_time_s": 0.1, "model": "closed"}.items() <= done.run.manifest.settings.items()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupted_run_is_drained_and_adds_up(serving: Serving, launch: Launch, number: signal.Signals) -> None:
+    """
+    Ctrl-C and SIGTERM stop the sending; what is in flight is awaited, the rest of the plan is not sent.
+    """
+
+    async def slow(told: Any) -> None:
+        await asyncio.sleep(0.5)
+        await told.answer()
+
+    with serving(slow) as server:
+        run = launch(server, "--rate", "100", "--duration", "60s")
+        run.await_intervals(1)
+        run.send(number)
+        done = run.end()
+    whole = total(done.run.intervals)
+
+    assert 130 == done.code, done.errors
+    assert Ending.INTERRUPTED is done.run.end.ending
+    assert done.run.manifest.settings["plan"]["arrivals"] == whole.planned
+    assert whole.sent == whole.count(Fate.OK) == len(server.requests)
+    assert whole.planned - whole.sent == whole.not_sent[NotSent.STOPPED]
+    assert adds_up(done.run)
+
+
+@pytest.mark.parametrize("model", [("--rate", "100"), ("--model", "closed", "--users", "20")])
+def test_a_second_signal_censors_what_is_in_flight(serving: Serving, launch: Launch, model: tuple[str, ...]) -> None:
+    """
+    Who insists does not wait: what is unanswered is censored, and still adds up.
+    """
+    with serving(stall) as server:
+        run = launch(server, *model, "--duration", "60s", "--deadline", "60s")
+        run.await_intervals(1)
+        begun = time.monotonic()
+        run.send(signal.SIGINT)
+        time.sleep(0.3)  # two of the same signal at once are one to the operating system
+        run.send(signal.SIGINT)
+        done = run.end()
+    whole = total(done.run.intervals)
+
+    assert 130 == done.code, done.errors
+    assert time.monotonic() - begun < 8
+    assert whole.sent == whole.count(Fate.CENSORED) > 0
+    assert adds_up(done.run)
+
+
+def test_a_killed_run_costs_the_last_seconds_at_most(serving: Serving, launch: Launch) -> None:
+    """
+    After kill -9 of the Locust process the folder is readable, says that it was cut off, and the command says 70.
+    """
+    with serving(fine) as server:
+        run = launch(server, "--rate", "100", "--duration", "60s")
+        run.await_intervals(2)
+        os.kill(run.locust(), signal.SIGKILL)
+        killed = time.monotonic()
+        done = run.end()
+    whole = total(done.run.intervals)
+    lost = [instant for instant in server.arrived[whole.sent :]]
+
+    assert 70 == done.code
+    assert "the Locust process broke (killed by SIGKILL)" in done.errors
+    assert done.run.end is None
+    assert all(killed - instant < 2 for instant in lost)
+
+
+def test_a_run_whose_parent_was_killed_ends(serving: Serving, launch: Launch) -> None:
+    """
+    Load does not go on when nobody watches it any more.
+    """
+    with serving(fine) as server:
+        run = launch(server, "--rate", "50", "--duration", "60s")
+        run.await_intervals(1)
+        run.process.kill()
+        give_up = time.monotonic() + 10
+        while not (run.folder / "end.json").exists():
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+
+    assert adds_up(read_run(run.folder))
+
+
+def test_an_early_signal_ends_before_the_first_request(serving: Serving, launch: Launch) -> None:
+    """
+    Ctrl-C while everything is being loaded leaves no run and no traceback.
+    """
+    with serving(fine) as server:
+        run = launch(server, "--duration", "60s")
+        give_up = time.monotonic() + 10
+        while True:
+            try:
+                run.locust()
+            except (StopIteration, FileNotFoundError):
+                assert time.monotonic() < give_up
+                time.sleep(0.01)
+            else:
+                break
+        run.send(signal.SIGINT)
+        done = run.end()
+
+    assert 130 == done.code
+    assert "Traceback" not in done.errors
+    assert [] == server.requests
+
+
+def test_the_key_is_shown_to_the_target_alone(serving: Serving, launch: Launch, key: str) -> None:
+    """
+    It is in no file, no output and no command line of a run.
+    """
+    with serving(no_json, throttle, garbage) as server:
+        run = launch(server, "--rate", "20", "--duration", "2s")
+        run.await_intervals(1)
+        processes = [run.process.pid, run.locust()]
+        commands = b"".join(Path(f"/proc/{process}/cmdline").read_bytes() for process in processes)
+        done = run.end()
+    files = {path.name: path.read_text() for path in done.folder.iterdir()}
+
+    assert all(key.encode() in request for request in server.requests)
+    assert b"locustfile.py" in commands
+    assert key not in commands.decode()
+    assert key not in done.output + done.errors
+    assert {"manifest.json", "intervals.jsonl", "findings.jsonl", "exemplars.jsonl", "clauses.jsonl", "end.json"} == (
+        files.keys()
+    )
+    assert [] == [name for name, text in files.items() if key in text]
+    assert (
+        '"Authorization: Api-Key \'"${BASETEN_API_KEY}"\'' in files["findings.jsonl"]
+        or "${BASETEN_API_KEY}" in (files["findings.jsonl"])
+    )
+
+
+def test_tls_is_verified(serving: Serving, launch: Launch, tls_context: Any, certificate: Path) -> None:
+    """
+    A certificate that is trusted is accepted; one that is not costs every request, and not one is sent.
+    """
+    words = ("--rate", "20", "--duration", "500ms", "--arrivals", "constant")
+    with serving(fine, tls=tls_context) as server:
+        url = f"https://localhost:{server.port}"
+        distrusting = launch(url, *words).end()
+        unsent = len(server.requests)
+        trusting = launch(url, *words, SSL_CERT_FILE=str(certificate)).end()
+
+    assert {("tls_failed", None, None, "failed"): 10} == outcomes(distrusting.run)
+    assert 0 == unsent
+    assert {("answered", 200, None, "ok"): 10} == outcomes(trusting.run)
+
+
+def test_a_locust_that_cannot_be_loaded_is_our_own_error(serving: Serving, launch: Launch, tmp_path: Path) -> None:
+    """
+    Its own words are shown, and one line says whose fault it is not.
+    """
+    (tmp_path / "locust.py").write_text("raise ImportError('no such thing as a locust')")
+    with serving(fine) as server:
+        done = launch(server, PYTHONPATH=str(tmp_path)).end()
+
+    assert 70 == done.code
+    assert "no such thing as a locust" in done.errors
+    assert "our own error: the Locust process did not start a run (exit code 1)" in done.errors.splitlines()[-1]
+
+
+def test_a_disk_that_fills_up_is_our_own_error(serving: Serving, launch: Launch) -> None:
+    """
+    A run that can no longer be recorded ends, with 70.
+    """
+    with serving(fine) as server:
+        run = launch(server, "--rate", "50", "--duration", "60s")
+        run.await_intervals(1)
+        size = sum(path.stat().st_size for path in run.folder.iterdir())
+        resource.prlimit(run.locust(), resource.RLIMIT_FSIZE, (size // 4, size // 4))
+        done = run.end()
+
+    assert 70 == done.code
+    assert "the Locust process broke (exit code 70)" in done.errors
+    assert "File too large" in done.errors
+
+
+def test_a_listener_that_raises_breaks_the_run(serving: Serving, tmp_path: Path) -> None:
+    """
+    `locust -f` is a door too; what Locust would swallow makes the run broken, and the process end with 70.
+    """
+    (tmp_path / "mine.py").write_text(
+        "from chainproof.loadtests.locustfile import *\n"
+        "from locust import events\n"
+        "events.request.add_listener(lambda **_: 1 / 0)\n"
+    )
+    folder = tmp_path / "run"
+    with serving(fine) as server:
+        words = ["-f", str(tmp_path / "mine.py"), "--headless", "--skip-log-setup", "--target", server.target.origin]
+        done = subprocess.run(
+            [sys.executable, "-m", "locust", *words, "--duration=300ms", f"--out={folder}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "BASETEN_API_KEY": "key", "LOCUST_SKIP_MONKEY_PATCH": ""},
+        )
+
+    assert 70 == done.returncode, done.stderr
+    assert "ZeroDivisionError" in done.stderr
+    assert Ending.BROKEN is read_run(folder).end.ending
+    assert adds_up(read_run(folder))
+
+
+def test_locust_itself_loads_our_locustfile(serving: Serving, tmp_path: Path) -> None:
+    """
+    `locust -f locustfile.py --headless` runs the same workload into the same folder, and leaves Locust's files whole.
+    """
+    folder = tmp_path / "run"
+    with serving(fine, throttle) as server:
+        words = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", "--target", server.target.origin]
+        done = subprocess.run(
+            [sys.executable, "-m", "locust", *words, "--rate=40", "--arrivals=constant", "--duration=1s"]
+            + [f"--out={folder}", f"--json-file={tmp_path / 'locust'}"],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            stdin=subprocess.DEVNULL,
+            env={**os.environ, "BASETEN_API_KEY": "key", "LOCUST_SKIP_MONKEY_PATCH": ""},
+        )
+    entry = json.loads((tmp_path / "locust.json").read_text())[0]
+
+    assert 0 == done.returncode, done.stderr
+    assert {"ok": 20, "failed": 20, "sent": 40}.items() <= read_run(folder).end.accounting.items()
+    assert (40, 20) == (entry["num_requests"], entry["num_failures"])
+
+
+SCENARIO = """
+service_time = { median = "20ms", p99 = "60ms" }
+[errors]
+rate_limited = 0.05
+application_error = 0.05
+"""
+
+
+@pytest.mark.parametrize("model", [("--rate", "200"), ("--model", "closed", "--users", "8")])
+def test_counts_and_times_agree_with_the_targets_own(launch: Launch, tmp_path: Path, model: tuple[str, ...]) -> None:
+    """
+    Against the emulator's record of what it received and sent: counts by status and code are equal, and so are the
+    percentiles of the service time, but for what loopback and two processes on one machine take.
+    """
+    scenario, truth = tmp_path / "scenario.toml", tmp_path / "truth.jsonl"
+    scenario.write_text(SCENARIO)
+    emulator = (
+        sys.executable,
+        "-m",
+        "chainproof",
+        "emulator",
+        str(scenario),
+        "--port",
+        "0",
+        "--truth",
+        str(truth),
+        "--",
+    )
+    done = launch(None, *model, "--duration", "3s", wrapper=emulator).end()
+    told = [json.loads(line) for line in truth.read_text().splitlines()]
+    whole = total(done.run.intervals)
+    seen = Counter[tuple[int | None, str | None]]()
+    for outcome, count in whole.outcomes.items():
+        seen[outcome.status, outcome.error_code] += count
+
+    assert Counter((line["status"], line["error_code"]) for line in told) == seen
+    assert len(told) == whole.sent > 300
+    assert {e.request_id for e in done.run.exemplars} <= {line["request_id"] for line in told}
+    times = sorted(line["sent_s"] - line["received_s"] for line in told)
+    merged = whole.service_time[Fate.OK]
+    merged.merge(whole.service_time[Fate.FAILED])
+    for fraction in (0.5, 0.9, 0.95, 0.99):
+        expected = times[max(0, -(-int(fraction * len(times) * 1000) // 1000) - 1)]
+
+        # Theirs is within ours: ours has the way there and back, and on a busy machine some waiting, besides.
+        assert expected * 0.999 - 0.0005 <= merged.quantile(fraction) <= expected * 1.05 + 0.005, fraction
