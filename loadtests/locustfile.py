@@ -6,10 +6,11 @@ The imports are absolute because Locust loads this file by its path, outside of 
 
 from __future__ import annotations
 
+from locust import events
+
 from chainproof.loadtests.options import add_locust_options
 from chainproof.loadtests.session import listen, open_session
 from chainproof.loadtests.users import ClosedUser, OpenUser
-from locust import events
 
 __all__ = ["ClosedUser", "OpenUser"]
 

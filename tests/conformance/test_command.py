@@ -141,7 +141,7 @@ def test_a_departure_is_a_finding_and_fails(tmp_path: Path) -> None:
     assert ended.returncode == 1, ended.stderr
     assert (found.level, found.expected, found.actual) == ("must", "one of 200, 400, 401, 429, 502, 503, 504", "500")
     assert found.count > 1
-    assert f'"Authorization: Api-Key "' not in found.reproduce
+    assert '"Authorization: Api-Key "' not in found.reproduce
     assert f'"${{{VARIABLE}}}"' in found.reproduce
     assert found.request_id
     assert found.seed == run.manifest.seed == 1

@@ -222,7 +222,7 @@ def test_the_deadline_covers_connecting() -> None:
         target = parse_target(f"http://127.0.0.1:{full.getsockname()[1]}")
         waiting = [socket.socket() for _ in range(4)]
         for connection in waiting:
-            connection.setblocking(False)
+            connection.settimeout(0.0)
             connection.connect_ex(("127.0.0.1", target.port))
         reply = call(target, 0.3)
         for connection in waiting:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+
 from chainproof.reports.formats import html
 
 from .browser import Page, browser, executable

@@ -11,9 +11,9 @@ import sys
 from pathlib import Path
 
 import pytest
-from chainproof.reports.command import main
 
 from chainproof.judgement.verdict import EXIT_OF
+from chainproof.reports.command import main
 
 from .sample_reports import SAMPLES, reports_of
 from .sample_runs import failing_conformance, flaky_load

@@ -9,9 +9,9 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from chainproof.reports.formats import html, json_report, markdown, terminal
 
 from chainproof.judgement.summary import Report
+from chainproof.reports.formats import html, json_report, markdown, terminal
 
 from .sample_reports import reports_of
 

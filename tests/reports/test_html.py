@@ -12,12 +12,12 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
-from chainproof.reports.charts import MOST_SERIES, OTHER, Chart, Palette, charts, palette
-from chainproof.reports.formats import html
 
 from chainproof.contract.clauses import CLAUSES
 from chainproof.judgement.objectives import judge
 from chainproof.judgement.summary import LoadSummary, report, summarise_load
+from chainproof.reports.charts import MOST_SERIES, OTHER, Chart, Palette, charts, palette
+from chainproof.reports.formats import html
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import total
 from chainproof.workload.objectives import parse_objective

@@ -13,11 +13,11 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from chainproof.reports.formats import json_report
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainproof.judgement.summary import Report, report
+from chainproof.reports.formats import json_report
 from chainproof.results.exchange import Fate, Outcome, Transport
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import Interval

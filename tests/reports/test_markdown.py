@@ -7,9 +7,10 @@ from __future__ import annotations
 import re
 
 import pytest
-from chainproof.reports.formats import markdown
 from hypothesis import given
 from hypothesis import strategies as st
+
+from chainproof.reports.formats import markdown
 
 from .sample_reports import SAMPLES, reports_of
 

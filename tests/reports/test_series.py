@@ -7,10 +7,10 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 
-from chainproof.reports.series import bins, spans
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainproof.reports.series import bins, spans
 from chainproof.results.exchange import Fate
 from chainproof.results.interval import Interval
 from chainproof.statistics.histogram import Histogram

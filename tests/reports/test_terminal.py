@@ -8,11 +8,11 @@ import re
 import shlex
 
 import pytest
-from chainproof.reports.formats import terminal, words
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.credentials import ApiKey
+from chainproof.reports.formats import terminal, words
 from chainproof.results.reproduce import curl_line
 
 from .sample_reports import SAMPLES, reports_of
