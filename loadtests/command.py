@@ -75,13 +75,17 @@ def _check_files(workload: Workload) -> None:
     """
     Raise Mistake when the system will not let one process open as many connections as the workload may need.
     """
-    wanted = workload.max_in_flight if workload.model is Model.OPEN else workload.users
+    # A connection each, and in the closed model a timer beside it.
+    option, wanted, files = (
+        ("--max-in-flight", workload.max_in_flight, 1)
+        if workload.model is Model.OPEN
+        else ("--users", workload.users, 2)
+    )
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and wanted + _OTHER_FILES > hard:
-        option = "--max-in-flight" if workload.model is Model.OPEN else "--users"
+    if hard != resource.RLIM_INFINITY and wanted * files + _OTHER_FILES > hard:
         raise Mistake(
-            f"expected {option} of at most {hard - _OTHER_FILES}, the system's limit on open files, found {wanted}; "
-            "lower it, or raise the limit with ulimit -n"
+            f"expected {option} of at most {(hard - _OTHER_FILES) // files}, from the system's limit on open files, "
+            f"found {wanted}; lower it, or raise the limit with ulimit -n"
         )
 
 

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import argparse
 import gc
+import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -117,7 +119,9 @@ class Session:
             kind for kind in environment.user_classes if getattr(kind, "model", work.model) is work.model
         ]
         options.num_users = work.users if work.model is Model.CLOSED else 1
+        # All users at once is what is asked for: Locust's doubt about it is not our user's.
         options.spawn_rate = float(options.num_users)
+        logging.getLogger("locust.runners").addFilter(lambda record: "spawn rate" not in str(record.msg))
         listen(environment.events.test_start, self.on_test_start)
         listen(environment.events.test_stopping, self.on_test_stopping)
         listen(environment.events.quitting, self.on_quitting)
@@ -126,6 +130,8 @@ class Session:
         for number in (signal.SIGINT, signal.SIGTERM):
             # On the event loop, not in the midst of whatever runs: nothing may be torn out of its accounting.
             gevent.signal_handler(number, self.on_signal)
+        _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
         if options.until_eof:
             gevent.spawn(self._await_eof)
 
@@ -135,6 +141,7 @@ class Session:
     def on_test_start(self, **_: Any) -> None:
         """Make the run folder, and begin."""
         options, chosen = self._options, self._endpoint
+        self._run = None  # a second test of the same process must not find the first one's
         plan = self.demand.plan()
         started = now()
         out: Path = options.out or default_path(self.demand.workload.name, chosen.target, started)

@@ -18,8 +18,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import gevent
 import httptools
 from gevent import Timeout
+from gevent.monkey import get_original
 from gevent.socket import getaddrinfo
 
 from chainproof import __version__
@@ -31,6 +33,8 @@ from chainproof.contract.targets import Target
 from chainproof.results.exchange import Transport
 
 from .channel import Address, Channel, Plain, Secure, verifying_context
+
+_resolve = get_original("socket", "getaddrinfo")
 
 MOST_HEADER_BYTES = 1 << 20
 MOST_BODY_BYTES = 100 << 20
@@ -91,6 +95,9 @@ class Client:
         self._target = target
         self._context = verifying_context() if target.scheme == "https" else None
         self._addresses: tuple[Address, ...] = ()
+        # Encoded here: the first use of the codec loads it, which takes milliseconds that no request should wait.
+        self._host = target.host.encode("idna")
+        self._lookup: gevent.Greenlet | None = None
         self._idle: list[_Connection] = []
 
     def call(self, request: bytes, until: Seconds) -> Reply:
@@ -152,15 +159,33 @@ class Client:
 
     def _resolved(self) -> tuple[Address, ...]:
         """
-        The target's addresses, asked for once in a run.
+        The target's addresses: asked for once in a run, by one request for all that wait.
         """
         if not self._addresses:
-            try:
-                found = getaddrinfo(self._target.host, self._target.port, type=socket.SOCK_STREAM)
-            except OSError as wrong:
-                raise _Failed(Transport.NAME_UNKNOWN, _reason(wrong)) from None
-            self._addresses = tuple((family, kind, protocol, name) for family, kind, protocol, _, name in found)
+            if self._lookup is None:
+                self._lookup = gevent.spawn(self._look_up)
+            lookup = self._lookup
+            wrong = lookup.get()
+            if wrong is not None:
+                # Whoever comes next asks again.
+                self._lookup = None if self._lookup is lookup else self._lookup
+                raise _Failed(Transport.NAME_UNKNOWN, _reason(wrong))
         return self._addresses
+
+    def _look_up(self) -> OSError | None:
+        """
+        Resolve the name in a thread of gevent's, an address at once; what went wrong, if anything did.
+        """
+        host, port = self._host, self._target.port
+        try:
+            found = _resolve(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+        except OSError:
+            try:
+                found = getaddrinfo(host, port, type=socket.SOCK_STREAM)
+            except OSError as wrong:
+                return wrong
+        self._addresses = tuple((family, kind, protocol, name) for family, kind, protocol, _, name in found)
+        return None
 
     def _secured(self, plain: Plain) -> Channel:
         """

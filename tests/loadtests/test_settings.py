@@ -117,7 +117,7 @@ WRONG = {
     "users for a schedule": (["--users", "3"], "--users belongs to the closed model"),
     "a rate for users": (["--model", "closed", "--rate", "3"], "--rate belongs to the open model"),
     "a plan beyond memory": (["--rate", "100000", "--duration", "1h"], "expected at most 20000000 planned requests"),
-    "more connections than files": (["--max-in-flight", "1000000000"], "the system's limit on open files"),
+    "more connections than files": (["--max-in-flight", "1000000000"], "from the system's limit on open files"),
     "plain http to a stranger": (["--target", "http://example.com"], "expected https"),
     "nobody there": (["--target", "http://127.0.0.1:9"], "nobody listens at"),
     "a folder with something in it": (["--out", "."], "expected a new or an empty folder"),

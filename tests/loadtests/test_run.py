@@ -1,0 +1,61 @@
+"""
+A run in this process, without Locust: what becomes of it when we ourselves break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import gevent
+import pytest
+
+from chainproof.contract.credentials import ApiKey
+from chainproof.contract.levels import Contract
+from chainproof.loadtests import run as run_module
+from chainproof.loadtests.recorder import Recorder
+from chainproof.loadtests.run import LoadRun
+from chainproof.loadtests.settings import Demand
+from chainproof.results.folder import RunWriter, read_run
+from chainproof.results.manifest import Ending, Kind, Manifest
+from chainproof.workload.workload import Workload
+
+
+async def fine(told: Any) -> None:
+    """As it should be."""
+    await told.answer()
+
+
+def test_our_own_error_over_an_answer_ends_the_run_and_loses_no_request(
+    serving: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    A request over which we break is censored, the run is broken and says why, and the accounts still balance.
+    """
+    demand = Demand(
+        workload=Workload(name="test", rate=100.0, arrivals="constant", duration=1.0), contract=Contract.STRICT, seed=0
+    )
+    manifest = Manifest(kind=Kind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
+    judged: list[object] = []
+
+    def judge(*arguments: Any) -> tuple[()]:
+        judged.append(arguments)
+        if len(judged) == 5:
+            raise ZeroDivisionError
+        return ()
+
+    monkeypatch.setattr(run_module, "departures", judge)
+    with serving(fine) as server, RunWriter(tmp_path / "run", manifest) as writer:
+        recorder = Recorder(writer, contract=Contract.STRICT, seed=0)
+        run = LoadRun(demand, demand.plan(), server.target, ApiKey("key"), recorder)
+        run.begin()
+        gevent.spawn(run.walk_plan)
+        run.supervise()
+    end = read_run(tmp_path / "run").end
+
+    assert end is not None
+    assert (Ending.BROKEN, "ZeroDivisionError") == (end.ending, end.note)
+    assert "" == recorder.accounting.contradiction()
+    assert {"planned": 100, "censored": 1}.items() <= end.accounting.items()
+    assert end.accounting["not_sent"] > 0
