@@ -7,14 +7,19 @@ from __future__ import annotations
 import argparse
 import os
 import select
+import ssl
 import sys
 import traceback
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from functools import wraps
+from typing import cast
 
-from chainproof.contract.credentials import DEFAULT_VARIABLE, NoKey, key_from_environment
+from chainproof.contract.credentials import DEFAULT_VARIABLE, NoKey, Scheme, key_from_environment
+from chainproof.contract.fields import BadField, Field, parse_field
 from chainproof.contract.levels import Contract
-from chainproof.contract.targets import BadTarget
+from chainproof.contract.route import Address, parse_address
+from chainproof.contract.targets import BadTarget, deployed
 from chainproof.durations import parse_duration
 from chainproof.judgement.verdict import Exit
 from chainproof.results.folder import FolderMistake
@@ -45,7 +50,7 @@ class Mistake(Exception):
 Main = Callable[[Sequence[str]], int]
 """A command: arguments in, exit code out."""
 
-_MISTAKES = (Mistake, BadTarget, BadWorkload, BadObjective, FolderMistake, NoKey)
+_MISTAKES = (Mistake, BadField, BadTarget, BadWorkload, BadObjective, FolderMistake, NoKey)
 
 
 def command(tool: str) -> Callable[[Main], Main]:
@@ -149,20 +154,126 @@ def add_contract_option(options: argparse.ArgumentParser) -> None:
 
 def add_target_options(options: argparse.ArgumentParser) -> None:
     """
-    `--target` and `--api-key-env`, the same everywhere.
+    Everything that says where requests go and with which key, the same everywhere.
     """
-    options.add_argument(
+    group = options.add_argument_group("target")
+    group.add_argument(
         "--target",
         metavar="URL",
         help=f"an https origin such as https://chain-abc123.api.baseten.co; without it ${TARGET_VARIABLE}, and without "
         "that an emulator of our own, started for the length of the command",
     )
-    options.add_argument(
+    group.add_argument("--chain-id", metavar="ID", help="in place of --target: a deployed chain's id")
+    group.add_argument("--model-id", metavar="ID", help="in place of --target: a deployed model's id")
+    group.add_argument(
+        "--environment",
+        metavar="NAME",
+        help="with an id: the environment (default: production); paths other than the document's are assumed",
+    )
+    group.add_argument(
+        "--regional", action="store_true", help="with an id and --environment: the environment is part of the hostname"
+    )
+    group.add_argument(
+        "--connect-to",
+        metavar="HOST:PORT",
+        help="send the bytes there, while URL, Host header and the name that TLS verifies stay the target's",
+    )
+    group.add_argument("--ca-file", metavar="FILE", help="a PEM file of certificates to trust besides the system's")
+    group.add_argument(
+        "--header",
+        metavar="'NAME: VALUE'",
+        action="append",
+        default=[],
+        help="a header field to send along, repeatable; never one that carries a secret or frames the request",
+    )
+    group.add_argument(
         "--api-key-env",
         metavar="NAME",
         default=DEFAULT_VARIABLE,
         help="the environment variable that holds the API key (default: %(default)s); the key itself is never an option",
     )
+    group.add_argument(
+        "--auth-scheme",
+        type=Scheme,
+        choices=list(Scheme),
+        default=Scheme.API_KEY,
+        help="present the key as `Api-Key …`, the document's way (the default), or as `Bearer …`",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Wanted:
+    """
+    Where requests are to go and with which key, as the options say it.
+    """
+
+    url: str | None = None
+    """What `--target` names, or what an id and an environment amount to; None leaves it to the environment."""
+    connect_to: Address | None = None
+    ca_file: str | None = None
+    fields: tuple[Field, ...] = ()
+    variable: str = DEFAULT_VARIABLE
+    scheme: Scheme = Scheme.API_KEY
+
+    def arguments(self) -> list[str]:
+        """The options again, for a child process that takes them too."""
+        words = ["--api-key-env", self.variable, "--auth-scheme", self.scheme.value]
+        if self.url is not None:
+            words += ["--target", self.url]
+        if self.connect_to is not None:
+            words += ["--connect-to", str(self.connect_to)]
+        if self.ca_file is not None:
+            words += ["--ca-file", self.ca_file]
+        for name, value in self.fields:
+            words += ["--header", f"{name}: {value}"]
+        return words
+
+
+def wanted(options: argparse.Namespace) -> Wanted:
+    """
+    What the options of `add_target_options` say, looked through. Raises Mistake or BadTarget.
+    """
+    if options.ca_file is not None:
+        _check_certificates(options.ca_file)
+    return Wanted(
+        url=_url(options),
+        connect_to=parse_address(options.connect_to) if options.connect_to else None,
+        ca_file=options.ca_file,
+        fields=tuple(parse_field(text) for text in options.header),
+        variable=options.api_key_env,
+        scheme=Scheme(options.auth_scheme),
+    )
+
+
+def _url(options: argparse.Namespace) -> str | None:
+    """
+    The target's URL, from `--target` or from an id and an environment, never from both.
+    """
+    by_id = bool(options.chain_id or options.model_id)
+    if by_id and options.target:
+        raise Mistake("expected --target or an id, found both")
+    if not by_id and (options.environment or options.regional):
+        raise Mistake("expected --chain-id or --model-id with --environment and --regional")
+    if options.regional and not options.environment:
+        raise Mistake("expected --environment with --regional: the environment is part of the hostname")
+    if not by_id:
+        return cast(str | None, options.target)
+    return deployed(
+        chain_id=options.chain_id or "",
+        model_id=options.model_id or "",
+        environment=options.environment or "production",
+        regional=options.regional,
+    )
+
+
+def _check_certificates(path: str) -> None:
+    """
+    Raise Mistake unless a file holds certificates that TLS can trust.
+    """
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError) as wrong:
+        raise Mistake(f"expected a PEM file of certificates with --ca-file, found {path!r}: {wrong}") from None
 
 
 def duration(text: str) -> float:

@@ -13,11 +13,13 @@ import socket
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from chainproof.command import TARGET_VARIABLE, Mistake
-from chainproof.contract.credentials import DEFAULT_VARIABLE, EMULATOR_KEY, ApiKey, key_from_environment
-from chainproof.contract.targets import Target, parse_target
+from chainproof.command import TARGET_VARIABLE, Mistake, Wanted
+from chainproof.contract.credentials import DEFAULT_VARIABLE, EMULATOR_KEY, ApiKey, key_from
+from chainproof.contract.fields import Field
+from chainproof.contract.route import Address, Route, proxy_for
+from chainproof.contract.targets import Target, is_loopback, parse_target
 from chainproof.processes import own_command
 
 EMULATED_VARIABLE = "CHAINPROOF_EMULATED"
@@ -31,39 +33,48 @@ _PATIENCE = 10.0
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """
-    A target with the key it takes.
+    A target, the way there, and the key it takes.
     """
 
     target: Target
     key: ApiKey
     environment: Mapping[str, str] = field(repr=False)  # it holds the key
     """What a child process needs to find the same target and key."""
+    route: Route = field(default_factory=Route)
+    fields: tuple[Field, ...] = ()
+    """Header fields to send along with every request."""
 
 
 @contextmanager
 def endpoint(
-    url: str | None,
+    asked: Wanted | str | None,
     variable: str = DEFAULT_VARIABLE,
     *,
     scenario: str = "warm",
     options: Sequence[str] = (),
+    environment: Mapping[str, str] = os.environ,
 ) -> Iterator[Endpoint]:
     """
-    The endpoint that a command is to use: *url*, else `$CHAINPROOF_TARGET`, else an emulator of *scenario* for as long
-    as the context lasts, started with the further command-line *options*.
+    The endpoint that a command is to use: what was asked for, else `$CHAINPROOF_TARGET`, else an emulator of *scenario*
+    for as long as the context lasts, started with the further command-line *options*.
 
     Raises BadTarget, NoKey, or Mistake when nobody listens there.
     """
-    wanted = url or os.environ.get(TARGET_VARIABLE)
-    if wanted is None:
+    if not isinstance(asked, Wanted):
+        asked = Wanted(url=asked, variable=variable)
+    url = asked.url or environment.get(TARGET_VARIABLE)
+    if url is None:
         with emulator(scenario, options=options) as emulated:
-            yield emulated
+            yield replace(emulated, fields=asked.fields)
         return
-    told = url is None and os.environ.get(EMULATED_VARIABLE) == "1"
-    target = parse_target(wanted, emulated=told)
-    key = key_from_environment(variable)
-    check_listening(target)
-    yield _endpoint(target, key, variable)
+    told = asked.url is None and environment.get(EMULATED_VARIABLE) == "1"
+    by_loopback = asked.connect_to is not None and is_loopback(asked.connect_to.host)
+    target = parse_target(url, emulated=told, loopback=by_loopback)
+    key = ApiKey(key_from(environment, asked.variable).reveal(), asked.scheme)
+    proxy = None if asked.connect_to is not None else proxy_for(target, environment)
+    route = Route(connect_to=asked.connect_to, ca_file=asked.ca_file, proxy=proxy)
+    check_listening(target, route)
+    yield _endpoint(target, key, asked.variable, route, asked.fields)
 
 
 @contextmanager
@@ -89,27 +100,33 @@ def emulator(scenario: str = "warm", *, options: Sequence[str] = ()) -> Iterator
         _end(child)
 
 
-def check_listening(target: Target) -> None:
+def check_listening(target: Target, route: Route) -> None:
     """
-    Raise Mistake unless somebody takes a TCP connection at the target; nothing is sent.
+    Raise Mistake unless somebody takes a TCP connection on the way to the target; nothing is sent.
     """
+    hop = route.first_hop(target)
+    where = target.origin if hop == Address(target.host, target.port) else f"{hop}, on the way to {target.origin}"
     try:
-        socket.create_connection((target.host, target.port), timeout=_PATIENCE).close()
+        socket.create_connection((hop.host, hop.port), timeout=_PATIENCE).close()
     except socket.gaierror as wrong:
-        raise Mistake(f"cannot find the host {target.host} of {target.origin}: {wrong.strerror}") from None
+        raise Mistake(f"cannot find the host of {where}: {(wrong.strerror or str(wrong)).lower()}") from None
     except OSError as wrong:
         why = "no answer within 10 s" if isinstance(wrong, TimeoutError) else (wrong.strerror or str(wrong)).lower()
-        raise Mistake(f"nobody listens at {target.origin}: {why}; is the URL right and the server up?") from None
+        raise Mistake(f"nobody listens at {where}: {why}; is the URL right and the server up?") from None
 
 
-def _endpoint(target: Target, key: ApiKey, variable: str) -> Endpoint:
+def _endpoint(
+    target: Target, key: ApiKey, variable: str, route: Route | None = None, fields: tuple[Field, ...] = ()
+) -> Endpoint:
     """
     An endpoint, with the environment that leads a child to it.
     """
-    environment = {TARGET_VARIABLE: target.origin, variable: key.reveal()}
+    environment = {TARGET_VARIABLE: target.url, variable: key.reveal()}
     if target.emulated:
         environment[EMULATED_VARIABLE] = "1"
-    return Endpoint(target=target, key=key, environment=environment)
+    return Endpoint(
+        target=target, key=key, environment=environment, route=route if route is not None else Route(), fields=fields
+    )
 
 
 def _end(child: subprocess.Popen[str]) -> None:

@@ -39,6 +39,8 @@ NETWORK = {"socket", "ssl", "subprocess", "asyncio", "selectors", "http", "urlli
 # orjson is everyone's: the language needs it to read and write the run folder, and every tool installs the language.
 OWNERS = {
     "orjson": {"chainproof", *TOOLS},
+    "jsonschema_rs": {"chainproof"},
+    "pydantic": {"chainproof", "emulator"},
     "yaml": {"chainproof"},
     "scipy": {"chainproof"},
     "uvloop": {"emulator"},

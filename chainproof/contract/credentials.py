@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from enum import StrEnum
 from typing import NoReturn
 
 DEFAULT_VARIABLE = "BASETEN_API_KEY"
@@ -15,15 +16,30 @@ EMULATOR_KEY = "emulator.throw-away-key"
 REDACTED = "[API key]"
 
 
+class Scheme(StrEnum):
+    """
+    How the key is presented: by the document's scheme, or by the one that Baseten's newer documents name.
+    """
+
+    API_KEY = "api-key"
+    BEARER = "bearer"
+
+    @property
+    def prefix(self) -> str:
+        """The word before the key."""
+        return {"api-key": "Api-Key", "bearer": "Bearer"}[self.value]
+
+
 class ApiKey:
     """
     A key that no `repr`, `str`, format, pickle or comparison message ever shows.
     """
 
-    __slots__ = ("_text",)
+    __slots__ = ("_text", "scheme")
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, scheme: Scheme = Scheme.API_KEY) -> None:
         self._text = text
+        self.scheme = scheme
 
     def reveal(self) -> str:
         """The key itself, for the one place that writes it into a request."""
@@ -31,8 +47,8 @@ class ApiKey:
 
     @property
     def authorization(self) -> str:
-        """The value of the Authorization header that the document's `ApiKeyAuth` scheme asks for."""
-        return f"Api-Key {self._text}"
+        """The value of the Authorization header: `Api-Key …` unless another scheme was asked for."""
+        return f"{self.scheme.prefix} {self._text}"
 
     def scrub(self, text: str) -> str:
         """*text* with every occurrence of the key replaced."""

@@ -63,8 +63,14 @@ class Target:
     """Name or address, IPv6 without brackets."""
     port: int
     path: str = PATH
+    """The operation's path; where it is not the document's, the contract is transplanted, which is an assumption."""
     emulated: bool = False
     """Whether it is the emulator this command started itself."""
+
+    @property
+    def transplanted(self) -> bool:
+        """Whether the path is another than the document's, so that every clause holds there by assumption alone."""
+        return self.path != PATH
 
     @property
     def authority(self) -> str:
@@ -94,11 +100,57 @@ _NETLOC = re.compile(r'(\[[^]]*\]|[^][:{} <>"]*)(:\d*)?')
 """Host and port and nothing else: `urlsplit` passes over what stands behind a bracket."""
 
 
-def parse_target(text: str, *, emulated: bool = False) -> Target:
+_KIN = re.compile(r"(?:/(?:production|development|environments/[A-Za-z0-9_-]+|deployment/[A-Za-z0-9_-]+))?/run_remote")
+"""The paths of run_remote: the document's, and those of its sister operations in Baseten's full inference document."""
+
+_IDENTIFIER = re.compile(r"[A-Za-z0-9]+")
+_ENVIRONMENT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
+"""Regional environment names, as docs.baseten.co/deployment/environments has them: at most 40 characters."""
+
+
+def deployed(*, chain_id: str = "", model_id: str = "", environment: str = "production", regional: bool = False) -> str:
+    """
+    The URL of run_remote of a deployed chain, or of a model, in an environment.
+
+    >>> deployed(chain_id="abc123")
+    'https://chain-abc123.api.baseten.co/production/run_remote'
+    >>> deployed(chain_id="abc123", environment="staging")
+    'https://chain-abc123.api.baseten.co/environments/staging/run_remote'
+    >>> deployed(chain_id="abc123", environment="prod-us", regional=True)
+    'https://chain-abc123-prod-us.api.baseten.co/run_remote'
+
+    Only the first path is the document's; the others are those of its sister operations. Raises BadTarget.
+    """
+    if bool(chain_id) is bool(model_id):
+        raise BadTarget("expected either --chain-id or --model-id")
+    identifier = chain_id or model_id
+    if not _IDENTIFIER.fullmatch(identifier):
+        raise BadTarget(f"expected an alphanumeric id such as abc123, found {identifier!r}")
+    if not _ENVIRONMENT.fullmatch(environment):
+        raise BadTarget(
+            f"expected an environment's name of lower-case letters, digits and inner hyphens, found {environment!r}"
+        )
+    form = _FORMS[(bool(chain_id), regional)]
+    if regional:
+        return form.url(identifier, environment) + "/run_remote"
+    path = f"/{environment}" if environment in ("production", "development") else f"/environments/{environment}"
+    return form.url(identifier) + path + "/run_remote"
+
+
+_FORMS = {
+    (False, False): Server.MODEL,
+    (True, False): Server.CHAIN,
+    (False, True): Server.REGIONAL_MODEL,
+    (True, True): Server.REGIONAL_CHAIN,
+}
+
+
+def parse_target(text: str, *, emulated: bool = False, loopback: bool = False) -> Target:
     """
     The target that a URL names: an origin (`https://chain-abc123.api.baseten.co`) or the operation's whole URL.
 
-    Plain http is taken for loopback addresses only, since the key travels with every request. Raises BadTarget.
+    Plain http is taken for loopback addresses only, since the key travels with every request; *loopback* says that the
+    connection goes to one whatever the URL says. Raises BadTarget.
     """
     example = "expected a URL such as https://chain-abc123.api.baseten.co"
     try:
@@ -116,15 +168,21 @@ def parse_target(text: str, *, emulated: bool = False) -> Target:
         raise BadTarget(f"{example}, found the host {parts.netloc!r}")
     if port == 0:
         raise BadTarget(f"{example}, found port 0 in {text!r}")
-    if parts.scheme == "http" and not is_loopback(parts.hostname):
+    if parts.scheme == "http" and not loopback and not is_loopback(parts.hostname):
         raise BadTarget(
             f"expected https for {parts.hostname}: the API key would travel in the clear; plain http is for loopback addresses"
         )
     path = parts.path.rstrip("/")
-    if path not in ("", PATH):
-        raise BadTarget(f"expected no path, or {PATH}, found {parts.path!r} in {text!r}")
+    if path and not _KIN.fullmatch(path):
+        raise BadTarget(
+            f"expected no path, {PATH}, or that of another environment's run_remote, found {parts.path!r} in {text!r}"
+        )
     return Target(
-        scheme=parts.scheme, host=parts.hostname, port=port or _PORTS[parts.scheme], path=PATH, emulated=emulated
+        scheme=parts.scheme,
+        host=parts.hostname,
+        port=port or _PORTS[parts.scheme],
+        path=path or PATH,
+        emulated=emulated,
     )
 
 

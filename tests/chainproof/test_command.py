@@ -22,7 +22,7 @@ from chainproof.command import (
     parser,
     scrubbed,
 )
-from chainproof.contract.credentials import NoKey
+from chainproof.contract.credentials import NoKey, Scheme
 from chainproof.contract.levels import Contract
 from chainproof.contract.targets import BadTarget
 from chainproof.judgement.verdict import Exit
@@ -158,8 +158,8 @@ def test_exit_codes_are_documented() -> None:
 
 def test_options_have_one_name_everywhere() -> None:
     """
-    Contract, target and key's variable, with their defaults; a key is never an option, and no option is guessed from
-    its beginning.
+    Contract, target and the way there, with their defaults; a key is never an option, and no option is guessed from its
+    beginning.
     """
     options = parser("reports", "…")
     add_contract_option(options)
@@ -168,7 +168,15 @@ def test_options_have_one_name_everywhere() -> None:
     assert vars(options.parse_args([])) == {
         "contract": Contract.STRICT,
         "target": None,
+        "chain_id": None,
+        "model_id": None,
+        "environment": None,
+        "regional": False,
+        "connect_to": None,
+        "ca_file": None,
+        "header": [],
         "api_key_env": "BASETEN_API_KEY",
+        "auth_scheme": Scheme.API_KEY,
     }
     assert options.parse_args(["--contract", "documented"]).contract is Contract.DOCUMENTED
     for wrong in (["--contract", "lax"], ["--targ", "x"], ["--api-key", KEY]):

@@ -39,7 +39,7 @@ def test_a_target_is_what_the_option_names_else_the_environment(url: str, monkey
     with endpoint(None) as told:
         assert (told.target.origin, told.target.emulated) == (url, True)
         assert told.environment == {
-            TARGET_VARIABLE: url,
+            TARGET_VARIABLE: f"{url}/production/run_remote",
             "BASETEN_API_KEY": "abcd1234.abcd1234",
             EMULATED_VARIABLE: "1",
         }
