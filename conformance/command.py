@@ -54,7 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     Check a target against the contract; the exit code says how it stands.
     """
     settings = _settings(arguments)
-    with _terminable(), endpoint(settings.target, settings.api_key_env) as found:
+    emulator = ("--contract", settings.contract.value)
+    with _terminable(), endpoint(settings.target, settings.api_key_env, options=emulator) as found:
         given = prepared(settings, found)
         print(f"checking {found.target.url} against the {settings.contract} contract, seed {given.settings.seed}")
         code = _checked(given)

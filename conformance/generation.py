@@ -22,8 +22,8 @@ Drawn = TypeVar("Drawn")
 _ROUNDS = 6
 """How often generation goes on behind a departure."""
 
-_SHRINKING = 3
-"""Requests for each example that may go into making departures small."""
+_SHRINKING = 200
+"""How many requests may go into making small what one round has found."""
 
 
 class Departed(Exception):
@@ -49,6 +49,12 @@ def hypothesis_settings(examples: int) -> settings:
     )
 
 
+class Spent(BaseException):
+    """
+    Says to Hypothesis to stop at once. No Exception, so that it is taken for no failure.
+    """
+
+
 class Spending:
     """
     What one generating check may still ask, and which departures are news to it.
@@ -56,25 +62,24 @@ class Spending:
 
     def __init__(self, examination: Examination) -> None:
         self._examination = examination
-        self._left = examination.examples * (1 + _SHRINKING)
         self._known = examination.ledger.counts()
-        self.asked = 0
-
-    @property
-    def exhausted(self) -> bool:
-        """Whether nothing may be asked any more."""
-        return self._left <= 0
+        self._shrinking: int | None = None
+        self.left = examination.examples
+        """Examples still to be made."""
 
     def observe(self, ask: Callable[[], Observation]) -> None:
         """
-        Ask, unless the check has asked enough. Raises a Departed, of a class for each clause, for what is news.
+        Ask. Raises a Departed, of a class for each clause, for what is news, and Spent when enough has been asked.
         """
-        if self.exhausted:
-            return
-        self._left -= 1
-        self.asked += 1
+        if self._shrinking is None:
+            self.left -= 1
+        else:
+            self._shrinking -= 1
+            if self._shrinking < 0:
+                raise Spent
         for departure in ask().departures:
             if self._examination.ledger.key(departure) not in self._known:
+                self._shrinking = _SHRINKING if self._shrinking is None else self._shrinking
                 raise _departed(departure.clause.id)
 
     def settle(self) -> bool:
@@ -82,6 +87,7 @@ class Spending:
         Make what has been found no news any more; whether there was any.
         """
         before, self._known = self._known, self._examination.ledger.counts()
+        self._shrinking = None
         return len(self._known) > len(before)
 
 
@@ -116,10 +122,9 @@ def rounds(name: str, examination: Examination, spending: Spending) -> Iterator[
     """
     numbers = random.Random(f"{name} {examination.seed}")
     for _ in range(_ROUNDS):
-        left = examination.examples - spending.asked
-        if left <= 0:
+        if spending.left <= 0:
             return
-        yield left, numbers.getrandbits(32)
+        yield spending.left, numbers.getrandbits(32)
         if not spending.settle():
             return
 
@@ -130,6 +135,6 @@ def run(test: Callable[[], None]) -> None:
     """
     try:
         test()
-    except* (Departed, Flaky):
-        # Flaky: a departure that did not show again, because the target is unsteady or our budget was spent.
+    except* (Departed, Flaky, Spent):
+        # Flaky: a departure that did not show again, because the target is unsteady.
         pass

@@ -24,7 +24,7 @@ class Progress:
         self._out = out
         self._err = err
         self._live = out.isatty()
-        self._total = 0
+        self._titles: dict[str, str] = {}
         self._done = 0
         self._requests = 0
         self.results: dict[str, int] = {}
@@ -32,8 +32,8 @@ class Progress:
         """Our own errors: collection's, pytest's, a check's."""
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """How many checks there are."""
-        self._total = len(session.items)
+        """Which checks there are."""
+        self._titles = {item.nodeid: _title(item) for item in session.items}
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """A file of ours that could not be collected."""
@@ -44,11 +44,11 @@ class Progress:
         """What broke is pytest itself, or a hook of ours."""
         self._error(str(excrepr))
 
-    @pytest.hookimpl(tryfirst=True)
-    def pytest_runtest_setup(self, item: pytest.Item) -> None:
-        """The check under way."""
+    def pytest_runtest_logstart(self, nodeid: str) -> None:
+        """The check under way, said before pytest captures what is written."""
         if self._live:
-            self._out.write(f"\r\x1b[K  … {self._done + 1}/{self._total} {_title(item)}")
+            title = self._titles.get(nodeid, nodeid)
+            self._out.write(f"\r\x1b[K  … {self._done + 1}/{len(self._titles)} {title}")
             self._out.flush()
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)

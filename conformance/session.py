@@ -47,7 +47,7 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
             try:
                 conduct.in_vain = in_vain(conduct)
                 outcome = yield
-            except (KeyboardInterrupt, pytest.exit.Exception):
+            except (KeyboardInterrupt, pytest.exit.Exception, session.Failed):
                 ending = Ending.INTERRUPTED
                 raise
             else:
@@ -73,7 +73,8 @@ def _asked(config: pytest.Config, stack: ExitStack) -> Given:
     What the options of a plain pytest run ask for, opened.
     """
     settings = settings_of(config)
-    found = stack.enter_context(endpoint(settings.target, settings.api_key_env))
+    emulator = ("--contract", settings.contract.value)
+    found = stack.enter_context(endpoint(settings.target, settings.api_key_env, options=emulator))
     return prepared(settings, found)
 
 

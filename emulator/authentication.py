@@ -4,54 +4,46 @@ Who is let in.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from hmac import compare_digest
 
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.errors import ErrorCode
 from chainproof.contract.levels import Contract
 
-from .refusal import Refusal
+from .deviations import BEARER, HTML_502, PLAIN_401, WRONG_KEY
+from .refusal import Page, Refusal
 from .request import Request
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Scheme:
-    """
-    How one contract has the key presented, and with what status it refuses another.
-    """
-
-    prefixes: tuple[str, ...]
-    wrong_key: int
-
-
-SCHEMES: dict[Contract, Scheme] = {
-    Contract.STRICT: Scheme(prefixes=("Api-Key",), wrong_key=401),
-    # The inference document since 2026-06-08 has BearerAuth beside Api-Key; inference/errors groups 401 and 403.
-    Contract.DOCUMENTED: Scheme(prefixes=("Api-Key", "Bearer"), wrong_key=403),
-    Contract.OBSERVED: Scheme(prefixes=("Api-Key", "Bearer"), wrong_key=403),
-}
+_PLAIN = Page(media_type="text/plain; charset=utf-8", text="No Authorization header provided")
+_HTML = Page(
+    media_type="text/html",
+    text="<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>",
+)
 
 
 def unauthorized(request: Request, key: ApiKey, contract: Contract) -> Refusal | None:
     """
     Why a request is not let in, if it is not.
     """
-    scheme = SCHEMES[contract]
     given = request.fields(b"authorization")
     if not given:
-        return _refused(401, "Send the API key as `Authorization: Api-Key …`; this request has no such header.")
+        detail = "Send the API key as `Authorization: Api-Key …`; this request has no such header."
+        return _refused(401, detail, _PLAIN if PLAIN_401.shown(contract) else None)
     if len(given) > 1:
         return _refused(401, "Send one Authorization header; this request has several.")
+    if HTML_502.shown(contract) and given[0] == b"Bearer":
+        return _refused(502, "Send a key behind `Bearer`; this request has none.", _HTML)
     # No early exit: how long the comparison takes must not tell which prefix, or how much of the key, was right.
-    matches = [compare_digest(given[0], f"{prefix} {key.reveal()}".encode()) for prefix in scheme.prefixes]
+    prefixes = ("Api-Key", "Bearer") if BEARER.shown(contract) else ("Api-Key",)
+    matches = [compare_digest(given[0], f"{prefix} {key.reveal()}".encode()) for prefix in prefixes]
     if any(matches):
         return None
-    return _refused(scheme.wrong_key, "The Authorization header does not hold `Api-Key`, one blank and a valid key.")
+    status = 403 if WRONG_KEY.shown(contract) else 401
+    return _refused(status, "The Authorization header does not hold `Api-Key`, one blank and a valid key.")
 
 
-def _refused(status: int, detail: str) -> Refusal:
+def _refused(status: int, detail: str, page: Page | None = None) -> Refusal:
     """
     A request without a key that counts.
     """
-    return Refusal(status=status, code=ErrorCode.UNAUTHORIZED, detail=detail)
+    return Refusal(status=status, code=ErrorCode.UNAUTHORIZED, detail=detail, page=page)

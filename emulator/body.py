@@ -10,20 +10,17 @@ from chainproof.contract.errors import ErrorCode
 from chainproof.contract.levels import Contract
 from chainproof.jsontext import Malformed, TooDeep, parse_json
 
+from .deviations import ANY_MEDIA_TYPE, LARGE_BODY
 from .refusal import Refusal, bad_request
 from .request import Request
 
-TOO_LARGE: dict[Contract, int] = {
-    Contract.STRICT: 400,
-    Contract.DOCUMENTED: 413,  # inference/errors: a body above 100 MB is answered 413
-    Contract.OBSERVED: 413,
-}
 
-
-def unreadable(request: Request) -> Refusal | None:
+def unreadable(request: Request, contract: Contract) -> Refusal | None:
     """
     Why the body's media type or coding is refused, if it is.
     """
+    if ANY_MEDIA_TYPE.shown(contract):
+        return None
     types = request.fields(b"content-type")
     if len(types) != 1 or types[0].partition(b";")[0].strip().lower() != b"application/json":
         return bad_request("Expected one header `Content-Type: application/json`.")
@@ -40,7 +37,7 @@ def too_large(request: Request, limit: int, contract: Contract) -> Refusal | Non
     if request.length <= limit:
         return None
     return Refusal(
-        status=TOO_LARGE[contract],
+        status=413 if LARGE_BODY.shown(contract) else 400,
         code=ErrorCode.PAYLOAD_TOO_LARGE,
         detail=f"Expected a body of at most {limit} bytes.",
     )

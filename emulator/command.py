@@ -14,14 +14,17 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from chainproof.command import TARGET_VARIABLE, Mistake, add_contract_option, command, parser
 from chainproof.contract.credentials import DEFAULT_VARIABLE, EMULATOR_KEY, ApiKey, key_from_environment
+from chainproof.contract.inputs import BadSchema
 from chainproof.contract.targets import is_loopback
 from chainproof.embedded import EMULATED_VARIABLE
 from chainproof.judgement.verdict import Exit
 
+from .chain import Chain, load_chain
 from .decision import Model
 from .scenario import BadScenario, Scenario, find_scenario, named_scenarios
 from .server import Stop, new_run, serve
@@ -45,8 +48,11 @@ def main(arguments: Sequence[str]) -> int:
         raise Mistake("expected --until-eof or a command behind --, found both: the command needs the standard input")
     try:
         scenario = find_scenario(options.scenario)
-    except BadScenario as wrong:
+        chain = load_chain(options.chain) if options.chain else None
+    except (BadScenario, BadSchema) as wrong:
         raise Mistake(str(wrong)) from None
+    if options.predict_concurrency is not None:
+        scenario = replace(scenario, predict_concurrency=options.predict_concurrency)
     model = Model(
         scenario=scenario,
         key=key_from_environment(options.api_key_env) if options.api_key_env else ApiKey(EMULATOR_KEY),
@@ -54,6 +60,7 @@ def main(arguments: Sequence[str]) -> int:
         seed=options.seed,
         contract=options.contract,
         steering=not options.no_steering,
+        chained=chain is not None,
     )
     with _listening(options.host, options.port) as sock:
         origin = _origin(sock)
@@ -62,8 +69,8 @@ def main(arguments: Sequence[str]) -> int:
         _raise_descriptor_limit()
         if around is not None:
             print(line, file=sys.stderr, flush=True)
-            return _serve_around(around, model, sock, truth, origin)
-        _serve_alone(model, sock, truth, line, until_eof=options.until_eof)
+            return _serve_around(around, model, sock, truth, origin, chain)
+        _serve_alone(model, sock, truth, line, chain, until_eof=options.until_eof)
     return Exit.PASS
 
 
@@ -92,6 +99,17 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
     options.add_argument(
         "--seed", type=int, default=0, help="the same seed gives the n-th request the same outcome and service time"
+    )
+    options.add_argument(
+        "--chain",
+        metavar="FILE.py:CLASS",
+        help="answer with the run_remote of your own class, also as package.module:CLASS, in place of the echo",
+    )
+    options.add_argument(
+        "--predict-concurrency",
+        type=_count,
+        metavar="N",
+        help="requests that --chain works on at once (default: the scenario's, or 1)",
     )
     options.add_argument("--truth", metavar="FILE", type=Path, help="one JSON line for each request answered")
     options.add_argument("--no-steering", action="store_true", help="take no notice of X-Emulate")
@@ -130,6 +148,15 @@ def _port(text: str) -> int:
     """
     if not text.isascii() or not text.isdigit() or int(text) > 65535:
         raise argparse.ArgumentTypeError(f"expected a port between 0 and 65535, found {text!r}")
+    return int(text)
+
+
+def _count(text: str) -> int:
+    """
+    A number of requests, for argparse.
+    """
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number, at least 1, found {text!r}")
     return int(text)
 
 
@@ -172,7 +199,9 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _serve_alone(model: Model, sock: socket.socket, truth: Truth, line: str, *, until_eof: bool) -> None:
+def _serve_alone(
+    model: Model, sock: socket.socket, truth: Truth, line: str, chain: Chain | None, *, until_eof: bool
+) -> None:
     """
     Serve until told to stop.
     """
@@ -184,10 +213,12 @@ def _serve_alone(model: Model, sock: socket.socket, truth: Truth, line: str, *, 
             _when(_stdin_ended, loop, stop)
         print(line, flush=True)
 
-    serve(model, sock, truth, begun)
+    serve(model, sock, truth, begun, chain)
 
 
-def _serve_around(around: list[str], model: Model, sock: socket.socket, truth: Truth, origin: str) -> int:
+def _serve_around(
+    around: list[str], model: Model, sock: socket.socket, truth: Truth, origin: str, chain: Chain | None
+) -> int:
     """
     Serve for as long as a command runs; its exit code.
     """
@@ -206,7 +237,7 @@ def _serve_around(around: list[str], model: Model, sock: socket.socket, truth: T
         children.append(_started(around, environment))
         _when(children[0].wait, loop, stop)
 
-    serve(model, sock, truth, begun)
+    serve(model, sock, truth, begun, chain)
     code = children[0].wait()
     return 128 - code if code < 0 else code
 

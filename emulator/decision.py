@@ -19,12 +19,16 @@ from chainproof.contract.levels import Contract
 
 from .authentication import unauthorized
 from .body import no_object, too_large, unreadable
+from .deviations import ATTEMPTS, BARE_ERRORS, INPUT_ERRORS
 from .draws import Purpose, mixed, uniform
+from .echo import echoed
 from .latency import ServiceTime, service_time
 from .limits import Bucket, admitted
-from .refusal import SENTENCES, Refusal, bad_request, failure
+from .passing import refused_as
+from .refusal import Refusal, bad_request, failure
 from .request import Request
 from .routing import misrouted
+from .said import Said, output
 from .scenario import Scenario
 from .steering import OK, steered
 
@@ -42,6 +46,8 @@ class Model:
     seed: int = 0
     contract: Contract = Contract.STRICT
     steering: bool = True
+    chained: bool = False
+    """Whether a chain of the user's stands behind the gateway; else the echo chain does."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,12 +75,24 @@ class Decision:
     """From the request's last byte to the answer. A request refused at the gate takes none."""
 
 
-def decide(request: Request, model: Model, state: State, now: Seconds) -> tuple[Decision, State]:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Forward:
     """
-    What is said to a whole request that arrived *now*, and the state after it.
+    A request that the user's chain is to answer: running it is nobody's decision.
+    """
+
+    number: int
+    body: bytes
+
+
+def decide(request: Request, model: Model, state: State, now: Seconds) -> tuple[Decision | Forward, State]:
+    """
+    What is said to a whole request that arrived *now*, or that the chain is to say it, and the state after it.
     """
     state = replace(state, number=state.number + 1)
-    refusal = refused_at_head(request, model) or no_object(request)
+    refusal = refused_at_head(request, model)
+    if not INPUT_ERRORS.shown(model.contract):  # there the gateway passes on whatever body it gets
+        refusal = refusal or no_object(request)
     if refusal:
         return _refuse(refusal, model, state.number, 0.0), state
     wish = steered(request, model.contract) if model.steering else None
@@ -86,7 +104,22 @@ def decide(request: Request, model: Model, state: State, now: Seconds) -> tuple[
             at_gate = refusal is _OVER_LIMIT
             time = 0.0 if at_gate else _error_time(model, state.number)
             return _refuse(refusal, model, state.number, time), state
+    if model.chained:
+        return Forward(number=state.number, body=request.body), state
     return _echo(request, model, state.number), state
+
+
+def answered(said: Said, model: Model, number: int, time: Seconds) -> Decision:
+    """
+    What is said to a request once the chain's server has said *said* to it, after so long a *time*.
+    """
+    refusal = refused_as(said, model.contract)
+    if refusal:
+        return _refuse(refusal, model, number, time)
+    attempts = (_ATTEMPTS,) if ATTEMPTS.shown(model.contract) else ()
+    headers = (*_headers(model, number), *attempts, *said.fields)
+    answer = Answer(status=said.status, headers=headers, body=said.body)
+    return Decision(number=number, answer=answer, error_code=None, service_time=time)
 
 
 def refused_at_head(request: Request, model: Model) -> Refusal | None:
@@ -96,7 +129,7 @@ def refused_at_head(request: Request, model: Model) -> Refusal | None:
     return (
         misrouted(request)
         or unauthorized(request, model.key, model.contract)
-        or unreadable(request)
+        or unreadable(request, model.contract)
         or too_large(request, model.scenario.max_body_bytes, model.contract)
     )
 
@@ -135,30 +168,50 @@ def _echo(request: Request, model: Model, number: int) -> Decision:
     """
     The echo chain: its output is its input, byte for byte, so that every spelling of a number or a string survives.
     """
-    answer = Answer(status=200, headers=_headers(model, number), body=request.body)
-    time = _drawn(model.scenario.service_time, model.seed, number)
-    return Decision(number=number, answer=answer, error_code=None, service_time=time)
+    said = echoed(request.body) if INPUT_ERRORS.shown(model.contract) else output(request.body)
+    return answered(said, model, number, _drawn(model.scenario.service_time, model.seed, number))
 
 
 def _refuse(refusal: Refusal, model: Model, number: int, time: Seconds) -> Decision:
     """
     An `ErrorResponse`. It names its code where the contract pairs code and status, and is silent where it does not.
     """
-    code = refusal.code.value if refusal.status in statuses(refusal.code, model.contract) else None
-    body = {"error": refusal.error or SENTENCES[refusal.code], "detail": refusal.detail}
-    if code is not None:
-        body["error_code"] = code
-    answer = Answer(
-        status=refusal.status, headers=(*_headers(model, number), *refusal.headers), body=orjson.dumps(body)
-    )
+    bare = BARE_ERRORS.shown(model.contract)
+    named = refusal.status in statuses(refusal.code, model.contract) and (refusal.wished or not bare)
+    code = refusal.code.value if named else None
+    media_type, text = _JSON, orjson.dumps(_bare(refusal) if bare else _full(refusal, code))
+    if refusal.page:
+        media_type, text = refusal.page.media_type, refusal.page.text.encode()
+    headers = (*_headers(model, number, media_type), *refusal.headers)
+    answer = Answer(status=refusal.status, headers=headers, body=text)
     return Decision(number=number, answer=answer, error_code=code, service_time=time)
 
 
-def _headers(model: Model, number: int) -> tuple[tuple[str, str], ...]:
+def _full(refusal: Refusal, code: str | None) -> dict[str, str]:
+    """
+    An `ErrorResponse` with everything that the document has for it.
+    """
+    body = {"error": refusal.message, "detail": refusal.detail}
+    return body if code is None else {**body, "error_code": code}
+
+
+def _bare(refusal: Refusal) -> dict[str, str]:
+    """
+    An error as Baseten's pages show it, but for the code that was wished for.
+    """
+    body = {"error": f"{refusal.message} {refusal.detail}"}
+    return {**body, "error_code": refusal.code.value} if refusal.wished else body
+
+
+_JSON = "application/json"
+_ATTEMPTS = ("X-BASETEN-MODEL-PREDICTION-ATTEMPTS", "1")
+
+
+def _headers(model: Model, number: int, media_type: str = _JSON) -> tuple[tuple[str, str], ...]:
     """
     What every answer carries. Within a run ids differ since `mixed` is one to one, between runs by their beginning.
     """
-    return ((REQUEST_ID_HEADER, f"{model.run}{mixed(number):016x}"), ("Content-Type", "application/json"))
+    return ((REQUEST_ID_HEADER, f"{model.run}{mixed(number):016x}"), ("Content-Type", media_type))
 
 
 def _error_time(model: Model, number: int) -> Seconds:

@@ -18,7 +18,8 @@ import httptools
 from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
 
-from .decision import Decision
+from .decision import Decision, Forward
+from .replica import Call
 from .request import Request
 from .site import Site
 from .transport import Connection
@@ -41,7 +42,7 @@ class _Turn:
     A request that waits for its answer, or an interim answer in its place among them.
     """
 
-    __slots__ = ("close", "decision", "first", "kernel", "last", "method", "path", "ready")
+    __slots__ = ("call", "close", "decision", "first", "kernel", "last", "method", "path", "ready")
 
     def __init__(self, *, method: bytes, path: bytes, first: Seconds, last: Seconds, kernel: bool) -> None:
         self.method = method
@@ -50,7 +51,8 @@ class _Turn:
         self.last = last
         self.kernel = kernel
         self.decision: Decision | None = None
-        """None for `100 Continue`."""
+        """None for `100 Continue`, and until the chain has answered."""
+        self.call: Call | None = None
         self.close = False
         self.ready = False
 
@@ -124,6 +126,9 @@ class Exchange:
         """Drop what waits; nobody is there to read it."""
         self._deaf = True
         self._parser = None  # the parser refers back to us
+        for turn in self._turns:
+            if turn.call is not None:
+                turn.call.leave()
         self._turns.clear()
         self._idle.cancel()
         self._site.forget(self)
@@ -219,8 +224,14 @@ class Exchange:
         """
         turn = self._turn(request.method, request.path)
         turn.close = self._deaf = close
-        decision = turn.decision = self._site.decide(request)
+        decision = self._site.decide(request)
         self._turns.append(turn)
+        if len(self._turns) >= MOST_PIPELINED:
+            self._connection.pause()
+        if isinstance(decision, Forward):
+            turn.call = self._site.forward(decision, partial(self._answered, turn))
+            return
+        turn.decision = decision
         # The service time counts from when the kernel had the request, not from when we came to read it.
         read_late = min(max(clock_gettime(CLOCK_REALTIME) - turn.last, 0.0), decision.service_time)
         now = monotonic()
@@ -229,8 +240,13 @@ class Exchange:
             self._ready(turn)
         else:
             self._site.timers.at(due, partial(self._ready, turn))
-        if len(self._turns) >= MOST_PIPELINED:
-            self._connection.pause()
+
+    def _answered(self, turn: _Turn, decision: Decision) -> None:
+        """
+        The chain has answered.
+        """
+        turn.decision = decision
+        self._ready(turn)
 
     def _malformed(self, why: str) -> None:
         """

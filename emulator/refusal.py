@@ -10,6 +10,16 @@ from chainproof.contract.errors import PAIRING, ErrorCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """
+    A body that is no JSON.
+    """
+
+    media_type: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
     """
     Why a request is not served. The words never repeat the request: nothing secret can come back.
@@ -21,6 +31,15 @@ class Refusal:
     error: str = ""
     """Empty: the sentence that the code has in `SENTENCES`."""
     headers: tuple[tuple[str, str], ...] = ()
+    wished: bool = False
+    """Whether the caller asked for this very code: then the answer names it, whatever the contract's errors look like."""
+    page: Page | None = None
+    """What is said in place of an `ErrorResponse`."""
+
+    @property
+    def message(self) -> str:
+        """What `error` says."""
+        return self.error or SENTENCES[self.code]
 
 
 SENTENCES: dict[ErrorCode, str] = {

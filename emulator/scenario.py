@@ -43,6 +43,10 @@ class Scenario:
     rate_limit: RateLimit | None = None
     """What is asked beyond it is answered 429, at once."""
     max_body_bytes: int = 100_000_000
+    predict_concurrency: int = 1
+    """How many requests a chain of the user's works on at once; the default is Baseten's own."""
+    predict_timeout: Seconds = 1200.0
+    """After this long such a chain's request is answered 504; the default is Baseten's own."""
 
 
 def named_scenarios() -> dict[str, Scenario]:
@@ -125,6 +129,18 @@ def _size(value: object) -> int:
     return value
 
 
+def _count(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ValueError(f"expected a whole number, at least 1, found {value!r}")
+    return value
+
+
+def _time_limit(value: object) -> Seconds:
+    if (seconds := _duration(value)) == 0:
+        raise ValueError(f"expected more than 0 s, found {value!r}")
+    return seconds
+
+
 def _duration(value: object) -> Seconds:
     seconds = parse_duration(value) if isinstance(value, str) else _number(value)
     if not 0 <= seconds <= 3600:
@@ -193,5 +209,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "errors": _errors,
     "rate_limit": _rate_limit,
     "max_body_bytes": _size,
+    "predict_concurrency": _count,
+    "predict_timeout": _time_limit,
 }
 """What a scenario's file may say, and how each value is read."""

@@ -14,6 +14,7 @@ from itertools import count
 
 import uvloop
 
+from .chain import Chain
 from .decision import Model
 from .protocol import Exchange
 from .site import Site
@@ -35,23 +36,23 @@ Begun = Callable[[asyncio.AbstractEventLoop, Stop], None]
 """Told once that the server serves: the place to print its URL, and to see to its end."""
 
 
-def serve(model: Model, sock: socket.socket, truth: Truth, begun: Begun) -> None:
+def serve(model: Model, sock: socket.socket, truth: Truth, begun: Begun, chain: Chain | None = None) -> None:
     """
-    Serve on a listening socket until told to stop.
+    Serve on a listening socket until told to stop; a *chain* stands in for the echo chain of a model that is chained.
 
     An error of our own cuts the connection where it happened, and is raised when the server has stopped.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(model, sock, truth, begun))
+        runner.run(_serve(model, sock, truth, begun, chain))
 
 
-async def _serve(model: Model, sock: socket.socket, truth: Truth, begun: Begun) -> None:
+async def _serve(model: Model, sock: socket.socket, truth: Truth, begun: Begun, chain: Chain | None) -> None:
     """
     The same, in the loop.
     """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    site = Site(loop, model, truth)
+    site = Site(loop, model, truth, chain)
     numbers = count(1)
     broken: list[BaseException] = []
 

@@ -7,12 +7,16 @@ Here the pure decisions meet the clock.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from email.utils import formatdate
 from time import monotonic, time
 from typing import Protocol
 
-from .decision import Decision, Model, State, decide, malformed, refused_at_head
+from .chain import Chain
+from .decision import Decision, Forward, Model, State, answered, decide, malformed, refused_at_head
+from .replica import Call, Replica
 from .request import Request
+from .said import Said
 from .timers import Timers
 from .truth import FLUSH_EVERY, Truth
 
@@ -32,21 +36,32 @@ class Site:
     One server's model at work.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, model: Model, truth: Truth) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, model: Model, truth: Truth, chain: Chain | None) -> None:
         self.loop = loop
         self.model = model
         self.truth = truth
         self.timers = Timers(loop)
         self._state = State()
+        self._replica = None if chain is None else Replica(chain, loop, scenario=model.scenario)
         self._open: set[Open] = set()
         self._date = ""
         self._second = 0
         self._flusher = loop.call_later(FLUSH_EVERY, self._flush)
 
-    def decide(self, request: Request) -> Decision:
-        """What is said to a request that is whole now."""
+    def decide(self, request: Request) -> Decision | Forward:
+        """What is said to a request that is whole now, or that the chain is to say it."""
         decision, self._state = decide(request, self.model, self._state, monotonic())
         return decision
+
+    def forward(self, request: Forward, told: Callable[[Decision], None]) -> Call:
+        """Have the chain answer a request; *told* is told what is said once it has."""
+        assert self._replica is not None
+        begun = monotonic()
+
+        def tell(said: Said) -> None:
+            told(answered(said, self.model, request.number, monotonic() - begun))
+
+        return self._replica.call(request.body, tell)
 
     def malformed(self, why: str) -> Decision:
         """What is said to whatever is no request."""

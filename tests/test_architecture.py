@@ -215,6 +215,13 @@ def test_every_dependency_is_imported_by_its_owner_alone() -> None:
     assert told(found for found in FOREIGN if found.folder not in OWNERS.get(found.package, ())) == []
 
 
+def normal(name: str) -> str:
+    """
+    A distribution's name as indexes compare it: https://packaging.python.org/en/latest/specifications/name-normalization/
+    """
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
 def test_every_dependency_is_declared_where_it_is_imported() -> None:
     """
     A package that only comes along with another may stay away one day.
@@ -225,8 +232,8 @@ def test_every_dependency_is_declared_where_it_is_imported() -> None:
     wrong = []
     for found in FOREIGN:
         lines = [*project["dependencies"], *extras[found.folder]]
-        declared = {re.split(r"[^A-Za-z0-9._-]", line)[0].lower() for line in lines}
-        if not declared & {name.lower() for name in names.get(found.package, ())}:
+        declared = {normal(re.split(r"[^A-Za-z0-9._-]", line)[0]) for line in lines}
+        if not declared & {normal(name) for name in names.get(found.package, ())}:
             wrong.append(found)
 
     assert told(iter(wrong)) == []

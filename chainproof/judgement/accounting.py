@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 
 from chainproof.results.exchange import Fate
-from chainproof.results.interval import Interval
+from chainproof.results.interval import Slice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,9 +36,9 @@ class Accounting:
     def sentence(self) -> str:
         """The two identities with their figures."""
         return (
-            f"planned {self.planned} = sent {self.sent} + not sent {self.not_sent}; "
-            f"sent {self.sent} = ok {self.ok} + failed {self.failed} + timed out {self.timed_out} "
-            f"+ censored {self.censored}."
+            f"planned {self.planned:,} = sent {self.sent:,} + not sent {self.not_sent:,}; "
+            f"sent {self.sent:,} = ok {self.ok:,} + failed {self.failed:,} + timed out {self.timed_out:,} "
+            f"+ censored {self.censored:,}."
         )
 
     def to_json(self) -> dict[str, int]:
@@ -46,9 +46,9 @@ class Accounting:
         return asdict(self)
 
 
-def accounting(whole: Interval) -> Accounting:
+def accounting(whole: Slice) -> Accounting:
     """
-    The accounting of a run, from all its intervals merged.
+    The accounting of a run, from all its intervals merged, or of a part of it.
     """
     return Accounting(
         planned=whole.planned,

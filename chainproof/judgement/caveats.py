@@ -11,12 +11,14 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chainproof.clock import Seconds
-from chainproof.contract.levels import Level
+from chainproof.contract.acceptance import accepted
+from chainproof.contract.clauses import CLAUSE, waived
+from chainproof.contract.levels import Contract, Level
 from chainproof.durations import format_duration
 from chainproof.judgement.accounting import Accounting
 from chainproof.results.exchange import NotSent
 from chainproof.results.folder import Run
-from chainproof.results.interval import Interval
+from chainproof.results.interval import Interval, Slice
 from chainproof.results.manifest import Ending
 from chainproof.statistics.intervals import quantile_ranks
 from chainproof.workload.objectives import Indicator, parse_objective
@@ -56,6 +58,8 @@ class Evidence:
     run: Run
     whole: Interval
     """All intervals of the run, merged."""
+    judged: Slice
+    """The requests of the judged phases: what figures and objectives are computed from."""
     accounting: Accounting
 
 
@@ -108,7 +112,7 @@ def late(evidence: Evidence) -> Iterator[Caveat]:
     """
     Response time contains our own lateness. A little is no matter; much of it indicts the generator.
     """
-    lag = evidence.whole.schedule_lag.quantile(0.99)
+    lag = evidence.judged.schedule_lag.quantile(0.99)
     if lag is not None and lag > LATE_WORTH_SAYING:
         yield Caveat(
             code="GENERATOR_LATE",
@@ -126,8 +130,8 @@ def not_sent(evidence: Evidence) -> Iterator[Caveat]:
     if count:
         yield Caveat(
             code="MAX_IN_FLIGHT",
-            text=f"{count} planned requests were not sent because as many as --max-in-flight allows were unanswered. "
-            "Objectives count them as never answered.",
+            text=f"{count:,} planned requests were not sent because as many as --max-in-flight allows were unanswered. "
+            f"{_counted(evidence)}",
             remedy="The target does not keep up with this rate; a higher --max-in-flight shows how its queue grows.",
         )
 
@@ -140,9 +144,36 @@ def unanswered(evidence: Evidence) -> Iterator[Caveat]:
     if lost:
         yield Caveat(
             code="UNANSWERED",
-            text=f"{evidence.accounting.timed_out} requests timed out and {evidence.accounting.censored} were censored: "
-            "they took longer than any percentile here can show. Objectives count them as never answered.",
+            text=f"{evidence.accounting.timed_out:,} requests timed out and {evidence.accounting.censored:,} were "
+            f"censored: they took longer than any percentile here can show. {_counted(evidence)}",
             remedy="A longer --deadline shows how long they really take.",
+        )
+
+
+def _counted(evidence: Evidence) -> str:
+    """
+    What objectives make of requests that were never answered.
+    """
+    those = "those of judged phases" if evidence.run.manifest.phases else "them"
+    return f"Objectives count {those} as never answered."
+
+
+def mixed_phases(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    A percentile over a ramp and a steady state describes neither.
+    """
+    phases = evidence.run.manifest.phases
+    if phases and evidence.accounting.planned and not evidence.whole.phases:
+        yield Caveat(
+            code="MIXED_PHASES",
+            text="The workload has phases, and the record does not tell them apart: the figures mix all of them.",
+            remedy="Run it again with this version.",
+        )
+    elif phases and not any(phase.judged for phase in phases):
+        yield Caveat(
+            code="MIXED_PHASES",
+            text="No phase of the workload is judged, so figures and objectives mix all of them.",
+            remedy="Look at the phases one by one, or let the workload judge its steady state.",
         )
 
 
@@ -154,7 +185,7 @@ def interrupted(evidence: Evidence) -> Iterator[Caveat]:
         yield Caveat(
             code="INTERRUPTED",
             text=f"The run was interrupted after {format_duration(evidence.run.end.seconds)}; "
-            f"{evidence.whole.not_sent[NotSent.STOPPED]} planned requests were not asked for any more.",
+            f"{evidence.whole.not_sent[NotSent.STOPPED]:,} planned requests were not asked for any more.",
             remedy="A pass needs a whole run.",
         )
 
@@ -198,12 +229,12 @@ def few(evidence: Evidence) -> Iterator[Caveat]:
     """
     The p99.9 of five hundred requests is their maximum in disguise.
     """
-    count = sum(times.count for times in evidence.whole.response_time.values())
+    count = sum(times.count for times in evidence.judged.response_time.values())
     unsure = [name for name, fraction in QUANTILES if quantile_ranks(count, fraction)[1] is None] if count else []
     if unsure:
         yield Caveat(
             code="FEW_REQUESTS",
-            text=f"{count} answers are too few for an upper confidence bound on {', '.join(unsure)}: the true value may "
+            text=f"{count:,} answers are too few for an upper confidence bound on {', '.join(unsure)}: the true value may "
             "be far above what is shown.",
             remedy="A 95 % interval takes 72 answers for p95, 368 for p99 and 3688 for p99.9.",
         )
@@ -213,7 +244,12 @@ def departures(evidence: Evidence) -> Iterator[Caveat]:
     """
     A target that is quick and wrong is wrong.
     """
-    binding = [finding for finding in evidence.run.findings if finding.level != Level.SHOULD]
+    manifest = evidence.run.manifest
+    binding = [
+        finding
+        for finding in evidence.run.findings
+        if finding.level != Level.SHOULD and not accepted(finding.clause, manifest.acceptances, manifest.day)
+    ]
     if binding:
         clauses = ", ".join(dict.fromkeys(finding.clause for finding in binding))
         yield Caveat(
@@ -221,6 +257,66 @@ def departures(evidence: Evidence) -> Iterator[Caveat]:
             text=f"Answers under load departed from the contract: {clauses}.",
             remedy="See the findings; `chainproof conformance` looks closer.",
         )
+
+
+def expired(run: Run) -> Iterator[Caveat]:
+    """
+    An acceptance is a loan: once its day has passed, the clause counts again.
+    """
+    manifest = run.manifest
+    past = [
+        each
+        for each in manifest.acceptances
+        if not each.holds(manifest.day) and not accepted(each.clause, manifest.acceptances, manifest.day)
+    ]
+    if past:
+        clauses = ", ".join(f"{each.clause} (until {each.until})" for each in past)
+        yield Caveat(
+            code="ACCEPTANCE_EXPIRED",
+            text=f"No longer accepted, as the run began after the day named: {clauses}. Departures count again.",
+            remedy="See whether the target has been mended, and remove --accept or name a later day.",
+        )
+
+
+def accepted_in_vain(run: Run) -> Iterator[Caveat]:
+    """
+    What is accepted and kept all the same would hide the next time it breaks.
+
+    Only a whole run that put the clause to the test can say so.
+    """
+    manifest = run.manifest
+    if run.end is None or run.end.ending is not Ending.COMPLETED:
+        return
+    departed = {finding.clause for finding in run.findings}
+    exercised = {count.clause for count in run.clauses if count.exercised}
+    held = [
+        each.clause
+        for each in manifest.acceptances
+        if each.holds(manifest.day)
+        and each.clause not in departed
+        and (each.clause in exercised or _never_held(each.clause, manifest.contract))
+    ]
+    if held:
+        yield Caveat(
+            code="ACCEPTED_IN_VAIN",
+            text=f"Accepted, though nothing in this run departed from it: {', '.join(dict.fromkeys(held))}.",
+            remedy="Remove --accept unless another run needs it.",
+        )
+
+
+def _never_held(clause_id: str, contract: str) -> bool:
+    """
+    Whether no answer is ever held against a clause: this version has none such, or the contract takes it back.
+    """
+    return clause_id not in CLAUSE or waived(CLAUSE[clause_id], Contract(contract))
+
+
+def accepting(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    What is to say of the departures that were accepted beforehand.
+    """
+    yield from expired(evidence.run)
+    yield from accepted_in_vain(evidence.run)
 
 
 def emulated(evidence: Evidence) -> Iterator[Caveat]:
@@ -246,6 +342,8 @@ CAVEATS: tuple[Callable[[Evidence], Iterator[Caveat]], ...] = (
     not_sent,
     unanswered,
     departures,
+    accepting,
+    mixed_phases,
     coordinated_omission,
     few,
     emulated,

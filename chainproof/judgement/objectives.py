@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from chainproof.clock import PerSecond
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Fate, NotSent
-from chainproof.results.interval import Interval
+from chainproof.results.interval import Slice
 from chainproof.statistics.histogram import Histogram
 from chainproof.statistics.intervals import CONFIDENCE, Estimate, proportion
 from chainproof.workload.objectives import TIMES, Indicator, Objective
@@ -50,9 +50,9 @@ class Judged:
     """Of an inconclusive one: how many more requests would decide it if the share stayed as it is."""
 
 
-def judge(objective: Objective, whole: Interval, ok_per_second: PerSecond) -> Judged:
+def judge(objective: Objective, whole: Slice, ok_per_second: PerSecond) -> Judged:
     """
-    What a run says about one objective: *whole* is all its intervals merged.
+    What a run says about one objective: *whole* is all its intervals merged, or its judged phases.
     """
     if objective.indicator is Indicator.THROUGHPUT:
         return _judge_throughput(objective, ok_per_second)
@@ -70,7 +70,7 @@ def judge(objective: Objective, whole: Interval, ok_per_second: PerSecond) -> Ju
     )
 
 
-def _population(indicator: Indicator, whole: Interval, asked: int) -> tuple[Histogram, int]:
+def _population(indicator: Indicator, whole: Slice, asked: int) -> tuple[Histogram, int]:
     """
     The times on record, and how many requests they speak for.
     """

@@ -8,21 +8,32 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
+from math import ceil
 
-from chainproof.clock import PerSecond
+from chainproof.clock import PerSecond, Seconds
+from chainproof.contract.acceptance import Acceptance, accepted
 from chainproof.contract.clauses import CLAUSE, CLAUSES, SINGLE_ANSWER, Clause, waived
 from chainproof.contract.errors import Blame, blame
 from chainproof.contract.levels import Contract, Level
 from chainproof.judgement.accounting import Accounting, accounting
-from chainproof.judgement.caveats import QUANTILES, Caveat, Evidence, caveats, too_late
+from chainproof.judgement.caveats import (
+    QUANTILES,
+    Caveat,
+    Evidence,
+    accepted_in_vain,
+    caveats,
+    expired,
+    too_late,
+)
 from chainproof.judgement.objectives import Judged, judge
 from chainproof.judgement.verdict import Verdict, gravest
 from chainproof.results.exchange import Fate, Outcome, Transport
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
-from chainproof.results.interval import Interval, by_second, total
-from chainproof.results.manifest import Ending, Kind
+from chainproof.results.interval import Interval, Slice, by_second, joined, total
+from chainproof.results.manifest import Ending, Kind, Manifest, Phase
 from chainproof.statistics.histogram import Histogram, merged
 from chainproof.statistics.intervals import Estimate, quantile
 from chainproof.workload.objectives import parse_objective
@@ -55,6 +66,35 @@ class OutcomeCount:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadSummary:
+    """
+    What became of the requests with one payload.
+    """
+
+    name: str
+    counts: dict[Fate, int]
+    response_time: Figure
+    """Of every complete answer."""
+    response_time_by_fate: dict[str, Figure]
+    """Apart for ok and failed answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseSummary:
+    """
+    What became of the requests whose intended start lies in one phase.
+    """
+
+    phase: Phase
+    accounting: Accounting
+    figures: dict[str, Figure]
+    figures_by_fate: dict[str, dict[str, Figure]]
+    throughput: PerSecond
+    """Complete answers per second while the phase lasted, whenever their requests had been sent."""
+    ok_per_second: PerSecond
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LoadSummary:
     """
     All that is to say of one load run.
@@ -66,6 +106,8 @@ class LoadSummary:
     """The verdict in one sentence."""
     accounting: Accounting
     whole: Interval
+    judged: Slice
+    """The requests of the judged phases, all where there are no phases: what figures and objectives come from."""
     seconds: tuple[Interval, ...]
     """One interval a second, workers merged."""
     figures: dict[str, Figure]
@@ -73,8 +115,12 @@ class LoadSummary:
     figures_by_fate: dict[str, dict[str, Figure]]
     """The first two apart for ok and failed answers."""
     throughput: PerSecond
-    """Complete answers per second while requests were sent."""
+    """Complete answers per second while requests were sent, in judged phases where there are phases."""
     ok_per_second: PerSecond
+    phases: tuple[PhaseSummary, ...]
+    """In their order; empty where the workload has none, or the record does not tell them apart."""
+    payloads: tuple[PayloadSummary, ...]
+    """By name, of judged phases; empty where there is only one."""
     outcomes: tuple[OutcomeCount, ...]
     """Most frequent first."""
     objectives: tuple[Judged, ...]
@@ -95,7 +141,7 @@ class ClauseState(StrEnum):
     FAILED = "failed"
     NOT_EXERCISED = "not exercised"
     WAIVED = "waived"
-    """The contract asked for takes it back."""
+    """The contract asked for takes it back, or its departures were accepted beforehand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,6 +154,8 @@ class ClauseRow:
     state: ClauseState
     exercised: int
     departed: int
+    acceptance: Acceptance | None = None
+    """Of a clause that was departed from, what accepts it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -200,30 +248,24 @@ def summarise_load(run: Run) -> LoadSummary:
     whole = total(run.intervals)
     counted = accounting(whole)
     throughput, ok_per_second = _rates(run, seconds)
-    judged = tuple(judge(parse_objective(text), whole, ok_per_second) for text in run.manifest.objectives)
-    doubts = caveats(Evidence(run=run, whole=whole, accounting=counted))
-    verdict, reason = _load_verdict(run, whole, counted, judged, doubts)
+    part = _judged_part(run.manifest, whole)
+    judged = tuple(judge(parse_objective(text), part, ok_per_second) for text in run.manifest.objectives)
+    doubts = caveats(Evidence(run=run, whole=whole, judged=part, accounting=counted))
+    verdict, reason = _load_verdict(run, part, counted, judged, doubts)
     return LoadSummary(
         run=run,
         verdict=verdict,
         reason=reason,
         accounting=counted,
         whole=whole,
+        judged=part,
         seconds=seconds,
-        figures={
-            "response_time_s": figure(merged(whole.response_time.values())),
-            "service_time_s": figure(merged(whole.service_time.values())),
-            "schedule_lag_s": figure(whole.schedule_lag),
-        },
-        figures_by_fate={
-            fate.value: {
-                "response_time_s": figure(whole.response_time[fate]),
-                "service_time_s": figure(whole.service_time[fate]),
-            }
-            for fate in whole.response_time
-        },
+        figures=figures(part),
+        figures_by_fate=figures_by_fate(part),
         throughput=throughput,
         ok_per_second=ok_per_second,
+        phases=tuple(_phases(run, whole, seconds)),
+        payloads=tuple(_payloads(part)),
         outcomes=tuple(_outcome_count(outcome, count) for outcome, count in whole.outcomes.most_common()),
         objectives=judged,
         caveats=doubts,
@@ -244,6 +286,45 @@ def summarise_conformance(run: Run) -> ConformanceSummary:
         findings=in_order(run.findings),
         caveats=tuple(_conformance_caveats(run, rows)),
     )
+
+
+def acceptance(summary: Summary, found: Finding) -> Acceptance | None:
+    """
+    What accepts a finding, or None: the one that lasts longest.
+    """
+    return _acceptance(summary.run.manifest, found.clause)
+
+
+def _acceptance(manifest: Manifest, clause_id: str) -> Acceptance | None:
+    """
+    What accepts departures from a clause on the day the run began.
+    """
+    holding = [each for each in manifest.acceptances if accepted(clause_id, [each], manifest.day)]
+    return max(holding, key=lambda each: each.until or date.max, default=None)
+
+
+def figures(part: Slice) -> dict[str, Figure]:
+    """
+    The three times of some requests.
+    """
+    return {
+        "response_time_s": figure(merged(part.response_time.values())),
+        "service_time_s": figure(merged(part.service_time.values())),
+        "schedule_lag_s": figure(part.schedule_lag),
+    }
+
+
+def figures_by_fate(part: Slice) -> dict[str, dict[str, Figure]]:
+    """
+    The times of complete answers, apart for ok and failed ones.
+    """
+    return {
+        fate.value: {
+            "response_time_s": figure(part.response_time[fate]),
+            "service_time_s": figure(part.service_time[fate]),
+        }
+        for fate in part.response_time
+    }
 
 
 def figure(histogram: Histogram) -> Figure:
@@ -286,19 +367,81 @@ def gravity(found: Finding) -> tuple[int, int, int, tuple[str, str, str]]:
 # ------------------------------------------------------------------ load
 
 
+def _judged_part(manifest: Manifest, whole: Interval) -> Slice:
+    """
+    The requests of the judged phases; all of them where no phase is judged, or none is on record.
+    """
+    judged = dict.fromkeys(phase.name for phase in manifest.phases if phase.judged)
+    if judged and whole.phases:
+        return joined(whole.phases[name] for name in judged if name in whole.phases)
+    everything = joined([whole])
+    for part in whole.phases.values():
+        everything.add(Slice(payloads=part.payloads))
+    return everything
+
+
+def _phases(run: Run, whole: Interval, seconds: tuple[Interval, ...]) -> Iterable[PhaseSummary]:
+    """
+    Every phase with what became of its requests.
+    """
+    for phase in run.manifest.phases if whole.phases else ():
+        part = whole.phases.get(phase.name, Slice())
+        throughput, ok_per_second = _rates_within([(phase.start, min(phase.end, _sending(run, seconds)))], seconds)
+        yield PhaseSummary(
+            phase=phase,
+            accounting=accounting(part),
+            figures=figures(part),
+            figures_by_fate=figures_by_fate(part),
+            throughput=throughput,
+            ok_per_second=ok_per_second,
+        )
+
+
+def _payloads(part: Slice) -> Iterable[PayloadSummary]:
+    """
+    Every payload with what became of its requests, where there are several.
+    """
+    for name, each in sorted(part.payloads.items()) if len(part.payloads) > 1 else ():
+        yield PayloadSummary(
+            name=name,
+            counts={fate: each.count(fate) for fate in Fate},
+            response_time=figure(merged(each.response_time.values())),
+            response_time_by_fate={fate.value: figure(times) for fate, times in each.response_time.items()},
+        )
+
+
+def _sending(run: Run, seconds: tuple[Interval, ...]) -> Seconds:
+    """
+    How long requests were sent.
+    """
+    asked = run.manifest.settings.get("duration_s")
+    planned = float(asked) if isinstance(asked, int | float) else float(len(seconds))
+    return min(planned, run.end.seconds if run.end is not None else float(len(seconds)))
+
+
 def _rates(run: Run, seconds: tuple[Interval, ...]) -> tuple[PerSecond, PerSecond]:
     """
     Complete answers and ok ones per second, over the whole seconds in which requests were sent.
 
-    The drain is left out: it has answers but no requests, and would dilute the rate by the slowest straggler.
+    The drain is left out: it has answers but no requests, and would dilute the rate by the slowest straggler. Where
+    phases are judged, so are their seconds alone.
     """
-    asked = run.manifest.settings.get("duration_s")
-    planned = float(asked) if isinstance(asked, int | float) else float(len(seconds))
-    sending = min(planned, run.end.seconds) if run.end is not None else min(planned, float(len(seconds)))
-    window = max(int(sending), 1)
-    inside = total(second for second in seconds if second.second < window)
-    answered = sum(count for outcome, count in inside.outcomes.items() if outcome.transport is Transport.ANSWERED)
-    return answered / window, inside.count(Fate.OK) / window
+    sending = _sending(run, seconds)
+    judged = [(phase.start, min(phase.end, sending)) for phase in run.manifest.phases if phase.judged]
+    recorded = any(second.phases for second in seconds)
+    return _rates_within(judged if judged and recorded else [(0.0, max(sending, 1.0))], seconds)
+
+
+def _rates_within(
+    stretches: list[tuple[Seconds, Seconds]], seconds: tuple[Interval, ...]
+) -> tuple[PerSecond, PerSecond]:
+    """
+    Complete answers and ok ones per second, over the whole seconds within some stretches of a run; 0 where there is none.
+    """
+    whole_seconds = [(ceil(start), int(end)) for start, end in stretches if ceil(start) < int(end)]
+    window = sum(end - start for start, end in whole_seconds)
+    inside = total(each for each in seconds if any(start <= each.second < end for start, end in whole_seconds))
+    return (inside.answered / window, inside.count(Fate.OK) / window) if window else (0.0, 0.0)
 
 
 def _outcome_count(outcome: Outcome, count: int) -> OutcomeCount:
@@ -314,7 +457,7 @@ def _outcome_count(outcome: Outcome, count: int) -> OutcomeCount:
 
 
 def _load_verdict(
-    run: Run, whole: Interval, counted: Accounting, judged: tuple[Judged, ...], doubts: tuple[Caveat, ...]
+    run: Run, part: Slice, counted: Accounting, judged: tuple[Judged, ...], doubts: tuple[Caveat, ...]
 ) -> tuple[Verdict, str]:
     """
     The verdict, and why.
@@ -325,7 +468,7 @@ def _load_verdict(
     if spoiled:
         return Verdict.INVALID, f"The measurement cannot be trusted: {', '.join(spoiled)}."
     verdict, reason = _objectives_verdict(judged)
-    if verdict is not Verdict.PASS and too_late(whole.schedule_lag.quantile(0.99), run.manifest.objectives):
+    if verdict is not Verdict.PASS and too_late(part.schedule_lag.quantile(0.99), run.manifest.objectives):
         return Verdict.INVALID, "The generator was too late to hold what it saw against the target: GENERATOR_LATE."
     if verdict is Verdict.PASS and run.end is not None and run.end.ending is Ending.INTERRUPTED:
         return Verdict.INCONCLUSIVE, "The run was interrupted: what it saw is fine, and not all that was asked."
@@ -372,14 +515,19 @@ def _clause_rows(run: Run) -> Iterable[ClauseRow]:
     for clause in CLAUSES:
         count = counts.get(clause.id)
         exercised = count.exercised if count is not None else 0
+        accepting = _acceptance(run.manifest, clause.id) if clause.id in departed else None
         if clause.id in departed:
-            state = ClauseState.FAILED
+            state = ClauseState.FAILED if accepting is None else ClauseState.WAIVED
         elif waived(clause, contract):
             state = ClauseState.WAIVED
         else:
             state = ClauseState.PASSED if exercised else ClauseState.NOT_EXERCISED
         yield ClauseRow(
-            clause=clause, state=state, exercised=exercised, departed=count.departed if count is not None else 0
+            clause=clause,
+            state=state,
+            exercised=exercised,
+            departed=count.departed if count is not None else 0,
+            acceptance=accepting,
         )
 
 
@@ -390,17 +538,20 @@ def _conformance_verdict(run: Run, rows: tuple[ClauseRow, ...]) -> tuple[Verdict
     if run.end is not None and run.end.ending is Ending.BROKEN:
         return Verdict.ERROR, f"The run broke, through no fault of the target: {run.end.note or 'no reason recorded'}."
     binding = failing_levels(run)
-    broken = list(dict.fromkeys(finding.clause for finding in in_order(run.findings) if finding.level in binding))
+    departed = list(dict.fromkeys(finding.clause for finding in in_order(run.findings) if finding.level in binding))
+    broken = [clause for clause in departed if _acceptance(run.manifest, clause) is None]
+    known = [clause for clause in departed if clause not in broken]
+    also = f" Departed from, and accepted: {', '.join(known)}." if known else ""
     if broken:
-        return Verdict.FAIL, f"{len(broken)} clause{'s' * (len(broken) != 1)} broken: {', '.join(broken)}."
+        return Verdict.FAIL, f"{len(broken)} clause{'s' * (len(broken) != 1)} broken: {', '.join(broken)}.{also}"
     if run.end is None or run.end.ending is Ending.INTERRUPTED:
-        return Verdict.INCONCLUSIVE, "The run did not come to its end; nothing is broken as far as it went."
+        return Verdict.INCONCLUSIVE, f"The run did not come to its end; nothing is broken as far as it went.{also}"
     if run.end.note:
         return Verdict.INCONCLUSIVE, f"{run.end.note.rstrip('.')}."
     held = sum(row.state is ClauseState.PASSED for row in rows)
-    if not held:
+    if not held and not known:
         return Verdict.INCONCLUSIVE, "No clause was put to the test."
-    return Verdict.PASS, f"{held} clauses were put to the test and hold."
+    return Verdict.PASS, f"{held} clauses were put to the test and hold.{also}"
 
 
 def _conformance_caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterable[Caveat]:
@@ -419,6 +570,8 @@ def _conformance_caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterable[Cave
             remedy="--echo tells that the chain returns its input, --steerable that it honours X-Emulate; both hold for "
             "the emulator.",
         )
+    yield from expired(run)
+    yield from accepted_in_vain(run)
     if run.manifest.emulated:
         yield Caveat(
             code="EMULATED",

@@ -4,6 +4,11 @@ One second of a load run, as one worker saw it: what the run folder holds, and w
 A planned or unsent request counts in the second of its intended start, a sent one and its lag in the second it was
 sent, an outcome and its times in the second it was decided. Hence any sum over all intervals is exact, and a single
 interval is what happened in that second.
+
+An interval may also count parts of its requests apart, as slices: those whose intended start lies in one phase, and
+those of one payload. A request belongs to its phase whenever it is answered, so that a phase's percentiles are those of
+the requests that were asked in it, the late ones included. Payloads are counted apart within their phase: no percentile
+mixes a warm-up with what comes after it.
 """
 
 from __future__ import annotations
@@ -11,7 +16,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 from chainproof.clock import Seconds
 from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
@@ -33,6 +38,21 @@ class OutcomeData(TypedDict):
     count: int
 
 
+class SliceData(TypedDict, total=False):
+    """
+    A slice in an interval's line: whatever is zero or empty is left out.
+    """
+
+    planned: int
+    sent: int
+    not_sent: dict[str, int]
+    outcomes: list[OutcomeData]
+    response_time: dict[str, HistogramData]
+    service_time: dict[str, HistogramData]
+    schedule_lag: HistogramData
+    payloads: dict[str, SliceData]
+
+
 class IntervalData(TypedDict):
     """
     One line of `intervals.jsonl`.
@@ -49,10 +69,55 @@ class IntervalData(TypedDict):
     response_time: dict[str, HistogramData]
     service_time: dict[str, HistogramData]
     schedule_lag: HistogramData
+    payloads: NotRequired[dict[str, SliceData]]
+    """By payload name, of requests in no phase; only where the workload has more than one payload."""
+    phases: NotRequired[dict[str, SliceData]]
+    """By phase name, each with its payloads; only where the workload has phases."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Interval:
+class Slice:
+    """
+    Counts and histograms of some requests: of all in a second, of one payload, of one phase.
+    """
+
+    planned: int = 0
+    sent: int = 0
+    not_sent: Counter[NotSent] = field(default_factory=Counter)
+    outcomes: Counter[Outcome] = field(default_factory=Counter)
+    response_time: dict[Fate, Histogram] = field(default_factory=lambda: {fate: Histogram() for fate in ANSWERED_FATES})
+    """Times of complete answers, apart by fate: a fast 429 must not flatter the ok ones."""
+    service_time: dict[Fate, Histogram] = field(default_factory=lambda: {fate: Histogram() for fate in ANSWERED_FATES})
+    schedule_lag: Histogram = field(default_factory=Histogram)
+    """Of every request sent, whatever became of it."""
+    payloads: dict[str, Slice] = field(default_factory=dict)
+    """Apart by payload, where there is more than one: outcomes and times alone."""
+
+    def add(self, other: Slice) -> None:
+        """Add another slice's counts and times to this one's."""
+        self.planned += other.planned
+        self.sent += other.sent
+        self.not_sent.update(other.not_sent)
+        self.outcomes.update(other.outcomes)
+        for fate in ANSWERED_FATES:
+            self.response_time[fate].merge(other.response_time[fate])
+            self.service_time[fate].merge(other.service_time[fate])
+        self.schedule_lag.merge(other.schedule_lag)
+        for name, part in other.payloads.items():
+            _named(self.payloads, name).add(part)
+
+    def count(self, fate: Fate) -> int:
+        """How many sent requests met this fate."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome.fate is fate)
+
+    @property
+    def answered(self) -> int:
+        """How many complete answers there were, ok or not."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome.transport is Transport.ANSWERED)
+
+
+@dataclass(slots=True, kw_only=True)
+class Interval(Slice):
     """
     Counts and histograms of one second, or of several merged.
     """
@@ -60,41 +125,53 @@ class Interval:
     second: int
     """The second since the run began, from 0; of a merged interval, its first."""
     worker: str = "0"
-    planned: int = 0
-    sent: int = 0
-    not_sent: Counter[NotSent] = field(default_factory=Counter)
     in_flight_max: int = 0
     """The most requests in flight at once."""
     in_flight: int = 0
     """Requests in flight as the second ended."""
-    outcomes: Counter[Outcome] = field(default_factory=Counter)
-    response_time: dict[Fate, Histogram] = field(default_factory=lambda: {fate: Histogram() for fate in ANSWERED_FATES})
-    """Times of complete answers, apart by fate: a fast 429 must not flatter the ok ones."""
-    service_time: dict[Fate, Histogram] = field(default_factory=lambda: {fate: Histogram() for fate in ANSWERED_FATES})
-    schedule_lag: Histogram = field(default_factory=Histogram)
-    """Of every request sent, whatever became of it."""
+    phases: dict[str, Slice] = field(default_factory=dict)
+    """Apart by the phase of the intended start, where the workload has phases; their payloads are counted there alone."""
 
-    def plan(self) -> None:
-        """Count a request whose intended start lies in this second."""
-        self.planned += 1
+    def plan(self, *, phase: str | None = None, times: int = 1) -> None:
+        """Count requests whose intended start lies in this second."""
+        self.planned += times
+        if phase is not None:
+            _named(self.phases, phase).planned += times
 
-    def leave_out(self, why: NotSent) -> None:
+    def leave_out(self, why: NotSent, *, phase: str | None = None) -> None:
         """Count a planned request that is not sent."""
         self.not_sent[why] += 1
+        if phase is not None:
+            _named(self.phases, phase).not_sent[why] += 1
 
-    def send(self, schedule_lag: Seconds) -> None:
+    def send(self, schedule_lag: Seconds, *, phase: str | None = None) -> None:
         """Count a request as it is sent."""
         self.sent += 1
         self.schedule_lag.record(schedule_lag)
+        if phase is not None:
+            part = _named(self.phases, phase)
+            part.sent += 1
+            part.schedule_lag.record(schedule_lag)
 
-    def settle(self, outcome: Outcome, response_time: Seconds, service_time: Seconds) -> None:
+    def settle(
+        self,
+        outcome: Outcome,
+        response_time: Seconds,
+        service_time: Seconds,
+        *,
+        payload: str | None = None,
+        phase: str | None = None,
+    ) -> None:
         """
         Count what became of a sent request; its times count where an answer came back complete.
         """
-        self.outcomes[outcome] += 1
-        if outcome.transport is Transport.ANSWERED:
-            self.response_time[outcome.fate].record(response_time)
-            self.service_time[outcome.fate].record(service_time)
+        _settle(self, outcome, response_time, service_time)
+        part: Slice = self
+        if phase is not None:
+            part = _named(self.phases, phase)
+            _settle(part, outcome, response_time, service_time)
+        if payload is not None:
+            _settle(_named(part.payloads, payload), outcome, response_time, service_time)
 
     def merge(self, other: Interval) -> None:
         """
@@ -108,22 +185,13 @@ class Interval:
         else:
             self.in_flight_max = max(self.in_flight_max, other.in_flight_max)
             self.in_flight = other.in_flight
-        self.planned += other.planned
-        self.sent += other.sent
-        self.not_sent.update(other.not_sent)
-        self.outcomes.update(other.outcomes)
-        for fate in ANSWERED_FATES:
-            self.response_time[fate].merge(other.response_time[fate])
-            self.service_time[fate].merge(other.service_time[fate])
-        self.schedule_lag.merge(other.schedule_lag)
-
-    def count(self, fate: Fate) -> int:
-        """How many sent requests met this fate."""
-        return sum(count for outcome, count in self.outcomes.items() if outcome.fate is fate)
+        self.add(other)
+        for name, part in other.phases.items():
+            _named(self.phases, name).add(part)
 
     def to_json(self) -> IntervalData:
         """The interval as JSON types."""
-        return {
+        data: IntervalData = {
             "second": self.second,
             "worker": self.worker,
             "planned": self.planned,
@@ -131,20 +199,16 @@ class Interval:
             "not_sent": {why.value: count for why, count in self.not_sent.items()},
             "in_flight_max": self.in_flight_max,
             "in_flight": self.in_flight,
-            "outcomes": [
-                {
-                    "transport": outcome.transport.value,
-                    "status": outcome.status,
-                    "error_code": outcome.error_code,
-                    "fate": outcome.fate.value,
-                    "count": count,
-                }
-                for outcome, count in self.outcomes.items()
-            ],
+            "outcomes": _outcomes(self.outcomes),
             "response_time": {fate.value: histogram.to_json() for fate, histogram in self.response_time.items()},
             "service_time": {fate.value: histogram.to_json() for fate, histogram in self.service_time.items()},
             "schedule_lag": self.schedule_lag.to_json(),
         }
+        if self.payloads:
+            data["payloads"] = _slices_data(self.payloads)
+        if self.phases:
+            data["phases"] = _slices_data(self.phases)
+        return data
 
     @classmethod
     def from_json(cls, data: IntervalData) -> Interval:
@@ -157,15 +221,129 @@ class Interval:
             not_sent=Counter({NotSent(why): count for why, count in data["not_sent"].items()}),
             in_flight_max=data["in_flight_max"],
             in_flight=data["in_flight"],
+            outcomes=_read_outcomes(data["outcomes"]),
+            schedule_lag=Histogram.from_json(data["schedule_lag"]),
+            payloads=_read_slices(data.get("payloads", {})),
+            phases=_read_slices(data.get("phases", {})),
         )
-        for row in data["outcomes"]:
-            outcome = Outcome(Transport(row["transport"]), row["status"], row["error_code"], Fate(row["fate"]))
-            interval.outcomes[outcome] += row["count"]
         for fate in ANSWERED_FATES:
             interval.response_time[fate] = Histogram.from_json(data["response_time"][fate.value])
             interval.service_time[fate] = Histogram.from_json(data["service_time"][fate.value])
-        interval.schedule_lag = Histogram.from_json(data["schedule_lag"])
         return interval
+
+
+def _settle(part: Slice, outcome: Outcome, response_time: Seconds, service_time: Seconds) -> None:
+    """
+    Count an outcome and, of a complete answer, its times.
+    """
+    part.outcomes[outcome] += 1
+    if outcome.transport is Transport.ANSWERED:
+        part.response_time[outcome.fate].record(response_time)
+        part.service_time[outcome.fate].record(service_time)
+
+
+def _named(parts: dict[str, Slice], name: str) -> Slice:
+    """
+    The slice of that name, a new one where there is none: made only when needed, five histograms are not free.
+    """
+    part = parts.get(name)
+    if part is None:
+        part = parts[name] = Slice()
+    return part
+
+
+def _outcomes(outcomes: Counter[Outcome]) -> list[OutcomeData]:
+    """
+    Outcomes with their counts as JSON types.
+    """
+    return [
+        {
+            "transport": outcome.transport.value,
+            "status": outcome.status,
+            "error_code": outcome.error_code,
+            "fate": outcome.fate.value,
+            "count": count,
+        }
+        for outcome, count in outcomes.items()
+    ]
+
+
+def _read_outcomes(rows: Iterable[OutcomeData]) -> Counter[Outcome]:
+    """
+    The outcomes that `_outcomes` wrote.
+    """
+    outcomes: Counter[Outcome] = Counter()
+    for row in rows:
+        outcomes[Outcome(Transport(row["transport"]), row["status"], row["error_code"], Fate(row["fate"]))] += row[
+            "count"
+        ]
+    return outcomes
+
+
+def _slices_data(parts: dict[str, Slice]) -> dict[str, SliceData]:
+    """
+    Slices by name as JSON types.
+    """
+    return {name: _slice_data(part) for name, part in parts.items()}
+
+
+def _slice_data(part: Slice) -> SliceData:
+    """
+    A slice as JSON types, without whatever is zero or empty.
+    """
+    data: SliceData = {}
+    if part.planned:
+        data["planned"] = part.planned
+    if part.sent:
+        data["sent"] = part.sent
+    if part.not_sent:
+        data["not_sent"] = {why.value: count for why, count in part.not_sent.items()}
+    if part.outcomes:
+        data["outcomes"] = _outcomes(part.outcomes)
+    response, service = _times_data(part.response_time), _times_data(part.service_time)
+    if response:
+        data["response_time"] = response
+    if service:
+        data["service_time"] = service
+    if part.schedule_lag.count:
+        data["schedule_lag"] = part.schedule_lag.to_json()
+    if part.payloads:
+        data["payloads"] = _slices_data(part.payloads)
+    return data
+
+
+def _times_data(times: dict[Fate, Histogram]) -> dict[str, HistogramData]:
+    """
+    Histograms by fate as JSON types, without the empty ones.
+    """
+    return {fate.value: histogram.to_json() for fate, histogram in times.items() if histogram.count}
+
+
+def _read_slices(parts: dict[str, SliceData]) -> dict[str, Slice]:
+    """
+    The slices that `_slices_data` wrote.
+    """
+    return {name: _read_slice(part) for name, part in parts.items()}
+
+
+def _read_slice(data: SliceData) -> Slice:
+    """
+    The slice that `_slice_data` wrote.
+    """
+    part = Slice(
+        planned=data.get("planned", 0),
+        sent=data.get("sent", 0),
+        not_sent=Counter({NotSent(why): count for why, count in data.get("not_sent", {}).items()}),
+        outcomes=_read_outcomes(data.get("outcomes", ())),
+        payloads=_read_slices(data.get("payloads", {})),
+    )
+    for fate, histogram in data.get("response_time", {}).items():
+        part.response_time[Fate(fate)] = Histogram.from_json(histogram)
+    for fate, histogram in data.get("service_time", {}).items():
+        part.service_time[Fate(fate)] = Histogram.from_json(histogram)
+    if "schedule_lag" in data:
+        part.schedule_lag = Histogram.from_json(data["schedule_lag"])
+    return part
 
 
 def by_second(intervals: Iterable[Interval]) -> list[Interval]:
@@ -186,4 +364,14 @@ def total(intervals: Iterable[Interval]) -> Interval:
     whole = Interval(second=seconds[0].second if seconds else 0)
     for interval in seconds:
         whole.merge(interval)
+    return whole
+
+
+def joined(parts: Iterable[Slice]) -> Slice:
+    """
+    Several slices as one.
+    """
+    whole = Slice()
+    for part in parts:
+        whole.add(part)
     return whole

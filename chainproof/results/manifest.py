@@ -4,14 +4,18 @@ Who, what, when, against what: what must be known of a run to read or repeat it.
 
 from __future__ import annotations
 
+import math
 import platform
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date
 from enum import StrEnum
 from importlib import metadata
-from typing import TypedDict, cast
+from typing import TypedDict, TypeVar, cast
 
 from chainproof import __version__
+from chainproof.clock import Seconds
+from chainproof.contract.acceptance import Acceptance, AcceptanceData
 from chainproof.contract.levels import Contract
 from chainproof.jsontext import JSON
 
@@ -20,7 +24,10 @@ FORMAT = 1
 The version of the run folder's format. History:
 
 1  manifest.json, intervals.jsonl, exemplars.jsonl, findings.jsonl, clauses.jsonl, end.json
+   since then, where there are any: `accept` and `phases` in the settings, `payloads` and `phases` in the intervals
 """
+
+_Row = TypeVar("_Row")
 
 
 class Kind(StrEnum):
@@ -30,6 +37,48 @@ class Kind(StrEnum):
 
     LOAD = "load"
     CONFORMANCE = "conformance"
+
+
+class PhaseData(TypedDict):
+    """
+    A phase in a manifest's settings.
+    """
+
+    name: str
+    from_s: float
+    to_s: float
+    judged: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """
+    A stretch of a run that is counted for itself: warm-up, a step, a spike.
+    """
+
+    name: str
+    start: Seconds
+    end: Seconds
+    """A request belongs to a phase when start ≤ its intended start < end."""
+    judged: bool
+    """Whether figures and objectives are computed from it."""
+
+    @property
+    def seconds(self) -> Seconds:
+        """How long it lasts."""
+        return self.end - self.start
+
+    def to_json(self) -> PhaseData:
+        """The phase as JSON types."""
+        return {"name": self.name, "from_s": self.start, "to_s": self.end, "judged": self.judged}
+
+    @classmethod
+    def from_json(cls, data: PhaseData) -> Phase:
+        """The phase that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
+        start, end = float(data["from_s"]), float(data["to_s"])
+        if not isinstance(data["name"], str) or not 0 <= start <= end < math.inf:
+            raise ValueError(f"expected a name and 0 ≤ from_s ≤ to_s, found {data}")
+        return cls(name=data["name"], start=start, end=end, judged=bool(data["judged"]))
 
 
 class ManifestData(TypedDict):
@@ -73,6 +122,24 @@ class Manifest:
     """As written: `p95 response_time < 800ms`."""
     versions: Mapping[str, str] = field(default_factory=dict)
 
+    @property
+    def day(self) -> date:
+        """The day on which the run began; the last of all where that cannot be read, so that nothing dated outlasts it."""
+        try:
+            return date.fromisoformat(self.started[:10])
+        except ValueError:
+            return date.max
+
+    @property
+    def acceptances(self) -> tuple[Acceptance, ...]:
+        """What `--accept` named; what is none is passed over, and so accepts nothing."""
+        return acceptances(self.settings.get("accept"))
+
+    @property
+    def phases(self) -> tuple[Phase, ...]:
+        """The phases of the workload, in their order; empty where it has none."""
+        return phases(self.settings.get("phases"))
+
     def to_json(self) -> ManifestData:
         """The manifest as JSON types."""
         return {
@@ -108,6 +175,31 @@ class Manifest:
             objectives=tuple(data["objectives"]),
             versions=data["versions"],
         )
+
+
+def acceptances(setting: object) -> tuple[Acceptance, ...]:
+    """
+    What the setting `accept` says.
+    """
+    return tuple(_each(setting, lambda row: Acceptance.from_json(cast(AcceptanceData, row))))
+
+
+def phases(setting: object) -> tuple[Phase, ...]:
+    """
+    What the setting `phases` says.
+    """
+    return tuple(_each(setting, lambda row: Phase.from_json(cast(PhaseData, row))))
+
+
+def _each(rows: object, read: Callable[[object], _Row]) -> Iterator[_Row]:
+    """
+    What the rows of a setting say, those left out that say nothing: a manifest may have been edited.
+    """
+    for row in rows if isinstance(rows, list) else ():
+        try:
+            yield read(row)
+        except (KeyError, TypeError, ValueError):
+            continue
 
 
 def versions(*packages: str) -> dict[str, str]:

@@ -14,6 +14,7 @@ from typing import cast
 
 import orjson
 
+from chainproof.contract.acceptance import Acceptance
 from chainproof.jsontext import JSON
 from chainproof.judgement.caveats import Caveat
 from chainproof.judgement.objectives import Judged
@@ -23,8 +24,11 @@ from chainproof.judgement.summary import (
     Figure,
     LoadSummary,
     OutcomeCount,
+    PayloadSummary,
+    PhaseSummary,
     Report,
     Summary,
+    acceptance,
 )
 from chainproof.judgement.verdict import EXIT_OF
 from chainproof.results.exchange import NotSent
@@ -112,6 +116,8 @@ _LOAD_KEYS = (
     "ok_per_s",
     "outcomes",
     "objectives",
+    "phases",
+    "payloads",
 )
 """What a load run alone has."""
 
@@ -129,6 +135,37 @@ def _load(summary: LoadSummary) -> Object:
         "ok_per_s": summary.ok_per_second,
         "outcomes": _outcomes(summary.outcomes),
         "objectives": _objectives(summary),
+        "phases": [_phase(found) for found in summary.phases],
+        "payloads": [_payload(found) for found in summary.payloads],
+    }
+
+
+def _phase(found: PhaseSummary) -> Object:
+    """
+    One phase with the requests whose intended start lies in it.
+    """
+    return {
+        "name": found.phase.name,
+        "from_s": found.phase.start,
+        "to_s": found.phase.end,
+        "judged": found.phase.judged,
+        **found.accounting.to_json(),
+        "throughput_per_s": found.throughput,
+        "ok_per_s": found.ok_per_second,
+        "figures": _figures(found.figures),
+        "figures_by_fate": {fate: _figures(figures) for fate, figures in found.figures_by_fate.items()},
+    }
+
+
+def _payload(found: PayloadSummary) -> Object:
+    """
+    One payload with what became of its requests.
+    """
+    return {
+        "name": found.name,
+        **{fate.value: count for fate, count in found.counts.items()},
+        "response_time_s": _figure(found.response_time),
+        "response_time_by_fate_s": _figures(found.response_time_by_fate),
     }
 
 
@@ -281,6 +318,8 @@ def _clause(row: ClauseRow) -> Object:
         "state": row.state.value,
         "exercised": row.exercised,
         "departed": row.departed,
+        "accepted": row.acceptance is not None,
+        "accepted_until": _until(row.acceptance),
         "statement": row.clause.statement,
         "source": row.clause.source,
         "quotation": row.clause.quotation,
@@ -289,9 +328,22 @@ def _clause(row: ClauseRow) -> Object:
 
 def _finding(found: Finding, summary: Summary) -> Object:
     """
-    One finding.
+    One finding, and whether it was accepted beforehand.
     """
-    return {"run": _name(summary), **cast(Object, found.to_json())}
+    accepting = acceptance(summary, found)
+    return {
+        "run": _name(summary),
+        **cast(Object, found.to_json()),
+        "accepted": accepting is not None,
+        "accepted_until": _until(accepting),
+    }
+
+
+def _until(accepting: Acceptance | None) -> str | None:
+    """
+    The last day on which an acceptance counts; null for good, and where there is none.
+    """
+    return accepting.until.isoformat() if accepting is not None and accepting.until is not None else None
 
 
 def _exemplars(summary: Summary) -> list[JSON]:

@@ -9,8 +9,17 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from chainproof.judgement.caveats import QUANTILES
-from chainproof.judgement.summary import ClauseState, ConformanceSummary, LoadSummary, Report, Summary
+from chainproof.judgement.summary import (
+    ClauseState,
+    ConformanceSummary,
+    Figure,
+    LoadSummary,
+    Report,
+    Summary,
+    acceptance,
+)
 from chainproof.judgement.verdict import Verdict
+from chainproof.results.exchange import Fate
 from chainproof.results.finding import Finding
 
 from . import words
@@ -41,16 +50,22 @@ def render(report: Report) -> str:
 
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~&@$])")
+_LINKED = re.compile(r"((?:[a-z][a-z0-9+.-]*:|\bwww\.|[^\s@]+@[^\s@]+\.)\S+)", re.IGNORECASE)
+"""What GitHub turns into a link by itself: URLs, names that begin with www, and addresses of people."""
 
 
 def plain(text: str) -> str:
     r"""
-    A text in which nothing is markup: no tag, no emphasis, no table cell's end.
+    A text in which nothing is markup: no tag, no emphasis, no table cell's end, and no link that nobody set.
 
     >>> plain("a|b <i> @you")
     'a\\|b \\<i\\> \\@you'
+    >>> plain("see https://a.example/x_y, please")
+    'see `https://a.example/x_y,` please'
     """
-    return _SPECIAL.sub(r"\\\1", words.shortened(words.visible(text), LONGEST))
+    pieces = _LINKED.split(words.shortened(words.visible(text), LONGEST))
+    # A pattern with one group: every second piece is what it found.
+    return "".join(code(piece) if place % 2 else _SPECIAL.sub(r"\\\1", piece) for place, piece in enumerate(pieces))
 
 
 def code(text: str) -> str:
@@ -98,8 +113,11 @@ def _load(summary: LoadSummary) -> Iterator[str]:
     """
     yield _objectives(summary)
     yield plain(summary.accounting.sentence)
+    yield f"Latency of complete answers{words.judged_alone(summary)}:"
     yield _latency(summary)
     yield f"Throughput: {words.rate(summary.throughput)} complete answers, {words.rate(summary.ok_per_second)} ok."
+    yield _phases(summary)
+    yield _payloads(summary)
     yield _outcomes(summary)
 
 
@@ -136,6 +154,50 @@ def _latency(summary: LoadSummary) -> str:
     return _table(["", *(words.FIGURES[key] for key in summary.figures)], rows, right=(1, 2, 3)) + note
 
 
+_TIMES = ("p50", "p95", "p99", "max")
+
+
+def _phases(summary: LoadSummary) -> str:
+    """
+    A phase a row.
+    """
+    rows = []
+    for found in summary.phases:
+        counts = found.accounting.to_json()
+        numbers = [words.count(counts[key]) for key in ("planned", *(fate.value for fate in Fate))]
+        times = _times(found.figures_by_fate[Fate.OK.value]["response_time_s"])
+        about = [code(found.phase.name), words.stretch(found.phase), words.judged(found.phase)]
+        rows.append([*about, words.planned_rate(found), *numbers, *times])
+    header = ["phase", "from – to", "", "asked", "planned", *(words.FATES[fate] for fate in Fate)]
+    return _table([*header, *(f"ok {name}" for name in _TIMES)], rows, right=tuple(range(3, 13))) if rows else ""
+
+
+def _payloads(summary: LoadSummary) -> str:
+    """
+    A payload a row.
+    """
+    rows = [
+        [
+            code(found.name),
+            *(words.count(found.counts[fate]) for fate in Fate),
+            *_times(found.response_time_by_fate[Fate.OK.value]),
+        ]
+        for found in summary.payloads[:MOST_OUTCOMES]
+    ]
+    left = len(summary.payloads) - MOST_OUTCOMES
+    more = f"\n\n… and {words.count(left)} more payloads" if left > 0 else ""
+    header = ["payload", *(words.FATES[fate] for fate in Fate), *(f"ok {name}" for name in _TIMES)]
+    return _table(header, rows, right=tuple(range(1, 9))) + more if rows else ""
+
+
+def _times(figure: Figure) -> list[str]:
+    """
+    A few percentiles of one time.
+    """
+    values = words.columns(figure)
+    return [words.time(values.get(name)) + "\\*" * words.too_few(figure, name) for name in _TIMES]
+
+
 def _outcomes(summary: LoadSummary) -> str:
     """
     How often each outcome came up.
@@ -164,6 +226,10 @@ def _conformance(summary: ConformanceSummary) -> Iterator[str]:
     """
     states = Counter(row.state for row in summary.clauses)
     yield "Clauses: " + ", ".join(f"{states[state]} {state.value}" for state in ClauseState) + "."
+    accepted = [
+        f"- {code(row.clause.id)}: {words.state(row)}" for row in summary.clauses if row.acceptance is not None
+    ]
+    yield "\n".join(accepted)
 
 
 def _findings(report: Report) -> list[str]:
@@ -174,7 +240,7 @@ def _findings(report: Report) -> list[str]:
     if not found:
         return []
     several = len(report.summaries) > 1
-    shown = [_finding(each, summary if several else None) for summary, each in found[:MOST_FINDINGS]]
+    shown = [_finding(each, summary, several=several) for summary, each in found[:MOST_FINDINGS]]
     left = len(found) - MOST_FINDINGS
     return [f"## Findings ({words.count(len(found))})", *shown, f"… and {words.count(left)} more" if left > 0 else ""]
 

@@ -10,8 +10,17 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from chainproof.judgement.caveats import QUANTILES, Caveat
-from chainproof.judgement.summary import ClauseState, ConformanceSummary, LoadSummary, Report, Summary
+from chainproof.judgement.summary import (
+    ClauseState,
+    ConformanceSummary,
+    Figure,
+    LoadSummary,
+    Report,
+    Summary,
+    acceptance,
+)
 from chainproof.judgement.verdict import Verdict
+from chainproof.results.exchange import Fate
 from chainproof.results.finding import Finding
 
 from . import words
@@ -20,6 +29,7 @@ WIDTH = 100
 MOST_FINDINGS = 10
 """Findings shown in full; the rest are counted."""
 MOST_OUTCOMES = 15
+LONGEST_NAME = 24
 
 _COLOURS: dict[Verdict, str] = {
     Verdict.PASS: "32",
@@ -100,10 +110,12 @@ def _load(summary: LoadSummary, pen: Pen) -> Iterator[Section]:
     """
     yield "Objectives", _objectives(summary, pen)
     yield "Accounting", _accounting(summary)
-    yield "Latency of complete answers", _latency(summary)
+    yield f"Latency of complete answers{words.judged_alone(summary)}", _latency(summary)
     yield "Throughput", _throughput(summary)
+    yield "Phases, by the intended start; times of ok answers", _phases(summary)
+    yield "Payloads; times of ok answers", _payloads(summary)
     yield "Outcomes", _outcomes(summary)
-    yield "Findings", _findings(summary.findings, pen)
+    yield "Findings", _findings(summary, pen)
     yield "Caveats", _caveats(summary.caveats)
 
 
@@ -112,7 +124,7 @@ def _conformance(summary: ConformanceSummary, pen: Pen) -> Iterator[Section]:
     The sections of a conformance run.
     """
     yield "Clauses", _clauses(summary)
-    yield "Findings", _findings(summary.findings, pen)
+    yield "Findings", _findings(summary, pen)
     yield "Caveats", _caveats(summary.caveats)
 
 
@@ -162,6 +174,45 @@ def _throughput(summary: LoadSummary) -> list[str]:
     return [f"    {words.rate(summary.throughput)} complete answers, {words.rate(summary.ok_per_second)} ok"]
 
 
+def _phases(summary: LoadSummary) -> list[str]:
+    """
+    A phase a row.
+    """
+    rows = [["", "", "", "planned", *(words.FATES[fate] for fate in Fate), *_TIMES]]
+    for found in summary.phases:
+        name = words.shortened(words.visible(found.phase.name), LONGEST_NAME)
+        counts = found.accounting.to_json()
+        numbers = [words.count(counts[key]) for key in ("planned", *(fate.value for fate in Fate))]
+        times = _times(found.figures_by_fate[Fate.OK.value]["response_time_s"])
+        rows.append([name, words.stretch(found.phase), words.judged(found.phase), *numbers, *times])
+    return _table(rows, left=(0, 1, 2)) if summary.phases else []
+
+
+def _payloads(summary: LoadSummary) -> list[str]:
+    """
+    A payload a row, as many as a terminal has room for.
+    """
+    rows = [["", *(words.FATES[fate] for fate in Fate), *_TIMES]]
+    for found in summary.payloads[:MOST_OUTCOMES]:
+        name = words.shortened(words.visible(found.name), LONGEST_NAME)
+        numbers = [words.count(found.counts[fate]) for fate in Fate]
+        rows.append([name, *numbers, *_times(found.response_time_by_fate[Fate.OK.value])])
+    left = len(summary.payloads) - MOST_OUTCOMES
+    more = [f"    … and {words.count(left)} more payloads"] if left > 0 else []
+    return (_table(rows) if summary.payloads else []) + more
+
+
+_TIMES = ("p50", "p95", "p99", "max")
+
+
+def _times(figure: Figure) -> list[str]:
+    """
+    A few percentiles of one time.
+    """
+    values = words.columns(figure)
+    return [words.time(values.get(name)) + ("*" if words.too_few(figure, name) else " ") for name in _TIMES]
+
+
 def _outcomes(summary: LoadSummary) -> list[str]:
     """
     How often each outcome came up, and who is to act.
@@ -186,26 +237,31 @@ def _clauses(summary: ConformanceSummary) -> list[str]:
     for row in summary.clauses:
         if row.state is ClauseState.FAILED:
             lines.append(f"    failed  {row.clause.level.value:<8}  {row.clause.id}")
+        elif row.acceptance is not None:
+            lines.append(f"    waived  {row.clause.level.value:<8}  {row.clause.id}  {words.accepted(row.acceptance)}")
     return lines
 
 
-def _findings(findings: Sequence[Finding], pen: Pen) -> list[str]:
+def _findings(summary: Summary, pen: Pen) -> list[str]:
     """
     The gravest findings in full, the others counted.
     """
     lines: list[str] = []
-    for number, found in enumerate(findings[:MOST_FINDINGS]):
-        lines += ([""] if number else []) + _finding(found, pen)
-    left = len(findings) - MOST_FINDINGS
+    for number, found in enumerate(summary.findings[:MOST_FINDINGS]):
+        lines += ([""] if number else []) + _finding(found, summary, pen)
+    left = len(summary.findings) - MOST_FINDINGS
     return [*lines, "", f"    … and {words.count(left)} more: see --html or --json"] if left > 0 else lines
 
 
-def _finding(found: Finding, pen: Pen) -> list[str]:
+def _finding(found: Finding, summary: Summary, pen: Pen) -> list[str]:
     """
     One finding: clause, expected, actual, how to see it again.
     """
     head = f"{words.visible(found.level)}  {words.visible(found.clause)}  × {words.count(found.count)}"
-    lines = [pen(line, _COLOURS[Verdict.FAIL]) for line in _wrapped(head, "    ")]
+    accepting = acceptance(summary, found)
+    if accepting is not None:
+        head += f"  {words.waived(accepting)}"
+    lines = [pen(line, _COLOURS[Verdict.FAIL] if accepting is None else _DIM) for line in _wrapped(head, "    ")]
     source = f"“{found.quotation}” ({found.source})"
     for name, value in (("says", source), ("expected", found.expected), ("actual", found.actual)):
         lines += _labelled(name, words.shortened(words.visible(value), 600))

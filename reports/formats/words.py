@@ -8,15 +8,17 @@ target or a file passes `visible` first: an error code may hold an escape sequen
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from chainproof.clock import Seconds
+from chainproof.contract.acceptance import Acceptance
 from chainproof.durations import format_duration
 from chainproof.judgement.objectives import Judged
-from chainproof.judgement.summary import Figure, LoadSummary, OutcomeCount, Summary
+from chainproof.judgement.summary import ClauseRow, Figure, LoadSummary, OutcomeCount, PhaseSummary, Summary
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
 from chainproof.results.folder import Run
-from chainproof.results.manifest import Ending
+from chainproof.results.manifest import Ending, Phase, acceptances, phases
 from chainproof.workload.objectives import TIMES, Indicator
 
 NOTHING = "–"
@@ -253,6 +255,57 @@ def lasted(run: Run) -> str:
     return f"{ending} after {len({each.second for each in run.intervals})} s" if run.intervals else ending
 
 
+def waived(acceptance: Acceptance) -> str:
+    """
+    What is said of an accepted departure.
+    """
+    return f"waived ({accepted(acceptance)})"
+
+
+def accepted(acceptance: Acceptance) -> str:
+    """
+    How long an acceptance counts.
+    """
+    return "accepted" if acceptance.until is None else f"accepted until {acceptance.until}"
+
+
+def state(row: ClauseRow) -> str:
+    """
+    What a run says of a clause.
+    """
+    return row.state.value if row.acceptance is None else waived(row.acceptance)
+
+
+def stretch(phase: Phase) -> str:
+    """
+    From when to when a phase lasts.
+    """
+    return f"{phase.start:,.6g}–{phase.end:,.6g} s"
+
+
+def judged_alone(summary: LoadSummary) -> str:
+    """
+    What is said behind figures that come from judged phases alone; empty where they come from everything.
+    """
+    if not summary.phases or not any(found.phase.judged for found in summary.phases):
+        return ""
+    return " in judged phases"
+
+
+def judged(phase: Phase) -> str:
+    """
+    Whether a phase is judged.
+    """
+    return "judged" if phase.judged else "not judged"
+
+
+def planned_rate(found: PhaseSummary) -> str:
+    """
+    How many requests a second a phase asked for.
+    """
+    return rate(found.accounting.planned / found.phase.seconds) if found.phase.seconds else NOTHING
+
+
 def duration(seconds: Seconds) -> str:
     """
     A length of time for a sentence.
@@ -268,6 +321,8 @@ def setting(name: str, value: object) -> tuple[str, str]:
     ('deadline', '30 s')
     """
     plain = visible(name)
+    if name in _LISTS:
+        return _spaced(plain), _LISTS[name](value) or NOTHING
     number = isinstance(value, int | float) and not isinstance(value, bool)
     if number and plain.endswith("_per_s"):
         return _spaced(plain.removesuffix("_per_s")), f"{value:g}/s"
@@ -296,6 +351,17 @@ def _plain(value: object) -> str:
     if isinstance(value, dict):
         return ", ".join(f"{_spaced(str(name))} {_plain(each)}" for name, each in value.items()) or NOTHING
     return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+_LISTS: dict[str, Callable[[object], str]] = {
+    "accept": lambda value: ", ".join(
+        visible(each.clause) + (f" until {each.until}" if each.until is not None else "") for each in acceptances(value)
+    ),
+    "phases": lambda value: ", ".join(
+        f"{visible(each.name)} {stretch(each)}" + ("" if each.judged else " (not judged)") for each in phases(value)
+    ),
+}
+"""Settings that are lists of ours."""
 
 
 def not_sent(summary: LoadSummary) -> str:

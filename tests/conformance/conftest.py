@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from chainproof.conformance import generation
 from chainproof.conformance import settings as settings_file
 from chainproof.conformance.checks import (
     CHECKS,
@@ -33,6 +34,10 @@ from chainproof.results.finding import Finding
 from .endpoints import KEY, Server, serving
 
 PARTS = (body, credentials, failure, generated, identity, internals, location, media_type)
+"""Imported, so that their checks are entered."""
+
+BY_HAND = tuple(check for check in CHECKS if check.part != "generated")
+GENERATED = tuple(check for check in CHECKS if check.part == "generated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,9 +75,10 @@ def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
     """
 
     def examined(
-        server: Server | str, *, checks: Sequence[Check] = tuple(CHECKS), examples: int = 6, **options: object
+        server: Server | str, *, checks: Sequence[Check] = tuple(CHECKS), examples: int = 4, **options: object
     ) -> Examined:
         monkeypatch.setitem(settings_file.EXAMPLES, Depth.QUICK, examples)
+        monkeypatch.setattr(generation, "_SHRINKING", 10 * examples)
         if callable(server):
             with serving(server) as url:
                 return examined(url, checks=checks, examples=examples, **options)

@@ -141,56 +141,61 @@ def signed(asked: Asked) -> Said:
     return Said(status=200, body=json.dumps({"greetings": len(names)}).encode())
 
 
+class Handler(BaseHTTPRequestHandler):
+    """
+    Hands whole requests to a server, and writes its answers as they are.
+    """
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    said_by: Server
+
+    def __getattr__(self, name: str) -> object:
+        if name.startswith("do_"):
+            return self._serve
+        raise AttributeError(name)
+
+    def _serve(self) -> None:
+        asked = Asked(method=self.command, path=self.path, fields=tuple(self.headers.items()), body=self._body())
+        said = type(self).said_by(asked)
+        self.close_connection = self.close_connection or said.raw is not None
+        self._write(said.raw if said.raw is not None else rendered(said, self.command), said.drip)
+
+    def _body(self) -> bytes:
+        if self.headers.get("Transfer-Encoding") != "chunked":
+            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        pieces = []
+        while size := int(self.rfile.readline(), 16):
+            pieces.append(self.rfile.read(size))
+            self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(pieces)
+
+    def _write(self, content: bytes, drip: float) -> None:
+        if not drip:
+            self.wfile.write(content)
+            return
+        for byte in content:
+            self.wfile.write(bytes([byte]))
+            time.sleep(drip)
+
+    def log_message(self, *arguments: object) -> None:
+        pass
+
+    def handle(self) -> None:
+        try:
+            super().handle()
+        except OSError:  # the client has gone
+            self.close_connection = True
+
+
 @contextmanager
 def serving(server: Server) -> Iterator[str]:
     """
     The URL of a server, for as long as it is served.
     """
-
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
-        disable_nagle_algorithm = True
-
-        def __getattr__(self, name: str) -> object:
-            if name.startswith("do_"):
-                return self._serve
-            raise AttributeError(name)
-
-        def _serve(self) -> None:
-            said = server(
-                Asked(method=self.command, path=self.path, fields=tuple(self.headers.items()), body=self._body())
-            )
-            self.close_connection = self.close_connection or said.raw is not None
-            self._write(said.raw if said.raw is not None else rendered(said, self.command), said.drip)
-
-        def _body(self) -> bytes:
-            if self.headers.get("Transfer-Encoding") != "chunked":
-                return self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            pieces = []
-            while size := int(self.rfile.readline(), 16):
-                pieces.append(self.rfile.read(size))
-                self.rfile.readline()
-            self.rfile.readline()
-            return b"".join(pieces)
-
-        def _write(self, content: bytes, drip: float) -> None:
-            if not drip:
-                self.wfile.write(content)
-                return
-            for byte in content:
-                self.wfile.write(bytes([byte]))
-                time.sleep(drip)
-
-        def log_message(self, *arguments: object) -> None:
-            pass
-
-        def handle(self) -> None:
-            try:
-                super().handle()
-            except OSError:  # the client has gone
-                self.close_connection = True
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as listening:
+    handler = type("Serving", (Handler,), {"said_by": staticmethod(server)})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
         listening.daemon_threads = True
         listening.block_on_close = False
         thread = threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True)

@@ -13,7 +13,7 @@ import pytest
 from chainproof.conformance.checks import CHECKS
 from chainproof.contract.clauses import CLAUSES
 
-from .conftest import Examine
+from .conftest import BY_HAND, GENERATED, Examine
 from .endpoints import (
     KEY,
     Asked,
@@ -484,14 +484,11 @@ FAULTS = (
 )
 
 
-BY_HAND = tuple(check for check in CHECKS if check.part != "generated")
-GENERATED = tuple(check for check in CHECKS if check.part == "generated")
-
 SEEN_BY_SCHEMATHESIS = (
     "an array as output",
     "an error object in `error`",
     "an invented code",
-    "arrays",
+    "null",
     "nobody needs a key",
     "output without Content-Type",
     "a redirect",
@@ -510,7 +507,7 @@ def test_a_fault_is_caught_for_its_clause(fault: Fault, examine: Examine) -> Non
     assert fault.breaks == examined.clauses, examined.lines
 
 
-@pytest.mark.parametrize("fault", FAULTS[::4], ids=lambda fault: fault.name)
+@pytest.mark.parametrize("fault", FAULTS[::9], ids=lambda fault: fault.name)
 def test_schemathesis_accuses_nobody_of_anything_else(fault: Fault, examine: Examine) -> None:
     """
     What Schemathesis makes of the document, and says of the answers, leads to the same clauses or to none.
@@ -550,8 +547,8 @@ def test_a_departure_is_one_finding_however_often_it_is_seen(examine: Examine) -
     )
     generated = [check for check in CHECKS if check.name == "any_object_is_accepted"]
 
-    found = [found for found in examine(server, checks=generated, examples=300).findings]
+    found = examine(server, checks=generated, examples=150).findings
 
     assert [each.actual for each in found] == ["status 400 to a generated object"]
-    assert found[0].count > 5
+    assert found[0].count > 1
     assert found[0].reproduce.endswith("""--data-binary '{"":true}'""")
