@@ -1,0 +1,187 @@
+"""
+What is expected of an answer follows from the request's bytes alone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.conformance.bodies import DISCRETIONARY, NEAR_MISSES, SPELLINGS, VALUES, malformed, objects, others
+from chainproof.conformance.expectation import Terms, expectation
+from chainproof.conformance.jsonvalue import discretionary, same
+from chainproof.conformance.request import JSON_TYPE, Request
+from chainproof.contract.answer import Answer
+from chainproof.contract.credentials import ApiKey
+from chainproof.contract.levels import Contract
+from chainproof.jsontext import Malformed, parse_json
+
+from .endpoints import KEY, is_object
+
+TERMS = Terms(key=ApiKey(KEY), echo=True)
+RIGHT = ("Authorization", f"Api-Key {KEY}")
+ANY = ""
+
+
+def asked(*fields: tuple[str, str], body: bytes | None = b"{}", **parts: object) -> Request:
+    """
+    A request with these fields.
+    """
+    return Request(fields=fields, body=body, **parts)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("request_", "clause"),
+    [
+        (asked(RIGHT, JSON_TYPE), "object-accepted"),
+        (asked(JSON_TYPE), "authentication-required"),
+        (asked(JSON_TYPE, path=f"/production/run_remote?key={KEY}"), "key-location"),
+        (asked(JSON_TYPE, ("Cookie", f"k={KEY}")), "key-location"),
+        (asked(JSON_TYPE, body=f'{{"k":"{KEY}"}}'.encode()), "key-location"),
+        (asked(("Authorization", ""), JSON_TYPE), "key-verified"),
+        (asked(("Authorization", f"Api-Key {KEY}x"), JSON_TYPE), "key-verified"),
+        (asked(("Authorization", f"Api-Key {KEY[1:]}"), JSON_TYPE), "key-verified"),
+        (asked(("Authorization", KEY), JSON_TYPE), "key-prefix"),
+        (asked(("Authorization", f"Bearer {KEY}"), JSON_TYPE), "key-prefix"),
+        (asked(("Authorization", f"api-key {KEY}"), JSON_TYPE), ANY),
+        (asked(("Authorization", f"Api-Key  {KEY}"), JSON_TYPE), ANY),
+        (asked(("Authorization", f" Api-Key {KEY} "), JSON_TYPE), ANY),
+        (asked(RIGHT, RIGHT, JSON_TYPE), ANY),
+        (asked(RIGHT), "media-type-required"),
+        (asked(RIGHT, ("Content-Type", "text/plain")), "media-type-required"),
+        (asked(RIGHT, ("content-type", "Application/JSON; x=y")), "media-type-parameters"),
+        (asked(RIGHT, JSON_TYPE, ("Content-Encoding", "gzip")), ANY),
+        (asked(RIGHT, JSON_TYPE, body=None), "body-required"),
+        (asked(RIGHT, body=b""), "body-required"),
+        (asked(RIGHT, JSON_TYPE, body=b"[]"), "non-object-refused"),
+        (asked(RIGHT, JSON_TYPE, body=b"{"), "malformed-refused"),
+        (asked(RIGHT, JSON_TYPE, ("X-Emulate", "timeout")), "error-on-demand"),
+        (asked(RIGHT, JSON_TYPE, method="GET"), "other-methods-refused"),
+        (asked(RIGHT, JSON_TYPE, method="HEAD"), ANY),
+        (asked(RIGHT, JSON_TYPE, path="/"), "other-paths-refused"),
+        (asked(RIGHT, JSON_TYPE, host="chain-a-b.api.baseten.co"), "regional-host"),
+    ],
+)
+def test_a_request_is_judged_by_the_clause_it_puts_to_the_test(request_: Request, clause: str) -> None:
+    """
+    And by none where no sentence decides.
+    """
+    found = expectation(request_, TERMS)
+
+    assert clause == (found.clause.id if found else ANY)
+
+
+def test_an_answer_may_be_to_any_of_several_mistakes() -> None:
+    """
+    No credentials and a body that is no object: 401 and 400 are both right.
+    """
+    found = expectation(asked(JSON_TYPE, body=b"[]"), TERMS)
+
+    assert found is not None
+    assert [401, 400] == [status for status in (401, 400, 200, 429) if found.keeps(Answer(status=status, headers=()))]
+
+
+@pytest.mark.parametrize(
+    ("contract", "authorization", "statuses"),
+    [
+        (Contract.STRICT, "Api-Key x", [401]),
+        (Contract.DOCUMENTED, "Api-Key x", [401, 403]),
+        (Contract.STRICT, f"Bearer {KEY}", [401]),
+        (Contract.DOCUMENTED, f"Bearer {KEY}", [200, 400, 401, 403]),
+    ],
+)
+def test_the_contract_decides_how_a_key_is_refused(contract: Contract, authorization: str, statuses: list[int]) -> None:
+    """
+    What Baseten documents beyond the document is expected under the wider contract alone.
+    """
+    found = expectation(asked(("Authorization", authorization), JSON_TYPE), replace(TERMS, contract=contract))
+
+    assert statuses == [
+        status for status in (200, 400, 401, 403) if found is None or found.keeps(Answer(status=status, headers=()))
+    ]
+
+
+def test_nothing_is_expected_of_an_object_where_the_signature_is_unknown() -> None:
+    """
+    Only an echo chain is known to take any object.
+    """
+    assert expectation(asked(RIGHT, JSON_TYPE), replace(TERMS, echo=False)) is None
+
+
+@given(objects())
+def test_generated_objects_are_objects(body: object) -> None:
+    """
+    Every one is taken by another parser too, and none may be refused.
+    """
+    content = body.content  # type: ignore[attr-defined]
+
+    assert is_object(content)
+    assert not discretionary(content)
+    assert same(content, b" " + content)
+
+
+@given(others())
+def test_generated_values_are_no_objects(body: object) -> None:
+    """
+    JSON all the same.
+    """
+    value = parse_json(body.content)  # type: ignore[attr-defined]
+
+    assert not isinstance(value, dict | Malformed)
+
+
+@given(malformed())
+def test_near_misses_are_no_json(body: object) -> None:
+    """
+    Whatever they are made from.
+    """
+    assert isinstance(parse_json(body.content), Malformed)  # type: ignore[attr-defined]
+
+
+def test_the_tables_hold_what_they_say() -> None:
+    """
+    Spellings are objects that nobody may refuse, the others are what their names say, and no name is used twice.
+    """
+    assert [body.label for body in SPELLINGS if not is_object(body.content) or discretionary(body.content)] == []
+    assert [body.label for body in NEAR_MISSES if not isinstance(parse_json(body.content), Malformed)] == []
+    assert [body.label for body in VALUES if isinstance(parse_json(body.content), dict | Malformed)] == []
+    assert [
+        body.label for body in DISCRETIONARY if expectation(asked(RIGHT, JSON_TYPE, body=body.content), TERMS)
+    ] == []
+    names = [body.label for body in (*SPELLINGS, *NEAR_MISSES, *DISCRETIONARY)]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.parametrize(
+    ("one", "other", "expected"),
+    [
+        ('{"a":1,"b":2}', ' {"b":2, "a":1}', True),
+        ('{"a":1E5}', '{"a":100000.0}', True),
+        ('{"a":-0}', '{"a":0}', True),
+        ('{"a":"\\u00e9"}', '{"a":"é"}', True),
+        ('{"a":1}', '{"a":1.0}', False),
+        ('{"a":1}', '{"a":true}', False),
+        ('{"a":1}', '{"a":"1"}', False),
+        ('{"a":null}', "{}", False),
+        ('{"a":9007199254740993}', '{"a":9007199254740992}', False),
+        ('{"a":[["b",1]]}', '{"a":{"b":1}}', False),
+        ('{"a":[1,2]}', '{"a":[2,1]}', False),
+        ('{"a":"x"}', "{", False),
+    ],
+)
+def test_two_texts_say_the_same_or_do_not(one: str, other: str, expected: bool) -> None:  # noqa: FBT001  # a table's column
+    """
+    Spelling and order change nothing; kind and value do.
+    """
+    assert expected == same(one.encode(), other.encode())
+
+
+@given(st.binary(max_size=40), st.binary(max_size=40))
+def test_comparing_never_fails(one: bytes, other: bytes) -> None:
+    """
+    Whatever a target sends.
+    """
+    assert same(one, other) == same(other, one)

@@ -1,0 +1,176 @@
+"""
+Requests go out as they are, answers are read to their end and no further.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+import pytest
+
+from chainproof.conformance.client import Client
+from chainproof.conformance.request import JSON_TYPE, Request, key_secret, message, reproduction
+from chainproof.contract.credentials import ApiKey
+from chainproof.contract.targets import Target, parse_target
+from chainproof.results.exchange import Transport
+
+from .endpoints import KEY, Asked, Said, honest, serving
+
+TARGET = Target(scheme="http", host="127.0.0.1", port=8080)
+REQUEST = Request(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b"{}")
+
+
+def test_nothing_is_added_to_a_request() -> None:
+    """
+    Host and the framing, and every other byte is the check's own.
+    """
+    request = Request(fields=(("auTHorization", " x\xff "), ("a", "1"), ("a", "2")), body=b"\x00")
+
+    assert message(request, TARGET) == (
+        b"POST /production/run_remote HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nauTHorization:  x\xff \r\na: 1\r\na: 2\r\n"
+        b"Content-Length: 1\r\n\r\n\x00"
+    )
+    assert message(Request(method="GET", path="/x", host="h"), TARGET) == b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
+
+
+@contextmanager
+def saying(*answers: bytes, pause: float = 0.0) -> Iterator[Target]:
+    """
+    A listener that gives each connection the next answer, whatever it is sent, and closes it.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def serve() -> None:
+            for answer in answers:
+                connection, _ = listening.accept()
+                with connection:
+                    connection.recv(65536)
+                    if not pause:
+                        connection.sendall(answer)
+                        continue
+                    for byte in answer:
+                        time.sleep(pause)
+                        try:
+                            connection.sendall(bytes([byte]))
+                        except OSError:
+                            return
+
+        thread = threading.Thread(target=serve, daemon=True)
+        thread.start()
+        yield parse_target(f"http://127.0.0.1:{listening.getsockname()[1]}")
+
+
+WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Odd-CASE: a\r\nx-odd-case: b\r\n\r\n{}"
+
+
+@pytest.mark.parametrize(
+    ("answer", "transport", "body", "misframed"),
+    [
+        (WHOLE, Transport.ANSWERED, b"{}", False),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + WHOLE, Transport.ANSWERED, b"{}", False),
+        (b"HTTP/1.0 200 OK\r\n\r\nto the end", Transport.ANSWERED, b"to the end", False),
+        (WHOLE + b"!", Transport.ANSWERED, b"{}", True),
+        (b"", Transport.CONNECTION_LOST, None, False),
+        (WHOLE[:-1], Transport.MALFORMED, None, True),
+        (WHOLE[:20], Transport.MALFORMED, None, True),
+        (b"SSH-2.0-OpenSSH\r\n\r\n", Transport.MALFORMED, None, True),
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Transport.MALFORMED, None, True),
+    ],
+)
+def test_an_answer_is_read_to_its_end(answer: bytes, transport: Transport, body: bytes | None, misframed: bool) -> None:  # noqa: FBT001  # a table's column
+    """
+    Whole, cut short, followed by more, or no HTTP at all; every byte is kept.
+    """
+    with saying(answer) as target:
+        reception = Client(target, deadline=5.0).send(REQUEST)
+
+    assert reception.transport is transport
+    assert (reception.answer.body if reception.answer else None) == body
+    assert bool(reception.misframed) == misframed
+    assert answer.startswith(reception.raw)
+
+
+def test_names_keep_their_case_and_their_order() -> None:
+    """
+    Repeated fields stay repeated.
+    """
+    with saying(WHOLE) as target:
+        answer = Client(target, deadline=5.0).send(REQUEST).answer
+
+    assert answer is not None
+    assert answer.headers == (("Content-Length", "2"), ("X-Odd-CASE", "a"), ("x-odd-case", "b"))
+
+
+def test_a_drip_meets_the_deadline() -> None:
+    """
+    An answer whose bytes trickle in is no answer in time: a byte now and then does not extend the deadline.
+    """
+    with saying(WHOLE, pause=0.1) as target:
+        began = time.monotonic()
+        reception = Client(target, deadline=0.5).send(REQUEST)
+        took = time.monotonic() - began
+
+    assert reception.transport is Transport.DEADLINE
+    assert took < 2.0
+    assert WHOLE.startswith(reception.raw)
+
+
+def test_a_connection_closed_while_idle_is_replaced() -> None:
+    """
+    A target may close what it keeps; that says nothing about the next request.
+    """
+    with saying(WHOLE, WHOLE, WHOLE) as target:
+        client = Client(target, deadline=5.0)
+        statuses = [
+            reception.answer and reception.answer.status for reception in (client.send(REQUEST) for _ in range(3))
+        ]
+
+    assert statuses == [200, 200, 200]
+
+
+@pytest.mark.parametrize(
+    "request_",
+    [
+        REQUEST,
+        Request(fields=(JSON_TYPE,), body=b"{}", path=f"/production/run_remote?api_key={KEY}"),
+        Request(fields=(("Authorization", "Api-Key x'y"), JSON_TYPE), body=b"\x00'\xff%"),
+        Request(fields=(("Authorization", f"Bearer {KEY}"), ("X-Empty", "")), body=None),
+        Request(
+            method="PUT", path="/x?y=[1]", host="chain-a-b.api.baseten.co", fields=(JSON_TYPE,), body=b'{"a":"$HOME"}'
+        ),
+        Request(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b'{"a":1}', chunked=True),
+    ],
+    ids=lambda request: f"{request.method} {request.path[:30]}",
+)
+def test_a_curl_line_sends_the_request_again(request_: Request) -> None:
+    """
+    The key comes from the shell, and what the target hears is the same.
+    """
+    heard: list[Asked] = []
+
+    def noting(asked: Asked) -> Said:
+        heard.append(asked)
+        return honest(asked)
+
+    with serving(noting) as url:
+        target = parse_target(url)
+        Client(target, deadline=5.0).send(request_)
+        line = reproduction(replace(request_, secret=key_secret(ApiKey(KEY), "THE_KEY")), target)
+        subprocess.run(
+            ["sh", "-c", line], env={**os.environ, "THE_KEY": KEY}, capture_output=True, check=True, timeout=10
+        )
+
+    own = {"user-agent", "accept", "content-length"}
+    first, second = (
+        (asked.method, asked.path, sorted((n.lower(), v) for n, v in asked.fields if n.lower() not in own), asked.body)
+        for asked in heard
+    )
+    assert KEY not in line
+    assert first == second
