@@ -29,21 +29,16 @@ def main(arguments: Sequence[str]) -> int:
     check_writable(folder)
     print("1/3  Is the promise kept? The warm emulator is held against the contract.", flush=True)
     with emulator("warm", options=_seeded(options)) as endpoint:
-        checked = _conformance(endpoint, folder, options)
-    if not checked.interrupted:
+        ended = [_conformance(endpoint, folder, options)]
+    if not ended[0].interrupted:
         print(f"\n2/3  Is it kept under load? {options.rate:g} requests a second to a flaky one.", flush=True)
         with emulator("flaky", options=_seeded(options)) as endpoint:
-            driven = _load(endpoint, folder, options)
-    else:
-        driven = checked
-    print("\n3/3  How is it shown? Both on one page.", flush=True)
-    shown = _report(folder)
-    interrupted = checked.interrupted or driven.interrupted
-    return (
-        Exit.INTERRUPTED
-        if interrupted
-        else next((ended.code for ended in (checked, driven, shown) if ended.code != Exit.PASS), Exit.PASS)
-    )
+            ended.append(_load(endpoint, folder, options))
+    print("\n3/3  How is it shown? Everything on one page.", flush=True)
+    ended.append(_report(folder))
+    if any(each.interrupted for each in ended):
+        return Exit.INTERRUPTED
+    return next((each.code for each in ended if each.code != Exit.PASS), Exit.PASS)
 
 
 def _parser() -> argparse.ArgumentParser:
