@@ -14,7 +14,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 from chainproof.command import TARGET_VARIABLE, Mistake, add_contract_option, command, parser
@@ -24,10 +26,10 @@ from chainproof.contract.targets import is_loopback
 from chainproof.embedded import EMULATED_VARIABLE
 from chainproof.judgement.verdict import Exit
 
-from .chain import Chain, load_chain
+from .chain import load_chain
 from .decision import Model
 from .scenario import BadScenario, Scenario, find_scenario, named_scenarios
-from .server import Stop, new_run, serve
+from .server import Begun, Stop, new_run, serve
 from .transport import listening
 from .truth import Truth
 
@@ -35,6 +37,9 @@ _DESCRIPTION = """\
 A server on loopback that answers POST /production/run_remote as a faithful chain would: it authenticates, takes JSON
 objects, and returns its input. Prints one line with its URL once it listens, and serves until SIGINT, SIGTERM, or the
 end of its standard input with --until-eof. With a command behind --, it serves for as long as that runs."""
+
+Serving = Callable[[Begun], None]
+"""The server, but for what is done once it listens."""
 
 
 @command("emulator")
@@ -64,14 +69,27 @@ def main(arguments: Sequence[str]) -> int:
     )
     with _listening(options.host, options.port) as sock:
         origin = _origin(sock)
-        line = f"chainproof emulator: {scenario.name} at {origin}"
-        truth = _truth(options.truth)
+        line = f"chainproof emulator: {scenario.name}{f', {options.chain}' if chain else ''} at {origin}"
+        serving = partial(serve, model, sock, _truth(options.truth), chain=chain)
+        told = partial(print, line, flush=True, file=sys.stdout if around is None else sys.stderr)
         _raise_descriptor_limit()
-        if around is not None:
-            print(line, file=sys.stderr, flush=True)
-            return _serve_around(around, model, sock, truth, origin, chain)
-        _serve_alone(model, sock, truth, line, chain, until_eof=options.until_eof)
-    return Exit.PASS
+        with redirect_stdout(sys.stderr):  # stdout is for our one line, or the command's: not for what a chain prints
+            if around is None:
+                _serve_alone(serving, told, until_eof=options.until_eof)
+                return Exit.PASS
+            told()
+            return _serve_around(around, serving, _found(origin, model))
+
+
+def _found(origin: str, model: Model) -> dict[str, str]:
+    """
+    What a command finds in its environment: the target, its key, and whether it is the emulator's own echo chain.
+    """
+    return {
+        TARGET_VARIABLE: origin,
+        DEFAULT_VARIABLE: model.key.reveal(),
+        EMULATED_VARIABLE: "0" if model.chained else "1",
+    }
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
@@ -199,11 +217,9 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _serve_alone(
-    model: Model, sock: socket.socket, truth: Truth, line: str, chain: Chain | None, *, until_eof: bool
-) -> None:
+def _serve_alone(serving: Serving, told: Callable[[], None], *, until_eof: bool) -> None:
     """
-    Serve until told to stop.
+    Serve until told to stop; *told* tells that we listen.
     """
 
     def begun(loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
@@ -211,23 +227,16 @@ def _serve_alone(
             loop.add_signal_handler(number, stop)
         if until_eof:
             _when(_stdin_ended, loop, stop)
-        print(line, flush=True)
+        told()
 
-    serve(model, sock, truth, begun, chain)
+    serving(begun)
 
 
-def _serve_around(
-    around: list[str], model: Model, sock: socket.socket, truth: Truth, origin: str, chain: Chain | None
-) -> int:
+def _serve_around(around: list[str], serving: Serving, found: dict[str, str]) -> int:
     """
-    Serve for as long as a command runs; its exit code.
+    Serve for as long as a command runs, which has *found* in its environment; its exit code.
     """
-    environment = {
-        **os.environ,
-        TARGET_VARIABLE: origin,
-        EMULATED_VARIABLE: "1",
-        DEFAULT_VARIABLE: model.key.reveal(),
-    }
+    environment = {**os.environ, **found}
     children: list[subprocess.Popen[bytes]] = []
 
     def begun(loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
@@ -237,7 +246,7 @@ def _serve_around(
         children.append(_started(around, environment))
         _when(children[0].wait, loop, stop)
 
-    serve(model, sock, truth, begun, chain)
+    serving(begun)
     code = children[0].wait()
     return 128 - code if code < 0 else code
 

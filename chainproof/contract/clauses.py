@@ -344,6 +344,11 @@ WAIVERS: tuple[Waiver, ...] = (
         citation="basetenlabs/truss: the chain's server reads a JSON body whatever its Content-Type says",
     ),
     Waiver(
+        clause=MALFORMED_REFUSED,
+        contract=Contract.DOCUMENTED,
+        citation="basetenlabs/truss: the chain's server parses with Python's json, which takes NaN and Infinity",
+    ),
+    Waiver(
         clause=ERROR_MESSAGE,
         contract=Contract.DOCUMENTED,
         citation="basetenlabs/truss: an exception in run_remote is answered with `error` as an object, passed on unchanged",

@@ -45,7 +45,9 @@ def decided(asked: Request, model: Model = MODEL, state: State | None = None) ->
     """
     What a model says to one request.
     """
-    return decide(asked, model, state or State(), 0.0)[0]
+    decision, _ = decide(asked, model, state or State(), 0.0)
+    assert isinstance(decision, Decision)
+    return decision
 
 
 def decisions(model: Model, *, gap: float = 1.0):
@@ -161,6 +163,49 @@ def test_the_echo_is_the_very_bytes(text):
     assert (200, text.encode()) == ((answer := decided(request(text.encode())).answer).status, answer.body)
 
 
+@pytest.mark.parametrize("contract", Contract)
+@pytest.mark.parametrize(
+    "body", [b' \r\n\t{"a" : 1.0e5}\n', b'{"\\ud800":"\\ud800"}', b'{"a":' * 5000 + b"1" + b"}" * 5000]
+)
+def test_every_contract_echoes_every_spelling(contract, body):
+    """
+    Blanks around an object, half a surrogate pair, great depth: an echo is the very bytes under every contract.
+    """
+    assert (200, body) == (
+        (answer := decided(request(body), replace(MODEL, contract=contract)).answer).status,
+        answer.body,
+    )
+
+
+ECHO_ERRORS = {
+    b"": "`__root__`: Expecting value: line 1 column 1 (char 0).",
+    b"{": "`__root__`: Expecting property name enclosed in double quotes: line 1 column 2 (char 1).",
+    b"NaN": "``: Input should be a valid dictionary or instance of EchoInput.",
+    b"[1]": "``: Input should be a valid dictionary or instance of EchoInput.",
+    b"[" * 5000 + b"]" * 5000: "``: Input should be a valid dictionary or instance of EchoInput.",
+}
+
+
+@pytest.mark.parametrize(("body", "words"), ECHO_ERRORS.items(), ids=[body[:9] for body in ECHO_ERRORS])
+def test_a_wider_contracts_echo_words_its_errors_as_a_chain_does(body, words):
+    """
+    400, in the words of the server of a chain.
+    """
+    answer = decided(request(body), replace(MODEL, contract=Contract.DOCUMENTED)).answer
+
+    assert (400, {"error": f"Input Parsing Error:\n  {words}"}) == (answer.status, json.loads(answer.body))
+
+
+def test_what_json_has_no_number_for_is_echoed_as_null():
+    """
+    As the server of a chain writes it; a text that only looks like it stays.
+    """
+    asked = request(b'{"a": [NaN, -Infinity, "NaN", 1e999], "b": 10000000000000000000000}')
+    answer = decided(asked, replace(MODEL, contract=Contract.DOCUMENTED)).answer
+
+    assert b'{"a":[null,null,"NaN",null],"b":10000000000000000000000}' == answer.body
+
+
 def test_request_ids_are_unlike_within_a_run_and_between_runs():
     """
     37 lower-case hexadecimal digits, never the same twice, even from two servers with the same seed.
@@ -196,12 +241,13 @@ UNAUTHORIZED = {
 @pytest.mark.parametrize("contract", Contract)
 def test_whoever_has_not_the_key_is_refused(value, contract):
     """
-    Strict: 401 to all of them. Documented and observed: 401 without the header, 403 with a wrong one.
+    Strict: 401 to all of them, with its code. Documented and observed: 401 without the header, 403 with a wrong one.
     """
-    expected = 401 if contract is Contract.STRICT or value is None else 403
-    answer = decided(request(authorization=value), replace(MODEL, contract=contract)).answer
+    strict = contract is Contract.STRICT
+    decision = decided(request(authorization=value), replace(MODEL, contract=contract))
 
-    assert (expected, "unauthorized") == outcome(answer)
+    assert (401 if strict or value is None else 403) == decision.answer.status
+    assert ("unauthorized" if strict else None) == decision.error_code
 
 
 @pytest.mark.parametrize(("contract", "expected"), [("strict", 401), ("documented", 200), ("observed", 200)])
@@ -291,7 +337,8 @@ def test_a_body_may_be_as_large_as_the_limit(contract, expected, length, large):
     model = replace(MODEL, contract=Contract(contract), scenario=replace(CALM, max_body_bytes=1000))
     answer = decided(replace(request(), length=length), model).answer
 
-    assert ((expected, "payload_too_large") if large else (200, None)) == outcome(answer)
+    code = "payload_too_large" if expected == 400 else None
+    assert ((expected, code) if large else (200, None)) == outcome(answer)
 
 
 def test_whatever_is_no_request_is_a_client_error():

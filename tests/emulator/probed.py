@@ -1,0 +1,80 @@
+"""
+The chain whose answers were recorded on loopback, from the same signature.
+"""
+
+from pydantic import BaseModel
+
+
+class HTTPException(Exception):
+    """
+    As FastAPI has it, which is not installed here.
+    """
+
+    def __init__(self, status_code: int, detail: str) -> None:
+        super().__init__(f"{status_code}: {detail}")
+        self.status_code = status_code
+
+
+HTTPException.__module__ = "fastapi.exceptions"
+
+
+class Opts(BaseModel):
+    repeat: int = 1
+    tag: str | None = None
+
+
+class Out(BaseModel):
+    greetings: list[str]
+
+
+class Silent(Exception):
+    """
+    An exception that cannot even be told.
+    """
+
+    def __str__(self) -> str:
+        raise TypeError("no words")
+
+
+PROVOKED: dict[str, BaseException] = {
+    "value_error": ValueError("boom"),
+    "http_422": HTTPException(status_code=422, detail="This is a test error."),
+    "http_429": HTTPException(status_code=429, detail="slow down"),
+    "http_503": HTTPException(status_code=503, detail="draining"),
+    "http_204": HTTPException(status_code=204, detail="no failure at all"),
+    "exit": SystemExit(1),
+    "silent": Silent(),
+    "half": ValueError("\ud800"),
+}
+NONE = Opts()
+
+
+class Hello:
+    def run_remote(self, names: list[str], mode: str = "", delay: float = 0.0, opts: Opts = NONE) -> Out:
+        if mode == "boom":
+            raise ValueError("boom")
+        if mode in PROVOKED:
+            raise PROVOKED[mode].with_traceback(None)
+        if mode == "mistyped":
+            return "text"
+        return Out(greetings=[f"Hello, {name}" for name in names])
+
+
+class Text:
+    def run_remote(self) -> str:
+        return "Hello World! "
+
+
+class Nothing:
+    def run_remote(self) -> None:
+        pass
+
+
+class Pair:
+    async def run_remote(self) -> tuple[int, str]:
+        return 3, "y"
+
+
+class Numbers:
+    def run_remote(self, x: float, s: str = "") -> dict[str, float]:
+        return {"x": x}
