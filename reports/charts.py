@@ -19,7 +19,8 @@ import vl_convert
 from chainproof.clock import Seconds
 from chainproof.judgement.summary import LoadSummary
 from chainproof.results.exchange import Fate, Outcome
-from chainproof.results.interval import Interval
+from chainproof.results.interval import Slice
+from chainproof.results.manifest import Phase
 from chainproof.statistics.histogram import Histogram
 
 from .formats import words
@@ -103,11 +104,12 @@ def charts(summary: LoadSummary, colours: Palette) -> list[Chart]:
     if not summary.seconds:
         return []
     over_time = spans(summary.seconds, MOST_SPANS)
+    phases = [found.phase for found in summary.phases]
     drawn = (
-        latency_over_time(over_time),
-        distribution(summary.whole),
-        throughput(over_time),
-        outcomes_over_time(over_time, summary, colours),
+        latency_over_time(over_time, phases),
+        distribution(summary.judged, words.judged_alone(summary)),
+        throughput(over_time, phases),
+        outcomes_over_time(over_time, summary, colours, phases),
     )
     return [chart for chart in drawn if chart is not None]
 
@@ -125,7 +127,7 @@ _FEW_SPANS = 60
 """Up to here every point is marked; beyond, only those without a neighbour, which no line would show."""
 
 
-def latency_over_time(over_time: Sequence[Span]) -> Chart | None:
+def latency_over_time(over_time: Sequence[Span], phases: Sequence[Phase] = ()) -> Chart | None:
     """
     Percentiles of the ok answers' response time, span by span.
     """
@@ -134,9 +136,11 @@ def latency_over_time(over_time: Sequence[Span]) -> Chart | None:
     if not highest:
         return None
     unit = _unit(max(highest))
-    clock = _clock(over_time)
+    timeline = _timeline(over_time, phases)
     rows = [
-        row for name, fraction, *_ in PERCENTILES for row in _percentile_rows(name, fraction, over_time, unit, clock)
+        row
+        for name, fraction, *_ in PERCENTILES
+        for row in _percentile_rows(name, fraction, over_time, unit, timeline.clock)
     ]
     description = (
         f"p50, p95 and p99 response time of ok answers{_grain(over_time)}. The p99 lies between "
@@ -148,7 +152,8 @@ def latency_over_time(over_time: Sequence[Span]) -> Chart | None:
         "Response time over time",
         description,
         legend,
-        lambda width: _latency_drawing(rows, over_time[-1].end / clock.seconds, unit, clock, width),
+        lambda width: _latency_drawing(rows, unit, timeline, width),
+        timeline=timeline,
     )
 
 
@@ -174,18 +179,14 @@ def _percentile_rows(name: str, fraction: float, over_time: Sequence[Span], unit
     return rows
 
 
-def _latency_drawing(rows: list[Row], end: float, unit: Unit, clock: Unit, width: int) -> Drawing:
+def _latency_drawing(rows: list[Row], unit: Unit, timeline: Timeline, width: int) -> Drawing:
     """
     Three lines from zero.
     """
     names = [name for name, *_ in PERCENTILES]
+    x = _time_axis(timeline)
     encoding = {
-        "x": alt.X(
-            "x:Q",
-            title=f"time since the run began ({clock.name})",
-            scale=alt.Scale(domain=[0, end], nice=False),
-            axis=_clock_ticks(),
-        ),
+        "x": x,
         "y": alt.Y("y:Q", title=f"response time ({unit.name})", scale=alt.Scale(zero=True)),
         "color": _colour("series", {name: name for name in names}),
     }
@@ -195,7 +196,7 @@ def _latency_drawing(rows: list[Row], end: float, unit: Unit, clock: Unit, width
     base = alt.Chart(_inline(rows))
     lines = base.mark_line(strokeWidth=2).encode(strokeDash=dashes, **encoding)
     points = base.transform_filter("datum.marked == 1").mark_point(size=22, filled=True, opacity=1).encode(**encoding)
-    return alt.layer(lines, points).properties(width=width, height=_height(width, 240))
+    return _phased([lines, points], x, timeline, width).properties(width=width, height=_height(width, 240))
 
 
 # ------------------------------------------------------------------ distribution
@@ -205,7 +206,7 @@ _LEAST_BINS = 16
 _MARKS: tuple[tuple[str, float], ...] = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 
 
-def distribution(whole: Interval) -> Chart | None:
+def distribution(whole: Slice, where: str = "") -> Chart | None:
     """
     How the times of ok answers are spread, on a logarithmic axis.
     """
@@ -213,7 +214,7 @@ def distribution(whole: Interval) -> Chart | None:
     if not response.count or not service.count:
         return None
     description = (
-        f"How {words.count(response.count)} ok answers are spread over a logarithmic axis, from "
+        f"How {words.count(response.count)} ok answers{where} are spread over a logarithmic axis, from "
         f"{words.time(service.min)} to {words.time(response.max)}. Where response time lies to the right of service "
         "time, requests were sent late. The rules mark percentiles of the response time."
     )
@@ -320,20 +321,20 @@ def _log_ticks(low: float, high: float, width: int) -> list[float]:
 # ------------------------------------------------------------------ throughput and requests in flight
 
 
-def throughput(over_time: Sequence[Span]) -> Chart:
+def throughput(over_time: Sequence[Span], phases: Sequence[Phase] = ()) -> Chart:
     """
     What was planned, sent and answered ok per second, and how many requests were in flight.
     """
-    clock = _clock(over_time)
+    timeline = _timeline(over_time, phases)
     rates = {
         "sent": [span.rate(span.interval.sent) for span in over_time],
         "ok": [span.rate(span.interval.count(Fate.OK)) for span in over_time],
         # Drawn last, dashed: what was sent shows through wherever the two are the same.
         "planned": [span.rate(span.interval.planned) for span in over_time],
     }
-    rows = [row for name, values in rates.items() for row in _staircase(name, values, over_time, clock)]
+    rows = [row for name, values in rates.items() for row in _staircase(name, values, over_time, timeline.clock)]
     flying = [float(span.interval.in_flight_max) for span in over_time]
-    below = _staircase("flight", flying, over_time, clock)
+    below = _staircase("flight", flying, over_time, timeline.clock)
     description = (
         f"Requests planned, sent and answered ok per second{_grain(over_time)}; below, the most requests in flight at "
         f"once, {words.count(round(max(flying)))} at the highest."
@@ -349,40 +350,48 @@ def throughput(over_time: Sequence[Span]) -> Chart:
         "Throughput and requests in flight",
         description,
         legend,
-        lambda width: _throughput_drawing(rows, below, clock, width),
+        lambda width: _throughput_drawing(rows, below, timeline, width),
+        timeline=timeline,
     )
 
 
-def _throughput_drawing(rows: list[Row], below: list[Row], clock: Unit, width: int) -> Drawing:
+def _throughput_drawing(rows: list[Row], below: list[Row], timeline: Timeline, width: int) -> Drawing:
     """
     Three rates above, requests in flight below, one time axis.
     """
     names = ["sent", "ok", "planned"]
     dashes = alt.StrokeDash("series:N", scale=alt.Scale(domain=names, range=[[1, 0], [1, 0], [5, 3]]), legend=None)
+    bare, labelled = _time_axis(timeline, labelled=False), _time_axis(timeline)
     above = (
         alt.Chart(_inline(rows))
         .mark_line(interpolate="step-after", strokeWidth=1.75)
         .encode(
-            x=_time_axis(clock, labelled=False),
+            x=bare,
             y=alt.Y("y:Q", title="requests per second", scale=alt.Scale(zero=True)),
             color=_colour("series", {name: name for name in names}),
             strokeDash=dashes,
         )
-        .properties(width=width, height=_height(width, 170))
     )
     flight = (
         alt.Chart(_inline(below))
         .mark_area(interpolate="step-after", color="var(--flight)", opacity=0.6)
-        .encode(x=_time_axis(clock), y=alt.Y("y:Q", title="requests in flight", axis=_few_ticks()))
-        .properties(width=width, height=_height(width, 80))
+        .encode(x=labelled, y=alt.Y("y:Q", title="requests in flight", axis=_few_ticks()))
     )
-    return alt.vconcat(above, flight, spacing=24)
+    top = _phased([above], bare, timeline, width)
+    bottom = _phased([flight], labelled, timeline, width, named=False)
+    return alt.vconcat(
+        top.properties(width=width, height=_height(width, 170)),
+        bottom.properties(width=width, height=_height(width, 80)),
+        spacing=24,
+    )
 
 
 # ------------------------------------------------------------------ outcomes over time
 
 
-def outcomes_over_time(over_time: Sequence[Span], summary: LoadSummary, colours: Palette) -> Chart | None:
+def outcomes_over_time(
+    over_time: Sequence[Span], summary: LoadSummary, colours: Palette, phases: Sequence[Phase] = ()
+) -> Chart | None:
     """
     Outcomes per second stacked: all of them above, those that are not ok below on an axis of their own.
     """
@@ -390,11 +399,11 @@ def outcomes_over_time(over_time: Sequence[Span], summary: LoadSummary, colours:
     if not ordered:
         return None
     ordered.sort(key=lambda colour: (colour != "ok", colour == OTHER))
-    clock = _clock(over_time)
+    timeline = _timeline(over_time, phases)
     layers = {colour: _rates_of(colour, over_time, colours) for colour in ordered}
-    everything = _stacked(layers, over_time, clock)
+    everything = _stacked(layers, over_time, timeline.clock)
     amiss = {colour: rates for colour, rates in layers.items() if colour != "ok"}
-    below = _stacked(amiss, over_time, clock)
+    below = _stacked(amiss, over_time, timeline.clock)
     lost = sum(row.count for row in summary.outcomes if row.outcome.fate is not Fate.OK)
     description = f"Requests by outcome per second{_grain(over_time)}, stacked. " + (
         f"Below, the {words.count(lost)} that did not end ok, on an axis of their own." if lost else "All ended ok."
@@ -404,7 +413,8 @@ def outcomes_over_time(over_time: Sequence[Span], summary: LoadSummary, colours:
         "Outcomes over time",
         description,
         _outcome_legend(summary, colours),
-        lambda width: _outcomes_drawing(everything, below, ordered, clock, width),
+        lambda width: _outcomes_drawing(everything, below, ordered, timeline, width),
+        timeline=timeline,
     )
 
 
@@ -445,28 +455,81 @@ def _stacked(layers: dict[str, list[float]], over_time: Sequence[Span], clock: U
     return rows
 
 
-def _outcomes_drawing(everything: list[Row], below: list[Row], colours: list[str], clock: Unit, width: int) -> Drawing:
+def _outcomes_drawing(
+    everything: list[Row], below: list[Row], colours: list[str], timeline: Timeline, width: int
+) -> Drawing:
     """
     The whole above; below, where anything went wrong, the part that is not ok.
     """
     colour = _colour("series", {name: name for name in colours})
 
+    def panel(rows: list[Row], title: str, height: int, *, last: bool, first: bool) -> Drawing:
+        x = _time_axis(timeline, labelled=last)
+        drawn = _phased([_areas(rows, title, colour, x)], x, timeline, width, named=first)
+        return drawn.properties(width=width, height=_height(width, height))
+
     if not below:
-        return _panel(everything, "requests per second", colour, _time_axis(clock), width=width, height=170)
+        return panel(everything, "requests per second", 170, first=True, last=True)
     return alt.vconcat(
-        _panel(everything, "all, per second", colour, _time_axis(clock, labelled=False), width=width, height=130),
-        _panel(below, "not ok, per second", colour, _time_axis(clock), width=width, height=110),
+        panel(everything, "all, per second", 130, first=True, last=False),
+        panel(below, "not ok, per second", 110, first=False, last=True),
         spacing=24,
     )
 
 
-def _panel(rows: list[Row], title: str, colour: alt.Color, x: alt.X, *, width: int, height: int) -> alt.Chart:
+def _areas(rows: list[Row], title: str, colour: alt.Color, x: alt.X) -> alt.Chart:
     """
-    Stacked staircases, *height* pixels high on a wide page.
+    Stacked staircases.
     """
     y = alt.Y("y:Q", title=title, scale=alt.Scale(zero=True), axis=_few_ticks())
     areas: alt.Chart = alt.Chart(_inline(rows)).mark_area(interpolate="step-after", line=False)
-    return areas.encode(x=x, y=y, y2="y0:Q", color=colour).properties(width=width, height=_height(width, height))
+    return areas.encode(x=x, y=y, y2="y0:Q", color=colour)
+
+
+# ------------------------------------------------------------------ phases
+
+_DRAWN = re.compile(r"[\w .+-]{1,24}")
+"""A phase name that is drawn: a plain word. Any other stands in the page's table alone."""
+
+_LETTER = 6.5
+"""Pixels that a letter of a phase's name takes."""
+
+
+def _phased(
+    layers: list[alt.Chart], x: alt.X, timeline: Timeline, width: int, *, named: bool = True
+) -> alt.LayerChart | alt.FacetChart:
+    """
+    Layers over shaded bands where nothing is judged, with a rule where a phase begins and its name where there is room.
+    """
+    scale = timeline.clock.seconds
+    marks: list[Row] = [
+        {
+            "x": phase.start / scale,
+            "x2": min(phase.end / scale, timeline.end),
+            "judged": 1 if phase.judged else 0,
+            "label": phase.name if named and _fits(phase, timeline, width) else "",
+        }
+        for phase in timeline.phases
+        if phase.start / scale < timeline.end
+    ]
+    if not marks:
+        return alt.layer(*layers)
+    base = alt.Chart(_inline(marks))
+    bands = base.transform_filter("datum.judged == 0").mark_rect(color="var(--band)").encode(x=x, x2="x2:Q")
+    rules = base.transform_filter("datum.x > 0").mark_rule(color="var(--muted)", strokeDash=[2, 3]).encode(x=x)
+    names = base.transform_filter("datum.label != ''").mark_text(
+        align="left", baseline="bottom", dx=3, y=-1, color="var(--muted)", fontSize=11
+    )
+    return alt.layer(bands, *layers, rules, names.encode(x=x, text="label:N"))
+
+
+def _fits(phase: Phase, timeline: Timeline, width: int) -> bool:
+    """
+    Whether a phase's name can stand above its stretch of the axis.
+    """
+    shown = min(phase.end / timeline.clock.seconds, timeline.end) - phase.start / timeline.clock.seconds
+    room = shown / timeline.end * width
+    return _DRAWN.fullmatch(phase.name) is not None and len(phase.name) * _LETTER + 6 <= room
 
 
 # ------------------------------------------------------------------ what all charts share
@@ -487,6 +550,26 @@ def _unit(highest: Seconds) -> Unit:
     The unit in which the highest value of an axis is easily read.
     """
     return Unit("s", 1.0) if highest >= 2 else Unit("ms", 1e-3)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timeline:
+    """
+    The run's own time as an axis: in which unit, how far, and its phases.
+    """
+
+    clock: Unit
+    end: float
+    """Where the axis ends, in the clock's unit."""
+    phases: tuple[Phase, ...]
+
+
+def _timeline(over_time: Sequence[Span], phases: Sequence[Phase]) -> Timeline:
+    """
+    The time axis of a run.
+    """
+    clock = _clock(over_time)
+    return Timeline(clock=clock, end=over_time[-1].end / clock.seconds, phases=tuple(phases))
 
 
 def _clock(over_time: Sequence[Span]) -> Unit:
@@ -515,12 +598,14 @@ def _staircase(name: str, values: Sequence[float], over_time: Sequence[Span], cl
     return [*rows, {"x": over_time[-1].end / clock.seconds, "y": values[-1], "series": name}]
 
 
-def _time_axis(clock: Unit, *, labelled: bool = True) -> alt.X:
+def _time_axis(timeline: Timeline, *, labelled: bool = True) -> alt.X:
     """
-    The run's own time along the bottom.
+    The run's own time along the bottom, from its beginning to its end.
     """
-    title = f"time since the run began ({clock.name})" if labelled else None
-    return alt.X("x:Q", title=title, scale=alt.Scale(nice=False, zero=True), axis=_clock_ticks(labelled=labelled))
+    title = f"time since the run began ({timeline.clock.name})" if labelled else None
+    return alt.X(
+        "x:Q", title=title, scale=alt.Scale(domain=[0, timeline.end], nice=False), axis=_clock_ticks(labelled=labelled)
+    )
 
 
 def _clock_ticks(*, labelled: bool = True) -> alt.Axis:
@@ -560,18 +645,27 @@ def _height(width: int, wide: int) -> int:
 
 
 def _chart(
-    name: str, title: str, description: str, legend: tuple[Key, ...], drawing: Callable[[int], Drawing]
+    name: str,
+    title: str,
+    description: str,
+    legend: tuple[Key, ...],
+    drawing: Callable[[int], Drawing],
+    *,
+    timeline: Timeline | None = None,
 ) -> Chart:
     """
-    A chart drawn for both widths.
+    A chart drawn for both widths; over time, its legend says what is shaded.
     """
+    phases = timeline.phases if timeline is not None else ()
+    unjudged = [words.visible(phase.name) for phase in phases if not phase.judged]
+    shaded = f" Shaded: what is not judged ({words.shortened(', '.join(unjudged), 200)})." if unjudged else ""
     return Chart(
         name=name,
         title=title,
-        description=description,
-        legend=legend,
-        wide=_picture(drawing(WIDE)),
-        narrow=_picture(drawing(NARROW)),
+        description=description + shaded,
+        legend=(*legend, Key(colour="band", label="not judged")) if unjudged else legend,
+        wide=_picture(drawing(WIDE), _ABOVE_NAMES if phases else _ABOVE),
+        narrow=_picture(drawing(NARROW), _ABOVE_NAMES if phases else _ABOVE),
     )
 
 
@@ -592,28 +686,33 @@ _CONFIG: dict[str, object] = {
         "titleFontWeight": "normal",
     },
     "axisX": {"grid": False, "domain": True, "domainColor": "var(--grid)", "titlePadding": 10, "labelFlush": False},
+}
+
+_AXIS_Y: dict[str, object] = {
     # The title of a vertical axis lies above it, where it is read without turning the head.
-    "axisY": {
-        "titleAngle": 0,
-        "titleAlign": "left",
-        "titleAnchor": "end",
-        "titleY": -12,
-        "titleX": 0,
-        "titleBaseline": "bottom",
-        "tickCount": 5,
-        "minExtent": 34,
-    },
+    "titleAngle": 0,
+    "titleAlign": "left",
+    "titleAnchor": "end",
+    "titleX": 0,
+    "titleBaseline": "bottom",
+    "tickCount": 5,
+    "minExtent": 34,
 }
 
 
 _SVG = re.compile(r'<svg\b[^>]*\bviewBox="(?P<box>[-0-9. ]+)"[^>]*>(?P<body>.*)</svg>\s*', re.DOTALL)
 
 
-def _picture(drawing: Drawing) -> Picture:
+_ABOVE, _ABOVE_NAMES = -12, -26
+"""Where the title of a vertical axis stands: above the plot, and above the names of phases."""
+
+
+def _picture(drawing: Drawing, title: int) -> Picture:
     """
     A drawing as SVG without its own root: the page gives it one with a name and a description.
     """
-    specification = drawing.to_dict() | {"config": _CONFIG, "padding": 4}
+    config = _CONFIG | {"axisY": _AXIS_Y | {"titleY": title}}
+    specification = drawing.to_dict() | {"config": config, "padding": 4}
     drawn = _SVG.fullmatch(vl_convert.vegalite_to_svg(specification, allowed_base_urls=[]))
     assert drawn is not None, "vl-convert writes one svg element with a viewBox"
     return Picture(view_box=drawn["box"], body=drawn["body"])

@@ -1,5 +1,5 @@
 """
-`chainproof reports RUN… [--html F] [--json F] [--markdown F]`: what run folders amount to, written down.
+`chainproof reports RUN… [--html F] [--json F] [--markdown F] [--junit F]`: what run folders amount to, written down.
 
 A format is loaded when it is asked for: the terminal summary, which other commands end with, waits for no chart library.
 """
@@ -27,7 +27,8 @@ STDOUT = "-"
 FORMATS: dict[str, tuple[str, str]] = {
     "html": (".formats.html", "one self-contained page with charts, readable without JavaScript"),
     "json": (".formats.json_report", "every figure, by the versioned schema chainproof.report/1"),
-    "markdown": (".formats.markdown", "a summary for a CI job"),
+    "markdown": (".formats.markdown", "a summary for a CI job, such as $GITHUB_STEP_SUMMARY"),
+    "junit": (".formats.junit", "JUnit XML: <failure> the target departed or missed, <error> we broke"),
 }
 """Each format's option, the module whose `render` writes it, and what it is."""
 
@@ -72,7 +73,9 @@ def _parser() -> argparse.ArgumentParser:
     options = parser(
         "reports",
         "Says what one or more runs amount to: a summary on the terminal, or the formats that are asked for.",
-        "The exit code is the verdict on the runs, whatever the format: the gravest of several.",
+        "The exit code is the verdict on the runs, whatever the format: the gravest of several. In JUnit XML, <failure>\n"
+        "means that the target departed from a clause or missed an objective, <error> that we broke or the measurement\n"
+        "is invalid, and <skipped> that nothing is said: not exercised, waived, accepted, or too little seen.",
     )
     options.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="a run folder, or a folder of run folders")
     for name, (_, meaning) in FORMATS.items():
@@ -144,14 +147,15 @@ def _read(folder: Path) -> Run:
 
 def _write(path: Path | None, text: str) -> None:
     """
-    The text on stdout or in a file, there whole or not at all. What is no regular file is written straight.
+    The text on stdout or in a file, there whole or not at all. What is no regular file, or stands where no other can
+    be made beside it, is written straight.
     """
     if path is None:
         sys.stdout.buffer.write(text.encode())
         sys.stdout.buffer.flush()
         return
     try:
-        if path.exists() and not path.is_file():
+        if path.exists() and not (path.is_file() and os.access(path.parent, os.W_OK)):
             path.write_text(text, encoding="utf-8")
             return
         draft = path.with_name(f".{path.name}.{os.getpid()}.part")

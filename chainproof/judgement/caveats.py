@@ -94,6 +94,21 @@ def accounting(evidence: Evidence) -> Iterator[Caveat]:
         )
 
 
+def lost_workers(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    Whoever stops telling what it does may have gone on doing it.
+    """
+    for lost in evidence.run.end.lost if evidence.run.end is not None else ():
+        yield Caveat(
+            code="WORKER_LOST",
+            text=f"Nothing is known of worker {lost.worker} from {format_duration(lost.start)} to "
+            f"{format_duration(lost.end)} of the run ({lost.why}): its requests in flight are counted as censored, the "
+            "rest of its plan as not sent.",
+            remedy="See why that process or its machine went away, and run it again.",
+            invalidates=True,
+        )
+
+
 def unreadable(evidence: Evidence) -> Iterator[Caveat]:
     """
     A torn last line is normal; a torn line in the middle is lost data.
@@ -334,6 +349,7 @@ def emulated(evidence: Evidence) -> Iterator[Caveat]:
 CAVEATS: tuple[Callable[[Evidence], Iterator[Caveat]], ...] = (
     unfinished,
     accounting,
+    lost_workers,
     unreadable,
     nothing_sent,
     key_refused,

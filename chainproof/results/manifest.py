@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from importlib import metadata
-from typing import TypedDict, TypeVar, cast
+from typing import NotRequired, TypedDict, TypeVar, cast
 
 from chainproof import __version__
 from chainproof.clock import Seconds
@@ -227,6 +227,41 @@ class Ending(StrEnum):
     """We failed: our own error, never the target's."""
 
 
+class LostWorkerData(TypedDict):
+    """
+    A worker in `end.json` whose record is incomplete.
+    """
+
+    worker: str
+    from_s: float
+    to_s: float
+    why: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LostWorker:
+    """
+    A worker of whose requests nothing is known for some of the run.
+    """
+
+    worker: str
+    """As in the intervals."""
+    start: Seconds
+    end: Seconds
+    """What it did from start to end is unknown."""
+    why: str
+    """How it was noticed, in a few words."""
+
+    def to_json(self) -> LostWorkerData:
+        """The worker as JSON types."""
+        return {"worker": self.worker, "from_s": self.start, "to_s": self.end, "why": self.why}
+
+    @classmethod
+    def from_json(cls, data: LostWorkerData) -> LostWorker:
+        """The worker that `to_json` wrote."""
+        return cls(worker=data["worker"], start=data["from_s"], end=data["to_s"], why=data["why"])
+
+
 class EndData(TypedDict):
     """
     `end.json`.
@@ -236,6 +271,8 @@ class EndData(TypedDict):
     seconds: float
     accounting: dict[str, int]
     note: str
+    lost: NotRequired[list[LostWorkerData]]
+    """Only where there were such."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -251,21 +288,30 @@ class End:
     """planned, not_sent, sent, ok, failed, timed_out, censored as counted apart from the intervals; empty for conformance."""
     note: str = ""
     """What went wrong, if anything did, in one line."""
+    lost: tuple[LostWorker, ...] = ()
+    """Workers of a distributed run whose record is incomplete: what is unknown of them is counted as unsent or censored."""
 
     def to_json(self) -> EndData:
         """The end as JSON types."""
-        return {
+        data: EndData = {
             "ending": self.ending.value,
             "seconds": self.seconds,
             "accounting": dict(self.accounting),
             "note": self.note,
         }
+        if self.lost:
+            data["lost"] = [worker.to_json() for worker in self.lost]
+        return data
 
     @classmethod
     def from_json(cls, data: EndData) -> End:
         """The end that `to_json` wrote."""
         return cls(
-            ending=Ending(data["ending"]), seconds=data["seconds"], accounting=data["accounting"], note=data["note"]
+            ending=Ending(data["ending"]),
+            seconds=data["seconds"],
+            accounting=data["accounting"],
+            note=data["note"],
+            lost=tuple(LostWorker.from_json(worker) for worker in data.get("lost", ())),
         )
 
 

@@ -17,7 +17,14 @@ from chainproof import __version__
 from chainproof.contract.clauses import CLAUSE
 from chainproof.judgement.caveats import QUANTILES
 from chainproof.judgement.objectives import Judged
-from chainproof.judgement.summary import ClauseRow, ClauseState, ConformanceSummary, LoadSummary, Report
+from chainproof.judgement.summary import (
+    ClauseRow,
+    ClauseState,
+    ConformanceSummary,
+    LoadSummary,
+    Report,
+    acceptance,
+)
 from chainproof.judgement.verdict import EXIT_OF
 from chainproof.results.exchange import Fate, Outcome, Transport
 from chainproof.results.exemplar import Exemplar
@@ -222,6 +229,8 @@ _TEMPLATES.globals.update(
     words=words,
     signs=_SIGNS,
     quantiles=[name for name, _ in QUANTILES],
+    part_times=("p50", "p95", "p99", "max"),
+    acceptance=acceptance,
     exemplar_outcome=exemplar_outcome,
     statement=statement,
     objective_width=objective_width,

@@ -26,6 +26,8 @@ from . import words
 
 MOST_FINDINGS = 10
 MOST_OUTCOMES = 15
+LONGEST_NAME = 40
+"""Letters of a phase's or payload's name."""
 LONGEST = 400
 """Characters of a value that the summary repeats; a curl line is never cut."""
 
@@ -50,7 +52,10 @@ def render(report: Report) -> str:
 
 
 _SPECIAL = re.compile(r"([\\`*_{}\[\]<>#!|~&@$])")
-_LINKED = re.compile(r"((?:[a-z][a-z0-9+.-]*:|\bwww\.|[^\s@]+@[^\s@]+\.)\S+)", re.IGNORECASE)
+_END = r"\S*[^\s.,;:!?'\")\]]"
+_LINKED = re.compile(
+    rf"((?:https?|ftp)://{_END}|(?:mailto|xmpp):{_END}|(?<![a-z0-9])www\.{_END}|[^\s@]+@[^\s@]+\.{_END})", re.IGNORECASE
+)
 """What GitHub turns into a link by itself: URLs, names that begin with www, and addresses of people."""
 
 
@@ -61,7 +66,7 @@ def plain(text: str) -> str:
     >>> plain("a|b <i> @you")
     'a\\|b \\<i\\> \\@you'
     >>> plain("see https://a.example/x_y, please")
-    'see `https://a.example/x_y,` please'
+    'see `https://a.example/x_y`, please'
     """
     pieces = _LINKED.split(words.shortened(words.visible(text), LONGEST))
     # A pattern with one group: every second piece is what it found.
@@ -162,14 +167,16 @@ def _phases(summary: LoadSummary) -> str:
     A phase a row.
     """
     rows = []
-    for found in summary.phases:
+    for found in summary.phases[:MOST_OUTCOMES]:
         counts = found.accounting.to_json()
         numbers = [words.count(counts[key]) for key in ("planned", *(fate.value for fate in Fate))]
         times = _times(found.figures_by_fate[Fate.OK.value]["response_time_s"])
-        about = [code(found.phase.name), words.stretch(found.phase), words.judged(found.phase)]
+        about = [code(words.cut(found.phase.name, LONGEST_NAME)), words.stretch(found.phase), words.judged(found.phase)]
         rows.append([*about, words.planned_rate(found), *numbers, *times])
     header = ["phase", "from – to", "", "asked", "planned", *(words.FATES[fate] for fate in Fate)]
-    return _table([*header, *(f"ok {name}" for name in _TIMES)], rows, right=tuple(range(3, 13))) if rows else ""
+    left = len(summary.phases) - MOST_OUTCOMES
+    more = f"\n\n… and {words.count(left)} more phases" if left > 0 else ""
+    return _table([*header, *(f"ok {name}" for name in _TIMES)], rows, right=tuple(range(3, 13))) + more if rows else ""
 
 
 def _payloads(summary: LoadSummary) -> str:
@@ -178,7 +185,7 @@ def _payloads(summary: LoadSummary) -> str:
     """
     rows = [
         [
-            code(found.name),
+            code(words.cut(found.name, LONGEST_NAME)),
             *(words.count(found.counts[fate]) for fate in Fate),
             *_times(found.response_time_by_fate[Fate.OK.value]),
         ]
@@ -226,9 +233,7 @@ def _conformance(summary: ConformanceSummary) -> Iterator[str]:
     """
     states = Counter(row.state for row in summary.clauses)
     yield "Clauses: " + ", ".join(f"{states[state]} {state.value}" for state in ClauseState) + "."
-    accepted = [
-        f"- {code(row.clause.id)}: {words.state(row)}" for row in summary.clauses if row.acceptance is not None
-    ]
+    accepted = [f"- {code(row.clause.id)}: {words.state(row)}" for row in summary.clauses if row.acceptance is not None]
     yield "\n".join(accepted)
 
 
@@ -245,13 +250,15 @@ def _findings(report: Report) -> list[str]:
     return [f"## Findings ({words.count(len(found))})", *shown, f"… and {words.count(left)} more" if left > 0 else ""]
 
 
-def _finding(found: Finding, summary: Summary | None) -> str:
+def _finding(found: Finding, summary: Summary, *, several: bool) -> str:
     """
     One finding, its curl line in a block of its own.
     """
-    where = f", {plain(words.kind(summary))}" if summary is not None else ""
+    where = f", {plain(words.kind(summary))}" if several else ""
+    accepting = acceptance(summary, found)
+    known = f", **{words.waived(accepting)}**" if accepting is not None else ""
     lines = [
-        f"- **{plain(found.level)}** {code(found.clause)} × {words.count(found.count)}{where}",
+        f"- **{plain(found.level)}** {code(found.clause)} × {words.count(found.count)}{where}{known}",
         f"  - says: “{plain(found.quotation)}” ({plain(found.source)})",
         f"  - expected: {plain(found.expected)}",
         f"  - actual: {plain(found.actual)}",

@@ -29,7 +29,8 @@ WIDTH = 100
 MOST_FINDINGS = 10
 """Findings shown in full; the rest are counted."""
 MOST_OUTCOMES = 15
-LONGEST_NAME = 24
+LONGEST_NAME = 16
+"""Letters of a phase's or payload's name."""
 
 _COLOURS: dict[Verdict, str] = {
     Verdict.PASS: "32",
@@ -113,7 +114,7 @@ def _load(summary: LoadSummary, pen: Pen) -> Iterator[Section]:
     yield f"Latency of complete answers{words.judged_alone(summary)}", _latency(summary)
     yield "Throughput", _throughput(summary)
     yield "Phases, by the intended start; times of ok answers", _phases(summary)
-    yield "Payloads; times of ok answers", _payloads(summary)
+    yield f"Payloads{words.judged_alone(summary)}; times of ok answers", _payloads(summary)
     yield "Outcomes", _outcomes(summary)
     yield "Findings", _findings(summary, pen)
     yield "Caveats", _caveats(summary.caveats)
@@ -178,31 +179,34 @@ def _phases(summary: LoadSummary) -> list[str]:
     """
     A phase a row.
     """
-    rows = [["", "", "", "planned", *(words.FATES[fate] for fate in Fate), *_TIMES]]
-    for found in summary.phases:
-        name = words.shortened(words.visible(found.phase.name), LONGEST_NAME)
-        counts = found.accounting.to_json()
-        numbers = [words.count(counts[key]) for key in ("planned", *(fate.value for fate in Fate))]
+    rows = [["", "", "planned", "ok", "failed", *_TIMES]]
+    for found in summary.phases[:MOST_OUTCOMES]:
+        name = words.cut(words.visible(found.phase.name), LONGEST_NAME) + ("" if found.phase.judged else " †")
+        counts = (found.accounting.planned, found.accounting.ok, found.accounting.failed)
         times = _times(found.figures_by_fate[Fate.OK.value]["response_time_s"])
-        rows.append([name, words.stretch(found.phase), words.judged(found.phase), *numbers, *times])
-    return _table(rows, left=(0, 1, 2)) if summary.phases else []
+        rows.append([name, words.stretch(found.phase), *map(words.count, counts), *times])
+    left = len(summary.phases) - MOST_OUTCOMES
+    more = [f"    … and {words.count(left)} more phases"] if left > 0 else []
+    unjudged = ["    † not judged"] if any(not found.phase.judged for found in summary.phases) else []
+    return _table(rows, left=(0, 1)) + more + unjudged if summary.phases else []
 
 
 def _payloads(summary: LoadSummary) -> list[str]:
     """
-    A payload a row, as many as a terminal has room for.
+    A payload a row.
     """
     rows = [["", *(words.FATES[fate] for fate in Fate), *_TIMES]]
     for found in summary.payloads[:MOST_OUTCOMES]:
-        name = words.shortened(words.visible(found.name), LONGEST_NAME)
+        name = words.cut(words.visible(found.name), LONGEST_NAME)
         numbers = [words.count(found.counts[fate]) for fate in Fate]
         rows.append([name, *numbers, *_times(found.response_time_by_fate[Fate.OK.value])])
     left = len(summary.payloads) - MOST_OUTCOMES
     more = [f"    … and {words.count(left)} more payloads"] if left > 0 else []
-    return (_table(rows) if summary.payloads else []) + more
+    return _table(rows) + more if summary.payloads else []
 
 
-_TIMES = ("p50", "p95", "p99", "max")
+_TIMES = ("p50", "p95", "p99")
+"""As many columns as a terminal has room for."""
 
 
 def _times(figure: Figure) -> list[str]:

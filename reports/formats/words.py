@@ -100,6 +100,16 @@ def shortened(text: str, most: int) -> str:
     return text[: max(most - len(note), 0)] + note
 
 
+def cut(text: str, most: int) -> str:
+    """
+    A name of at most *most* characters, for a column.
+
+    >>> cut("a long name", 6)
+    'a lon…'
+    """
+    return text if len(text) <= most else text[: most - 1] + "…"
+
+
 def count(number: int) -> str:
     """
     A count with its thousands apart.

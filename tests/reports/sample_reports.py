@@ -19,11 +19,14 @@ from .sample_runs import (
     OK,
     TIMED_OUT,
     a_finding,
+    accepting,
     an_exchange,
     drawn_intervals,
     failing_conformance,
     flaky_load,
     load_manifest,
+    phased_intervals,
+    phased_manifest,
     write_conformance,
     write_load,
 )
@@ -68,6 +71,39 @@ def huge(path: Path) -> None:
         findings=[found],
         exchanges=[(an_exchange(1, outcome, 0.2, HUGE), "outcome")],
     )
+
+
+def accepted(path: Path) -> None:
+    """
+    An endpoint whose departures are known: one accepted for good, one for a while, one no longer, one in vain.
+    """
+    settings = {
+        "depth": "standard",
+        "accept": accepting("error-code:2026-12-31", "request-id-present", "error-json:2026-10-01", "status"),
+    }
+    missing = a_finding("request-id-present", expected="one X-BASETEN-REQUEST-ID", actual="none", count=7)
+    write_conformance(path / "20261122T132640Z", findings=[missing, a_finding()], settings=settings)
+    write_load(
+        path / "20261122T132700Z",
+        drawn_intervals(20, 50),
+        manifest=load_manifest(settings={**load_manifest().settings, "accept": settings["accept"]}),
+        findings=[a_finding(count=2)],
+    )
+
+
+def strange_parts(path: Path) -> None:
+    """
+    Phases and payloads of names that nobody expects, and phases that last no time at all.
+    """
+    stretches = [(HOSTILE, 0, 2, True), (HUGE, 2, 2, False), ("", 2, 3, False), ("later", 9, 12, True)]
+    phases = [{"name": name, "from_s": start, "to_s": end, "judged": judged} for name, start, end, judged in stretches]
+    intervals = drawn_intervals(2, 0)
+    for number in range(50):
+        intervals[0].plan(phase=HOSTILE)
+        intervals[0].send(0.0, phase=HOSTILE)
+        intervals[1].settle(OK, 0.1 + number / 100, 0.1, payload=(HOSTILE, HUGE, "", "d")[number % 4], phase=HOSTILE)
+    settings = {**load_manifest().settings, "phases": phases, "accept": [{"clause": HOSTILE, "until": None}, 7, {}]}
+    write_load(path / "a", intervals, manifest=load_manifest(settings=settings))
 
 
 def many_outcomes() -> list[Interval]:
@@ -115,6 +151,14 @@ SAMPLES: dict[str, Callable[[Path], object]] = {
         path / "a", findings=[a_finding(actual=f"'code {n}'", count=n + 1) for n in range(1000)]
     ),
     "many outcomes": lambda path: write_load(path / "a", many_outcomes()),
+    "accepted": accepted,
+    "phases": lambda path: write_load(
+        path / "20261122T132700Z_ramp_chain-abc123", phased_intervals(), manifest=phased_manifest()
+    ),
+    "phases not on record": lambda path: write_load(
+        path / "a", drawn_intervals(20, 20), manifest=phased_manifest(seed=3)
+    ),
+    "strange parts": strange_parts,
     "hostile": hostile,
     "huge": huge,
     "two loads": lambda path: (

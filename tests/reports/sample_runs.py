@@ -9,13 +9,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from chainproof.contract.acceptance import parse_acceptance
 from chainproof.contract.clauses import CLAUSE, CLAUSES, ERROR_CODE, REQUEST_ID_PRESENT
 from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
 from chainproof.results.exemplar import exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import RunWriter
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import End, Ending, Kind, Manifest
+from chainproof.results.manifest import End, Ending, Kind, Manifest, Phase
 
 OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
 NOT_READY = Outcome(Transport.ANSWERED, 503, "model_not_ready", Fate.FAILED)
@@ -88,6 +89,55 @@ def drawn_intervals(
             interval.leave_out(NotSent.MAX_IN_FLIGHT)
         intervals.append(interval)
     return intervals
+
+
+PHASES = (
+    Phase(name="warm-up", start=0.0, end=5.0, judged=False),
+    Phase(name="steady", start=5.0, end=20.0, judged=True),
+    Phase(name="cool-down", start=20.0, end=24.0, judged=False),
+)
+
+PAYLOADS = {"small": 1.0, "large": 3.0}
+"""Payloads by name, each with how much longer it takes."""
+
+
+def phased_intervals(*, seed: int = 1, rates: Sequence[int] = (20, 60, 10)) -> list[Interval]:
+    """
+    A run of three phases, two payloads, and answers that come a second or two after their intended start.
+    """
+    dice = random.Random(seed)
+    outcomes, weights = zip(*FLAKY, strict=True)
+    seconds = [Interval(second=second, in_flight_max=dice.randint(9, 20)) for second in range(27)]
+    for phase, rate in zip(PHASES, rates, strict=True):
+        for second in range(int(phase.start), int(phase.end)):
+            seconds[second].plan(phase=phase.name, times=rate)
+            for number in range(rate):
+                if number == 0 and phase.judged:
+                    seconds[second].leave_out(NotSent.MAX_IN_FLIGHT, phase=phase.name)
+                    continue
+                payload = dice.choice(list(PAYLOADS))
+                time = PAYLOADS[payload] * dice.lognormvariate(-2.3, 0.5) * (4 if phase.name == "warm-up" else 1)
+                outcome = dice.choices(outcomes, weights)[0]
+                lag = dice.expovariate(2000)
+                seconds[second].send(lag, phase=phase.name)
+                end = min(int(second + number / rate + time), 26)
+                seconds[end].settle(outcome, time + lag, time, payload=payload, phase=phase.name)
+    return seconds
+
+
+def phased_manifest(**changes: object) -> Manifest:
+    """
+    The manifest of a run in phases.
+    """
+    settings = {**load_manifest().settings, "duration_s": 24.0, "phases": [phase.to_json() for phase in PHASES]}
+    return load_manifest(name="ramp", settings=settings, **changes)
+
+
+def accepting(*accepted: str) -> list[dict[str, str | None]]:
+    """
+    The setting that `--accept` becomes.
+    """
+    return [dict(parse_acceptance(text).to_json()) for text in accepted]
 
 
 def counted(intervals: Iterable[Interval]) -> dict[str, int]:
@@ -193,9 +243,8 @@ def write_conformance(
     """
     A conformance run's folder.
     """
-    manifest = load_manifest(
-        kind=Kind.CONFORMANCE, name="standard", settings={"depth": "standard"}, objectives=(), **changes
-    )
+    told = {"kind": Kind.CONFORMANCE, "name": "standard", "settings": {"depth": "standard"}, "objectives": ()}
+    manifest = load_manifest(**{**told, **changes})
     found = list(findings)
     idle = frozenset(idle)
     with RunWriter(path, manifest) as writer:

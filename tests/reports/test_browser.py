@@ -15,7 +15,17 @@ from .sample_reports import reports_of
 
 pytestmark = pytest.mark.skipif(executable() is None, reason="no Chromium on this machine")
 
-NAMES = ("both", "hostile", "huge", "nothing at all", "one second", "every objective")
+NAMES = (
+    "both",
+    "phases",
+    "accepted",
+    "strange parts",
+    "hostile",
+    "huge",
+    "nothing at all",
+    "one second",
+    "every objective",
+)
 
 
 @pytest.fixture(scope="module")

@@ -154,6 +154,26 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path):
     assert Path("/dev/null").is_char_device()
 
 
+def test_a_job_summary_is_a_file_that_is_there_already(tmp_path):
+    """
+    GitHub makes the file before the step runs: it is written, also where nothing else may be made beside it.
+    """
+    flaky_load(tmp_path / "run")
+    summary = tmp_path / "sealed" / "step_summary"
+    summary.parent.mkdir()
+    summary.touch()
+    summary.parent.chmod(0o555)
+    try:
+        done = run(tmp_path / "run", "--markdown", summary, "--junit", tmp_path / "junit.xml")
+    finally:
+        summary.parent.chmod(0o755)
+
+    assert 3 == done.returncode
+    assert summary.read_text().startswith("# ")
+    assert [summary] == list(summary.parent.iterdir())
+    assert (tmp_path / "junit.xml").read_text().startswith("<?xml")
+
+
 def test_a_file_is_replaced_whole_through_its_link(tmp_path):
     """
     An older report is there until the newer one is, and a link to it stays a link.

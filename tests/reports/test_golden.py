@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from chainproof.judgement.summary import Report
-from chainproof.reports.formats import html, json_report, markdown, terminal
+from chainproof.reports.formats import html, json_report, junit, markdown, terminal
 
 from .sample_reports import reports_of
 
@@ -21,13 +21,14 @@ FORMATS: dict[str, Callable[[Report], str]] = {
     "txt": terminal.render,
     "md": markdown.render,
     "json": json_report.render,
+    "xml": junit.render,
     # The drawings are vl-convert's own and would say nothing about us.
     "html": lambda report: html.render(report, lambda summary, colours: []),
 }
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-@pytest.mark.parametrize("name", ["both", "unfinished"])
+@pytest.mark.parametrize("name", ["both", "unfinished", "accepted", "phases"])
 def test_a_report_is_written_as_it_was(name, ending, tmp_path, monkeypatch):
     """
     The same run folder gives the same report, to the letter.

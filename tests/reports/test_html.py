@@ -18,6 +18,7 @@ from chainproof.judgement.objectives import judge
 from chainproof.judgement.summary import LoadSummary, report, summarise_load
 from chainproof.reports.charts import MOST_SERIES, OTHER, Chart, Palette, charts, palette
 from chainproof.reports.formats import html
+from chainproof.results.exchange import Fate
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import total
 from chainproof.workload.objectives import parse_objective
@@ -262,6 +263,36 @@ def test_a_figure_of_too_few_answers_is_marked_as_such():
 
     assert 5 * 4 == source.count('<span class="note few">')
     assert "FEW_REQUESTS" in source
+
+
+def test_phases_are_drawn_where_their_names_are_words(tmp_path):
+    """
+    What is not judged is shaded in every chart over time, and named above it; the distribution has judged answers alone.
+    """
+    found = reports_of("phases", tmp_path).loads[0]
+    drawn = {chart.name: chart for chart in charts(found, palette(row.outcome for row in found.outcomes))}
+    strange = reports_of("strange parts", tmp_path / "strange").loads[0]
+
+    assert {"latency", "throughput", "outcomes"} == {
+        name for name, chart in drawn.items() if "var(--band)" in chart.wide.body
+    }
+    for name in ("latency", "throughput", "outcomes"):
+        assert [1, 1, 1] == [drawn[name].wide.body.count(f">{phase.phase.name}<") for phase in found.phases]
+        assert "Shaded: what is not judged (warm-up, cool-down)." in drawn[name].description
+    assert f"How {found.judged.count(Fate.OK)} ok answers in judged phases" in drawn["distribution"].description
+    for chart in charts(strange, palette(row.outcome for row in strange.outcomes)):
+        assert not re.search("alert|aaaa", chart.wide.body + chart.narrow.body)
+
+
+def test_what_is_accepted_is_shown_and_not_alarming():
+    """
+    An accepted departure stands among the findings, marked, and its clause is waived until its day.
+    """
+    source = page_of("accepted")
+
+    assert 3 == source.count('<span class="waived">')
+    assert 2 == source.count('<tr class="s-waived">')
+    assert "waived (accepted until 2026-12-31)" in source
 
 
 def test_charts_carry_no_word_of_the_target(tmp_path):

@@ -204,3 +204,33 @@ def test_a_lost_line_makes_a_report_invalid_and_never_our_own_error(tmp_path):
 
     assert "invalid" == written["verdict"]
     assert 4 == written["exit_code"]
+
+
+def test_what_is_accepted_says_so(tmp_path):
+    """
+    A program can leave out what was accepted, and see until when it may.
+    """
+    written = json.loads(json_report.render(reports_of("accepted", tmp_path)))
+    found = {(each["run"], each["clause"]): (each["accepted"], each["accepted_until"]) for each in written["findings"]}
+    states = {each["clause"]: (each["state"], each["accepted"], each["accepted_until"]) for each in written["clauses"]}
+
+    assert {(True, "2026-12-31"), (True, None)} == set(found.values())
+    assert ("waived", True, "2026-12-31") == states["error-code"]
+    assert ("waived", True, None) == states["request-id-present"]
+    assert ("passed", False, None) == states["error-json"]
+
+
+def test_parts_add_up_to_the_whole(tmp_path):
+    """
+    Phases sum up to the accounting; payloads to the judged phases' answers.
+    """
+    written = json.loads(json_report.render(reports_of("phases", tmp_path)))
+    fates = ("ok", "failed", "timed_out", "censored")
+
+    for name, number in written["accounting"].items():
+        assert number == sum(phase[name] for phase in written["phases"])
+    for name in fates:
+        judged = sum(phase[name] for phase in written["phases"] if phase["judged"])
+        assert judged == sum(payload[name] for payload in written["payloads"])
+    assert written["figures"] == next(phase["figures"] for phase in written["phases"] if phase["judged"])
+    assert ["warm-up", "steady", "cool-down"] == [phase["name"] for phase in written["phases"]]

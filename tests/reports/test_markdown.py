@@ -55,12 +55,39 @@ def test_code_is_one_code_span(text):
     assert text.strip() == match[2].replace("\\|", "|").strip()
 
 
+LINKS = re.compile(r"(?i)(?:https?|ftp)://\w|(?:mailto|xmpp):\w|(?<![a-z0-9])www\.\w|[\w.+-]+\\?@[\w-]+\.\w")
+
+
+@given(
+    st.lists(
+        st.sampled_from(["https://", "HTTP://", "ftp://", "www.", "a", "b.example", "@", "/", "(", ".", ":", " ", "`"])
+    ).map("".join)
+)
+def test_nothing_becomes_a_link_by_itself(text):
+    """
+    What GitHub would link unasked, a host of the target's choosing, stands in code, where nothing is linked.
+    """
+    shown = markdown.plain(text).replace("\\`", "")  # an escaped backtick opens no code; the texts hold no backslash
+
+    assert [] == LINKS.findall(CODE.sub(" ", shown))
+
+
+@pytest.mark.parametrize("name", SAMPLES)
+def test_no_report_links_anywhere(name, tmp_path):
+    """
+    The whole summary holds no link: not the target's URL, not one in an error message.
+    """
+    text = re.sub(r"(?ms)^ *(`{3,})sh$.*?^ *\1$", "", markdown.render(reports_of(name, tmp_path)))
+
+    assert [] == LINKS.findall(CODE.sub(" ", text))
+
+
 @given(st.text())
 def test_plain_text_is_one_line_without_markup(text):
     """
     Every character that Markdown could take for its own has a backslash before it.
     """
-    shown = markdown.plain(text)
+    shown = CODE.sub("", markdown.plain(text))
 
     assert "\n" not in shown
     assert not re.search(r"(?<!\\)(?:\\\\)*[`*_<>|\[\]]", shown)

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from chainproof.results.exchange import CodeKind, Exchange, Fate, NotSent, Outcome, Transport
 from chainproof.results.exemplar import exemplar
-from chainproof.results.interval import ANSWERED_FATES, Interval, by_second, total
+from chainproof.results.interval import ANSWERED_FATES, Interval, Slice, by_second, joined, total
 
 OUTCOMES = [
     Outcome(Transport.ANSWERED, 200, None, Fate.OK),
@@ -23,6 +23,8 @@ OUTCOMES = [
     Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT),
     Outcome(Transport.DRAIN_ENDED, None, None, Fate.CENSORED),
 ]
+PARTS = st.sampled_from([None, "a", "b", ""])
+"""Names of phases and payloads; None where a request is in none, or its workload has one payload only."""
 SENT = st.tuples(st.sampled_from(OUTCOMES), st.floats(0, 30), st.floats(0, 1))
 
 
@@ -35,12 +37,14 @@ def intervals(draw: st.DrawFn) -> Interval:
     found.in_flight = draw(st.integers(0, 50))
     found.in_flight_max = found.in_flight + draw(st.integers(0, 50))
     for outcome, service_time, lag in draw(st.lists(SENT, max_size=6)):
-        found.plan()
-        found.send(lag)
-        found.settle(outcome, service_time + lag, service_time)
+        phase, payload = draw(PARTS), draw(PARTS)
+        found.plan(phase=phase)
+        found.send(lag, phase=phase)
+        found.settle(outcome, service_time + lag, service_time, payload=payload, phase=phase)
     for why in draw(st.lists(st.sampled_from(NotSent), max_size=3)):
-        found.plan()
-        found.leave_out(why)
+        phase = draw(PARTS)
+        found.plan(phase=phase)
+        found.leave_out(why, phase=phase)
     return found
 
 
@@ -77,6 +81,64 @@ def test_the_total_is_the_sum_of_its_parts(run: list[Interval]) -> None:
     assert before == [orjson.dumps(interval.to_json()) for interval in run]
     assert whole.planned == whole.sent + whole.not_sent.total()
     assert whole.sent == sum(whole.count(fate) for fate in Fate) == whole.schedule_lag.count
+
+
+@given(RUNS, st.integers())
+def test_slices_are_the_sums_of_their_parts_in_any_order(run: list[Interval], seed: int) -> None:
+    """
+    A phase, and a payload within it, merges as exactly as the whole: counts, times and payloads, worker by worker.
+    """
+    shuffled = random.Random(seed).sample(run, len(run))
+    whole = total(shuffled)
+
+    assert {name for each in run for name in each.phases} == set(whole.phases)
+    for name, part in whole.phases.items():
+        assert joined(each.phases[name] for each in run if name in each.phases) == part
+    assert joined(Slice(payloads=each.payloads) for each in run).payloads == whole.payloads
+
+
+@given(intervals())
+def test_a_slice_holds_what_the_whole_holds(interval: Interval) -> None:
+    """
+    Whatever is in a phase is in the interval too, once; a payload's requests are in their phase, or in none.
+    """
+    inside = joined(interval.phases.values())
+
+    assert inside.planned == inside.sent + inside.not_sent.total() <= interval.planned
+    assert inside.sent == sum(inside.count(fate) for fate in Fate) == inside.schedule_lag.count
+    for part in (interval, *interval.phases.values()):
+        counted = joined(part.payloads.values())
+        for fate in Fate:
+            assert counted.count(fate) <= part.count(fate)
+            assert inside.count(fate) <= interval.count(fate)
+
+
+def test_what_has_no_parts_is_written_as_it_always_was() -> None:
+    """
+    A run without phases and with one payload has no key more than before, and a folder without them is read.
+    """
+    plain = Interval(second=3)
+    plain.settle(OUTCOMES[0], 0.2, 0.1)
+    data = plain.to_json()
+
+    assert {"payloads", "phases"} & set(data) == set()
+    assert plain == Interval.from_json(data)
+
+
+def test_a_slice_is_written_without_what_it_lacks() -> None:
+    """
+    Lines stay short: a payload's slice is its outcomes and the times of the fates that came up.
+    """
+    interval = Interval(second=0)
+    interval.settle(OUTCOMES[0], 0.2, 0.1, payload="small")
+    interval.plan(phase="steady", times=7)
+    data = interval.to_json()
+
+    assert {"small": {"outcomes", "response_time", "service_time"}} == {
+        name: set(part) for name, part in data["payloads"].items()
+    }
+    assert ["ok"] == list(data["payloads"]["small"]["response_time"])
+    assert {"steady": {"planned": 7}} == data["phases"]
 
 
 @given(RUNS)

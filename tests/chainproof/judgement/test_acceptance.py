@@ -1,0 +1,153 @@
+"""
+What was accepted beforehand fails nothing, is never hidden, and stops being accepted when its day has passed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date, timedelta
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.contract.acceptance import Acceptance
+from chainproof.contract.clauses import CLAUSE, CLAUSES
+from chainproof.judgement.summary import (
+    ClauseState,
+    ConformanceSummary,
+    acceptance,
+    summarise_conformance,
+    summarise_load,
+)
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.finding import ClauseCount, Finding
+from chainproof.results.folder import Run
+from chainproof.results.manifest import End, Ending, Kind, Manifest
+
+STARTED = date(2026, 11, 22)
+ids = st.sampled_from(sorted(CLAUSE))
+
+
+def a_run(
+    broken: Sequence[str],
+    accepting: Sequence[Acceptance],
+    *,
+    kind: Kind = Kind.CONFORMANCE,
+    ending: Ending = Ending.COMPLETED,
+    started: str = f"{STARTED}T23:59:59.999Z",
+    exercised: int = 3,
+) -> Run:
+    """
+    A run in which every clause was put to the test and some were departed from.
+    """
+    findings = tuple(
+        Finding(
+            clause=clause,
+            level=CLAUSE[clause].level.value,
+            source="",
+            quotation="",
+            expected="this",
+            actual="that",
+            count=1,
+            reproduce="",
+        )
+        for clause in broken
+    )
+    return Run(
+        path=Path("a"),
+        manifest=Manifest(
+            kind=kind,
+            name="standard",
+            started=started,
+            target="http://127.0.0.1/",
+            settings={"fail_on": "should", "accept": [dict(each.to_json()) for each in accepting]},
+        ),
+        findings=findings,
+        clauses=tuple(
+            ClauseCount(clause=clause.id, exercised=exercised, departed=clause.id in broken) for clause in CLAUSES
+        ),
+        end=End(ending=ending, seconds=1.0),
+    )
+
+
+def codes(found: ConformanceSummary) -> dict[str, str]:
+    """
+    The caveats by code.
+    """
+    return {caveat.code: caveat.text for caveat in found.caveats}
+
+
+@given(st.sets(ids, max_size=4), st.sets(ids, max_size=4))
+def test_only_what_nobody_accepted_fails(broken: set[str], known: set[str]) -> None:
+    """
+    The verdict is that of the departures without the accepted ones; every finding is there all the same.
+    """
+    found = summarise_conformance(a_run(sorted(broken), [Acceptance(clause=clause) for clause in sorted(known)]))
+    states = {row.clause.id: row.state for row in found.clauses}
+
+    assert (Verdict.FAIL if broken - known else Verdict.PASS) is found.verdict
+    assert broken == {each.clause for each in found.findings}
+    assert broken - known == {clause for clause, state in states.items() if state is ClauseState.FAILED}
+    assert broken & known == {row.clause.id for row in found.clauses if row.acceptance is not None}
+    assert broken & known == {each.clause for each in found.findings if acceptance(found, each) is not None}
+    assert all(clause in found.reason for clause in broken)
+    assert ("ACCEPTED_IN_VAIN" in codes(found)) is bool(known - broken)
+
+
+@given(st.integers(-400, 400))
+def test_the_day_is_that_of_the_run(days: int) -> None:
+    """
+    A report written years later says what it said on the first day: the run's own day counts, to its last second.
+    """
+    until = STARTED + timedelta(days=days)
+    found = summarise_conformance(a_run(["error-code"], [Acceptance(clause="error-code", until=until)]))
+
+    assert (Verdict.PASS if days >= 0 else Verdict.FAIL) is found.verdict
+    assert ("ACCEPTANCE_EXPIRED" in codes(found)) is (days < 0)
+    assert "ACCEPTED_IN_VAIN" not in codes(found)
+
+
+def test_a_run_without_a_readable_day_outlasts_every_date() -> None:
+    """
+    Where nobody knows when a run began, a dated acceptance does not count; an endless one does.
+    """
+    dated = a_run(["error-code"], [Acceptance(clause="error-code", until=date(9000, 1, 1))], started="yesterday")
+    endless = a_run(["error-code"], [Acceptance(clause="error-code")], started="yesterday")
+
+    assert [Verdict.FAIL, Verdict.PASS] == [summarise_conformance(run).verdict for run in (dated, endless)]
+
+
+@pytest.mark.parametrize(
+    ("changes", "told"),
+    [({}, ["ACCEPTED_IN_VAIN"]), ({"ending": Ending.INTERRUPTED}, []), ({"exercised": 0}, [])],
+    ids=["whole", "interrupted", "not exercised"],
+)
+def test_an_acceptance_is_in_vain_only_where_its_clause_was_put_to_the_test(
+    changes: dict[str, object], told: list[str]
+) -> None:
+    """
+    A run that did not look cannot say that an acceptance is not needed.
+    """
+    run = a_run([], [Acceptance(clause="error-code")], **changes)  # type: ignore[arg-type]  # of several types
+
+    assert told == [code for code in codes(summarise_conformance(run)) if code == "ACCEPTED_IN_VAIN"]
+
+
+def test_under_load_accepted_departures_are_no_reason_to_distrust() -> None:
+    """
+    DEPARTURES names the clauses that nobody accepted, and nothing where there is none.
+    """
+    both = ["error-code", "request-id-present"]
+    texts = [
+        {caveat.code: caveat.text for caveat in summarise_load(run).caveats}.get("DEPARTURES", "")
+        for run in (
+            a_run(both, [Acceptance(clause=clause) for clause in known], kind=Kind.LOAD)
+            for known in ([], both[:1], both)
+        )
+    ]
+
+    assert ["error-code" in texts[0], "request-id-present" in texts[0]] == [True, True]
+    assert ["error-code" in texts[1], "request-id-present" in texts[1]] == [False, True]
+    assert "" == texts[2]

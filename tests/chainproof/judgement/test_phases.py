@@ -1,0 +1,205 @@
+"""
+Only judged phases are judged, by the requests that were asked in them; the accounting stays that of the whole run.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.judgement.summary import LoadSummary, summarise_load
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.results.folder import Run
+from chainproof.results.interval import Interval
+from chainproof.results.manifest import End, Ending, Kind, Manifest, Phase, phases
+
+OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
+LOST = Outcome(Transport.CONNECTION_LOST, None, None, Fate.FAILED)
+
+PHASES = (
+    Phase(name="warm-up", start=0.0, end=10.0, judged=False),
+    Phase(name="one", start=10.0, end=20.0, judged=True),
+    Phase(name="spike", start=20.0, end=25.0, judged=False),
+    Phase(name="two", start=25.0, end=40.0, judged=True),
+)
+OBJECTIVES = ("p95 response_time < 1s", "error_rate < 10%", "p95 schedule_lag < 10ms", "throughput > 5/s")
+
+
+def a_run(intervals: list[Interval], *, setting: object = None, seconds: float = 40.0) -> LoadSummary:
+    """
+    What a run of forty seconds amounts to.
+    """
+    told = [dict(phase.to_json()) for phase in PHASES] if setting is None else setting
+    whole = [sum(x) for x in zip(*((i.planned, i.not_sent.total(), i.sent) for i in intervals), strict=True)]
+    names = dict(zip(("planned", "not_sent", "sent"), whole, strict=False))
+    manifest = Manifest(
+        kind=Kind.LOAD,
+        name="ramp",
+        started="2026-11-22T13:27:00.250Z",
+        target="http://127.0.0.1/",
+        settings={"duration_s": 40.0, "phases": told},  # type: ignore[dict-item]  # also what no phase is
+        objectives=OBJECTIVES,
+    )
+    end = End(ending=Ending.COMPLETED, seconds=seconds, accounting=names)
+    return summarise_load(Run(path=Path("a"), manifest=manifest, intervals=tuple(intervals), end=end))
+
+
+def second_of(
+    phase: Phase | None, second: int, *, ok: int = 10, lost: int = 0, time: float = 0.1, settled: int | None = None
+) -> list[Interval]:
+    """
+    Requests planned in one second, and settled in it or in another.
+    """
+    name = phase.name if phase is not None else None
+    asked, done = Interval(second=second), Interval(second=second if settled is None else settled)
+    for outcome in [OK] * ok + [LOST] * lost:
+        asked.plan(phase=name)
+        asked.send(0.001 if phase is None or phase.judged else 5.0, phase=name)
+        done.settle(outcome, time, time, payload="ab"[ok % 2], phase=name)
+    return [asked, done]
+
+
+def a_ramp() -> list[Interval]:
+    """
+    Judged phases of quick answers, between others that are slow, late and lose requests.
+    """
+    return [
+        interval
+        for phase in PHASES
+        for second in range(int(phase.start), int(phase.end))
+        for interval in second_of(
+            phase, second, lost=0 if phase.judged else 20, time=0.1 if phase.judged else 9.0, ok=10 + second % 2
+        )
+    ]
+
+
+def test_what_is_not_judged_neither_helps_nor_harms() -> None:
+    """
+    Warm-up and spike fail every objective; the judged phases meet them, and the run passes.
+    """
+    judged = a_run(a_ramp())
+    mixed = a_run(a_ramp(), setting=[])
+
+    assert [Verdict.PASS] * 4 == [each.verdict for each in judged.objectives]
+    assert Verdict.PASS is judged.verdict
+    assert 0.1 == judged.figures["response_time_s"].max
+    assert 0.001 == judged.figures["schedule_lag_s"].max
+    assert Verdict.FAIL in {each.verdict for each in mixed.objectives}
+    assert "GENERATOR_LATE" not in {caveat.code for caveat in judged.caveats}
+
+
+def test_the_accounting_is_of_everything() -> None:
+    """
+    What is not judged is asked and counted all the same, and the phases add up to the whole.
+    """
+    found = a_run(a_ramp())
+
+    assert found.accounting.adds_up
+    assert found.whole.planned == found.accounting.planned
+    for name in ("planned", "not_sent", "sent", "ok", "failed", "timed_out", "censored"):
+        assert getattr(found.accounting, name) == sum(getattr(each.accounting, name) for each in found.phases)
+    assert sum(each.count for each in found.outcomes) == found.accounting.sent
+
+
+def test_a_request_belongs_to_the_phase_it_was_asked_in() -> None:
+    """
+    An answer that comes in the next phase counts where the schedule asked for it: a phase cannot shed its slow ones.
+    """
+    found = a_run(second_of(PHASES[1], 19, time=5.0, settled=24))
+    by_name = {each.phase.name: each for each in found.phases}
+
+    assert 10 == by_name["one"].accounting.ok
+    assert 0 == by_name["spike"].accounting.ok
+    assert 5.0 == found.figures["response_time_s"].max
+
+
+def test_throughput_is_of_the_seconds_that_are_judged() -> None:
+    """
+    A rate is answers over time: those that came while a phase lasted, by its whole seconds, up to the run's end.
+    """
+    found = a_run(a_ramp())
+    rates = {each.phase.name: (each.throughput, each.ok_per_second) for each in found.phases}
+    cut = a_run(a_ramp()[:80], seconds=30.0)
+
+    assert {"warm-up": 10.5, "one": 10.5, "spike": 10.4, "two": pytest.approx(10.5333, abs=1e-3)} == {
+        name: ok for name, (_, ok) in rates.items()
+    }
+    assert (155 + 108) / 25 - (found.ok_per_second) == pytest.approx(0, abs=0.01)
+    assert {each.phase.name: each.ok_per_second for each in cut.phases}["one"] == 10.5
+
+
+def test_payloads_are_of_judged_phases() -> None:
+    """
+    A payload's percentiles mix no warm-up in; with one payload there is nothing to tell apart.
+    """
+    found = a_run(a_ramp())
+
+    assert ["a", "b"] == [each.name for each in found.payloads]
+    assert found.judged.count(Fate.OK) == sum(each.counts[Fate.OK] for each in found.payloads)
+    assert {0.1} == {each.response_time.max for each in found.payloads}
+    assert () == a_run(second_of(PHASES[1], 12)).payloads
+
+
+@pytest.mark.parametrize("name", ["not on record", "none judged"])
+def test_where_phases_cannot_be_told_apart_a_caveat_says_so(name: str) -> None:
+    """
+    Without judged phases, or without a record of them, everything is judged together, and the reader knows.
+    """
+    unjudged = [dict(phase.to_json()) | {"judged": False} for phase in PHASES]
+    found = a_run(second_of(None, 12)) if name == "not on record" else a_run(a_ramp(), setting=unjudged)
+
+    assert found.accounting.ok == found.judged.count(Fate.OK)
+    assert "MIXED_PHASES" in {caveat.code for caveat in found.caveats}
+    assert "MIXED_PHASES" not in {caveat.code for caveat in a_run(a_ramp()).caveats}
+
+
+def test_nothing_asked_in_a_judged_phase_is_inconclusive() -> None:
+    """
+    A run that never left its warm-up has nothing to say, however fine it was.
+    """
+    found = a_run(second_of(PHASES[0], 3, ok=1000), seconds=9.0)
+
+    assert Verdict.INCONCLUSIVE is found.objectives[0].verdict
+    assert 0 == found.figures["response_time_s"].count
+
+
+def test_requests_not_sent_count_in_their_phase() -> None:
+    """
+    What could not be sent in a judged phase counts against it; in a spike that is not judged it does not.
+    """
+
+    def with_gap(phase: Phase) -> LoadSummary:
+        gap = Interval(second=int(phase.start))
+        for _ in range(300):
+            gap.plan(phase=phase.name)
+            gap.leave_out(NotSent.MAX_IN_FLIGHT, phase=phase.name)
+        return a_run([*a_ramp(), gap])
+
+    assert Verdict.FAIL is with_gap(PHASES[1]).objectives[0].verdict
+    assert Verdict.PASS is with_gap(PHASES[2]).objectives[0].verdict
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.integers() | st.text(max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(["name", "from_s", "to_s"]), inner),
+    max_leaves=6,
+)
+
+
+@given(json_values)
+def test_a_setting_that_says_nothing_is_no_phase(value: object) -> None:
+    """
+    A manifest that somebody edited is read as far as it makes sense.
+    """
+    assert all(0 <= phase.start <= phase.end for phase in phases(value))
+
+
+def test_phases_survive_their_manifest() -> None:
+    """
+    What is written is what is read.
+    """
+    assert PHASES == phases([phase.to_json() for phase in PHASES])
