@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import wraps
 from typing import cast
 
+from chainproof.contract.acceptance import BadAcceptance
 from chainproof.contract.credentials import DEFAULT_VARIABLE, NoKey, Scheme, key_from_environment
 from chainproof.contract.fields import BadField, Field, parse_field
 from chainproof.contract.levels import Contract
@@ -50,7 +51,7 @@ class Mistake(Exception):
 Main = Callable[[Sequence[str]], int]
 """A command: arguments in, exit code out."""
 
-_MISTAKES = (Mistake, BadField, BadTarget, BadWorkload, BadObjective, FolderMistake, NoKey)
+_MISTAKES = (Mistake, BadAcceptance, BadField, BadTarget, BadWorkload, BadObjective, FolderMistake, NoKey)
 
 
 def command(tool: str) -> Callable[[Main], Main]:

@@ -14,6 +14,7 @@ from chainproof.clock import Seconds
 from chainproof.contract.acceptance import accepted
 from chainproof.contract.clauses import CLAUSE, waived
 from chainproof.contract.levels import Contract, Level
+from chainproof.contract.spec import PATH
 from chainproof.durations import format_duration
 from chainproof.judgement.accounting import Accounting
 from chainproof.results.exchange import NotSent
@@ -334,6 +335,18 @@ def accepting(evidence: Evidence) -> Iterator[Caveat]:
     yield from accepted_in_vain(evidence.run)
 
 
+def transplanted(run: Run) -> Iterator[Caveat]:
+    """
+    What the document says of one path is assumed to hold for its sister.
+    """
+    if run.manifest.settings.get("path_assumed"):
+        yield Caveat(
+            code="TRANSPLANTED",
+            text=f"The document speaks of {PATH} alone; its clauses are assumed to hold for {run.manifest.target}.",
+            remedy="Take what departs there as a question to whoever runs it, not as a broken promise.",
+        )
+
+
 def emulated(evidence: Evidence) -> Iterator[Caveat]:
     """
     Figures of an emulator are figures of this machine.
@@ -362,6 +375,7 @@ CAVEATS: tuple[Callable[[Evidence], Iterator[Caveat]], ...] = (
     mixed_phases,
     coordinated_omission,
     few,
+    lambda evidence: transplanted(evidence.run),
     emulated,
 )
 """Every reason, the gravest first."""

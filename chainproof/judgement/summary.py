@@ -26,6 +26,7 @@ from chainproof.judgement.caveats import (
     caveats,
     expired,
     too_late,
+    transplanted,
 )
 from chainproof.judgement.objectives import Judged, judge
 from chainproof.judgement.verdict import Verdict, gravest
@@ -572,6 +573,7 @@ def _conformance_caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterable[Cave
         )
     yield from expired(run)
     yield from accepted_in_vain(run)
+    yield from transplanted(run)
     if run.manifest.emulated:
         yield Caveat(
             code="EMULATED",

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.durations import parse_duration
+from chainproof.jsontext import JSON
 from chainproof.workload.arrivals import PROCESSES
 from chainproof.workload.objectives import BadObjective, Objective, parse_objective
 from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload
@@ -102,6 +103,25 @@ class Workload:
         """
         given = {name: value for name, value in options.items() if value is not None}
         return replace(self, **given).checked()  # type: ignore[arg-type]  # argparse has typed each of them
+
+
+    def to_table(self) -> dict[str, JSON]:
+        """The workload as the table of a TOML file, which `workload_from` reads."""
+        return {
+            "description": self.description,
+            "model": self.model.value,
+            "rate": self.rate,
+            "arrivals": self.arrivals,
+            "users": self.users,
+            "think_time": self.think_time,
+            "duration": self.duration,
+            "deadline": self.deadline,
+            "max_in_flight": self.max_in_flight,
+            "objectives": [objective.text for objective in self.objectives],
+            "payloads": [
+                {"name": payload.name, "weight": payload.weight, "body": payload.body} for payload in self.payloads
+            ],
+        }
 
 
 def load_workload(path: Path) -> Workload:

@@ -1,0 +1,278 @@
+"""
+What a run amounts to: verdicts and caveats, from runs made by hand.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.contract import clauses
+from chainproof.contract.clauses import Clause
+from chainproof.judgement.accounting import accounting
+from chainproof.judgement.caveats import CAVEATS
+from chainproof.judgement.summary import (
+    ClauseState,
+    ConformanceSummary,
+    LoadSummary,
+    report,
+    summarise_conformance,
+    summarise_load,
+)
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.results.finding import ClauseCount, Finding
+from chainproof.results.folder import Run
+from chainproof.results.interval import Interval, total
+from chainproof.results.manifest import End, Ending, Kind, Manifest
+
+OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
+UNAUTHORIZED = Outcome(Transport.ANSWERED, 401, "unauthorized", Fate.FAILED)
+TIMED_OUT = Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT)
+URL = "https://chain-abc123.api.baseten.co/production/run_remote"
+
+
+def interval(outcome: Outcome = OK, *, count: int = 5000, time: float = 0.1, lag: float = 0.001) -> Interval:
+    """
+    One second in which *count* requests met the same outcome.
+    """
+    second = Interval(second=0)
+    for _ in range(count):
+        second.plan()
+        second.send(lag)
+        second.settle(outcome, time + lag, time)
+    return second
+
+
+def load_run(second: Interval | None = None, **changes: object) -> Run:
+    """
+    A whole load run of one second, as it should be.
+    """
+    second = interval() if second is None else second
+    manifest = Manifest(
+        kind=Kind.LOAD,
+        name="steady",
+        started="2026-11-22T13:27:00.250Z",
+        target=URL,
+        settings={"model": "open", "duration_s": 1.0},
+        objectives=("p95 response_time < 800ms",),
+    )
+    end = End(ending=Ending.COMPLETED, seconds=1.1, accounting=accounting(total([second])).to_json())
+    run = Run(path=Path("runs/x"), manifest=manifest, intervals=(second,), end=end)
+    return replace(run, **changes)  # type: ignore[arg-type]  # the fields of Run, by name
+
+
+def finding(clause: Clause) -> Finding:
+    """
+    A departure from a clause, once.
+    """
+    return Finding(
+        clause=clause.id,
+        level=clause.level.value,
+        source=clause.source,
+        quotation=clause.quotation,
+        expected="this",
+        actual="that",
+        count=1,
+        reproduce="curl",
+    )
+
+
+def settings(run: Run, **changed: object) -> Run:
+    """
+    The run with other settings.
+    """
+    return replace(run, manifest=replace(run.manifest, settings={**run.manifest.settings, **changed}))
+
+
+def ended(run: Run, ending: Ending, note: str = "") -> Run:
+    """
+    The run, ended otherwise.
+    """
+    assert run.end is not None
+    return replace(run, end=replace(run.end, ending=ending, note=note))
+
+
+def capped() -> Interval:
+    """
+    A second in which some planned requests were one too many at once.
+    """
+    second = interval()
+    for _ in range(10):
+        second.plan()
+        second.leave_out(NotSent.MAX_IN_FLIGHT)
+    return second
+
+
+def miscounted() -> Run:
+    """
+    A run whose own counters say something else than its intervals.
+    """
+    run = load_run()
+    assert run.end is not None
+    return replace(run, end=replace(run.end, accounting={**run.end.accounting, "ok": 1}))
+
+
+BENT: dict[str, Callable[[], Run]] = {
+    "UNFINISHED": lambda: load_run(end=None),
+    "ACCOUNTING": miscounted,
+    "UNREADABLE_LINES": lambda: load_run(unreadable_lines={"intervals.jsonl": 1}),
+    "NOTHING_SENT": lambda: load_run(Interval(second=0)),
+    "KEY_REFUSED": lambda: load_run(interval(UNAUTHORIZED)),
+    "GENERATOR_LATE": lambda: load_run(interval(lag=0.020)),
+    "INTERRUPTED": lambda: ended(load_run(), Ending.INTERRUPTED),
+    "MAX_IN_FLIGHT": lambda: load_run(capped()),
+    "UNANSWERED": lambda: load_run(interval(TIMED_OUT)),
+    "DEPARTURES": lambda: load_run(findings=(finding(clauses.REQUEST_ID_PRESENT),)),
+    "COORDINATED_OMISSION": lambda: settings(load_run(), model="closed"),
+    "FEW_REQUESTS": lambda: load_run(interval(count=100)),
+    "TRANSPLANTED": lambda: settings(load_run(), path_assumed=True),
+    "EMULATED": lambda: replace(load_run(), manifest=replace(load_run().manifest, emulated=True)),
+}
+"""One reason to distrust a run each, and nothing else wrong with it."""
+
+
+def test_a_run_as_it_should_be_passes_without_a_caveat() -> None:
+    """
+    No reason to distrust it is made up.
+    """
+    summary = summarise_load(load_run())
+
+    assert (Verdict.PASS, ()) == (summary.verdict, summary.caveats)
+
+
+@pytest.mark.parametrize("code", BENT)
+def test_a_reason_to_distrust_a_run_is_named(code: str) -> None:
+    """
+    Whatever is wrong with a run is said, and only that.
+    """
+    assert [code] == [caveat.code for caveat in summarise_load(BENT[code]()).caveats]
+
+
+@pytest.mark.parametrize("code", ["UNFINISHED", "ACCOUNTING", "UNREADABLE_LINES"])
+def test_a_spoilt_measurement_is_invalid(code: str) -> None:
+    """
+    Where counts are missing or contradict each other, nothing may be concluded.
+    """
+    assert summarise_load(BENT[code]()).verdict is Verdict.INVALID
+
+
+VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
+    "met": (load_run, Verdict.PASS),
+    "missed": (lambda: load_run(interval(time=2.0)), Verdict.FAIL),
+    "too few to say": (lambda: load_run(interval(count=20)), Verdict.INCONCLUSIVE),
+    "missed, the generator late": (lambda: load_run(interval(time=2.0, lag=0.2)), Verdict.INVALID),
+    "met, the generator late": (lambda: load_run(interval(lag=0.2)), Verdict.PASS),
+    "met, interrupted": (lambda: ended(load_run(), Ending.INTERRUPTED), Verdict.INCONCLUSIVE),
+    "missed, interrupted": (lambda: ended(load_run(interval(time=2.0)), Ending.INTERRUPTED), Verdict.FAIL),
+    "we broke": (lambda: ended(load_run(), Ending.BROKEN, "disk full"), Verdict.ERROR),
+    "nothing was asked": (
+        lambda: replace(load_run(), manifest=replace(load_run().manifest, objectives=())),
+        Verdict.PASS,
+    ),
+    "refusing quickly": (lambda: load_run(interval(UNAUTHORIZED, time=0.001)), Verdict.FAIL),
+}
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+def test_the_verdict_on_a_load_run(case: str) -> None:
+    """
+    A pass needs a whole run and enough of it; lateness of ours spoils a fail, never a pass; a fail stands.
+    """
+    run, verdict = VERDICTS[case]
+
+    assert verdict is summarise_load(run()).verdict
+
+
+def conformance_run(*findings: Finding, fail_on: str = "assumed", note: str = "", contract: str = "strict") -> Run:
+    """
+    A conformance run that put one clause to the test, and what it found.
+    """
+    manifest = Manifest(
+        kind=Kind.CONFORMANCE,
+        name="quick",
+        started="2026-11-22T13:27:00.250Z",
+        target=URL,
+        contract=contract,
+        settings={"fail_on": fail_on},
+    )
+    counts = (ClauseCount(clause=clauses.STATUS.id, exercised=10, departed=0),)
+    end = End(ending=Ending.COMPLETED, seconds=1.0, note=note)
+    return Run(path=Path("runs/y"), manifest=manifest, clauses=counts, findings=findings, end=end)
+
+
+@pytest.mark.parametrize(
+    ("clause", "fail_on", "verdict"),
+    [
+        (clauses.STATUS, "must", Verdict.FAIL),
+        (clauses.STATUS, "should", Verdict.FAIL),
+        (clauses.REQUEST_ID_PRESENT, "must", Verdict.PASS),
+        (clauses.REQUEST_ID_PRESENT, "assumed", Verdict.FAIL),
+        (clauses.ALLOW_LISTED, "assumed", Verdict.PASS),
+        (clauses.ALLOW_LISTED, "should", Verdict.FAIL),
+    ],
+)
+def test_a_departure_fails_a_run_by_its_level(clause: Clause, fail_on: str, verdict: Verdict) -> None:
+    """
+    Must and assumed fail by themselves, should on demand.
+    """
+    assert verdict is summarise_conformance(conformance_run(finding(clause), fail_on=fail_on)).verdict
+
+
+def test_a_run_that_could_not_look_is_inconclusive() -> None:
+    """
+    A refused key is neither the target's fault nor a pass, and the reason is said.
+    """
+    summary = summarise_conformance(conformance_run(note="the key is refused"))
+
+    assert (Verdict.INCONCLUSIVE, True) == (summary.verdict, "the key is refused" in summary.reason)
+
+
+def test_every_clause_has_a_state() -> None:
+    """
+    Passed, failed, not exercised or waived: none is left out of the report.
+    """
+    run = conformance_run(finding(clauses.ERROR_CODE), contract="documented")
+    states = {row.clause.id: row.state for row in summarise_conformance(run).clauses}
+
+    assert set(clauses.CLAUSE) == set(states)
+    assert ClauseState.PASSED is states[clauses.STATUS.id]
+    assert ClauseState.FAILED is states[clauses.ERROR_CODE.id]
+    assert ClauseState.WAIVED is states[clauses.OUTPUT_OBJECT.id]
+    assert ClauseState.NOT_EXERCISED is states[clauses.FRAMING.id]
+
+
+@given(st.permutations(list(VERDICTS)))
+def test_several_runs_amount_to_the_gravest(order: list[str]) -> None:
+    """
+    In whatever order they are given.
+    """
+    runs = [VERDICTS[case][0]() for case in order[:3]]
+    verdicts = {VERDICTS[case][1] for case in order[:3]}
+    gravest_first = [Verdict.ERROR, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.PASS]
+
+    assert next(verdict for verdict in gravest_first if verdict in verdicts) is report(runs).verdict
+
+
+def test_load_and_conformance_make_one_report() -> None:
+    """
+    Both kinds on one page.
+    """
+    both = report([load_run(), conformance_run()])
+
+    assert "combined" == both.kind
+    assert [LoadSummary, ConformanceSummary] == [type(summary) for summary in both.summaries]
+
+
+def test_every_reason_is_tripped_by_some_run() -> None:
+    """
+    A reason that no run can give protects nothing.
+    """
+    named = {caveat.code for run in BENT.values() for caveat in summarise_load(run()).caveats}
+
+    assert len(named) >= len(CAVEATS) - 3, "accepted departures and mixed phases have tests of their own"
