@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from importlib.metadata import EntryPoint, entry_points
+from importlib.util import find_spec
 
 from chainproof import __version__
 from chainproof.command import EXIT_CODES, Main, Mistake, command
@@ -26,6 +27,13 @@ SUMMARIES = {
     "emulator": "what would a faithful, or a broken, endpoint do? a server on loopback",
 }
 """What each tool is for, in the order of `--help`."""
+
+
+NEEDED_BY_CHILDREN = {
+    "demo": ("uvloop", "schemathesis", "locust", "jinja2"),
+    "loadtests": ("locust",),
+}
+"""Packages that a tool never imports itself, since only its child processes do."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -70,15 +78,25 @@ def _run(entry: EntryPoint, arguments: Sequence[str]) -> int:
     Load the tool and run it. Raises Mistake, naming the extra, when a package that it needs is not installed.
     """
     try:
+        _look_for(NEEDED_BY_CHILDREN.get(entry.name, ()))
         tool: Main = entry.load()
+        return tool(arguments)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "chainproof":
             raise
+        extra = "all" if entry.name == "demo" else entry.name
         raise Mistake(
-            f"the package {missing.name!r} is not installed; "
-            f"install the tool with: pip install 'chainproof[{entry.name}]'"
+            f"the package {missing.name!r} is not installed; install the tool with: pip install 'chainproof[{extra}]'"
         ) from None
-    return tool(arguments)
+
+
+def _look_for(packages: Sequence[str]) -> None:
+    """
+    Raise ModuleNotFoundError for the first package that is not installed; none is imported.
+    """
+    for package in packages:
+        if find_spec(package) is None:
+            raise ModuleNotFoundError(name=package)
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ from __future__ import annotations
 
 import argparse
 import os
-import select
 import ssl
 import sys
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import wraps
-from typing import cast
+from pathlib import Path
+from typing import TextIO, cast
 
 from chainproof.contract.acceptance import BadAcceptance
 from chainproof.contract.credentials import DEFAULT_VARIABLE, NoKey, Scheme, key_from_environment
@@ -33,7 +34,7 @@ TARGET_VARIABLE = "CHAINPROOF_TARGET"
 EXIT_CODES = """\
 exit codes:
   0    pass, also when nothing was asked
-  1    fail: the target departed from the contract or missed an objective
+  1    fail: a clause of the contract is broken, or an objective missed
   2    asked wrongly or cannot start: bad option, no key, nobody listens
   3    inconclusive: too little was seen to say
   4    invalid: the measurement cannot be trusted
@@ -71,18 +72,15 @@ def command(tool: str) -> Callable[[Main], Main]:
                 print(text, file=sys.stderr)
 
             try:
-                return main(arguments)
+                with _patient_output():
+                    return main(arguments)
             except _MISTAKES as mistake:
                 tell(f"chainproof {tool}: {mistake}")
                 return Exit.USAGE
             except KeyboardInterrupt:
                 tell(f"chainproof {tool}: interrupted")
                 return Exit.INTERRUPTED
-            except Exception as wrong:  # noqa: BLE001  # the outermost frame: whatever arrives here is our own error
-                if isinstance(wrong, BrokenPipeError) and _reader_has_gone():
-                    # Pointing stdout elsewhere keeps the interpreter's own flush quiet.
-                    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-                    return Exit.PASS
+            except Exception:  # noqa: BLE001  # the outermost frame: whatever arrives here is our own error
                 tell(traceback.format_exc().rstrip("\n"))
                 tell(f"chainproof {tool}: our own error, see above; this says nothing about the target")
                 return Exit.SOFTWARE
@@ -103,17 +101,49 @@ def _key_variables(arguments: Sequence[str]) -> tuple[str, ...]:
     return (DEFAULT_VARIABLE, *named)
 
 
-def _reader_has_gone() -> bool:
+class _Patient:
     """
-    Whether it is our own output that nobody reads any more, rather than some other pipe or connection that broke.
+    An output whose reader may leave, as `| head` does: what is written then goes nowhere, and the verdict still counts.
     """
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write, or pass over it when nobody reads any more."""
+        try:
+            return self._stream.write(text)
+        except BrokenPipeError:
+            self._let_go()
+            return len(text)
+
+    def flush(self) -> None:
+        """Flush, or pass over it when nobody reads any more."""
+        try:
+            self._stream.flush()
+        except BrokenPipeError:
+            self._let_go()
+
+    def __getattr__(self, name: str) -> object:
+        return getattr(self._stream, name)
+
+    def _let_go(self) -> None:
+        # What is still buffered, and the interpreter's own last flush, go the same way.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), self._stream.fileno())
+
+
+@contextmanager
+def _patient_output() -> Iterator[None]:
+    """
+    While this lasts, standard output is one whose reader may leave.
+    """
+    before = sys.stdout
+    sys.stdout = cast(TextIO, _Patient(before))
     try:
-        descriptor = sys.stdout.fileno()
-    except OSError:  # no file at all: replaced in this process
-        return False
-    watched = select.poll()
-    watched.register(descriptor, 0)
-    return any(event & select.POLLERR for _, event in watched.poll(0))
+        yield
+    finally:
+        sys.stdout.flush()
+        sys.stdout = before
 
 
 def scrubbed(text: str, variable: str = DEFAULT_VARIABLE) -> str:
@@ -250,6 +280,8 @@ def _url(options: argparse.Namespace) -> str | None:
     """
     The target's URL, from `--target` or from an id and an environment, never from both.
     """
+    if options.target == "":
+        raise Mistake("expected a URL with --target, found an empty text; is the variable that should hold it set?")
     by_id = bool(options.chain_id or options.model_id)
     if by_id and options.target:
         raise Mistake("expected --target or an id, found both")
@@ -275,6 +307,15 @@ def _check_certificates(path: str) -> None:
         ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as wrong:
         raise Mistake(f"expected a PEM file of certificates with --ca-file, found {path!r}: {wrong}") from None
+
+
+def folder(text: str) -> Path:
+    """
+    An option's folder, for argparse. An empty text is a variable that nobody set, not the working folder.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("expected a folder, found an empty text")
+    return Path(text)
 
 
 def duration(text: str) -> float:

@@ -8,12 +8,13 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from chainproof.command import Mistake, command, duration, parser
+from chainproof.command import Mistake, add_contract_option, command, duration, folder, parser
 from chainproof.contract.targets import Target
 from chainproof.embedded import Endpoint, emulator
 from chainproof.judgement.verdict import Exit
 from chainproof.processes import Ended, own_command, run
 from chainproof.results.folder import DEFAULT_ROOT, check_writable, default_path, now
+from chainproof.workload.workload import Workload
 
 OBJECTIVES = ("p95 response_time < 800ms", "error_rate < 10%")
 """What the demonstration asks of a flaky chain: quick for nearly everybody, and failing for few."""
@@ -25,17 +26,18 @@ def main(arguments: Sequence[str]) -> int:
     Run the demonstration; 0 when everything worked, although the flaky chain fails some requests.
     """
     options = _parser().parse_args(arguments)
-    folder = options.out or default_path("demo", Target(scheme="http", host="emulator", port=80), now(), DEFAULT_ROOT)
-    check_writable(folder)
+    Workload(name="demo", rate=options.rate, duration=options.duration).checked()
+    out = options.out or default_path("demo", Target(scheme="http", host="emulator", port=80), now(), DEFAULT_ROOT)
+    check_writable(out)
     print("1/3  Is the promise kept? The warm emulator is held against the contract.", flush=True)
-    with emulator("warm", options=_seeded(options)) as endpoint:
-        ended = [_conformance(endpoint, folder, options)]
+    with emulator("warm", options=_shared(options)) as endpoint:
+        ended = [_conformance(endpoint, out, options)]
     if not ended[0].interrupted:
         print(f"\n2/3  Is it kept under load? {options.rate:g} requests a second to a flaky one.", flush=True)
-        with emulator("flaky", options=_seeded(options)) as endpoint:
-            ended.append(_load(endpoint, folder, options))
+        with emulator("flaky", options=_shared(options)) as endpoint:
+            ended.append(_load(endpoint, out, options))
     print("\n3/3  How is it shown? Everything on one page.", flush=True)
-    ended.append(_report(folder))
+    ended.append(_report(out))
     if any(each.interrupted for each in ended):
         return Exit.INTERRUPTED
     return next((each.code for each in ended if each.code != Exit.PASS), Exit.PASS)
@@ -51,32 +53,33 @@ def _parser() -> argparse.ArgumentParser:
         "--duration", type=duration, default=20.0, metavar="D", help="how long to send them (default: 20s)"
     )
     options.add_argument("--seed", type=int, default=1, help="what all chance is drawn from (default: %(default)s)")
-    options.add_argument("--out", type=Path, metavar="DIR", help="the folder for both runs and the report")
+    options.add_argument("--out", type=folder, metavar="DIR", help="the folder for both runs and the report")
+    add_contract_option(options)
     return options
 
 
-def _seeded(options: argparse.Namespace) -> tuple[str, str]:
+def _shared(options: argparse.Namespace) -> tuple[str, ...]:
     """
-    The emulator's share of the seed.
+    What the emulator and both tools are told alike.
     """
-    return ("--seed", str(options.seed))
+    return ("--seed", str(options.seed), "--contract", options.contract.value)
 
 
-def _conformance(endpoint: Endpoint, folder: Path, options: argparse.Namespace) -> Ended:
+def _conformance(endpoint: Endpoint, out: Path, options: argparse.Namespace) -> Ended:
     """
     The conformance run.
     """
     return run(
         own_command(
             *("conformance", "--depth", "quick", "--echo", "--steerable"),
-            *_seeded(options),
-            *("--out", str(folder / "conformance")),
+            *_shared(options),
+            *("--out", str(out / "conformance")),
         ),
         endpoint.environment,
     )
 
 
-def _load(endpoint: Endpoint, folder: Path, options: argparse.Namespace) -> Ended:
+def _load(endpoint: Endpoint, out: Path, options: argparse.Namespace) -> Ended:
     """
     The load run.
     """
@@ -85,21 +88,21 @@ def _load(endpoint: Endpoint, folder: Path, options: argparse.Namespace) -> Ende
         own_command(
             *("loadtests", "steady", "--rate", str(options.rate), "--duration", f"{options.duration}s"),
             *objectives,
-            *_seeded(options),
-            *("--out", str(folder / "load")),
+            *_shared(options),
+            *("--out", str(out / "load")),
         ),
         endpoint.environment,
     )
 
 
-def _report(folder: Path) -> Ended:
+def _report(out: Path) -> Ended:
     """
     The page on whatever was run, its path printed last.
     """
-    runs = [str(folder / name) for name in ("conformance", "load") if (folder / name / "manifest.json").exists()]
+    runs = [str(out / name) for name in ("conformance", "load") if (out / name / "manifest.json").exists()]
     if not runs:
         raise Mistake("no run was made, so there is nothing to report; see above")
-    page = folder / "report.html"
+    page = out / "report.html"
     ended = run(own_command("reports", *runs, "--html", str(page)))
     if page.exists():
         print(page.resolve())

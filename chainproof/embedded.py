@@ -63,6 +63,8 @@ def endpoint(
     if not isinstance(asked, Wanted):
         asked = Wanted(url=asked, variable=variable)
     url = asked.url or environment.get(TARGET_VARIABLE)
+    if url == "":
+        raise Mistake(f"expected a URL in {TARGET_VARIABLE}, found an empty text; unset it to use the emulator")
     if url is None:
         with emulator(scenario, options=options) as emulated:
             yield replace(emulated, fields=asked.fields)

@@ -4,6 +4,7 @@ Our own tools as child processes: how tools that never import each other use eac
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import subprocess
@@ -27,6 +28,20 @@ def own_command(*arguments: str) -> list[str]:
     return [sys.executable, "-P", "-m", "chainproof", *arguments]
 
 
+_libc = ctypes.CDLL(None)
+_PR_SET_PDEATHSIG = 1
+"""From linux/prctl.h."""
+
+
+def end_with_parent() -> None:
+    """
+    Called in a child before it becomes another program: have it asked to end when its parent is gone, however that went.
+
+    A load run whose parent was killed must not go on sending to whatever comes to listen there next.
+    """
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ended:
     """
@@ -47,7 +62,11 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
     OSError when it cannot be started.
     """
     child = subprocess.Popen(
-        list(command), env={**os.environ, **(environment or {})}, start_new_session=True, stdin=subprocess.DEVNULL
+        list(command),
+        env={**os.environ, **(environment or {})},
+        start_new_session=True,
+        stdin=subprocess.DEVNULL,
+        preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, and no thread of ours holds a lock meanwhile
     )
     with forwarding(child) as passed_on:
         code = child.wait()

@@ -25,6 +25,7 @@ from chainproof.contract.inputs import BadSchema
 from chainproof.contract.targets import is_loopback
 from chainproof.embedded import EMULATED_VARIABLE
 from chainproof.judgement.verdict import Exit
+from chainproof.processes import end_with_parent
 
 from .chain import load_chain
 from .decision import Model
@@ -256,7 +257,7 @@ def _started(around: list[str], environment: dict[str, str]) -> subprocess.Popen
     The command, running. Raises Mistake when there is no such command.
     """
     try:
-        return subprocess.Popen(around, env=environment)
+        return subprocess.Popen(around, env=environment, preexec_fn=end_with_parent)  # noqa: PLW1509  # one system call
     except OSError as wrong:
         raise Mistake(f"cannot run the command {around[0]!r}: {(wrong.strerror or str(wrong)).lower()}") from None
 

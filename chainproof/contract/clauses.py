@@ -72,6 +72,13 @@ OUTPUT_OBJECT = Clause(
     quotation="object",
     statement="The output of the chain is a JSON object.",
 )
+OUTPUT_SCHEMA = Clause(
+    id="output-schema",
+    level=Level.MUST,
+    source=f"{_OUTPUT}/content/application~1json/schema/description",
+    quotation="The shape is defined by the chain.",
+    statement="The output is of the chain's own shape, where that is known: an object from an echo chain.",
+)
 ERROR_MEDIA_TYPE = Clause(
     id="error-media-type",
     level=Level.MUST,
@@ -199,7 +206,8 @@ OBJECT_ACCEPTED = Clause(
     level=Level.MUST,
     source=f"{_INPUT}/content/application~1json/schema/type",
     quotation="object",
-    statement="A chain that takes any object answers any JSON object with 200, however it is spelled or nested.",
+    statement="What the chain's signature takes is answered with 200, however it is spelled or nested: any JSON object, "
+    "where the chain takes any.",
 )
 NON_OBJECT_REFUSED = Clause(
     id="non-object-refused",

@@ -468,6 +468,8 @@ def _load_verdict(
     spoiled = [caveat.code for caveat in doubts if caveat.invalidates]
     if spoiled:
         return Verdict.INVALID, f"The measurement cannot be trusted: {', '.join(spoiled)}."
+    if any(caveat.code == "KEY_REFUSED" for caveat in doubts):
+        return Verdict.INCONCLUSIVE, "The target refuses the API key: KEY_REFUSED."
     verdict, reason = _objectives_verdict(judged)
     if verdict is not Verdict.PASS and too_late(part.schedule_lag.quantile(0.99), run.manifest.objectives):
         return Verdict.INVALID, "The generator was too late to hold what it saw against the target: GENERATOR_LATE."
@@ -555,6 +557,13 @@ def _conformance_verdict(run: Run, rows: tuple[ClauseRow, ...]) -> tuple[Verdict
     return Verdict.PASS, f"{held} clauses were put to the test and hold.{also}"
 
 
+_TOLD = {
+    "echo": "--echo says that the chain takes any object and returns it",
+    "steerable": "--steerable says that the target honours X-Emulate",
+}
+"""What a user may know of a target and we cannot find out, by the setting that says it."""
+
+
 def _conformance_caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterable[Caveat]:
     """
     How far a conformance run reaches.
@@ -565,11 +574,12 @@ def _conformance_caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterable[Cave
         )
     idle = [row.clause.id for row in rows if row.state is ClauseState.NOT_EXERCISED]
     if idle:
+        settings = run.manifest.settings
+        untold = [words for name, words in _TOLD.items() if not settings.get(name)]
         yield Caveat(
             code="NOT_EXERCISED",
             text=f"Not put to the test: {', '.join(idle)}.",
-            remedy="--echo tells that the chain returns its input, --steerable that it honours X-Emulate; both hold for "
-            "the emulator.",
+            remedy=f"Where it is so: {'; '.join(untold)}." if untold and not (run.end and run.end.note) else "",
         )
     yield from expired(run)
     yield from accepted_in_vain(run)

@@ -135,8 +135,21 @@ def check_writable(path: Path) -> None:
             )
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise FolderMistake(f"cannot write a run folder at {path}: no permission to write in {nearest}")
+        if not path.exists():
+            # Permissions do not tell all: /proc, say, lets nobody make a folder, root included.
+            _made_and_removed(path)
     except OSError as wrong:
-        raise FolderMistake(f"cannot write a run folder at {path}: {wrong.strerror}") from wrong
+        raise FolderMistake(f"cannot write a run folder at {path}: {(wrong.strerror or str(wrong)).lower()}") from wrong
+
+
+def _made_and_removed(path: Path) -> None:
+    """
+    Make a folder and those above it, and take away what was made. Raises OSError.
+    """
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(parents=True)
+    for folder in missing:
+        folder.rmdir()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -97,12 +97,16 @@ def parse_objective(text: str) -> Objective:
             f"a percentile or max before {indicator}" if indicator in TIMES else f"no percentile before {indicator}"
         )
         raise BadObjective(f"expected {wanted}, found {text!r}")
+    threshold = _threshold(indicator, match["threshold"], text)
+    inclusive = match["comparison"].endswith("=")
+    if indicator is Indicator.ERROR_RATE and not inclusive and threshold == 0:
+        raise BadObjective(f"nothing is below 0: expected <= in {text!r}")
     return Objective(
         text=tidy,
         indicator=indicator,
         below=below,
-        inclusive=match["comparison"].endswith("="),
-        threshold=_threshold(indicator, match["threshold"], text),
+        inclusive=inclusive,
+        threshold=threshold,
         quantile=_quantile(match["statistic"], text),
     )
 
@@ -119,27 +123,45 @@ def _quantile(statistic: str | None, text: str) -> float | None:
     return fraction
 
 
-def _rate(rate: float, text: str) -> float:
+def _threshold(indicator: Indicator, written: str, text: str) -> float:
+    """
+    Seconds, a fraction, or per second.
+    """
+    read = _time if indicator in TIMES else _rate if indicator is Indicator.THROUGHPUT else _share
+    try:
+        return read(written, text)
+    except BadObjective:
+        raise
+    except ValueError as wrong:
+        raise BadObjective(f"cannot read the threshold of {text!r}: {wrong}") from None
+
+
+def _time(written: str, text: str) -> float:
+    """
+    Seconds. A bare 800 would be 800 seconds to us and 800 milliseconds to whoever wrote it.
+    """
+    if not written[-1].isalpha():
+        raise BadObjective(f"expected a unit, as in {written}ms or {written}s, found {text!r}")
+    return parse_duration(written)
+
+
+def _rate(written: str, text: str) -> float:
     """
     A rate that a run can be held against: nan is neither above nor below anything.
     """
+    rate = float(written.removesuffix("/s"))
     if not (math.isfinite(rate) and rate >= 0):
         raise BadObjective(f"expected a rate of at least 0/s, found {text!r}")
     return rate
 
 
-def _threshold(indicator: Indicator, written: str, text: str) -> float:
+def _share(written: str, text: str) -> float:
     """
-    Seconds, a fraction, or per second.
+    A fraction, written as a percentage.
     """
-    try:
-        if indicator in TIMES:
-            return parse_duration(written)
-        if indicator is Indicator.THROUGHPUT:
-            return _rate(float(written.removesuffix("/s")), text)
-        fraction = float(written.removesuffix("%")) / 100 if written.endswith("%") else float(written)
-    except ValueError as wrong:
-        raise BadObjective(f"cannot read the threshold of {text!r}: {wrong}") from None
+    if not written.endswith("%"):
+        raise BadObjective(f"expected a percentage such as 1%, found {text!r}")
+    fraction = float(written.removesuffix("%")) / 100
     if not 0 <= fraction <= 1:
         raise BadObjective(f"expected a share from 0% to 100%, found {text!r}")
     return fraction

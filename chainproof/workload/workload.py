@@ -104,7 +104,6 @@ class Workload:
         given = {name: value for name, value in options.items() if value is not None}
         return replace(self, **given).checked()  # type: ignore[arg-type]  # argparse has typed each of them
 
-
     def to_table(self) -> dict[str, JSON]:
         """The workload as the table of a TOML file, which `workload_from` reads."""
         return {

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -21,6 +22,7 @@ from chainproof.command import (
     duration,
     parser,
     scrubbed,
+    wanted,
 )
 from chainproof.contract.credentials import NoKey, Scheme
 from chainproof.contract.levels import Contract
@@ -193,3 +195,48 @@ def test_a_duration_option_is_read_as_written() -> None:
     assert duration("1m30s") == 90.0
     with pytest.raises(argparse.ArgumentTypeError, match="expected a duration such as"):
         duration("soon")
+
+
+def test_a_reader_who_leaves_does_not_take_the_verdict_along() -> None:
+    """
+    `| head` ends the reading, not the judging: the exit code is still the verdict.
+    """
+    script = (
+        "import sys; from chainproof.command import command\n"
+        "@command('loadtests')\n"
+        "def main(arguments):\n"
+        "    for _ in range(100_000): print('a line that nobody reads')\n"
+        "    return 1\n"
+        "sys.exit(main([]))\n"
+    )
+    line = f"{sys.executable} -P -c {shlex.quote(script)} | head -n 1 >/dev/null; exit ${{PIPESTATUS[0]}}"
+    ended = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
+
+    assert (1, "") == (ended.returncode, ended.stderr)
+
+
+@pytest.mark.parametrize(
+    "words", [["--target", ""], ["--chain-id", "abc", "--target", "https://x.example"], ["--regional"]]
+)
+def test_a_target_that_is_half_said_is_refused(words: list[str]) -> None:
+    """
+    An empty variable in CI must not turn the build green by way of the emulator.
+    """
+    options = parser("loadtests", "…")
+    add_target_options(options)
+
+    with pytest.raises(Mistake):
+        wanted(options.parse_args(words))
+
+
+def test_the_target_options_survive_the_way_to_a_child() -> None:
+    """
+    What a child process is told is what was asked for.
+    """
+    options = parser("loadtests", "…")
+    add_target_options(options)
+    given = ["--chain-id", "abc", "--environment", "staging", "--connect-to", "[::1]:8080", "--header", "X-A: b"]
+    asked = wanted(options.parse_args([*given, "--auth-scheme", "bearer", "--api-key-env", "OTHER_KEY"]))
+
+    assert asked == wanted(options.parse_args(asked.arguments()))
+    assert "https://chain-abc.api.baseten.co/environments/staging/run_remote" == asked.url

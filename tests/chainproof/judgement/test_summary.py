@@ -33,6 +33,7 @@ from chainproof.results.manifest import End, Ending, Kind, Manifest
 
 OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
 UNAUTHORIZED = Outcome(Transport.ANSWERED, 401, "unauthorized", Fate.FAILED)
+RATE_LIMITED = Outcome(Transport.ANSWERED, 429, "rate_limited", Fate.FAILED)
 TIMED_OUT = Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT)
 URL = "https://chain-abc123.api.baseten.co/production/run_remote"
 
@@ -175,7 +176,8 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
         lambda: replace(load_run(), manifest=replace(load_run().manifest, objectives=())),
         Verdict.PASS,
     ),
-    "refusing quickly": (lambda: load_run(interval(UNAUTHORIZED, time=0.001)), Verdict.FAIL),
+    "refusing quickly": (lambda: load_run(interval(RATE_LIMITED, time=0.001)), Verdict.FAIL),
+    "the key refused": (lambda: load_run(interval(UNAUTHORIZED)), Verdict.INCONCLUSIVE),
 }
 
 

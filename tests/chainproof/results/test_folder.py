@@ -200,7 +200,7 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     [
         ("file", "found a file"),
         ("file/run", "found a file"),
-        ("x" * 300, "File name too long"),
+        ("x" * 300, "file name too long"),
     ],
 )
 def test_a_path_that_can_be_no_folder_is_refused_at_once(tmp_path: Path, path: str, told: str) -> None:
