@@ -25,7 +25,7 @@ from chainproof.judgement.summary import (
     Report,
     acceptance,
 )
-from chainproof.judgement.verdict import EXIT_OF
+from chainproof.judgement.verdict import EXIT_OF, Verdict
 from chainproof.results.exchange import Fate, Outcome, Transport
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import Finding
@@ -92,10 +92,24 @@ def render(report: Report, draw: Draw = charts) -> str:
         findings_left=findings[MOST_FINDINGS:],
         caveats=[(summary, caveat) for summary in report.summaries for caveat in summary.caveats],
         several=len(report.summaries) > 1,
+        names=_names(report),
+        findings_first=report.verdict is Verdict.FAIL
+        and any(summary.verdict is Verdict.FAIL for summary, _ in findings),
         colours=colours,
         version=__version__,
         css=Markup((_HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # a file of ours
     )
+
+
+def _names(report: Report) -> dict[int, str]:
+    """
+    What each run is called, by its place; its beginning tells runs of the same name apart.
+    """
+    kinds = [words.kind(summary) for summary in report.summaries]
+    return {
+        id(summary): kind if kinds.count(kind) == 1 else f"{kind}, {words.started(summary.run)}"
+        for summary, kind in zip(report.summaries, kinds, strict=True)
+    }
 
 
 def _by_frequency(summary: LoadSummary) -> list[Outcome]:
@@ -225,6 +239,7 @@ _TEMPLATES = jinja2.Environment(
     lstrip_blocks=True,
     finalize=_shown,
 )
+_TEMPLATES.filters["key"] = id
 _TEMPLATES.globals.update(
     words=words,
     signs=_SIGNS,

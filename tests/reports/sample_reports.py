@@ -143,7 +143,7 @@ SAMPLES: dict[str, Callable[[Path], object]] = {
                 "error_rate < 50%",
                 "error_rate <= 100%",
                 "throughput > 10/s",
-                "p50 response_time < 0",
+                "p50 response_time < 0s",
             )
         ),
     ),

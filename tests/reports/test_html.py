@@ -141,20 +141,21 @@ def test_what_a_target_writes_is_text():
 
 def test_a_page_is_read_from_the_verdict_to_the_settings(tmp_path):
     """
-    First what it amounts to, then what was asked and seen, then how far it reaches, last how it was done.
+    First what it amounts to, where it fails by findings these, then what was asked and seen, then how far it reaches,
+    last how it was done.
     """
     text = "".join(Page(html.render(reports_of("both", tmp_path), without_charts)).text)
     headings = (
         "Fail",
         "2 clauses broken",
         "Exit code",
+        "To see it again",
         "Objectives",
         "Where every request went",
         "Latency",
         "Outcomes by status and error code",
         "Exemplars",
         "Clauses",
-        "To see it again",
         "FEW_REQUESTS",
         "run folder",
         "max in flight",
