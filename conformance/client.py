@@ -10,14 +10,19 @@ from threading import Lock
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.command import Mistake
+from chainproof.contract.fields import Field
+from chainproof.contract.route import Route
 from chainproof.contract.targets import Target
 from chainproof.durations import format_duration
 from chainproof.results.exchange import Transport
 
 from .request import Request, message
-from .wire import Connection, Reception
+from .wire import Connection, Reception, Way
 
 DEFAULT_DEADLINE: Seconds = 30.0
+
+PLAIN = Route()
+"""Straight to the target."""
 
 
 class Client:
@@ -25,8 +30,18 @@ class Client:
     Exchanges with one target, from any number of threads, over connections that are kept where the target keeps them.
     """
 
-    def __init__(self, target: Target, deadline: Seconds = DEFAULT_DEADLINE) -> None:
+    def __init__(
+        self,
+        target: Target,
+        deadline: Seconds = DEFAULT_DEADLINE,
+        *,
+        route: Route = PLAIN,
+        fields: tuple[Field, ...] = (),
+    ) -> None:
         self.target = target
+        self.fields = fields
+        """What goes along with every request."""
+        self._way = Way(target, route)
         self.deadline = deadline
         """Seconds that a whole exchange may take, connecting included."""
         self._idle: list[Connection] = []
@@ -42,7 +57,7 @@ class Client:
             fresh = connection is None
             if connection is None:
                 try:
-                    connection = Connection(self.target, until)
+                    connection = Connection(self._way, until)
                 except OSError as wrong:
                     return _unconnected(wrong)
             try:
@@ -58,7 +73,7 @@ class Client:
         Connect, and send nothing. Raises Mistake where TCP or TLS stands in the way.
         """
         try:
-            self._put_back(Connection(self.target, monotonic() + self.deadline))
+            self._put_back(Connection(self._way, monotonic() + self.deadline))
         except OSError as wrong:
             reception = _unconnected(wrong)
             limit = f" within {format_duration(self.deadline)}" if reception.transport is Transport.DEADLINE else ""

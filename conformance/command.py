@@ -22,7 +22,7 @@ from chainproof.judgement.verdict import Exit
 from chainproof.processes import own_command, run
 
 from . import plugin
-from .conduct import GIVEN, Given, prepared
+from .opening import GIVEN, Given, agreed, asked, prepared
 from .progress import Progress
 from .settings import OPTIONS, Settings, settings_from
 from .wording import finding_text
@@ -54,9 +54,10 @@ def main(arguments: Sequence[str]) -> int:
     Check a target against the contract; the exit code says how it stands.
     """
     settings = _settings(arguments)
+    known = agreed(settings)
     emulator = ("--contract", settings.contract.value)
-    with _terminable(), endpoint(settings.target, settings.api_key_env, options=emulator) as found:
-        given = prepared(settings, found)
+    with _terminable(), endpoint(asked(settings), options=emulator) as found:
+        given = prepared(settings, known, found)
         print(f"checking {found.target.url} against the {settings.contract} contract, seed {given.settings.seed}")
         code = _checked(given)
     if given.conduct is not None:
@@ -144,7 +145,7 @@ def _report(given: Given) -> None:
     shown = run(own_command("reports", str(given.path)))
     if shown.code in (Exit.USAGE, Exit.SOFTWARE):
         for found in conduct.examination.ledger.findings:
-            print(f"\n{finding_text(found)}")
+            print(f"\n{'accepted: ' * conduct.accepts(found)}{finding_text(found)}")
         if conduct.in_vain:
             print(f"inconclusive: {conduct.in_vain}")
     print(f"run folder: {given.path}")

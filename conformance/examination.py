@@ -12,6 +12,7 @@ import random
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
+from enum import Enum
 
 import pytest
 
@@ -21,18 +22,20 @@ from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
 from chainproof.contract.clauses import Clause, waived
 from chainproof.contract.credentials import REDACTED, ApiKey
 from chainproof.contract.departures import Departure, departures
+from chainproof.contract.fields import Field
 from chainproof.contract.targets import Target
 from chainproof.durations import format_duration
-from chainproof.jsontext import parse_json
+from chainproof.jsontext import JSON, Malformed, TooDeep, parse_json
 from chainproof.results.exchange import Transport
 
 from .bodies import labelled
 from .client import Client
-from .expectation import Expectation, Terms, expectation, only_undocumented, shown
+from .expectation import Expectation, Terms, expectation, only_undocumented, shown, takes
 from .jsonvalue import same
 from .ledger import Evidence, Ledger, exercised_by
-from .request import JSON_TYPE, Field, Request, Secret, key_secret
+from .request import JSON_TYPE, Request, Secret, key_secret
 from .settings import EXAMPLES, PATIENCE, Settings
+from .signature import ANY_OBJECT, UNKNOWN, VALID, Signature
 from .traces import trace
 
 _BUSY = frozenset({429, 502, 503, 504})
@@ -46,6 +49,17 @@ _MISSES = 3
 
 _LONG_ENOUGH = 8
 """Characters of a credential whose reappearance in an answer cannot be chance."""
+
+
+class Plain(Enum):
+    """
+    In place of a body: the simplest that the chain takes.
+    """
+
+    PLAIN = "plain"
+
+
+PLAIN = Plain.PLAIN
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +85,7 @@ class Examination:
         *,
         key: ApiKey,
         settings: Settings,
+        signature: Signature = UNKNOWN,
         pause: Callable[[Seconds], None] = time.sleep,
     ) -> None:
         assert settings.seed is not None
@@ -78,7 +93,11 @@ class Examination:
         self.settings = settings
         self.seed: int = settings.seed
         self.key = key
-        self.terms = Terms(key=key, contract=settings.contract, echo=settings.echo)
+        self.terms = Terms(
+            key=key, contract=settings.contract, echo=settings.echo, takes=signature.takes, gives=signature.gives
+        )
+        self.plain = signature.plain
+        """The simplest body that the chain takes, as far as that is known."""
         self.secret = key_secret(key, settings.api_key_env)
         self.check = ""
         """The name of the check under way."""
@@ -105,7 +124,7 @@ class Examination:
 
     def request(
         self,
-        body: bytes | None = b"{}",
+        body: bytes | Plain | None = PLAIN,
         *,
         fields: Iterable[Field] = (JSON_TYPE,),
         authorization: str | None = None,
@@ -114,10 +133,17 @@ class Examination:
         **parts: object,
     ) -> Request:
         """
-        A request with the right key, unless told otherwise: the starting point of every check.
+        A request with the right key and a plain body, unless told otherwise: the starting point of every check.
         """
+        body = self.plain if body is PLAIN else body
         fields = (("Authorization", authorization or self.key.authorization), *fields)
-        return Request(fields=fields, body=body, secret=secret or self.secret, label=label or labelled(body), **parts)  # type: ignore[arg-type]  # the rest of Request's fields, as they are
+        place = {"operation": self.target.path, "path": self.target.path} | parts
+        return Request(fields=fields, body=body, secret=secret or self.secret, label=label or self.label(body), **place)  # type: ignore[arg-type]  # the rest of Request's fields, as they are
+
+    def label(self, body: bytes | None) -> str:
+        """What a body is, in words."""
+        known = self.terms.takes is not None and takes(self.terms, body)
+        return VALID if known else labelled(body)
 
     def ask(self, request: Request) -> Observation:
         """
@@ -125,6 +151,7 @@ class Examination:
 
         A target that says it is busy is asked again a few times: whoever is rate limited has not been refused.
         """
+        request = request.accompanied(self._client.fields)
         expected = expectation(request, self.terms)
         observation = self._exchange(request, expected)
         for pause in _PAUSES:
@@ -163,6 +190,7 @@ class Examination:
         """
         Send a request once and enter its answer; a busy target's is not held against what was expected yet.
         """
+        request = request.accompanied(self._client.fields)
         self._stop_when_in_vain()
         self.ledger.sent()
         reception = self._client.send(request)
@@ -204,10 +232,31 @@ class Examination:
                 found.append(Departure(clause=clauses.ALLOW_LISTED, expected="an Allow header", actual="a 405 without"))
         if not request.of_operation:
             return
-        exercised += exercised_by(answer, parse_json(answer.body))
+        value = parse_json(answer.body)
+        exercised += exercised_by(answer, value)
         found += departures(answer, self.settings.contract)
+        if answer.status == 200 and not isinstance(value, Malformed | TooDeep):
+            self._hold_output(value, exercised, found)
         found += self._repeated_id(request, answer)
         found += _internals(answer)
+
+    def _hold_output(self, value: JSON, exercised: list[Clause], found: list[Departure]) -> None:
+        """
+        The output against the chain's own schema, where it is known: what is no object is one departure already.
+        """
+        schema = ANY_OBJECT if self.settings.echo and self.terms.gives is None else self.terms.gives
+        if schema is None or any(departure.clause is clauses.OUTPUT_OBJECT for departure in found):
+            return
+        exercised.append(clauses.OUTPUT_SCHEMA)
+        mistakes = schema.mistakes(value)
+        if mistakes:
+            found.append(
+                Departure(
+                    clause=clauses.OUTPUT_SCHEMA,
+                    expected=f"an output as {schema.source} has it",
+                    actual=f"another one: {'; '.join(mistakes)}",
+                )
+            )
 
     def _echoes(self, request: Request, answer: Answer) -> bool:
         """
@@ -285,7 +334,7 @@ class Examination:
         What shows a departure.
         """
         request_id = answer.request_id if answer is not None else None
-        return Evidence(request=request, request_id=request_id, check=self.check)
+        return Evidence(request=request.accompanied(self._client.fields), request_id=request_id, check=self.check)
 
     def _hindered(self, observation: Observation, expected: Expectation | None) -> bool:
         """

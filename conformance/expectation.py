@@ -19,6 +19,7 @@ from chainproof.contract.clauses import Clause, waived
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.departures import Departure, error_code
 from chainproof.contract.errors import ErrorCode, allowed_statuses, statuses
+from chainproof.contract.inputs import Schema
 from chainproof.contract.levels import Contract
 from chainproof.contract.spec import METHOD
 from chainproof.jsontext import Malformed, TooDeep, parse_json
@@ -45,6 +46,10 @@ class Terms:
     contract: Contract = Contract.STRICT
     echo: bool = False
     """Whether the chain returns the object that it was sent."""
+    takes: Schema | None = None
+    """The chain's input, where it is known."""
+    gives: Schema | None = None
+    """The chain's output, where it is known."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -130,7 +135,7 @@ def _with_status(clause: Clause, allowed: frozenset[int]) -> Expectation:
 
 def _credentials(request: Request, terms: Terms) -> _Judged:
     """
-    The right key, behind the `Api-Key` prefix, once, in the Authorization header.
+    The right key, behind its scheme's prefix, once, in the Authorization header.
     """
     given = list(request.values("authorization"))
     if given == [terms.key.authorization]:
@@ -156,7 +161,7 @@ def _credentials_clause(given: list[str], request: Request, terms: Terms) -> Cla
         return clauses.KEY_PREFIX
     if token.strip() == key:
         # RFC 9110 §11.1 has schemes compared without case; how many blanks stand around is nobody's clause.
-        return None if scheme.lower() == "api-key" else clauses.KEY_PREFIX
+        return None if scheme.lower() in ("api-key", terms.key.scheme.prefix.lower()) else clauses.KEY_PREFIX
     if scheme.lower() == "basic" and key.encode() in _decoded(token):
         return clauses.KEY_PREFIX
     return clauses.KEY_VERIFIED
@@ -239,13 +244,24 @@ def _steered(request: Request, terms: Terms) -> Expectation | None:
 
 def _accepted(request: Request, terms: Terms) -> Expectation | None:
     """
-    Any object is welcome to an echo chain. What another chain takes is its own signature's affair.
+    What the chain's own signature takes is welcome, and any object to an echo chain. Whatever else an object is answered
+    with is right: the service refuses some of what a signature does not take, and coerces or passes over the rest.
     """
-    if not terms.echo:
+    if not takes(terms, request.body):
         return None
     plain = request.values("content-type") == ("application/json",)
     clause = clauses.OBJECT_ACCEPTED if plain else clauses.MEDIA_TYPE_PARAMETERS
     return _with_status(clause, frozenset({200}))
+
+
+def takes(terms: Terms, body: bytes | None) -> bool:
+    """
+    Whether the chain is known to take an object.
+    """
+    value = parse_json(body or b"")
+    if not isinstance(value, dict):
+        return False
+    return terms.echo if terms.takes is None else terms.takes.accepts(value)
 
 
 def only_undocumented(request: Request, answer: Answer, contract: Contract) -> bool:

@@ -12,15 +12,10 @@ takes a 404 for a fault), `allow_header_conformance` (so does ours), and those t
 
 from __future__ import annotations
 
-import copy
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from importlib.resources import files
-from typing import Any
 
 import requests
-import schemathesis
-from schemathesis.config import SchemathesisConfig
 from schemathesis.core.failures import AcceptedNegativeData, Failure, FailureGroup, MalformedJson
 from schemathesis.core.transport import Response
 from schemathesis.generation.case import Case
@@ -35,7 +30,6 @@ from schemathesis.openapi.checks import (
     UndefinedContentType,
     UndefinedStatusCode,
 )
-from schemathesis.schemas import APIOperation
 from schemathesis.specs.openapi import checks as theirs
 
 from chainproof.contract import clauses
@@ -43,15 +37,14 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause, waived
 from chainproof.contract.departures import Departure
 from chainproof.contract.errors import allowed_statuses
-from chainproof.contract.spec import METHOD, PATH, document
+from chainproof.contract.spec import METHOD, PATH
 
-from .bodies import labelled
 from .examination import Examination, Observation
 from .expectation import Terms, expectation, only_undocumented
 from .generation import Spending, hypothesis_settings, rounds, run
 from .request import Request
-
-_Operation = APIOperation[Any, Any, Any, Any]
+from .signature import Operation
+from .signature import operation as operation_with
 
 _CHECKS = [
     theirs.status_code_conformance,
@@ -84,9 +77,9 @@ def fuzz(examination: Examination) -> None:
     Everything that Schemathesis makes of the document, positive and negative, at the depth asked for.
     """
     spending = Spending(examination)
-    operation = _schema(examination)[PATH][METHOD]
+    operation = operation_with(examination.terms.takes, examination.examples)
 
-    def observe(case: Case[_Operation]) -> None:
+    def observe(case: Case[Operation]) -> None:
         spending.observe(lambda: _asked(examination, case))
 
     phases = _PHASES
@@ -99,16 +92,7 @@ def fuzz(examination: Examination) -> None:
         phases = [HypothesisTestMode.FUZZING]
 
 
-def _schema(examination: Examination) -> schemathesis.BaseSchema:
-    """
-    Our document as Schemathesis loads it.
-    """
-    config = SchemathesisConfig.from_path(str(files("chainproof.conformance").joinpath("schemathesis.toml")))
-    config.projects.default.generation.update(max_examples=examination.examples)
-    return schemathesis.openapi.from_dict(copy.deepcopy(document()), config=config)
-
-
-def _asked(examination: Examination, case: Case[_Operation]) -> Observation:
+def _asked(examination: Examination, case: Case[Operation]) -> Observation:
     """
     A case, sent by us, judged by us and by Schemathesis.
     """
@@ -132,15 +116,16 @@ def _request(prepared: requests.PreparedRequest, examination: Examination) -> Re
     fields = tuple((name, str(value)) for name, value in prepared.headers.items() if name.lower() not in _UNSENT)
     request = Request(
         method=prepared.method or METHOD,
-        path=prepared.path_url,
+        path=examination.target.path + prepared.path_url.removeprefix(PATH),
+        operation=examination.target.path,
         fields=fields,
         body=body,
         secret=examination.secret,
     )
-    return replace(request, label=_label(request))
+    return replace(request, label=_label(request, examination))
 
 
-def _label(request: Request) -> str:
+def _label(request: Request, examination: Examination) -> str:
     """
     What is special about a request, in the words that our own checks have for it: equal departures are one finding.
     """
@@ -151,11 +136,11 @@ def _label(request: Request) -> str:
     media_type = ", ".join(request.values("content-type"))
     if request.body and media_type != "application/json":
         return f"an object as {media_type}" if media_type else "a body without Content-Type"
-    return labelled(request.body)
+    return examination.label(request.body)
 
 
 def _second_opinion(
-    examination: Examination, case: Case[_Operation], prepared: requests.PreparedRequest, observation: Observation
+    examination: Examination, case: Case[Operation], prepared: requests.PreparedRequest, observation: Observation
 ) -> Observation:
     """
     What Schemathesis says of the same answer, where the examination has not said it.
@@ -179,7 +164,7 @@ def _second_opinion(
     return replace(observation, departures=observation.departures + tuple(found))
 
 
-def _failures(case: Case[_Operation], prepared: requests.PreparedRequest, answer: Answer) -> tuple[Failure, ...]:
+def _failures(case: Case[Operation], prepared: requests.PreparedRequest, answer: Answer) -> tuple[Failure, ...]:
     """
     What Schemathesis' checks say of an answer.
     """

@@ -7,6 +7,8 @@ what conformance tests need lies in `session`, which their own files ask for.
 
 from __future__ import annotations
 
+from argparse import ArgumentError
+
 import pytest
 
 from .settings import OPTIONS, Option, Settings, settings_from
@@ -20,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     for option in OPTIONS:
         try:
             group.addoption(option.name, dest=_dest(option), **option.words())
-        except ValueError:
+        except (ArgumentError, ValueError):
             # Another plugin owns the name; its runs are worth more to it than our spelling to us.
             group.addoption(f"--chainproof-{option.name[2:]}", dest=_dest(option), **option.words())
 

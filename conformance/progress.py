@@ -12,7 +12,7 @@ import pytest
 from .checks import Check
 from .conduct import CONDUCT
 
-_MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "error": "ERROR"}
+_MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "accepted": "accepted", "error": "ERROR"}
 
 
 class Progress:
@@ -59,7 +59,7 @@ class Progress:
             return report
         if report.when == "setup" and report.passed:
             return report
-        outcome = "error" if report.failed and report.when != "call" else report.outcome
+        outcome = _outcome(report)
         self._done += 1
         self.results[outcome] = self.results.get(outcome, 0) + 1
         self._line(item, outcome, report)
@@ -69,14 +69,14 @@ class Progress:
         """
         One check's line.
         """
-        conduct = item.config.stash.get(CONDUCT, None)
+        conduct = item.stash.get(CONDUCT, None)
         if conduct is not None and conduct.in_vain and outcome == "skipped":
             return  # said once, at the end, instead of for every check
         requests = conduct.examination.ledger.requests if conduct else 0
-        words = f"{requests - self._requests} requests" if outcome != "skipped" else _reason(report)
+        words = _reason(report) if outcome == "skipped" else f"{requests - self._requests} requests"
         self._requests = requests
         start = "\r\x1b[K" if self._live else ""
-        self._out.write(f"{start}  {_MARKS[outcome]:<8}{_title(item)}  ({words})\n")
+        self._out.write(f"{start}  {_MARKS[outcome]:<9}{_title(item)}  ({words})\n")
         self._out.flush()
         if outcome == "error":
             self._error(report.longreprtext)
@@ -96,6 +96,15 @@ def _title(item: pytest.Item) -> str:
     assert isinstance(item, pytest.Function)
     check = item.callspec.params.get("observed") if hasattr(item, "callspec") else None
     return check.title if isinstance(check, Check) else item.name
+
+
+def _outcome(report: pytest.TestReport) -> str:
+    """
+    What pytest calls it, save that what broke outside the test is our error, and what failed as expected was accepted.
+    """
+    if report.failed and report.when != "call":
+        return "error"
+    return "accepted" if report.skipped and hasattr(report, "wasxfail") else report.outcome
 
 
 def _reason(report: pytest.TestReport) -> str:

@@ -5,17 +5,15 @@ One request as it goes onto the wire, wrong on purpose where a check wants it so
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
+from chainproof.contract.fields import Field
 from chainproof.contract.spec import METHOD, PATH
 from chainproof.contract.targets import Target
 from chainproof.results.reproduce import curl_line
 
 JSON_TYPE = ("Content-Type", "application/json")
-
-Field = tuple[str, str]
-"""A header field's name and value."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,6 +37,8 @@ class Request:
     method: str = METHOD
     path: str = PATH
     """The request target, a query included."""
+    operation: str = PATH
+    """The path that the target has the operation at."""
     host: str | None = None
     """What the Host header says where it is not the target's own."""
     fields: tuple[Field, ...] = field(default=(), repr=False)
@@ -53,7 +53,12 @@ class Request:
     @property
     def of_operation(self) -> bool:
         """Whether it is for the operation: its method and path, on the target's own host."""
-        return self.method == METHOD and self.path.partition("?")[0] == PATH and self.host is None
+        return self.method == METHOD and self.path.partition("?")[0] == self.operation and self.host is None
+
+    def accompanied(self, fields: tuple[Field, ...]) -> Request:
+        """The same request with further fields, save those that it has a word of its own about."""
+        own = {name.lower() for name, _ in self.fields}
+        return replace(self, fields=self.fields + tuple(each for each in fields if each[0].lower() not in own))
 
     def values(self, name: str) -> tuple[str, ...]:
         """Every value of a header field."""

@@ -7,58 +7,48 @@ an error; a departure from a binding clause is the target's, which pytest calls 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from contextlib import ExitStack
 
 import pytest
 
-from chainproof.command import Mistake
-from chainproof.contract.credentials import NoKey
-from chainproof.contract.targets import BadTarget
-from chainproof.embedded import endpoint
 from chainproof.judgement.verdict import Exit
-from chainproof.results.folder import FolderMistake
 from chainproof.results.manifest import Ending
 
+from .asgi import App
 from .checks import Check
-from .conduct import CONDUCT, GIVEN, Given, Observed, finish, in_vain, opened, prepared
+from .conduct import CONDUCT, Conduct, Observed, finish, in_vain
+from .opening import GIVEN, MISTAKES, Conducts
 from .plugin import settings_of
 from .wording import finding_text
 
-MISTAKES = (Mistake, BadTarget, NoKey, FolderMistake)
-"""Asked wrongly, or cannot start."""
+_CONDUCTS = pytest.StashKey[Conducts]()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """
-    Open the target and the run folder around the tests, and close them whatever happens.
+    Close targets and run folders behind the tests, whatever happens.
     """
     if session.config.option.collectonly or not any(_is_ours(item) for item in session.items):
         return (yield)
     given = session.config.pluginmanager.get_plugin(GIVEN)
-    try:
-        with ExitStack() as stack:
-            conduct = opened(given or _asked(session.config, stack), stack)
-            session.config.stash[CONDUCT] = conduct
-            if given:
-                given.conduct = conduct
-            ending = Ending.BROKEN
-            try:
-                conduct.in_vain = in_vain(conduct)
-                outcome = yield
-            except (KeyboardInterrupt, pytest.exit.Exception, session.Failed):
-                ending = Ending.INTERRUPTED
-                raise
-            else:
-                ending = Ending.BROKEN if conduct.broken else Ending.COMPLETED
-                return outcome
-            finally:
-                finish(conduct, ending)
-    except MISTAKES as mistake:
-        if given:
-            given.mistake = mistake
-        pytest.exit(f"chainproof: {mistake}", returncode=Exit.USAGE)
+    with ExitStack() as stack:
+        conducts = Conducts(settings=settings_of(session.config), stack=stack, given=given)
+        session.config.stash[_CONDUCTS] = conducts
+        ending = Ending.BROKEN
+        try:
+            outcome = yield
+        except (KeyboardInterrupt, pytest.exit.Exception, session.Failed):
+            ending = Ending.INTERRUPTED
+            raise
+        else:
+            ending = Ending.COMPLETED
+            return outcome
+        finally:
+            for conduct in conducts.all:
+                broken = ending is Ending.COMPLETED and conduct.broken
+                finish(conduct, Ending.BROKEN if broken else ending)
 
 
 def _is_ours(item: pytest.Item) -> bool:
@@ -68,23 +58,36 @@ def _is_ours(item: pytest.Item) -> bool:
     return isinstance(item, pytest.Function) and "observed" in item.fixturenames
 
 
-def _asked(config: pytest.Config, stack: ExitStack) -> Given:
+@pytest.fixture(scope="session")
+def chainproof_target() -> str | App | None:
     """
-    What the options of a plain pytest run ask for, opened.
+    What to check where no option says so: the URL of a target, or an ASGI app. Override it in a project of your own.
     """
-    settings = settings_of(config)
-    emulator = ("--contract", settings.contract.value)
-    found = stack.enter_context(endpoint(settings.target, settings.api_key_env, options=emulator))
-    return prepared(settings, found)
+    return None
+
+
+@pytest.fixture(scope="session")
+def chainproof_key() -> str | None:
+    """
+    The API key of that target; None stands for the environment's. Override it where a test's app has a key of its own.
+    """
+    return None
 
 
 @pytest.fixture
-def observed(request: pytest.FixtureRequest) -> Observed:
+def observed(
+    request: pytest.FixtureRequest, chainproof_target: str | App | None, chainproof_key: str | None
+) -> Observed:
     """
     A check, asked: what the target did not keep of it.
     """
     check: Check = request.param
-    conduct = request.config.stash[CONDUCT]
+    conduct = _opened(request, chainproof_target, chainproof_key)
+    told = request.node.user_properties  # the properties of its test case in JUnit XML
+    told += [("clauses", _ids(clause.id for clause in check.clauses)), ("contract", conduct.settings.contract.value)]
+    told += [("target", conduct.examination.target.url), ("seed", str(conduct.settings.seed))]
+    if conduct.in_vain is None:
+        conduct.in_vain = in_vain(conduct)
     if conduct.in_vain:
         pytest.skip("nothing can be exercised")
     ledger = conduct.examination.ledger
@@ -94,7 +97,35 @@ def observed(request: pytest.FixtureRequest) -> Observed:
         check.ask(conduct.examination)
     finally:
         ledger.write_counts()
-    return Observed(check=check, findings=ledger.since(before), conduct=conduct)
+    findings = ledger.since(before)
+    told += [("departed", _ids(found.clause for found in findings))] if findings else []
+    return Observed(check=check, findings=findings, conduct=conduct)
+
+
+def _ids(clauses: Iterable[str]) -> str:
+    """
+    Clauses in one property.
+    """
+    return ", ".join(dict.fromkeys(clauses))
+
+
+def _opened(request: pytest.FixtureRequest, target: str | App | None, key: str | None) -> Conduct:
+    """
+    The examination that a test belongs to. A mistake ends a session of nothing but checks, and fails the checks of another.
+    """
+    conducts = request.config.stash[_CONDUCTS]
+    try:
+        conduct = conducts.of(target, key)
+    except MISTAKES as mistake:
+        if conducts.given:
+            conducts.given.mistake = mistake
+        if all(_is_ours(item) for item in request.session.items):
+            pytest.exit(f"chainproof: {mistake}", returncode=Exit.USAGE)
+        pytest.fail(f"chainproof: {mistake}", pytrace=False)
+    if conducts.given:
+        conducts.given.conduct = conduct
+    request.node.stash[CONDUCT] = conduct
+    return conduct
 
 
 @pytest.hookimpl(wrapper=True)
@@ -103,8 +134,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     Note our own errors, and keep the key out of every report.
     """
     report = yield
-    conduct = item.config.stash.get(CONDUCT, None)
-    if conduct is None or not _is_ours(item):
+    conduct = item.stash.get(CONDUCT, None)
+    if conduct is None:
         return report
     scrub: Callable[[str], str] = conduct.examination.key.scrub
     if report.failed:
@@ -121,28 +152,34 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """
     Let the exit code of a plain pytest run of nothing but checks say what pytest's own cannot: inconclusive, or our error.
     """
-    conduct = session.config.stash.get(CONDUCT, None)
-    if conduct is None or not all(_is_ours(item) for item in session.items):
+    conducts = session.config.stash.get(_CONDUCTS, None)
+    if conducts is None or not all(_is_ours(item) for item in session.items):
         return
-    own = conduct.exit_code()
-    if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED) and own in (
-        Exit.SOFTWARE,
-        Exit.INCONCLUSIVE,
-    ):
-        session.exitstatus = own
+    codes = {conduct.exit_code() for conduct in conducts.all}
+    if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
+        if Exit.SOFTWARE in codes:
+            session.exitstatus = Exit.SOFTWARE
+        elif Exit.INCONCLUSIVE in codes and Exit.FAIL not in codes:
+            session.exitstatus = Exit.INCONCLUSIVE
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """
     Where the findings are, and why nothing could be exercised if nothing could.
     """
-    conduct = config.stash.get(CONDUCT, None)
-    if conduct is None:
-        return
+    conducts = config.stash.get(_CONDUCTS, None)
+    for conduct in conducts.all if conducts is not None else ():
+        _summarised(conduct, terminalreporter)
+
+
+def _summarised(conduct: Conduct, terminalreporter: pytest.TerminalReporter) -> None:
+    """
+    One examination's words at the end.
+    """
     findings = conduct.examination.ledger.findings
-    advice = [found for found in findings if found not in conduct.binding]
-    for found in advice:
-        terminalreporter.write_line(f"advice: {finding_text(found)}")
+    for found in findings:
+        if not conduct.binds(found):
+            terminalreporter.write_line(f"{'accepted' if conduct.accepts(found) else 'advice'}: {finding_text(found)}")
     if conduct.in_vain:
         terminalreporter.write_line(f"inconclusive: {conduct.in_vain}")
     terminalreporter.write_line(

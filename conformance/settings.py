@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chainproof.clock import Seconds
-from chainproof.contract.credentials import DEFAULT_VARIABLE
+from chainproof.contract.credentials import DEFAULT_VARIABLE, Scheme
 from chainproof.contract.levels import Contract, Level
 from chainproof.durations import parse_duration
 
@@ -41,15 +41,27 @@ class Settings:
     """
 
     target: str | None = None
+    chain_id: str | None = None
+    model_id: str | None = None
+    environment: str | None = None
+    regional: bool = False
+    connect_to: str | None = None
+    ca_file: str | None = None
+    header: tuple[str, ...] = ()
     api_key_env: str = DEFAULT_VARIABLE
+    auth_scheme: Scheme = Scheme.API_KEY
     contract: Contract = Contract.STRICT
     depth: Depth = Depth.STANDARD
     seed: int | None = None
     """None: drawn when the run begins."""
     steerable: bool = False
     echo: bool = False
+    input_schema: str | None = None
+    output_schema: str | None = None
     fail_on: Level = Level.ASSUMED
     """The least grave level whose departures fail the run."""
+    accept: tuple[str, ...] = ()
+    """Clauses whose departures are known of: as written, since the contract is too heavy to be read here."""
     deadline: Seconds = 30.0
     out: str | None = None
 
@@ -102,6 +114,7 @@ class Option:
     """How its text is read; None for a switch."""
     metavar: str | None = None
     choices: tuple[str, ...] = ()
+    repeatable: bool = False
 
     @property
     def field(self) -> str:
@@ -115,10 +128,12 @@ class Option:
         words: dict[str, object] = {"type": self.parse, "default": None, "help": self.help}
         if self.choices:
             return words | {"choices": [self.parse(choice) for choice in self.choices]}
+        if self.repeatable:
+            words |= {"action": "append"}
         return words | {"metavar": self.metavar}
 
 
-OPTIONS: tuple[Option, ...] = (
+TARGET_OPTIONS: tuple[Option, ...] = (
     Option(
         name="--target",
         parse=str,
@@ -126,12 +141,53 @@ OPTIONS: tuple[Option, ...] = (
         help="an https origin such as https://chain-abc123.api.baseten.co; without it $CHAINPROOF_TARGET, and without "
         "that an emulator of our own, started for the length of the run",
     ),
+    Option(name="--chain-id", parse=str, metavar="ID", help="in place of --target: a deployed chain's id"),
+    Option(name="--model-id", parse=str, metavar="ID", help="in place of --target: a deployed model's id"),
+    Option(
+        name="--environment",
+        parse=str,
+        metavar="NAME",
+        help="with an id: the environment (default: production); paths other than the document's are assumed",
+    ),
+    Option(name="--regional", help="with an id and --environment: the environment is part of the hostname"),
+    Option(
+        name="--connect-to",
+        parse=str,
+        metavar="HOST:PORT",
+        help="send the bytes there, while URL, Host header and the name that TLS verifies stay the target's",
+    ),
+    Option(
+        name="--ca-file",
+        parse=str,
+        metavar="FILE",
+        help="a PEM file of certificates to trust besides the system's",
+    ),
+    Option(
+        name="--header",
+        parse=str,
+        metavar="'NAME: VALUE'",
+        repeatable=True,
+        help="a header field to send along, repeatable; never one that carries a secret or frames the request",
+    ),
     Option(
         name="--api-key-env",
         parse=str,
         metavar="NAME",
         help=f"the environment variable that holds the API key (default: {DEFAULT_VARIABLE}); the key is never an option",
     ),
+    Option(
+        name="--auth-scheme",
+        parse=_one_of(Scheme),
+        choices=tuple(Scheme),
+        help="present the key as `Api-Key …`, the document's way (the default), or as `Bearer …`",
+    ),
+)
+"""
+The names of `chainproof.command.add_target_options`, stated again: what that imports is too heavy for every pytest run.
+"""
+
+OPTIONS: tuple[Option, ...] = (
+    *TARGET_OPTIONS,
     Option(
         name="--contract",
         parse=_one_of(Contract),
@@ -160,10 +216,31 @@ OPTIONS: tuple[Option, ...] = (
         help="the target's chain takes any object and returns it, as the emulator's does",
     ),
     Option(
+        name="--input-schema",
+        parse=str,
+        metavar="FILE.json|FILE.py:CLASS",
+        help="the chain's own input, a JSON Schema or the type hints of its run_remote: what is valid must be answered 200, "
+        "and inputs are generated from it",
+    ),
+    Option(
+        name="--output-schema",
+        parse=str,
+        metavar="FILE.json|FILE.py:CLASS",
+        help="the chain's own output, likewise: every 200 is held against it",
+    ),
+    Option(
         name="--fail-on",
         parse=_one_of(Level),
         choices=tuple(Level),
         help="the least grave level whose departures fail the run: must, assumed (the default) or should",
+    ),
+    Option(
+        name="--accept",
+        parse=str,
+        metavar="CLAUSE[:YYYY-MM-DD]",
+        repeatable=True,
+        help="a clause whose departures are known of, repeatable: shown as accepted, they fail neither a test nor the run; "
+        "with the last day on which that counts",
     ),
     Option(
         name="--deadline",
@@ -184,4 +261,5 @@ def settings_from(values: Mapping[str, object]) -> Settings:
     """
     The settings that option values amount to; None stands for the default.
     """
-    return Settings(**{name: value for name, value in values.items() if value is not None})  # type: ignore[arg-type]  # each value was read by its own option's parser
+    given = {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
+    return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]  # each value was read by its own option's parser

@@ -7,6 +7,7 @@ never followed. The deadline is absolute: a drip of bytes does not extend it.
 
 from __future__ import annotations
 
+import re
 import select
 import socket
 import ssl
@@ -16,10 +17,13 @@ import h11
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract.answer import Answer
+from chainproof.contract.route import Route
 from chainproof.contract.targets import Target
 from chainproof.results.exchange import Transport
 
 _READ = 65536
+_CONSENT = re.compile(rb"HTTP/1\.[01] 2\d\d(?: |$)")
+"""RFC 9110 §9.3.6: any 2xx says that the tunnel is open."""
 _LARGEST = 64 * 2**20
 """Bytes of an answer beyond which we stop reading: nothing we send deserves more."""
 
@@ -40,27 +44,74 @@ class Reception:
     """Everything that was read."""
 
 
+class Way:
+    """
+    A target and the route there, with whom TLS trusts.
+    """
+
+    def __init__(self, target: Target, route: Route) -> None:
+        """
+        Read the certificates once. Raises OSError where there are none in the file.
+        """
+        self.target = target
+        self.route = route
+        self.tls: ssl.SSLContext | None = None
+        if target.scheme == "https":
+            self.tls = ssl.create_default_context()
+            if route.ca_file is not None:
+                self.tls.load_verify_locations(cafile=route.ca_file)
+
+
+def _connected(way: Way, deadline: Seconds) -> socket.socket:
+    """
+    A socket all the way to the target: by its address or another, through a proxy or not, under TLS where the URL has it.
+    """
+    target, route = way.target, way.route
+    hop = route.first_hop(target)
+    raw = socket.create_connection((hop.host, hop.port), timeout=_remaining(deadline))
+    try:
+        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if route.proxy is not None:
+            _tunnel(raw, route.proxy.connect_request(route.destination(target)), deadline)
+        if way.tls is None:
+            return raw
+        raw.settimeout(_remaining(deadline))
+        return way.tls.wrap_socket(raw, server_hostname=target.host)
+    except OSError:
+        raw.close()
+        raise
+
+
+def _tunnel(raw: socket.socket, asking: bytes, deadline: Seconds) -> None:
+    """
+    Have a proxy open a tunnel. Raises OSError where it does not.
+    """
+    raw.settimeout(_remaining(deadline))
+    raw.sendall(asking)
+    said = bytearray()
+    # One by one: what stands behind the blank line is the target's, and TLS wants it from the socket.
+    while not said.endswith(b"\r\n\r\n"):
+        raw.settimeout(_remaining(deadline))
+        byte = raw.recv(1)
+        if not byte or len(said) >= _READ:
+            raise ConnectionRefusedError(f"the proxy gave no answer to CONNECT: {bytes(said[:60])!r}")
+        said += byte
+    line = said.partition(b"\r\n")[0]
+    if not _CONSENT.match(line):
+        raise ConnectionRefusedError(f"the proxy refused to connect: {line[:60].decode('latin-1')}")
+
+
 class Connection:
     """
     A TCP or TLS connection to a target, good for one exchange after another.
     """
 
-    def __init__(self, target: Target, deadline: Seconds) -> None:
+    def __init__(self, way: Way, deadline: Seconds) -> None:
         """
         Connect by the deadline, an instant. Raises OSError; ssl.SSLError among them.
         """
-        raw = socket.create_connection((target.host, target.port), timeout=_remaining(deadline))
-        raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        self._socket: socket.socket = raw
-        self.used = False
+        self._socket = _connected(way, deadline)
         self.reusable = True
-        if target.scheme == "https":
-            raw.settimeout(_remaining(deadline))
-            try:
-                self._socket = ssl.create_default_context().wrap_socket(raw, server_hostname=target.host)
-            except OSError:
-                raw.close()
-                raise
 
     def close(self) -> None:
         """Close it; harmless when repeated."""
@@ -76,7 +127,6 @@ class Connection:
         """
         Send a whole message, and read the answer to it by the deadline, an instant.
         """
-        self.used = True
         self.reusable = False
         reading = _Reading(method)
         try:

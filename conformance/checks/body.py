@@ -11,6 +11,7 @@ from chainproof.contract import clauses
 from ..bodies import DISCRETIONARY, NEAR_MISSES, SPELLINGS, VALUES, Body, malformed, objects, others
 from ..examination import Examination, Observation
 from ..generation import generate
+from ..signature import spellings, valid
 from . import upholds
 
 
@@ -20,13 +21,17 @@ def an_object_is_accepted_however_it_is_spelled(examination: Examination) -> Non
     Blanks, escapes, raw UTF-8, exponents, many members and deep nesting are JSON like any other.
     """
     _ask(examination, SPELLINGS)
+    if examination.terms.takes is not None:
+        _ask(examination, spellings(examination.plain))
 
 
 @upholds(clauses.OBJECT_ACCEPTED)
 def any_object_is_accepted(examination: Examination) -> None:
     """
-    Whatever object Hypothesis comes up with.
+    Whatever object Hypothesis comes up with: any at all, and those that the chain's own signature takes.
     """
+    if examination.terms.takes is not None:
+        generate("inputs", valid(examination.terms.takes), examination, lambda body: _asked(examination, body))
     generate("objects", objects(), examination, lambda body: _asked(examination, body))
 
 
@@ -35,7 +40,8 @@ def a_chunked_body_is_a_body(examination: Examination) -> None:
     """
     How a body is framed does not change what it says (RFC 9112 §6.1, §7.1).
     """
-    for body in (SPELLINGS[0], SPELLINGS[3]):
+    plain = Body(label=examination.label(examination.plain), content=examination.plain)
+    for body in dict.fromkeys((plain, SPELLINGS[0], SPELLINGS[3])):
         examination.ask(examination.request(body.content, chunked=True, label=f"{body.label}, in chunks"))
 
 

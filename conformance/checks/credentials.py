@@ -10,9 +10,10 @@ import base64
 from dataclasses import replace
 
 from chainproof.contract import clauses
+from chainproof.contract.fields import Field
 
-from ..examination import Examination
-from ..request import JSON_TYPE, Field, Request, Secret
+from ..examination import PLAIN, Examination, Plain
+from ..request import JSON_TYPE, Request, Secret
 from . import upholds
 
 
@@ -30,14 +31,14 @@ def only_the_right_key_opens(examination: Examination) -> None:
     """
     A key that is empty, another one, or off by a character opens nothing.
     """
-    key, variable = examination.key.reveal(), examination.settings.api_key_env
+    key, variable, prefix = examination.key.reveal(), examination.settings.api_key_env, examination.key.scheme.prefix
     for label, value in (
         ("an empty Authorization", ""),
-        ("an empty key", "Api-Key"),
-        ("an empty key", "Api-Key "),
-        ("a wrong key", "Api-Key wrong.key"),
-        ("a wrong key", "Api-Key abcd1234.abcd1234abcd1234abcd1234abcd1234"),
-        ("a wrong key", "Api-Key null"),
+        ("an empty key", prefix),
+        ("an empty key", f"{prefix} "),
+        ("a wrong key", f"{prefix} wrong.key"),
+        ("a wrong key", f"{prefix} abcd1234.abcd1234abcd1234abcd1234abcd1234"),
+        ("a wrong key", f"{prefix} null"),
         ("a wrong key behind a scheme nobody knows", "Chainproof wrong.key"),
     ):
         examination.ask(_with(examination, ("Authorization", value), label=label))
@@ -51,13 +52,14 @@ def only_the_right_key_opens(examination: Examination) -> None:
     ):
         if text not in (key, ""):
             secret = Secret(text=text, word=word)
-            examination.ask(_with(examination, ("Authorization", f"Api-Key {text}"), label=label, secret=secret))
+            examination.ask(_with(examination, ("Authorization", f"{prefix} {text}"), label=label, secret=secret))
 
 
 @upholds(clauses.KEY_PREFIX)
 def the_key_needs_its_prefix(examination: Examination) -> None:
     """
-    The right key alone, or behind another scheme, opens nothing.
+    The right key alone, or behind another scheme, opens nothing. Whoever presents it behind `Bearer` is not asked to be
+    refused for that.
     """
     key, variable = examination.key.reveal(), examination.settings.api_key_env
     for label, value in (
@@ -67,7 +69,8 @@ def the_key_needs_its_prefix(examination: Examination) -> None:
         ("the key behind `ApiKey`", f"ApiKey {key}"),
         ("the key behind `Api-Key:`", f"Api-Key: {key}"),
     ):
-        examination.ask(_with(examination, ("Authorization", value), label=label))
+        if value != examination.key.authorization:
+            examination.ask(_with(examination, ("Authorization", value), label=label))
     for label, pair in (("the key as a Basic user", f"{key}:"), ("the key as a Basic password", f":{key}")):
         word = f'"$(printf {pair.replace(key, "%s")} "${variable}" | base64 -w0)"'
         secret = Secret(text=base64.b64encode(pair.encode()).decode(), word=word)
@@ -81,7 +84,7 @@ def the_key_counts_in_its_header_alone(examination: Examination) -> None:
     """
     key = examination.key.reveal()
     for name in ("api_key", "apikey", "key", "Authorization"):
-        path = f"{Request().path}?{name}={key}"
+        path = f"{examination.target.path}?{name}={key}"
         examination.ask(_with(examination, label=f"the key in the query as {name}", path=path))
     for header, value in (
         ("X-API-Key", key),
@@ -101,16 +104,16 @@ def what_no_sentence_decides_is_answered_as_documented(examination: Examination)
     """
     A lower-case scheme, blanks around the value, the header twice: let in or not, the answer is a documented one.
     """
-    right = examination.key.authorization
+    right, prefix = examination.key.authorization, examination.key.scheme.prefix
     for label, fields in (
-        ("a lower-case scheme", (("Authorization", right.replace("Api-Key", "api-key")),)),
+        ("a lower-case scheme", (("Authorization", right.replace(prefix, prefix.lower(), 1)),)),
         ("a lower-case header name", (("authorization", right),)),
         ("blanks around the value", (("Authorization", f" \t{right} "),)),
-        ("two blanks behind the scheme", (("Authorization", right.replace(" ", "  ")),)),
+        ("two blanks behind the scheme", (("Authorization", right.replace(" ", "  ", 1)),)),
         ("the header twice", (("Authorization", right), ("Authorization", right))),
-        ("the header twice, a wrong key first", (("Authorization", "Api-Key wrong.key"), ("Authorization", right))),
-        ("the header twice, a wrong key last", (("Authorization", right), ("Authorization", "Api-Key wrong.key"))),
-        ("bytes beyond ASCII in the key", (("Authorization", "Api-Key \xff\xfe"),)),
+        ("the header twice, a wrong key first", (("Authorization", f"{prefix} wrong.key"), ("Authorization", right))),
+        ("the header twice, a wrong key last", (("Authorization", right), ("Authorization", f"{prefix} wrong.key"))),
+        ("bytes beyond ASCII in the key", (("Authorization", f"{prefix} \xff\xfe"),)),
     ):
         examination.ask(_with(examination, *fields, label=label))
 
@@ -121,7 +124,7 @@ def _with(
     label: str,
     secret: Secret | None = None,
     path: str | None = None,
-    body: bytes | None = b"{}",
+    body: bytes | Plain | None = PLAIN,
 ) -> Request:
     """
     A request with these credentials and no others.

@@ -18,22 +18,33 @@ from . import upholds
 
 _METHODS = ("GET", "PUT", "PATCH", "DELETE", "QUERY", "CHAINPROOF")
 
-_PATHS = (
-    "/",
-    "/production",
-    "/production/",
-    f"{PATH}/",
-    f"{PATH}/x",
-    f"{PATH}s",
-    PATH[:-1],
-    PATH.upper(),
-    PATH.replace("_", "-"),
-    "/run_remote",
-    "/chainproof/run_remote",
-    "/chainproof-no-such-path",
-)
+_BARE = "/run_remote"
+"""The operation's path where the hostname names the environment."""
+
+
+def near_misses(path: str) -> tuple[str, ...]:
+    """
+    Paths that are nearly the operation's. None is that of a sister operation: what is there is another environment's.
+    """
+    parents = [path[:end] for end in range(1, len(path)) if path[end] == "/"]
+    return (
+        "/",
+        *parents,
+        *(f"{parent}/" for parent in parents[-1:]),
+        f"{path}/",
+        f"{path}/x",
+        f"{path}s",
+        path[:-1],
+        path.upper(),
+        path.replace("_", "-"),
+        *([_BARE] if path != _BARE else []),
+        "/chainproof/run_remote",
+        "/chainproof-no-such-path",
+    )
+
 
 _BASETEN = re.compile(r"(?:model|chain)-[a-z0-9]+\.api\.baseten\.co")
+"""Hosts of Baseten's where the environment is in the path."""
 
 
 @upholds(clauses.OTHER_METHODS_REFUSED, clauses.ALLOW_LISTED)
@@ -56,7 +67,7 @@ def other_paths_are_refused(examination: Examination) -> None:
     A path is itself: another letter case, a slash at its end, a part of it or something behind it are other paths. Doubled
     slashes are left alone, since proxies merge them.
     """
-    for path in _PATHS:
+    for path in near_misses(examination.target.path):
         examination.ask(examination.request(path=path, label=f"POST {path}"))
 
 
@@ -66,6 +77,10 @@ def regional_hosts_do_not_have_the_path(examination: Examination) -> None:
     Where the hostname names the environment, path-based routes are not available.
     """
     own = examination.target.host
+    if examination.target.path == _BARE:
+        authority = examination.target.authority
+        examination.ask(examination.request(path=PATH, host=authority, label=f"POST {PATH} on {authority}"))
+        return
     if not examination.settings.steerable and not _BASETEN.fullmatch(own):
         pytest.skip("the target is neither steerable nor one of Baseten's hosts: another Host header is not sent to it")
     for server in (Server.REGIONAL_CHAIN, Server.REGIONAL_MODEL):

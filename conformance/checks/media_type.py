@@ -6,9 +6,9 @@ from __future__ import annotations
 
 from chainproof.contract import clauses
 from chainproof.contract.departures import Departure
+from chainproof.contract.fields import Field
 
 from ..examination import Examination
-from ..request import Field
 from . import upholds
 
 _SPELLINGS = (

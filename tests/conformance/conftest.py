@@ -27,7 +27,10 @@ from chainproof.conformance.client import Client
 from chainproof.conformance.examination import Examination
 from chainproof.conformance.ledger import Ledger
 from chainproof.conformance.settings import Depth, Settings
-from chainproof.contract.credentials import ApiKey
+from chainproof.conformance.signature import Signature, simplest
+from chainproof.contract.credentials import ApiKey, Scheme
+from chainproof.contract.fields import Field
+from chainproof.contract.inputs import Schema
 from chainproof.contract.targets import parse_target
 from chainproof.results.finding import Finding
 
@@ -74,28 +77,50 @@ def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
     Puts every check to a server, or to a URL, a few examples each, and waits for nobody.
     """
 
-    def examined(
-        server: Server | str, *, checks: Sequence[Check] = tuple(CHECKS), examples: int = 4, **options: object
-    ) -> Examined:
+    def examined(server: Server | str, *, examples: int = 4, path: str = "", **options: object) -> Examined:
         monkeypatch.setitem(settings_file.EXAMPLES, Depth.QUICK, examples)
         monkeypatch.setattr(generation, "_SHRINKING", 10 * examples)
-        if callable(server):
-            with serving(server) as url:
-                return examined(url, checks=checks, examples=examples, **options)
-        asked = {"echo": True, "steerable": True, "depth": Depth.QUICK, "seed": 1, **options}
-        settings = Settings(**asked)  # type: ignore[arg-type]
-        client = Client(parse_target(server), settings.deadline)
-        ledger = Ledger(None, client.target, 1)
-        examination = Examination(client, ledger, key=ApiKey(KEY), settings=settings, pause=lambda seconds: None)
-        skipped = {}
-        examination.ask_plainly(b"{}")
-        for check in checks:
-            examination.check = check.name
-            try:
-                check.ask(examination)
-            except pytest.skip.Exception as why:
-                skipped[check.name] = str(why)
-        client.close()
-        return Examined(ledger=ledger, skipped=skipped)
+        if not callable(server):
+            return _examined(server + path, **options)  # type: ignore[arg-type]
+        with serving(server) as url:
+            return _examined(url + path, **options)  # type: ignore[arg-type]
 
     return examined
+
+
+def _examined(
+    url: str,
+    *,
+    checks: Sequence[Check] = tuple(CHECKS),
+    key: str = KEY,
+    scheme: Scheme = Scheme.API_KEY,
+    fields: tuple[Field, ...] = (),
+    takes: Schema | None = None,
+    gives: Schema | None = None,
+    **options: object,
+) -> Examined:
+    """
+    What comes of every check, asked in turn.
+    """
+    asked = {"echo": True, "steerable": True, "depth": Depth.QUICK, "seed": 1, **options}
+    settings = Settings(**asked)  # type: ignore[arg-type]
+    client = Client(parse_target(url), settings.deadline, fields=fields)
+    ledger = Ledger(None, client.target, 1)
+    examination = Examination(
+        client,
+        ledger,
+        key=ApiKey(key, scheme),
+        settings=settings,
+        signature=Signature(takes=takes, gives=gives, plain=simplest(takes) if takes else b"{}"),
+        pause=lambda seconds: None,
+    )
+    skipped = {}
+    examination.ask_plainly(examination.plain)
+    for check in checks:
+        examination.check = check.name
+        try:
+            check.ask(examination)
+        except pytest.skip.Exception as why:
+            skipped[check.name] = str(why)
+    client.close()
+    return Examined(ledger=ledger, skipped=skipped)

@@ -8,13 +8,17 @@ from __future__ import annotations
 
 import itertools
 import json
+import socket
+import ssl
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
 
 KEY = "abcd1234.q7Zk-92hLxT0mVw"
 PATH = "/production/run_remote"
@@ -189,19 +193,40 @@ class Handler(BaseHTTPRequestHandler):
             self.close_connection = True
 
 
-@contextmanager
-def serving(server: Server) -> Iterator[str]:
+class _Listening(ThreadingHTTPServer):
     """
-    The URL of a server, for as long as it is served.
+    A dozen connections at once are taken at once: beyond its backlog a listener drops them, and TCP tries again after 1 s.
+    """
+
+    request_queue_size = 64
+
+
+class _Listening6(_Listening):
+    address_family = socket.AF_INET6
+
+
+_LISTENING = {False: _Listening, True: _Listening6}
+"""By whether the host is an IPv6 address."""
+
+
+@contextmanager
+def serving(server: Server, *, host: str = "127.0.0.1", certificate: Path | None = None) -> Iterator[str]:
+    """
+    The URL of a server, for as long as it is served; over TLS with a certificate.
     """
     handler = type("Serving", (Handler,), {"said_by": staticmethod(server)})
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as listening:
+    with _LISTENING[":" in host]((host, 0), handler) as listening:
         listening.daemon_threads = True
         listening.block_on_close = False
+        if certificate is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificate)
+            listening.socket = context.wrap_socket(listening.socket, server_side=True, do_handshake_on_connect=False)
         thread = threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
-            yield f"http://127.0.0.1:{listening.server_address[1]}"
+            name = f"[{host}]" if ":" in host else host
+            yield f"http{'s' if certificate else ''}://{name}:{listening.server_address[1]}"
         finally:
             listening.shutdown()
             thread.join()
@@ -216,6 +241,34 @@ def rendered(said: Said, method: str = "POST") -> bytes:
     fields += [*said.more, ("Content-Length", str(len(said.body)))]
     head = [f"HTTP/1.1 {said.status} Whatever", *(f"{name}: {value}" for name, value in fields)]
     return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + (said.body if method != "HEAD" else b"")
+
+
+def speaking_asgi(server: Server) -> Callable[..., Awaitable[None]]:
+    """
+    A server as an ASGI app.
+    """
+
+    async def app(
+        scope: dict[str, Any],
+        receive: Callable[[], Awaitable[dict[str, Any]]],
+        send: Callable[[dict[str, Any]], Awaitable[None]],
+    ) -> None:
+        assert scope["type"] == "http"
+        event, pieces = await receive(), []
+        while event["type"] == "http.request":
+            pieces.append(event["body"])
+            if not event["more_body"]:
+                break
+            event = await receive()
+        fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
+        path = (scope["raw_path"] + (b"?" + scope["query_string"]) * bool(scope["query_string"])).decode("latin-1")
+        said = server(Asked(method=scope["method"], path=path, fields=fields, body=b"".join(pieces)))
+        head = rendered(said).partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+        headers = [tuple(line.split(b": ", 1)) for line in head]
+        await send({"type": "http.response.start", "status": said.status, "headers": headers})
+        await send({"type": "http.response.body", "body": said.body})
+
+    return app
 
 
 # ------------------------------------------------------------------ one small lie each
@@ -280,6 +333,32 @@ def without_trailing_commas(asked: Asked) -> Asked:
     What a forgiving parser would make of the body.
     """
     return replace(asked, body=asked.body.replace(b",}", b"}").replace(b",]", b"]"))
+
+
+def moved(path: str) -> Server:
+    """
+    The honest endpoint at another path, and nowhere else.
+    """
+
+    def server(asked: Asked) -> Said:
+        place, _, query = asked.path.partition("?")
+        there = PATH if place == path else "/nowhere"
+        return honest(replace(asked, path=f"{there}?{query}"))
+
+    return server
+
+
+def by_bearer(asked: Asked) -> Said:
+    """
+    The honest endpoint, except that it wants `Bearer` where the document has `Api-Key`.
+    """
+    swapped = {"api-key": "Refused", "bearer": "Api-Key"}
+    fields = []
+    for name, value in asked.fields:
+        scheme, blank, rest = value.partition(" ")
+        known = name.lower() == "authorization" and scheme.lower() in swapped
+        fields.append((name, f"{swapped[scheme.lower()]}{blank}{rest}" if known else value))
+    return honest(replace(asked, fields=tuple(fields)))
 
 
 class Swapping:

@@ -9,20 +9,31 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import date
 from pathlib import Path
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from chainproof.conformance.command import main
+from chainproof.conformance.conduct import Conduct
 from chainproof.conformance.ledger import binding_levels
+from chainproof.conformance.opening import _manifest, agreed, asked, prepared
+from chainproof.conformance.settings import Settings
+from chainproof.contract import clauses
 from chainproof.contract.clauses import CLAUSES
+from chainproof.contract.credentials import Scheme
+from chainproof.contract.departures import Departure
 from chainproof.contract.levels import Level
+from chainproof.embedded import endpoint
+from chainproof.results.finding import finding
 from chainproof.results.folder import read_run
 from chainproof.results.manifest import Ending
 
-from .endpoints import KEY, Asked, Said, error, on_every_answer, on_status, serving, when
+from .endpoints import KEY, Asked, Said, error, honest, on_every_answer, on_status, serving, when
 
+CERTIFICATE = Path(__file__).parents[1] / "loadtests" / "localhost.pem"
 VARIABLE = "CHAINPROOF_TEST_KEY"
 QUICK = ("--depth", "quick", "--seed", "1")
 
@@ -31,7 +42,7 @@ FEW = """
 import sys
 from chainproof.conformance.command import main
 from chainproof.conformance.settings import EXAMPLES, Depth
-EXAMPLES[Depth.QUICK] = 3
+EXAMPLES[Depth.QUICK] = 2
 sys.exit(main(sys.argv[1:]))
 """
 """The command with fewer examples than it has to offer."""
@@ -47,12 +58,12 @@ def environment(**more: str) -> dict[str, str]:
     return {**kept, VARIABLE: KEY, "HYPOTHESIS_STORAGE_DIRECTORY": "/nonexistent", **more}
 
 
-def conformance(folder: Path, *arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+def conformance(folder: Path, *arguments: str, script: str = FEW, **more: str) -> subprocess.CompletedProcess[str]:
     """
     The command, run in a folder.
     """
     return subprocess.run(
-        [sys.executable, "-P", "-c", FEW, *arguments],
+        [sys.executable, "-P", "-c", script, *arguments],
         cwd=folder,
         env=environment(**more),
         capture_output=True,
@@ -62,12 +73,14 @@ def conformance(folder: Path, *arguments: str, **more: str) -> subprocess.Comple
     )
 
 
-def checked(url: str, folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def checked(
+    url: str, folder: Path, *arguments: str, script: str = FEW, run: str = "run"
+) -> subprocess.CompletedProcess[str]:
     """
     The command, on a server of ours that echoes and steers.
     """
-    options = ("--target", url, "--api-key-env", VARIABLE, "--echo", "--steerable", "--out", "run")
-    return conformance(folder, *options, *QUICK, *arguments)
+    options = ("--target", url, "--api-key-env", VARIABLE, "--echo", "--steerable", "--out", run)
+    return conformance(folder, *options, *QUICK, *arguments, script=script)
 
 
 def files_in(folder: Path) -> str:
@@ -116,6 +129,14 @@ def test_the_emulator_keeps_every_clause_whatever_lies_in_the_folder(tmp_path: P
         (("--depth", "abysmal"), "expected one of quick, standard, deep, found 'abysmal'"),
         (("--seed", "-1"), "expected a whole number"),
         (("--out", "occupied"), "expected a new or an empty folder"),
+        (("--accept", "error-mesage"), "expected a clause such as error-message or"),
+        (("--accept", "error-message:soon"), "expected a day such as error-message:2026-12-31, found 'soon'"),
+        (("--chain-id", "abc", "--target", "http://127.0.0.1:9"), "expected --target or an id, found both"),
+        (("--environment", "staging"), "expected --chain-id or --model-id"),
+        (("--header", "Authorization: Api-Key x"), "--header takes no secrets"),
+        (("--connect-to", "nowhere"), "expected HOST:PORT"),
+        (("--ca-file", "missing.pem"), "expected a PEM file of certificates"),
+        (("--auth-scheme", "basic"), "expected one of api-key, bearer"),
     ],
 )
 def test_a_mistake_is_one_line(
@@ -154,36 +175,63 @@ def no_empty_object(asked: Asked) -> bool:
     )
 
 
-def test_a_departure_is_a_finding_and_fails(tmp_path: Path) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ran:
     """
-    A server that answers 500 to `{}` fails, with a finding that says all there is to know.
+    A run of the command, and its folder.
     """
-    with serving(when(no_empty_object, lambda asked, said: error(500, None))) as url:
-        ended = checked(url, tmp_path)
-    run = read_run(tmp_path / "run")
+
+    ended: subprocess.CompletedProcess[str]
+    folder: Path
+
+    @property
+    def told(self) -> str:
+        """Everything that was said and written."""
+        return self.ended.stdout + self.ended.stderr + files_in(self.folder)
+
+
+@pytest.fixture(scope="module")
+def talked(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """
+    A run on a server that answers 500 to everything, and repeats what it was told: every request is in a finding.
+    """
+
+    def talkative(asked: Asked) -> Said:
+        return replace(
+            error(500, "gremlins", f"you said {asked.fields} {asked.path} {asked.body!r}"),
+            more=(("X-Debug", "".join(asked.values("authorization"))),),
+        )
+
+    folder = tmp_path_factory.mktemp("talkative")
+    with serving(talkative) as url:
+        return Ran(ended=checked(url, folder), folder=folder)
+
+
+def test_a_departure_is_a_finding_and_fails(talked: Ran) -> None:
+    """
+    A server that answers 500 fails, with a finding that says all there is to know.
+    """
+    run = read_run(talked.folder / "run")
     found = next(found for found in run.findings if found.clause == "status")
 
-    assert ended.returncode == 1, ended.stderr
+    assert talked.ended.returncode == 1, talked.ended.stderr
     assert (found.level, found.expected, found.actual) == ("must", "one of 200, 400, 401, 429, 502, 503, 504", "500")
-    assert found.count > 1
-    assert '"Authorization: Api-Key "' not in found.reproduce
+    assert found.count > 100
     assert f'"${{{VARIABLE}}}"' in found.reproduce
     assert found.request_id
     assert found.seed == run.manifest.seed == 1
-    assert "status" in ended.stdout
-    assert found.reproduce in ended.stdout.replace("\n", " ") or "curl" in ended.stdout
+    assert "status" in talked.ended.stdout
+    assert found.reproduce.split(" -H")[0] in " ".join(talked.ended.stdout.replace("\\\n", " ").split())
 
 
-def test_advice_fails_whoever_asks_for_it(tmp_path: Path) -> None:
+def test_the_key_is_in_no_output_and_no_file(talked: Ran) -> None:
     """
-    A departure from a should-clause is a finding; under `--fail-on should` it fails the run.
+    Not even where the target repeats it, whole, in part or encoded, and every request is in a finding.
     """
-    with serving(on_every_answer(lambda said: replace(said, more=()))) as url:
-        ended = checked(url, tmp_path, "--fail-on", "should")
+    encoded = [base64.b64encode(text.encode()).decode() for text in (f"{KEY}:", f":{KEY}")]
 
-    assert ended.returncode == 1
-    assert {found.clause for found in read_run(tmp_path / "run").findings} == {"allow-listed"}
-    assert "allow-listed" in ended.stdout
+    assert "no-secret" in talked.told
+    assert [secret for secret in (KEY, KEY[:-1], KEY[1:], KEY.swapcase(), *encoded) if secret in talked.told] == []
 
 
 @pytest.mark.parametrize(
@@ -209,27 +257,6 @@ def test_a_refused_key_is_inconclusive(tmp_path: Path) -> None:
     assert VARIABLE in ended.stdout
     assert "401 ('Unknown key.')" in " ".join(ended.stdout.split())
     assert run.findings == ()
-
-
-def test_the_key_is_in_no_output_and_no_file(tmp_path: Path) -> None:
-    """
-    Not even where the target repeats it, whole, in part or encoded, and every request is in a finding.
-    """
-
-    def talkative(asked: Asked) -> Said:
-        return replace(
-            error(500, "gremlins", f"you said {asked.fields} {asked.path} {asked.body!r}"),
-            more=(("X-Debug", "".join(asked.values("authorization"))),),
-        )
-
-    with serving(talkative) as url:
-        ended = checked(url, tmp_path)
-    told = ended.stdout + ended.stderr + files_in(tmp_path)
-    encoded = [base64.b64encode(text.encode()).decode() for text in (f"{KEY}:", f":{KEY}")]
-
-    assert ended.returncode == 1
-    assert "no-secret" in told
-    assert [secret for secret in (KEY, KEY[:-1], KEY[1:], KEY.swapcase(), *encoded) if secret in told] == []
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -268,24 +295,13 @@ def test_our_own_error_is_not_the_targets(tmp_path: Path) -> None:
     """
     What breaks in a check of ours ends in 70 and in no finding.
     """
-    script = f"""
-import sys
-from chainproof.conformance.command import main
+    broken = """
 from chainproof.conformance.examination import Examination
-from chainproof.conformance.settings import EXAMPLES, Depth
-EXAMPLES[Depth.QUICK] = 2
 ask = Examination.ask
 Examination.ask = lambda self, request: 1 / 0 if request.path == "/" else ask(self, request)
-sys.exit(main({[*QUICK, "--out", "run"]!r}))
 """
-    ended = subprocess.run(
-        [sys.executable, "-P", "-c", script],
-        cwd=tmp_path,
-        env=environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    with serving(honest) as url:
+        ended = checked(url, tmp_path, script=broken + FEW)
     run = read_run(tmp_path / "run")
 
     assert ended.returncode == 70
@@ -304,6 +320,7 @@ def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
             [
                 *(sys.executable, "-P", "-m", "pytest", "--pyargs", "chainproof.conformance", "-q", "--target", url),
                 *("--api-key-env", VARIABLE, "--echo", "--steerable", "--out", "run", *QUICK),
+                *("--junitxml", "junit.xml"),
             ],
             cwd=tmp_path,
             env=environment(),
@@ -323,6 +340,127 @@ def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
     ):
         assert words in ended.stdout
     assert "Traceback" not in ended.stdout + ended.stderr
+    case = next(case for case in ET.parse(tmp_path / "junit.xml").iter("testcase") if case.find("failure") is not None)
+    assert {
+        "clauses": "object-accepted",
+        "contract": "strict",
+        "target": f"{url}/production/run_remote",
+        "seed": "1",
+        "departed": "status",
+    } == {each.get("name"): each.get("value") for each in case.iter("property")}
+
+
+def test_an_accepted_departure_fails_nothing_and_is_shown(tmp_path: Path) -> None:
+    """
+    It stands in the run folder as ever, and its test fails as expected; advice fails whoever asks for it.
+    """
+
+    def faulty(asked: Asked) -> Said:
+        said = honest(asked)
+        body = b'{"error":["no"]}' if said.status == 400 and not asked.values("x-emulate") else said.body
+        return replace(said, body=body, more=())
+
+    with serving(faulty) as url:
+        ended = checked(url, tmp_path, "--accept", "error-message", "--fail-on", "should")
+    run = read_run(tmp_path / "run")
+
+    assert 1 == ended.returncode, ended.stdout + ended.stderr
+    assert {"error-message", "allow-listed"} == {found.clause for found in run.findings}
+    assert [{"clause": "error-message", "until": None}] == run.manifest.settings["accept"]
+    assert "accepted a body is required" in ended.stdout
+    assert "FAILED   other methods are refused" in ended.stdout
+
+
+@pytest.mark.parametrize(
+    ("accept", "fail_on", "binds"),
+    [
+        ((), "assumed", True),
+        ((), "must", True),
+        (("error-message",), "assumed", False),
+        (("error-message:2026-12-31",), "assumed", False),
+        (("error-message:2026-12-30",), "assumed", True),
+        (("error-code", "error-detail"), "assumed", True),
+    ],
+)
+def test_an_acceptance_counts_to_its_last_day(accept: tuple[str, ...], fail_on: str, binds: bool) -> None:
+    """
+    For its clause, on the day on which the run began.
+    """
+    settings = Settings(accept=accept, fail_on=Level(fail_on))
+    conduct = Conduct(
+        examination=None,  # type: ignore[arg-type]  # not looked at
+        folder=None,  # type: ignore[arg-type]
+        settings=settings,
+        acceptances=agreed(settings).acceptances,
+        day=date(2026, 12, 31),
+    )
+    departure = Departure(clause=clauses.ERROR_MESSAGE, expected="a string", actual="a list")
+
+    assert binds == conduct.binds(finding(departure))
+
+
+def test_the_way_there_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    That the path is assumed, where the bytes go and which fields go along: without the values of the latter.
+    """
+    monkeypatch.setenv(VARIABLE, KEY)
+    with serving(honest, certificate=CERTIFICATE) as url:
+        settings = Settings(
+            target="https://localhost/environments/staging/run_remote",
+            connect_to=url.removeprefix("https://"),
+            ca_file=str(CERTIFICATE),
+            header=("X-Tenant: blue",),
+            api_key_env=VARIABLE,
+            auth_scheme=Scheme.BEARER,
+            seed=1,
+        )
+        with endpoint(asked(settings)) as found:
+            manifest = _manifest(prepared(settings, agreed(settings), found))
+    told = {
+        "path_assumed": True,
+        "connect_to": url.removeprefix("https://"),
+        "ca_file": str(CERTIFICATE),
+        "headers": ["X-Tenant"],
+        "auth_scheme": "bearer",
+    }
+
+    assert told == {name: manifest.settings[name] for name in told}
+    assert "blue" not in str(manifest)
+
+
+def test_each_worker_has_a_run_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """
+    pytest-xdist shares the tests out among processes, and no two of them write to one folder.
+    """
+    monkeypatch.setenv(VARIABLE, KEY)
+    monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw1")
+    with serving(honest) as url:
+        settings = Settings(target=url, api_key_env=VARIABLE, out=str(tmp_path / "run"))
+        with endpoint(asked(settings)) as found:
+            path = prepared(settings, agreed(settings), found).path
+
+    assert tmp_path / "run" / "gw1" == path
+
+
+def test_a_name_that_another_plugin_owns_is_spelled_out(tmp_path: Path) -> None:
+    """
+    Their option stays theirs, and ours is there under our own name.
+    """
+    (tmp_path / "theirs.py").write_text("def pytest_addoption(parser): parser.addoption('--seed', default='theirs')")
+    (tmp_path / "test_it.py").write_text(
+        "def test_it(pytestconfig): assert pytestconfig.getoption('seed') == 'x'\n"
+        "def test_ours(pytestconfig): assert pytestconfig.getoption('chainproof_seed') == 7"
+    )
+    ended = subprocess.run(
+        [*(sys.executable, "-P", "-m", "pytest", "-q", "--seed=x", "--chainproof-seed=7"), *("-p", "theirs")],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=str(tmp_path)),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
 def test_the_plugin_is_light() -> None:

@@ -172,7 +172,7 @@ def test_the_tables_hold_what_they_say() -> None:
         ('{"a":"x"}', "{", False),
     ],
 )
-def test_two_texts_say_the_same_or_do_not(one: str, other: str, expected: bool) -> None:  # noqa: FBT001  # a table's column
+def test_two_texts_say_the_same_or_do_not(one: str, other: str, expected: bool) -> None:
     """
     Spelling and order change nothing; kind and value do.
     """

@@ -12,6 +12,7 @@ import pytest
 
 from chainproof.conformance.checks import CHECKS
 from chainproof.contract.clauses import CLAUSES
+from chainproof.contract.inputs import Schema
 
 from .conftest import BY_HAND, GENERATED, Examine
 from .endpoints import (
@@ -145,6 +146,16 @@ FAULTS = (
         name="NaN as output",
         breaks={"output-json", "answer-belongs"},
         server=on_status(200, lambda said: replace(said, body=b'{"x":NaN}')),
+    ),
+    Fault(
+        name="an output of another shape",
+        breaks={"output-schema", "answer-belongs"},
+        server=on_status(200, lambda said: replace(said, body=b'{"greetings":"Hello"}')),
+        options={
+            "gives": Schema(
+                source="a chain", document={"type": "object", "properties": {"greetings": {"type": "array"}}}
+            )
+        },
     ),
     Fault(
         name="output without Content-Type",
@@ -502,7 +513,7 @@ def test_a_fault_is_caught_for_its_clause(fault: Fault, examine: Examine) -> Non
     """
     For its clause, and for no other.
     """
-    examined = examine(fault.server, checks=BY_HAND, **fault.options)
+    examined = examine(fault.server, checks=BY_HAND, examples=2, **fault.options)
 
     assert fault.breaks == examined.clauses, examined.lines
 
@@ -547,7 +558,7 @@ def test_a_departure_is_one_finding_however_often_it_is_seen(examine: Examine) -
     )
     generated = [check for check in CHECKS if check.name == "any_object_is_accepted"]
 
-    found = examine(server, checks=generated, examples=150).findings
+    found = examine(server, checks=generated, examples=80).findings
 
     assert [each.actual for each in found] == ["status 400 to a generated object"]
     assert found[0].count > 1

@@ -84,7 +84,7 @@ WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Odd-CASE: a\r\nx-odd-case: b
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Transport.MALFORMED, None, True),
     ],
 )
-def test_an_answer_is_read_to_its_end(answer: bytes, transport: Transport, body: bytes | None, misframed: bool) -> None:  # noqa: FBT001  # a table's column
+def test_an_answer_is_read_to_its_end(answer: bytes, transport: Transport, body: bytes | None, misframed: bool) -> None:
     """
     Whole, cut short, followed by more, or no HTTP at all; every byte is kept.
     """

@@ -1,0 +1,137 @@
+"""
+What docs/ci.md tells to do in CI is done here, word for word, against an emulator.
+"""
+
+from __future__ import annotations
+
+import configparser
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.etree import ElementTree as ET
+
+import pytest
+import yaml
+
+from chainproof.embedded import emulator
+
+PAGE = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8")
+
+
+def block(name: str) -> str:
+    """
+    The page's block of code under `<!-- name -->`.
+    """
+    found = re.search(rf"<!-- {name} -->\n```\w+\n(?P<text>.+?)\n```", PAGE, re.DOTALL)
+    assert found is not None, f"the page has no block marked {name}"
+    return found["text"]
+
+
+WORKFLOW = yaml.safe_load(block("workflow"))
+JOB = WORKFLOW["jobs"]["chainproof"]
+STEPS = JOB["steps"]
+
+
+@pytest.fixture(scope="module")
+def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """
+    What the page's variables stand for: an emulator, its key, and what is installed here already, from no index.
+    """
+    home = tmp_path_factory.mktemp("home")
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
+    }
+    with emulator(options=("--contract", "documented")) as found:
+        yield {
+            **kept,
+            "HOME": str(home),
+            "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
+            "PIP_NO_INDEX": "1",
+            "CHAINPROOF": "chainproof[all]",
+            "CHAIN_URL": found.target.origin,
+            "BASETEN_API_KEY": found.key.reveal(),
+            "GITHUB_STEP_SUMMARY": str(home / "summary.md"),
+        }
+
+
+def run(line: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    """
+    A step, by the shell that GitHub runs it by.
+    """
+    return subprocess.run(
+        ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", line],
+        cwd=folder,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_the_workflow_does_what_it_says(tmp_path: Path, environment: dict[str, str]) -> None:
+    """
+    Each step ends well, the summary stands on the run's page, and whatever is uploaded is there.
+    """
+    Path(environment["GITHUB_STEP_SUMMARY"]).touch()
+    for step in STEPS:
+        if "run" in step:
+            ended = run(step["run"], tmp_path, environment)
+            assert 0 == ended.returncode, (step, ended.stdout, ended.stderr)
+    uploaded = STEPS[-1]["with"]["path"].split()
+    suites = list(ET.parse(tmp_path / "junit.xml").getroot())
+
+    assert [] == [name for name in uploaded if not (tmp_path / name).exists()]
+    assert Path(environment["GITHUB_STEP_SUMMARY"]).read_text(encoding="utf-8").startswith("# ✅ pass")
+    assert [("0", "0"), ("0", "0")] == [(suite.get("failures"), suite.get("errors")) for suite in suites]
+    assert environment["BASETEN_API_KEY"] not in "".join(
+        path.read_text(encoding="utf-8") for path in tmp_path.rglob("*") if path.is_file()
+    )
+
+
+def test_the_workflow_asks_for_what_its_steps_need() -> None:
+    """
+    The key is a secret, what is shown is shown also where a step has failed, and no expression stands in a shell line.
+    """
+    names = {name for step in STEPS for name in re.findall(r"\$(\w+)", step.get("run", ""))}
+
+    assert names - {"GITHUB_STEP_SUMMARY"} <= set(JOB["env"])
+    assert "${{ secrets.BASETEN_API_KEY }}" == JOB["env"]["BASETEN_API_KEY"]
+    assert [] == [step for step in STEPS if "${{" in step.get("run", "")]
+    after = [step for step in STEPS if "run" in step][2:] + STEPS[-1:]
+    assert ["${{ !cancelled() }}"] * len(after) == [step.get("if") for step in after]
+
+
+def test_the_test_file_runs_as_it_stands(tmp_path: Path, environment: dict[str, str]) -> None:
+    """
+    By the command beside it; the strict contract would have named what this service does.
+    """
+    (tmp_path / "test_chain.py").write_text(block("test"), encoding="utf-8")
+    ended = run(f"{block('pytest')} -k 'right_key'", tmp_path, environment)
+    strict = run(f"{block('pytest')} -k 'right_key' --contract strict", tmp_path, environment)
+    cases = list(ET.parse(tmp_path / "junit.xml").iter("testcase"))
+
+    assert 0 == ended.returncode, ended.stdout + ended.stderr
+    assert 1 == strict.returncode
+    assert len(cases) > 3
+
+
+@pytest.mark.parametrize(("name", "arguments"), [("chain", "--depth quick"), ("load", "--rate 100 --duration 1s")])
+def test_a_tox_recipe_runs(name: str, arguments: str, tmp_path: Path, environment: dict[str, str]) -> None:
+    """
+    Its command, with tox's substitutions made as tox makes them, and the variables that it passes on.
+    """
+    recipes = configparser.ConfigParser(interpolation=None)
+    recipes.read_string(block("tox"))
+    recipe = recipes[f"testenv:{name}"]
+    line = re.sub(r"\{env:(\w+)\}", lambda found: environment[found[1]], recipe["commands"])
+    line = re.sub(r"\{posargs(?::[^}]*)?\}", arguments, line)
+    passed = {key: environment[key] for key in (*recipe["pass_env"].split(), "PATH", "HOME")}
+    ended = run(line, tmp_path, passed)
+
+    assert 0 == ended.returncode, ended.stdout + ended.stderr
+    assert {"CHAIN_URL", "BASETEN_API_KEY"} == set(recipe["pass_env"].split())
+    assert "{" not in line

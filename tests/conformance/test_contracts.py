@@ -1,0 +1,49 @@
+"""
+The three contracts, held against an emulator of each: a run names exactly what its contract has not taken back.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chainproof.contract import clauses
+from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.contract.levels import Contract
+from chainproof.embedded import emulator
+from chainproof.emulator.deviations import DEVIATIONS
+
+from .conftest import BY_HAND, Examine
+
+TALKATIVE = f"{Path(__file__).with_name('talkative.py')}:Talkative"
+
+NUMBERED = tuple(check for check in BY_HAND if check.part == "identity")
+"""The checks whose bodies have numbers."""
+
+ONE_DEPARTURE = {clauses.KEY_VERIFIED.id}
+"""A refusal with a status that the contract does not know departs once, from the statuses: the key has been verified."""
+
+
+def broken(shown: Contract, held: Contract) -> set[str]:
+    """
+    The clauses that whoever shows one contract breaks of another.
+    """
+    rows = [row for row in DEVIATIONS if row.shown(shown) and not row.shown(held)]
+    return {clause.id for row in rows for clause in row.breaks} - ONE_DEPARTURE
+
+
+@pytest.mark.parametrize("shown", [Contract.DOCUMENTED, Contract.OBSERVED])
+def test_a_contract_names_what_a_wider_one_shows(shown: Contract, examine: Examine) -> None:
+    """
+    Held strictly, the service's documented deviations are named and nothing else; held as it is documented, none is.
+    """
+    found: dict[Contract, set[str]] = {held: set() for held in Contract}
+    options = ("--contract", shown.value)
+    with emulator(options=options) as echo, emulator(options=(*options, "--chain", TALKATIVE)) as chain:
+        for held in Contract:
+            known = {"contract": held, "key": EMULATOR_KEY, "examples": 1}
+            found[held] |= examine(echo.target.origin, checks=BY_HAND, **known).clauses
+            found[held] |= examine(chain.target.origin, checks=NUMBERED, echo=False, steerable=False, **known).clauses
+
+    assert {held: broken(shown, held) for held in Contract} == found

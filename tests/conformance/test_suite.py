@@ -1,0 +1,257 @@
+"""
+In somebody else's project: one import, one fixture, and an ASGI app is a target like any other.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree as ET
+
+import pytest
+
+from chainproof.conformance.asgi import BadApp, served
+from chainproof.conformance.client import Client
+from chainproof.conformance.request import JSON_TYPE, Request
+from chainproof.contract.targets import parse_target
+from chainproof.results.exchange import Transport
+from chainproof.results.folder import read_run
+
+from .conftest import Examine
+from .endpoints import KEY, Said, honest, serving, speaking_asgi, when
+
+REQUEST = Request(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b'{"a":1}')
+
+PROJECT = """
+from chainproof.conformance.suite import *
+from endpoints import honest, speaking_asgi
+
+@pytest.fixture(scope="session")
+def chainproof_target():
+    return {target}
+
+@pytest.fixture(scope="session")
+def chainproof_key():
+    return {key!r}
+"""
+
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+
+
+def project(folder: Path, *arguments: str, **files: str) -> subprocess.CompletedProcess[str]:
+    """
+    pytest, in a folder with these files and nothing else.
+    """
+    for name, text in files.items():
+        (folder / f"{name}.py").write_text(text)
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
+    }
+    return subprocess.run(
+        [*(sys.executable, "-P", "-m", "pytest", "-q", "--depth", "quick", "--seed", "1"), *arguments],
+        cwd=folder,
+        env={**kept, "PYTHONPATH": str(Path(__file__).parent)},
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+
+def test_one_import_checks_a_url(tmp_path: Path) -> None:
+    """
+    The tests are there, beside the project's own; a departure fails the one that it belongs to and no other.
+    """
+    with serving(
+        when(
+            lambda asked: asked.authorized and asked.method == "POST" and asked.body == b"[]",
+            lambda asked, said: Said(status=200, body=b"{}"),
+        )
+    ) as url:
+        ended = project(
+            tmp_path,
+            *(
+                "--echo",
+                "--steerable",
+                "--out",
+                "run",
+                "-k",
+                "other_values or mine",
+                "--junitxml",
+                "junit.xml",
+            ),
+            test_contract=PROJECT.format(target=repr(url), key=KEY),
+            test_mine="def test_mine(): pass",
+        )
+    cases = {case.get("name", ""): case for case in ET.parse(tmp_path / "junit.xml").iter("testcase")}
+    failed = {name for name, case in cases.items() if case.find("failure") is not None}
+
+    assert 1 == ended.returncode, ended.stdout
+    assert "test_mine" in cases
+    assert {"test_only_objects_are_accepted[other_values_are_refused]"} == failed
+    assert "non-object-refused (must)" in ended.stdout
+    assert {"non-object-refused"} == {found.clause for found in read_run(tmp_path / "run").findings}
+
+
+def test_one_fixture_checks_an_asgi_app(tmp_path: Path) -> None:
+    """
+    By its own key, on a socket that nobody has to open.
+    """
+    ended = project(
+        tmp_path,
+        *("--echo", "--steerable", "--out", "run", "-k", "required or right_key"),
+        test_contract=PROJECT.format(target="speaking_asgi(honest)", key=KEY),
+    )
+
+    assert 0 == ended.returncode, ended.stdout + ended.stderr
+    assert () == read_run(tmp_path / "run").findings
+
+
+def test_what_we_break_is_an_error(tmp_path: Path) -> None:
+    """
+    In JUnit XML `<error>` is ours and `<failure>` the target's.
+    """
+    broken = """
+from chainproof.conformance.examination import Examination
+Examination.ask = lambda self, request: 1 / 0
+"""
+    ended = project(
+        tmp_path,
+        *("-k", "a_body_is_required", "--junitxml", "junit.xml", "--out", "run"),
+        conftest=broken,
+        test_contract=PROJECT.format(target="speaking_asgi(honest)", key=KEY),
+    )
+    case = next(ET.parse(tmp_path / "junit.xml").iter("testcase"))
+
+    assert 70 == ended.returncode
+    assert (None, True) == (case.find("failure"), case.find("error") is not None)
+
+
+def test_a_mistake_fails_the_checks_and_nothing_else(tmp_path: Path) -> None:
+    """
+    Without a key nothing can be checked, which is no reason to keep a project from its own tests.
+    """
+    files = {
+        "test_contract": PROJECT.format(target="'http://127.0.0.1:9'", key=None),
+        "test_mine": "def test_mine(): pass",
+    }
+    mixed = project(tmp_path, **files)
+    alone = project(tmp_path, "test_contract.py")
+
+    assert 1 == mixed.returncode
+    assert "no API key" in mixed.stdout
+    assert "1 passed" in mixed.stdout
+    assert 2 == alone.returncode
+    assert "no API key" in alone.stdout + alone.stderr
+
+
+def test_an_honest_app_is_accused_of_nothing(examine: Examine) -> None:
+    """
+    What stands between it and the wire adds nothing and hides nothing.
+    """
+    with served(speaking_asgi(honest)) as url:
+        examined = examine(url)
+
+    assert [] == examined.lines
+
+
+@pytest.mark.parametrize("read", [True, False], ids=["reads the body", "does not read it"])
+def test_an_app_that_raises_answers_500(read: bool) -> None:
+    """
+    As behind any server, and the departure is the app's; one that never reads a large body is heard all the same.
+    """
+
+    async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if read:
+            while (await receive()).get("more_body"):
+                pass
+        raise RuntimeError
+
+    large = Request(fields=REQUEST.fields, body=b'{"a":"' + b"x" * 2**21 + b'"}')
+    with served(app) as url:  # type: ignore[arg-type]
+        statuses = [Client(parse_target(url), 5.0).send(request).answer for request in (REQUEST, large)]
+
+    assert [500, 500] == [answer and answer.status for answer in statuses]
+
+
+def test_what_an_app_says_goes_out_as_it_says_it() -> None:
+    """
+    Letter case, order and repetition of fields, and a body in pieces.
+    """
+
+    async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        assert (b"content-type", b"application/json") in scope["headers"]
+        assert ("POST", "/production/run_remote") == (scope["method"], scope["path"])
+        body = b""
+        while (event := await receive())["type"] == "http.request":
+            body += event["body"]
+            if not event["more_body"]:
+                break
+        await send(
+            {"type": "http.response.start", "status": 200, "headers": [(b"X-B", b"1"), (b"x-a", b"2"), (b"X-B", b"3")]}
+        )
+        await send({"type": "http.response.body", "body": body[:3], "more_body": True})
+        await send({"type": "http.response.body", "body": body[3:]})
+        assert {"type": "http.disconnect"} == await receive()
+
+    with served(app) as url:  # type: ignore[arg-type]
+        client = Client(parse_target(url), 5.0)
+        receptions = [
+            client.send(request) for request in (REQUEST, Request(fields=REQUEST.fields, body=b"{}", chunked=True))
+        ]
+
+    assert [b'{"a":1}', b"{}"] == [reception.answer and reception.answer.body for reception in receptions]
+    assert receptions[0].answer is not None
+    assert [("X-B", "1"), ("x-a", "2"), ("X-B", "3")] == [
+        each for each in receptions[0].answer.headers if each[0].lower().startswith("x-")
+    ]
+
+
+def test_an_app_that_promises_more_than_it_says_is_misframed() -> None:
+    """
+    A wrong length is the app's, and is seen.
+    """
+
+    async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    with served(app) as url:  # type: ignore[arg-type]
+        reception = Client(parse_target(url), 5.0).send(REQUEST)
+
+    assert Transport.MALFORMED is reception.transport
+
+
+def test_an_apps_lifespan_is_kept() -> None:
+    """
+    It is started before the first request with a state that requests see, and ended behind the last; one that knows of none
+    is served all the same, and one that cannot start is a mistake.
+    """
+    events: list[str] = []
+
+    async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            for _ in range(2):
+                events.append((await receive())["type"])
+                scope["state"]["begun"] = True
+                await send({"type": f"{events[-1]}.complete"})
+            return
+        events.append(f"request {scope['state']['begun']}")
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    async def failing(scope: dict[str, Any], receive: Receive, send: Send) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.failed"})
+
+    with served(app) as url:  # type: ignore[arg-type]
+        Client(parse_target(url), 5.0).send(REQUEST)
+    with pytest.raises(BadApp), served(failing):  # type: ignore[arg-type]
+        pass
+
+    assert ["lifespan.startup", "request True", "lifespan.shutdown"] == events
