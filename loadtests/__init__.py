@@ -1,3 +1,23 @@
 """
 Is the promise kept under load? Locust users that measure truthfully.
+
+A locustfile takes them from here: `from chainproof.loadtests import ClosedUser, OpenUser`. Only then Locust is imported,
+which patches the process for gevent: in a locustfile Locust has done so itself, elsewhere it must be the first import.
 """
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from .doors import ClosedUser, OpenUser
+
+__all__ = ["ClosedUser", "OpenUser"]
+
+
+def __getattr__(name: str) -> object:
+    if name in __all__:
+        from . import doors  # noqa: PLC0415  # late, because whoever wants the command alone must not be patched
+
+        return getattr(doors, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -231,15 +231,18 @@ class Secure:
             self._incoming.write_eof()
 
 
-def verifying_context() -> ssl.SSLContext:
+def verifying_context(ca_file: str | None = None) -> ssl.SSLContext:
     """
     TLS that verifies the certificate and the host's name, and speaks HTTP/1.1.
 
-    Trusted is what SSL_CERT_FILE or SSL_CERT_DIR names, where one is set; else the system's store and certifi's.
+    Trusted is what SSL_CERT_FILE or SSL_CERT_DIR names, where one is set; else the system's store and certifi's; and
+    the certificates in *ca_file* besides.
     """
     context = ssl.create_default_context()
     if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):
         context.load_verify_locations(certifi.where())
+    if ca_file is not None:
+        context.load_verify_locations(cafile=ca_file)
     context.set_alpn_protocols(["http/1.1"])
     return context
 

@@ -12,25 +12,28 @@ import argparse
 import os
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from chainproof.command import Mistake, command, parser
+from chainproof.command import Mistake, Wanted, command, parser, wanted
 from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
 from chainproof.embedded import EMULATED_VARIABLE, Endpoint, endpoint
 from chainproof.judgement.verdict import Exit
+from chainproof.processes import own_command
 from chainproof.results.folder import MANIFEST, check_writable, default_path, now
 from chainproof.workload.workload import Model, Workload
 
 from .catalogue import described
 from .options import add_own_options, locust_arguments
-from .settings import demand
+from .settings import check_way, demand
 
 LOCUSTFILE = Path(__file__).with_name("locustfile.py")
 
@@ -46,15 +49,18 @@ def main(arguments: Sequence[str]) -> int:
     """
     Run a workload against a target; the verdict on it.
     """
-    options = _options(arguments)
-    wanted = demand(options, options.num_users)
-    _check_files(wanted.workload)
+    ours, theirs = _apart(arguments)
+    options = _options(ours)
+    workload = demand(options, options.num_users).workload
+    asked = wanted(options)
+    _check_files(workload, options.processes or options.workers or 1)
     if options.out is not None:
-        check_writable(options.out)
-    with endpoint(options.target, options.api_key_env) as chosen:
-        folder: Path = options.out or default_path(wanted.workload.name, chosen.target, now())
+        check_writable(Path(options.out))
+    with endpoint(asked) as chosen:
+        check_way(asked, chosen)
+        folder = Path(options.out) if options.out is not None else default_path(workload.name, chosen.target, now())
         check_writable(folder)
-        code, interrupted = _driven(options, chosen, folder)
+        code, interrupted = _driven(options, asked, chosen, folder, [*_distribution(options), *theirs])
     return _concluded(folder, code, interrupted=interrupted)
 
 
@@ -71,7 +77,31 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return options.parse_args(arguments)
 
 
-def _check_files(workload: Workload) -> None:
+def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """
+    Our own arguments, and those behind a bare `--`, which are Locust's.
+    """
+    words = list(arguments)
+    here = words.index("--") if "--" in words else len(words)
+    return words[:here], words[here + 1 :]
+
+
+def _distribution(options: argparse.Namespace) -> list[str]:
+    """
+    Locust's options for the processes or workers that were asked for.
+    """
+    if options.workers:
+        return ["--master", f"--expect-workers={options.workers}"]
+    if not options.processes:
+        return []
+    # On loopback and a port of its own: several runs at once must not meet.
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    where = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", f"--master-port={port}"]
+    return [f"--processes={options.processes}", *where]
+
+
+def _check_files(workload: Workload, processes: int) -> None:
     """
     Raise Mistake when the system will not let one process open as many connections as the workload may need.
     """
@@ -82,9 +112,9 @@ def _check_files(workload: Workload) -> None:
         else ("--users", workload.users, 2)
     )
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and wanted * files + _OTHER_FILES > hard:
+    if hard != resource.RLIM_INFINITY and -(-wanted // processes) * files + _OTHER_FILES > hard:
         raise Mistake(
-            f"expected {option} of at most {(hard - _OTHER_FILES) // files}, from the system's limit on open files, "
+            f"expected {option} of at most {(hard - _OTHER_FILES) // files * processes}, from the system's limit on open files, "
             f"found {wanted}; lower it, or raise the limit with ulimit -n"
         )
 
@@ -92,16 +122,30 @@ def _check_files(workload: Workload) -> None:
 # ------------------------------------------------------------------ the Locust process
 
 
-def _driven(options: argparse.Namespace, chosen: Endpoint, folder: Path) -> tuple[int, bool]:
+def _driven(
+    options: argparse.Namespace, asked: Wanted, chosen: Endpoint, folder: Path, others: list[str]
+) -> tuple[int, bool]:
     """
     Run Locust to its end: its exit code, and whether it was interrupted.
     """
     # The embedded emulator's key is in the usual variable, whatever --api-key-env says.
-    variable = options.api_key_env if options.api_key_env in chosen.environment else DEFAULT_VARIABLE
-    words = locust_arguments(options, workload=options.workload, out=str(folder), api_key_env=variable)
+    variable = asked.variable if asked.variable in chosen.environment else DEFAULT_VARIABLE
+    words = locust_arguments(options, workload=options.workload, out=str(folder))
+    words += replace(asked, variable=variable).arguments()
     overwrite = ["--overwrite-progress"] if sys.stderr.isatty() else []
     child = subprocess.Popen(
-        [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), *_FIXED, *overwrite, *words],
+        [
+            sys.executable,
+            "-P",
+            "-m",
+            "chainproof.loadtests.start",
+            "-f",
+            str(LOCUSTFILE),
+            *_FIXED,
+            *overwrite,
+            *words,
+            *others,
+        ],
         env=_environment(os.environ, chosen.environment),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
@@ -176,7 +220,7 @@ def _concluded(folder: Path, code: int, *, interrupted: bool) -> int:
         return _without_run(code, interrupted=interrupted)
     verdict = _summed_up(folder)
     print(folder, flush=True)
-    if code == Exit.PASS:
+    if code in (Exit.PASS, Exit.INVALID):
         return verdict
     if code == Exit.INTERRUPTED:
         return Exit.INTERRUPTED
@@ -199,7 +243,7 @@ def _summed_up(folder: Path) -> int:
     """
     The verdict that the terminal summary ends with.
     """
-    return subprocess.run([sys.executable, "-m", "chainproof", "reports", str(folder)], check=False).returncode
+    return subprocess.run(own_command("reports", str(folder)), check=False).returncode
 
 
 def _ended(code: int) -> str:

@@ -8,7 +8,6 @@ take. Its positional arguments are user classes, so the workload is `--workload`
 from __future__ import annotations
 
 import argparse
-from pathlib import Path
 
 from chainproof.command import add_contract_option, add_target_options, duration
 from chainproof.contract.levels import Contract
@@ -55,13 +54,16 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="such as 'p95 response_time < 800ms' or 'error_rate < 1%%'; may be repeated; replaces the workload's own",
     )
     parser.add_argument(
+        "--payloads",
+        metavar="FILE",
+        help="a file with one JSON object a line, drawn from in place of the workload's payloads",
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the plan and the payloads (default: %(default)s)"
     )
     add_contract_option(parser)
     add_target_options(parser)
-    parser.add_argument(
-        "--out", type=Path, metavar="DIR", help="the run folder, new or empty (default: a new one under runs/)"
-    )
+    parser.add_argument("--out", metavar="DIR", help="the run folder, new or empty (default: a new one under runs/)")
 
 
 def add_own_options(parser: argparse.ArgumentParser) -> None:
@@ -79,15 +81,43 @@ def add_own_options(parser: argparse.ArgumentParser) -> None:
         "--users", type=int, metavar="N", dest="num_users", help="closed model: how many users there are"
     )
     add_run_options(parser)
+    group = parser.add_argument_group("distribution", "What follows a bare -- is passed on to Locust as it is.")
+    several = group.add_mutually_exclusive_group()
+    several.add_argument(
+        "--processes", type=_several, metavar="N", help="share the requests out among N processes of this machine"
+    )
+    several.add_argument(
+        "--workers",
+        type=_several,
+        metavar="N",
+        help="share them out among N workers started elsewhere: locust -f …/locustfile.py --worker --master-host HERE",
+    )
+
+
+def _several(text: str) -> int:
+    """
+    At least one.
+    """
+    if not text.isascii() or not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text!r}")
+    return int(text)
+
+
+def add_form_options(parser: argparse.ArgumentParser) -> None:
+    """
+    The options of a run where the workload has no place of its own.
+    """
+    parser.add_argument("--workload", default=DEFAULT, metavar="WORKLOAD", help="a name, or a TOML file")
+    add_run_options(parser)
 
 
 def add_locust_options(parser: argparse.ArgumentParser, **_: object) -> None:
     """
     The options that Locust's command line gains.
     """
+    parser.set_defaults(web_host="127.0.0.1")  # whoever wants it bound to more says so
     group = parser.add_argument_group("chainproof", "What a load run is; see chainproof loadtests --help.")
-    group.add_argument("--workload", default=DEFAULT, metavar="WORKLOAD", help="a name, or a TOML file")
-    add_run_options(parser)
+    add_form_options(parser)
     group.add_argument(
         "--until-eof",
         action="store_true",
@@ -107,10 +137,27 @@ _PASSED_ON = (
     "duration",
     "deadline",
     "objective",
+    "payloads",
     "seed",
     "contract",
     "out",
 )
+
+
+FORM = (
+    "workload",
+    *_PASSED_ON,
+    "target",
+    "chain_id",
+    "model_id",
+    "environment",
+    "regional",
+    "connect_to",
+    "ca_file",
+    "header",
+    "auth_scheme",
+)
+"""The options that the web page asks for. Where the key is found is no matter of a page's."""
 
 
 def locust_arguments(options: argparse.Namespace, **others: str | None) -> list[str]:

@@ -10,19 +10,19 @@ from contextlib import suppress
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
 
-from .run import LoadRun
+from .course import Course
 
 EVERY: Seconds = 2.0
 _WIDTH = 110
 
 
-def show_progress(run: LoadRun, *, overwrite: bool) -> None:
+def show_progress(run: Course, *, overwrite: bool) -> None:
     """
     A line on stderr every two seconds as long as the run lasts, on a terminal over the one before.
     """
     sent_before, before = 0, 0.0
     while not run.wait(EVERY):
-        now, sent = run.now(), run.recorder.accounting.sent
+        now, sent = run.now(), run.accounting.sent
         rate = (sent - sent_before) / max(now - before, 1e-9)
         sent_before, before = sent, now
         line = progress_line(run, now, rate)
@@ -37,11 +37,11 @@ def _show(text: str) -> None:
         sys.stderr.flush()
 
 
-def progress_line(run: LoadRun, now: Seconds, rate: float) -> str:
+def progress_line(run: Course, now: Seconds, rate: float) -> str:
     """
     Elapsed and total time, what became of the requests, how many are in flight and are being sent a second.
     """
-    totals = run.recorder.accounting
+    totals = run.accounting
     duration = run.demand.workload.duration
     stage = f"{min(now, duration):.0f} s of {format_duration(duration)}" if now < duration else "draining"
     parts = (

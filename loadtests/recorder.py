@@ -10,15 +10,17 @@ against them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Protocol
 
 from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
 from chainproof.contract.departures import Departure
 from chainproof.contract.levels import Contract
 from chainproof.results.exchange import Exchange, Fate, NotSent
-from chainproof.results.folder import RunWriter
+from chainproof.results.exemplar import Exemplar
+from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import End, Ending
 
@@ -47,17 +49,14 @@ class Accounting:
         name = fate.value
         setattr(self, name, getattr(self, name) + 1)
 
+    def add(self, other: Mapping[str, int]) -> None:
+        """Add other totals, by name."""
+        for name, value in other.items():
+            setattr(self, name, getattr(self, name) + value)
+
     def to_json(self) -> dict[str, int]:
         """The totals by name."""
-        return {
-            "planned": self.planned,
-            "not_sent": self.not_sent,
-            "sent": self.sent,
-            "ok": self.ok,
-            "failed": self.failed,
-            "timed_out": self.timed_out,
-            "censored": self.censored,
-        }
+        return asdict(self)
 
     def contradiction(self) -> str:
         """What does not add up, in words; empty when everything does."""
@@ -69,15 +68,56 @@ class Accounting:
         return ""
 
 
-class Recorder:
+class Sink(Protocol):
     """
-    The run folder's writer, one worker's view.
+    Where a record goes: a run folder, or whoever writes one from several records.
     """
 
-    def __init__(self, writer: RunWriter, *, contract: Contract, seed: int, worker: str = "0") -> None:
-        self._writer = writer
+    def interval(self, interval: Interval, /) -> None:
+        """Take one second, or a part of it."""
+        ...
+
+    def exemplar(self, exemplar: Exemplar, /) -> None:
+        """Take one exchange worth keeping."""
+        ...
+
+    def finding(self, finding: Finding, /) -> None:
+        """Take a finding, or its newer count."""
+        ...
+
+    def clause(self, count: ClauseCount, /) -> None:
+        """Take how often a clause was put to the test, or its newer count."""
+        ...
+
+    def finish(self, end: End, /) -> None:
+        """Take it that nothing follows."""
+        ...
+
+
+class Recorder:
+    """
+    From events to lines, one worker's view.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        contract: Contract,
+        seed: int,
+        worker: str = "0",
+        phase_of: Callable[[Seconds], str | None] = lambda _: None,
+        flushed: Callable[[Recorder], None] | None = None,
+    ) -> None:
+        """
+        *phase_of* names the phase of an intended start, if it is in one; *flushed* is told when a second's lines are
+        complete.
+        """
+        self._phase_of = phase_of
+        self._sink = sink
+        self._flushed = flushed
         self._worker = worker
-        self._planned: Counter[int] = Counter()
+        self._planned: dict[int, Counter[str | None]] = {}
         self._current = Interval(second=0, worker=worker)
         self._over: list[Interval] = []
         self._late: dict[int, Interval] = {}
@@ -95,34 +135,41 @@ class Recorder:
 
     def plan(self, starts: Iterable[Seconds]) -> None:
         """Take note of a whole plan before the run begins."""
-        self._planned.update(int(start) for start in starts)
-        self.accounting.planned += self._planned.total()
-        self._current.planned = self._planned.pop(0, 0)
+        for start in starts:
+            self._planned.setdefault(int(start), Counter())[self._phase_of(start)] += 1
+        self.accounting.planned += sum(counts.total() for counts in self._planned.values())
+        self._take_plan(self._current)
 
     def plan_one(self, intended: Seconds) -> None:
         """Count a request that is planned as it is sent: the closed model's."""
         self.accounting.planned += 1
-        self._at(intended).plan()
+        self._at(intended).plan(phase=self._phase_of(intended))
 
     def leave_out(self, intended: Seconds, why: NotSent) -> None:
         """Count a planned request that is not sent."""
         self.accounting.not_sent += 1
-        self._at(intended).leave_out(why)
+        self._at(intended).leave_out(why, phase=self._phase_of(intended))
 
-    def send(self, start: Seconds, schedule_lag: Seconds) -> None:
+    def send(self, start: Seconds, intended: Seconds) -> None:
         """Count a request as it is sent."""
         self.accounting.sent += 1
         current = self._now(start)
         self.in_flight += 1
-        current.send(schedule_lag)
+        current.send(start - intended, phase=self._phase_of(intended))
         current.in_flight_max = max(current.in_flight_max, self.in_flight)
 
-    def settle(self, exchange: Exchange, now: Seconds, reason: str) -> None:
-        """Count what became of a request, at the instant it was decided."""
+    def settle(self, exchange: Exchange, now: Seconds, reason: str, payload: str | None = None) -> None:
+        """Count what became of a request, at the instant it was decided; of its kind of *payload* apart, if it has one."""
         self.accounting.settle(exchange.outcome.fate)
         current = self._now(now)
         self.in_flight -= 1
-        current.settle(exchange.outcome, exchange.response_time, exchange.service_time)
+        current.settle(
+            exchange.outcome,
+            exchange.response_time,
+            exchange.service_time,
+            payload=payload,
+            phase=self._phase_of(exchange.intended_start),
+        )
         self._exemplars.consider(exchange, reason)
 
     def judge(self, answer: Answer, departed: tuple[Departure, ...], reproduce: Callable[[], str]) -> None:
@@ -140,12 +187,14 @@ class Recorder:
         self._now(now)
         self._write_intervals()
         for exemplar in self._exemplars.fresh():
-            self._writer.exemplar(exemplar)
+            self._sink.exemplar(exemplar)
         if now >= self._slowest_due:
             self._slowest_due = int(now) + SLOWEST_EVERY
             self._write_slowest()
         for found in self._findings.changed():
-            self._writer.finding(found)
+            self._sink.finding(found)
+        if self._flushed is not None:
+            self._flushed(self)
 
     def finish(self, now: Seconds, ending: Ending, note: str) -> None:
         """Write everything that is left, and the end."""
@@ -153,27 +202,27 @@ class Recorder:
         self._over.append(self._current)
         self.flush(now)
         self._write_slowest()
-        for second, planned in self._planned.items():
-            self._ahead.setdefault(second, self._empty(second)).planned += planned
+        for second in list(self._planned):
+            self._take_plan(self._ahead.setdefault(second, self._empty(second)))
         for interval in self._ahead.values():
-            self._writer.interval(interval)
+            self._sink.interval(interval)
         for count in self._clauses.counts():
-            self._writer.clause(count)
+            self._sink.clause(count)
         if self._clauses.ids_full:
             note = (
                 f"{note}; " * bool(note) + "more request ids came than are remembered: the later ones were not compared"
             )
-        self._writer.finish(End(ending=ending, seconds=now, accounting=self.accounting.to_json(), note=note))
+        self._sink.finish(End(ending=ending, seconds=now, accounting=self.accounting.to_json(), note=note))
 
     def _write_intervals(self) -> None:
         over, self._over = self._over, []
         late, self._late = self._late, {}
         for interval in (*over, *late.values()):
-            self._writer.interval(interval)
+            self._sink.interval(interval)
 
     def _write_slowest(self) -> None:
         for exemplar in self._exemplars.slowest():
-            self._writer.exemplar(exemplar)
+            self._sink.exemplar(exemplar)
 
     # ------------------------------------------------------------------ which second
 
@@ -186,9 +235,16 @@ class Recorder:
             self._over.append(self._current)
             second = self._current.second + 1
             self._current = self._ahead.pop(second, self._empty(second))
-            self._current.planned += self._planned.pop(second, 0)
+            self._take_plan(self._current)
             self._current.in_flight_max = self.in_flight
         return self._current
+
+    def _take_plan(self, interval: Interval) -> None:
+        """
+        Count what the plan has for a second.
+        """
+        for phase, count in self._planned.pop(interval.second, Counter[str | None]()).items():
+            interval.plan(phase=phase, times=count)
 
     def _at(self, intended: Seconds) -> Interval:
         """

@@ -15,18 +15,19 @@ from __future__ import annotations
 import time
 import traceback
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 import gevent
 from gevent.event import Event
 
 from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
-from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
+from chainproof.contract.credentials import DEFAULT_VARIABLE
 from chainproof.contract.departures import Departure, breaks_a_must, departures, error_code
 from chainproof.contract.spec import METHOD
-from chainproof.contract.targets import Target
+from chainproof.embedded import Endpoint
 from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
 from chainproof.results.manifest import Ending
 from chainproof.results.reproduce import curl_line
@@ -34,9 +35,10 @@ from chainproof.workload.payloads import Payload
 from chainproof.workload.workload import Model
 
 from .alarm import Alarm
-from .recorder import Recorder
+from .course import Course
+from .recorder import Accounting, Recorder
 from .settings import Demand, Share
-from .wire import HEADERS, Client, Reply, request_bytes
+from .wire import Client, Reply, header_fields, request_bytes
 
 LEAD: Seconds = 0.1
 """From the moment everything is ready to second 0, so that the first arrivals find us waiting."""
@@ -48,6 +50,9 @@ _AFTER_A_SECOND: Seconds = 0.005
 """Past a full second, so that whoever wakes up then finds it over."""
 _GRACE: Seconds = 2.0
 """Beyond the last deadline, before a request that nobody settled is given up."""
+
+Body = Payload | Mapping[str, Any]
+"""What a user's own request carries: a JSON object, with a name or without."""
 
 Listener = Callable[[Exchange, Reply], None]
 """Whoever wants to know of every settled exchange."""
@@ -61,6 +66,8 @@ class Prepared:
 
     body: bytes
     request: bytes
+    kind: str | None = None
+    """The payload's name, where there are several."""
 
 
 @dataclass(slots=True, eq=False)
@@ -71,12 +78,14 @@ class Flight:
 
     number: int
     intended: Seconds
-    prepared: Prepared
+    prepared: Prepared | None
+    """What it carries; None as long as a user's task has not said."""
     start: Seconds | None = None
     greenlet: gevent.Greenlet | None = field(default=None, repr=False)
+    answer: Answer | None = field(default=None, repr=False)
 
 
-class LoadRun:
+class LoadRun(Course):
     """
     The demand meeting the target.
     """
@@ -85,8 +94,7 @@ class LoadRun:
         self,
         demand: Demand,
         plan: array[float],
-        target: Target,
-        key: ApiKey,
+        endpoint: Endpoint,
         recorder: Recorder,
         *,
         variable: str = DEFAULT_VARIABLE,
@@ -100,18 +108,19 @@ class LoadRun:
         self.note = ""
         self.ending = Ending.COMPLETED
         self.seconds: Seconds = 0.0
-        self._target = target
-        self._key = key
+        self._endpoint = endpoint
         self._variable = variable
         self._listener = listener
         self._trouble = trouble
-        self._client = Client(target)
+        self._client = Client(endpoint.target, endpoint.route)
+        self._share = share
         self._plan = plan
         self._planned = share.numbers(len(plan))
         self._dispatched = 0
         self._numbers = iter(range(share.index, 1 << 62, share.of))
         self._prepared = self._prepare(demand.payloads(share))
         self._flights: dict[int, Flight] = {}
+        self._turns: dict[Any, Flight] = {}
         self._zero: Seconds = 0.0
         self._stopping = False
         self._all_started = Event()
@@ -121,11 +130,11 @@ class LoadRun:
 
     # ------------------------------------------------------------------ from beginning to end
 
-    def begin(self) -> None:
-        """Let second 0 be a moment from now."""
+    def begin(self, zero: Seconds | None = None) -> None:
+        """Let second 0 be an instant of the monotonic clock, a moment from now unless told."""
         # The first judgement loads the document, which takes milliseconds that no request should wait.
         departures(Answer(status=200, headers=()), self.demand.contract)
-        self._zero = time.monotonic() + LEAD
+        self._zero = time.monotonic() + LEAD if zero is None else zero
 
     def now(self) -> Seconds:
         """Seconds since the run began; negative before."""
@@ -166,6 +175,11 @@ class LoadRun:
     def finished(self) -> bool:
         """Whether the run folder is complete."""
         return bool(self._finished.is_set())
+
+    @property
+    def accounting(self) -> Accounting:
+        """What became of the requests so far."""
+        return self.recorder.accounting
 
     @property
     def in_flight(self) -> int:
@@ -226,19 +240,23 @@ class LoadRun:
 
     # ------------------------------------------------------------------ the open model
 
-    def walk_plan(self) -> None:
+    def walk_plan(self, payloads: Iterator[Body] | None = None, take: Callable[[Flight], None] | None = None) -> None:
         """
         Start every planned request at its time, whatever became of those before.
+
+        They carry *payloads* where those are given; or each is left to *take*, which is to `fly` it.
         """
+        if payloads is not None:
+            self._prepared = map(self.prepared, payloads)
         alarm = Alarm()
         try:
-            self._walk(alarm)
+            self._walk(alarm, take)
         finally:
             alarm.close()
         self._everything_started()
 
-    def _walk(self, alarm: Alarm) -> None:
-        most = self.demand.workload.max_in_flight
+    def _walk(self, alarm: Alarm, take: Callable[[Flight], None] | None) -> None:
+        most = self._share.part(self.demand.workload.max_in_flight)
         held = time.monotonic()
         for number in self._planned:
             intended = self._plan[number]
@@ -250,36 +268,91 @@ class LoadRun:
                 held = time.monotonic()
             if self._stopping:
                 return  # the rest of the plan is accounted for at the end
+            prepared = next(self._prepared) if take is None else None
             self._dispatched += 1
-            prepared = next(self._prepared)
             if len(self._flights) >= most:
                 self.recorder.leave_out(intended, NotSent.MAX_IN_FLIGHT)
             else:
-                self._launch(Flight(number, intended, prepared))
+                self._launch(Flight(number, intended, prepared), take)
 
-    def _launch(self, flight: Flight) -> None:
+    def _launch(self, flight: Flight, take: Callable[[Flight], None] | None) -> None:
         self._flights[flight.number] = flight
-        flight.greenlet = gevent.spawn(self._fly, flight)
+        flight.greenlet = (
+            gevent.spawn(self._fly, flight) if take is None else gevent.spawn(self._leave_to, take, flight)
+        )
+
+    def _leave_to(self, take: Callable[[Flight], None], flight: Flight) -> None:
+        """
+        Leave a request to a user's task.
+        """
+        self._turns[gevent.getcurrent()] = flight
+        try:
+            take(flight)
+        except Exception:  # noqa: BLE001  # blamed: the user's task; a request without it is none, and the run ends
+            traceback.print_exc()
+            self._give_up(flight, "its task raised")
+            self.break_off(_last_line())
+        finally:
+            self._turns.pop(gevent.getcurrent(), None)
+
+    # ------------------------------------------------------------------ users' own tasks
+
+    def prepared(self, payload: Body) -> Prepared:
+        """A payload as it goes over the wire."""
+        named = payload if isinstance(payload, Payload) else Payload(name="", body=dict(payload))
+        body, chosen = named.encoded(), self._endpoint
+        return Prepared(body, request_bytes(chosen.target, chosen.key, body, chosen.fields), named.name or None)
+
+    def await_zero(self) -> None:
+        """Return when the run has begun."""
+        while self.now() < 0 and not self._stopping:
+            gevent.sleep(min(-self.now(), _LONGEST_SLEEP))
+
+    def turn(self) -> Flight | None:
+        """The planned request that the present greenlet was started for. Raises RuntimeError when it is on its way."""
+        flight = self._turns.get(gevent.getcurrent())
+        if flight is not None and flight.prepared is not None:
+            raise RuntimeError(
+                "expected one run_remote in a task of the open model: its plan says when each request starts"
+            )
+        return flight
+
+    def own_turn(self) -> Flight | None:
+        """A request of the closed model that starts now; None when the run is over."""
+        now = self.now()
+        if self._stopping or now >= self.demand.workload.duration:
+            return None
+        flight = Flight(next(self._numbers), max(now, 0.0), None)
+        flight.greenlet = gevent.getcurrent()
+        self._flights[flight.number] = flight
+        self.recorder.plan_one(flight.intended)
+        return flight
+
+    def fly(self, flight: Flight, prepared: Prepared) -> None:
+        """Send a request that a user's task says the payload of, and settle it."""
+        flight.prepared = prepared
+        self._fly(flight)
 
     # ------------------------------------------------------------------ the closed model
 
-    def converse(self) -> None:
+    def converse(self, payloads: Iterator[Body] | None = None) -> None:
         """
         Be one user: send, await, think, until the run's duration is over.
         """
+        prepared = map(self.prepared, payloads) if payloads is not None else self._prepared
         ready = 0.0
         alarm = Alarm()
         try:
             while ready < self.demand.workload.duration and self._sleep_until(ready, alarm):
-                ready = self.exchange(ready) + self.demand.workload.think_time
+                ready = self.exchange(ready, next(prepared)) + self.demand.workload.think_time
         finally:
             alarm.close()
 
-    def exchange(self, intended: Seconds) -> Seconds:
+    def exchange(self, intended: Seconds, prepared: Prepared) -> Seconds:
         """
         Send the next request of the closed model; when it was settled.
         """
-        flight = Flight(next(self._numbers), intended, next(self._prepared))
+        flight = Flight(next(self._numbers), intended, prepared)
         flight.greenlet = gevent.getcurrent()
         self._flights[flight.number] = flight
         self.recorder.plan_one(intended)
@@ -302,10 +375,11 @@ class LoadRun:
         """
         Send a request and settle it; when it ended.
         """
+        assert flight.prepared is not None
         try:
             begun = time.monotonic()
             flight.start = begun - self._zero
-            self.recorder.send(flight.start, flight.start - flight.intended)
+            self.recorder.send(flight.start, flight.intended)
             reply = self._client.call(flight.prepared.request, begun + self.demand.workload.deadline)
             return self._settle(flight, reply)
         except Exception:  # noqa: BLE001  # our own error: the request is accounted for, and the run ends
@@ -324,6 +398,7 @@ class LoadRun:
         end = reply.end - self._zero
         if flight.number not in self._flights or flight.start is None:
             return end
+        flight.answer = reply.answer
         outcome, reason = self._outcome(flight, reply)
         exchange = Exchange(
             number=flight.number,
@@ -334,7 +409,7 @@ class LoadRun:
             request_id=reply.answer.request_id if reply.answer is not None else None,
         )
         del self._flights[flight.number]
-        self.recorder.settle(exchange, self.now(), reason)
+        self.recorder.settle(exchange, self.now(), reason, flight.prepared.kind if flight.prepared else None)
         if not self._flights and self._all_started.is_set():
             self._landed.set()
         if self._listener is not None:
@@ -349,7 +424,7 @@ class LoadRun:
         if answer is None:
             return Outcome(reply.transport, None, None, _FATES.get(reply.transport, Fate.FAILED)), reply.reason
         departed = departures(answer, self.demand.contract)
-        self.recorder.judge(answer, departed, lambda: self._curl(flight.prepared.body))
+        self.recorder.judge(answer, departed, lambda: self._curl(flight.prepared.body if flight.prepared else b""))
         fate = Fate.OK if answer.status == 200 and not breaks_a_must(departed) else Fate.FAILED
         code = self.recorder.counted_code(_code(answer))
         return Outcome(Transport.ANSWERED, answer.status, code, fate), _why(departed)
@@ -371,10 +446,10 @@ class LoadRun:
     def _curl(self, body: bytes) -> str:
         return curl_line(
             method=METHOD,
-            url=self._target.url,
-            headers=(("Authorization", self._key.authorization), *HEADERS),
+            url=self._endpoint.target.url,
+            headers=header_fields(self._endpoint.key, self._endpoint.fields),
             body=body,
-            key=self._key,
+            key=self._endpoint.key,
             variable=self._variable,
         )
 
@@ -382,10 +457,15 @@ class LoadRun:
         """
         The payloads as they go over the wire.
         """
-        prepared: dict[int, Prepared] = {}
+        chosen, prepared = self._endpoint, dict[int, Prepared]()
+        several = len(self.demand.workload.kinds) > 1
         for payload in self.demand.workload.payloads:
             body = payload.encoded()
-            prepared[id(payload)] = Prepared(body, request_bytes(self._target, self._key, body))
+            prepared[id(payload)] = Prepared(
+                body,
+                request_bytes(chosen.target, chosen.key, body, chosen.fields),
+                payload.name if several else None,
+            )
         return (prepared[id(payload)] for payload in payloads)
 
 

@@ -1,6 +1,9 @@
 """
 Where Locust's events become a run: made at the start of a test, drained and closed before Locust stops anything.
 
+A process plays one of three roles. Alone, it sends the requests and writes the run folder. A master has workers send
+them and writes down what they report (`master.py`); a worker sends its share and reports (`worker.py`).
+
 Locust swallows what a listener raises and goes on. Ours must not: an exception here ends the run as broken, and the
 process with 70.
 """
@@ -24,33 +27,36 @@ from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 import gevent
-from locust import log
+from locust import User, log
 from locust.env import Environment
 from locust.event import EventHook
-from locust.runners import LocalRunner
 
-from chainproof.command import Mistake
+from chainproof.clock import Seconds
+from chainproof.command import Mistake, Wanted, wanted
 from chainproof.contract.credentials import NoKey
+from chainproof.contract.fields import BadField
 from chainproof.contract.spec import METHOD
 from chainproof.contract.targets import BadTarget
 from chainproof.embedded import Endpoint, endpoint
 from chainproof.judgement.verdict import Exit
 from chainproof.results.exchange import Exchange, Fate, Transport
 from chainproof.results.folder import FolderMistake, RunWriter, check_writable, default_path, now
-from chainproof.results.manifest import Ending, Kind, Manifest, versions
+from chainproof.results.manifest import Ending, Kind, Manifest, Settings, as_settings, versions
 from chainproof.workload.objectives import BadObjective
 from chainproof.workload.workload import BadWorkload, Model
 
+from .book import Book
+from .course import Course
 from .progress import show_progress
 from .recorder import Recorder
 from .run import LoadRun
-from .settings import Demand, demand
+from .settings import Demand, check_way, demand, way_there
 from .wire import Reply
 
 EXIT_OF = {Ending.COMPLETED: Exit.PASS, Ending.INTERRUPTED: Exit.INTERRUPTED, Ending.BROKEN: Exit.SOFTWARE}
 """How the Locust process ends; the verdict on a completed run is the report's."""
 
-MISTAKES = (Mistake, BadTarget, BadWorkload, BadObjective, FolderMistake, NoKey)
+MISTAKES = (Mistake, BadField, BadTarget, BadWorkload, BadObjective, FolderMistake, NoKey)
 
 
 class NotOk(Exception):
@@ -81,107 +87,62 @@ def guarded(listener: Listener) -> Listener:
 
 class Session:
     """
-    One Locust process, from its options to its exit code.
+    One Locust process, from its options to its exit code, in whatever role.
     """
 
     def __init__(self, environment: Environment) -> None:
-        """
-        Check everything that can be known before a run. Raises one of MISTAKES.
-        """
-        options = cast(argparse.Namespace, environment.parsed_options)
-        if not isinstance(environment.runner, LocalRunner):
-            raise Mistake("expected a single process: this version does not distribute a run over workers")
         self.environment = environment
-        self._runner = environment.runner
-        self.demand: Demand = demand(options, options.num_users)
-        self._options = options
-        self._closing = ExitStack()
-        if options.out is not None:
-            check_writable(options.out)
-        self._endpoint: Endpoint = self._closing.enter_context(endpoint(options.target, options.api_key_env))
+        self.options = cast(argparse.Namespace, environment.parsed_options)
+        self.runner: Any = environment.runner  # which of Locust's three it is, the role knows
+        self.course: Course | None = None
+        """The run under way, or the last one."""
         self._signals = 0
-        self._run: LoadRun | None = None
-        self._fire: Listener = environment.events.request.fire
-        self._failures: dict[str, NotOk] = {}
-        self._started = 0.0
+        self._stopping = False
+        self._closing = ExitStack()
+        self._logger = logging.getLogger("locust.runners")
 
     @property
-    def run(self) -> LoadRun:
-        """The run under way."""
-        assert self._run is not None, "a test that Locust started has a run"
-        return self._run
+    def load(self) -> LoadRun | None:
+        """The run whose requests this very process sends."""
+        return self.course if isinstance(self.course, LoadRun) else None
+
+    @property
+    def running(self) -> bool:
+        """Whether a run is under way."""
+        return self.course is not None and not self.course.finished
 
     def attach(self) -> None:
-        """Listen to Locust, take over the signals, and set the other model's users aside."""
-        work = self.demand.workload
-        environment, options = self.environment, self._options
-        environment.user_classes = [
-            kind for kind in environment.user_classes if getattr(kind, "model", work.model) is work.model
-        ]
-        options.num_users = work.users if work.model is Model.CLOSED else 1
+        """Listen to Locust, and take over the signals."""
         # All users at once is what is asked for: Locust's doubt about it is not our user's.
-        options.spawn_rate = float(options.num_users)
-        logging.getLogger("locust.runners").addFilter(lambda record: "spawn rate" not in str(record.msg))
-        listen(environment.events.test_start, self.on_test_start)
-        listen(environment.events.test_stopping, self.on_test_stopping)
-        listen(environment.events.quitting, self.on_quitting)
-        listen(environment.events.quit, self.on_quit)
-        listen(environment.events.user_error, self.on_user_error)
+        self._logger.addFilter(lambda record: "spawn rate" not in str(record.msg))
+        events = self.environment.events
+        listen(events.test_start, self.on_test_start)
+        listen(events.test_stopping, self.on_test_stopping)
+        listen(events.quitting, self.on_quitting)
+        listen(events.quit, self.on_quit)
+        listen(events.user_error, self.on_user_error)
         for number in (signal.SIGINT, signal.SIGTERM):
             # On the event loop, not in the midst of whatever runs: nothing may be torn out of its accounting.
             gevent.signal_handler(number, self.on_signal)
         _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
-        if options.until_eof:
-            gevent.spawn(self._await_eof)
 
     # ------------------------------------------------------------------ Locust's events
 
     @guarded
     def on_test_start(self, **_: Any) -> None:
-        """Make the run folder, and begin."""
-        options, chosen = self._options, self._endpoint
-        self._run = None  # a second test of the same process must not find the first one's
-        plan = self.demand.plan()
-        started = now()
-        out: Path = options.out or default_path(self.demand.workload.name, chosen.target, started)
-        writer = RunWriter(
-            out,
-            Manifest(
-                kind=Kind.LOAD,
-                name=self.demand.workload.name,
-                started=started,
-                target=chosen.target.url,
-                emulated=chosen.target.emulated,
-                contract=self.demand.contract.value,
-                seed=self.demand.seed,
-                settings=self.demand.settings(plan),
-                objectives=tuple(objective.text for objective in self.demand.workload.objectives),
-                versions=versions("locust", "gevent", "httptools", "orjson"),
-            ),
-        )
-        self._run = LoadRun(
-            self.demand,
-            plan,
-            chosen.target,
-            chosen.key,
-            Recorder(writer, contract=self.demand.contract, seed=self.demand.seed),
-            variable=options.api_key_env,
-            listener=self._tell_locust,
-            trouble=_trouble,
-        )
-        # What is loaded by now stays: without this, collecting garbage walks through all of Locust every few seconds.
-        gc.collect()
-        gc.freeze()
-        self._run.begin()
-        self._started = time.time() - self._run.now()
-        gevent.spawn(self._run.flush_every_second)
-        gevent.spawn(show_progress, self._run, overwrite=options.overwrite_progress)
-        gevent.spawn(self._see_to_the_end, self._run)
+        """Begin what was prepared."""
+        self._stopping = False
+        self.begin()
+
+    def begin(self) -> None:
+        """Let second 0 be a moment from now."""
+        raise NotImplementedError
 
     @guarded
     def on_test_stopping(self, **_: Any) -> None:
         """Drain, before Locust stops its users."""
+        self._stopping = True
         self._close()
 
     @guarded
@@ -202,49 +163,168 @@ class Session:
     def on_signal(self) -> None:
         """First: stop and drain. Again: wait for nothing. Without a run: leave."""
         self._signals += 1
-        if self._run is None or self._run.finished:
+        if self.course is None or self.course.finished:
             self.environment.process_exit_code = self.exit_code()
-            self._runner.quit()
+            self.leave()
         elif self._signals == 1:
-            self._run.interrupt()
+            self.course.interrupt()
         else:
-            self._run.interrupt()
-            self._run.censor()
+            self.course.interrupt()
+            self.course.censor()
+
+    def leave(self) -> None:
+        """End the process by Locust's own way."""
+        self.runner.quit()
+        if self.environment.web_ui is not None:
+            self.environment.web_ui.stop()  # type: ignore[no-untyped-call]  # Locust says no types here
 
     # ------------------------------------------------------------------ from beginning to end
 
     def break_off(self, note: str) -> None:
         """End the run as broken; the process too, where there is none yet."""
-        if self._run is not None:
-            self._run.break_off(note)
+        if self.course is not None:
+            self.course.break_off(note)
             return
         self.environment.process_exit_code = Exit.SOFTWARE
-        gevent.spawn(self._runner.quit)
+        gevent.spawn(self.leave)
 
     def exit_code(self) -> int:
         """How the process ends."""
-        if self._run is None:
-            return Exit.INTERRUPTED if self._signals else Exit.SOFTWARE
-        return Exit.SOFTWARE if _trouble() else EXIT_OF[self._run.ending]
-
-    def _see_to_the_end(self, run: LoadRun) -> None:
-        """
-        Follow the run to its end, then let Locust end.
-        """
-        run.supervise()
-        if self._options.headless:
-            self.environment.process_exit_code = self.exit_code()
-            self._runner.quit()
-        else:
-            self._runner.stop()
+        if self.course is None:
+            # Whoever ends a web page that ran nothing has asked for nothing.
+            idle = Exit.PASS if self.environment.web_ui is not None else Exit.INTERRUPTED
+            return idle if self._signals else Exit.SOFTWARE
+        return Exit.SOFTWARE if trouble() else EXIT_OF[self.course.ending]
 
     def _close(self) -> None:
         """
-        Stop the run, if there is one, and wait for its folder to be complete.
+        Stop the run, if there is one, and wait for its record to be complete.
         """
-        if self._run is not None:
-            self._run.stop()
-            self._run.wait()
+        if self.course is not None:
+            self.course.stop()
+            self.course.wait()
+
+
+class Writing(Session):
+    """
+    A process that was asked for runs, and writes their folders: alone or as a master.
+    """
+
+    def __init__(self, environment: Environment) -> None:
+        """
+        Check everything that can be known before a run. Raises one of MISTAKES.
+        """
+        super().__init__(environment)
+        self.book: Book | None = None
+        """The folder of the run under way, or of the last one."""
+        self._user_classes = list(environment.user_classes)
+        # Locust puts a number of its own where none was given.
+        self.users_asked: int | None = self.options.num_users
+        self._asked: Wanted | None = None
+        self._asked_wrongly = False
+        self._start = self.runner.start
+        self.demand: Demand
+        self.endpoint: Endpoint
+        self.look_through()
+
+    def check(self) -> tuple[Demand, Wanted]:
+        """What the options ask for now, with nothing done about it yet. Raises one of MISTAKES."""
+        if self.options.out:
+            check_writable(Path(self.options.out))
+        return demand(self.options, self.users_asked), wanted(self.options)
+
+    def look_through(self) -> None:
+        """Draw the demand, the endpoint and the users from the options, between two runs. Raises one of MISTAKES."""
+        self.demand, asked = self.check()
+        if asked != self._asked:
+            self._asked = None
+            self._closing.close()
+            self.endpoint = self._closing.enter_context(endpoint(asked))
+            check_way(asked, self.endpoint)
+            self._asked = asked
+        self.environment.user_classes = _of_model(self._user_classes, self.demand.workload.model)
+
+    def attach(self) -> None:
+        """Be the one that starts users: as many as the run takes, and after all is prepared."""
+        super().attach()
+        self.runner.start = self.start
+        if self.options.until_eof:
+            gevent.spawn(self._await_eof)
+
+    def users(self) -> int:
+        """How many of Locust's users the run takes."""
+        work = self.demand.workload
+        return work.users if work.model is Model.CLOSED else 1
+
+    def start(self, user_count: int, spawn_rate: float, **_: Any) -> None:
+        """Start a run, in place of Locust's own start of users."""
+        del user_count, spawn_rate  # what is run is said by our options
+        if self.running:
+            return
+        try:
+            self.course = None  # a second test of the same process must not find the first one's
+            self.prepare()
+        except MISTAKES as mistake:
+            self.refuse(str(mistake))
+        except Exception as wrong:  # noqa: BLE001  # our own error, and no run to tell it
+            traceback.print_exc()
+            self.break_off(f"{type(wrong).__name__}: {wrong}")
+        else:
+            users = self.users()
+            self._start(users, float(users))
+
+    def prepare(self) -> None:
+        """Do all that takes time before a run can begin. Raises one of MISTAKES."""
+        raise NotImplementedError
+
+    def refuse(self, mistake: str) -> None:
+        """Say what was asked wrongly; leave, unless somebody may ask again."""
+        if not self.options.headless:
+            logging.getLogger("chainproof").error(mistake)  # where the page shows it
+        else:
+            print(f"chainproof loadtests: {mistake}", file=sys.stderr)
+            self.environment.process_exit_code = Exit.USAGE
+            self._asked_wrongly = True
+            gevent.spawn(self.leave)
+
+    def exit_code(self) -> int:
+        """How the process ends."""
+        return Exit.USAGE if self._asked_wrongly else super().exit_code()
+
+    def open_book(self, settings: Settings) -> Book:
+        """Make the run folder."""
+        demand, chosen, started = self.demand, self.endpoint, now()
+        own = [name for kind in self.environment.user_classes for name in getattr(kind, "own_sources", list)()]
+        if own:
+            settings |= as_settings(payloads=own)
+        out = Path(self.options.out) if self.options.out else default_path(demand.workload.name, chosen.target, started)
+        manifest = Manifest(
+            kind=Kind.LOAD,
+            name=demand.workload.name,
+            started=started,
+            target=chosen.target.url,
+            emulated=chosen.target.emulated,
+            contract=demand.contract.value,
+            seed=demand.seed,
+            settings=settings | way_there(chosen),
+            objectives=tuple(objective.text for objective in demand.workload.objectives),
+            versions=versions("locust", "gevent", "httptools", "orjson"),
+        )
+        self.book = Book(RunWriter(out, manifest))
+        return self.book
+
+    def follow(self, course: Course) -> None:
+        """Show where a run stands, see it to its end, then let Locust end."""
+        gevent.spawn(show_progress, course, overwrite=self.options.overwrite_progress)
+        gevent.spawn(self._see_to_the_end, course)
+
+    def _see_to_the_end(self, course: Course) -> None:
+        course.supervise()
+        if self.options.headless or self._signals:
+            self.environment.process_exit_code = self.exit_code()
+            self.leave()
+        elif not self._stopping:
+            self.runner.stop()
 
     def _await_eof(self) -> None:
         """
@@ -258,23 +338,68 @@ class Session:
         watcher.close()
         self.on_signal()
 
-    def _tell_locust(self, exchange: Exchange, reply: Reply) -> None:
-        """
-        Locust's own event, so that its tables, CSV files and whoever listens go on working.
-        """
+
+class Alone(Writing):
+    """
+    A process that sends the requests and writes the folder.
+    """
+
+    def prepare(self) -> None:
+        """Draw the plan and make the run folder."""
+        self.look_through()
+        plan = self.demand.plan()
+        self._plan = plan
+        self._recorder = Recorder(
+            self.open_book(self.demand.settings(plan)),
+            contract=self.demand.contract,
+            seed=self.demand.seed,
+            phase_of=self.demand.workload.phase_at,
+        )
+
+    def begin(self) -> None:
+        """Start the run."""
+        run = LoadRun(
+            self.demand,
+            self._plan,
+            self.endpoint,
+            self._recorder,
+            variable=self.options.api_key_env,
+            listener=Telling(self.environment, self.endpoint),
+            trouble=trouble,
+        )
+        self.course = run
+        settle_memory()
+        run.begin()
+        gevent.spawn(run.flush_every_second)
+        self.follow(run)
+
+
+class Telling:
+    """
+    Locust's own event for every request, so that its tables, CSV files and whoever listens go on working.
+    """
+
+    def __init__(self, environment: Environment, chosen: Endpoint) -> None:
+        self._fire: Listener = environment.events.request.fire
+        self._target = chosen.target
+        self._failures: dict[str, NotOk] = {}
+        self._offset: Seconds = time.time() - time.monotonic()
+
+    def __call__(self, exchange: Exchange, reply: Reply) -> None:
+        """Tell of one settled exchange."""
         outcome = exchange.outcome
         answered = outcome.transport is Transport.ANSWERED
         self._fire(
             request_type=METHOD,
-            name=self._endpoint.target.path,
+            name=self._target.path,
             # Locust takes None for a request whose time is not known: a deadline is not a latency.
             response_time=exchange.response_time * 1e3 if answered else None,
             response_length=len(reply.answer.body) if reply.answer is not None else 0,
             response=reply.answer,
             exception=None if outcome.fate is Fate.OK else self._failure(exchange),
             context={"number": exchange.number, "intended_start_s": exchange.intended_start},
-            start_time=self._started + exchange.start,
-            url=self._endpoint.target.url,
+            start_time=self._offset + reply.end - exchange.service_time,
+            url=self._target.url,
         )
 
     def _failure(self, exchange: Exchange) -> NotOk:
@@ -284,7 +409,33 @@ class Session:
         return self._failures.setdefault(text, NotOk(text))
 
 
-def _trouble() -> str:
+def _of_model(classes: list[type[User]], model: Model) -> list[type[User]]:
+    """
+    The user classes of a model: those that others are made from are set aside too, being there to be built on.
+
+    Raises Mistake when there is none, or more than one dispatcher.
+    """
+    those = [kind for kind in classes if getattr(kind, "model", model) is model]
+    made = [kind for kind in those if not any(other is not kind and issubclass(other, kind) for other in those)]
+    if not made:
+        raise Mistake(
+            f"expected a user of the {model} model in the locustfile, found none: import one, or choose --model"
+        )
+    if model is Model.OPEN and len(made) > 1:
+        names = ", ".join(kind.__name__ for kind in made)
+        raise Mistake(f"expected one user of the open model, found {names}: name one on Locust's command line")
+    return made
+
+
+def settle_memory() -> None:
+    """
+    Let what is loaded by now stay: without this, collecting garbage walks through all of Locust every few seconds.
+    """
+    gc.collect()
+    gc.freeze()
+
+
+def trouble() -> str:
     """
     What Locust noticed of failures that nobody else will speak of; empty when there were none.
     """
@@ -301,17 +452,18 @@ def listen(hook: EventHook, listener: Listener) -> None:
 _SESSIONS: WeakKeyDictionary[Environment, Session] = WeakKeyDictionary()
 
 
-def open_session(environment: Environment, **_: Any) -> None:
+def open_session(environment: Environment, make: Callable[[Environment], Session]) -> Session:
     """
     Make Locust's environment a session of ours, or leave with what was asked wrongly in one line.
     """
     try:
-        session = Session(environment)
+        session = make(environment)
         session.attach()
     except MISTAKES as mistake:
         print(f"chainproof loadtests: {mistake}", file=sys.stderr)
         sys.exit(Exit.USAGE)
     _SESSIONS[environment] = session
+    return session
 
 
 def session_of(environment: Environment) -> Session:

@@ -6,23 +6,32 @@ from __future__ import annotations
 
 import argparse
 from array import array
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import islice
+from pathlib import Path
+from typing import cast
 
 from chainproof.clock import Seconds
-from chainproof.command import Mistake
+from chainproof.command import Mistake, Wanted
+from chainproof.contract.credentials import Scheme
 from chainproof.contract.levels import Contract
+from chainproof.embedded import Endpoint
+from chainproof.jsontext import JSON
+from chainproof.results.manifest import Phase as Recorded
 from chainproof.results.manifest import Settings, as_settings
-from chainproof.workload.arrivals import PROCESSES, digest, until
+from chainproof.workload.arrivals import digest
 from chainproof.workload.objectives import parse_objective
-from chainproof.workload.payloads import Payload, drawn
+from chainproof.workload.payloads import BadPayloads, Payload, drawn, load_payloads
+from chainproof.workload.phases import ends
 from chainproof.workload.workload import Model, Workload
 
 from .catalogue import workload
 
 MOST_ARRIVALS = 20_000_000
 """The longest plan that is held in memory."""
+_AT_ONCE = 20_000
+"""Intended starts that are drawn between two pauses."""
 
 OF_ONE_MODEL = {
     "rate": Model.OPEN,
@@ -47,6 +56,10 @@ class Share:
         """The places in a plan of *count* requests."""
         return range(self.index, count, self.of)
 
+    def part(self, whole: int) -> int:
+        """The worker's part of a number that is shared out evenly, what is left over among the first."""
+        return whole // self.of + (self.index < whole % self.of)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
@@ -58,12 +71,20 @@ class Demand:
     contract: Contract
     seed: int
 
-    def plan(self) -> array[float]:
-        """Every intended start of the open model; empty in the closed one, whose starts nobody knows."""
-        work = self.workload
+    def plan(self, pause: Callable[[], object] = bool) -> array[float]:
+        """
+        Every intended start of the open model; empty in the closed one, whose starts nobody knows.
+
+        A long one takes seconds to draw: *pause* is called now and then, for whoever has other things to do.
+        """
+        work, plan = self.workload, array("d")
         if work.model is Model.CLOSED:
-            return array("d")
-        return array("d", until(work.duration, PROCESSES[work.arrivals](work.rate, self.seed)))
+            return plan
+        starts = work.starts(self.seed)
+        while drawn_now := list(islice(starts, _AT_ONCE)):
+            plan.extend(drawn_now)
+            pause()
+        return plan
 
     def payloads(self, share: Share) -> Iterator[Payload]:
         """The payload of each request of a share, in order."""
@@ -76,16 +97,57 @@ class Demand:
             model=work.model.value,
             duration_s=work.duration,
             deadline_s=work.deadline,
-            payloads=[payload.name for payload in work.payloads],
+            payloads=list(work.kinds),
         )
         if work.model is Model.CLOSED:
             return common | as_settings(users=work.users, think_time_s=work.think_time)
+        if work.phases:
+            common |= as_settings(phases=list(_phase_rows(work)))
         return common | as_settings(
             rate_per_s=work.rate,
             arrivals=work.arrivals,
             max_in_flight=work.max_in_flight,
             plan={"arrivals": len(plan), "sha256": digest(plan)},
         )
+
+
+def _phase_rows(work: Workload) -> Iterator[dict[str, JSON]]:
+    """
+    The phases as manifests have them, with their rates.
+    """
+    for phase, end in zip(work.phases, ends(work.phases), strict=True):
+        row = Recorded(name=phase.name, start=end - phase.duration, end=end, judged=phase.judged)
+        yield {**cast(dict[str, JSON], row.to_json()), "rate_per_s": phase.rate, "final_rate_per_s": phase.final_rate}
+
+
+def check_way(asked: Wanted, chosen: Endpoint) -> None:
+    """
+    Raise Mistake when there is another way to our own emulator, which nobody but itself answers for.
+    """
+    if chosen.target.emulated and asked.connect_to is not None:
+        raise Mistake(
+            "expected --target, --chain-id or --model-id with --connect-to: whose URL are the bytes to carry?"
+        )
+
+
+def way_there(chosen: Endpoint) -> Settings:
+    """
+    What the manifest says of the way to the target, where it is not the plain one. Values of header fields stay out.
+    """
+    route, said = chosen.route, as_settings()
+    if chosen.target.transplanted:
+        said |= as_settings(path_assumed=True)
+    if chosen.key.scheme is not Scheme.API_KEY:
+        said |= as_settings(auth_scheme=chosen.key.scheme.value)
+    if route.connect_to is not None:
+        said |= as_settings(connect_to=str(route.connect_to))
+    if route.proxy is not None:
+        said |= as_settings(proxy=str(route.proxy.address))
+    if route.ca_file is not None:
+        said |= as_settings(ca_file=route.ca_file)
+    if chosen.fields:
+        said |= as_settings(headers=[name for name, _ in chosen.fields])
+    return said
 
 
 def demand(options: argparse.Namespace, users: int | None) -> Demand:
@@ -101,7 +163,12 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         "think_time": options.think_time,
     }
     work = workload(options.workload).with_options(
-        model=options.model, duration=options.duration, deadline=options.deadline, objectives=objectives, **given
+        model=options.model,
+        duration=options.duration,
+        deadline=options.deadline,
+        objectives=objectives,
+        payloads=_payloads(options.payloads),
+        **given,
     )
     for name, model in OF_ONE_MODEL.items():
         if given[name] is not None and model is not work.model:
@@ -109,9 +176,21 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
             raise Mistake(
                 f"{option} belongs to the {model} model, and the run is of the {work.model} one: add --model {model}"
             )
-    if work.model is Model.OPEN and work.rate * work.duration > MOST_ARRIVALS:
+    if work.model is Model.OPEN and work.expected > MOST_ARRIVALS:
         raise Mistake(
-            f"expected at most {MOST_ARRIVALS} planned requests, found {work.rate:g} a second for {work.duration:g} s; "
-            "make the run shorter or the rate lower"
+            f"expected at most {MOST_ARRIVALS} planned requests, found about {work.expected:.0f}; make the run shorter or "
+            "the rate lower"
         )
     return Demand(workload=work, contract=options.contract, seed=options.seed)
+
+
+def _payloads(path: str | None) -> tuple[Payload, ...] | None:
+    """
+    The payloads in the file that `--payloads` names; None without it. Raises Mistake.
+    """
+    if path is None:
+        return None
+    try:
+        return load_payloads(Path(path))
+    except BadPayloads as wrong:
+        raise Mistake(str(wrong)) from None

@@ -28,6 +28,8 @@ from chainproof import __version__
 from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
+from chainproof.contract.fields import Field
+from chainproof.contract.route import Proxy, Route
 from chainproof.contract.spec import METHOD
 from chainproof.contract.targets import Target
 from chainproof.results.exchange import Transport
@@ -45,7 +47,10 @@ HEADERS = (
     ("Accept", "application/json"),
     ("User-Agent", f"chainproof/{__version__}"),
 )
-"""Header fields of every request, beside Host, Authorization and Content-Length."""
+"""Header fields of every request, beside Host, Authorization and Content-Length, unless the caller sends its own."""
+
+_MOST_TUNNEL_BYTES = 1 << 16
+"""What we are willing to read of a proxy's answer."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,16 +77,20 @@ class _Failed(Exception):
         self.reason = reason
 
 
-def request_bytes(target: Target, key: ApiKey, body: bytes) -> bytes:
+def header_fields(key: ApiKey, others: tuple[Field, ...] = ()) -> tuple[Field, ...]:
     """
-    The request as it goes over the wire.
+    What a request says of itself, the caller's fields in place of ours of the same name.
     """
-    fields = (
-        ("Host", target.authority),
-        ("Authorization", key.authorization),
-        *HEADERS,
-        ("Content-Length", str(len(body))),
-    )
+    named = {name.lower() for name, _ in others}
+    ours = (field for field in HEADERS if field[0].lower() not in named)
+    return (("Authorization", key.authorization), *ours, *others)
+
+
+def request_bytes(target: Target, key: ApiKey, body: bytes, others: tuple[Field, ...] = ()) -> bytes:
+    """
+    The request as it goes over the wire, with the caller's *others* among its header fields.
+    """
+    fields = (("Host", target.authority), *header_fields(key, others), ("Content-Length", str(len(body))))
     head = "".join(f"{name}: {value}\r\n" for name, value in fields)
     return f"{METHOD} {target.path} HTTP/1.1\r\n{head}\r\n".encode("ascii") + body
 
@@ -91,12 +100,16 @@ class Client:
     The connections of one process to one target, the last used first.
     """
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, route: Route | None = None) -> None:
+        route = route if route is not None else Route()
         self._target = target
-        self._context = verifying_context() if target.scheme == "https" else None
+        self._route = route
+        self._context = verifying_context(route.ca_file) if target.scheme == "https" else None
         self._addresses: tuple[Address, ...] = ()
         # Encoded here: the first use of the codec loads it, which takes milliseconds that no request should wait.
-        self._host = target.host.encode("idna")
+        hop = route.first_hop(target)
+        self._host = hop.host.encode("idna")
+        self._port = hop.port
         self._lookup: gevent.Greenlet | None = None
         self._idle: list[_Connection] = []
 
@@ -154,6 +167,7 @@ class Client:
             except OSError as wrong:
                 refusal = _Failed(Transport.CONNECT_FAILED, _reason(wrong))
                 continue
+            self._tunnelled(plain)
             return _Connection(self._secured(plain))
         raise refusal
 
@@ -176,7 +190,7 @@ class Client:
         """
         Resolve the name in a thread of gevent's, an address at once; what went wrong, if anything did.
         """
-        host, port = self._host, self._target.port
+        host, port = self._host, self._port
         try:
             found = _resolve(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         except OSError:
@@ -186,6 +200,22 @@ class Client:
                 return wrong
         self._addresses = tuple((family, kind, protocol, name) for family, kind, protocol, _, name in found)
         return None
+
+    def _tunnelled(self, plain: Plain) -> None:
+        """
+        Have the proxy lead the connection on to the target, where there is a proxy.
+        """
+        proxy = self._route.proxy
+        if proxy is None:
+            return
+        try:
+            _tunnel(plain, proxy, proxy.connect_request(self._route.destination(self._target)))
+        except OSError as wrong:
+            plain.close()
+            raise _Failed(Transport.CONNECT_FAILED, f"{_reason(wrong)}, at the proxy {proxy.address}") from None
+        except BaseException:
+            plain.close()
+            raise
 
     def _secured(self, plain: Plain) -> Channel:
         """
@@ -201,6 +231,29 @@ class Client:
         except BaseException:
             plain.close()
             raise
+
+
+def _tunnel(plain: Plain, proxy: Proxy, request: bytes) -> None:
+    """
+    Ask a proxy for a tunnel and await its consent. Raises _Failed when it refuses, OSError when it is lost.
+    """
+    plain.send(request)
+    said = b""
+    while b"\r\n\r\n" not in said:
+        octets, _ = plain.receive()
+        said += octets
+        if not octets or len(said) > _MOST_TUNNEL_BYTES:
+            break
+    head, end, more = said.partition(b"\r\n\r\n")
+    words = head.partition(b"\r\n")[0].split(b" ", 2)
+    consented = len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1][:1] == b"2" and len(words[1]) == 3
+    # Nobody but the proxy has spoken yet: what follows its consent is none of the target's.
+    if not consented or not end or more:
+        told = b" ".join(words[1:]).decode("latin-1")[:80] if words[0].startswith(b"HTTP/") else "no HTTP"
+        raise _Failed(
+            Transport.CONNECT_FAILED,
+            f"the proxy {proxy.address} opened no tunnel: {told if said else 'closed before any answer'}",
+        )
 
 
 class _Connection:

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
+from typing import cast
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.durations import parse_duration
 from chainproof.jsontext import JSON
-from chainproof.workload.arrivals import PROCESSES
+from chainproof.workload.arrivals import PROCESSES, until
 from chainproof.workload.objectives import BadObjective, Objective, parse_objective
-from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload
+from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, load_payloads
+from chainproof.workload.phases import Phase, bent, ends, phase_at
 
 
 class Model(StrEnum):
@@ -63,6 +65,30 @@ class Workload:
     """Open model: the most requests in flight at once; what the plan asks beyond is not sent, and counted."""
     objectives: tuple[Objective, ...] = ()
     payloads: tuple[Payload, ...] = DEFAULT_PAYLOADS
+    phases: tuple[Phase, ...] = ()
+    """Open model: a rate that changes; `rate` is then the highest there is, `duration` that of all phases together."""
+
+    @property
+    def kinds(self) -> tuple[str, ...]:
+        """The names of the payloads, each once."""
+        return tuple(dict.fromkeys(payload.name for payload in self.payloads))
+
+    @property
+    def expected(self) -> float:
+        """Open model: how many requests are to be expected."""
+        return sum(phase.expected for phase in self.phases) if self.phases else self.rate * self.duration
+
+    def phase_at(self, instant: Seconds) -> str | None:
+        """The name of the phase that an intended start lies in; None where there is none."""
+        found = phase_at(instant, self.phases, ends(self.phases)) if self.phases else None
+        return found.name if found is not None else None
+
+    def starts(self, seed: int) -> Iterator[Seconds]:
+        """Open model: every intended start. The same seed draws the same."""
+        process = PROCESSES[self.arrivals]
+        if self.phases:
+            return bent(process(1.0, seed), self.phases)
+        return until(self.duration, process(self.rate, seed))
 
     def mistakes(self) -> list[str]:
         """
@@ -86,6 +112,23 @@ class Workload:
                 "payloads: expected every weight to be more than 0",
             ),
         )
+        return [mistake for fine, mistake in checks if not fine] + self._phase_mistakes()
+
+    def _phase_mistakes(self) -> list[str]:
+        """
+        What is wrong with the phases.
+        """
+        names = [phase.name for phase in self.phases]
+        checks = [
+            (not self.phases or self.model is Model.OPEN, "phases: expected the open model, found the closed one"),
+            (len(set(names)) == len(names), f"phases: expected a name of its own for each, found {', '.join(names)}"),
+        ]
+        for phase in self.phases:
+            level = phase.rate >= 0 and phase.final_rate >= 0
+            checks += [
+                (phase.duration > 0, f"phase {phase.name}: expected a duration of more than 0 s"),
+                (level, f"phase {phase.name}: expected rates of at least 0 requests a second"),
+            ]
         return [mistake for fine, mistake in checks if not fine]
 
     def checked(self) -> Workload:
@@ -100,20 +143,27 @@ class Workload:
     def with_options(self, **options: object) -> Workload:
         """
         The workload with every option that is not None in place of its own. Raises BadWorkload.
+
+        Phases keep their proportions: a rate is their highest, a duration that of all together.
         """
         given = {name: value for name, value in options.items() if value is not None}
-        return replace(self, **given).checked()  # type: ignore[arg-type]  # argparse has typed each of them
+        changed = replace(self, **given)  # type: ignore[arg-type]  # argparse has typed each of them
+        changed.checked()
+        scale = {"rate": changed.rate / self.rate, "duration": changed.duration / self.duration}
+        phases = tuple(phase.scaled(**scale) for phase in self.phases)
+        return replace(changed, phases=phases)
 
     def to_table(self) -> dict[str, JSON]:
         """The workload as the table of a TOML file, which `workload_from` reads."""
-        return {
+        course: dict[str, JSON] = {"rate": self.rate, "duration": self.duration}
+        if self.phases:
+            course = {"phases": [_phase_table(phase) for phase in self.phases]}
+        return course | {
             "description": self.description,
             "model": self.model.value,
-            "rate": self.rate,
             "arrivals": self.arrivals,
             "users": self.users,
             "think_time": self.think_time,
-            "duration": self.duration,
             "deadline": self.deadline,
             "max_in_flight": self.max_in_flight,
             "objectives": [objective.text for objective in self.objectives],
@@ -129,6 +179,7 @@ def load_workload(path: Path) -> Workload:
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
+        _name_files(table, path.parent)
     except OSError as wrong:
         raise BadWorkload(f"cannot read the workload {path}: {wrong.strerror}") from wrong
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
@@ -151,6 +202,11 @@ def workload_from(table: Mapping[str, object], *, name: str) -> Workload:
             values[key] = reader(value)
         except (ValueError, TypeError, BadObjective) as wrong:
             mistakes.append(f"{key}: {wrong}")
+    if "phases" in values:
+        mistakes += [f"{key}: expected none beside phases" for key in ("rate", "duration") if key in table]
+        phases = cast(tuple[Phase, ...], values["phases"])
+        values["rate"] = max(max(phase.rate, phase.final_rate) for phase in phases)
+        values["duration"] = sum(phase.duration for phase in phases)
     workload = replace(Workload(name=name), **values)  # type: ignore[arg-type]  # each reader returns its field's type
     mistakes += workload.mistakes()
     if mistakes:
@@ -197,18 +253,68 @@ def _objectives(value: object) -> tuple[Objective, ...]:
 def _payloads(value: object) -> tuple[Payload, ...]:
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
         raise TypeError("expected [[payloads]] tables, each with a body and, if you like, a name and a weight")
-    return tuple(_payload(row, number) for number, row in enumerate(value, start=1))
+    return tuple(payload for number, row in enumerate(value, start=1) for payload in _payload(row, number))
 
 
-def _payload(row: dict[str, object], number: int) -> Payload:
-    unknown = set(row) - {"name", "weight", "body"}
-    if unknown or not isinstance(row.get("body"), dict):
+def _payload(row: dict[str, object], number: int) -> tuple[Payload, ...]:
+    unknown = set(row) - {"name", "weight", "body", "file"}
+    if unknown or isinstance(row.get("body"), dict) is isinstance(row.get("file"), str):
         raise ValueError(
-            f"payload {number}: expected a table `body` and, if you like, name and weight, found {sorted(row)}"
+            f"payload {number}: expected a table `body`, or a `file` with one JSON object a line, and, if you like, name "
+            f"and weight, found {sorted(row)}"
         )
-    body = row["body"]
-    assert isinstance(body, dict)
-    return Payload(name=_text(row.get("name", f"payload {number}")), weight=_number(row.get("weight", 1.0)), body=body)
+    weight = _number(row.get("weight", 1.0))
+    body = row.get("body")
+    if not isinstance(body, dict):
+        return load_payloads(Path(_text(row["file"])), name=_text(row.get("name", "")), weight=weight)
+    return (Payload(name=_text(row.get("name", f"payload {number}")), weight=weight, body=body),)
+
+
+def _name_files(table: dict[str, object], folder: Path) -> None:
+    """
+    Let the files that a workload names lie beside it.
+    """
+    rows = table.get("payloads")
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict) and isinstance(row.get("file"), str):
+            row["file"] = str(folder / row["file"])
+
+
+def _phases(value: object) -> tuple[Phase, ...]:
+    if not isinstance(value, list) or not value or not all(isinstance(row, dict) for row in value):
+        raise TypeError("expected [[phases]] tables, each with a name, a duration and a rate")
+    return tuple(map(_phase, value))
+
+
+def _phase(row: dict[str, object]) -> Phase:
+    if set(row) - {"judged"} != {"name", "duration", "rate"}:
+        raise ValueError(f"expected name, duration and rate, and, if you like, judged, found {sorted(row)}")
+    rate = row["rate"]
+    if isinstance(rate, list) and len(rate) != 2:
+        raise ValueError(f"expected a rate or two of them, [from, to], found {rate!r}")
+    first, last = rate if isinstance(rate, list) else (rate, rate)
+    judged = row.get("judged", True)
+    if not isinstance(judged, bool):
+        raise TypeError(f"expected judged to be true or false, found {judged!r}")
+    return Phase(
+        name=_text(row["name"]),
+        duration=_duration(row["duration"]),
+        rate=_number(first),
+        final_rate=_number(last),
+        judged=judged,
+    )
+
+
+def _phase_table(phase: Phase) -> dict[str, JSON]:
+    """
+    A phase as the table that `_phase` reads.
+    """
+    return {
+        "name": phase.name,
+        "duration": phase.duration,
+        "rate": [phase.rate, phase.final_rate],
+        "judged": phase.judged,
+    }
 
 
 _READERS = {
@@ -223,5 +329,6 @@ _READERS = {
     "max_in_flight": _whole,
     "objectives": _objectives,
     "payloads": _payloads,
+    "phases": _phases,
 }
 """What a workload's file may say, and how each value is read."""

@@ -295,6 +295,14 @@ FAULTS = (
         ),
     ),
     Fault(
+        name="the plainest object fails the chain",
+        breaks={"object-accepted"},
+        server=when(
+            lambda asked: asked.authorized and ours(asked) and asked.body == b"{}",
+            lambda asked, said: error(502, "application_error"),
+        ),
+    ),
+    Fault(
         name="an empty body",
         breaks={"body-required"},
         server=when(lambda asked: asked.authorized and ours(asked) and not asked.body, accepted),

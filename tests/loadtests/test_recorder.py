@@ -72,7 +72,7 @@ def written(planned: list[tuple[float, float, float, Outcome | NotSent]], flushe
             if isinstance(what, NotSent):
                 recorder.leave_out(intended, what)
             elif kind == "send":
-                recorder.send(instant, lag)
+                recorder.send(instant, intended)
             else:
                 start = intended + lag
                 recorder.settle(

@@ -13,6 +13,7 @@ import pytest
 
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.levels import Contract
+from chainproof.embedded import Endpoint
 from chainproof.loadtests import run as run_module
 from chainproof.loadtests.recorder import Recorder
 from chainproof.loadtests.run import LoadRun
@@ -48,7 +49,8 @@ def test_our_own_error_over_an_answer_ends_the_run_and_loses_no_request(
     monkeypatch.setattr(run_module, "departures", judge)
     with serving(fine) as server, RunWriter(tmp_path / "run", manifest) as writer:
         recorder = Recorder(writer, contract=Contract.STRICT, seed=0)
-        run = LoadRun(demand, demand.plan(), server.target, ApiKey("key"), recorder)
+        endpoint = Endpoint(target=server.target, key=ApiKey("key"), environment={})
+        run = LoadRun(demand, demand.plan(), endpoint, recorder)
         run.begin()
         gevent.spawn(run.walk_plan)
         run.supervise()

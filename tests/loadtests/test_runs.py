@@ -472,3 +472,64 @@ def test_counts_and_times_agree_with_the_targets_own(launch: Launch, tmp_path: P
 
         # Theirs is within ours: ours has the way there and back, and on a busy machine some waiting, besides.
         assert expected * 0.999 - 0.0005 <= merged.quantile(fraction) <= expected * 1.05 + 0.005, fraction
+
+
+def test_a_folder_of_our_name_in_the_working_folder_is_not_us(serving: Serving, tmp_path: Path) -> None:
+    """
+    In a checkout a folder `chainproof` lies where the command is run, and Locust looks there first.
+    """
+    (tmp_path / "chainproof").mkdir()
+    (tmp_path / "chainproof" / "__init__.py").write_text("raise ImportError('not this one')")
+    with serving(fine) as server:
+        words = [
+            "--target",
+            server.target.origin,
+            *FAST,
+            f"--out={tmp_path / 'run'}",
+            "--objective",
+            "error_rate < 50%",
+        ]
+        done = subprocess.run(
+            [sys.executable, "-P", "-m", "chainproof", "loadtests", *words],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=30,
+            cwd=tmp_path,
+            env={**os.environ, "BASETEN_API_KEY": "key", "LOCUST_SKIP_MONKEY_PATCH": ""},
+        )
+
+    assert 0 == done.returncode, done.stderr
+
+
+def test_what_follows_two_hyphens_is_locusts(serving: Serving, launch: Launch, tmp_path: Path) -> None:
+    """
+    Locust's own options are passed on as they are.
+    """
+    with serving(fine) as server:
+        done = launch(server, *FAST, "--", f"--json-file={tmp_path / 'locust'}").end()
+
+    assert 50 == json.loads((tmp_path / "locust.json").read_text())[0]["num_requests"], done.errors
+
+
+def test_ctrl_c_ends_the_waiting_for_workers(launch: Launch, serving: Serving) -> None:
+    """
+    Nobody came, nothing was sent, and no folder is left.
+    """
+    with serving(fine) as server:
+        run = launch(server, "--workers", "2", "--", "--master-bind-host=127.0.0.1", "--master-bind-port=0")
+        give_up = time.monotonic() + 10
+        while True:
+            try:
+                if b"--master" in Path(f"/proc/{run.locust()}/cmdline").read_bytes():
+                    break
+            except (StopIteration, FileNotFoundError):
+                assert time.monotonic() < give_up
+            time.sleep(0.05)
+        time.sleep(2)  # until it waits
+        run.send(signal.SIGINT)
+        done = run.end()
+
+    assert 130 == done.code, done.errors
+    assert not done.folder.exists()
+    assert "Traceback" not in done.errors

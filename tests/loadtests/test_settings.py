@@ -8,7 +8,6 @@ import argparse
 import subprocess
 import sys
 from itertools import islice
-from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -69,7 +68,7 @@ def test_locust_runs_what_our_own_command_line_was_asked(given_options: dict[str
     passed = as_locust_reads(locust_arguments(options, workload=options.workload, out="somewhere"))
 
     assert demand(options, options.num_users) == demand(passed, passed.num_users)
-    assert Path("somewhere") == passed.out
+    assert "somewhere" == passed.out
 
 
 @given(st.integers(1, 7), st.integers(0, 200))
@@ -110,7 +109,7 @@ def test_smoke_is_the_default() -> None:
 
 
 WRONG = {
-    "an unknown workload": (["stedy"], "expected a workload (smoke, steady)"),
+    "an unknown workload": (["stedy"], "expected a workload (smoke, ramp, soak, spike, steady, steps)"),
     "a workload that is not there": (["/nowhere/a.toml"], "cannot read the workload"),
     "a rate of nothing": (["--rate", "0"], "rate: expected more than 0"),
     "an objective nobody can read": (["--objective", "fast"], "expected an objective such as"),
@@ -120,6 +119,7 @@ WRONG = {
     "more connections than files": (["--max-in-flight", "1000000000"], "from the system's limit on open files"),
     "plain http to a stranger": (["--target", "http://example.com"], "expected https"),
     "nobody there": (["--target", "http://127.0.0.1:9"], "nobody listens at"),
+    "another way to nowhere in particular": (["--connect-to", "127.0.0.1:9"], "with --connect-to"),
     "a folder with something in it": (["--out", "."], "expected a new or an empty folder"),
 }
 

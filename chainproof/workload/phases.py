@@ -1,0 +1,87 @@
+"""
+A demand that changes: phases one after another, each with a rate that is level or rises or falls in a straight line.
+
+A process of rate 1 becomes one of any changing rate by bending its time: its n-th event moves to the instant at which n
+events are expected (the time-rescaling theorem). So a Poisson process stays one, with the rate of that instant, and an
+even grid stays as even as a changing rate can be; both are still drawn from the seed alone.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_right
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from itertools import accumulate
+
+from chainproof.clock import PerSecond, Seconds
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Phase:
+    """
+    A stretch of a run with a name, a length and a rate.
+    """
+
+    name: str
+    duration: Seconds
+    rate: PerSecond
+    """At its beginning."""
+    final_rate: PerSecond
+    """At its end; in between the rate lies on the straight line."""
+    judged: bool = True
+    """Whether figures and objectives are computed from it: a warm-up is not."""
+
+    @property
+    def expected(self) -> float:
+        """How many requests are expected in it."""
+        return (self.rate + self.final_rate) / 2 * self.duration
+
+    def instant(self, count: float) -> Seconds:
+        """
+        When so many requests are expected, from the phase's beginning.
+
+        >>> Phase(name="ramp", duration=10.0, rate=0.0, final_rate=20.0).instant(25.0)
+        5.0
+        """
+        slope = (self.final_rate - self.rate) / self.duration
+        # The root of rate·t + slope·t²/2 = count in the form that neither divides by a slope of 0 nor cancels.
+        root = math.sqrt(max(self.rate * self.rate + 2 * slope * count, 0.0))
+        return min(2 * count / (self.rate + root), self.duration) if count > 0 else 0.0
+
+    def scaled(self, *, rate: float = 1.0, duration: float = 1.0) -> Phase:
+        """The same phase at so many times the rate and the length."""
+        return replace(
+            self, duration=self.duration * duration, rate=self.rate * rate, final_rate=self.final_rate * rate
+        )
+
+
+def ends(phases: Sequence[Phase]) -> list[Seconds]:
+    """
+    When each phase ends, from the run's beginning.
+    """
+    return list(accumulate(phase.duration for phase in phases))
+
+
+def phase_at(instant: Seconds, phases: Sequence[Phase], until: Sequence[Seconds]) -> Phase | None:
+    """
+    The phase that an instant lies in, given when each of them ends; None after the last.
+    """
+    place = bisect_right(until, instant)
+    return phases[place] if place < len(phases) else None
+
+
+def bent(events: Iterable[float], phases: Sequence[Phase]) -> Iterator[Seconds]:
+    """
+    The ascending *events* of a process of rate 1 as intended starts in these phases, up to the end of the last.
+    """
+    rest = iter(events)
+    event = next(rest, math.inf)
+    begun, counted = 0.0, 0.0
+    for phase in phases:
+        while event < counted + phase.expected:
+            # Rounding must carry no start into the next phase.
+            yield min(begun + phase.instant(event - counted), math.nextafter(begun + phase.duration, 0.0))
+            event = next(rest, math.inf)
+        begun += phase.duration
+        counted += phase.expected

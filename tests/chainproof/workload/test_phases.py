@@ -1,0 +1,172 @@
+"""
+A rate that changes: as many requests as it promises, in each phase and in every part of one.
+"""
+
+from __future__ import annotations
+
+import math
+from itertools import count, pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.workload.payloads import BadPayloads, drawn, load_payloads
+from chainproof.workload.phases import Phase, bent, ends, phase_at
+from chainproof.workload.workload import BadWorkload, Workload, load_workload, workload_from
+
+phases = st.lists(
+    st.builds(
+        Phase,
+        name=st.uuids().map(str),
+        duration=st.floats(0.1, 20),
+        rate=st.floats(0, 30),
+        final_rate=st.floats(0, 30),
+        judged=st.booleans(),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+def expected_by(instant: float, of: list[Phase]) -> float:
+    """
+    How many requests the rates amount to by an instant: the integral of a line, phase by phase.
+    """
+    found = 0.0
+    for phase in of:
+        part = min(max(instant, 0.0), phase.duration)
+        slope = (phase.final_rate - phase.rate) / phase.duration
+        found += phase.rate * part + slope * part * part / 2
+        instant -= phase.duration
+    return found
+
+
+@given(phases)
+def test_the_nth_request_starts_when_n_are_expected(of: list[Phase]) -> None:
+    """
+    An even grid bent to the rates: ascending, within the phases, each start where the integral of the rate is whole.
+    """
+    starts = list(bent((float(n) for n in count()), of))
+    whole = sum(phase.expected for phase in of)
+
+    assert abs(len(starts) - math.ceil(whole)) <= 1
+    assert all(before <= after for before, after in pairwise(starts))
+    assert all(0 <= start < ends(of)[-1] for start in starts)
+    for number, start in enumerate(starts):
+        assert math.isclose(number, expected_by(start, of), abs_tol=1e-6)
+
+
+@given(phases, st.integers(0, 2**32))
+def test_a_poisson_plan_keeps_to_its_phases(of: list[Phase], seed: int) -> None:
+    """
+    The same seed draws the same; the number of requests of each phase is Poisson, so within six deviations of its mean.
+    """
+    work = Workload(name="w", phases=tuple(of))
+    starts = list(work.starts(seed))
+    until = ends(of)
+
+    assert starts == list(work.starts(seed))
+    assert starts == sorted(starts)
+    for phase in of:
+        inside = sum(work.phase_at(start) == phase.name for start in starts)
+
+        assert abs(inside - phase.expected) <= 6 * math.sqrt(phase.expected) + 20
+    assert phase_at(until[-1], of, until) is None
+
+
+def test_a_level_phase_is_the_rate_it_names() -> None:
+    """
+    Bending by a level rate is dividing by it.
+    """
+    level = [Phase(name="level", duration=10.0, rate=4.0, final_rate=4.0)]
+
+    assert [n / 4 for n in range(40)] == list(bent((float(n) for n in count()), level))
+
+
+TABLE = {
+    "phases": [
+        {"name": "warm-up", "duration": "10s", "rate": [0, 8], "judged": False},
+        {"name": "steady", "duration": "1m", "rate": 8},
+    ],
+    "payloads": [{"name": "short", "body": {"a": 1}, "weight": 3}, {"name": "long", "body": {"a": 2}}],
+}
+
+
+def test_a_workload_with_phases_survives_the_way_to_a_worker() -> None:
+    """
+    As a table and back: the same demand, whatever options changed it.
+    """
+    work = workload_from(TABLE, name="mine").with_options(rate=4.0, duration=35.0)
+
+    assert work == workload_from(work.to_table(), name="mine")
+    assert [(5.0, 0.0, 4.0), (30.0, 4.0, 4.0)] == [(p.duration, p.rate, p.final_rate) for p in work.phases]
+    assert Workload(name="w") == workload_from(Workload(name="w").to_table(), name="w")
+
+
+WRONG = {
+    "a rate beside phases": (TABLE | {"rate": 3}, "rate: expected none beside phases"),
+    "no phases": ({"phases": []}, "expected [[phases]] tables"),
+    "a phase without a rate": ({"phases": [{"name": "a", "duration": 1}]}, "expected name, duration and rate"),
+    "three rates": ({"phases": [{"name": "a", "duration": 1, "rate": [1, 2, 3]}]}, "[from, to]"),
+    "two of one name": (
+        {"phases": [{"name": "a", "duration": 1, "rate": 1}] * 2},
+        "phases: expected a name of its own for each, found a, a",
+    ),
+    "no length": (
+        {"phases": [{"name": "a", "duration": 0, "rate": 1}]},
+        "phase a: expected a duration of more than 0 s",
+    ),
+    "a rate below zero": ({"phases": [{"name": "a", "duration": 1, "rate": [1, -1]}]}, "phase a: expected rates"),
+    "users": (TABLE | {"model": "closed"}, "phases: expected the open model"),
+    "a body and a file": ({"payloads": [{"body": {}, "file": "a"}]}, "expected a table `body`, or a `file`"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_mistakes_in_phases_are_said(wrong: str) -> None:
+    """
+    Each with what was expected.
+    """
+    table, said = WRONG[wrong]
+    with pytest.raises(BadWorkload) as found:
+        workload_from(table, name="mine")
+
+    assert said in str(found.value)
+
+
+def test_payloads_come_from_a_file_beside_the_workload(tmp_path: Path) -> None:
+    """
+    One JSON object a line, one kind, which shares its weight; blank lines are passed over.
+    """
+    (tmp_path / "long.jsonl").write_text('{"n": 1}\n\n{"n": 2}\n')
+    (tmp_path / "mine.toml").write_text(
+        '[[payloads]]\nname = "short"\nbody = { n = 0 }\n[[payloads]]\nfile = "long.jsonl"\nweight = 3\n'
+    )
+    work = load_workload(tmp_path / "mine.toml")
+    source = drawn(work.payloads, 1)
+    found = [next(source).name for _ in range(2000)]
+
+    assert [("short", 0, 1.0), ("long", 1, 1.5), ("long", 2, 1.5)] == [
+        (each.name, each.body["n"], each.weight) for each in work.payloads
+    ]
+    assert ("short", "long") == work.kinds
+    assert 400 < found.count("short") < 600
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("", "expected one JSON object a line"),
+        ('{"a": 1}\n{"a": ', "line 2 of"),
+        ("[1]\n", "expected a JSON object in line 1 of"),
+    ],
+)
+def test_a_file_of_payloads_that_is_none_is_said(tmp_path: Path, text: str, said: str) -> None:
+    """
+    With the line.
+    """
+    (tmp_path / "a.jsonl").write_text(text)
+    with pytest.raises(BadPayloads, match=said):
+        load_payloads(tmp_path / "a.jsonl")

@@ -1,0 +1,386 @@
+"""
+Many processes, one run: the same plan, the same counts, and nobody goes missing unnoticed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from array import array
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.contract.levels import Contract
+from chainproof.loadtests.command import LOCUSTFILE
+from chainproof.loadtests.gathering import Gathering, Member, closing
+from chainproof.loadtests.settings import Demand, Share
+from chainproof.loadtests.telling import Order, Report
+from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.results.folder import Run, read_run
+from chainproof.results.interval import Interval, total
+from chainproof.results.manifest import End, Ending
+from chainproof.statistics.histogram import RELATIVE_ERROR, merged
+from chainproof.workload.workload import Workload
+
+Launch = Callable[..., Any]
+Serving = Callable[..., Any]
+OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
+
+
+async def fine(told: Any) -> None:
+    """As it should be."""
+    await told.answer()
+
+
+def adds_up(run: Run) -> bool:
+    """
+    Whether the totals are those of the intervals, and nothing is missing.
+    """
+    whole = total(run.intervals)
+    assert run.end is not None
+    told = run.end.accounting
+    fates = {fate.value: whole.count(fate) for fate in Fate}
+    assert told == {"planned": whole.planned, "not_sent": whole.not_sent.total(), "sent": whole.sent, **fates}
+    assert told["planned"] == told["sent"] + told["not_sent"]
+    assert told["sent"] == sum(fates.values())
+    return True
+
+
+SCENARIO = """
+service_time = { median = "20ms", p99 = "60ms" }
+[errors]
+rate_limited = 0.05
+"""
+
+
+def measured(launch: Launch, folder: Path, *options: str) -> tuple[Run, list[dict[str, Any]]]:
+    """
+    A run around an emulator with its record of the truth.
+    """
+    scenario, truth = folder / "scenario.toml", folder / f"truth-{len(options)}.jsonl"
+    scenario.write_text(SCENARIO)
+    emulator = [sys.executable, "-P", "-m", "chainproof", "emulator", str(scenario), "--truth", str(truth), "--"]
+    done = launch(None, "--rate", "150", "--duration", "3s", *options, wrapper=tuple(emulator)).end()
+    assert done.run.end is not None, done.errors
+    assert Ending.COMPLETED is done.run.end.ending, done.errors
+    return done.run, [json.loads(line) for line in truth.read_text().splitlines()]
+
+
+def test_two_processes_measure_what_one_does(launch: Launch, tmp_path: Path) -> None:
+    """
+    The same plan second by second, counts equal to the target's own, percentiles within the histogram's error of the
+    exact ones of all requests together, and both workers took their half.
+    """
+    one, _ = measured(launch, tmp_path)
+    two, truth = measured(launch, tmp_path, "--processes", "2")
+    whole, alone = total(two.intervals), total(one.intervals)
+    seen = Counter[int | None]()
+    for outcome, count in whole.outcomes.items():
+        seen[outcome.status] += count
+    shares = Counter[str]()
+    for interval in two.intervals:
+        shares[interval.worker] += interval.sent
+    times = sorted(line["sent_s"] - line["received_s"] for line in truth)
+    service = merged(whole.service_time.values())
+
+    assert one.manifest.settings["plan"] == two.manifest.settings["plan"]
+    assert 2 == two.manifest.settings["workers"]
+    assert planned_by_second(one) == planned_by_second(two)
+    assert alone.planned == whole.planned == whole.sent == len(truth)
+    assert Counter(line["status"] for line in truth) == seen
+    assert {"0": -(-whole.sent // 2), "1": whole.sent // 2} == shares
+    assert adds_up(one)
+    assert adds_up(two)
+    for fraction in (0.5, 0.9, 0.95, 0.99):
+        exact = times[max(0, -int(-fraction * len(times) // 1) - 1)]
+
+        assert exact * (1 - RELATIVE_ERROR) - 0.0005 <= service.quantile(fraction) <= exact * 1.05 + 0.006, fraction
+
+
+def planned_by_second(run: Run) -> Counter[int]:
+    """
+    How many requests each second planned.
+    """
+    planned = Counter[int]()
+    for interval in run.intervals:
+        planned[interval.second] += interval.planned
+    return planned
+
+
+def locust(*words: str) -> subprocess.Popen[str]:
+    """
+    A Locust process of our locustfile.
+    """
+    return subprocess.Popen(
+        [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), "--headless", "--only-summary", *words],
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "BASETEN_API_KEY": "key", "LOCUST_SKIP_MONKEY_PATCH": ""},
+    )
+
+
+def free_port() -> int:
+    """
+    A port that nobody listens on.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        return int(free.getsockname()[1])
+
+
+def test_a_master_with_workers_of_their_own_shares_users_and_cap_out(serving: Serving, tmp_path: Path) -> None:
+    """
+    `--master` and two `--worker`, who are told everything by the master: users are divided exactly, numbers are unique.
+    """
+
+    async def slow(told: Any) -> None:
+        await asyncio.sleep(0.05)
+        await told.answer()
+
+    port, folder = free_port(), tmp_path / "run"
+    with serving(slow) as server:
+        words = ["--target", server.target.origin, "--model=closed", "--users=5", "--duration=2s", f"--out={folder}"]
+        bind = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", "--expect-workers=2"]
+        master = locust("--master", *bind, *words)
+        workers = [locust("--worker", "--master-host=127.0.0.1", f"--master-port={port}") for _ in range(2)]
+        output = master.communicate(timeout=40)[0]
+        ended = [worker.wait(10) for worker in workers]
+        for worker in workers:
+            worker.communicate()
+    run = read_run(folder)
+    whole = total(run.intervals)
+    most = {interval.worker: interval.in_flight_max for interval in run.intervals if interval.second == 1}
+
+    assert (0, [0, 0]) == (master.returncode, ended), output
+    assert {"0": 3, "1": 2} == dict(sorted(most.items())) or {"0": 2, "1": 3} == dict(sorted(most.items()))
+    assert len(server.requests) == whole.sent == whole.count(Fate.OK) > 100
+    assert adds_up(run)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_drains_every_worker(serving: Serving, launch: Launch, number: signal.Signals) -> None:
+    """
+    Ctrl-C and SIGTERM reach the workers through the master; what is in flight is awaited, and the accounts balance.
+    """
+
+    async def slow(told: Any) -> None:
+        await asyncio.sleep(0.5)
+        await told.answer()
+
+    with serving(slow) as server:
+        run = launch(server, "--rate", "100", "--duration", "60s", "--processes", "2")
+        run.await_intervals(2)
+        run.send(number)
+        done = run.end()
+    whole = total(done.run.intervals)
+
+    assert 130 == done.code, done.errors
+    assert Ending.INTERRUPTED is done.run.end.ending
+    assert whole.sent == whole.count(Fate.OK) == len(server.requests)
+    assert adds_up(done.run)
+
+
+def workers_of(process: int) -> list[int]:
+    """
+    The worker processes of a Locust master.
+    """
+    children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
+    return [int(child) for child in children if b"locustfile.py" in Path(f"/proc/{child}/cmdline").read_bytes()]
+
+
+@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_lost_worker_makes_the_run_invalid(serving: Serving, launch: Launch, blow: signal.Signals) -> None:
+    """
+    Killed or hung, it is missed within seconds: the others stop, the accounts are closed, the verdict is invalid, exit
+    code 4, and the report names the worker and from when to when nothing is known of it.
+    """
+    with serving(fine) as server:
+        run = launch(server, "--rate", "60", "--duration", "60s", "--processes", "2")
+        run.await_intervals(4)
+        os.kill(workers_of(run.locust())[0], blow)
+        begun = time.monotonic()
+        done = run.end()
+    end = done.run.end
+
+    assert 4 == done.code, done.errors
+    assert time.monotonic() - begun < 20
+    assert 1 == len(end.lost)
+    assert 1 <= end.lost[0].start < end.lost[0].end < 20
+    assert "WORKER_LOST" in done.output
+    assert f"Nothing is known of worker {end.lost[0].worker} from" in " ".join(done.output.split())
+    assert adds_up(done.run)
+
+
+def test_workers_do_not_outlive_their_master(serving: Serving, launch: Launch) -> None:
+    """
+    After kill -9 of the master nobody goes on sending.
+    """
+    with serving(fine) as server:
+        run = launch(server, "--rate", "60", "--duration", "60s", "--processes", "2")
+        run.await_intervals(2)
+        master = run.locust()
+        workers = workers_of(master)
+        os.kill(master, signal.SIGKILL)
+        done = run.end()
+        give_up = time.monotonic() + 10
+        while any(Path(f"/proc/{worker}").exists() for worker in workers):
+            assert time.monotonic() < give_up
+            time.sleep(0.05)
+
+    assert 70 == done.code
+    assert 2 == len(workers)
+
+
+def test_a_worker_without_a_key_stops_the_run_before_its_first_request(serving: Serving, tmp_path: Path) -> None:
+    """
+    What a worker cannot do is said by the master, with the worker's name; nothing was sent.
+    """
+    port = free_port()
+    with serving(fine) as server:
+        words = ["--target", server.target.origin, "--duration=2s", f"--out={tmp_path / 'run'}"]
+        bind = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", "--expect-workers=1"]
+        master = locust("--master", *bind, *words)
+        keyless = {name: value for name, value in os.environ.items() if name != "BASETEN_API_KEY"}
+        worker = subprocess.Popen(
+            [sys.executable, "-m", "locust", "-f", str(LOCUSTFILE), "--worker", f"--master-port={port}"],
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            env={**keyless, "LOCUST_SKIP_MONKEY_PATCH": ""},
+        )
+        output = master.communicate(timeout=40)[0]
+        worker.wait(20)
+
+    assert 2 == master.returncode, output
+    assert "worker 0" in output
+    assert "no API key: expected one in the environment variable BASETEN_API_KEY" in output
+    assert [] == server.requests
+    assert not (tmp_path / "run").exists()
+
+
+# ------------------------------------------------------------------ the arithmetic, without processes
+
+
+class Kept:
+    """
+    A sink that keeps.
+    """
+
+    def __init__(self) -> None:
+        self.intervals: list[Interval] = []
+        self.end: End | None = None
+
+    def interval(self, interval: Interval) -> None:
+        self.intervals.append(interval)
+
+    def exemplar(self, _: Any) -> None: ...
+
+    def finding(self, _: Any) -> None: ...
+
+    def clause(self, _: Any) -> None: ...
+
+    def finish(self, end: End) -> None:
+        self.end = end
+
+
+@given(
+    st.lists(st.floats(0, 9, exclude_max=True), max_size=60).map(sorted),
+    st.integers(0, 9),
+    st.lists(st.sampled_from(["ok", "in flight", "left out"]), max_size=60),
+)
+def test_a_lost_workers_accounts_are_closed_whatever_it_had_told(
+    starts: list[float], told: int, fates: list[str]
+) -> None:
+    """
+    Everything planned for it is sent or not sent, and everything sent has a fate.
+    """
+    member = Member(client="a", share=Share())
+    for second in range(told):
+        interval = Interval(second=second)
+        for number, start in enumerate(starts):
+            if int(start) == second:
+                fate = fates[number % len(fates)] if fates else "ok"
+                interval.plan()
+                if fate == "left out":
+                    interval.leave_out(NotSent.MAX_IN_FLIGHT)
+                else:
+                    interval.send(0.0)
+                    if fate == "ok":
+                        interval.settle(OK, 0.1, 0.1)
+        member.hear(Report(run="", number=second, until=second + 1.0, intervals=[interval]))
+    untold = Counter((int(start), None) for start in starts) - member.planned
+    whole = total([member.whole, *closing(member, untold)])
+
+    assert len(starts) == whole.planned == whole.sent + whole.not_sent.total()
+    assert whole.sent == whole.outcomes.total()
+
+
+def test_a_gap_in_the_numbers_is_a_loss() -> None:
+    """
+    A report that did not arrive makes its worker a lost one, and what comes after it counts no more.
+    """
+    halted: list[str] = []
+    gone: list[Member] = []
+    sink = Kept()
+    gathering = Gathering(
+        Demand(workload=Workload(name="w"), contract=Contract.STRICT, seed=0),
+        array("d", [0.5, 1.5, 2.5]),
+        [Member(client="a", share=Share())],
+        sink,
+        halt=halted.append,
+        let_go=gone.append,
+    )
+    gathering.begin(time.monotonic())
+    first, third = Interval(second=0), Interval(second=2)
+    first.plan()
+    first.send(0.0)
+    first.settle(OK, 0.1, 0.1)
+    gathering.hear("a", Report(run="", number=0, until=1.0, intervals=[first], accounting={"planned": 3}))
+    gathering.hear("a", Report(run="", number=2, until=3.0, intervals=[third]))
+    gathering.supervise()
+
+    assert sink.end is not None
+    assert [("0", 1.0, "1 of its reports did not arrive")] == [(w.worker, w.start, w.why) for w in sink.end.lost]
+    assert {"planned": 3, "sent": 1, "not_sent": 2, "ok": 1}.items() <= sink.end.accounting.items()
+    assert (["interrupt"], ["a"]) == (halted, [member.client for member in gone])
+
+
+@given(st.integers(1, 9), st.integers(0, 100))
+def test_a_number_is_shared_out_exactly(of: int, whole: int) -> None:
+    """
+    The parts of a cap or of users add up to it, and differ by one at most.
+    """
+    parts = [Share(index=index, of=of).part(whole) for index in range(of)]
+
+    assert whole == sum(parts)
+    assert max(parts) - min(parts) <= 1
+
+
+def test_an_order_says_all_that_a_worker_needs() -> None:
+    """
+    The demand survives the way, whatever file it came from.
+    """
+    demand = Demand(workload=Workload(name="w", rate=3.5, deadline=1.25), contract=Contract.DOCUMENTED, seed=7)
+    order = Order(
+        run="r",
+        share=Share(index=1, of=3),
+        demand=demand,
+        target="http://[::1]:1",
+        emulated=True,
+        words=("--header", "A: b"),
+    )
+
+    assert order == Order.decoded(order.encoded())

@@ -1,0 +1,342 @@
+"""
+Locust's web page in a real browser: options in its form, our tabs, another rate, the report, the end.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainproof.loadtests.command import LOCUSTFILE
+from chainproof.results.folder import Run, read_run, run_paths
+from chainproof.results.interval import total
+from chainproof.results.manifest import Ending
+
+from ..reports.browser import Page, browser, executable  # the tests' browser, one for all
+
+KEY = "a-key.that-must-not-be-seen"
+
+
+async def fine(told: Any) -> None:
+    """As it should be."""
+    await told.answer()
+
+
+async def throttle(told: Any) -> None:
+    """429."""
+    await told.answer(429, b'{"error": "slow down", "error_code": "rate_limited"}')
+
+
+@dataclass(slots=True)
+class Ui:
+    """
+    A Locust process with its web page.
+    """
+
+    process: subprocess.Popen[str]
+    url: str
+    folder: Path
+
+    def ask(self, path: str, form: str | None = None, **fields: str) -> tuple[int, str, dict[str, str]]:
+        """The status, text and header fields of a page."""
+        data = form.encode() if form is not None else None
+        request = urllib.request.Request(f"{self.url}{path}", data=data, headers=fields)
+        try:
+            with urllib.request.urlopen(request, timeout=20) as answer:
+                return answer.status, answer.read().decode(), dict(answer.headers)
+        except urllib.error.HTTPError as refused:
+            return refused.code, refused.read().decode(), dict(refused.headers)
+
+    @property
+    def runs(self) -> list[Run]:
+        """The run folders so far."""
+        runs = self.folder / "runs"
+        return [read_run(path) for path in run_paths(runs)] if runs.exists() else []
+
+
+@contextmanager
+def page(target: str, folder: Path, *words: str) -> Iterator[Ui]:
+    """
+    `locust -f locustfile.py` with its web page, ended like a person ends it.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "locust", "-f", str(LOCUSTFILE), f"--web-port={port}", "--target", target, *words],
+        cwd=folder,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**os.environ, "BASETEN_API_KEY": KEY, "LOCUST_SKIP_MONKEY_PATCH": ""},
+    )
+    ui = Ui(process, f"http://127.0.0.1:{port}", folder)
+    try:
+        give_up = time.monotonic() + 15
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), timeout=1).close()
+                break
+            except OSError:
+                assert time.monotonic() < give_up
+                assert process.poll() is None, process.communicate()
+                time.sleep(0.05)
+        yield ui
+    finally:
+        if process.poll() is None:
+            process.send_signal(signal.SIGINT)
+        try:
+            process.communicate(timeout=15)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+
+
+def evaluate(tab: Page, script: str) -> Any:
+    """
+    What a script says in a page.
+    """
+    found = tab.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
+    assert "exceptionDetails" not in found, found
+    return found["result"].get("value")
+
+
+def await_text(tab: Page, *texts: str, patience: float = 15.0) -> str:
+    """
+    The page's text, as soon as it has all of these in it.
+    """
+    give_up = time.monotonic() + patience
+    while True:
+        shown = str(evaluate(tab, "document.body ? document.body.innerText : ''"))
+        if all(text.lower() in shown.lower() for text in texts):
+            return shown
+        assert time.monotonic() < give_up, f"expected {texts}, found {shown}"
+        time.sleep(0.1)
+
+
+def click(tab: Page, text: str) -> None:
+    """
+    Click the button, tab or link with this text.
+    """
+    script = f"""(() => {{
+        const all = [...document.querySelectorAll('button, [role=tab], a, [role=button]')];
+        const found = all.find(each => each.innerText.trim().toLowerCase() === {json.dumps(text.lower())});
+        if (!found) throw new Error('no ' + {json.dumps(text)} + ' among ' + all.map(each => each.innerText).join(' | '));
+        found.click();
+    }})()"""
+    evaluate(tab, script)
+
+
+def fill(tab: Page, name: str, text: str) -> None:
+    """
+    Write into a field as a person does, so that the page notices.
+    """
+    script = f"""(() => {{
+        const field = document.querySelector('[name={json.dumps(name)}]');
+        const setter = Object.getOwnPropertyDescriptor(HTMLInputElement.prototype, 'value').set;
+        setter.call(field, {json.dumps(text)});
+        field.dispatchEvent(new Event('input', {{ bubbles: true }}));
+    }})()"""
+    evaluate(tab, script)
+
+
+def shot(tab: Page, name: str) -> None:
+    """
+    A picture, where somebody wants to look: in the folder that CHAINPROOF_SCREENSHOTS names.
+    """
+    folder = os.environ.get("CHAINPROOF_SCREENSHOTS")
+    if folder:
+        (Path(folder) / f"{name}.png").write_bytes(base64.b64decode(tab.send("Page.captureScreenshot")["data"]))
+
+
+@pytest.mark.skipif(executable() is None, reason="no Chromium on this machine")
+def test_a_person_runs_a_test_from_the_page(  # noqa: PLR0915  # one visit, from beginning to end
+    serving: Any, tmp_path: Path
+) -> None:
+    """
+    A mistake is shown and starts nothing; then start, each tab fills, the report is made, another rate begins another
+    run, stop drains it; and the key is nowhere.
+    """
+    with serving(fine, throttle) as server, page(server.target.origin, tmp_path) as ui, browser(tmp_path / "p") as tab:
+        tab.send("Emulation.setDeviceMetricsOverride", width=1400, height=1000, deviceScaleFactor=1, mobile=False)
+        tab.send("Page.enable")
+        tab.send("Page.navigate", url=ui.url)
+        await_text(tab, "Start new load test", "Custom parameters")
+        shot(tab, "1-start")
+        click(tab, "Custom parameters")
+        time.sleep(0.5)
+        shot(tab, "2-form")
+        fill(tab, "rate", "fast")
+        click(tab, "Start")
+        await_text(tab, "invalid float value")
+        shot(tab, "3-mistake")
+
+        assert [] == ui.runs
+
+        fill(tab, "rate", "40")
+        fill(tab, "duration", "60s")
+        click(tab, "Start")
+        await_text(tab, "/production/run_remote", "Outcomes", "True percentiles", "Accounting and fitness")
+        shot(tab, "4-statistics")
+        click(tab, "Outcomes")
+        await_text(tab, "rate_limited", "429", "200")
+        shot(tab, "5-outcomes")
+        click(tab, "True percentiles")
+        await_text(tab, "p99.9", "Response time", "Service time", "Schedule lag", " ms")
+        shot(tab, "6-percentiles")
+        click(tab, "Accounting and fitness")
+        await_text(tab, "timed out", "= sent + not sent", "run folder")
+        shot(tab, "7-accounts")
+        click(tab, "Download Data")
+        await_text(tab, "Report of the run so far")
+        shot(tab, "8-downloads")
+        status, report, fields = ui.ask("/chainproof/report/download")
+
+        assert 200 == status
+        assert "attachment" in fields["Content-Disposition"]
+        assert "rate_limited" in report
+        assert "UNFINISHED" in report
+
+        tab.send("Page.navigate", url=f"{ui.url}/chainproof/change")
+        await_text(tab, "Change the run")
+        fill(tab, "rate", "80")
+        click(tab, "Change")
+        await_text(tab, "another begun")
+        shot(tab, "9-changed")
+        tab.send("Page.navigate", url=ui.url)
+        await_text(tab, "/production/run_remote", "Stop")
+        time.sleep(1.5)
+        click(tab, "Stop")
+        await_text(tab, "New")
+        give_up = time.monotonic() + 10
+        while any(run.end is None for run in ui.runs):
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+        shot(tab, "10-stopped")
+        pages = [ui.ask(path)[1] for path in ("/", "/stats/requests", "/logs", "/chainproof/report", "/tasks")]
+    first, second = ui.runs
+
+    assert [40.0, 80.0] == [run.manifest.settings["rate_per_s"] for run in (first, second)]
+    assert {Ending.INTERRUPTED} == {run.end.ending for run in (first, second) if run.end}
+    for run in (first, second):
+        whole = total(run.intervals)
+
+        assert whole.sent == whole.outcomes.total() > 20
+        assert whole.planned == whole.sent + whole.not_sent.total()
+    assert [] == [text for text in pages if KEY in text]
+
+
+def test_the_page_is_this_machines_and_this_origins(serving: Any, tmp_path: Path) -> None:
+    """
+    Bound to loopback, it lets no other origin read or post, nor a name that only leads here.
+    """
+    with serving(fine) as server, page(server.target.origin, tmp_path) as ui:
+        port = int(ui.url.rpartition(":")[2])
+        listening = subprocess.run(["ss", "-ltnH", f"sport = :{port}"], capture_output=True, text=True, check=False)
+        ours = ui.ask("/stats/requests")
+        read = ui.ask("/stats/requests", Origin="https://evil.example")
+        posted = ui.ask("/swarm", "user_count=1&spawn_rate=1", Origin="https://evil.example")
+        rebound = ui.ask("/stats/requests", Host=f"evil.example:{port}")
+
+        assert "0.0.0.0" not in listening.stdout.split("0.0.0.0:*")[0]
+        assert 200 == ours[0]
+        assert [] == [name for name in ours[2] if name.lower().startswith("access-control")]
+        assert [403, 403, 403] == [read[0], posted[0], rebound[0]]
+        assert [] == ui.runs
+        assert 404 == ui.ask("/chainproof/report")[0]
+
+
+def test_a_run_that_ends_leaves_the_page_for_another(serving: Any, tmp_path: Path) -> None:
+    """
+    Each start makes a folder of its own, with the form's values and everybody else's as they were.
+    """
+    with serving(fine) as server, page(server.target.origin, tmp_path, "--seed=3") as ui:
+        for form in ("rate=50&duration=1s", "model=closed&user_count=3&rate=&duration=1s&think_time=50ms"):
+            started = json.loads(ui.ask("/swarm", f"spawn_rate=1&{form}")[1])
+            give_up = time.monotonic() + 10
+            while json.loads(ui.ask("/stats/requests")[1])["state"] != "stopped" or any(
+                run.end is None for run in ui.runs
+            ):
+                assert time.monotonic() < give_up, started
+                time.sleep(0.2)
+            time.sleep(1.1)  # the name of a run folder has seconds in it
+        wrong = json.loads(ui.ask("/swarm", "user_count=1&spawn_rate=1&objective=fast")[1])
+        after = json.loads(ui.ask("/swarm", "user_count=1&spawn_rate=1&target=http://127.0.0.1:9")[1])
+    first, second = ui.runs
+
+    assert (50.0, 3) == (first.manifest.settings["rate_per_s"], first.manifest.seed)
+    assert ("closed", 3, 0.05) == tuple(second.manifest.settings[name] for name in ("model", "users", "think_time_s"))
+    assert {Ending.COMPLETED} == {run.end.ending for run in (first, second) if run.end}
+    assert "expected an objective such as" in wrong["message"]
+    assert "nobody listens at" in after["message"]
+
+
+def test_a_change_restarts_workers_too(serving: Any, tmp_path: Path) -> None:
+    """
+    With processes behind the page another rate is another run of all of them, and nothing is lost between.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    words = ["--processes=2", "--master-bind-host=127.0.0.1", f"--master-bind-port={port}", f"--master-port={port}"]
+    with serving(fine) as server, page(server.target.origin, tmp_path, *words, "--duration=60s") as ui:
+        give_up = time.monotonic() + 10
+        while json.loads(ui.ask("/stats/requests")[1])["worker_count"] < 2:
+            assert time.monotonic() < give_up
+            time.sleep(0.1)
+        ui.ask("/swarm", "user_count=1&spawn_rate=1&rate=30")
+        time.sleep(2.5)
+        changed = ui.ask("/chainproof/change", "rate=60")[1]
+        time.sleep(4.5)
+        accounts = json.loads(ui.ask("/stats/requests")[1])["extended_stats"][2]["data"]
+        ui.ask("/stop", "")
+    first, second = ui.runs
+
+    assert "another begun" in changed
+    assert {"worker 0", "worker 1"} <= {row["what"] for row in accounts}
+    assert [(30.0, 2), (60.0, 2)] == [
+        (run.manifest.settings["rate_per_s"], run.manifest.settings["workers"]) for run in (first, second)
+    ]
+    for run in (first, second):
+        whole = total(run.intervals)
+
+        assert run.end is not None
+        assert () == run.end.lost
+        assert whole.sent == whole.outcomes.total() > 10
+
+
+def test_another_target_lets_the_one_before_go_when_nobody_needs_it(serving: Any, tmp_path: Path) -> None:
+    """
+    A change of target while a run is under way drains it against its own, and a mistake leaves it alone.
+    """
+    with serving(fine) as one, serving(fine) as other, page(one.target.origin, tmp_path, "--duration=60s") as ui:
+        ui.ask("/swarm", "user_count=1&spawn_rate=1&rate=40")
+        time.sleep(1.5)
+        wrong = json.loads(ui.ask("/swarm", "user_count=1&spawn_rate=1&rate=-1")[1])
+        unharmed = len(ui.runs) == 1 and ui.runs[0].end is None
+        moved = json.loads(ui.ask("/swarm", f"user_count=1&spawn_rate=1&host={other.target.origin}")[1])
+        time.sleep(1.5)
+        ui.ask("/stop", "")
+    first, second = ui.runs
+
+    assert "rate: expected more than 0" in wrong["message"]
+    assert unharmed
+    assert moved["success"]
+    assert [one.target.url, other.target.url] == [first.manifest.target, second.manifest.target]
+    for run, server in ((first, one), (second, other)):
+        assert run.end is not None
+        assert run.end.accounting["sent"] == run.end.accounting["ok"] == len(server.requests) > 10

@@ -1,0 +1,196 @@
+"""
+A user's own locustfile: its payloads and tasks are planned, measured, judged and recorded like ours.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainproof.results.exchange import Fate
+from chainproof.results.folder import read_run
+from chainproof.results.interval import total
+from chainproof.results.manifest import Ending
+
+Serving = Callable[..., Any]
+
+MINE = """
+import itertools
+from locust import tag, task
+from chainproof.loadtests import ClosedUser, OpenUser
+
+numbers = itertools.count()
+
+class Mine(OpenUser):
+    def payload(self):
+        return {"number": next(numbers)}
+
+class MyCaller(ClosedUser):
+    def payload(self):
+        return {"caller": next(numbers)}
+"""
+
+TASKS = """
+from locust import constant, tag, task
+from chainproof.loadtests import ClosedUser, OpenUser
+
+class Planned(OpenUser):
+    @tag("short")
+    @task
+    def short(self):
+        assert self.client.run_remote({"text": "short"}).status == 200
+
+    @tag("long")
+    @task
+    def long(self):
+        assert self.client.run_remote({"text": "long"}).status == 200
+
+class Talking(ClosedUser):
+    wait_time = constant(0.02)
+
+    @task
+    def twice(self):
+        answer = self.client.run_remote({"text": "first"})
+        self.client.run_remote({"text": "second", "before": len(answer.body)})
+"""
+
+
+async def fine(told: Any) -> None:
+    """As it should be."""
+    await told.answer()
+
+
+def run(server: Any, folder: Path, source: str, *words: str) -> subprocess.CompletedProcess[str]:
+    """
+    Locust with somebody's own locustfile.
+    """
+    (folder / "mine.py").write_text(source)
+    command = [sys.executable, "-P", "-m", "locust", "-f", str(folder / "mine.py"), "--headless", "--only-summary"]
+    return subprocess.run(
+        [*command, *words, "--target", server.target.origin, f"--out={folder / 'run'}"],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=30,
+        stdin=subprocess.DEVNULL,
+        env={**os.environ, "BASETEN_API_KEY": "key", "LOCUST_SKIP_MONKEY_PATCH": ""},
+    )
+
+
+def bodies(server: Any) -> list[dict[str, Any]]:
+    """
+    What the server was sent.
+    """
+    return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in server.requests]
+
+
+def test_an_own_payload_goes_out_with_every_planned_request(serving: Serving, tmp_path: Path) -> None:
+    """
+    A locustfile that imports all four classes runs one model, by its own subclass.
+    """
+    with serving(fine) as server:
+        done = run(server, tmp_path, MINE, "--rate=40", "--arrivals=constant", "--duration=1s")
+    whole = total(read_run(tmp_path / "run").intervals)
+
+    assert 0 == done.returncode, done.stderr
+    assert [{"number": number} for number in range(40)] == bodies(server)
+    assert 40 == whole.planned == whole.count(Fate.OK)
+
+
+def test_the_other_model_is_chosen_by_option(serving: Serving, tmp_path: Path) -> None:
+    """
+    The same locustfile with --model closed has its callers call.
+    """
+    with serving(fine) as server:
+        done = run(server, tmp_path, MINE, "--model=closed", "--users=2", "--think-time=50ms", "--duration=500ms")
+
+    assert 0 == done.returncode, done.stderr
+    assert {"caller"} == {name for body in bodies(server) for name in body}
+    assert read_run(tmp_path / "run").end.accounting["ok"] == len(server.requests) >= 12
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [((), {"short", "long"}), (("--tags", "short"), {"short"}), (("--exclude-tags", "short"), {"long"})],
+)
+def test_own_tasks_of_the_open_model_are_started_by_the_plan(
+    serving: Serving, tmp_path: Path, words: tuple[str, ...], expected: set[str]
+) -> None:
+    """
+    One request to a task, at its time, of the tasks that the tags leave.
+    """
+    with serving(fine) as server:
+        done = run(server, tmp_path, TASKS, "--rate=40", "--arrivals=constant", "--duration=1s", *words)
+    whole = total(read_run(tmp_path / "run").intervals)
+
+    assert 0 == done.returncode, done.stderr
+    assert 40 == whole.planned == whole.sent == whole.count(Fate.OK) == len(server.requests)
+    assert whole.schedule_lag.quantile(0.5) < 0.02
+    assert expected == {body["text"] for body in bodies(server)}
+
+
+def test_own_tasks_of_the_closed_model_send_what_they_like(serving: Serving, tmp_path: Path) -> None:
+    """
+    Answers can be looked at, each request is counted, and the run ends in time.
+    """
+    with serving(fine) as server:
+        done = run(server, tmp_path, TASKS, "--model=closed", "--users=2", "--duration=1s")
+    told = read_run(tmp_path / "run")
+    counts = Counter(body["text"] for body in bodies(server))
+
+    assert 0 == done.returncode, done.stderr
+    assert Ending.COMPLETED is told.end.ending
+    assert told.end.accounting["ok"] == told.end.accounting["planned"] == len(server.requests)
+    assert counts["first"] - counts["second"] in (0, 1, 2)
+    assert counts["second"] > 20
+
+
+WRONG = {
+    "a task that sends nothing": (
+        "class Mine(OpenUser):\n    @task\n    def idle(self):\n        pass\n",
+        70,
+        "expected idle to call self.client.run_remote, and it did not",
+    ),
+    "a task that sends twice": (
+        "class Mine(OpenUser):\n    @task\n    def twice(self):\n        [self.client.run_remote({}) for _ in 'ab']\n",
+        70,
+        "expected one run_remote in a task of the open model",
+    ),
+    "two dispatchers": (
+        "class Mine(OpenUser):\n    pass\nclass Yours(OpenUser):\n    pass\n",
+        2,
+        "expected one user of the open model, found Mine, Yours",
+    ),
+    "a payload that is none": (
+        "class Mine(OpenUser):\n    def payload(self):\n        return None\n",
+        70,
+        "expected Mine.payload() to return a JSON object, found None",
+    ),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_what_a_locustfile_does_wrongly_is_said(serving: Serving, tmp_path: Path, wrong: str) -> None:
+    """
+    It is not the target's fault: a broken run whose accounts balance, or no run at all.
+    """
+    source, code, said = WRONG[wrong]
+    head = "from locust import task\nfrom chainproof.loadtests import OpenUser\n"
+    with serving(fine) as server:
+        done = run(server, tmp_path, head + source, "--rate=20", "--duration=1s")
+
+    assert code == done.returncode, done.stderr
+    assert said in done.stderr
+    if code == 70:
+        end = read_run(tmp_path / "run").end
+
+        assert Ending.BROKEN is end.ending
+        assert end.accounting["planned"] == end.accounting["sent"] + end.accounting["not_sent"]

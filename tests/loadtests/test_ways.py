@@ -1,0 +1,242 @@
+"""
+The ways to a target: another address, a proxy, more certificates, IPv6. What is asked stays the same on all of them.
+"""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainproof.contract.credentials import ApiKey, Scheme
+from chainproof.contract.route import Address, Proxy, Route
+from chainproof.contract.targets import parse_target
+from chainproof.loadtests.wire import Client, Reply, request_bytes
+from chainproof.results.exchange import Transport
+from chainproof.results.interval import total
+
+Serving = Callable[..., Any]
+Launch = Callable[..., Any]
+CONSENT = b"HTTP/1.1 200 Connection established\r\n\r\n"
+FEW = ("--rate", "20", "--duration", "500ms", "--arrivals", "constant")
+
+
+async def fine(told: Any) -> None:
+    """As it should be."""
+    await told.answer()
+
+
+@dataclass(slots=True)
+class Tunnels:
+    """
+    A proxy that answers CONNECT as told and, where that was consent, leads on to one port of loopback.
+    """
+
+    answer: bytes
+    leads_to: int
+    port: int = 0
+    requests: list[bytes] = field(default_factory=list)
+
+    def serve(self, listening: socket.socket) -> None:
+        """Take connections until the listening socket is closed."""
+        with suppress(OSError):
+            while True:
+                caller, _ = listening.accept()
+                threading.Thread(target=self._lead, args=(caller,), daemon=True).start()
+
+    def _lead(self, caller: socket.socket) -> None:
+        head = b""
+        while b"\r\n\r\n" not in head and (octets := caller.recv(1 << 16)):
+            head += octets
+        self.requests.append(head)
+        if not self.answer:
+            time.sleep(2)
+        caller.sendall(self.answer)
+        if self.answer != CONSENT:
+            caller.close()
+            return
+        far = socket.create_connection(("127.0.0.1", self.leads_to))
+        threading.Thread(target=_pump, args=(far, caller), daemon=True).start()
+        _pump(caller, far)
+
+
+def _pump(source: socket.socket, sink: socket.socket) -> None:
+    with suppress(OSError):
+        while octets := source.recv(1 << 16):
+            sink.sendall(octets)
+    with suppress(OSError):
+        sink.shutdown(socket.SHUT_WR)
+
+
+@contextmanager
+def proxying(answer: bytes = CONSENT, leads_to: int = 0) -> Iterator[Tunnels]:
+    """
+    A proxy on a free port of loopback.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        proxy = Tunnels(answer, leads_to, listening.getsockname()[1])
+        threading.Thread(target=proxy.serve, args=(listening,), daemon=True).start()
+        yield proxy
+
+
+def called(url: str, route: Route, deadline: float = 2.0, fields: tuple[tuple[str, str], ...] = ()) -> Reply:
+    """
+    One request to a target by a route.
+    """
+    target = parse_target(url, loopback=True)
+    client = Client(target, route)
+    octets = request_bytes(target, ApiKey("key"), b"{}", fields)
+    return client.call(octets, time.monotonic() + deadline)
+
+
+def test_by_another_address_name_and_host_stay_the_targets(
+    serving: Serving, tls_context: Any, certificate: Path
+) -> None:
+    """
+    The bytes go to 127.0.0.1 and some port; the certificate is verified for the URL's name, and Host is that name.
+    """
+    with serving(fine, tls=tls_context) as server:
+        there = Address("127.0.0.1", server.port)
+        trusted = called("https://localhost", Route(connect_to=there, ca_file=str(certificate)))
+        unknown = called("https://localhost", Route(connect_to=there))
+        other = called("https://example.test", Route(connect_to=there, ca_file=str(certificate)))
+
+    assert (Transport.ANSWERED, 200) == (trusted.transport, trusted.answer and trusted.answer.status)
+    assert b"\r\nHost: localhost\r\n" in server.requests[0]
+    assert [Transport.TLS_FAILED] * 2 == [unknown.transport, other.transport]
+    assert "example.test" in other.reason
+    assert 1 == len(server.requests)
+
+
+def test_through_a_proxy_the_target_is_asked_as_ever(serving: Serving, tls_context: Any, certificate: Path) -> None:
+    """
+    The proxy sees CONNECT with its own credentials, and neither the request nor the key.
+    """
+    with serving(fine, tls=tls_context) as server, proxying(leads_to=server.port) as proxy:
+        way = Proxy(address=Address("127.0.0.1", proxy.port), authorization="Basic dTpw")
+        reply = called("https://localhost", Route(proxy=way, ca_file=str(certificate)))
+
+    assert (Transport.ANSWERED, "") == (reply.transport, reply.reason)
+    assert [b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\nProxy-Authorization: Basic dTpw\r\n\r\n"] == (
+        proxy.requests
+    )
+    assert server.requests[0].startswith(b"POST /production/run_remote HTTP/1.1\r\nHost: localhost\r\n")
+    assert b"Proxy-Authorization" not in server.requests[0]
+
+
+REFUSALS = {
+    b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n": "407 Proxy Authentication Required",
+    b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno": "403 Forbidden",
+    b"HTTP/1.1 200 Fine\r\n\r\nand more": "200 Fine",
+    b"SSH-2.0-OpenSSH\r\n": "no HTTP",
+}
+
+
+@pytest.mark.parametrize("answer", REFUSALS, ids=list(REFUSALS.values()))
+def test_a_proxy_that_refuses_is_a_failed_connection(answer: bytes) -> None:
+    """
+    Nothing of the request leaves, and the proxy's own words are the reason.
+    """
+    with proxying(answer) as proxy:
+        where = Address("127.0.0.1", proxy.port)
+        reply = called("https://localhost", Route(proxy=Proxy(address=where)))
+
+    assert (Transport.CONNECT_FAILED, f"the proxy {where} opened no tunnel: {REFUSALS[answer]}") == (
+        reply.transport,
+        reply.reason,
+    )
+
+
+def test_the_deadline_covers_the_proxy() -> None:
+    """
+    A proxy that says nothing costs the deadline and no more.
+    """
+    begun = time.monotonic()
+    with proxying(b"") as proxy:
+        way = Route(proxy=Proxy(address=Address("127.0.0.1", proxy.port)))
+        reply = called("https://localhost", way, deadline=0.2)
+
+    assert Transport.DEADLINE is reply.transport
+    assert time.monotonic() - begun < 1
+
+
+def test_fields_go_along_and_replace_our_own() -> None:
+    """
+    A caller's field is sent once, ours of the same name not at all; the key follows its scheme.
+    """
+    octets = request_bytes(
+        parse_target("http://127.0.0.1:1"),
+        ApiKey("key", Scheme.BEARER),
+        b"{}",
+        (("X-Tenant", "blue"), ("user-agent", "mine")),
+    )
+
+    assert b"\r\nX-Tenant: blue\r\nuser-agent: mine\r\n" in octets
+    assert 1 == octets.lower().count(b"user-agent:")
+    assert b"\r\nAuthorization: Bearer key\r\n" in octets
+
+
+def test_the_options_reach_the_target_and_the_manifest(
+    serving: Serving, launch: Launch, tls_context: Any, certificate: Path, key: str
+) -> None:
+    """
+    A chain by its id in another environment, on this machine's port: its path, its fields, its scheme, and the record.
+    """
+
+    async def refuse(told: Any) -> None:
+        await told.answer(200, b"[]", "Content-Type: text/html")
+
+    with serving(refuse, tls=tls_context) as server:
+        words = ["--connect-to", f"127.0.0.1:{server.port}", "--ca-file", str(certificate), "--auth-scheme", "bearer"]
+        url = "https://localhost/environments/staging/run_remote"
+        done = launch(url, *FEW, *words, "--header", "X-Tenant: blue").end()
+    run = done.run
+
+    assert 10 == len(server.requests), done.errors
+    assert server.requests[0].startswith(b"POST /environments/staging/run_remote HTTP/1.1\r\nHost: localhost\r\n")
+    assert all(b"\r\nX-Tenant: blue\r\n" in request for request in server.requests)
+    assert all(f"\r\nAuthorization: Bearer {key}\r\n".encode() in request for request in server.requests)
+    assert {
+        "path_assumed": True,
+        "auth_scheme": "bearer",
+        "connect_to": f"127.0.0.1:{server.port}",
+        "ca_file": str(certificate),
+        "headers": ["X-Tenant"],
+    }.items() <= run.manifest.settings.items()
+    assert all("-H 'X-Tenant: blue'" in found.reproduce for found in run.findings)
+    assert all("Bearer " in found.reproduce and key not in found.reproduce for found in run.findings)
+
+
+def test_a_refusing_proxy_of_the_environment_fails_every_request(launch: Launch) -> None:
+    """
+    The proxy variables hold for load runs too, and what the proxy said is on record.
+    """
+    with proxying(b"HTTP/1.1 403 Forbidden\r\n\r\n") as proxy:
+        done = launch(
+            "https://chain-abc123.api.baseten.co", *FEW, https_proxy=f"http://u:secret@127.0.0.1:{proxy.port}"
+        ).end()
+    whole = total(done.run.intervals)
+
+    assert {Transport.CONNECT_FAILED: 10} == {o.transport: n for o, n in whole.outcomes.items()}, done.errors
+    assert f"127.0.0.1:{proxy.port}" == done.run.manifest.settings["proxy"]
+    assert "403 Forbidden" in done.run.exemplars[0].reason
+    assert [] == [path.name for path in done.folder.iterdir() if "secret" in path.read_text()]
+
+
+def test_a_target_may_be_an_ipv6_address(serving: Serving, launch: Launch) -> None:
+    """
+    In brackets in URL and Host, without them everywhere else.
+    """
+    with serving(fine, host="::1") as server:
+        done = launch(f"http://[::1]:{server.port}", *FEW).end()
+
+    assert 10 == len(server.requests), done.errors
+    assert f"\r\nHost: [::1]:{server.port}\r\n".encode() in server.requests[0]
+    assert {"ok": 10}.items() <= done.accounting.items()
