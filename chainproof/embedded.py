@@ -16,11 +16,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from chainproof.command import TARGET_VARIABLE, Mistake, Wanted
-from chainproof.contract.credentials import DEFAULT_VARIABLE, EMULATOR_KEY, ApiKey, key_from
+from chainproof.contract.credentials import DEFAULT_VARIABLE, EMULATOR_KEY, ApiKey, Scheme, key_from
 from chainproof.contract.fields import Field
 from chainproof.contract.route import Address, Route, proxy_for
 from chainproof.contract.targets import Target, is_loopback, parse_target
 from chainproof.processes import own_command
+from chainproof.results.manifest import Settings, as_settings
 
 EMULATED_VARIABLE = "CHAINPROOF_EMULATED"
 """Set to 1 by the emulator beside `CHAINPROOF_TARGET` for a command it serves around: the target echoes and steers."""
@@ -44,15 +45,23 @@ class Endpoint:
     fields: tuple[Field, ...] = ()
     """Header fields to send along with every request."""
 
+    @property
+    def settings(self) -> Settings:
+        """What a manifest says of the way to the target where it is not the plain one; values of fields stay out."""
+        said: dict[str, object] = {
+            "path_assumed": self.target.transplanted or None,
+            "auth_scheme": None if self.key.scheme is Scheme.API_KEY else self.key.scheme.value,
+            "connect_to": self.route.connect_to and str(self.route.connect_to),
+            "proxy": self.route.proxy and str(self.route.proxy.address),
+            "ca_file": self.route.ca_file,
+            "headers": [name for name, _ in self.fields] or None,
+        }
+        return as_settings(**{name: value for name, value in said.items() if value is not None})
+
 
 @contextmanager
 def endpoint(
-    asked: Wanted | str | None,
-    variable: str = DEFAULT_VARIABLE,
-    *,
-    scenario: str = "warm",
-    options: Sequence[str] = (),
-    environment: Mapping[str, str] = os.environ,
+    asked: Wanted, *, scenario: str = "warm", options: Sequence[str] = (), environment: Mapping[str, str] = os.environ
 ) -> Iterator[Endpoint]:
     """
     The endpoint that a command is to use: what was asked for, else `$CHAINPROOF_TARGET`, else an emulator of *scenario*
@@ -60,14 +69,14 @@ def endpoint(
 
     Raises BadTarget, NoKey, or Mistake when nobody listens there.
     """
-    if not isinstance(asked, Wanted):
-        asked = Wanted(url=asked, variable=variable)
     url = asked.url or environment.get(TARGET_VARIABLE)
     if url == "":
         raise Mistake(f"expected a URL in {TARGET_VARIABLE}, found an empty text; unset it to use the emulator")
     if url is None:
+        if asked.connect_to is not None or asked.ca_file is not None:
+            raise Mistake("expected a target with --connect-to and --ca-file: the emulator needs neither")
         with emulator(scenario, options=options) as emulated:
-            yield replace(emulated, fields=asked.fields)
+            yield replace(emulated, key=ApiKey(EMULATOR_KEY, asked.scheme), fields=asked.fields)
         return
     told = asked.url is None and environment.get(EMULATED_VARIABLE) == "1"
     by_loopback = asked.connect_to is not None and is_loopback(asked.connect_to.host)

@@ -13,12 +13,11 @@ from pathlib import Path
 
 from chainproof.command import Mistake, Wanted, wanted
 from chainproof.contract.acceptance import Acceptance, BadAcceptance, parse_acceptance
-from chainproof.contract.credentials import NoKey, Scheme
+from chainproof.contract.credentials import NoKey
 from chainproof.contract.fields import BadField
 from chainproof.contract.inputs import BadSchema
 from chainproof.contract.targets import BadTarget
 from chainproof.embedded import Endpoint, endpoint
-from chainproof.jsontext import JSON
 from chainproof.results.folder import DEFAULT_ROOT, FolderMistake, RunWriter, check_writable, default_path, now
 from chainproof.results.manifest import Kind, Manifest, as_settings, versions
 
@@ -153,30 +152,9 @@ def _manifest(given: Given) -> Manifest:
             output_schema=settings.output_schema,
             accept=[acceptance.to_json() for acceptance in given.agreed.acceptances],
         )
-        | _way_there(given.endpoint),
+        | given.endpoint.settings,
         versions=versions("h11", "hypothesis", "pytest", "schemathesis"),
     )
-
-
-def _way_there(found: Endpoint) -> dict[str, JSON]:
-    """
-    What the manifest says of the way to the target, where it is not the plain one. Values of header fields stay out.
-    """
-    route, said = found.route, dict[str, JSON]()
-    if found.target.transplanted:
-        said["path_assumed"] = True
-    if found.key.scheme is not Scheme.API_KEY:
-        said["auth_scheme"] = found.key.scheme.value
-    for name, value in (
-        ("connect_to", route.connect_to),
-        ("proxy", route.proxy and route.proxy.address),
-        ("ca_file", route.ca_file),
-    ):
-        if value is not None:
-            said[name] = str(value)
-    if found.fields:
-        said["headers"] = [name for name, _ in found.fields]
-    return said
 
 
 @dataclass(slots=True, kw_only=True)

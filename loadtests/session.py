@@ -50,7 +50,7 @@ from .course import Course
 from .progress import show_progress
 from .recorder import Recorder
 from .run import LoadRun
-from .settings import Demand, check_way, demand, way_there
+from .settings import Demand, check_way, demand
 from .wire import Reply
 
 EXIT_OF = {Ending.COMPLETED: Exit.PASS, Ending.INTERRUPTED: Exit.INTERRUPTED, Ending.BROKEN: Exit.SOFTWARE}
@@ -306,7 +306,7 @@ class Writing(Session):
             emulated=chosen.target.emulated,
             contract=demand.contract.value,
             seed=demand.seed,
-            settings=settings | way_there(chosen),
+            settings=settings | chosen.settings,
             objectives=tuple(objective.text for objective in demand.workload.objectives),
             versions=versions("locust", "gevent", "httptools", "orjson"),
         )

@@ -14,7 +14,6 @@ from typing import cast
 
 from chainproof.clock import Seconds
 from chainproof.command import Mistake, Wanted
-from chainproof.contract.credentials import Scheme
 from chainproof.contract.levels import Contract
 from chainproof.embedded import Endpoint
 from chainproof.jsontext import JSON
@@ -128,26 +127,6 @@ def check_way(asked: Wanted, chosen: Endpoint) -> None:
         raise Mistake(
             "expected --target, --chain-id or --model-id with --connect-to: whose URL are the bytes to carry?"
         )
-
-
-def way_there(chosen: Endpoint) -> Settings:
-    """
-    What the manifest says of the way to the target, where it is not the plain one. Values of header fields stay out.
-    """
-    route, said = chosen.route, as_settings()
-    if chosen.target.transplanted:
-        said |= as_settings(path_assumed=True)
-    if chosen.key.scheme is not Scheme.API_KEY:
-        said |= as_settings(auth_scheme=chosen.key.scheme.value)
-    if route.connect_to is not None:
-        said |= as_settings(connect_to=str(route.connect_to))
-    if route.proxy is not None:
-        said |= as_settings(proxy=str(route.proxy.address))
-    if route.ca_file is not None:
-        said |= as_settings(ca_file=route.ca_file)
-    if chosen.fields:
-        said |= as_settings(headers=[name for name, _ in chosen.fields])
-    return said
 
 
 def demand(options: argparse.Namespace, users: int | None) -> Demand:

@@ -9,8 +9,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from chainproof.command import TARGET_VARIABLE, Mistake
+from chainproof.command import TARGET_VARIABLE, Mistake, Wanted
 from chainproof.contract.credentials import ApiKey, NoKey
+from chainproof.contract.route import Address
 from chainproof.contract.targets import BadTarget
 from chainproof.embedded import EMULATED_VARIABLE, endpoint
 
@@ -33,10 +34,10 @@ def test_a_target_is_what_the_option_names_else_the_environment(url: str, monkey
     """
     monkeypatch.setenv(TARGET_VARIABLE, "https://nowhere.invalid")
     monkeypatch.setenv(EMULATED_VARIABLE, "1")
-    with endpoint(url) as named:
+    with endpoint(Wanted(url=url)) as named:
         assert (named.target.origin, named.target.emulated) == (url, False)
     monkeypatch.setenv(TARGET_VARIABLE, url)
-    with endpoint(None) as told:
+    with endpoint(Wanted()) as told:
         assert (told.target.origin, told.target.emulated) == (url, True)
         assert told.environment == {
             TARGET_VARIABLE: f"{url}/production/run_remote",
@@ -50,7 +51,7 @@ def test_the_key_comes_from_the_variable_that_was_named(url: str, monkeypatch: p
     And a child finds it there.
     """
     monkeypatch.setenv("OTHER_KEY", "other.key")
-    with endpoint(url, "OTHER_KEY") as named:
+    with endpoint(Wanted(url=url, variable="OTHER_KEY")) as named:
         assert named.key == ApiKey("other.key")
         assert named.environment["OTHER_KEY"] == "other.key"
         assert "other.key" not in repr(named)
@@ -72,7 +73,7 @@ def test_a_target_that_cannot_be_reached_is_told_before_anything_is_sent(
     """
     One line says what is wrong: the URL, the name, or that nobody listens.
     """
-    with pytest.raises(told), endpoint(target):
+    with pytest.raises(told), endpoint(Wanted(url=target)):
         pass
 
 
@@ -80,5 +81,24 @@ def test_a_missing_key_is_told_before_anything_is_sent(url: str) -> None:
     """
     Not as a 401 of the target.
     """
-    with pytest.raises(NoKey, match="NO_SUCH_KEY"), endpoint(url, "NO_SUCH_KEY"):
+    with pytest.raises(NoKey, match="NO_SUCH_KEY"), endpoint(Wanted(url=url, variable="NO_SUCH_KEY")):
+        pass
+
+
+@pytest.mark.parametrize("asked", [Wanted(connect_to=Address("127.0.0.1", 1)), Wanted(ca_file="ca.pem")])
+def test_the_emulator_needs_no_way_of_its_own(asked: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    Options that would be passed over are refused: somebody meant a target, and forgot it.
+    """
+    monkeypatch.delenv(TARGET_VARIABLE, raising=False)
+    with pytest.raises(Mistake, match="expected a target"), endpoint(asked):
+        pass
+
+
+def test_an_empty_target_is_no_target(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    A variable that CI left empty must not turn the build green by way of the emulator.
+    """
+    monkeypatch.setenv(TARGET_VARIABLE, "")
+    with pytest.raises(Mistake, match="found an empty text"), endpoint(Wanted()):
         pass
