@@ -40,7 +40,7 @@ NETWORK = {"socket", "ssl", "subprocess", "asyncio", "selectors", "http", "urlli
 OWNERS = {
     "orjson": {"chainproof", *TOOLS},
     "jsonschema_rs": {"chainproof"},
-    "pydantic": {"chainproof", "emulator"},
+    "pydantic": {"chainproof"},
     "yaml": {"chainproof"},
     "scipy": {"chainproof"},
     "uvloop": {"emulator"},
