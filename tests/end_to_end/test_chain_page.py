@@ -1,0 +1,72 @@
+"""
+The sample chain's page, executed word for word.
+"""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import subprocess
+import sys
+import termios
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PAGE = ROOT / "docs" / "chain" / "README.md"
+
+
+def test_the_page_of_the_sample_chain_is_true(tmp_path):
+    """
+    Its commands, typed one after the other into one shell, print what the page shows; only `console` is left to the reader.
+    """
+    blocks = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
+    typed = "".join(text for kind, text in blocks if kind == "sh")
+    shown = "".join(text for kind, text in blocks if kind == "text")
+    lying_there = set(ROOT.iterdir())
+    with terminal(typed) as screen, subprocess.Popen(
+        ["sh"], cwd=ROOT, env=environment(tmp_path), stdin=screen,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
+    ) as shell:  # fmt: skip
+        said, errors = shell.communicate(timeout=180)
+
+    assert {"sh", "text", "console"} == {kind for kind, _ in blocks}
+    assert (0, shown.splitlines()) == (shell.returncode, said.splitlines()), errors
+    assert 2 == len(re.findall(r"^chainproof emulator: warm, \S+/hello\.py:Hello at http://\S+$", errors, re.MULTILINE))
+    assert "Traceback" not in errors
+    assert lying_there == set(ROOT.iterdir())
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """
+    What somebody has who has set nothing up: the tools on the path, and a folder for temporary files and caches.
+    """
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
+    }
+    return {
+        **kept,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "TMPDIR": str(folder),
+        "PYTEST_ADDOPTS": "-p no:cacheprovider",
+        "HYPOTHESIS_STORAGE_DIRECTORY": str(folder / "hypothesis"),
+    }
+
+
+@contextmanager
+def terminal(typed: str) -> Iterator[int]:
+    """
+    A terminal at which something has been typed: a shell takes a line from it at a time, and leaves the rest to others.
+    """
+    keyboard, screen = pty.openpty()
+    attributes = termios.tcgetattr(screen)
+    attributes[3] &= ~termios.ECHO
+    termios.tcsetattr(screen, termios.TCSANOW, attributes)
+    os.write(keyboard, typed.encode() + b"\x04")
+    try:
+        yield screen
+    finally:
+        os.close(screen)
+        os.close(keyboard)
