@@ -89,10 +89,17 @@ class Clauses:
     How often each clause was put to the test by an answer, and how often it was departed from.
     """
 
-    def __init__(self, contract: Contract) -> None:
-        self._held = tuple(clause for clause in clauses.SINGLE_ANSWER if not clauses.waived(clause, contract))
+    def __init__(self, contract: Contract, *, shaped: bool = False) -> None:
+        """
+        *shaped* where outputs are held against the chain's own schema.
+        """
+        of_outputs = (clauses.OUTPUT_SCHEMA,) * shaped
+        self._held = tuple(
+            clause for clause in (*clauses.SINGLE_ANSWER, *of_outputs) if not clauses.waived(clause, contract)
+        )
         self._answers = 0
         self._outputs = 0
+        self._shaped = 0
         self._errors = 0
         self._members: Counter[str] = Counter()
         self._paired = 0
@@ -109,6 +116,7 @@ class Clauses:
         elif answer.status >= 400:
             self._errors += 1
             self._add_members(answer.body)
+        self._shaped += answer.status == 200 and not any(departure.clause in _SHAPELESS for departure in departed)
         for departure in departed:
             self._departed[departure.clause] += 1
 
@@ -150,6 +158,8 @@ class Clauses:
     def _exercised(self, clause: Clause) -> int:
         if clause is clauses.ERROR_CODE_STATUS:
             return self._paired
+        if clause is clauses.OUTPUT_SCHEMA:
+            return self._shaped
         member = next((name for name, known in _MEMBERS.items() if known is clause), None)
         if member is not None:
             return self._members[member]
@@ -161,6 +171,8 @@ class Clauses:
 _MEMBERS = {"error": clauses.ERROR_MESSAGE, "error_code": clauses.ERROR_CODE, "detail": clauses.ERROR_DETAIL}
 """The clauses that an error puts to the test only where it has the member."""
 _OF_OUTPUTS = frozenset({clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
+_SHAPELESS = frozenset({clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
+"""Departures of an output that no schema is held against: it is known to be none."""
 _OF_ERRORS = frozenset({clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON, clauses.ERROR_OBJECT})
 
 

@@ -59,6 +59,17 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="a file with one JSON object a line, drawn from in place of the workload's payloads",
     )
     parser.add_argument(
+        "--input-schema",
+        metavar="FILE.json|FILE.py:CLASS",
+        help="the chain's own input, a JSON Schema or the type hints of its run_remote: payloads are made from it, in place "
+        "of the workload's",
+    )
+    parser.add_argument(
+        "--output-schema",
+        metavar="FILE.json|FILE.py:CLASS",
+        help="the chain's own output, likewise: a 200 that is not as it says has failed",
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the plan and the payloads (default: %(default)s)"
     )
     add_contract_option(parser)
@@ -138,15 +149,20 @@ _PASSED_ON = (
     "deadline",
     "objective",
     "payloads",
+    "input_schema",
+    "output_schema",
     "seed",
     "contract",
     "out",
 )
 
+UNASKED = ("input_schema", "output_schema")
+"""Options that the web page does not ask for, since they may name code that is run: whoever starts the process says which."""
+
 
 FORM = (
     "workload",
-    *_PASSED_ON,
+    *(name for name in _PASSED_ON if name not in UNASKED),
     "target",
     "chain_id",
     "model_id",

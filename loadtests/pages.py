@@ -28,7 +28,7 @@ from chainproof.processes import own_command
 from chainproof.statistics.histogram import Histogram, merged
 
 from .gathering import Gathering
-from .options import FORM, add_form_options
+from .options import FORM, UNASKED, add_form_options
 from .session import MISTAKES, Writing
 
 OUTCOMES = "outcomes"
@@ -371,7 +371,7 @@ def _whole(text: str) -> int:
 
 
 _UNSAID = "as the workload says"
-_OURS = frozenset({*FORM, "api_key_env", "until_eof", "overwrite_progress"})
+_OURS = frozenset({*FORM, *UNASKED, "api_key_env", "until_eof", "overwrite_progress"})
 _LOCUSTS = frozenset(default_args_dict())
 
 _LATE: Seconds = 0.010

@@ -107,11 +107,12 @@ class Recorder:
         seed: int,
         worker: str = "0",
         phase_of: Callable[[Seconds], str | None] = lambda _: None,
+        shaped: bool = False,
         flushed: Callable[[Recorder], None] | None = None,
     ) -> None:
         """
-        *phase_of* names the phase of an intended start, if it is in one; *flushed* is told when a second's lines are
-        complete.
+        *phase_of* names the phase of an intended start, if it is in one; *shaped* where outputs are held against the
+        chain's own schema; *flushed* is told when a second's lines are complete.
         """
         self._phase_of = phase_of
         self._sink = sink
@@ -125,7 +126,7 @@ class Recorder:
         self._slowest_due = SLOWEST_EVERY
         self._exemplars = Exemplars()
         self._findings = Findings(seed)
-        self._clauses = Clauses(contract)
+        self._clauses = Clauses(contract, shaped=shaped)
         self._codes = Codes()
         self.counted_code: Callable[[str | None], str | None] = self._codes.counted
         self.accounting = Accounting()

@@ -36,6 +36,7 @@ from chainproof.workload.workload import Model
 
 from .alarm import Alarm
 from .course import Course
+from .output import Output
 from .recorder import Accounting, Recorder
 from .settings import Demand, Share
 from .wire import Client, Reply, header_fields, request_bytes
@@ -113,6 +114,7 @@ class LoadRun(Course):
         self._listener = listener
         self._trouble = trouble
         self._client = Client(endpoint.target, endpoint.route)
+        self._held = _held(demand.output)
         self._share = share
         self._plan = plan
         self._planned = share.numbers(len(plan))
@@ -424,6 +426,8 @@ class LoadRun(Course):
         if answer is None:
             return Outcome(reply.transport, None, None, _FATES.get(reply.transport, Fate.FAILED)), reply.reason
         departed = departures(answer, self.demand.contract)
+        if self._held is not None:
+            departed = self._held(answer, departed)
         self.recorder.judge(answer, departed, lambda: self._curl(flight.prepared.body if flight.prepared else b""))
         fate = Fate.OK if answer.status == 200 and not breaks_a_must(departed) else Fate.FAILED
         code = self.recorder.counted_code(_code(answer))
@@ -467,6 +471,17 @@ class LoadRun(Course):
                 payload.name if several else None,
             )
         return (prepared[id(payload)] for payload in payloads)
+
+
+def _held(output: Output | None) -> Callable[[Answer, tuple[Departure, ...]], tuple[Departure, ...]] | None:
+    """
+    What adds the departure of an output of another shape; None where nothing is known of its shape.
+    """
+    if output is None:
+        return None
+    from .signature import Holding  # noqa: PLC0415  # heavy: only when a schema is named
+
+    return Holding(output)
 
 
 _FATES = {Transport.DEADLINE: Fate.TIMED_OUT, Transport.DRAIN_ENDED: Fate.CENSORED}

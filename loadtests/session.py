@@ -354,6 +354,7 @@ class Alone(Writing):
             contract=self.demand.contract,
             seed=self.demand.seed,
             phase_of=self.demand.workload.phase_at,
+            shaped=self.demand.output is not None,
         )
 
     def begin(self) -> None:

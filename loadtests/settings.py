@@ -26,6 +26,7 @@ from chainproof.workload.phases import ends
 from chainproof.workload.workload import Model, Workload
 
 from .catalogue import workload
+from .output import Output
 
 MOST_ARRIVALS = 20_000_000
 """The longest plan that is held in memory."""
@@ -69,6 +70,10 @@ class Demand:
     workload: Workload
     contract: Contract
     seed: int
+    input_schema: str | None = None
+    """What the payloads were made from, as the user named it; None when they were given."""
+    output: Output | None = None
+    """What every 200 is held against; None when nothing is known of it."""
 
     def plan(self, pause: Callable[[], object] = bool) -> array[float]:
         """
@@ -97,6 +102,8 @@ class Demand:
             duration_s=work.duration,
             deadline_s=work.deadline,
             payloads=list(work.kinds),
+            input_schema=self.input_schema,
+            output_schema=self.output.source if self.output is not None else None,
         )
         if work.model is Model.CLOSED:
             return common | as_settings(users=work.users, think_time_s=work.think_time)
@@ -146,7 +153,7 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         duration=options.duration,
         deadline=options.deadline,
         objectives=objectives,
-        payloads=_payloads(options.payloads),
+        payloads=_payloads(options),
         **given,
     )
     for name, model in OF_ONE_MODEL.items():
@@ -160,16 +167,40 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
             f"expected at most {MOST_ARRIVALS} planned requests, found about {work.expected:.0f}; make the run shorter or "
             "the rate lower"
         )
-    return Demand(workload=work, contract=options.contract, seed=options.seed)
+    return Demand(
+        workload=work,
+        contract=options.contract,
+        seed=options.seed,
+        input_schema=options.input_schema,
+        output=_output(options.output_schema),
+    )
 
 
-def _payloads(path: str | None) -> tuple[Payload, ...] | None:
+def _payloads(options: argparse.Namespace) -> tuple[Payload, ...] | None:
     """
-    The payloads in the file that `--payloads` names; None without it. Raises Mistake.
+    The payloads that `--payloads` names or `--input-schema` leads to; None without either. Raises Mistake.
     """
+    path, schema = options.payloads, options.input_schema
+    if path is not None and schema is not None:
+        raise Mistake("expected --payloads or --input-schema, found both: each says what the requests carry")
+    if schema is not None:
+        from .signature import input_payloads  # noqa: PLC0415  # heavy: only when a schema is named
+
+        return input_payloads(schema, options.seed)
     if path is None:
         return None
     try:
         return load_payloads(Path(path))
     except BadPayloads as wrong:
         raise Mistake(str(wrong)) from None
+
+
+def _output(text: str | None) -> Output | None:
+    """
+    The output that `--output-schema` names; None without it. Raises Mistake.
+    """
+    if text is None:
+        return None
+    from .signature import known_output  # noqa: PLC0415  # heavy: only when a schema is named
+
+    return known_output(text)

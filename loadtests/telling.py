@@ -8,8 +8,9 @@ process has it from its own environment.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import TypedDict, cast
 
 import orjson
@@ -22,6 +23,7 @@ from chainproof.results.interval import Interval, IntervalData
 from chainproof.results.manifest import End, EndData
 from chainproof.workload.workload import workload_from
 
+from .output import Output
 from .settings import Demand, Share
 
 PREPARE = "chainproof.prepare"
@@ -58,6 +60,7 @@ class Order:
                 "workload": demand.workload.to_table(),
                 "contract": demand.contract.value,
                 "seed": demand.seed,
+                "output": _text(demand.output),
                 "target": self.target,
                 "emulated": self.emulated,
                 "words": list(self.words),
@@ -75,11 +78,26 @@ class Order:
                 workload=workload_from(said["workload"], name=said["name"]),
                 contract=Contract(said["contract"]),
                 seed=said["seed"],
+                output=_output(said["output"]),
             ),
             target=said["target"],
             emulated=said["emulated"],
             words=tuple(said["words"]),
         )
+
+
+def _text(output: Output | None) -> str | None:
+    """
+    An output's shape as JSON: a schema's bounds may be numbers that orjson does not write.
+    """
+    return None if output is None else json.dumps(asdict(output))
+
+
+def _output(text: str | None) -> Output | None:
+    """
+    The shape that `_text` wrote.
+    """
+    return None if text is None else Output(**json.loads(text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

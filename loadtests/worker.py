@@ -152,6 +152,7 @@ class Worker(Session):
             seed=demand.seed,
             worker=str(order.share.index),
             phase_of=demand.workload.phase_at,
+            shaped=demand.output is not None,
             flushed=post.post,
         )
         run = LoadRun(

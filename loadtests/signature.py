@@ -1,0 +1,82 @@
+"""
+A chain's own input and output in a load run: payloads made from the one, every 200 held against the other.
+
+Whoever imports this loads pydantic and jsonschema_rs: nobody does unless a schema is named.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chainproof.command import Mistake
+from chainproof.contract import clauses
+from chainproof.contract.answer import Answer
+from chainproof.contract.departures import Departure
+from chainproof.contract.inputs import BadSchema, Schema, load_input_schema, load_output_schema
+from chainproof.jsontext import Malformed, TooDeep, parse_json
+from chainproof.workload.generated import generated
+from chainproof.workload.payloads import Payload
+
+from .evidence import OTHER_WAYS
+from .output import Output
+
+SHORT = 1024
+"""Octets of an output that takes no time to tell where it is wrong: microseconds, against milliseconds for a long one."""
+MOST_LONG = 200
+"""Longer outputs that are told of in full: at the rates of a load run more would make the requests late."""
+
+
+def input_payloads(text: str, seed: int) -> tuple[Payload, ...]:
+    """
+    Payloads that the schema takes which `--input-schema` names. Raises Mistake.
+    """
+    schema = _loaded(load_input_schema, text)
+    payloads = generated(schema.document, schema.accepts, seed)
+    if not payloads:
+        raise Mistake(
+            f"no JSON object that {text} takes was found: give `examples` in the schema, or payloads with --payloads"
+        )
+    return payloads
+
+
+def known_output(text: str) -> Output:
+    """
+    The output that `--output-schema` names. Raises Mistake.
+    """
+    schema = _loaded(load_output_schema, text)
+    return Output(source=schema.source, document=schema.document)
+
+
+def _loaded(load: Callable[[str], Schema], text: str) -> Schema:
+    try:
+        return load(text)
+    except BadSchema as wrong:
+        raise Mistake(str(wrong)) from None
+
+
+class Holding:
+    """
+    Outputs held against the chain's own schema.
+    """
+
+    def __init__(self, output: Output) -> None:
+        self._schema = Schema(source=output.source, document=output.document)
+        self._long = 0
+
+    def __call__(self, answer: Answer, departed: tuple[Departure, ...]) -> tuple[Departure, ...]:
+        """What *departed* with, where it does, the departure of an output of another shape."""
+        if answer.status != 200 or any(departure.clause is clauses.OUTPUT_OBJECT for departure in departed):
+            return departed
+        value = parse_json(answer.body)
+        if isinstance(value, Malformed | TooDeep) or self._schema.accepts(value):
+            return departed
+        told = "; ".join(self._schema.mistakes(value)) if self._is_told(answer.body) else OTHER_WAYS
+        expected = f"an output as {self._schema.source} has it"
+        return (
+            *departed,
+            Departure(clause=clauses.OUTPUT_SCHEMA, expected=expected, actual=f"another one: {told}"),
+        )
+
+    def _is_told(self, body: bytes) -> bool:
+        self._long += len(body) > SHORT
+        return len(body) <= SHORT or self._long <= MOST_LONG

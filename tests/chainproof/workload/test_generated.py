@@ -1,0 +1,300 @@
+"""
+Payloads made from a schema are valid, small, distinct, and the same ones for the same seed.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import subprocess
+import sys
+import uuid
+from enum import Enum
+from typing import Annotated, Any, Literal
+
+import orjson
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic import BaseModel, Field, StringConstraints
+
+from chainproof.contract.inputs import Schema
+from chainproof.jsontext import JSON
+from chainproof.workload.generated import LARGEST, MOST_PAYLOADS, TRIES, generated
+
+Form = dict[str, Any]
+
+
+def schema_of(document: Form) -> Schema:
+    """
+    A schema of the tests.
+    """
+    return Schema(source="a test", document=document)
+
+
+# ------------------------------------------------------------------ schemas that something is valid for
+
+
+@st.composite
+def strings(draw: st.DrawFn) -> Form:
+    """
+    Strings of some length, or of a form.
+    """
+    if draw(st.booleans()):
+        forms = [
+            "date",
+            "time",
+            "date-time",
+            "duration",
+            "uuid",
+            "hostname",
+            "email",
+            "uri",
+            "ipv4",
+            "ipv6",
+            "password",
+        ]
+        return {"type": "string", "format": draw(st.sampled_from(forms))}
+    low = draw(st.integers(0, 20))
+    bounds = {"minLength": low, "maxLength": low + draw(st.integers(0, 20))}
+    return {"type": "string", **{name: bounds[name] for name in draw(st.sets(st.sampled_from(sorted(bounds))))}}
+
+
+@st.composite
+def numbers(draw: st.DrawFn) -> Form:
+    """
+    Numbers within bounds that leave room, if need be for a multiple.
+    """
+    kind = draw(st.sampled_from(["integer", "number"]))
+    low = draw(st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6))
+    bounds: Form = {}
+    if draw(st.booleans()):
+        bounds[draw(st.sampled_from(["minimum", "exclusiveMinimum"]))] = low
+    if draw(st.booleans()):
+        bounds[draw(st.sampled_from(["maximum", "exclusiveMaximum"]))] = low + draw(st.integers(21, 10**6))
+    if draw(st.booleans()):
+        bounds["multipleOf"] = draw(st.sampled_from([1, 2, 7, 0.5] if kind == "integer" else [1, 0.5, 0.25, 3]))
+    return {"type": kind, **bounds}
+
+
+named = st.none() | st.booleans() | st.integers(-9, 9) | st.text(st.characters(codec="utf-8"), max_size=3)
+plain: st.SearchStrategy[Form] = st.one_of(
+    strings(),
+    numbers(),
+    st.sampled_from(
+        [{}, {"type": "null"}, {"type": "boolean"}, {"type": ["string", "null"]}, {"$ref": "#/$defs/Leaf"}]
+    ),
+    named.map(lambda value: {"const": value}),
+    st.lists(named, min_size=1, max_size=4, unique_by=lambda value: (type(value), value)).map(
+        lambda values: {"enum": values}
+    ),
+)
+
+
+def objects(members: st.SearchStrategy[Form]) -> st.SearchStrategy[Form]:
+    """
+    Objects with some of their properties required.
+    """
+    properties = st.dictionaries(st.sampled_from(["a", "b", "c~/", "né"]), members, max_size=4)
+    others = st.sampled_from([{}, {"additionalProperties": False}, {"additionalProperties": {"type": "integer"}}])
+    return st.builds(
+        lambda known, count, other: {
+            "type": "object",
+            "properties": known,
+            "required": list(known)[:count],
+            **other,
+        },
+        properties,
+        st.integers(0, 4),
+        others,
+    )
+
+
+def larger(members: st.SearchStrategy[Form]) -> st.SearchStrategy[Form]:
+    """
+    Schemas that hold others.
+    """
+    few = st.lists(members, min_size=1, max_size=3)
+    return st.one_of(
+        objects(members),
+        st.builds(
+            lambda items, low, more: {"type": "array", "items": items, "minItems": low, "maxItems": low + more},
+            members,
+            st.integers(0, 3),
+            st.integers(0, 3),
+        ),
+        few.map(lambda items: {"type": "array", "prefixItems": items, "minItems": len(items), "maxItems": len(items)}),
+        members.map(lambda items: {"type": "array", "items": items, "uniqueItems": True}),
+        few.map(lambda choices: {"anyOf": choices}),
+        members.map(lambda one: {"allOf": [one]}),
+    )
+
+
+inputs = objects(st.recursive(plain, larger, max_leaves=6)).map(
+    lambda form: {
+        **form,
+        "$defs": {
+            "Leaf": {"type": "object", "properties": {"next": {"anyOf": [{"$ref": "#/$defs/Leaf"}, {"type": "null"}]}}}
+        },
+    }
+)
+
+
+@settings(max_examples=150, deadline=None)
+@given(inputs, st.integers())
+def test_what_is_made_is_valid_small_and_distinct(document: Form, seed: int) -> None:
+    """
+    Whatever the schema, as long as something is valid for it; and the same seed makes the same again.
+    """
+    schema = schema_of(document)
+    payloads = generated(document, schema.accepts, seed)
+    bodies = [payload.encoded() for payload in payloads]
+
+    assert 1 <= len(bodies) <= MOST_PAYLOADS
+    assert all(schema.accepts(orjson.loads(body)) for body in bodies)
+    assert all(len(body) <= LARGEST for body in bodies)
+    assert len({orjson.dumps(payload.body, option=orjson.OPT_SORT_KEYS) for payload in payloads}) == len(bodies)
+    assert payloads == generated(document, schema.accepts, seed)
+
+
+@settings(max_examples=100, deadline=None)
+@given(inputs)
+def test_few_values_are_thrown_away(document: Form) -> None:
+    """
+    They are valid by the way they are made: the schema's own judgement is a safeguard, not a sieve.
+    """
+    schema, judged = schema_of(document), list[bool]()
+
+    def accepts(value: JSON) -> bool:
+        judged.append(schema.accepts(value))
+        return judged[-1]
+
+    generated(document, accepts, 0)
+
+    assert sum(judged) >= 0.9 * len(judged)
+
+
+# ------------------------------------------------------------------ what type hints lead to
+
+
+class Colour(Enum):
+    """
+    A choice of three.
+    """
+
+    RED = "red"
+    GREEN = "green"
+    BLUE = "blue"
+
+
+class Cat(BaseModel):
+    """
+    One half of a union that a member tells apart.
+    """
+
+    kind: Literal["cat"]
+    lives: int = Field(ge=1, le=9)
+
+
+class Tree(BaseModel):
+    """
+    The other half, which holds itself.
+    """
+
+    kind: Literal["tree"]
+    branches: list[Tree] = []
+    parent: Tree | None = None
+
+
+class Everything(BaseModel):
+    """
+    What a chain may take.
+    """
+
+    when: dt.datetime
+    day: dt.date
+    took: dt.timedelta
+    id: uuid.UUID
+    colours: set[Colour]
+    counts: dict[str, int] = Field(min_length=1)
+    pair: tuple[int, str]
+    either: Annotated[Cat | Tree, Field(discriminator="kind")]
+    code: Annotated[str, StringConstraints(pattern=r"^[A-Z]{3}$")] = Field(examples=["ABC", "XYZ"])
+    share: float = Field(gt=0, lt=1)
+    note: str | None = Field(default=None, max_length=5)
+
+
+def test_what_type_hints_lead_to_is_understood() -> None:
+    """
+    Times, choices, unions, tuples, models that hold themselves: pydantic takes what was made from its schema.
+    """
+    document = Everything.model_json_schema()
+    payloads = generated(document, schema_of(document).accepts, 1)
+
+    assert len(payloads) == MOST_PAYLOADS
+    assert all(Everything.model_validate_json(payload.encoded()) for payload in payloads)
+    assert {payload.body["code"] for payload in payloads} == {"ABC", "XYZ"}
+    assert {payload.body["either"]["kind"] for payload in payloads} == {"cat", "tree"}  # type: ignore[index, call-overload]  # an object, by the schema
+
+
+def test_as_many_are_made_as_there_are() -> None:
+    """
+    A run of a chain with three inputs sends three.
+    """
+    document: Form = {"properties": {"a": {"enum": [1, 2, 3]}}, "required": ["a"], "additionalProperties": False}
+
+    assert sorted(payload.body["a"] for payload in generated(document, schema_of(document).accepts, 0)) == [1, 2, 3]  # type: ignore[type-var]  # integers, by the schema
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        {"type": "string"},
+        {"not": {}},
+        {"$ref": "#"},
+        {"$ref": "#here", "$defs": {"x": {"$anchor": "here", "type": "object", "required": ["a"]}}},
+        {"properties": {"a": False}, "required": ["a"]},
+        {"properties": {"a": {"type": "string", "minLength": 10**9}}, "required": ["a"]},
+        {"properties": {"a": {"type": "string", "pattern": "^[a-z]+@$"}}, "required": ["a"]},
+        {"properties": {"a": {"type": "array", "minItems": 10**9}}, "required": ["a"]},
+        {"properties": {"a": {"type": "integer", "minimum": 10**400}}, "required": ["a"]},
+        {"properties": {"a": {"type": "integer", "minimum": 2, "maximum": 1}}, "required": ["a"]},
+        {"properties": {"a": {"type": "array", "items": {"const": 1}, "uniqueItems": True, "minItems": 2}}, "required": ["a"]},
+        {"properties": {"a": {"$ref": "#"}}, "required": ["a"]},
+    ],
+)  # fmt: skip
+def test_a_schema_that_nothing_is_found_for_gives_nothing(document: Form) -> None:
+    """
+    Neither a hang, nor an exception, nor something invalid, within a bounded number of tries.
+    """
+    schema, tries = schema_of(document), list[bool]()
+
+    def accepts(value: JSON) -> bool:
+        tries.append(schema.accepts(value))
+        return tries[-1]
+
+    assert generated(document, accepts, 0) == ()
+    assert len(tries) <= TRIES
+
+
+def test_the_same_seed_makes_the_same_in_every_process() -> None:
+    """
+    Nothing hangs on the order of a set, which is another in every process.
+    """
+    script = (
+        "import orjson; from chainproof.workload.generated import generated\n"
+        "document = {'properties': {'a': {}, 'b': {'type': ['string', 'integer']}}, 'required': ['b', 'x', 'y', 'z'],\n"
+        "            'additionalProperties': {'type': 'object', 'minProperties': 2}}\n"
+        "print(orjson.dumps([payload.body for payload in generated(document, lambda _: True, 5)]))"
+    )
+    made = {
+        subprocess.run(
+            [sys.executable, "-c", script],
+            env={**os.environ, "PYTHONHASHSEED": number},
+            capture_output=True,
+            check=True,
+        ).stdout
+        for number in ("1", "2", "3")
+    }
+
+    assert len(made) == 1

@@ -1,0 +1,278 @@
+"""
+A chain's own signature under load: payloads made from its input, every 200 held against its output.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+
+from chainproof.command import Mistake
+from chainproof.contract import clauses
+from chainproof.contract.answer import Answer
+from chainproof.contract.departures import departures
+from chainproof.contract.inputs import load_input_schema
+from chainproof.contract.levels import Contract
+from chainproof.loadtests.command import LOCUSTFILE, main
+from chainproof.loadtests.evidence import OTHER_WAYS, Clauses
+from chainproof.loadtests.options import FORM, add_locust_options, add_own_options, locust_arguments
+from chainproof.loadtests.output import Output
+from chainproof.loadtests.settings import Share, demand
+from chainproof.loadtests.signature import MOST_LONG, SHORT, Holding, known_output
+from chainproof.loadtests.telling import Order
+from chainproof.results.finding import ClauseCount
+from chainproof.results.folder import read_run
+from chainproof.results.interval import total
+
+Serving = Callable[..., Any]
+Launch = Callable[..., Any]
+
+HELLO = f"{Path(__file__).parents[2] / 'docs' / 'chain' / 'hello.py'}:Hello"
+BOTH = ("--input-schema", HELLO, "--output-schema", HELLO)
+FEW = ("--rate", "40", "--arrivals", "constant", "--duration", "1s")
+FIELDS = (("Content-Type", "application/json"), ("X-BASETEN-REQUEST-ID", "1"))
+GOOD = b'{"greetings": ["Hello, Ada"], "longest": 10}'
+BAD = b'{"greetings": [1, "secret"], "longest": 10}'
+
+
+async def good(told: Any) -> None:
+    """An output as the sample chain has it."""
+    await told.answer(body=GOOD)
+
+
+async def bad(told: Any) -> None:
+    """An object of another shape."""
+    await told.answer(body=BAD)
+
+
+def options(*words: str) -> argparse.Namespace:
+    """
+    The options that our own command line reads.
+    """
+    parser = argparse.ArgumentParser()
+    add_own_options(parser)
+    return parser.parse_args(words)
+
+
+def bodies(requests: list[bytes]) -> set[bytes]:
+    """
+    What requests carried.
+    """
+    return {request.partition(b"\r\n\r\n")[2] for request in requests}
+
+
+def made(seed: int) -> set[bytes]:
+    """
+    What a run with a seed may send.
+    """
+    asked = demand(options("--input-schema", HELLO, "--seed", str(seed)), None)
+    return {payload.encoded() for payload in asked.workload.payloads}
+
+
+def of_schema(counts: Iterable[ClauseCount]) -> list[tuple[int, int]]:
+    """
+    How often outputs were held against the schema, and how often they differed.
+    """
+    return [(count.exercised, count.departed) for count in counts if count.clause == clauses.OUTPUT_SCHEMA.id]
+
+
+# ------------------------------------------------------------------ against the chain itself
+
+
+def test_the_sample_chain_takes_what_is_made_and_returns_what_it_says(launch: Launch) -> None:
+    """
+    No 400: every payload is an input of the chain's. A greeting of no characters it refuses by itself, with a 502.
+    """
+    emulator = (sys.executable, "-m", "chainproof", "emulator", "--chain", HELLO, "--")
+    done = launch(None, *BOTH, "--rate", "50", "--duration", "3s", "--seed", "4", wrapper=emulator).end()
+    statuses = {outcome.status: count for outcome, count in total(done.run.intervals).outcomes.items()}
+
+    assert statuses.keys() <= {200, 502}, done.errors
+    assert statuses[200] > 75
+    assert of_schema(done.run.clauses) == [(statuses[200], 0)]
+    assert [HELLO, HELLO] == [done.run.manifest.settings[name] for name in ("input_schema", "output_schema")]
+    assert ["generated"] == done.run.manifest.settings["payloads"]
+
+
+# ------------------------------------------------------------------ inputs
+
+
+def test_the_same_seed_makes_the_same_payloads() -> None:
+    """
+    Another seed makes others; each is an input of the chain's.
+    """
+    schema = load_input_schema(HELLO)
+
+    assert made(1) == made(1)
+    assert made(1) != made(2)
+    assert len(made(1)) == 50
+    assert all(schema.accepts(orjson.loads(body)) for body in made(1))
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")])
+def test_a_run_sends_what_was_made(serving: Serving, launch: Launch, processes: tuple[str, ...]) -> None:
+    """
+    In place of the workload's payloads, from one process or several.
+    """
+    with serving(good) as server:
+        done = launch(server, *FEW, "--seed", "9", "--input-schema", HELLO, *processes).end()
+
+    assert 40 == len(server.requests) == done.accounting["ok"], done.errors
+    assert bodies(server.requests) <= made(9)
+    assert len(bodies(server.requests)) > 20
+    assert of_schema(done.run.clauses) == []
+
+
+# ------------------------------------------------------------------ outputs
+
+
+@pytest.mark.parametrize("processes", [(), ("--processes", "2")])
+def test_an_output_of_another_shape_has_failed(serving: Serving, launch: Launch, processes: tuple[str, ...]) -> None:
+    """
+    Each is failed, counted, and one finding says where it differs, with nothing of what stood there.
+    """
+    with serving(good, bad) as server:
+        done = launch(server, *FEW, "--output-schema", HELLO, *processes).end()
+    found = [finding for finding in done.run.findings if finding.clause == "output-schema"]
+
+    assert (20, 20) == (done.accounting["ok"], done.accounting["failed"]), done.errors
+    assert of_schema(done.run.clauses) == [(40, 20)]
+    assert [20] == [finding.count for finding in found]
+    assert "`greetings[0]`" in found[0].actual
+    assert HELLO in found[0].expected
+    assert "secret" not in found[0].actual
+
+
+def test_locusts_own_door_has_them_too(serving: Serving, tmp_path: Path, key: str) -> None:
+    """
+    `locust -f locustfile.py --headless` makes the same payloads and holds the same outputs.
+    """
+    words = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", *FEW, *BOTH, "--seed", "9"]
+    with serving(bad) as server:
+        subprocess.run(
+            [sys.executable, "-m", "locust", *words, "--target", server.target.origin, "--out", str(tmp_path / "run")],
+            capture_output=True, check=False, timeout=30, stdin=subprocess.DEVNULL,
+            env={**os.environ, "BASETEN_API_KEY": key},
+        )  # fmt: skip
+
+    assert bodies(server.requests) <= made(9)
+    assert of_schema(read_run(tmp_path / "run").clauses) == [(40, 40)]
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "exercised", "departs"),
+    [
+        (200, GOOD, 1, []),
+        (200, BAD, 1, ["output-schema"]),
+        (200, b"{}", 1, ["output-schema"]),
+        (200, b"[1]", 0, ["output-object"]),
+        (200, b"nonsense", 0, ["output-json"]),
+        (201, b"{}", 0, ["status"]),
+        (502, b"{}", 0, []),
+    ],
+)
+def test_only_an_object_of_a_200_is_held_against_the_schema(
+    status: int, body: bytes, exercised: int, departs: list[str]
+) -> None:
+    """
+    What is no output, or no JSON object, is no departure twice.
+    """
+    answer, counts = Answer(status=status, headers=FIELDS, body=body), Clauses(Contract.STRICT, shaped=True)
+    departed = Holding(known_output(HELLO))(answer, departures(answer))
+    counts.add(answer, departed)
+
+    assert departs == [departure.clause.id for departure in departed]
+    assert of_schema(counts.counts()) == [(exercised, departs.count("output-schema"))]
+
+
+def test_long_outputs_are_told_of_so_often_and_counted_ever_after() -> None:
+    """
+    Telling where a long one differs takes milliseconds, which the requests of a load run do not have; a short one is told.
+    """
+    held = Holding(known_output(HELLO))
+    long = Answer(status=200, headers=FIELDS, body=json.dumps({"greetings": [1] * SHORT, "longest": 1}).encode())
+    told = [held(long, ())[0].actual for _ in range(MOST_LONG + 2)]
+    short = held(Answer(status=200, headers=FIELDS, body=BAD), ())[0].actual
+
+    assert [f"another one: {OTHER_WAYS}"] * 2 == told[MOST_LONG:]
+    assert all("`greetings[0]`" in actual for actual in [*told[:MOST_LONG], short])
+
+
+def test_an_order_carries_the_output_whatever_its_numbers() -> None:
+    """
+    A worker needs the schema, and not the class it came from; a bound may be beyond 64 bits.
+    """
+    output = Output(source="a.py:B", document={"properties": {"a": {"maximum": 2**70, "title": "\ud800"}}})
+    asked = replace(demand(options(), None), output=output)
+    order = Order(run="r", share=Share(), demand=asked, target="http://[::1]:1", emulated=False, words=())
+
+    assert order == Order.decoded(order.encoded())
+
+
+# ------------------------------------------------------------------ what is asked wrongly, and what is not asked
+
+
+@pytest.mark.parametrize(
+    ("words", "mistake"),
+    [
+        (("--input-schema", HELLO, "--payloads", "p.jsonl"), "expected --payloads or --input-schema, found both"),
+        (("--input-schema", "nothing"), "expected FILE.json, FILE.py:Class or package.module:Class, found 'nothing'"),
+        (("--output-schema", "missing.json"), "cannot read the schema missing.json: No such file"),
+        (("--output-schema", f"{HELLO}o"), "has no class 'Helloo'; it has Hello"),
+        (("--input-schema", "hopeless.json"), "no JSON object that hopeless.json takes was found"),
+    ],
+)
+def test_what_is_asked_wrongly_is_said_in_one_line(
+    words: tuple[str, ...], mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    """
+    At both doors, before anything is sent.
+    """
+    monkeypatch.chdir(tmp_path)
+    Path("hopeless.json").write_text('{"not": {}}')
+    locusts = argparse.ArgumentParser()
+    add_locust_options(locusts)
+
+    assert 2 == main(words)
+    said = capsys.readouterr().err
+    assert mistake in said
+    assert 1 == said.count("\n")
+    with pytest.raises(Mistake) as raised:
+        demand(locusts.parse_args(words), None)
+    assert mistake in str(raised.value)
+
+
+def test_both_are_passed_on_to_locust_and_no_page_asks_for_them() -> None:
+    """
+    They may name code that is run: that is for whoever starts the process.
+    """
+    passed_on = set(locust_arguments(options(*BOTH)))
+
+    assert {f"--input-schema={HELLO}", f"--output-schema={HELLO}"} <= passed_on
+    assert not {"input_schema", "output_schema"} & set(FORM)
+
+
+def test_nothing_is_loaded_that_nobody_asked_for() -> None:
+    """
+    Pydantic and the validator take longer to load than all the rest of a command.
+    """
+    script = (
+        "import argparse, sys; from chainproof.loadtests import command, options, settings\n"
+        "parser = argparse.ArgumentParser(); options.add_own_options(parser)\n"
+        "settings.demand(parser.parse_args([]), None)\n"
+        "print([name for name in ('pydantic', 'jsonschema_rs', 'chainproof.contract.inputs') if name in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False)
+
+    assert ("[]\n", "") == (done.stdout, done.stderr)
