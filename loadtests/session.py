@@ -38,9 +38,10 @@ from chainproof.contract.fields import BadField
 from chainproof.contract.spec import METHOD
 from chainproof.contract.targets import BadTarget
 from chainproof.embedded import Endpoint, endpoint
+from chainproof.judgement import verdict
 from chainproof.judgement.verdict import Exit
 from chainproof.results.exchange import Exchange, Fate, Transport
-from chainproof.results.folder import FolderMistake, RunWriter, check_writable, default_path, now
+from chainproof.results.folder import FolderMistake, RunWriter, check_writable, default_path, now, read_run
 from chainproof.results.manifest import Ending, Kind, Manifest, Settings, as_settings, versions
 from chainproof.workload.objectives import BadObjective
 from chainproof.workload.workload import BadWorkload, Model
@@ -288,8 +289,15 @@ class Writing(Session):
             gevent.spawn(self.leave)
 
     def exit_code(self) -> int:
-        """How the process ends."""
-        return Exit.USAGE if self._asked_wrongly else super().exit_code()
+        """How the process ends: a completed run by its verdict, unless our own command stands by to report it."""
+        if self._asked_wrongly:
+            return Exit.USAGE
+        code = super().exit_code()
+        if code != Exit.PASS or self.book is None or self.options.until_eof or not self.options.headless:
+            return code
+        from chainproof.judgement.summary import summarise_load  # noqa: PLC0415  # heavy: only when a run has ended
+
+        return verdict.EXIT_OF[summarise_load(read_run(self.book.path)).verdict]
 
     def open_book(self, settings: Settings) -> Book:
         """Make the run folder."""

@@ -421,7 +421,8 @@ def test_locust_itself_loads_our_locustfile(serving: Serving, tmp_path: Path) ->
         )
     entry = json.loads((tmp_path / "locust.json").read_text())[0]
 
-    assert 0 == done.returncode, done.stderr
+    # Half of them failed, and smoke asks for an error_rate below 5 %: the exit code is the verdict.
+    assert 1 == done.returncode, done.stderr
     assert {"ok": 20, "failed": 20, "sent": 40}.items() <= read_run(folder).end.accounting.items()
     assert (40, 20) == (entry["num_requests"], entry["num_failures"])
 
@@ -533,3 +534,21 @@ def test_ctrl_c_ends_the_waiting_for_workers(launch: Launch, serving: Serving) -
     assert 130 == done.code, done.errors
     assert not done.folder.exists()
     assert "Traceback" not in done.errors
+
+
+@pytest.mark.parametrize(("objective", "code"), [("p95 response_time < 10s", 0), ("p95 response_time < 1us", 1)])
+def test_locusts_own_door_ends_with_the_verdict_too(tmp_path, objective, code):
+    """
+    Whoever starts Locust by hand is told by its exit code what `chainproof loadtests` would have told.
+    """
+    words = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", "--rate", "100", "--duration", "1s"]
+    ended = subprocess.run(
+        [sys.executable, "-P", "-m", "locust", *words, "--objective", objective, "--out", str(tmp_path / "run")],
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert code == ended.returncode, ended.stderr
