@@ -23,6 +23,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.levels import Contract
+from chainproof.embedded import emulator
 from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.loadtests.gathering import Gathering, Member, closing
 from chainproof.loadtests.settings import Demand, Share
@@ -119,7 +120,7 @@ def planned_by_second(run: Run) -> Counter[int]:
     return planned
 
 
-def locust(*words: str) -> subprocess.Popen[str]:
+def locust(*words: str, key: str = "key") -> subprocess.Popen[str]:
     """
     A Locust process of our locustfile.
     """
@@ -129,7 +130,7 @@ def locust(*words: str) -> subprocess.Popen[str]:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
-        env={**os.environ, "BASETEN_API_KEY": "key", "LOCUST_SKIP_MONKEY_PATCH": ""},
+        env={**os.environ, "BASETEN_API_KEY": key, "LOCUST_SKIP_MONKEY_PATCH": ""},
     )
 
 
@@ -139,6 +140,40 @@ def free_port() -> int:
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
+
+
+def test_a_master_with_two_workers_measures_what_the_target_saw(tmp_path: Path) -> None:
+    """
+    The open model by `--master` and two `--worker`s: counts by status are the target's own, every request of the plan was
+    sent, and the percentiles are those of all requests together.
+    """
+    scenario, truth, folder, port = tmp_path / "s.toml", tmp_path / "truth.jsonl", tmp_path / "run", free_port()
+    scenario.write_text(SCENARIO)
+    with emulator(str(scenario), options=("--truth", str(truth))) as served:
+        words = ["--target", served.target.origin, "--rate=150", "--duration=3s", f"--out={folder}"]
+        bind = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", "--expect-workers=2"]
+        key = served.key.reveal()
+        master = locust("--master", *bind, *words, key=key)
+        workers = [locust("--worker", "--master-host=127.0.0.1", f"--master-port={port}", key=key) for _ in range(2)]
+        output = master.communicate(timeout=40)[0]
+        for worker in workers:
+            worker.communicate(timeout=20)
+    run = read_run(folder)
+    lines = [json.loads(line) for line in truth.read_text().splitlines()]
+    whole, seen = total(run.intervals), Counter[int | None]()
+    for outcome, count in whole.outcomes.items():
+        seen[outcome.status] += count
+    times = sorted(line["sent_s"] - line["received_s"] for line in lines)
+    service = merged(whole.service_time.values())
+
+    assert whole.planned == whole.sent == len(lines), output
+    assert Counter(line["status"] for line in lines) == seen
+    assert {"0", "1"} == {interval.worker for interval in run.intervals if interval.sent}
+    assert adds_up(run)
+    for fraction in (0.5, 0.9, 0.95, 0.99):
+        exact = times[max(0, -int(-fraction * len(times) // 1) - 1)]
+
+        assert exact * (1 - RELATIVE_ERROR) - 0.0005 <= service.quantile(fraction) <= exact * 1.05 + 0.006, fraction
 
 
 def test_a_master_with_workers_of_their_own_shares_users_and_cap_out(serving: Serving, tmp_path: Path) -> None:
