@@ -205,13 +205,16 @@ def test_stdout_has_one_line_whatever_a_chain_prints():
     with subprocess.Popen(
         [*EMULATOR, "--chain", f"{SLOW}:Loud"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
-        line = child.stdout.readline()
-        connection = http.client.HTTPConnection(line.split("//")[1].strip(), timeout=5)
-        headers = {"Authorization": f"Api-Key {EMULATOR_KEY}", "Content-Type": "application/json"}
-        connection.request("POST", "/production/run_remote", b"{}", headers)
-        assert 200 == connection.getresponse().status
-        child.send_signal(signal.SIGTERM)
-        out, errors = child.communicate(timeout=10)
+        try:
+            line = child.stdout.readline()
+            connection = http.client.HTTPConnection(line.split("//")[1].strip(), timeout=5)
+            headers = {"Authorization": f"Api-Key {EMULATOR_KEY}", "Content-Type": "application/json"}
+            connection.request("POST", "/production/run_remote", b"{}", headers)
+            assert 200 == connection.getresponse().status
+            child.send_signal(signal.SIGTERM)
+            out, errors = child.communicate(timeout=10)
+        finally:
+            child.kill()  # whatever went wrong, nobody waits for a server that serves on
 
     assert line.startswith(f"chainproof emulator: warm, {SLOW}:Loud at http://127.0.0.1:")
     assert ("", "imported\nconstructed\nrun\n", 0) == (out, errors, child.returncode)

@@ -30,7 +30,10 @@ def test_the_page_of_the_sample_chain_is_true(tmp_path):
         ["sh"], cwd=ROOT, env=environment(tmp_path), stdin=screen,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8",
     ) as shell:  # fmt: skip
-        said, errors = shell.communicate(timeout=180)
+        try:
+            said, errors = shell.communicate(timeout=180)
+        finally:
+            shell.kill()
 
     assert {"sh", "text", "console"} == {kind for kind, _ in blocks}
     assert (0, shown.splitlines()) == (shell.returncode, said.splitlines()), errors
