@@ -14,7 +14,7 @@ from math import ceil
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.contract.acceptance import Acceptance, accepted
-from chainproof.contract.clauses import CLAUSE, CLAUSES, SINGLE_ANSWER, Clause, waived
+from chainproof.contract.clauses import CLAUSES, Clause, waived
 from chainproof.contract.errors import Blame, blame
 from chainproof.contract.levels import Contract, Level
 from chainproof.judgement.accounting import Accounting, accounting
@@ -590,14 +590,3 @@ def _conformance_caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterable[Cave
             text="The target was chainproof's own emulator.",
             remedy="Name your chain with --target.",
         )
-
-
-def clause_of(finding: Finding) -> Clause | None:
-    """
-    The clause that a finding names, or None for one that this version does not know.
-    """
-    return CLAUSE.get(finding.clause)
-
-
-UNDER_LOAD: frozenset[str] = frozenset(clause.id for clause in SINGLE_ANSWER)
-"""The clauses that a load run holds every answer against."""

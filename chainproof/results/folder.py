@@ -22,7 +22,7 @@ from chainproof.contract.targets import Target
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import End, EndData, Kind, Manifest, ManifestData
+from chainproof.results.manifest import End, EndData, Manifest, ManifestData
 
 MANIFEST = "manifest.json"
 END = "end.json"
@@ -214,13 +214,6 @@ def run_paths(path: Path) -> list[Path]:
     if not inside:
         raise FolderMistake(f"expected a run folder, found no {MANIFEST} in {path} nor in a folder of it")
     return inside
-
-
-def kinds(runs: tuple[Run, ...]) -> frozenset[Kind]:
-    """
-    What the runs did.
-    """
-    return frozenset(run.manifest.kind for run in runs)
 
 
 def _lines(path: Path, from_json: Callable[[_Data], _Line], unreadable: dict[str, int]) -> list[_Line]:

@@ -33,7 +33,6 @@ from chainproof.results.folder import (
     RunWriter,
     check_writable,
     default_path,
-    kinds,
     now,
     read_run,
     run_paths,
@@ -109,7 +108,6 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert tuple(replace(EXEMPLAR, number=number) for number in range(3)) == run.exemplars
     assert tuple(replace(FINDING, actual=str(500 + number)) for number in range(3)) == run.findings
     assert tuple(replace(COUNT, clause=clause.id) for clause in clauses.CLAUSES[:3]) == run.clauses
-    assert kinds((run, run)) == {Kind.LOAD}
 
 
 @pytest.mark.parametrize("name", [INTERVALS, EXEMPLARS, FINDINGS, CLAUSES])
