@@ -134,7 +134,43 @@ REQUEST_ID_PRESENT = Clause(
     level=Level.ASSUMED,
     source=_REQUEST_ID + "/description",
     quotation="Unique identifier for the request.",
-    statement="Every answer carries exactly one non-empty X-BASETEN-REQUEST-ID: support asks for it, errors above all.",
+    statement="A 200 carries exactly one non-empty X-BASETEN-REQUEST-ID; an error carries none, or one that is not empty.",
+)
+REQUEST_ID_ON_ERRORS = Clause(
+    id="request-id-on-errors",
+    level=Level.SHOULD,
+    source=ASSUMED,
+    quotation="The document declares the header for 200 alone; support asks for the id of a request that failed.",
+    statement="An error carries an X-BASETEN-REQUEST-ID too.",
+)
+SINGLETON_FIELDS = Clause(
+    id="singleton-fields",
+    level=Level.MUST,
+    source="RFC 9110 §5.3",
+    quotation="a sender MUST NOT generate multiple field lines with the same name in a message",
+    statement="A header field that holds one value stands in an answer once: Content-Type, Content-Length, Date, Retry-After "
+    "and the like.",
+)
+NAMES_UNIQUE = Clause(
+    id="names-unique",
+    level=Level.ASSUMED,
+    source="RFC 8259 §4",
+    quotation="The names within an object SHOULD be unique.",
+    statement="An answer names no member twice, unless its request did: which of the two counts, its readers would disagree.",
+)
+RETRY_AFTER = Clause(
+    id="retry-after",
+    level=Level.MUST,
+    source="RFC 9110 §10.2.3",
+    quotation="Retry-After = HTTP-date / delay-seconds",
+    statement="`Retry-After`, where present, is a number of seconds or a date.",
+)
+CONTENT_CODING = Clause(
+    id="content-coding",
+    level=Level.MUST,
+    source="RFC 9110 §8.4, §12.5.3",
+    quotation="the Content-Encoding header field indicates what content codings have been applied to the representation",
+    statement="A body is coded as Content-Encoding says, and not coded where the request takes `identity` alone.",
 )
 
 # ------------------------------------------------------------------ what several answers show
@@ -151,7 +187,22 @@ ANSWER_BELONGS = Clause(
     level=Level.ASSUMED,
     source=f"{OPERATION}/description",
     quotation="The request body is forwarded to the chain's `run_remote` entrypoint.",
-    statement="An answer belongs to its request: an echo chain returns the object that was sent, whoever else is calling.",
+    statement="An answer belongs to its request: no other caller's, and none of an earlier one, whoever else is calling.",
+)
+ECHO_EXACT = Clause(
+    id="echo-exact",
+    level=Level.ASSUMED,
+    source=f"{OPERATION}/description",
+    quotation="The request body is forwarded to the chain's `run_remote` entrypoint.",
+    statement="What an echo chain returns is what it was sent: every member, every digit of an integer, every code point.",
+)
+UNAFFECTED = Clause(
+    id="unaffected",
+    level=Level.ASSUMED,
+    source=ASSUMED,
+    quotation="Nobody writes down that one request leaves the next alone; every caller of a shared service relies on it.",
+    statement="No request changes what comes after it: the same request gets the same kind of answer again, on the same "
+    "connection and on another, whatever was refused in between.",
 )
 NO_SECRET = Clause(
     id="no-secret",
@@ -162,7 +213,7 @@ NO_SECRET = Clause(
 )
 NO_INTERNALS = Clause(
     id="no-internals",
-    level=Level.SHOULD,
+    level=Level.ASSUMED,
     source=f"{_ERROR_SCHEMA}/properties/error/description",
     quotation="Human-readable error message.",
     statement="An error tells its reader what happened, without a stack trace or source paths of the chain.",
@@ -232,7 +283,7 @@ MALFORMED_REFUSED = Clause(
 )
 MEDIA_TYPE_REQUIRED = Clause(
     id="media-type-required",
-    level=Level.SHOULD,
+    level=Level.ASSUMED,
     source=f"{_INPUT}/content",
     quotation="application/json",
     statement="A body under another media type, or under none, is refused.",
@@ -243,6 +294,23 @@ MEDIA_TYPE_PARAMETERS = Clause(
     source="RFC 9110 §8.3.1",
     quotation="The type and subtype tokens are case-insensitive.",
     statement="`application/json` counts in any letter case and with parameters such as `; charset=utf-8`.",
+)
+
+REQUEST_FRAMING = Clause(
+    id="request-framing",
+    level=Level.MUST,
+    source="RFC 9112 §6.3, §7.1",
+    quotation="A recipient MUST be able to parse and decode the chunked transfer coding.",
+    statement="However its bytes are framed, a request is the same request: in chunks of any size with extensions and "
+    "trailers, in pieces, behind `Expect: 100-continue`, several on one connection, with a query or an absolute URL.",
+)
+REQUEST_MALFORMED = Clause(
+    id="request-malformed",
+    level=Level.MUST,
+    source="RFC 9112 §5.1, §6.1, §6.3",
+    quotation="the message framing is invalid and the recipient MUST treat it as an unrecoverable error",
+    statement="A request whose framing is invalid or says two things is refused, and no part of it is taken for another "
+    "request.",
 )
 
 # ------------------------------------------------------------------ where the operation lives
@@ -263,10 +331,10 @@ OTHER_PATHS_REFUSED = Clause(
 )
 ALLOW_LISTED = Clause(
     id="allow-listed",
-    level=Level.SHOULD,
+    level=Level.MUST,
     source="RFC 9110 §15.5.6",
     quotation="The origin server MUST generate an Allow header field in a 405 response",
-    statement="A 405 lists the methods that the path does answer.",
+    statement="A 405 lists the methods that the path does answer: POST, and not the one that it refuses.",
 )
 REGIONAL_HOST = Clause(
     id="regional-host",
@@ -291,8 +359,33 @@ ANSWERS = Clause(
     statement="A request that reaches the target is answered: the connection is not dropped and the deadline is kept.",
 )
 
+CONNECTION = Clause(
+    id="connection",
+    level=Level.MUST,
+    source="RFC 9112 §9.3, §9.6",
+    quotation='A server that does not support persistent connections MUST send the "close" connection option in every '
+    "response message that does not have a 1xx (Informational) status code.",
+    statement="A connection is what the answers say of it: closed where they say so or the request does, and not closed after "
+    "every answer without a word.",
+)
+
 # ------------------------------------------------------------------ how it fails, when made to
 
+ERROR_CODE_CAUSE = Clause(
+    id="error-code-cause",
+    level=Level.ASSUMED,
+    source=f"{_ERROR_SCHEMA}/properties/error_code/description",
+    quotation="Machine-readable error code.",
+    statement="`error_code`, where present, says what was wrong: `unauthorized` of the key, `client_error` of a body that is "
+    "no JSON object, `payload_too_large` of nothing but a large body.",
+)
+OVERLOAD = Clause(
+    id="overload",
+    level=Level.ASSUMED,
+    source=_OPERATION_RESPONSES,
+    quotation="200, 400, 401, 429, 502, 503, 504",
+    statement="Asked for more than it can do, the target answers every request, by 200 or by a documented error.",
+)
 STEERED_ERROR = Clause(
     id="error-on-demand",
     level=Level.MUST,
@@ -318,7 +411,10 @@ SINGLE_ANSWER: tuple[Clause, ...] = (
     ERROR_DETAIL,
     ERROR_CODE,
     ERROR_CODE_STATUS,
+    RETRY_AFTER,
+    SINGLETON_FIELDS,
     REQUEST_ID_PRESENT,
+    REQUEST_ID_ON_ERRORS,
 )
 """The clauses that `departures` holds any single answer against."""
 

@@ -7,8 +7,10 @@ one function, plain values, and a short way through for the answer that is as it
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
@@ -19,6 +21,13 @@ from chainproof.jsontext import Malformed, TooDeep, parse_json
 
 _SHOWN = 120
 """Characters of an answer that a departure repeats."""
+
+SINGLETONS = frozenset(
+    {"content-type", "content-length", "content-location", "date", "etag", "last-modified", "location", "retry-after"}
+)
+"""Response header fields, in lower case, that hold one value and no list (RFC 9110 §5.5, §8, §10.2)."""
+
+_SECONDS = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,6 +84,7 @@ def _departures(answer: Answer, contract: Contract) -> Iterator[Departure]:
         yield from _output(answer)
     elif answer.status >= 400:  # a redirect is neither: its status says all that is wrong with it
         yield from _error(answer, contract)
+    yield from _fields(answer)
     yield from _request_id(answer)
 
 
@@ -83,7 +93,9 @@ def _output(answer: Answer) -> Iterator[Departure]:
     The clauses of a success.
     """
     if answer.media_type != "application/json":
+        # What says it is something else need not be JSON: one departure, not two.
         yield _media_type(clauses.OUTPUT_MEDIA_TYPE, answer)
+        return
     value = parse_json(answer.body)
     if isinstance(value, Malformed):
         yield _malformed(clauses.OUTPUT_JSON, answer, value)
@@ -97,6 +109,7 @@ def _error(answer: Answer, contract: Contract) -> Iterator[Departure]:
     """
     if answer.media_type != "application/json":
         yield _media_type(clauses.ERROR_MEDIA_TYPE, answer)
+        return
     value = parse_json(answer.body)
     if isinstance(value, Malformed):
         yield _malformed(clauses.ERROR_JSON, answer, value)
@@ -132,12 +145,63 @@ def _error_code(code: object, answer: Answer, contract: Contract) -> Iterator[De
         )
 
 
+def _fields(answer: Answer) -> Iterator[Departure]:
+    """
+    Header fields whose form an RFC lays down.
+    """
+    names = [name.lower() for name, _ in answer.headers]
+    if "retry-after" in names:
+        yield from _retry_after(answer)
+    if len(set(names)) < len(names):
+        repeated = [
+            f"{names.count(name)} times {name}"
+            for name in dict.fromkeys(names)
+            if names.count(name) > 1 and name in SINGLETONS
+        ]
+        if repeated:
+            yield Departure(
+                clause=clauses.SINGLETON_FIELDS,
+                expected="each of these fields once",
+                actual=f"status {answer.status}, {', '.join(repeated)}",
+            )
+
+
+def _retry_after(answer: Answer) -> Iterator[Departure]:
+    """
+    When to come back, in one of two forms.
+    """
+    wrong = [
+        value for value in answer.fields("retry-after") if not _SECONDS.fullmatch(value.strip()) and not _is_date(value)
+    ]
+    if wrong:
+        yield Departure(
+            clause=clauses.RETRY_AFTER,
+            expected="a number of seconds or a date",
+            actual=f"status {answer.status}, Retry-After: {_shown(wrong[0])}",
+        )
+
+
+def _is_date(value: str) -> bool:
+    """
+    Whether a field's value is an instant, in any of the forms that RFC 9110 §5.6.7 has recipients take.
+    """
+    try:
+        parsedate_to_datetime(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _request_id(answer: Answer) -> Iterator[Departure]:
     """
-    Exactly one, and not empty.
+    Exactly one, and not empty; an error may do without.
     """
     values = answer.fields(REQUEST_ID_HEADER)
-    if len(values) != 1 or not values[0].strip():
+    if not values and answer.status >= 300:
+        yield Departure(
+            clause=clauses.REQUEST_ID_ON_ERRORS, expected=f"a {REQUEST_ID_HEADER}", actual=f"none with {answer.status}"
+        )
+    elif len(values) != 1 or not values[0].strip():
         actual = "none" if not values else "an empty one" if len(values) == 1 else f"{len(values)} of them"
         yield Departure(clause=clauses.REQUEST_ID_PRESENT, expected=f"one non-empty {REQUEST_ID_HEADER}", actual=actual)
 

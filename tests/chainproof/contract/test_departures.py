@@ -31,6 +31,10 @@ HONEST = {
     ),
     "request id in lower case": replace(OUTPUT, headers=(JSON_TYPE, (REQUEST_ID_HEADER.lower(), "9d3f"))),
     "an error": ERROR,
+    "an error that says when to come back": replace(ERROR, headers=(JSON_TYPE, REQUEST_ID, ("Retry-After", "30"))),
+    "an error that dates when to come back": replace(
+        ERROR, headers=(JSON_TYPE, REQUEST_ID, ("Retry-After", "Wed, 21 Oct 2026 07:28:00 GMT"))
+    ),
     "an error without members": replace(ERROR, body=b"{}"),
     "an error with a member nobody listed": replace(ERROR, body=b'{"trace": [1]}'),
     "an output nested deeper than we follow": replace(OUTPUT, body=b'{"a":' * 100_000 + b"1" + b"}" * 100_000),
@@ -73,6 +77,12 @@ BENT: tuple[tuple[str, Answer, Clause], ...] = (
     ("no request id", replace(OUTPUT, headers=(JSON_TYPE,)), clauses.REQUEST_ID_PRESENT),
     ("an empty request id", replace(ERROR, headers=(JSON_TYPE, (REQUEST_ID_HEADER, " "))), clauses.REQUEST_ID_PRESENT),
     ("two request ids", replace(OUTPUT, headers=(JSON_TYPE, REQUEST_ID, REQUEST_ID)), clauses.REQUEST_ID_PRESENT),
+    ("no request id with an error", replace(ERROR, headers=(JSON_TYPE,)), clauses.REQUEST_ID_ON_ERRORS),
+    ("two media types", replace(OUTPUT, headers=(JSON_TYPE, REQUEST_ID, JSON_TYPE)), clauses.SINGLETON_FIELDS),
+    *(
+        (f"a retry after {text!r}", replace(ERROR, status=429, body=b"{}", headers=(JSON_TYPE, REQUEST_ID, ("Retry-After", text))), clauses.RETRY_AFTER)
+        for text in ("soon", "-1", "1.5", "", "1s")
+    ),
 )  # fmt: skip  # a table is read by its columns
 
 _MEMBERS = st.sampled_from(["error", "error_code", "detail"])

@@ -215,8 +215,8 @@ def conformance_run(*findings: Finding, fail_on: str = "assumed", note: str = ""
         (clauses.STATUS, "should", Verdict.FAIL),
         (clauses.REQUEST_ID_PRESENT, "must", Verdict.PASS),
         (clauses.REQUEST_ID_PRESENT, "assumed", Verdict.FAIL),
-        (clauses.ALLOW_LISTED, "assumed", Verdict.PASS),
-        (clauses.ALLOW_LISTED, "should", Verdict.FAIL),
+        (clauses.REQUEST_ID_ON_ERRORS, "assumed", Verdict.PASS),
+        (clauses.REQUEST_ID_ON_ERRORS, "should", Verdict.FAIL),
     ],
 )
 def test_a_departure_fails_a_run_by_its_level(clause: Clause, fail_on: str, verdict: Verdict) -> None:
