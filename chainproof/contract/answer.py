@@ -7,6 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 REQUEST_ID_HEADER = "X-BASETEN-REQUEST-ID"
+ATTEMPTS_HEADER = "X-BASETEN-MODEL-PREDICTION-ATTEMPTS"
 _REQUEST_ID = REQUEST_ID_HEADER.lower()
 
 
@@ -37,7 +38,15 @@ class Answer:
     @property
     def request_id(self) -> str | None:
         """The first `X-BASETEN-REQUEST-ID`, surrounding blanks removed; None when absent."""
-        value = self.field(_REQUEST_ID)
+        for key, value in self.headers:
+            if len(key) == len(_REQUEST_ID) and key.lower() == _REQUEST_ID:  # asked of every answer: length first
+                return value.strip()
+        return None
+
+    @property
+    def attempts(self) -> str | None:
+        """How often the gateway tried, as the answer says it; None when it does not."""
+        value = self.field(ATTEMPTS_HEADER)
         return None if value is None else value.strip()
 
     @property

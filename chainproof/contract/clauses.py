@@ -344,6 +344,13 @@ REGIONAL_HOST = Clause(
     "on regional hostnames.",
     statement="On a regional hostname the path is refused.",
 )
+REGIONAL_HOST_SPELLING = Clause(
+    id="regional-host-spelling",
+    level=Level.SHOULD,
+    source="RFC 9110 §4.2.3",
+    quotation="The scheme and host are case-insensitive and normally provided in lowercase",
+    statement="A regional hostname is one in any letter case, with a port behind it, and with the root's dot.",
+)
 FRAMING = Clause(
     id="framing",
     level=Level.MUST,
@@ -367,6 +374,16 @@ CONNECTION = Clause(
     "response message that does not have a 1xx (Informational) status code.",
     statement="A connection is what the answers say of it: closed where they say so or the request does, and not closed after "
     "every answer without a word.",
+)
+HTTP_ADVICE = Clause(
+    id="http-advice",
+    level=Level.SHOULD,
+    source="RFC 9112 §2.2, §3.2, §7.1; RFC 9110 §10.1.1, §12.5.3",
+    quotation="a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line (CRLF) "
+    "received prior to the request-line",
+    statement="Where well-kept servers leave the letter of the RFCs, the target does not: it skips an empty line before a "
+    "request, takes chunk extensions, trailers and absolute URLs, asks for a body that waits, and refuses what is spelled "
+    "wrong.",
 )
 
 # ------------------------------------------------------------------ how it fails, when made to

@@ -157,6 +157,16 @@ class ClauseRow:
     departed: int
     acceptance: Acceptance | None = None
     """Of a clause that was departed from, what accepts it."""
+    why: str = ""
+    """Of a clause that was not exercised, the reason, where there is one on record."""
+
+    @property
+    def visible_share(self) -> float | None:
+        """
+        The least share of answers that, had it departed from this clause, would have been seen with 95 % probability:
+        p where (1 - p)^n = 5 %, n answers being independent of each other. None where none was held against the clause.
+        """
+        return 1 - 0.05 ** (1 / self.exercised) if self.exercised else None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -515,6 +525,7 @@ def _clause_rows(run: Run) -> Iterable[ClauseRow]:
     contract = Contract(run.manifest.contract)
     counts = {count.clause: count for count in run.clauses}
     departed = {finding.clause for finding in run.findings}
+    why = run.coverage.not_exercised if run.coverage is not None else {}
     for clause in CLAUSES:
         count = counts.get(clause.id)
         exercised = count.exercised if count is not None else 0
@@ -531,6 +542,7 @@ def _clause_rows(run: Run) -> Iterable[ClauseRow]:
             exercised=exercised,
             departed=count.departed if count is not None else 0,
             acceptance=accepting,
+            why=why.get(clause.id, "") if state is ClauseState.NOT_EXERCISED else "",
         )
 
 

@@ -23,14 +23,24 @@ class Transport(StrEnum):
     """A complete HTTP answer came back."""
     NAME_UNKNOWN = "name_unknown"
     """The host's name could not be resolved."""
+    REFUSED = "refused"
+    """The host is there and takes no connection at the port."""
+    CONNECT_TIMED_OUT = "connect_timed_out"
+    """No connection by the deadline, or before the system gave up trying."""
     CONNECT_FAILED = "connect_failed"
-    """No connection: refused, unreachable, or out of local ports."""
+    """No connection for another reason: unreachable, out of local ports, or a proxy that leads nowhere."""
     TLS_FAILED = "tls_failed"
-    """The TLS handshake failed, the certificate's verification included."""
+    """The TLS handshake failed, the certificate's verification included, or a record could not be trusted."""
+    RESET = "reset"
+    """The other side broke the connection off before the answer was complete."""
+    CLOSED_EARLY = "closed_early"
+    """The other side ended the connection in good order before the answer was complete."""
     CONNECTION_LOST = "connection_lost"
-    """The connection ended before the answer was complete."""
+    """The connection ended before the answer was complete, otherwise than by the other side, or nobody looked how."""
     MALFORMED = "malformed"
     """What came back is not HTTP."""
+    TOO_LARGE = "too_large"
+    """The answer is longer than we are willing to hold."""
     DEADLINE = "deadline"
     """No complete answer by the deadline."""
     DRAIN_ENDED = "drain_ended"
@@ -110,6 +120,18 @@ class Exchange:
     """When the answer was complete, or when we stopped waiting for it."""
     outcome: Outcome
     request_id: str | None = None
+    attempts: str | None = None
+    """How often the gateway tried, as the answer says it."""
+    first_byte: Seconds | None = None
+    """When the first of the answer came in."""
+    connect_time: Seconds | None = None
+    """What connecting took; None on a connection that was there already."""
+    tls_time: Seconds | None = None
+
+    @property
+    def time_to_first_byte(self) -> Seconds | None:
+        """From the actual start to the first of the answer."""
+        return None if self.first_byte is None else self.first_byte - self.start
 
     @property
     def response_time(self) -> Seconds:

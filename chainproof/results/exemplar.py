@@ -5,8 +5,9 @@ One real exchange kept to illustrate an outcome or the tail, with its request id
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
+from chainproof.results.body import Body, BodyData
 from chainproof.results.exchange import CodeKind, Exchange
 
 
@@ -28,12 +29,20 @@ class ExemplarData(TypedDict):
     fate: str
     request_id: str | None
     reason: str
+    attempts: NotRequired[str]
+    """Like the next three only where it is known."""
+    time_to_first_byte_s: NotRequired[float]
+    connect_time_s: NotRequired[float]
+    tls_time_s: NotRequired[float]
+    request_body: NotRequired[BodyData]
+    """Only where bodies were to be kept, like the next."""
+    answer_body: NotRequired[BodyData]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exemplar:
     """
-    What is worth showing of one exchange. Bodies are not kept: they are the caller's business.
+    What is worth showing of one exchange. Bodies are the caller's business: they are kept for whoever asks for that.
     """
 
     number: int
@@ -51,10 +60,20 @@ class Exemplar:
     request_id: str | None
     reason: str = ""
     """Why it counts as it does, in one line: a clause broken, or what the transport said."""
+    attempts: str | None = None
+    """How often the gateway tried, as the answer says it."""
+    time_to_first_byte: float | None = None
+    connect_time: float | None = None
+    """None on a connection that was there already."""
+    tls_time: float | None = None
+    request_body: Body | None = None
+    """None where bodies were not to be kept."""
+    answer_body: Body | None = None
+    """None too where no answer came."""
 
     def to_json(self) -> ExemplarData:
         """The exemplar as JSON types."""
-        return {
+        data: ExemplarData = {
             "number": self.number,
             "why": self.why,
             "intended_start_s": self.intended_start,
@@ -69,6 +88,19 @@ class Exemplar:
             "request_id": self.request_id,
             "reason": self.reason,
         }
+        if self.attempts is not None:
+            data["attempts"] = self.attempts
+        if self.time_to_first_byte is not None:
+            data["time_to_first_byte_s"] = self.time_to_first_byte
+        if self.connect_time is not None:
+            data["connect_time_s"] = self.connect_time
+        if self.tls_time is not None:
+            data["tls_time_s"] = self.tls_time
+        if self.request_body is not None:
+            data["request_body"] = self.request_body.to_json()
+        if self.answer_body is not None:
+            data["answer_body"] = self.answer_body.to_json()
+        return data
 
     @classmethod
     def from_json(cls, data: ExemplarData) -> Exemplar:
@@ -87,10 +119,27 @@ class Exemplar:
             fate=data["fate"],
             request_id=data["request_id"],
             reason=data["reason"],
+            attempts=data.get("attempts"),
+            time_to_first_byte=data.get("time_to_first_byte_s"),
+            connect_time=data.get("connect_time_s"),
+            tls_time=data.get("tls_time_s"),
+            request_body=_body(data.get("request_body")),
+            answer_body=_body(data.get("answer_body")),
         )
 
 
-def exemplar(exchange: Exchange, *, why: str, reason: str = "") -> Exemplar:
+def _body(data: BodyData | None) -> Body | None:
+    return None if data is None else Body.from_json(data)
+
+
+def exemplar(
+    exchange: Exchange,
+    *,
+    why: str,
+    reason: str = "",
+    request_body: Body | None = None,
+    answer_body: Body | None = None,
+) -> Exemplar:
     """
     What is worth showing of an exchange, and why it is shown.
     """
@@ -109,4 +158,10 @@ def exemplar(exchange: Exchange, *, why: str, reason: str = "") -> Exemplar:
         fate=exchange.outcome.fate.value,
         request_id=exchange.request_id,
         reason=reason,
+        attempts=exchange.attempts,
+        time_to_first_byte=exchange.time_to_first_byte,
+        connect_time=exchange.connect_time,
+        tls_time=exchange.tls_time,
+        request_body=request_body,
+        answer_body=answer_body,
     )

@@ -9,6 +9,7 @@ from typing import NotRequired, TypedDict
 
 from chainproof.contract.clauses import CLAUSE
 from chainproof.contract.departures import Departure
+from chainproof.results.body import Body, BodyData
 
 
 class FindingData(TypedDict):
@@ -27,6 +28,9 @@ class FindingData(TypedDict):
     request_id: str | None
     seed: int | None
     check: NotRequired[str]
+    cases: NotRequired[list[str]]
+    answer_body: NotRequired[BodyData]
+    """Only where bodies were to be kept."""
 
 
 _TEXTS = ("clause", "level", "source", "quotation", "expected", "actual", "reproduce")
@@ -54,6 +58,10 @@ class Finding:
     """What `--seed` generates the same requests again."""
     check: str = ""
     """Which check saw it first."""
+    cases: tuple[str, ...] = ()
+    """What was special about the requests that showed it, in words, the first few of them."""
+    answer_body: Body | None = None
+    """What the reproduced request was answered with; None where bodies were not to be kept, or no answer came."""
 
     @property
     def key(self) -> tuple[str, str, str]:
@@ -66,7 +74,7 @@ class Finding:
 
     def to_json(self) -> FindingData:
         """The finding as JSON types."""
-        return {
+        data: FindingData = {
             "clause": self.clause,
             "level": self.level,
             "source": self.source,
@@ -79,11 +87,19 @@ class Finding:
             "seed": self.seed,
             "check": self.check,
         }
+        if self.cases:
+            data["cases"] = list(self.cases)
+        if self.answer_body is not None:
+            data["answer_body"] = self.answer_body.to_json()
+        return data
 
     @classmethod
     def from_json(cls, data: FindingData) -> Finding:
-        """The finding that `to_json` wrote. Raises TypeError or ValueError on anything else."""
-        found = cls(**data)
+        """The finding that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
+        told = {name: value for name, value in data.items() if name not in ("answer_body", "cases")}
+        cases = tuple(str(case) for case in data.get("cases", ()))
+        body = Body.from_json(data["answer_body"]) if "answer_body" in data else None
+        found = cls(**told, cases=cases, answer_body=body)  # type: ignore[arg-type]  # looked through in the next line
         if not isinstance(found.count, int) or not all(isinstance(getattr(found, name), str) for name in _TEXTS):
             raise TypeError("expected a count and texts")
         return found
@@ -96,6 +112,8 @@ def finding(
     request_id: str | None = None,
     seed: int | None = None,
     check: str = "",
+    cases: tuple[str, ...] = (),
+    answer_body: Body | None = None,
 ) -> Finding:
     """
     A departure, seen once, with its evidence.
@@ -112,6 +130,8 @@ def finding(
         request_id=request_id,
         seed=seed,
         check=check,
+        cases=cases,
+        answer_body=answer_body,
     )
 
 

@@ -19,6 +19,7 @@ from typing import IO, Self, TypeVar, cast
 import orjson
 
 from chainproof.contract.targets import Target
+from chainproof.results.coverage import Coverage
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.interval import Interval
@@ -30,6 +31,7 @@ INTERVALS = "intervals.jsonl"
 EXEMPLARS = "exemplars.jsonl"
 FINDINGS = "findings.jsonl"
 CLAUSES = "clauses.jsonl"
+COVERAGE = "coverage.jsonl"
 
 DEFAULT_ROOT = Path("runs")
 
@@ -100,6 +102,10 @@ class RunWriter:
         """Append how often a clause was put to the test, or its newer count."""
         self._append(CLAUSES, count.to_json())
 
+    def coverage(self, coverage: Coverage) -> None:
+        """Append how far a conformance run has reached so far."""
+        self._append(COVERAGE, coverage.to_json())
+
     def finish(self, end: End) -> None:
         """Write that the run ended, and close."""
         self.close()
@@ -164,6 +170,8 @@ class Run:
     exemplars: tuple[Exemplar, ...] = ()
     findings: tuple[Finding, ...] = ()
     clauses: tuple[ClauseCount, ...] = ()
+    coverage: Coverage | None = None
+    """None where the run was none of conformance, or has not got so far."""
     end: End | None = None
     """None when the run was cut off before it could say how it ended."""
     unreadable_lines: Mapping[str, int] = field(default_factory=dict)
@@ -188,6 +196,7 @@ def read_run(path: Path) -> Run:
     exemplars = _lines(path / EXEMPLARS, Exemplar.from_json, unreadable)
     findings = _lines(path / FINDINGS, Finding.from_json, unreadable)
     counts = _lines(path / CLAUSES, ClauseCount.from_json, unreadable)
+    coverages = _lines(path / COVERAGE, Coverage.from_json, unreadable)
     return Run(
         path=path,
         manifest=manifest,
@@ -195,6 +204,7 @@ def read_run(path: Path) -> Run:
         exemplars=tuple({found.number: found for found in exemplars}.values()),
         findings=tuple({found.key: found for found in findings}.values()),
         clauses=tuple({count.clause: count for count in counts}.values()),
+        coverage=coverages[-1] if coverages else None,
         end=_read_end(path / END),
         unreadable_lines=unreadable,
     )

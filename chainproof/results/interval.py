@@ -14,12 +14,13 @@ mixes a warm-up with what comes after it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
 from chainproof.clock import Seconds
 from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.results.wire import Wire, WireData
 from chainproof.statistics.histogram import Histogram, HistogramData
 
 ANSWERED_FATES = (Fate.OK, Fate.FAILED)
@@ -71,6 +72,8 @@ class IntervalData(TypedDict):
     schedule_lag: HistogramData
     payloads: NotRequired[dict[str, SliceData]]
     """By payload name, of requests in no phase; only where the workload has more than one payload."""
+    wire: NotRequired[WireData]
+    """How the bytes travelled; only where anything did."""
     phases: NotRequired[dict[str, SliceData]]
     """By phase name, each with its payloads; only where the workload has phases."""
 
@@ -129,6 +132,7 @@ class Interval(Slice):
     """The most requests in flight at once."""
     in_flight: int = 0
     """Requests in flight as the second ended."""
+    wire: Wire = field(default_factory=Wire)
     phases: dict[str, Slice] = field(default_factory=dict)
     """Apart by the phase of the intended start, where the workload has phases; their payloads are counted there alone."""
 
@@ -152,6 +156,36 @@ class Interval(Slice):
             part = _named(self.phases, phase)
             part.sent += 1
             part.schedule_lag.record(schedule_lag)
+
+    def send_all(self, schedule_lags: Sequence[Seconds], *, phase: str | None = None) -> None:
+        """Count many requests that were sent in this second."""
+        parts: list[Slice] = [self] if phase is None else [self, _named(self.phases, phase)]
+        for part in parts:
+            part.sent += len(schedule_lags)
+            part.schedule_lag.record_all(schedule_lags)
+
+    def settle_all(
+        self,
+        outcome: Outcome,
+        response_times: Sequence[Seconds],
+        service_times: Sequence[Seconds],
+        *,
+        payload: str | None = None,
+        phase: str | None = None,
+    ) -> None:
+        """Count many requests of the same payload and phase that had the same outcome in this second."""
+        part: Slice = self
+        parts = [part]
+        if phase is not None:
+            part = _named(self.phases, phase)
+            parts.append(part)
+        if payload is not None:
+            parts.append(_named(part.payloads, payload))
+        for part in parts:
+            part.outcomes[outcome] += len(response_times)
+            if outcome.transport is Transport.ANSWERED:
+                part.response_time[outcome.fate].record_all(response_times)
+                part.service_time[outcome.fate].record_all(service_times)
 
     def settle(
         self,
@@ -186,6 +220,7 @@ class Interval(Slice):
             self.in_flight_max = max(self.in_flight_max, other.in_flight_max)
             self.in_flight = other.in_flight
         self.add(other)
+        self.wire.merge(other.wire)
         for name, part in other.phases.items():
             _named(self.phases, name).add(part)
 
@@ -206,6 +241,8 @@ class Interval(Slice):
         }
         if self.payloads:
             data["payloads"] = _slices_data(self.payloads)
+        if self.wire:
+            data["wire"] = self.wire.to_json()
         if self.phases:
             data["phases"] = _slices_data(self.phases)
         return data
@@ -224,6 +261,7 @@ class Interval(Slice):
             outcomes=_read_outcomes(data["outcomes"]),
             schedule_lag=Histogram.from_json(data["schedule_lag"]),
             payloads=_read_slices(data.get("payloads", {})),
+            wire=Wire.from_json(data.get("wire", {})),
             phases=_read_slices(data.get("phases", {})),
         )
         for fate in ANSWERED_FATES:

@@ -24,7 +24,9 @@ FORMAT = 1
 The version of the run folder's format. History:
 
 1  manifest.json, intervals.jsonl, exemplars.jsonl, findings.jsonl, clauses.jsonl, end.json
-   since then, where there are any: `accept` and `phases` in the settings, `payloads` and `phases` in the intervals
+   since then, where there are any: `accept` and `phases` in the settings, `payloads`, `phases`
+   and `wire` in the intervals, `wire` in the end, `attempts` and the times of the connection in exemplars,
+   `request_body` and `answer_body` in exemplars, `answer_body` and `cases` in findings; coverage.jsonl
 """
 
 _Row = TypeVar("_Row")
@@ -273,6 +275,8 @@ class EndData(TypedDict):
     note: str
     lost: NotRequired[list[LostWorkerData]]
     """Only where there were such."""
+    wire: NotRequired[dict[str, int]]
+    """Only of load runs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -290,6 +294,8 @@ class End:
     """What went wrong, if anything did, in one line."""
     lost: tuple[LostWorker, ...] = ()
     """Workers of a distributed run whose record is incomplete: what is unknown of them is counted as unsent or censored."""
+    wire: Mapping[str, int] = field(default_factory=dict)
+    """Octets each way, answers whose end the kernel told and those it did not, idle connections replaced."""
 
     def to_json(self) -> EndData:
         """The end as JSON types."""
@@ -301,6 +307,8 @@ class End:
         }
         if self.lost:
             data["lost"] = [worker.to_json() for worker in self.lost]
+        if self.wire:
+            data["wire"] = dict(self.wire)
         return data
 
     @classmethod
@@ -312,6 +320,7 @@ class End:
             accounting=data["accounting"],
             note=data["note"],
             lost=tuple(LostWorker.from_json(worker) for worker in data.get("lost", ())),
+            wire=data.get("wire", {}),
         )
 
 

@@ -8,7 +8,12 @@ import shlex
 from collections.abc import Iterable
 from urllib.parse import urlsplit
 
+from chainproof.clock import Seconds
 from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
+from chainproof.contract.route import Route
+
+PLAIN = Route()
+"""Straight to the target."""
 
 _LONGEST = 2000
 """Bytes of a body that a curl line repeats; beyond that it would be no line any more."""
@@ -22,13 +27,17 @@ def curl_line(
     body: bytes | None,
     key: ApiKey | None = None,
     variable: str = DEFAULT_VARIABLE,
+    route: Route = PLAIN,
+    deadline: Seconds | None = None,
 ) -> str:
     """
-    A POSIX shell line that sends the same request. The key, wherever it stands, becomes `$BASETEN_API_KEY`.
+    A POSIX shell line that sends the same request by the same *route*. The key, wherever it stands, becomes
+    `$BASETEN_API_KEY`.
 
-    A body that is no printable text is fed by printf; one beyond 2000 bytes is cut and says so.
+    A body that is no printable text is fed by printf; one beyond 2000 bytes is cut and says so. With a *deadline* the line
+    waits so long and no longer. A proxy is not repeated: curl takes it from the environment, as we did.
     """
-    words = [*_curl(method, url), _quoted(url, key, variable)]
+    words = [*_curl(method, url), *_way(route, deadline), _quoted(url, key, variable)]
     fields = [(name, value) for name, value in headers if not _by_curl_itself(name, value, url)]
     for name, value in fields:
         # curl drops a header that is written `Name:`; with a semicolon it sends it empty.
@@ -60,6 +69,21 @@ def _curl(method: str, url: str) -> list[str]:
     return words
 
 
+def _way(route: Route, deadline: Seconds | None) -> list[str]:
+    """
+    The options that lead curl where the run went, and away from it when the run gave up.
+    """
+    words = []
+    if route.connect_to is not None:
+        # Whoever is told where to connect asks no proxy.
+        words += ["--connect-to", shlex.quote(f"::{route.connect_to}"), "--noproxy", "'*'"]
+    if route.ca_file is not None:
+        words += ["--cacert", shlex.quote(route.ca_file)]
+    if deadline is not None:
+        words += ["--max-time", f"{deadline:.9g}"]
+    return words
+
+
 def _by_curl_itself(name: str, value: str, url: str) -> bool:
     """
     Whether curl sends this field unasked: the body's length, and the URL's own host.
@@ -83,6 +107,8 @@ def _printf(body: bytes, key: ApiKey | None, variable: str) -> str:
     secret = key.reveal().encode() if key is not None else b""
     pieces = body.split(secret) if secret else [body]
     escaped = ["".join(map(_octal, piece)) for piece in pieces]
+    if escaped[0].startswith("-"):
+        escaped[0] = f"\\{ord('-'):03o}{escaped[0][1:]}"  # printf would take it for an option
     return f"printf '{'%s'.join(escaped)}'" + f' "${{{variable}}}"' * (len(pieces) - 1)
 
 

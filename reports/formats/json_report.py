@@ -184,6 +184,7 @@ def _run(summary: Summary) -> Object:
         "reason": summary.reason,
         **(_load(summary) if isinstance(summary, LoadSummary) else dict.fromkeys(_LOAD_KEYS)),
         "clauses": _clauses(summary) if isinstance(summary, ConformanceSummary) else None,
+        "coverage": _coverage(summary),
         "findings": [_finding(found, summary) for found in summary.findings],
         "exemplars": _exemplars(summary) if load else [],
         "caveats": [_caveat(each, summary) for each in summary.caveats],
@@ -318,12 +319,22 @@ def _clause(row: ClauseRow) -> Object:
         "state": row.state.value,
         "exercised": row.exercised,
         "departed": row.departed,
+        "visible_share": row.visible_share,
+        "why": row.why,
         "accepted": row.acceptance is not None,
         "accepted_until": _until(row.acceptance),
         "statement": row.clause.statement,
         "source": row.clause.source,
         "quotation": row.clause.quotation,
     }
+
+
+def _coverage(summary: Summary) -> Object | None:
+    """
+    What a conformance run came across; null where that is not on record.
+    """
+    coverage = summary.run.coverage
+    return cast(Object, coverage.to_json()) if coverage is not None else None
 
 
 def _finding(found: Finding, summary: Summary) -> Object:

@@ -249,6 +249,8 @@ def _finding(found: Finding) -> str:
         f"actual: {_line(found.actual)}",
         f"says: “{_line(found.quotation)}” ({_line(found.source)})",
     ]
+    if found.cases:
+        lines.append(f"seen with: {_line(words.cases(found))}")
     if found.request_id is not None:
         lines.append(f"request id: {_line(found.request_id)}")
     if found.reproduce:

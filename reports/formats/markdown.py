@@ -233,6 +233,12 @@ def _conformance(summary: ConformanceSummary) -> Iterator[str]:
     """
     states = Counter(row.state for row in summary.clauses)
     yield "Clauses: " + ", ".join(f"{states[state]} {state.value}" for state in ClauseState) + "."
+    coverage = summary.run.coverage
+    if coverage is not None:
+        yield (
+            f"Coverage: {words.count(coverage.requests)} requests; answers {plain(words.tally(coverage.statuses))}; "
+            f"error codes {plain(words.tally(coverage.codes))}."
+        )
     accepted = [f"- {code(row.clause.id)}: {words.state(row)}" for row in summary.clauses if row.acceptance is not None]
     yield "\n".join(accepted)
 
@@ -263,6 +269,8 @@ def _finding(found: Finding, summary: Summary, *, several: bool) -> str:
         f"  - expected: {plain(found.expected)}",
         f"  - actual: {plain(found.actual)}",
     ]
+    if found.cases:
+        lines.append(f"  - seen with: {plain(words.shortened(words.cases(found), 400))}")
     if found.request_id is not None:
         lines.append(f"  - request id: {code(found.request_id)}")
     if found.reproduce:

@@ -125,6 +125,7 @@ def _conformance(summary: ConformanceSummary, pen: Pen) -> Iterator[Section]:
     The sections of a conformance run.
     """
     yield "Clauses", _clauses(summary)
+    yield "Coverage", _coverage(summary)
     yield "Findings", _findings(summary, pen)
     yield "Caveats", _caveats(summary.caveats)
 
@@ -246,6 +247,26 @@ def _clauses(summary: ConformanceSummary) -> list[str]:
     return lines
 
 
+def _coverage(summary: ConformanceSummary) -> list[str]:
+    """
+    What the run came across, and how rare a departure may be and still have been seen.
+    """
+    coverage = summary.run.coverage
+    if coverage is None:
+        return []
+    lines = _labelled("answers", words.tally(coverage.statuses)) + _labelled("error codes", words.tally(coverage.codes))
+    lines += _labelled("requests", words.count(coverage.requests))
+    status = next((row for row in summary.clauses if row.clause.id == "status"), None)
+    if status is not None and status.exercised:
+        lines += _labelled(
+            "rare ones",
+            f"a departure of every answer alike, in {words.visible_share(status)} answers, would have been seen with 95 %",
+        )
+    for note in coverage.notes:
+        lines += _labelled("note", words.visible(note))
+    return lines
+
+
 def _findings(summary: Summary, pen: Pen) -> list[str]:
     """
     The gravest findings in full, the others counted.
@@ -269,6 +290,8 @@ def _finding(found: Finding, summary: Summary, pen: Pen) -> list[str]:
     source = f"“{found.quotation}” ({found.source})"
     for name, value in (("says", source), ("expected", found.expected), ("actual", found.actual)):
         lines += _labelled(name, words.shortened(words.visible(value), 600))
+    if found.cases:
+        lines += _labelled("seen with", words.shortened(words.cases(found), 400))
     if found.request_id:
         lines += _labelled("request id", words.shortened(words.visible(found.request_id), 200))
     return lines + _shell_line(words.visible(found.reproduce))

@@ -8,7 +8,7 @@ target or a file passes `visible` first: an error code may hold an escape sequen
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from chainproof.clock import Seconds
 from chainproof.contract.acceptance import Acceptance
@@ -16,7 +16,9 @@ from chainproof.durations import format_duration
 from chainproof.judgement.objectives import Judged
 from chainproof.judgement.summary import ClauseRow, Figure, LoadSummary, OutcomeCount, PhaseSummary, Summary
 from chainproof.judgement.verdict import Verdict
+from chainproof.results.body import Body
 from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
 from chainproof.results.manifest import Ending, Phase, acceptances, phases
 from chainproof.workload.objectives import TIMES, Indicator
@@ -43,10 +45,15 @@ MEANINGS: dict[str, str] = {
 TRANSPORTS: dict[Transport, str] = {
     Transport.ANSWERED: "answered",
     Transport.NAME_UNKNOWN: "host name unknown",
+    Transport.REFUSED: "connection refused",
+    Transport.CONNECT_TIMED_OUT: "no connection in time",
     Transport.CONNECT_FAILED: "no connection",
     Transport.TLS_FAILED: "TLS failed",
+    Transport.RESET: "connection reset",
+    Transport.CLOSED_EARLY: "closed early",
     Transport.CONNECTION_LOST: "connection lost",
     Transport.MALFORMED: "not HTTP",
+    Transport.TOO_LARGE: "answer too long",
     Transport.DEADLINE: "no answer by the deadline",
     Transport.DRAIN_ENDED: "still in flight at the end",
 }
@@ -98,6 +105,23 @@ def shortened(text: str, most: int) -> str:
         return text
     note = f" … ({len(text)} characters)"
     return text[: max(most - len(note), 0)] + note
+
+
+def body(kept: Body) -> str:
+    """
+    A body that was kept, as text or as base64.
+    """
+    told = kept.to_json()
+    return told.get("text") or told.get("base64", "")
+
+
+def body_size(kept: Body) -> str:
+    """
+    How long a body was, and how much of it was kept where that is less.
+    """
+    size = f"{count(kept.size)} byte{'s' * (kept.size != 1)}"
+    coding = "" if kept.text is not None else ", in base64"
+    return f"{size}, the first {count(len(kept.octets))} kept{coding}" if kept.cut else f"{size}{coding}"
 
 
 def cut(text: str, most: int) -> str:
@@ -284,6 +308,28 @@ def state(row: ClauseRow) -> str:
     What a run says of a clause.
     """
     return row.state.value if row.acceptance is None else waived(row.acceptance)
+
+
+def visible_share(row: ClauseRow) -> str:
+    """
+    How rare a departure may be and still be seen: `1 in 104`, or nothing where none was looked for.
+    """
+    share = row.visible_share
+    return NOTHING if share is None else "any" if share > 0.9 else f"1 in {count(round(1 / share))}"
+
+
+def cases(found: Finding) -> str:
+    """
+    What was special about the requests that showed a finding.
+    """
+    return "; ".join(visible(case) for case in found.cases)
+
+
+def tally(counts: Mapping[int, int] | Mapping[str, int]) -> str:
+    """
+    How many of what: `200 × 512, 400 × 96`.
+    """
+    return ", ".join(f"{visible(str(name))} × {count(number)}" for name, number in counts.items()) or "none"
 
 
 def stretch(phase: Phase) -> str:

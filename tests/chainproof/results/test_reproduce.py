@@ -4,8 +4,10 @@ A curl line, run as its reader runs it, sends the same request, and never holds 
 
 from __future__ import annotations
 
+import os
 import shutil
 import socket
+import ssl
 import string
 import subprocess
 import threading
@@ -18,6 +20,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
+from chainproof.contract.route import Address, Route
 from chainproof.results.reproduce import curl_line
 
 URL = "https://chain-abc123.api.baseten.co/production/run_remote"
@@ -34,7 +37,7 @@ BODIES = (
     st.none()
     | st.binary(max_size=200)
     | TEXTS
-    | st.sampled_from([b"", b"@file", b"a\x00b", b"%s%d%%\\n", b"'\"`$(id)\n"])
+    | st.sampled_from([b"", b"@file", b"a\x00b", b"%s%d%%\\n", b"-\x00", b"'\"`$(id)\n"])
 )
 METHODS = st.sampled_from(["POST", "GET", "DELETE", "QUERY", "M-SEARCH"]) | st.text(TCHAR, min_size=1, max_size=9).filter(
     lambda method: method != "HEAD"
@@ -182,3 +185,56 @@ def _answer_one(server: socket.socket) -> bytes:
             got, body = got + chunk, body + chunk
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
         return got
+
+
+CERTIFICATE = Path(__file__).parents[2] / "loadtests" / "localhost.pem"
+ELSEWHERE = "https://localhost:1/production/run_remote"
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="runs the real curl")
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_the_real_curl_goes_the_same_way(host: str) -> None:
+    """
+    Pasted, the line connects where the run connected, through no proxy, trusts the run's certificate, and sends the
+    URL's own Host.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(CERTIFICATE)
+    bare = socket.create_server((host, 0), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    with context.wrap_socket(bare, server_side=True) as server:
+        received: list[bytes] = []
+        thread = threading.Thread(target=lambda: received.append(_answer_one(server)), daemon=True)
+        thread.start()
+        way = Route(connect_to=Address(host, server.getsockname()[1]), ca_file=str(CERTIFICATE))
+        line = curl_line(method="POST", url=ELSEWHERE, headers=[], body=b"{}", route=way)
+        proxied = {**os.environ, "https_proxy": "http://127.0.0.1:9"}
+        done = subprocess.run(["sh", "-c", line], check=False, timeout=20, capture_output=True, env=proxied)
+        thread.join(5)
+
+    assert (0, b"") == (done.returncode, done.stderr)
+    assert b"\r\nHost: localhost:1\r\n" in received[0]
+    assert received[0].endswith(b"\r\n\r\n{}")
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="runs the real curl")
+def test_the_real_curl_waits_no_longer_than_the_run() -> None:
+    """
+    A line for a missed deadline misses it too, and ends: curl says so with 28.
+    """
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}/production/run_remote"
+        line = curl_line(method="POST", url=url, headers=[], body=b"{}", deadline=0.25)
+        done = subprocess.run(["sh", "-c", line], check=False, timeout=20, capture_output=True)
+
+    assert "--max-time 0.25 " in line
+    assert 28 == done.returncode, done.stderr
+
+
+def test_a_way_with_blanks_is_one_word(fake_curl: Path) -> None:
+    """
+    A certificate's file may be called anything.
+    """
+    line = curl_line(method="POST", url=URL, headers=[], body=None, route=Route(ca_file="/a b/it's $(id).pem"))
+    words, _ = run(line, "key", fake_curl)
+
+    assert b"/a b/it's $(id).pem" == words[words.index(b"--cacert") + 1]

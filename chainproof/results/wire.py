@@ -1,0 +1,107 @@
+"""
+How the bytes of one second travelled: what no outcome shows, and what the generator adds by being slow itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, fields
+from typing import TypedDict
+
+from chainproof.clock import Seconds
+from chainproof.statistics.histogram import Histogram, HistogramData
+
+
+class WireData(TypedDict, total=False):
+    """
+    The `wire` of an interval's line: whatever is zero or empty is left out.
+    """
+
+    reading_lag: HistogramData
+    time_to_first_byte: HistogramData
+    connect_time: HistogramData
+    tls_time: HistogramData
+    sent_bytes: int
+    received_bytes: int
+    kernel_instants: int
+    own_instants: int
+    replaced_connections: int
+
+
+TIMES = ("reading_lag", "time_to_first_byte", "connect_time", "tls_time")
+COUNTS = ("sent_bytes", "received_bytes", "kernel_instants", "own_instants", "replaced_connections")
+
+
+@dataclass(slots=True, kw_only=True)
+class Wire:
+    """
+    Times and counts of requests and their connections.
+    """
+
+    reading_lag: Histogram = field(default_factory=Histogram)
+    """From the end of an answer until our own code had it: our lag, in no other figure where the kernel told the end."""
+    time_to_first_byte: Histogram = field(default_factory=Histogram)
+    """From the actual start; what is read at once counts as having come at once."""
+    connect_time: Histogram = field(default_factory=Histogram)
+    """Of every connection that was opened."""
+    tls_time: Histogram = field(default_factory=Histogram)
+    sent_bytes: int = 0
+    """Of requests, before any TLS."""
+    received_bytes: int = 0
+    """Of answers, after any TLS."""
+    kernel_instants: int = 0
+    """Answers whose end is the kernel's instant."""
+    own_instants: int = 0
+    """Answers whose end is when we read it: no stamp came, or none that can be true."""
+    replaced_connections: int = 0
+    """Idle connections that the target had closed, found so before anything was sent over them."""
+
+    def __bool__(self) -> bool:
+        """Whether anything was counted."""
+        return any(getattr(self, name) for name in COUNTS) or any(getattr(self, name).count for name in TIMES)
+
+    def read(self, first_bytes: list[Seconds], lags: list[Seconds]) -> None:
+        """Count complete answers: how long each took to begin, and lay before we had it."""
+        self.time_to_first_byte.record_all(first_bytes)
+        self.reading_lag.record_all(lags)
+        stamped = len(lags) - lags.count(0.0)
+        self.kernel_instants += stamped
+        self.own_instants += len(lags) - stamped
+
+    def open(self, connect_time: Seconds | None, tls_time: Seconds | None, replaced: int) -> None:
+        """Count a connection that was opened, in place of some that had been closed."""
+        if connect_time is not None:
+            self.connect_time.record(connect_time)
+        if tls_time is not None:
+            self.tls_time.record(tls_time)
+        self.replaced_connections += replaced
+
+    def merge(self, other: Wire) -> None:
+        """Add another's times and counts to these."""
+        for name in TIMES:
+            getattr(self, name).merge(getattr(other, name))
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+
+    def counts(self) -> dict[str, int]:
+        """The counts by name."""
+        return {name: getattr(self, name) for name in COUNTS}
+
+    def to_json(self) -> WireData:
+        """Times and counts as JSON types."""
+        data: dict[str, object] = {}
+        for each in fields(self):
+            value = getattr(self, each.name)
+            if isinstance(value, Histogram):
+                if value.count:
+                    data[each.name] = value.to_json()
+            elif value:
+                data[each.name] = value
+        return data  # type: ignore[return-value]  # the names are those of the fields
+
+    @classmethod
+    def from_json(cls, data: WireData) -> Wire:
+        """What `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
+        wire = cls()
+        for name, value in data.items():
+            setattr(wire, name, Histogram.from_json(value) if name in TIMES else value)  # type: ignore[arg-type]  # as above
+        return wire

@@ -1,0 +1,77 @@
+"""
+A body that is kept holds no key, is no longer than stated, and is read back as it was written.
+"""
+
+from __future__ import annotations
+
+import json
+import string
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.contract.credentials import REDACTED
+from chainproof.results.body import MOST_BYTES, Body, kept_body
+
+KEYS = st.text(string.ascii_letters + string.digits + '."\\/', min_size=8, max_size=20)
+
+
+@given(st.binary(max_size=80), st.text(max_size=40), st.integers(0, 100))
+def test_a_body_is_read_back_as_it_was_kept(octets: bytes, text: str, most: int) -> None:
+    """
+    Text as text, anything else as base64: both survive the way through a file; what was cut says so.
+    """
+    for body in (octets, text.encode()):
+        kept = kept_body(body, most=most)
+
+        assert kept == Body.from_json(orjson.loads(orjson.dumps(kept.to_json())))
+        assert body.startswith(kept.octets)
+        assert len(kept.octets) <= most
+        assert (len(body), len(body) > most) == (kept.size, kept.cut)
+        if not kept.cut:
+            assert body == kept.octets
+
+
+@given(st.text(min_size=1, max_size=40), st.integers(0, 100))
+def test_a_cut_text_stays_a_text(text: str, most: int) -> None:
+    """
+    No character is cut in two: at most three bytes less are kept than there would be room for.
+    """
+    kept = kept_body(text.encode(), most=most)
+
+    assert kept.text is not None
+    assert text.startswith(kept.text)
+    assert min(len(text.encode()), most) - len(kept.octets) <= 3
+
+
+@given(KEYS, st.binary(max_size=30), st.integers(0, 60))
+def test_a_key_is_never_kept(key: str, around: bytes, most: int) -> None:
+    """
+    Neither the key nor, at the cut, a part of it: as it is, and as JSON spells it.
+    """
+    for spelling in (key.encode(), json.dumps(key)[1:-1].encode()):
+        filler = around.replace(spelling, b"").replace(key.encode(), b"")
+        whole = kept_body(filler + b"<" + spelling + b">", [key])
+        cut = kept_body(b"x" * most + spelling, [key], most=most + 4)
+
+        assert spelling not in whole.octets
+        assert REDACTED.encode() in whole.octets
+        assert b"x" * most + REDACTED.encode()[:4] == cut.octets
+
+
+def test_64_kib_are_kept_unless_told() -> None:
+    """
+    The bound that the documentation states.
+    """
+    assert MOST_BYTES == 65536 == len(kept_body(b"x" * 70000).octets)
+
+
+@pytest.mark.parametrize("data", [{}, {"text": 1, "size_bytes": 1}, {"base64": "no!", "size_bytes": 1}, {"text": "a"}])
+def test_what_is_no_body_is_refused(data: dict[str, object]) -> None:
+    """
+    A line that somebody edited is an unreadable line, not an error of ours.
+    """
+    with pytest.raises((KeyError, TypeError, AttributeError, ValueError)):
+        Body.from_json(data)  # type: ignore[typeddict-item]
