@@ -1,30 +1,42 @@
 """
-The rival: Locust's own fast client in a closed loop, the same request to the same target.
+The rivals: Locust's own clients in a closed loop, the same request to the same target.
 """
 
 from __future__ import annotations
 
 import os
 
-from locust import FastHttpUser, task
+import stopwatch
+from locust import FastHttpUser, HttpUser, task
+
+__all__ = ["FastRival", "Rival", "stopwatch"]
+
+HOST = os.environ["CHAINPROOF_TARGET"].removesuffix("/production/run_remote")
+BODY = b'{"names":["Ada","Grace"],"greeting":"hello"}'
+FIELDS = {"Authorization": f"Api-Key {os.environ['BASETEN_API_KEY']}", "Content-Type": "application/json"}
 
 
-class Rival(FastHttpUser):
+class FastRival(FastHttpUser):
     """
     A user who sends, awaits, and sends again.
     """
 
-    host = os.environ["CHAINPROOF_TARGET"].removesuffix("/production/run_remote")
+    host = HOST
 
     @task
     def call(self) -> None:
         """One request."""
-        self.client.post(
-            "/production/run_remote",
-            data=b'{"names":["Ada","Grace"],"greeting":"hello"}',
-            headers={
-                "Authorization": f"Api-Key {os.environ['BASETEN_API_KEY']}",
-                "Content-Type": "application/json",
-            },
-            allow_redirects=False,
-        )
+        self.client.post("/production/run_remote", data=BODY, headers=FIELDS, allow_redirects=False)
+
+
+class Rival(HttpUser):
+    """
+    The same by requests.
+    """
+
+    host = HOST
+
+    @task
+    def call(self) -> None:
+        """One request."""
+        self.client.post("/production/run_remote", data=BODY, headers=FIELDS, allow_redirects=False)

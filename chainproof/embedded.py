@@ -79,6 +79,10 @@ def endpoint(
             yield replace(emulated, key=ApiKey(EMULATOR_KEY, asked.scheme), fields=asked.fields)
         return
     told = asked.url is None and environment.get(EMULATED_VARIABLE) == "1"
+    if told and asked.connect_to is not None:
+        raise Mistake(
+            "expected --target, --chain-id or --model-id with --connect-to: whose URL are the bytes to carry?"
+        )
     by_loopback = asked.connect_to is not None and is_loopback(asked.connect_to.host)
     target = parse_target(url, emulated=told, loopback=by_loopback)
     key = ApiKey(key_from(environment, asked.variable).reveal(), asked.scheme)

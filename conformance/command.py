@@ -59,6 +59,7 @@ def main(arguments: Sequence[str]) -> int:
     with _terminable(), endpoint(asked(settings), options=emulator) as found:
         given = prepared(settings, known, found)
         print(f"checking {found.target.url} against the {settings.contract} contract, seed {given.settings.seed}")
+        print("\n".join(given.plan), flush=True)
         code = _checked(given)
     if given.conduct is not None:
         _report(given)

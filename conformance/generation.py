@@ -3,15 +3,21 @@ Hypothesis asks, the examination judges.
 
 A run of Hypothesis ends at the first failure it has made small. Ours goes on from there: what has been found once is no
 failure any more, so that one departure never hides the next.
+
+The seed decides what is drawn. What departed is kept in Hypothesis's example database as well, `.hypothesis` in the working
+folder or `$HYPOTHESIS_STORAGE_DIRECTORY`, and is asked first the next time, of the same target.
 """
 
 from __future__ import annotations
 
+import os
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TypeVar
 
 from hypothesis import HealthCheck, Phase, Verbosity, given, seed, settings
+from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
@@ -32,16 +38,47 @@ class Departed(Exception):
     """
 
 
-def hypothesis_settings(examples: int) -> settings:
+def _examples() -> Path:
     """
-    Hypothesis as we want it: no files, no clocks, no output of its own.
+    Where Hypothesis keeps what it has found.
     """
+    return Path(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY", ".hypothesis")) / "examples"
+
+
+class Kept(ExampleDatabase):
+    """
+    Hypothesis's own database, with what one generating check of one target has found kept apart from the rest.
+    """
+
+    def __init__(self, name: str, examination: Examination) -> None:
+        super().__init__()
+        self._files = DirectoryBasedExampleDatabase(_examples())
+        self._apart = f"chainproof {name} {examination.target.url}\0".encode()
+
+    def save(self, key: bytes, value: bytes) -> None:
+        """Keep what departed."""
+        self._files.save(self._apart + key, value)
+
+    def fetch(self, key: bytes) -> Iterable[bytes]:
+        """What departed, in this run or an earlier one."""
+        return self._files.fetch(self._apart + key)
+
+    def delete(self, key: bytes, value: bytes) -> None:
+        """Forget what departs no more."""
+        self._files.delete(self._apart + key, value)
+
+
+def hypothesis_settings(examples: int, database: ExampleDatabase | None = None, *, replayed: bool = False) -> settings:
+    """
+    Hypothesis as we want it: no clocks, no output of its own, and no files but the database.
+    """
+    reuse = (Phase.reuse,) if replayed else ()
     return settings(
         max_examples=examples,
-        database=None,
+        database=database,
         deadline=None,
         derandomize=False,
-        phases=(Phase.explicit, Phase.generate, Phase.shrink),
+        phases=(Phase.explicit, *reuse, Phase.generate, Phase.shrink),
         suppress_health_check=list(HealthCheck),
         verbosity=Verbosity.quiet,
         print_blob=False,
@@ -108,12 +145,17 @@ def generate(
     Ask for as many examples as the depth says, and make what departs small. The seed decides which.
     """
     spending = Spending(examination)
+    database = Kept(name, examination) if examination.ledger.stored else None
+    # Once only: what was found a round ago is no departure any more, and Hypothesis forgets what does not fail again.
+    replayed = database is not None
 
     def observe(drawn: Drawn) -> None:
         spending.observe(lambda: ask(drawn))
 
     for examples, number in rounds(name, examination, spending):
-        run(seed(number)(hypothesis_settings(examples)(given(drawn=strategy)(observe))))
+        asked_for = hypothesis_settings(examples, database, replayed=replayed)
+        run(seed(number)(asked_for(given(drawn=strategy)(observe))))
+        replayed = False
 
 
 def rounds(name: str, examination: Examination, spending: Spending) -> Iterator[tuple[int, int]]:

@@ -11,16 +11,24 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from threading import Lock
 
+from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import CLAUSE, CLAUSES, Clause
-from chainproof.contract.departures import Departure
+from chainproof.contract.departures import Departure, error_code
 from chainproof.contract.levels import Level
+from chainproof.contract.route import Route
 from chainproof.contract.targets import Target
+from chainproof.results.body import Body
+from chainproof.results.coverage import Coverage
 from chainproof.results.finding import ClauseCount, Finding, finding
 from chainproof.results.folder import RunWriter
+from chainproof.results.reproduce import PLAIN
 
 from .request import Request, reproduction
+
+_CASES = 12
+"""How many kinds of request a finding names."""
 
 _LEVELS = (Level.MUST, Level.ASSUMED, Level.SHOULD)
 
@@ -41,6 +49,10 @@ class Evidence:
     request: Request
     request_id: str | None = None
     check: str = ""
+    answer_body: Body | None = None
+    """What was answered; None where it is not to be kept, or nothing was."""
+    deadline: Seconds | None = None
+    """The one that was missed; None where none was."""
 
     @property
     def size(self) -> tuple[int, int]:
@@ -53,9 +65,10 @@ class Ledger:
     Findings and clause counts of one run, written to its folder as they come. Any thread may write.
     """
 
-    def __init__(self, folder: RunWriter | None, target: Target, seed: int) -> None:
+    def __init__(self, folder: RunWriter | None, target: Target, seed: int, route: Route = PLAIN) -> None:
         self._folder = folder
         self._target = target
+        self._route = route
         self._seed = seed
         self._findings: dict[tuple[str, str, str], Finding] = {}
         self._evidence: dict[tuple[str, str, str], Evidence] = {}
@@ -64,6 +77,11 @@ class Ledger:
         self._written: dict[str, tuple[int, int]] = {}
         self._request_ids: dict[str, Request] = {}
         self._lock = Lock()
+        self._statuses: Counter[int] = Counter()
+        self._codes: Counter[str] = Counter()
+        self._parts: Counter[str] = Counter()
+        self._left_out: dict[str, str] = {}
+        self._notes: dict[str, None] = {}
         self.requests = 0
         """How many were sent."""
 
@@ -78,10 +96,60 @@ class Ledger:
             for departure in found:
                 self._enter(departure, evidence)
 
+    @property
+    def stored(self) -> bool:
+        """Whether what is entered is kept in a run folder."""
+        return self._folder is not None
+
     def sent(self) -> None:
         """Count one request."""
         with self._lock:
             self.requests += 1
+
+    def answered(self, answer: Answer) -> None:
+        """
+        Count one answer of the operation by its status and its error code.
+        """
+        code = error_code(answer)
+        with self._lock:
+            self._statuses[answer.status] += 1
+            if code is not None:
+                self._codes[code] += 1
+
+    def took(self, part: str, requests: int) -> None:
+        """
+        Enter how many requests a check took, by the part of the catalogue that it stands in.
+        """
+        self._parts[part] += requests
+
+    def left_out(self, clauses: Iterable[Clause], why: str) -> None:
+        """
+        Enter why a check did not put its clauses to the test.
+        """
+        for clause in clauses:
+            self._left_out.setdefault(clause.id, why)
+
+    def note(self, words: str) -> None:
+        """
+        Enter what is worth knowing and departs from nothing.
+        """
+        with self._lock:
+            self._notes.setdefault(words)
+
+    @property
+    def coverage(self) -> Coverage:
+        """How far the run has reached."""
+        with self._lock:
+            return Coverage(
+                requests=self.requests,
+                parts=dict(self._parts),
+                statuses=dict(self._statuses),
+                codes=dict(self._codes),
+                not_exercised={
+                    name: why for name, why in (_CONDITIONAL | self._left_out).items() if not self._exercised[name]
+                },
+                notes=tuple(self._notes),
+            )
 
     def seen_before(self, request_id: str, request: Request) -> bool:
         """
@@ -134,6 +202,7 @@ class Ledger:
             if final or count != self._written.get(clause.id, (0, 0)):
                 self._written[clause.id] = count
                 self._folder.clause(ClauseCount(clause=clause.id, exercised=count[0], departed=count[1]))
+        self._folder.coverage(self.coverage)
         if final:
             for found in self.findings:
                 self._folder.finding(found)
@@ -150,12 +219,24 @@ class Ledger:
             if self._folder is not None:
                 self._folder.finding(self._findings[key])
             return
+        known = self._with_case(known, evidence)
         first = self._evidence[key]
         if evidence.check == first.check and evidence.size < first.size:
             self._evidence[key] = evidence
             smaller = self._evidenced(departure, evidence)
-            known = replace(known, reproduce=smaller.reproduce, request_id=smaller.request_id)
+            shown = {name: getattr(smaller, name) for name in ("reproduce", "request_id", "answer_body")}
+            known = replace(known, **shown)
         self._findings[key] = known.seen_again()
+
+    @staticmethod
+    def _with_case(known: Finding, evidence: Evidence) -> Finding:
+        """
+        The finding with what was special about one more request.
+        """
+        label = evidence.request.label
+        if not label or label in known.cases or len(known.cases) >= _CASES:
+            return known
+        return replace(known, cases=(*known.cases, label))
 
     def _evidenced(self, departure: Departure, evidence: Evidence) -> Finding:
         """
@@ -163,10 +244,12 @@ class Ledger:
         """
         return finding(
             departure,
-            reproduce=reproduction(evidence.request, self._target),
+            reproduce=reproduction(evidence.request, self._target, route=self._route, deadline=evidence.deadline),
             request_id=evidence.request_id,
             seed=self._seed,
             check=evidence.check,
+            cases=(evidence.request.label,) if evidence.request.label else (),
+            answer_body=evidence.answer_body,
         )
 
 
@@ -177,9 +260,26 @@ def level_of(found: Finding) -> Level:
     return CLAUSE[found.clause].level
 
 
-_ALWAYS = (clauses.STATUS, clauses.REQUEST_ID_PRESENT, clauses.REQUEST_ID_UNIQUE)
+_CONDITIONAL: dict[str, str] = {
+    clauses.RETRY_AFTER.id: "no answer carried a Retry-After",
+    clauses.ALLOW_LISTED.id: "no answer was a 405",
+    clauses.ERROR_MESSAGE.id: "no error had the member",
+    clauses.ERROR_CODE.id: "no error had the member",
+    clauses.ERROR_CODE_STATUS.id: "no error had a code",
+    clauses.ERROR_CODE_CAUSE.id: "no error had a code",
+    clauses.ERROR_DETAIL.id: "no error had the member",
+}
+"""Clauses that only some answers can keep or break, and what is said where there was none."""
+
+_ALWAYS = (clauses.STATUS, clauses.REQUEST_ID_PRESENT, clauses.REQUEST_ID_UNIQUE, clauses.SINGLETON_FIELDS)
 _OF_OUTPUT = (clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT)
-_OF_ERROR = (clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON, clauses.ERROR_OBJECT, clauses.NO_INTERNALS)
+_OF_ERROR = (
+    clauses.ERROR_MEDIA_TYPE,
+    clauses.ERROR_JSON,
+    clauses.ERROR_OBJECT,
+    clauses.NO_INTERNALS,
+    clauses.REQUEST_ID_ON_ERRORS,
+)
 _OF_MEMBER = {
     "error": (clauses.ERROR_MESSAGE,),
     "error_code": (clauses.ERROR_CODE, clauses.ERROR_CODE_STATUS),
@@ -187,13 +287,27 @@ _OF_MEMBER = {
 }
 
 
+EVERY_ANSWER: tuple[Clause, ...] = (
+    *clauses.SINGLE_ANSWER,
+    clauses.OUTPUT_SCHEMA,
+    clauses.NAMES_UNIQUE,
+    clauses.NO_SECRET,
+    clauses.NO_INTERNALS,
+    clauses.ALLOW_LISTED,
+    clauses.FRAMING,
+    clauses.ANSWERS,
+)
+"""The clauses that every answer is held against as far as it can show them, whichever check provoked it."""
+
+
 def exercised_by(answer: Answer, value: object) -> tuple[Clause, ...]:
     """
     The clauses that an answer of the operation puts to the test, *value* being its body's.
     """
+    always = _ALWAYS if answer.field("retry-after") is None else (*_ALWAYS, clauses.RETRY_AFTER)
     if 200 <= answer.status < 300:
-        return _ALWAYS + _OF_OUTPUT
+        return always + _OF_OUTPUT
     if answer.status < 400:
-        return _ALWAYS
+        return always
     members = value if isinstance(value, dict) else {}
-    return _ALWAYS + _OF_ERROR + tuple(clause for name in members for clause in _OF_MEMBER.get(name, ()))
+    return always + _OF_ERROR + tuple(clause for name in members for clause in _OF_MEMBER.get(name, ()))

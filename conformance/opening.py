@@ -21,12 +21,14 @@ from chainproof.embedded import Endpoint, endpoint
 from chainproof.results.folder import DEFAULT_ROOT, FolderMistake, RunWriter, check_writable, default_path, now
 from chainproof.results.manifest import Kind, Manifest, as_settings, versions
 
+from .allowance import Allowance
 from .asgi import App, BadApp, served
 from .client import Client
 from .conduct import Conduct
 from .examination import Examination
 from .ledger import Ledger
-from .settings import Settings
+from .plan import plan_lines
+from .settings import POLITE_RATE, POLITE_REQUESTS, Settings
 from .signature import UNKNOWN, Signature, signature
 
 GIVEN = "chainproof-given"
@@ -53,6 +55,8 @@ class Given:
     endpoint: Endpoint
     path: Path
     agreed: Agreed
+    plan: tuple[str, ...] = ()
+    """What is going to be sent, in words."""
     conduct: Conduct | None = None
     mistake: Exception | None = None
     """Why the session could not begin, if it could not."""
@@ -80,7 +84,13 @@ def prepared(settings: Settings, known: Agreed, found: Endpoint) -> Given:
     """
     seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
     emulated = found.target.emulated
-    settled = replace(settings, seed=seed, steerable=settings.steerable or emulated, echo=settings.echo or emulated)
+    settled = replace(
+        settings,
+        seed=seed,
+        steerable=settings.steerable or emulated,
+        echo=settings.echo or emulated,
+        provoke=settings.provoke or emulated,
+    )
     path = Path(settings.out) if settings.out else default_path(settings.depth, found.target, now(), DEFAULT_ROOT)
     # Under pytest-xdist each worker has a share of the checks, and a run of its own beside the others.
     path = path / os.environ.get("PYTEST_XDIST_WORKER", "")
@@ -88,14 +98,28 @@ def prepared(settings: Settings, known: Agreed, found: Endpoint) -> Given:
     client = client_of(found, settings)
     client.check()
     client.close()
-    return Given(settings=settled, endpoint=found, path=path, agreed=known)
+    plan = tuple(plan_lines(settled, client.allowance, local=client.on_loopback))
+    return Given(settings=settled, endpoint=found, path=path, agreed=known, plan=plan)
 
 
 def client_of(found: Endpoint, settings: Settings) -> Client:
     """
     A client for an endpoint, by the route there.
     """
-    return Client(found.target, settings.deadline, route=found.route, fields=found.fields)
+    client = Client(found.target, settings.deadline, route=found.route, fields=found.fields)
+    client.allowance = _allowance(settings, polite=not client.on_loopback)
+    return client
+
+
+def _allowance(settings: Settings, *, polite: bool) -> Allowance:
+    """
+    How much may be sent, and how fast; a target that is not on loopback is asked politely unless told otherwise.
+    """
+    most, rate = settings.max_requests, settings.rate_limit
+    if polite:
+        most = POLITE_REQUESTS[settings.depth] if most is None else most
+        rate = POLITE_RATE if rate is None else rate
+    return Allowance(most=most, rate=rate)
 
 
 def asked(settings: Settings) -> Wanted:
@@ -115,7 +139,7 @@ def opened(given: Given, stack: ExitStack) -> Conduct:
     folder = stack.enter_context(RunWriter(given.path, manifest))
     client = client_of(given.endpoint, settings)
     stack.callback(client.close)
-    ledger = Ledger(folder, target, settings.seed)
+    ledger = Ledger(folder, target, settings.seed, given.endpoint.route)
     examination = Examination(
         client, ledger, key=given.endpoint.key, settings=settings, signature=given.agreed.signature
     )
@@ -148,6 +172,12 @@ def _manifest(given: Given) -> Manifest:
             echo=settings.echo,
             fail_on=settings.fail_on.value,
             deadline_s=settings.deadline,
+            allow=[intrusion.value for intrusion in settings.allow],
+            provoke=settings.provoke,
+            max_requests=settings.max_requests,
+            rate_limit=settings.rate_limit,
+            duration_s=settings.duration,
+            keep_bodies=settings.keep_bodies,
             input_schema=settings.input_schema,
             output_schema=settings.output_schema,
             accept=[acceptance.to_json() for acceptance in given.agreed.acceptances],

@@ -7,11 +7,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
+from chainproof.clock import Seconds
 from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
 from chainproof.contract.fields import Field
+from chainproof.contract.route import Route
 from chainproof.contract.spec import METHOD, PATH
 from chainproof.contract.targets import Target
-from chainproof.results.reproduce import curl_line
+from chainproof.results.reproduce import PLAIN, curl_line
 
 JSON_TYPE = ("Content-Type", "application/json")
 
@@ -46,14 +48,23 @@ class Request:
     body: bytes | None = None
     """None: neither a body nor a word about one. Empty: a body of 0 bytes."""
     chunked: bool = False
+    message_valid: bool = True
+    """False: HTTP itself may refuse it before anybody looks where it goes, in words of its own."""
+    raw: bytes | None = field(default=None, repr=False)
+    """What goes over the wire in place of all that, which then says what it means: where the framing is what is special."""
     secret: Secret | None = field(default=None, repr=False)
     label: str = ""
     """What is special about it, to complete "status 200 to …"."""
 
     @property
     def of_operation(self) -> bool:
-        """Whether it is for the operation: its method and path, on the target's own host."""
-        return self.method == METHOD and self.path.partition("?")[0] == self.operation and self.host is None
+        """Whether it is for the operation: its method and path, on the target's own host, in a valid message."""
+        return (
+            self.method == METHOD
+            and self.path.partition("?")[0] == self.operation
+            and self.host is None
+            and self.message_valid
+        )
 
     def accompanied(self, fields: tuple[Field, ...]) -> Request:
         """The same request with further fields, save those that it has a word of its own about."""
@@ -81,6 +92,8 @@ def message(request: Request, target: Target) -> bytes:
     """
     The request's bytes.
     """
+    if request.raw is not None:
+        return request.raw
     head = [f"{request.method} {request.path} HTTP/1.1", f"Host: {request.host or target.authority}"]
     head += [f"{name}: {value}" for name, value in request.fields]
     head += [f"{name}: {value}" for name, value in _framing(request)]
@@ -111,10 +124,13 @@ def _chunks(body: bytes, size: int = 7) -> Iterator[bytes]:
 _PLACE = "CHAINPROOF_SECRET"
 
 
-def reproduction(request: Request, target: Target) -> str:
+def reproduction(request: Request, target: Target, *, route: Route = PLAIN, deadline: Seconds | None = None) -> str:
     """
-    A curl line that sends the request again, its secret made by the shell.
+    A curl line that sends the request again by the same *route*, its secret made by the shell; where a *deadline* was
+    missed, it waits as long as we did.
     """
+    if request.raw is not None:
+        return _raw_line(request, target)
     host = (("Host", request.host),) if request.host is not None else ()
     coding = (("Transfer-Encoding", "chunked"),) if request.chunked else ()
     line = curl_line(
@@ -124,5 +140,33 @@ def reproduction(request: Request, target: Target) -> str:
         body=request.body,
         key=ApiKey(request.secret.text) if request.secret else None,
         variable=_PLACE,
+        route=route,
+        deadline=deadline,
     )
     return line.replace(f'"${{{_PLACE}}}"', request.secret.word) if request.secret else line
+
+
+_PLAIN_BYTES = frozenset(range(0x20, 0x7F)) - frozenset(b"%'\\")
+_NAMED_BYTES = {0x0D: r"\r", 0x0A: r"\n", 0x09: r"\t", 0x25: "%%", 0x5C: r"\\"}
+
+
+def _raw_line(request: Request, target: Target) -> str:
+    """
+    A shell line that sends a request's very bytes, where curl would put them right.
+    """
+    assert request.raw is not None
+    pieces = request.raw.split(request.secret.text.encode("latin-1")) if request.secret else [request.raw]
+    words = [request.secret.word] * (len(pieces) - 1) if request.secret else []
+    text = "%s".join("".join(map(_printed, piece)) for piece in pieces)
+    host = target.host.strip("[]")
+    there = f"nc {host} {target.port}"
+    if target.scheme == "https":
+        there = f"openssl s_client -quiet -connect {target.authority} -servername {host}"
+    return " ".join(("printf", f"'{text}'", *words, "|", there))
+
+
+def _printed(byte: int) -> str:
+    """
+    One byte, as printf's format has it between single quotes.
+    """
+    return chr(byte) if byte in _PLAIN_BYTES else _NAMED_BYTES.get(byte, f"\\{byte:03o}")

@@ -91,11 +91,15 @@ def observed(
     if conduct.in_vain:
         pytest.skip("nothing can be exercised")
     ledger = conduct.examination.ledger
-    before = ledger.counts()
+    before, sent = ledger.counts(), ledger.requests
     conduct.examination.check = check.title
     try:
         check.ask(conduct.examination)
+    except pytest.skip.Exception as skipped:
+        ledger.left_out(check.clauses, skipped.msg or "")
+        raise
     finally:
+        ledger.took(check.part, ledger.requests - sent)
         ledger.write_counts()
     findings = ledger.since(before)
     told += [("departed", _ids(found.clause for found in findings))] if findings else []

@@ -7,6 +7,7 @@ Nothing heavy is imported here, since pytest reads the options in every run of t
 from __future__ import annotations
 
 import argparse
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -27,8 +28,31 @@ class Depth(StrEnum):
     DEEP = "deep"
 
 
+class Intrusion(StrEnum):
+    """
+    What a stranger's service is not asked without leave.
+    """
+
+    SMUGGLING = "smuggling"
+    """Messages whose framing is invalid or says two things: what stands in front may pass a part on as another request."""
+    FOREIGN_HOSTS = "foreign-hosts"
+    """A Host that is not the target's own. The key never goes along."""
+    HUGE_BODIES = "huge-bodies"
+    """Bodies beyond what must be taken, up to the depth's bound."""
+    KEY_GUESSING = "key-guessing"
+    """Near misses of the key, which whoever watches the gate may take for an attack."""
+    OVERLOAD = "overload"
+    """More requests at once than a polite caller has: also `--provoke`."""
+
+
 EXAMPLES: dict[Depth, int] = {Depth.QUICK: 25, Depth.STANDARD: 250, Depth.DEEP: 2500}
 """Requests that each generating check makes, before it looks for a smaller one that shows the same."""
+
+POLITE_RATE = 20.0
+"""Requests a second that a target which is not on loopback gets at most, unless `--rate-limit` says otherwise."""
+
+POLITE_REQUESTS: dict[Depth, int] = {Depth.QUICK: 1_000, Depth.STANDARD: 10_000, Depth.DEEP: 100_000}
+"""Requests that it gets at most, unless `--max-requests` says otherwise."""
 
 PATIENCE: dict[Depth, Seconds] = {Depth.QUICK: 10.0, Depth.STANDARD: 30.0, Depth.DEEP: 120.0}
 """Seconds that a run waits in all for a target that says it is busy."""
@@ -62,7 +86,19 @@ class Settings:
     """The least grave level whose departures fail the run."""
     accept: tuple[str, ...] = ()
     """Clauses whose departures are known of: as written, since the contract is too heavy to be read here."""
+    allow: tuple[Intrusion, ...] = ()
+    """What may be asked of a target that is not on loopback; there, everything but overload may."""
+    max_requests: int | None = None
+    """None: any number on loopback, elsewhere what `POLITE_REQUESTS` says."""
+    rate_limit: float | None = None
+    """Requests a second. None: as fast as they are answered on loopback, elsewhere `POLITE_RATE`."""
+    provoke: bool = False
+    """Whether overload may be provoked, wherever the target is."""
+    duration: Seconds | None = None
+    """For how long generation goes on with further seeds behind the last check; None: not at all."""
     deadline: Seconds = 30.0
+    keep_bodies: bool = False
+    """Whether findings keep what was answered; what was asked they keep anyway."""
     out: str | None = None
 
 
@@ -86,6 +122,28 @@ def _seed(text: str) -> int:
     if not text.isdecimal() or int(text) >= 2**53:
         raise argparse.ArgumentTypeError(f"expected a whole number from 0 to 2^53 - 1, found {text!r}")
     return int(text)
+
+
+def _count(text: str) -> int:
+    """
+    A number of requests, for argparse.
+    """
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of requests, at least 1, found {text!r}")
+    return int(text)
+
+
+def _rate(text: str) -> float:
+    """
+    Requests a second, for argparse.
+    """
+    try:
+        rate = float(text)
+    except ValueError:
+        rate = math.nan
+    if not 0 < rate < math.inf:
+        raise argparse.ArgumentTypeError(f"expected requests a second, more than 0, found {text!r}")
+    return rate
 
 
 def _one_of(choices: type[StrEnum]) -> Callable[[str], object]:
@@ -126,10 +184,10 @@ class Option:
         if self.parse is None:
             return {"action": "store_true", "default": None, "help": self.help}
         words: dict[str, object] = {"type": self.parse, "default": None, "help": self.help}
-        if self.choices:
-            return words | {"choices": [self.parse(choice) for choice in self.choices]}
         if self.repeatable:
             words |= {"action": "append"}
+        if self.choices:
+            return words | {"choices": [self.parse(choice) for choice in self.choices]}
         return words | {"metavar": self.metavar}
 
 
@@ -243,10 +301,45 @@ OPTIONS: tuple[Option, ...] = (
         "with the last day on which that counts",
     ),
     Option(
+        name="--allow",
+        parse=_one_of(Intrusion),
+        choices=tuple(Intrusion),
+        repeatable=True,
+        help="what may be asked of a target that is not on loopback, repeatable: smuggling, foreign-hosts, huge-bodies, "
+        "key-guessing or overload; without it such checks are not exercised there",
+    ),
+    Option(
+        name="--max-requests",
+        parse=_count,
+        metavar="N",
+        help="send no more than N requests, of whatever kind; the checks that are left are not exercised (default: no limit "
+        "on loopback; elsewhere 1000 at quick, 10000 at standard, 100000 at deep)",
+    ),
+    Option(
+        name="--rate-limit",
+        parse=_rate,
+        metavar="R",
+        help="send no more than R requests a second, evenly spread (default: no limit on loopback; elsewhere 20)",
+    ),
+    Option(
+        name="--provoke",
+        help="provoke overload, by more requests at once than the target is likely to serve",
+    ),
+    Option(
+        name="--duration",
+        parse=_deadline,
+        metavar="DURATION",
+        help="behind the last check, go on generating with further seeds until the run has lasted so long, such as 10m",
+    ),
+    Option(
         name="--deadline",
         parse=_deadline,
         metavar="DURATION",
         help="for each whole answer (default: 30s)",
+    ),
+    Option(
+        name="--keep-bodies",
+        help="keep, with each finding in the run folder, up to 64 KiB of the answer's body; without this no answer is stored",
     ),
     Option(
         name="--out",

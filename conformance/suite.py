@@ -16,13 +16,19 @@ from __future__ import annotations
 import pytest
 
 from .test_body import test_only_objects_are_accepted
+from .test_connection import test_connections_stay_in_step
 from .test_credentials import test_only_the_right_key_opens
 from .test_failure import test_errors_are_documented_ones
+from .test_framing import test_messages_are_framed
+from .test_gate import test_the_gate_stands
 from .test_generated import test_the_document_holds
 from .test_identity import test_an_answer_has_one_request
 from .test_internals import test_nothing_leaks
 from .test_location import test_the_operation_is_where_it_is
+from .test_malformed import test_malformed_messages_are_refused
 from .test_media_type import test_a_body_counts_as_json
+from .test_rare import test_it_holds_every_time
+from .test_state import test_nothing_stays_behind
 
 pytest_plugins = ["chainproof.conformance.session"]
 
@@ -31,11 +37,17 @@ __all__ = [
     "pytest_plugins",
     "test_a_body_counts_as_json",
     "test_an_answer_has_one_request",
+    "test_connections_stay_in_step",
     "test_errors_are_documented_ones",
+    "test_it_holds_every_time",
+    "test_malformed_messages_are_refused",
+    "test_messages_are_framed",
     "test_nothing_leaks",
+    "test_nothing_stays_behind",
     "test_only_objects_are_accepted",
     "test_only_the_right_key_opens",
     "test_the_document_holds",
+    "test_the_gate_stands",
     "test_the_operation_is_where_it_is",
 ]
 """The tests, what they need of pytest, and pytest itself, for the fixture."""

@@ -1,8 +1,7 @@
 """
 One connection: bytes out, one answer back, every byte of it kept.
 
-The request is written as it is told to be, so that it can be wrong on purpose; h11 only reads the answer. Redirects are
-never followed. The deadline is absolute: a drip of bytes does not extend it.
+The request is written as it is told to be, so that it can be wrong on purpose. Redirects are never followed. The deadline is absolute: a drip of bytes does not extend it.
 """
 
 from __future__ import annotations
@@ -11,15 +10,16 @@ import re
 import select
 import socket
 import ssl
+import struct
 from dataclasses import dataclass
-
-import h11
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract.answer import Answer
 from chainproof.contract.route import Route
 from chainproof.contract.targets import Target
 from chainproof.results.exchange import Transport
+
+from .reading import Reading, Unreadable
 
 _READ = 65536
 _CONSENT = re.compile(rb"HTTP/1\.[01] 2\d\d(?: |$)")
@@ -42,6 +42,16 @@ class Reception:
     """What is wrong with the answer as an HTTP message; an answer there may be all the same."""
     raw: bytes = b""
     """Everything that was read."""
+    closes: bool = False
+    """Whether the answer says that the connection is closed behind it."""
+    to_the_end: bool = False
+    """Whether the answer's body has no other end than the connection's."""
+    interim: tuple[int, ...] = ()
+    """Statuses of the interim answers before it."""
+    miscoded: str = ""
+    """What is wrong with the answer's content coding; `answer` is without one."""
+    advice: str = ""
+    """What of all this is worth knowing and breaks nobody's contract."""
 
 
 class Way:
@@ -112,38 +122,84 @@ class Connection:
         """
         self._socket = _connected(way, deadline)
         self.reusable = True
+        self.exchanges = 0
+        """How many answers it has carried."""
 
     def close(self) -> None:
         """Close it; harmless when repeated."""
         self._socket.close()
 
+    def reset(self) -> None:
+        """Break it off, so that the target hears of a reset and not of an end."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
+
+    def finish(self) -> bool:
+        """Say that nothing more comes, and listen on; False where that cannot be said."""
+        if isinstance(self._socket, ssl.SSLSocket):
+            return False  # Python would stop deciphering what still comes
+        try:
+            self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            return False
+        return True
+
     @property
     def stale(self) -> bool:
         """Whether the target has closed it, or said something nobody asked for, while it lay idle."""
-        readable, _, _ = select.select([self._socket], [], [], 0)
-        return bool(readable)
+        return self.heard(0.0) is not None
+
+    def heard(self, patience: Seconds) -> bytes | None:
+        """What comes within so long: bytes, nothing where the target has closed it, None where it is silent."""
+        pending = self._socket.pending() if isinstance(self._socket, ssl.SSLSocket) else 0
+        if not pending and not _readable(self._socket, patience):
+            return None
+        self._socket.settimeout(max(patience, 0.05))
+        try:
+            return self._socket.recv(_READ)
+        except TimeoutError:  # a TLS record that carries no data
+            return None
+        except OSError:
+            return b""
 
     def exchange(self, sent: bytes, method: str, deadline: Seconds) -> Reception:
         """
         Send a whole message, and read the answer to it by the deadline, an instant.
         """
         self.reusable = False
-        reading = _Reading(method)
+        reading = Reading(method)
         try:
-            self._send(sent, deadline)
+            self.send(sent, deadline)
+        except TimeoutError:
+            return received(reading, Transport.DEADLINE, "no complete answer by the deadline")
+        except OSError as wrong:
+            return received(reading, Transport.CONNECTION_LOST, wrong.strerror or str(wrong))
+        reception = self.receive(reading, deadline)
+        self.reusable = reading.keeps_open
+        return reception
+
+    def receive(self, reading: Reading, deadline: Seconds, ahead: bytes = b"") -> Reception:
+        """
+        Read one answer to its end by the deadline, an instant; *ahead* is what of it has come already.
+        """
+        try:
+            if ahead:
+                reading.feed(ahead)
             while not reading.complete:
+                if len(reading.raw) > _LARGEST:
+                    raise ConnectionAbortedError(f"an answer of more than {_LARGEST} bytes")
                 self._socket.settimeout(_remaining(deadline))
                 reading.feed(self._socket.recv(_READ))
-        except h11.RemoteProtocolError as wrong:
-            return reading.reception(_broken(reading.raw), f"{wrong}")
+        except Unreadable as wrong:
+            return received(reading, _broken(bytes(reading.raw)), f"{wrong}")
         except TimeoutError:
-            return reading.reception(Transport.DEADLINE, "no complete answer by the deadline")
+            return received(reading, Transport.DEADLINE, "no complete answer by the deadline")
         except OSError as wrong:
-            return reading.reception(Transport.CONNECTION_LOST, wrong.strerror or str(wrong))
-        self.reusable = reading.keeps_open
-        return reading.reception(Transport.ANSWERED)
+            return received(reading, Transport.CONNECTION_LOST, wrong.strerror or str(wrong))
+        self.exchanges += 1
+        return received(reading, Transport.ANSWERED)
 
-    def _send(self, sent: bytes, deadline: Seconds) -> None:
+    def send(self, sent: bytes, deadline: Seconds) -> None:
         """
         Every byte, or as many as the target takes: one that refuses early may have answered already.
         """
@@ -154,88 +210,32 @@ class Connection:
             return
 
 
-class _Reading:
+def received(reading: Reading, transport: Transport, reason: str = "") -> Reception:
     """
-    An answer as it arrives.
+    What it came to.
     """
+    misframed = reason if transport is Transport.MALFORMED else reading.departure
+    if not misframed and reading.stray:
+        misframed = f"{len(reading.stray)} bytes behind the answer's end"
+    return Reception(
+        transport=transport,
+        answer=reading.answer,
+        reason=reason,
+        misframed=misframed,
+        raw=bytes(reading.raw),
+        closes=reading.closes,
+        to_the_end=reading.to_the_end,
+        interim=tuple(reading.interim),
+    )
 
-    def __init__(self, method: str) -> None:
-        self._parser = h11.Connection(h11.CLIENT, max_incomplete_event_size=2**20)
-        # The parser must know what was asked, since the answer to HEAD has no body; these bytes are sent nowhere.
-        self._parser.send(h11.Request(method=method, target="/", headers=[("Host", "unsent")]))
-        self._parser.send(h11.EndOfMessage())
-        self._head: h11.Response | None = None
-        self._body = bytearray()
-        self._raw = bytearray()
-        self.complete = False
 
-    @property
-    def raw(self) -> bytes:
-        """Everything read so far."""
-        return bytes(self._raw)
-
-    @property
-    def keeps_open(self) -> bool:
-        """Whether the connection may carry another exchange."""
-        return self._parser.their_state is h11.DONE and not self._stray
-
-    @property
-    def _stray(self) -> bytes:
-        """
-        What stands behind the answer: nothing may, since nothing else was asked.
-        """
-        return bytes(self._parser.trailing_data[0])
-
-    def feed(self, data: bytes) -> None:
-        """
-        Read on; no data is the connection's end. Raises h11.RemoteProtocolError, or ConnectionError where it ends early.
-        """
-        if not data and not self._raw:
-            raise ConnectionResetError("the connection was closed without an answer")
-        self._raw += data
-        if len(self._raw) > _LARGEST:
-            raise ConnectionAbortedError(f"an answer of more than {_LARGEST} bytes")
-        self._parser.receive_data(data)
-        while not self.complete:
-            event = self._parser.next_event()
-            if event is h11.NEED_DATA:
-                return
-            self._take(event)
-
-    def _take(self, event: object) -> None:
-        """
-        One part of the answer; an interim one (1xx) is passed over.
-        """
-        if isinstance(event, h11.Response):
-            self._head = event
-        elif isinstance(event, h11.Data):
-            self._body += event.data
-        elif isinstance(event, h11.EndOfMessage):
-            self.complete = True
-        elif isinstance(event, h11.ConnectionClosed):
-            raise ConnectionResetError("the connection was closed without an answer")
-
-    def reception(self, transport: Transport, reason: str = "") -> Reception:
-        """
-        What it came to.
-        """
-        misframed = reason if transport is Transport.MALFORMED else ""
-        if self.complete and self._stray:
-            misframed = f"{len(self._stray)} bytes behind the answer's end"
-        return Reception(
-            transport=transport, answer=self._answer(), reason=reason, misframed=misframed, raw=bytes(self._raw)
-        )
-
-    def _answer(self) -> Answer | None:
-        """
-        The whole answer, names in wire case.
-        """
-        if not self.complete or self._head is None:
-            return None
-        fields = tuple(
-            (name.decode("latin-1"), value.decode("latin-1")) for name, value in self._head.headers.raw_items()
-        )
-        return Answer(status=self._head.status_code, headers=fields, body=bytes(self._body))
+def _readable(sock: socket.socket, patience: Seconds) -> bool:
+    """
+    Whether something comes within so long: select knows no descriptor beyond 1023, so poll is asked.
+    """
+    poll = select.poll()
+    poll.register(sock, select.POLLIN)
+    return bool(poll.poll(patience * 1000))
 
 
 def _broken(raw: bytes) -> Transport:

@@ -13,9 +13,10 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import redirect_stdout
 from dataclasses import replace
+from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
@@ -27,12 +28,15 @@ from chainproof.embedded import EMULATED_VARIABLE
 from chainproof.judgement.verdict import Exit
 from chainproof.processes import end_with_parent
 
+from .bend import Bend
 from .chain import load_chain
 from .decision import Model
+from .faults import FAULTS
 from .scenario import BadScenario, Scenario, find_scenario, named_scenarios
 from .server import Begun, Stop, new_run, serve
 from .transport import listening
 from .truth import Truth
+from .variants import VARIANTS
 
 _DESCRIPTION = """\
 A server on loopback that answers POST /production/run_remote as a faithful chain would: it authenticates, takes JSON
@@ -50,6 +54,9 @@ def main(arguments: Sequence[str]) -> int:
     """
     own, around = _split(list(arguments))
     options = _options().parse_args(own)
+    if options.list_faults or options.list_variants:
+        print(_faults() if options.list_faults else _variants())
+        return Exit.PASS
     if around is not None and options.until_eof:
         raise Mistake("expected --until-eof or a command behind --, found both: the command needs the standard input")
     try:
@@ -57,6 +64,9 @@ def main(arguments: Sequence[str]) -> int:
         chain = load_chain(options.chain) if options.chain else None
     except (BadScenario, BadSchema) as wrong:
         raise Mistake(str(wrong)) from None
+    bend = _bend(options.fault, options.variant)
+    if bend is not None and chain is not None:
+        raise Mistake("expected --chain or a --fault or --variant, found both: they bend the echo chain alone")
     if options.predict_concurrency is not None:
         scenario = replace(scenario, predict_concurrency=options.predict_concurrency)
     model = Model(
@@ -68,10 +78,12 @@ def main(arguments: Sequence[str]) -> int:
         steering=not options.no_steering,
         chained=chain is not None,
     )
+    bent = options.fault or options.variant
     with _listening(options.host, options.port) as sock:
         origin = _origin(sock)
-        line = f"chainproof emulator: {scenario.name}{f', {options.chain}' if chain else ''} at {origin}"
-        serving = partial(serve, model, sock, _truth(options.truth), chain=chain)
+        of = "".join(f", {one}" for one in (options.chain, bent) if one)
+        line = f"chainproof emulator: {scenario.name}{of} at {origin}"
+        serving = partial(serve, model, sock, _truth(options.truth), chain=chain, bend=bend)
         told = partial(print, line, flush=True, file=sys.stdout if around is None else sys.stderr)
         _raise_descriptor_limit()
         with redirect_stdout(sys.stderr):  # stdout is for our one line, or the command's: not for what a chain prints
@@ -91,6 +103,55 @@ def _found(origin: str, model: Model) -> dict[str, str]:
         DEFAULT_VARIABLE: model.key.reveal(),
         EMULATED_VARIABLE: "0" if model.chained else "1",
     }
+
+
+def _bend(fault: str | None, variant: str | None) -> Bend | None:
+    """
+    What bends the endpoint, if anything does. Raises Mistake.
+    """
+    if fault and variant:
+        raise Mistake("expected --fault or --variant, found both")
+    if fault and fault not in FAULTS:
+        raise Mistake(f"expected one of those of --list-faults, found {fault!r}{_near(fault, FAULTS)}")
+    if variant and variant not in VARIANTS:
+        raise Mistake(f"expected one of those of --list-variants, found {variant!r}{_near(variant, VARIANTS)}")
+    return FAULTS[fault].bend if fault else VARIANTS[variant].bend if variant else None
+
+
+def _near(name: str, names: Iterable[str]) -> str:
+    """
+    The name that may have been meant, in brackets.
+    """
+    return "".join(f" (did you mean {near}?)" for near in get_close_matches(name, names, n=1))
+
+
+def _faults() -> str:
+    """
+    Every fault: name, stage, the clauses that it breaks, what it does.
+    """
+    rows = [
+        (each.name, each.stage, ", ".join(clause.id for clause in (each.breaks, *each.also)), each.words)
+        for each in FAULTS.values()
+    ]
+    return _lines([("NAME", "STAGE", "CLAUSES", "WHAT IT DOES"), *rows])
+
+
+def _variants() -> str:
+    """
+    Every variant: name, what it does, why that is legal.
+    """
+    rows = [(each.name, each.words, each.legal) for each in VARIANTS.values()]
+    return _lines([("NAME", "WHAT IT DOES", "WHY IT IS LEGAL"), *rows])
+
+
+def _lines(rows: Sequence[Sequence[str]]) -> str:
+    """
+    Rows in columns, the last as wide as it is.
+    """
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]) - 1)]
+    return "\n".join(
+        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
+    )
 
 
 def _split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
@@ -130,6 +191,10 @@ def _options() -> argparse.ArgumentParser:
         metavar="N",
         help="requests that --chain works on at once (default: the scenario's, or 1)",
     )
+    options.add_argument("--fault", metavar="NAME", help="break one clause in one way; see --list-faults")
+    options.add_argument("--list-faults", action="store_true", help="show every fault and the clauses that it breaks")
+    options.add_argument("--variant", metavar="NAME", help="behave oddly, but legally; see --list-variants")
+    options.add_argument("--list-variants", action="store_true", help="show every variant and why it is legal")
     options.add_argument("--truth", metavar="FILE", type=Path, help="one JSON line for each request answered")
     options.add_argument("--no-steering", action="store_true", help="take no notice of X-Emulate")
     add_contract_option(options)

@@ -37,12 +37,12 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-fv:.]+\])(?::[0
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
-class _Turn:
+class Turn:
     """
     A request that waits for its answer, or an interim answer in its place among them.
     """
 
-    __slots__ = ("call", "close", "decision", "first", "kernel", "last", "method", "path", "ready")
+    __slots__ = ("call", "close", "decision", "first", "kernel", "last", "method", "path", "ready", "request")
 
     def __init__(self, *, method: bytes, path: bytes, first: Seconds, last: Seconds, kernel: bool) -> None:
         self.method = method
@@ -53,6 +53,8 @@ class _Turn:
         self.decision: Decision | None = None
         """None for `100 Continue`, and until the chain has answered."""
         self.call: Call | None = None
+        self.request: Request | None = None
+        """None where there was none to decide: `100 Continue`, and what is no request."""
         self.close = False
         self.ready = False
 
@@ -87,7 +89,7 @@ class Exchange:
         self._connection = connection
         self._site = site
         self._number = number
-        self._turns: deque[_Turn] = deque()
+        self._turns: deque[Turn] = deque()
         """The requests that wait, in the order they came."""
         self._deaf = False
         """Whether the last request of this connection has come: nothing behind it counts."""
@@ -121,6 +123,10 @@ class Exchange:
         self._head_so_far = self._head_so_far + len(data) if self._in_head and self._incoming is before else 0
         if self._head_so_far > HEAD_LIMIT:
             self._malformed(_TOO_LONG)
+
+    def eof_received(self) -> None:
+        """Take whoever closes its end to have left, as gateways do: nothing tells a half-closed connection apart."""
+        self._connection.abort()
 
     def connection_lost(self) -> None:
         """Drop what waits; nobody is there to read it."""
@@ -224,7 +230,8 @@ class Exchange:
         """
         turn = self._turn(request.method, request.path)
         turn.close = self._deaf = close
-        decision = self._site.decide(request)
+        turn.request = request
+        decision = self._decided(request)
         self._turns.append(turn)
         if len(self._turns) >= MOST_PIPELINED:
             self._connection.pause()
@@ -241,7 +248,13 @@ class Exchange:
         else:
             self._site.timers.at(due, partial(self._ready, turn))
 
-    def _answered(self, turn: _Turn, decision: Decision) -> None:
+    def _decided(self, request: Request) -> Decision | Forward:
+        """
+        What is said to a whole request, or that the chain is to say it.
+        """
+        return self._site.decide(request)
+
+    def _answered(self, turn: Turn, decision: Decision) -> None:
         """
         The chain has answered.
         """
@@ -269,15 +282,15 @@ class Exchange:
         self._turns.append(turn)
         self._ready(turn)
 
-    def _turn(self, method: bytes, path: bytes) -> _Turn:
+    def _turn(self, method: bytes, path: bytes) -> Turn:
         """
         A place among those who wait, with the instants of the request.
         """
         connection = self._connection
         first = self._incoming.first or connection.received
-        return _Turn(method=method, path=path, first=first, last=connection.received, kernel=connection.kernel)
+        return Turn(method=method, path=path, first=first, last=connection.received, kernel=connection.kernel)
 
-    def _ready(self, turn: _Turn) -> None:
+    def _ready(self, turn: Turn) -> None:
         """
         Send whatever is due at the head of the queue.
         """
@@ -288,7 +301,7 @@ class Exchange:
         if len(turns) < MOST_PIPELINED:
             self._connection.resume()
 
-    def _send(self, turn: _Turn) -> None:
+    def _send(self, turn: Turn) -> None:
         """
         Put one answer on the wire.
         """
@@ -301,7 +314,7 @@ class Exchange:
         if turn.close:
             self._connection.close()
 
-    def _sent(self, turn: _Turn, sent: Seconds) -> None:
+    def _sent(self, turn: Turn, sent: Seconds) -> None:
         """
         Tell the truth about an answer.
         """

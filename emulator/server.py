@@ -14,6 +14,8 @@ from itertools import count
 
 import uvloop
 
+from .bend import Bend
+from .bent import BentExchange, BentSite
 from .chain import Chain
 from .decision import Model
 from .protocol import Exchange
@@ -36,28 +38,39 @@ Begun = Callable[[asyncio.AbstractEventLoop, Stop], None]
 """Told once that the server serves: the place to print its URL, and to see to its end."""
 
 
-def serve(model: Model, sock: socket.socket, truth: Truth, begun: Begun, chain: Chain | None = None) -> None:
+def serve(
+    model: Model,
+    sock: socket.socket,
+    truth: Truth,
+    begun: Begun,
+    *,
+    chain: Chain | None = None,
+    bend: Bend | None = None,
+) -> None:
     """
-    Serve on a listening socket until told to stop; a *chain* stands in for the echo chain of a model that is chained.
+    Serve on a listening socket until told to stop; a *chain* stands in for the echo chain of a model that is chained, a
+    *bend* makes the endpoint another than the honest one.
 
     An error of our own cuts the connection where it happened, and is raised when the server has stopped.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(model, sock, truth, begun, chain))
+        runner.run(_serve(model, sock, truth, begun, chain=chain, bend=bend))
 
 
-async def _serve(model: Model, sock: socket.socket, truth: Truth, begun: Begun, chain: Chain | None) -> None:
+async def _serve(
+    model: Model, sock: socket.socket, truth: Truth, begun: Begun, *, chain: Chain | None, bend: Bend | None
+) -> None:
     """
     The same, in the loop.
     """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    site = Site(loop, model, truth, chain)
+    site, exchanging = _site(loop, model, truth, chain, bend)
     numbers = count(1)
     broken: list[BaseException] = []
 
     def accept(connection: Connection) -> None:
-        exchange = Exchange(connection, site, next(numbers))
+        exchange = exchanging(connection, next(numbers))
         site.remember(exchange)
         connection.start(exchange)
 
@@ -74,6 +87,23 @@ async def _serve(model: Model, sock: socket.socket, truth: Truth, begun: Begun, 
         site.close()
     if broken:
         raise broken[0]
+
+
+Exchanging = Callable[[Connection, int], Exchange]
+"""From a connection and its number to the server's side of it."""
+
+
+def _site(
+    loop: asyncio.AbstractEventLoop, model: Model, truth: Truth, chain: Chain | None, bend: Bend | None
+) -> tuple[Site, Exchanging]:
+    """
+    The honest endpoint, or one with a bend in it: told apart here, once, and nowhere else.
+    """
+    if bend is None:
+        site = Site(loop, model, truth, chain)
+        return site, lambda connection, number: Exchange(connection, site, number)
+    bent = BentSite(loop, model, truth, bend)
+    return bent, lambda connection, number: BentExchange(connection, bent, number)
 
 
 def _remember(context: dict[str, object], broken: list[BaseException]) -> None:

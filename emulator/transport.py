@@ -27,6 +27,7 @@ _ANCILLARY = socket.CMSG_SPACE(_TIMESPEC.size)
 _READ_SIZE = 1 << 18
 _HIGH_WATER = 1 << 20
 """Bytes waiting to be sent above which nothing more is read."""
+_NO_LINGER = struct.pack("ii", 1, 0)
 _LINGER: Seconds = 2.0
 """How long what a client still sends is thrown away before the connection is cut: a reset would destroy the answer."""
 
@@ -38,6 +39,10 @@ class Connected(Protocol):
 
     def data_received(self, data: memoryview) -> None:
         """Bytes have come; they are the caller's again when this returns."""
+        ...
+
+    def eof_received(self) -> None:
+        """The other side sends no more."""
         ...
 
     def connection_lost(self) -> None:
@@ -122,6 +127,12 @@ class Connection:
         """End it at once."""
         self._lost()
 
+    def reset(self) -> None:
+        """End it at once, with a reset: the other side may lose what it has not read yet."""
+        if self.protocol is not None:
+            self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            self._lost()
+
     def _readable(self) -> None:
         """
         Read once and pass it on.
@@ -134,8 +145,7 @@ class Connection:
             self._lost()
             return
         if size == 0:
-            # Whoever closes its end is taken to have left, as gateways do: nothing tells a half-closed connection apart.
-            self._lost()
+            self._ended()
             return
         if self._closing:
             return  # thrown away: see _LINGER
@@ -148,6 +158,17 @@ class Connection:
             self.kernel = False
         assert self.protocol is not None
         self.protocol.data_received(memoryview(self._buffer)[:size])
+
+    def _ended(self) -> None:
+        """
+        Tell that the other side sends no more.
+        """
+        self._loop.remove_reader(self._fd)
+        if self._closing or self.protocol is None:
+            self._lost()
+        else:
+            self._paused = True  # reading on would tell the same again
+            self.protocol.eof_received()
 
     def _writable(self) -> None:
         """

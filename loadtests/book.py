@@ -11,6 +11,7 @@ from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import RunWriter
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import End
+from chainproof.results.replan import Replan
 
 
 class Book:
@@ -40,6 +41,10 @@ class Book:
     def finding(self, finding: Finding) -> None:
         """Write a finding, or its newer count."""
         self._writer.finding(finding)
+
+    def replan(self, replan: Replan) -> None:
+        """Write that another plan takes the place of the one before."""
+        self._writer.replan(replan)
 
     def clause(self, count: ClauseCount) -> None:
         """Write how often a clause was put to the test, or its newer count."""

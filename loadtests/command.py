@@ -12,33 +12,26 @@ import argparse
 import os
 import resource
 import signal
-import socket
 import subprocess
 import sys
-import threading
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from types import FrameType
-from typing import IO
 
-from chainproof.command import Mistake, Wanted, command, parser, wanted
-from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
-from chainproof.embedded import EMULATED_VARIABLE, Endpoint, endpoint
+from chainproof.command import TARGET_VARIABLE, Mistake, command, parser, wanted
+from chainproof.embedded import endpoint
 from chainproof.judgement.verdict import Exit
 from chainproof.processes import own_command
 from chainproof.results.folder import MANIFEST, check_writable, default_path, now
 from chainproof.workload.workload import Model, Workload
 
+from .calibration import calibrated
 from .catalogue import described
-from .options import add_own_options, locust_arguments
-from .settings import check_way, demand
+from .driving import LOCUSTFILE, distribution, driven
+from .options import add_own_options
+from .probing import search_of, searched
+from .settings import demand
 
-LOCUSTFILE = Path(__file__).with_name("locustfile.py")
-
-_FIXED = ("--headless", "--only-summary", "--skip-log-setup", "--until-eof")
-"""Locust's own logging is left out: its tables are not ours, and warnings come through all the same."""
+__all__ = ["LOCUSTFILE", "main"]
 
 _OTHER_FILES = 100
 """Open files that a load run needs beside its connections."""
@@ -51,17 +44,32 @@ def main(arguments: Sequence[str]) -> int:
     """
     ours, theirs = _apart(arguments)
     options = _options(ours)
+    if options.calibrate:
+        return calibrated(options)
     workload = demand(options, options.num_users).workload
     asked = wanted(options)
+    search = search_of(options, workload)
     _check_files(workload, options.processes or options.workers or 1)
     if options.out is not None:
         check_writable(Path(options.out))
-    with endpoint(asked) as chosen:
-        check_way(asked, chosen)
+    with endpoint(asked, scenario=_scenario(options)) as chosen:
         folder = Path(options.out) if options.out is not None else default_path(workload.name, chosen.target, now())
         check_writable(folder)
-        code, interrupted = _driven(options, asked, chosen, folder, [*_distribution(options), *theirs])
+        if search is not None:
+            return searched(options, asked, chosen, folder, theirs, workload=workload, search=search)
+        code, interrupted = driven(options, asked, chosen, folder, [*distribution(options), *theirs])
     return _concluded(folder, code, interrupted=interrupted)
+
+
+def _scenario(options: argparse.Namespace) -> str:
+    """
+    The scenario of our own emulator. Raises Mistake where none would be started.
+    """
+    if options.scenario is None:
+        return "warm"
+    if options.target or options.chain_id or options.model_id or os.environ.get(TARGET_VARIABLE):
+        raise Mistake("expected no target with --scenario: it is for the emulator that is started where there is none")
+    return str(options.scenario)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
@@ -86,21 +94,6 @@ def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     return words[:here], words[here + 1 :]
 
 
-def _distribution(options: argparse.Namespace) -> list[str]:
-    """
-    Locust's options for the processes or workers that were asked for.
-    """
-    if options.workers:
-        return ["--master", f"--expect-workers={options.workers}"]
-    if not options.processes:
-        return []
-    # On loopback and a port of its own: several runs at once must not meet.
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    where = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", f"--master-port={port}"]
-    return [f"--processes={options.processes}", *where]
-
-
 def _check_files(workload: Workload, processes: int) -> None:
     """
     Raise Mistake when the system will not let one process open as many connections as the workload may need.
@@ -117,94 +110,6 @@ def _check_files(workload: Workload, processes: int) -> None:
             f"expected {option} of at most {(hard - _OTHER_FILES) // files * processes}, from the system's limit on open files, "
             f"found {wanted}; lower it, or raise the limit with ulimit -n"
         )
-
-
-# ------------------------------------------------------------------ the Locust process
-
-
-def _driven(
-    options: argparse.Namespace, asked: Wanted, chosen: Endpoint, folder: Path, others: list[str]
-) -> tuple[int, bool]:
-    """
-    Run Locust to its end: its exit code, and whether it was interrupted.
-    """
-    # The embedded emulator's key is in the usual variable, whatever --api-key-env says.
-    variable = asked.variable if asked.variable in chosen.environment else DEFAULT_VARIABLE
-    words = locust_arguments(options, workload=options.workload, out=str(folder))
-    words += replace(asked, variable=variable).arguments()
-    overwrite = ["--overwrite-progress"] if sys.stderr.isatty() else []
-    child = subprocess.Popen(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "chainproof.loadtests.start",
-            "-f",
-            str(LOCUSTFILE),
-            *_FIXED,
-            *overwrite,
-            *words,
-            *others,
-        ],
-        env=_environment(os.environ, chosen.environment),
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        # A session of its own: Ctrl-C at the terminal reaches it through us, and once.
-        start_new_session=True,
-    )
-    assert child.stdout is not None
-    relay = threading.Thread(target=_relay, args=(child.stdout, chosen.key), daemon=True)
-    relay.start()
-    with _forwarding(child, folder) as forwarded:
-        code = child.wait()
-    relay.join(timeout=5.0)
-    return code, bool(forwarded)
-
-
-def _environment(ours: Mapping[str, str], endpoints: Mapping[str, str]) -> dict[str, str]:
-    """
-    What the child finds in its environment: the endpoint, and nothing that would change what Locust was asked.
-    """
-    kept = {name: value for name, value in ours.items() if not name.startswith("LOCUST_") and name != EMULATED_VARIABLE}
-    return {**kept, **endpoints}
-
-
-@contextmanager
-def _forwarding(child: subprocess.Popen[bytes], folder: Path) -> Iterator[list[int]]:
-    """
-    Pass Ctrl-C and SIGTERM on to the child, each as often as it comes; the signals so far.
-    """
-    forwarded: list[int] = []
-
-    def forward(number: int, _: FrameType | None) -> None:
-        forwarded.append(number)
-        # Before there is a run there is nothing to drain, and Python would show where Ctrl-C found it.
-        child.send_signal(number if (folder / MANIFEST).exists() else signal.SIGTERM)
-
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield forwarded
-    finally:
-        for number, known in before.items():
-            signal.signal(number, known)
-
-
-def _relay(stream: IO[bytes], key: ApiKey) -> None:
-    """
-    Show on stderr what the child says, line by line, without the key.
-    """
-    rest = b""
-    while octets := os.read(stream.fileno(), 1 << 16):
-        lines = (rest + octets).splitlines(keepends=True)
-        rest = lines.pop() if lines and not lines[-1].endswith((b"\n", b"\r")) else b""
-        _show(b"".join(lines), key)
-    _show(rest, key)
-
-
-def _show(octets: bytes, key: ApiKey) -> None:
-    sys.stderr.write(key.scrub(octets.decode("utf-8", "replace")))
-    sys.stderr.flush()
 
 
 # ------------------------------------------------------------------ the verdict

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from chainproof.clock import Seconds
-from chainproof.results.manifest import Ending
+from chainproof.results.manifest import Ending, Guard
 
 from .recorder import Accounting
 from .settings import Demand
@@ -36,6 +36,10 @@ class Course(Protocol):
 
     def censor(self) -> None:
         """Wait for nothing: settle whatever is in flight as censored, now."""
+        ...
+
+    def guard(self, guard: Guard, reason: str) -> None:
+        """Stop because a guard says so, and remember which and why."""
         ...
 
     def break_off(self, note: str) -> None:

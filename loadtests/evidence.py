@@ -9,20 +9,21 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 
 from chainproof.contract import clauses
-from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
+from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
 from chainproof.contract.departures import Departure
 from chainproof.contract.errors import DOCUMENTED_CODES
 from chainproof.contract.levels import Contract
 from chainproof.jsontext import parse_json
+from chainproof.results.body import Body
 from chainproof.results.exchange import Exchange, Outcome, Transport
 from chainproof.results.exemplar import Exemplar, exemplar
 from chainproof.results.finding import ClauseCount, Finding, finding
 
+from .identity import REPEATED, RequestIds
+
 MOST_FINDINGS = 200
 """Distinct findings; whatever departs in yet another way is counted under one more per clause."""
-MOST_REQUEST_IDS = 2_000_000
-"""Request ids remembered to tell whether one comes back; beyond, the clause is exercised no further."""
 MOST_OUTCOMES = 300
 """Distinct outcomes that are given exemplars."""
 MOST_CODES = 100
@@ -33,6 +34,15 @@ SLOWEST = 20
 OTHER_WAYS = "other ways, not told apart"
 OTHER_CODES = "(other codes)"
 _LONGEST_CODE = 80
+
+Bodies = tuple[Body | None, Body | None]
+"""What is kept of a request's body and its answer's."""
+NO_BODIES: Bodies = (None, None)
+
+
+def no_bodies() -> Bodies:
+    """Nothing of either, as long as nobody asks for more."""
+    return NO_BODIES
 
 
 class Codes:
@@ -89,9 +99,10 @@ class Clauses:
     How often each clause was put to the test by an answer, and how often it was departed from.
     """
 
-    def __init__(self, contract: Contract, *, shaped: bool = False) -> None:
+    def __init__(self, contract: Contract, *, shaped: bool = False, telling: bool = False) -> None:
         """
-        *shaped* where outputs are held against the chain's own schema.
+        *shaped* where outputs are held against the chain's own schema; *telling* where somebody else compares request ids
+        too.
         """
         of_outputs = (clauses.OUTPUT_SCHEMA,) * shaped
         self._held = tuple(
@@ -104,13 +115,16 @@ class Clauses:
         self._members: Counter[str] = Counter()
         self._paired = 0
         self._departed: Counter[Clause] = Counter()
-        self._ids: set[int] = set()
-        self.ids_full = False
-        """Whether there were more request ids than are remembered."""
+        self.ids = RequestIds(telling=telling)
+        self._identified = 0
 
     def add(self, answer: Answer, departed: tuple[Departure, ...]) -> None:
         """Count what one answer puts to the test."""
         self._answers += 1
+        if answer.status == 200 and not departed:
+            self._outputs += 1
+            self._shaped += 1
+            return
         if 200 <= answer.status < 300:
             self._outputs += 1
         elif answer.status >= 400:
@@ -131,26 +145,17 @@ class Clauses:
         """The departure of a request id that was seen before in this process."""
         if not request_id:
             return None
-        if len(self._ids) >= MOST_REQUEST_IDS:
-            self.ids_full = True
-            return None
-        before = len(self._ids)
-        self._ids.add(hash(request_id))
-        if len(self._ids) > before:
+        self._identified += 1
+        if not self.ids.repeated(request_id):
             return None
         self._departed[clauses.REQUEST_ID_UNIQUE] += 1
-        return Departure(
-            clause=clauses.REQUEST_ID_UNIQUE,
-            expected=f"an {REQUEST_ID_HEADER} of its own on every answer",
-            actual="one that an earlier answer of the run carried",
-        )
+        return REPEATED
 
     def counts(self) -> Iterator[ClauseCount]:
         """The counts so far."""
         for clause in self._held:
             yield self._count(clause, self._exercised(clause))
-        repeated = self._departed[clauses.REQUEST_ID_UNIQUE]
-        yield self._count(clauses.REQUEST_ID_UNIQUE, len(self._ids) + repeated)
+        yield self._count(clauses.REQUEST_ID_UNIQUE, self._identified)
 
     def _count(self, clause: Clause, exercised: int) -> ClauseCount:
         return ClauseCount(clause=clause.id, exercised=exercised, departed=self._departed[clause])
@@ -187,20 +192,25 @@ class Exemplars:
         self._slowest: list[tuple[float, int, Exemplar]] = []
         self._unwritten: set[int] = set()
 
-    def consider(self, exchange: Exchange, reason: str) -> None:
-        """Keep an exchange if it is one of those."""
+    def consider(self, exchange: Exchange, reason: str, bodies: Callable[[], Bodies] = no_bodies) -> None:
+        """Keep an exchange if it is one of those, with its *bodies*, which are asked for only then."""
         outcome = exchange.outcome
         seen = self._of[outcome]
         if seen < FIRST_OF_AN_OUTCOME and (seen or len(self._of) <= MOST_OUTCOMES):
             self._of[outcome] = seen + 1
-            self._new.append(exemplar(exchange, why="outcome", reason=reason))
+            self._new.append(_exemplar(exchange, "outcome", reason, bodies))
         elif outcome.transport is Transport.ANSWERED and (
             len(self._slowest) < SLOWEST or exchange.response_time > self._slowest[0][0]
         ):
-            self._keep_slow(exchange, reason)
+            self._keep_slow(exchange, _exemplar(exchange, "slowest", reason, bodies))
 
-    def _keep_slow(self, exchange: Exchange, reason: str) -> None:
-        kept = (exchange.response_time, exchange.number, exemplar(exchange, why="slowest", reason=reason))
+    def bar(self, outcome: Outcome) -> float | None:
+        """What an answer with this outcome must take longer than to be kept; None as long as any is."""
+        full = len(self._slowest) >= SLOWEST and self._of[outcome] >= FIRST_OF_AN_OUTCOME
+        return self._slowest[0][0] if full else None
+
+    def _keep_slow(self, exchange: Exchange, found: Exemplar) -> None:
+        kept = (exchange.response_time, exchange.number, found)
         heapq.heappush(self._slowest, kept)
         self._unwritten.add(exchange.number)
         if len(self._slowest) > SLOWEST:
@@ -216,3 +226,11 @@ class Exemplars:
         """The slowest that were not yielded before."""
         unwritten, self._unwritten = self._unwritten, set()
         return (kept for _, number, kept in sorted(self._slowest, reverse=True) if number in unwritten)
+
+
+def _exemplar(exchange: Exchange, why: str, reason: str, bodies: Callable[[], Bodies]) -> Exemplar:
+    """
+    An exemplar with what is kept of its bodies.
+    """
+    request, answer = bodies()
+    return exemplar(exchange, why=why, reason=reason, request_body=request, answer_body=answer)

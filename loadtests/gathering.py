@@ -20,11 +20,13 @@ from gevent.event import Event
 
 from chainproof.clock import Seconds
 from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
-from chainproof.results.finding import ClauseCount, Finding
+from chainproof.results.finding import ClauseCount, Finding, finding
 from chainproof.results.interval import Interval, Slice
-from chainproof.results.manifest import End, Ending, LostWorker
+from chainproof.results.manifest import End, Ending, Guard, LostWorker
+from chainproof.workload.workload import Model
 
 from .course import Course
+from .identity import REPEATED, RequestIds
 from .recorder import Accounting, Sink
 from .settings import Demand, Share
 from .telling import Report
@@ -33,6 +35,8 @@ SILENCE: Seconds = 5.0
 """A worker that says nothing for so long is lost: it has a report to send every second."""
 _LOOK: Seconds = 0.25
 
+_OURS = ""
+"""In place of a worker's name: what only the master can see."""
 _UNKNOWN = Outcome(Transport.DRAIN_ENDED, None, None, Fate.CENSORED)
 
 
@@ -99,9 +103,10 @@ class Gathering(Course):
         *,
         halt: Callable[[str], None],
         let_go: Callable[[Member], None],
+        phase_of: Callable[[Seconds], str | None] | None = None,
     ) -> None:
         """
-        *halt* tells every worker to `stop`, `interrupt` or `censor`; *let_go* ends a lost one where that can be done.
+        *phase_of* names the phase of an intended start, the demand's unless given; *halt* tells every worker to `stop`, `interrupt` or `censor`; *let_go* ends a lost one where that can be done.
         """
         self.demand = demand
         self.ending = Ending.COMPLETED
@@ -111,9 +116,13 @@ class Gathering(Course):
         self._sink = sink
         self._halt = halt
         self._let_go = let_go
+        self._phase_of = phase_of or demand.workload.phase_at
         self._zero: Seconds = 0.0
+        self._guard: Guard | None = None
         self._findings: dict[tuple[str, str, str], dict[str, Finding]] = {}
         self._clauses: dict[str, dict[str, ClauseCount]] = {}
+        self._request_ids = RequestIds()
+        self._repeated = 0
         self._news = Event()
         self._finished = Event()
 
@@ -133,6 +142,10 @@ class Gathering(Course):
         """Have nothing more started."""
         self._halt("stop")
 
+    def replan(self, demand: Demand, plan: array[float]) -> None:
+        """Take note of another plan, which the workers have been told of."""
+        self.demand, self._plan = demand, plan
+
     def interrupt(self) -> None:
         """Stop as a person asks for it."""
         if self.ending is Ending.COMPLETED and not self._finished.is_set():
@@ -142,6 +155,12 @@ class Gathering(Course):
     def censor(self) -> None:
         """Wait for no answer any more."""
         self._halt("censor")
+
+    def guard(self, guard: Guard, reason: str) -> None:
+        """Stop because a guard says so, and remember which and why."""
+        if self.ending is Ending.COMPLETED and not self._finished.is_set():
+            self.ending, self.note, self._guard = Ending.GUARDED, reason, guard
+        self.stop()
 
     def break_off(self, note: str) -> None:
         """Stop because we are broken, and say why."""
@@ -207,20 +226,35 @@ class Gathering(Course):
         for exemplar in report.exemplars:
             self._sink.exemplar(exemplar)
         for found in report.findings:
-            self._sink.finding(self._known(member, found))
+            self._sink.finding(self._known(client, found))
         for count in report.clauses:
             self._clauses.setdefault(count.clause, {})[client] = count
+        self._compare(report.request_ids)
         if report.end is not None:
             self._take_end(member, report.end)
         self._news.set()
 
-    def _known(self, member: Member, found: Finding) -> Finding:
+    def _compare(self, request_ids: bytes) -> None:
         """
-        A finding as counted by all workers together.
+        Count which ids that are new to one worker were seen by another before.
+        """
+        repeated = self._request_ids.repeated_among(request_ids)
+        if not repeated:
+            return
+        self._repeated += repeated
+        # Nobody knows any more which requests they were: the finding has a worker's evidence, or none.
+        found = finding(REPEATED, seed=self.demand.seed, check="loadtests")
+        self._sink.finding(self._known(_OURS, replace(found, count=self._repeated)))
+        count = ClauseCount(clause=found.clause, exercised=0, departed=self._repeated)
+        self._clauses.setdefault(found.clause, {})[_OURS] = count
+
+    def _known(self, client: str, found: Finding) -> Finding:
+        """
+        A finding as counted by all workers together, and by ourselves.
         """
         counted = self._findings.setdefault(found.key, {})
-        counted[member.client] = found
-        first = next(iter(counted.values()))
+        counted[client] = found
+        first = next((each for each in counted.values() if each.reproduce), found)
         return replace(first, count=sum(each.count for each in counted.values()))
 
     def _take_end(self, member: Member, end: End) -> None:
@@ -263,7 +297,7 @@ class Gathering(Course):
         for counts in self._clauses.values():
             self._sink.clause(_together(counts.values()))
         whole = self.accounting
-        wrong = whole.contradiction()
+        wrong = whole.contradiction() or self._unplanned(whole)
         if wrong and self.ending is not Ending.BROKEN:
             self.ending, self.note = Ending.BROKEN, wrong
         lost = tuple(
@@ -271,15 +305,30 @@ class Gathering(Course):
             for member in self.lost
         )
         self._sink.finish(
-            End(ending=self.ending, seconds=seconds, accounting=whole.to_json(), note=self.note, lost=lost)
+            End(
+                ending=self.ending,
+                seconds=seconds,
+                accounting=whole.to_json(),
+                note=self.note,
+                lost=lost,
+                guard=self._guard,
+            )
         )
+
+    def _unplanned(self, whole: Accounting) -> str:
+        """
+        How the workers' plans differ from ours, in words; empty when they do not.
+        """
+        if self.demand.workload.model is Model.CLOSED or whole.planned == len(self._plan):
+            return ""
+        return f"the workers planned {whole.planned} requests ≠ {len(self._plan)} of the plan"
 
     def _close(self, member: Member) -> None:
         """
         Close the accounts of a lost worker.
         """
         starts = (self._plan[number] for number in member.share.numbers(len(self._plan)))
-        promised = Counter((int(start), self.demand.workload.phase_at(start)) for start in starts)
+        promised = Counter((int(start), self._phase_of(start)) for start in starts)
         for interval in closing(member, promised - member.planned):
             self._sink.interval(interval)
             member.whole.merge(interval)

@@ -12,9 +12,10 @@ import os
 import signal
 import socket
 import time
+from array import array
 from contextlib import suppress
-from dataclasses import replace
-from typing import Any
+from dataclasses import asdict, replace
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import gevent
@@ -30,9 +31,10 @@ from chainproof.workload.arrivals import digest
 from chainproof.workload.workload import Model
 
 from .gathering import Gathering, Member
+from .plans import Renewal
 from .session import Writing, guarded, settle_memory
-from .settings import Share
-from .telling import BEGIN, HALT, PREPARE, READY, REPORT, Order, Readiness, Report
+from .settings import Demand, Share
+from .telling import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Order, Readiness, Report
 
 LEAD: Seconds = 0.5
 """From the word to begin to second 0, so that it has reached every worker and every user is there."""
@@ -48,6 +50,8 @@ class Master(Writing):
     """
     A process that has the requests of a run sent, and writes its folder.
     """
+
+    NOTICE: ClassVar[Seconds] = 2.0
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -91,7 +95,7 @@ class Master(Writing):
         """Draw the plan, have every worker draw it too, and share it out."""
         self.look_through()
         self._await_return()
-        self._plan = self.demand.plan(pause=lambda: gevent.sleep(0))
+        self.plan = self.demand.plan(pause=lambda: gevent.sleep(0))
         self._run = uuid4().hex
         self._ready.clear()
         clients = [client.id for client in self.runner.clients.all if client.state != "missing"]
@@ -140,6 +144,7 @@ class Master(Writing):
             demand=self.demand,
             target=self.endpoint.target.url,
             emulated=self.endpoint.target.emulated,
+            changeable=self.changeable,
             words=tuple(replace(self._asked, url=None, variable=self._variable).arguments()),
         )
 
@@ -154,7 +159,7 @@ class Master(Writing):
         """
         Wait for every worker to be ready. Raises Mistake when one is not.
         """
-        give_up, wanted = time.monotonic() + PATIENCE, digest(self._plan)
+        give_up, wanted = time.monotonic() + PATIENCE, digest(self.plan)
         while len(self._ready) < len(self._members):
             if time.monotonic() > give_up:
                 missing = [member.worker for member in self._members if member.client not in self._ready]
@@ -174,9 +179,15 @@ class Master(Writing):
 
     def begin(self) -> None:
         """Make the run folder, and name the instant."""
-        settings = self.demand.settings(self._plan) | as_settings(workers=len(self._members))
+        settings = self.demand.settings(self.plan) | as_settings(workers=len(self._members))
         gathering = Gathering(
-            self.demand, self._plan, self._members, self.open_book(settings), halt=self._halt, let_go=self._let_go
+            self.demand,
+            self.plan,
+            self._members,
+            self.open_book(settings),
+            halt=self._halt,
+            let_go=self._let_go,
+            phase_of=self.phase_of,
         )
         self.course = gathering
         settle_memory()
@@ -186,6 +197,15 @@ class Master(Writing):
             said = {"run": self._run, "zero": zero, "variable": self._variable}
             self.runner.send_message(BEGIN, said, member.client)
         self.follow(gathering)
+
+    def apply(self, renewal: Renewal, demand: Demand, plan: array[float]) -> None:
+        """Tell every worker of another plan; each draws it for itself."""
+        assert isinstance(self.course, Gathering)
+        said = {"run": self._run, **asdict(renewal)}
+        for member in self._members:
+            self.runner.send_message(REPLAN, said, member.client)
+        self.naming.workload = demand.workload
+        self.course.replan(demand, plan)
 
     def _halt(self, how: str) -> None:
         """

@@ -12,6 +12,8 @@ import argparse
 from chainproof.command import add_contract_option, add_target_options, duration
 from chainproof.contract.levels import Contract
 from chainproof.workload.arrivals import PROCESSES
+from chainproof.workload.replay import DEFAULT_KEY
+from chainproof.workload.search import SEARCHES, parse_share
 from chainproof.workload.workload import Model
 
 from .catalogue import DEFAULT
@@ -30,6 +32,28 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--rate", type=float, metavar="R", help="open model: planned requests a second")
     parser.add_argument("--arrivals", choices=list(PROCESSES), help="open model: how they are spread")
     parser.add_argument(
+        "--variation",
+        type=float,
+        metavar="V",
+        help="open model, gamma arrivals: the coefficient of variation of the gaps; 1 is Poisson, above it arrivals cluster",
+    )
+    parser.add_argument(
+        "--replay",
+        metavar="FILE",
+        help="open model: start requests at the instants of a file, one in seconds a line, or JSON objects with one each",
+    )
+    parser.add_argument(
+        "--replay-key",
+        metavar="KEY",
+        help=f"where such an object has its instant (default: {DEFAULT_KEY})",
+    )
+    parser.add_argument(
+        "--warm-up",
+        type=duration,
+        metavar="D",
+        help="open model: ask so long at the same rate before what is judged; for workloads without phases",
+    )
+    parser.add_argument(
         "--max-in-flight",
         type=int,
         metavar="N",
@@ -46,6 +70,13 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--deadline", type=duration, metavar="D", help="when a request without a complete answer has timed out"
+    )
+    parser.add_argument(
+        "--drain",
+        type=duration,
+        metavar="D",
+        help="how long what is in flight is awaited once no more is started (default: as long as the deadline); what is "
+        "unanswered then is censored, and counted",
     )
     parser.add_argument(
         "--objective",
@@ -72,9 +103,57 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the plan and the payloads (default: %(default)s)"
     )
+    parser.add_argument(
+        "--keep-bodies",
+        action="store_true",
+        help="keep, with each exemplar in the run folder, up to 64 KiB of what was sent and of what came back; without this no "
+        "body is stored",
+    )
+    add_limit_options(parser)
     add_contract_option(parser)
     add_target_options(parser)
     parser.add_argument("--out", metavar="DIR", help="the run folder, new or empty (default: a new one under runs/)")
+
+
+def add_limit_options(parser: argparse.ArgumentParser) -> None:
+    """
+    What a run keeps to, wherever it is asked for.
+    """
+    group = parser.add_argument_group(
+        "limits", "On this machine there are none unless you set them; any other host has those in parentheses."
+    )
+    group.add_argument("--max-requests", type=_several, metavar="N", help="end the run at so many requests (20000)")
+    group.add_argument("--max-rate", type=_positive, metavar="R", help="ask no more a second (200)")
+    group.add_argument("--max-duration", type=duration, metavar="D", help="start requests no longer (15m)")
+    group.add_argument(
+        "--error-budget",
+        type=_share,
+        metavar="P",
+        help="end the run when more than this share of all its requests failed or timed out (10%%)",
+    )
+    group.add_argument(
+        "--gone-after",
+        type=duration,
+        metavar="D",
+        help="end the run when nothing but transport errors came for so long (10s, everywhere)",
+    )
+    group.add_argument("--cost-per-request", type=_positive, metavar="X", help="what a request costs, in any currency")
+    group.add_argument(
+        "--max-cost", type=_positive, metavar="Y", help="end the run when requests for so much were sent"
+    )
+
+
+def _positive(text: str) -> float:
+    """
+    A number above 0, for argparse.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"expected a number of more than 0, found {text!r}")
+    return number
 
 
 def add_own_options(parser: argparse.ArgumentParser) -> None:
@@ -92,6 +171,12 @@ def add_own_options(parser: argparse.ArgumentParser) -> None:
         "--users", type=int, metavar="N", dest="num_users", help="closed model: how many users there are"
     )
     add_run_options(parser)
+    parser.add_argument(
+        "--scenario",
+        metavar="NAME",
+        help="of the emulator that is started where there is no target: a name or a TOML file (default: warm)",
+    )
+    add_search_options(parser)
     group = parser.add_argument_group("distribution", "What follows a bare -- is passed on to Locust as it is.")
     several = group.add_mutually_exclusive_group()
     several.add_argument(
@@ -103,6 +188,42 @@ def add_own_options(parser: argparse.ArgumentParser) -> None:
         metavar="N",
         help="share them out among N workers started elsewhere: locust -f …/locustfile.py --worker --master-host HERE",
     )
+
+
+def add_search_options(parser: argparse.ArgumentParser) -> None:
+    """
+    The options of commands that make many runs.
+    """
+    group = parser.add_argument_group("search", "Many runs in place of one; each has a folder of its own.")
+    what = group.add_mutually_exclusive_group()
+    what.add_argument(
+        "--search",
+        choices=SEARCHES,
+        help="find the highest rate that meets the objectives, from --rate up; the workload saturation does so unasked",
+    )
+    what.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="measure this machine's own floor (latency) and ceiling (rate) against a server that does nothing",
+    )
+    group.add_argument("--search-to", type=float, metavar="R", help="the highest rate that is asked for")
+    group.add_argument(
+        "--search-resolution", type=_share, metavar="P", help="how close to a rate that is not met, such as 5%%"
+    )
+    group.add_argument("--search-verify", type=_several, metavar="N", help="how many runs more the answer must pass")
+    group.add_argument(
+        "--search-longest", type=duration, metavar="D", help="how long one run may take to come to its verdict"
+    )
+
+
+def _share(text: str) -> float:
+    """
+    A share, for argparse.
+    """
+    try:
+        return parse_share(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
 def _several(text: str) -> int:
@@ -143,22 +264,41 @@ _PASSED_ON = (
     "model",
     "rate",
     "arrivals",
+    "variation",
+    "replay",
+    "replay_key",
+    "warm_up",
     "max_in_flight",
     "think_time",
     "duration",
     "deadline",
+    "drain",
     "objective",
     "payloads",
     "input_schema",
     "output_schema",
     "seed",
+    "keep_bodies",
+    "max_requests",
+    "max_rate",
+    "max_duration",
+    "error_budget",
+    "gone_after",
+    "cost_per_request",
+    "max_cost",
     "contract",
     "out",
 )
 
-UNASKED = ("input_schema", "output_schema")
-"""Options that the web page does not ask for, since they may name code that is run: whoever starts the process says which."""
+UNASKED = ("input_schema", "output_schema", "replay", "replay_key")
+"""
+Options that the web page does not ask for, since they may name code that is run, or a file whose lines a mistake would
+show: whoever starts the process says which.
+"""
 
+
+SWITCHES = ("keep_bodies", "regional")
+"""Options of the page that are on or off."""
 
 FORM = (
     "workload",
@@ -181,7 +321,16 @@ def locust_arguments(options: argparse.Namespace, **others: str | None) -> list[
     Our own options as Locust's command line takes them, those in *others* replaced.
     """
     values = {name: getattr(options, name) for name in _PASSED_ON} | {"users": options.num_users} | others
-    return [f"--{name.replace('_', '-')}={text}" for name, value in values.items() for text in _texts(value)]
+    return [word for name, value in values.items() for word in _words(f"--{name.replace('_', '-')}", value)]
+
+
+def _words(option: str, value: object) -> list[str]:
+    """
+    An option with its value, or values, as words of a command line; a switch has none.
+    """
+    if isinstance(value, bool):
+        return [option] if value else []
+    return [f"{option}={text}" for text in _texts(value)]
 
 
 def _texts(value: object) -> list[str]:

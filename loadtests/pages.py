@@ -2,8 +2,9 @@
 Locust's web page with what is ours: the options in its form, three tabs, the report of the run so far.
 
 The form's values are read as our command line reads them, so what is wrong is said in the same words, before anything
-starts. A run has one plan, drawn before its first request: whoever asks for another rate or other users while one is
-under way ends it, drained and with its folder complete, and begins the next.
+starts. Another rate, or another duration, while a run of the open model is under way is another plan for the rest of it, from
+a whole second on: the run folder says from which, and reports tell the plans apart as phases. Whoever asks for anything else
+ends the run, drained and with its folder complete, and begins the next.
 
 Pages of other origins get nothing: they may neither read nor post. The key is on no page.
 """
@@ -28,7 +29,7 @@ from chainproof.processes import own_command
 from chainproof.statistics.histogram import Histogram, merged
 
 from .gathering import Gathering
-from .options import FORM, UNASKED, add_form_options
+from .options import FORM, SWITCHES, UNASKED, add_form_options
 from .session import MISTAKES, Writing
 
 OUTCOMES = "outcomes"
@@ -81,6 +82,8 @@ class Pages:
     def attach(self) -> None:
         """Add it all."""
         app, ui = self._ui.app, self._ui
+        # The form's fields stand as we name them, not by the alphabet.
+        app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
         self._environment.host = self._session.endpoint.target.origin
         ui.template_args |= {
             "extended_tabs": [{"title": title, "key": key} for key, (title, _) in _TABS.items()],
@@ -124,28 +127,27 @@ class Pages:
     # ------------------------------------------------------------------ what is asked
 
     def swarm(self) -> Any:
-        """Start a run as the form says; while one is under way, end it first."""
+        """Start a run as the form says; give the one under way another plan, or end it first."""
         try:
-            self._start(_web.request.form)
+            said = self._start(_web.request.form)
         except (BadForm, *MISTAKES) as mistake:
             return _web.jsonify({"success": False, "message": str(mistake), "host": self._environment.host})
-        return _web.jsonify({"success": True, "message": "Swarming started", "host": self._environment.host})
+        return _web.jsonify({"success": True, "message": said, "host": self._environment.host})
 
     def change(self) -> Any:
         """A page that asks for another rate or other users, and what came of it."""
         said = ""
         if _web.request.method == "POST":
             try:
-                self._start(_web.request.form)
-                said = "The run before was ended, and another begun."
+                said = self._start(_web.request.form)
             except (BadForm, *MISTAKES) as mistake:
-                said = f"No run was begun: {mistake}"
+                said = f"Nothing was changed: {mistake}"
         return _change_page(self._session, said)
 
-    def _start(self, form: Mapping[str, str]) -> None:
+    def _start(self, form: Mapping[str, str]) -> str:
         """
-        Take over what a form says, end the run under way, and start the next. Raises BadForm or one of MISTAKES, and
-        keeps the options as they were then.
+        Take over what a form says, and have it done: what was done. Raises BadForm or one of MISTAKES, and keeps the
+        options as they were then.
         """
         session, options = self._session, self._session.options
         before, users = dict(vars(options)), session.users_asked
@@ -155,18 +157,25 @@ class Pages:
             session.users_asked = _whole(form["user_count"])
         else:
             session.users_asked = None
+        begun = "A run was begun."
         try:
-            session.check()
+            demand, _ = session.check()
+            if session.running and session.changeable and _of_a_plan(before, vars(options)):
+                start = session.change(options.rate or session.rate, demand.workload.duration)
+                return f"Another plan holds from {format_duration(start)} of the run on."
             if session.running:
                 session.runner.stop()  # drained, before its target may be let go
+                begun = "The run before was ended, and another begun."
             session.look_through()
         except MISTAKES:
             vars(options).update(before)
             session.users_asked = users
-            session.look_through()
+            if not session.running:
+                session.look_through()
             raise
         self._environment.host = session.endpoint.target.origin
         gevent.spawn(session.runner.start, session.users(), 1.0)
+        return begun
 
     # ------------------------------------------------------------------ what is shown
 
@@ -284,7 +293,7 @@ def form_fields(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     actions = {action.dest: action for action in reader._actions}  # noqa: SLF001  # argparse has no other way to ask
     return {
         name: {
-            "default_value": _as_text(options[name]) or (_UNSAID if actions[name].choices else ""),
+            "default_value": _UNSAID if actions[name].choices and options[name] is None else _as_text(options[name]),
             "is_secret": False,
             "is_required": False,
             "is_multiple": False,
@@ -335,7 +344,7 @@ def read_form(form: Mapping[str, str], before: Mapping[str, Any], host: str | No
         if form.get(name, "").strip() in ("", _UNSAID):
             continue
         option, text = f"--{name.replace('_', '-')}", form[name].strip()
-        if name == "regional":
+        if name in SWITCHES:
             words += [option] if text == "true" else []
         else:
             texts = text.split(";") if name in ("objective", "header") else [text]
@@ -362,6 +371,14 @@ def _alike(before: object, text: str) -> object:
             return type(before)(text)
         case _:
             return text
+
+
+def _of_a_plan(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """
+    Whether two sets of options differ in nothing but what a plan can be changed in.
+    """
+    differing = {name for name, value in after.items() if before.get(name) != value}
+    return bool(differing) and differing <= {"rate", "duration"}
 
 
 def _whole(text: str) -> int:
@@ -417,21 +434,27 @@ def _change_page(session: Writing, said: str) -> str:
     A form of its own: Locust's knows users alone.
     """
     work = session.demand.workload
+    closed = work.model.value == "closed"
     fields: Mapping[str, Callable[[], object]] = {
-        "rate": lambda: f"{work.rate:g}",
+        "rate": lambda: f"{session.rate:g}",
         "duration": lambda: f"{work.duration:g}s",
-        **({"user_count": lambda: work.users} if work.model.value == "closed" else {}),
+        **({"user_count": lambda: work.users} if closed else {}),
     }
     rows = "".join(
         f'<p><label>{name.replace("_", " ")} <input name="{name}" value="{escape(str(value()))}"></label></p>'
         for name, value in fields.items()
-        if not (name == "rate" and work.model.value == "closed")
+        if not (name == "rate" and closed)
     )
+    done = "ends the run under way, drained and with its folder complete, and begins another"
+    if not closed:
+        done = (
+            "gives the run under way another plan from one of the next seconds on; the run folder says from which, and its "
+            "report tells the plans apart. The duration is that of the whole run"
+        )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         "<title>Change the run</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:2em auto;"
         "padding:0 1em}input{font:inherit}</style><h1>Change the run</h1>"
-        "<p>A run has one plan, drawn before its first request. A change ends the run under way, drained and with its "
-        f'folder complete, and begins another.</p><p role="status"><strong>{escape(said)}</strong></p>'
+        f'<p>A change {done}.</p><p role="status"><strong>{escape(said)}</strong></p>'
         f'<form method="post">{rows}<button>Change</button></form><p><a href="../">Back</a></p></html>'
     )

@@ -15,8 +15,10 @@ from __future__ import annotations
 import time
 import traceback
 from array import array
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import gevent
@@ -28,18 +30,21 @@ from chainproof.contract.credentials import DEFAULT_VARIABLE
 from chainproof.contract.departures import Departure, breaks_a_must, departures, error_code
 from chainproof.contract.spec import METHOD
 from chainproof.embedded import Endpoint
+from chainproof.results.body import kept_body
 from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
-from chainproof.results.manifest import Ending
+from chainproof.results.manifest import Ending, Guard
 from chainproof.results.reproduce import curl_line
 from chainproof.workload.payloads import Payload
 from chainproof.workload.workload import Model
 
 from .alarm import Alarm
 from .course import Course
+from .evidence import Bodies, no_bodies
 from .output import Output
 from .recorder import Accounting, Recorder
+from .reply import Reply
 from .settings import Demand, Share
-from .wire import Client, Reply, header_fields, request_bytes
+from .wire import Client, header_fields, request_bytes
 
 LEAD: Seconds = 0.1
 """From the moment everything is ready to second 0, so that the first arrivals find us waiting."""
@@ -55,8 +60,8 @@ _GRACE: Seconds = 2.0
 Body = Payload | Mapping[str, Any]
 """What a user's own request carries: a JSON object, with a name or without."""
 
-Listener = Callable[[Exchange, Reply], None]
-"""Whoever wants to know of every settled exchange."""
+Listener = Callable[[Outcome, Seconds, Reply, Callable[[], Exchange]], None]
+"""Whoever wants to know of every settled exchange: its outcome, response time and reply, and all of it for the asking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +91,12 @@ class Flight:
     answer: Answer | None = field(default=None, repr=False)
 
 
+class TooLate(Exception):
+    """
+    A plan that can no longer take another's place.
+    """
+
+
 class LoadRun(Course):
     """
     The demand meeting the target.
@@ -109,6 +120,7 @@ class LoadRun(Course):
         self.note = ""
         self.ending = Ending.COMPLETED
         self.seconds: Seconds = 0.0
+        self._guard: Guard | None = None
         self._endpoint = endpoint
         self._variable = variable
         self._listener = listener
@@ -119,7 +131,8 @@ class LoadRun(Course):
         self._plan = plan
         self._planned = share.numbers(len(plan))
         self._dispatched = 0
-        self._numbers = iter(range(share.index, 1 << 62, share.of))
+        most = demand.workload.max_requests
+        self._numbers = iter(range(share.index, 1 << 62 if most is None else most, share.of))
         self._prepared = self._prepare(demand.payloads(share))
         self._flights: dict[int, Flight] = {}
         self._turns: dict[Any, Flight] = {}
@@ -149,6 +162,17 @@ class LoadRun(Course):
             self.ending = Ending.INTERRUPTED if self.ending is Ending.COMPLETED else self.ending
             self._everything_started()
 
+    def replan(self, demand: Demand, plan: array[float], start: Seconds) -> None:
+        """
+        Ask by another plan from the second *start* on; before it, the two are the same. Raises TooLate.
+        """
+        if self._all_started.is_set() or self.now() >= start:
+            raise TooLate("everything was started, or the second from which another plan was to hold has begun")
+        self.demand, self._plan = demand, plan
+        self._planned = self._share.numbers(len(plan))
+        later = self._planned[bisect_left(self._planned, start, key=plan.__getitem__) :]
+        self.recorder.replan(start, (plan[number] for number in later))
+
     def interrupt(self) -> None:
         """Stop as a person asks for it: the run counts as interrupted even if all was started."""
         if self.ending is Ending.COMPLETED and not self._finished.is_set():
@@ -161,6 +185,12 @@ class LoadRun(Course):
         for flight in list(self._flights.values()):
             self._give_up(flight, "in flight when the drain ended")
         self._landed.set()
+
+    def guard(self, guard: Guard, reason: str) -> None:
+        """Stop because a guard says so, and remember which and why."""
+        if self.ending is Ending.COMPLETED and not self._finished.is_set():
+            self.ending, self.note, self._guard = Ending.GUARDED, reason, guard
+        self.stop()
 
     def break_off(self, note: str) -> None:
         """Stop because we are broken, and say why."""
@@ -187,6 +217,11 @@ class LoadRun(Course):
     def in_flight(self) -> int:
         """Requests started and not settled."""
         return len(self._flights)
+
+    @property
+    def connections_opened(self) -> int:
+        """How many connections were opened so far."""
+        return self._client.opened
 
     def supervise(self) -> None:
         """
@@ -222,7 +257,8 @@ class LoadRun(Course):
             self._stopping = True  # a user who wakes up late must not start one more
             self._everything_started()
         self._all_started.wait()
-        self._landed.wait(self.demand.workload.deadline + _GRACE)
+        work = self.demand.workload
+        self._landed.wait(work.deadline + _GRACE if work.drain is None else min(work.drain, work.deadline + _GRACE))
 
     def _finish(self) -> None:
         for number in self._planned[self._dispatched :]:
@@ -232,7 +268,7 @@ class LoadRun(Course):
         wrong = self.recorder.accounting.contradiction() or self._trouble()
         if wrong:
             self.break_off(wrong)
-        self.recorder.finish(max(self.seconds, 0.0), self.ending, self.note)
+        self.recorder.finish(max(self.seconds, 0.0), self.ending, self.note, self._guard)
         self._client.close()
 
     def _everything_started(self) -> None:
@@ -260,11 +296,14 @@ class LoadRun(Course):
     def _walk(self, alarm: Alarm, take: Callable[[Flight], None] | None) -> None:
         most = self._share.part(self.demand.workload.max_in_flight)
         held = time.monotonic()
-        for number in self._planned:
-            intended = self._plan[number]
+        while self._dispatched < len(self._planned):
+            plan, number = self._plan, self._planned[self._dispatched]
+            intended = plan[number]
             if self.now() < intended:
                 self._sleep_until(intended, alarm)
                 held = time.monotonic()
+                if self._plan is not plan:
+                    continue  # another one took its place meanwhile
             elif time.monotonic() - held > _LONGEST_HOLD:
                 gevent.sleep(0)
                 held = time.monotonic()
@@ -324,7 +363,10 @@ class LoadRun(Course):
         now = self.now()
         if self._stopping or now >= self.demand.workload.duration:
             return None
-        flight = Flight(next(self._numbers), max(now, 0.0), None)
+        number = self._next_number()
+        if number is None:
+            return None
+        flight = Flight(number, max(now, 0.0), None)
         flight.greenlet = gevent.getcurrent()
         self._flights[flight.number] = flight
         self.recorder.plan_one(flight.intended)
@@ -346,15 +388,28 @@ class LoadRun(Course):
         alarm = Alarm()
         try:
             while ready < self.demand.workload.duration and self._sleep_until(ready, alarm):
-                ready = self.exchange(ready, next(prepared)) + self.demand.workload.think_time
+                number = self._next_number()
+                if number is None:
+                    return
+                ready = self.exchange(number, ready, next(prepared)) + self.demand.workload.think_time
         finally:
             alarm.close()
 
-    def exchange(self, intended: Seconds, prepared: Prepared) -> Seconds:
+    def _next_number(self) -> int | None:
         """
-        Send the next request of the closed model; when it was settled.
+        The next request's number; None when as many as there may be were sent, which ends the run.
         """
-        flight = Flight(next(self._numbers), intended, prepared)
+        number = next(self._numbers, None)
+        if number is None:
+            self._stopping = True
+            self._everything_started()
+        return number
+
+    def exchange(self, number: int, intended: Seconds, prepared: Prepared) -> Seconds:
+        """
+        Send a request of the closed model; when it was settled.
+        """
+        flight = Flight(number, intended, prepared)
         flight.greenlet = gevent.getcurrent()
         self._flights[flight.number] = flight
         self.recorder.plan_one(intended)
@@ -362,9 +417,10 @@ class LoadRun(Course):
 
     def _sleep_until(self, instant: Seconds, alarm: Alarm) -> bool:
         """
-        Sleep; False when the run was stopped meanwhile.
+        Sleep; False when the run was stopped meanwhile, or given another plan.
         """
-        while not self._stopping:
+        plan = self._plan
+        while not self._stopping and self._plan is plan:
             now = self.now()
             if now >= instant:
                 return True
@@ -402,21 +458,35 @@ class LoadRun(Course):
             return end
         flight.answer = reply.answer
         outcome, reason = self._outcome(flight, reply)
-        exchange = Exchange(
-            number=flight.number,
-            intended_start=flight.intended,
-            start=flight.start,
-            end=end,
-            outcome=outcome,
-            request_id=reply.answer.request_id if reply.answer is not None else None,
-        )
+        exchange = partial(self._exchange, flight, reply, outcome)
         del self._flights[flight.number]
-        self.recorder.settle(exchange, self.now(), reason, flight.prepared.kind if flight.prepared else None)
+        kind = flight.prepared.kind if flight.prepared else None
+        if self.recorder.count(outcome, flight.intended, flight.start, end, self.now(), kind):
+            bodies = partial(self._bodies, flight) if self.demand.keep_bodies else no_bodies
+            self.recorder.keep(exchange(), reason, bodies)
+        self.recorder.observe(reply, flight.start + self._zero)
         if not self._flights and self._all_started.is_set():
             self._landed.set()
         if self._listener is not None:
-            self._listener(exchange, reply)
+            self._listener(outcome, end - flight.intended, reply, exchange)
         return end
+
+    def _exchange(self, flight: Flight, reply: Reply, outcome: Outcome) -> Exchange:
+        """
+        A settled request, for whoever looks at it closely: most are only counted.
+        """
+        return Exchange(
+            number=flight.number,
+            intended_start=flight.intended,
+            start=flight.start or 0.0,
+            end=reply.end - self._zero,
+            outcome=outcome,
+            request_id=reply.answer.request_id if reply.answer is not None else None,
+            attempts=reply.answer.attempts if reply.answer is not None else None,
+            first_byte=reply.first_byte - self._zero if reply.first_byte is not None else None,
+            connect_time=reply.connect_time,
+            tls_time=reply.tls_time,
+        )
 
     def _outcome(self, flight: Flight, reply: Reply) -> tuple[Outcome, str]:
         """
@@ -429,6 +499,8 @@ class LoadRun(Course):
         if self._held is not None:
             departed = self._held(answer, departed)
         self.recorder.judge(answer, departed, lambda: self._curl(flight.prepared.body if flight.prepared else b""))
+        if answer.status == 200 and not departed:
+            return _AS_PROMISED
         fate = Fate.OK if answer.status == 200 and not breaks_a_must(departed) else Fate.FAILED
         code = self.recorder.counted_code(_code(answer))
         return Outcome(Transport.ANSWERED, answer.status, code, fate), _why(departed)
@@ -447,6 +519,14 @@ class LoadRun(Course):
         if flight.greenlet is not None and flight.greenlet is not gevent.getcurrent():
             flight.greenlet.kill(block=False)
 
+    def _bodies(self, flight: Flight) -> Bodies:
+        """
+        What is kept of a request's body and its answer's.
+        """
+        secrets = (self._endpoint.key.reveal(),)
+        sent = kept_body(flight.prepared.body, secrets) if flight.prepared is not None else None
+        return sent, kept_body(flight.answer.body, secrets) if flight.answer is not None else None
+
     def _curl(self, body: bytes) -> str:
         return curl_line(
             method=METHOD,
@@ -455,6 +535,7 @@ class LoadRun(Course):
             body=body,
             key=self._endpoint.key,
             variable=self._variable,
+            route=self._endpoint.route,
         )
 
     def _prepare(self, payloads: Iterator[Payload]) -> Iterator[Prepared]:
@@ -484,7 +565,14 @@ def _held(output: Output | None) -> Callable[[Answer, tuple[Departure, ...]], tu
     return Holding(output)
 
 
-_FATES = {Transport.DEADLINE: Fate.TIMED_OUT, Transport.DRAIN_ENDED: Fate.CENSORED}
+_AS_PROMISED = (Outcome(Transport.ANSWERED, 200, None, Fate.OK), "")
+"""What nearly every request comes to: one object, to be counted by its identity."""
+
+_FATES = {
+    Transport.DEADLINE: Fate.TIMED_OUT,
+    Transport.CONNECT_TIMED_OUT: Fate.TIMED_OUT,
+    Transport.DRAIN_ENDED: Fate.CENSORED,
+}
 """The fates of requests without an answer; any other failed."""
 
 

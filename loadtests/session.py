@@ -17,13 +17,14 @@ import os
 import resource
 import signal
 import sys
-import time
 import traceback
+from array import array
+from bisect import bisect_left
 from collections.abc import Callable
 from contextlib import ExitStack
 from functools import wraps
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, ClassVar, cast
 from weakref import WeakKeyDictionary
 
 import gevent
@@ -31,39 +32,41 @@ from locust import User, log
 from locust.env import Environment
 from locust.event import EventHook
 
-from chainproof.clock import Seconds
+from chainproof.clock import PerSecond, Seconds
 from chainproof.command import Mistake, Wanted, wanted
 from chainproof.contract.credentials import NoKey
 from chainproof.contract.fields import BadField
-from chainproof.contract.spec import METHOD
 from chainproof.contract.targets import BadTarget
 from chainproof.embedded import Endpoint, endpoint
 from chainproof.judgement import verdict
 from chainproof.judgement.verdict import Exit
-from chainproof.results.exchange import Exchange, Fate, Transport
 from chainproof.results.folder import FolderMistake, RunWriter, check_writable, default_path, now, read_run
 from chainproof.results.manifest import Ending, Kind, Manifest, Settings, as_settings, versions
+from chainproof.results.replan import Replan
 from chainproof.workload.objectives import BadObjective
 from chainproof.workload.workload import BadWorkload, Model
 
 from .book import Book
 from .course import Course
+from .fitness import attend
+from .guards import Limits, announcement, limits, watch, within
+from .plans import Naming, Renewal, renewed
+from .preflight import check_handshake
 from .progress import show_progress
 from .recorder import Recorder
-from .run import LoadRun
-from .settings import Demand, check_way, demand
-from .wire import Reply
+from .run import LoadRun, TooLate
+from .settings import Demand, demand
+from .tables import Tables
 
-EXIT_OF = {Ending.COMPLETED: Exit.PASS, Ending.INTERRUPTED: Exit.INTERRUPTED, Ending.BROKEN: Exit.SOFTWARE}
+EXIT_OF = {
+    Ending.COMPLETED: Exit.PASS,
+    Ending.GUARDED: Exit.PASS,
+    Ending.INTERRUPTED: Exit.INTERRUPTED,
+    Ending.BROKEN: Exit.SOFTWARE,
+}
 """How the Locust process ends; the verdict on a completed run is the report's."""
 
 MISTAKES = (Mistake, BadField, BadTarget, BadWorkload, BadObjective, FolderMistake, NoKey)
-
-
-class NotOk(Exception):
-    """
-    What Locust's tables show of a request that was not ok: transport, status and code, never an id of its own.
-    """
 
 
 Listener = Callable[..., None]
@@ -211,6 +214,9 @@ class Writing(Session):
     A process that was asked for runs, and writes their folders: alone or as a master.
     """
 
+    NOTICE: ClassVar[Seconds] = 0.5
+    """From the word of another plan to its first instant, at least."""
+
     def __init__(self, environment: Environment) -> None:
         """
         Check everything that can be known before a run. Raises one of MISTAKES.
@@ -224,8 +230,12 @@ class Writing(Session):
         self._asked: Wanted | None = None
         self._asked_wrongly = False
         self._start = self.runner.start
+        self.plan: array[float] = array("d")
+        """Every intended start of the run under way, or of the last one."""
+        self.naming: Naming
         self.demand: Demand
         self.endpoint: Endpoint
+        self.limits: Limits
         self.look_through()
 
     def check(self) -> tuple[Demand, Wanted]:
@@ -241,8 +251,10 @@ class Writing(Session):
             self._asked = None
             self._closing.close()
             self.endpoint = self._closing.enter_context(endpoint(asked))
-            check_way(asked, self.endpoint)
+            check_handshake(self.endpoint)
             self._asked = asked
+        self.limits = limits(self.options, self.endpoint)
+        self.demand = within(self.demand, self.limits)
         self.environment.user_classes = _of_model(self._user_classes, self.demand.workload.model)
 
     def attach(self) -> None:
@@ -271,11 +283,56 @@ class Writing(Session):
             traceback.print_exc()
             self.break_off(f"{type(wrong).__name__}: {wrong}")
         else:
+            if self.limits.stranger:
+                said = announcement(self.demand.workload, len(self.plan), self.endpoint.target.url, self.limits)
+                print(f"chainproof loadtests: {said}", file=sys.stderr, flush=True)
             users = self.users()
             self._start(users, float(users))
 
     def prepare(self) -> None:
         """Do all that takes time before a run can begin. Raises one of MISTAKES."""
+        raise NotImplementedError
+
+    @property
+    def changeable(self) -> bool:
+        """Whether a run may be given another plan: somebody looks on, and there is a plan."""
+        return self.environment.web_ui is not None and self.demand.workload.model is Model.OPEN
+
+    @property
+    def rate(self) -> PerSecond:
+        """What is asked a second as the plan ends."""
+        work = self.demand.workload
+        return work.phases[-1].final_rate if work.phases else work.rate
+
+    @property
+    def phase_of(self) -> Callable[[Seconds], str | None] | None:
+        """What names the phase of an intended start; None where there are no phases and can be none."""
+        self.naming = Naming(self.demand.workload)
+        return self.naming if self.changeable or self.demand.workload.phases else None
+
+    def change(self, rate: PerSecond, duration: Seconds) -> Seconds:
+        """
+        Ask at another rate from a whole second on, in the same run; from which one. Raises Mistake.
+
+        *duration* is that of the whole run. The second is far enough ahead for whoever sends to have heard of it.
+        """
+        course, book = self.course, self.book
+        if course is None or book is None or not self.running or self._stopping or course.now() < 0:
+            raise Mistake("expected a run under way, found none")
+        start = float(int(course.now() + self.NOTICE) + 1)
+        # Whoever sends must have something left to send by then, or it is done and does not listen.
+        if course.ending is not Ending.COMPLETED or len(self.plan) - bisect_left(self.plan, start) < self.users():
+            raise Mistake("expected a run that still starts requests, found one that only awaits answers")
+        renewal = Renewal(start=start, rate=rate, duration=duration)
+        demand, plan = renewed(self.demand, self.plan, renewal)
+        within(demand, self.limits)
+        self.apply(renewal, demand, plan)
+        book.replan(Replan(start=start, settings=demand.settings(plan)))
+        self.demand, self.plan = demand, plan
+        return start
+
+    def apply(self, renewal: Renewal, demand: Demand, plan: array[float]) -> None:
+        """Have another plan sent. Raises Mistake where it is too late for that."""
         raise NotImplementedError
 
     def refuse(self, mistake: str) -> None:
@@ -314,7 +371,7 @@ class Writing(Session):
             emulated=chosen.target.emulated,
             contract=demand.contract.value,
             seed=demand.seed,
-            settings=settings | chosen.settings,
+            settings=settings | chosen.settings | self.limits.settings(),
             objectives=tuple(objective.text for objective in demand.workload.objectives),
             versions=versions("locust", "gevent", "httptools", "orjson"),
         )
@@ -324,6 +381,9 @@ class Writing(Session):
     def follow(self, course: Course) -> None:
         """Show where a run stands, see it to its end, then let Locust end."""
         gevent.spawn(show_progress, course, overwrite=self.options.overwrite_progress)
+        book = self.book
+        assert book is not None
+        watch(course, lambda: book.whole, self.limits, lambda: len(self.plan))
         gevent.spawn(self._see_to_the_end, course)
 
     def _see_to_the_end(self, course: Course) -> None:
@@ -355,13 +415,12 @@ class Alone(Writing):
     def prepare(self) -> None:
         """Draw the plan and make the run folder."""
         self.look_through()
-        plan = self.demand.plan()
-        self._plan = plan
+        plan = self.plan = self.demand.plan()
         self._recorder = Recorder(
             self.open_book(self.demand.settings(plan)),
             contract=self.demand.contract,
             seed=self.demand.seed,
-            phase_of=self.demand.workload.phase_at,
+            phase_of=self.phase_of,
             shaped=self.demand.output is not None,
         )
 
@@ -369,53 +428,29 @@ class Alone(Writing):
         """Start the run."""
         run = LoadRun(
             self.demand,
-            self._plan,
+            self.plan,
             self.endpoint,
             self._recorder,
             variable=self.options.api_key_env,
-            listener=Telling(self.environment, self.endpoint),
+            listener=Tables(self.environment, self.endpoint),
             trouble=trouble,
         )
         self.course = run
         settle_memory()
         run.begin()
         gevent.spawn(run.flush_every_second)
+        gevent.spawn(attend, run)
         self.follow(run)
 
-
-class Telling:
-    """
-    Locust's own event for every request, so that its tables, CSV files and whoever listens go on working.
-    """
-
-    def __init__(self, environment: Environment, chosen: Endpoint) -> None:
-        self._fire: Listener = environment.events.request.fire
-        self._target = chosen.target
-        self._failures: dict[str, NotOk] = {}
-        self._offset: Seconds = time.time() - time.monotonic()
-
-    def __call__(self, exchange: Exchange, reply: Reply) -> None:
-        """Tell of one settled exchange."""
-        outcome = exchange.outcome
-        answered = outcome.transport is Transport.ANSWERED
-        self._fire(
-            request_type=METHOD,
-            name=self._target.path,
-            # Locust takes None for a request whose time is not known: a deadline is not a latency.
-            response_time=exchange.response_time * 1e3 if answered else None,
-            response_length=len(reply.answer.body) if reply.answer is not None else 0,
-            response=reply.answer,
-            exception=None if outcome.fate is Fate.OK else self._failure(exchange),
-            context={"number": exchange.number, "intended_start_s": exchange.intended_start},
-            start_time=self._offset + reply.end - exchange.service_time,
-            url=self._target.url,
-        )
-
-    def _failure(self, exchange: Exchange) -> NotOk:
-        outcome = exchange.outcome
-        parts = (outcome.transport.value,) if outcome.status is None else (str(outcome.status), outcome.error_code)
-        text = " ".join(part for part in parts if part)
-        return self._failures.setdefault(text, NotOk(text))
+    def apply(self, renewal: Renewal, demand: Demand, plan: array[float]) -> None:
+        """Have another plan sent by this process."""
+        assert self.load is not None
+        before, self.naming.workload = self.naming.workload, demand.workload
+        try:
+            self.load.replan(demand, plan, renewal.start)
+        except TooLate as late:
+            self.naming.workload = before
+            raise Mistake(f"no other plan can begin: {late}") from None
 
 
 def _of_model(classes: list[type[User]], model: Model) -> list[type[User]]:

@@ -13,9 +13,8 @@ from pathlib import Path
 from typing import cast
 
 from chainproof.clock import Seconds
-from chainproof.command import Mistake, Wanted
+from chainproof.command import Mistake
 from chainproof.contract.levels import Contract
-from chainproof.embedded import Endpoint
 from chainproof.jsontext import JSON
 from chainproof.results.manifest import Phase as Recorded
 from chainproof.results.manifest import Settings, as_settings
@@ -23,6 +22,7 @@ from chainproof.workload.arrivals import digest
 from chainproof.workload.objectives import parse_objective
 from chainproof.workload.payloads import BadPayloads, Payload, drawn, load_payloads
 from chainproof.workload.phases import ends
+from chainproof.workload.replay import DEFAULT_KEY, BadRecording, load_instants
 from chainproof.workload.workload import Model, Workload
 
 from .catalogue import workload
@@ -36,6 +36,10 @@ _AT_ONCE = 20_000
 OF_ONE_MODEL = {
     "rate": Model.OPEN,
     "arrivals": Model.OPEN,
+    "variation": Model.OPEN,
+    "replay": Model.OPEN,
+    "replay_key": Model.OPEN,
+    "warm_up": Model.OPEN,
     "max_in_flight": Model.OPEN,
     "users": Model.CLOSED,
     "think_time": Model.CLOSED,
@@ -74,6 +78,8 @@ class Demand:
     """What the payloads were made from, as the user named it; None when they were given."""
     output: Output | None = None
     """What every 200 is held against; None when nothing is known of it."""
+    keep_bodies: bool = False
+    """Whether exemplars keep what was sent and what came back."""
 
     def plan(self, pause: Callable[[], object] = bool) -> array[float]:
         """
@@ -101,14 +107,18 @@ class Demand:
             model=work.model.value,
             duration_s=work.duration,
             deadline_s=work.deadline,
+            drain_s=work.drain,
             payloads=list(work.kinds),
             input_schema=self.input_schema,
             output_schema=self.output.source if self.output is not None else None,
+            keep_bodies=self.keep_bodies,
         )
         if work.model is Model.CLOSED:
             return common | as_settings(users=work.users, think_time_s=work.think_time)
         if work.phases:
             common |= as_settings(phases=list(_phase_rows(work)))
+        if work.arrivals == "gamma":
+            common |= as_settings(variation=work.variation)
         return common | as_settings(
             rate_per_s=work.rate,
             arrivals=work.arrivals,
@@ -123,17 +133,10 @@ def _phase_rows(work: Workload) -> Iterator[dict[str, JSON]]:
     """
     for phase, end in zip(work.phases, ends(work.phases), strict=True):
         row = Recorded(name=phase.name, start=end - phase.duration, end=end, judged=phase.judged)
-        yield {**cast(dict[str, JSON], row.to_json()), "rate_per_s": phase.rate, "final_rate_per_s": phase.final_rate}
-
-
-def check_way(asked: Wanted, chosen: Endpoint) -> None:
-    """
-    Raise Mistake when there is another way to our own emulator, which nobody but itself answers for.
-    """
-    if chosen.target.emulated and asked.connect_to is not None:
-        raise Mistake(
-            "expected --target, --chain-id or --model-id with --connect-to: whose URL are the bytes to carry?"
-        )
+        rates: dict[str, JSON] = {"rate_per_s": phase.rate, "final_rate_per_s": phase.final_rate}
+        if phase.swing:
+            rates |= {"swing_per_s": phase.swing, "period_s": phase.period}
+        yield {**cast(dict[str, JSON], row.to_json()), **rates}
 
 
 def demand(options: argparse.Namespace, users: int | None) -> Demand:
@@ -144,24 +147,31 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
     given: dict[str, Seconds | int | str | None] = {
         "rate": options.rate,
         "arrivals": options.arrivals,
+        "variation": options.variation,
         "max_in_flight": options.max_in_flight,
         "users": users,
         "think_time": options.think_time,
     }
-    work = workload(options.workload).with_options(
+    work = _base(options).with_options(
         model=options.model,
         duration=options.duration,
         deadline=options.deadline,
+        drain=options.drain,
         objectives=objectives,
         payloads=_payloads(options),
         **given,
     )
+    given |= {name: getattr(options, name) for name in ("replay", "replay_key", "warm_up")}
     for name, model in OF_ONE_MODEL.items():
         if given[name] is not None and model is not work.model:
             option = f"--{name.replace('_', '-')}"
             raise Mistake(
                 f"{option} belongs to the {model} model, and the run is of the {work.model} one: add --model {model}"
             )
+    if options.variation is not None and work.arrivals != "gamma":
+        raise Mistake(f"--variation belongs to gamma arrivals, and these are {work.arrivals}: add --arrivals gamma")
+    if options.warm_up:
+        work = work.with_warm_up(options.warm_up)
     if work.model is Model.OPEN and work.expected > MOST_ARRIVALS:
         raise Mistake(
             f"expected at most {MOST_ARRIVALS} planned requests, found about {work.expected:.0f}; make the run shorter or "
@@ -173,7 +183,25 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         seed=options.seed,
         input_schema=options.input_schema,
         output=_output(options.output_schema),
+        keep_bodies=options.keep_bodies,
     )
+
+
+def _base(options: argparse.Namespace) -> Workload:
+    """
+    The workload that is named, its arrivals replaced by a recording where one is. Raises BadWorkload or Mistake.
+    """
+    work = workload(options.workload)
+    if options.replay is None:
+        if options.replay_key is not None:
+            raise Mistake("expected --replay with --replay-key: it says where each line has its instant")
+        return work
+    if Model.CLOSED in (options.model, work.model if options.model is None else None):
+        raise Mistake("--replay belongs to the open model, and the run is of the closed one: add --model open")
+    try:
+        return work.replaying(load_instants(Path(options.replay), options.replay_key or DEFAULT_KEY))
+    except BadRecording as wrong:
+        raise Mistake(str(wrong)) from None
 
 
 def _payloads(options: argparse.Namespace) -> tuple[Payload, ...] | None:

@@ -9,6 +9,7 @@ process has it from its own environment.
 from __future__ import annotations
 
 import json
+from base64 import b64decode, b64encode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import TypedDict, cast
@@ -31,6 +32,7 @@ READY = "chainproof.ready"
 BEGIN = "chainproof.begin"
 REPORT = "chainproof.report"
 HALT = "chainproof.halt"
+REPLAN = "chainproof.replan"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +49,8 @@ class Order:
     emulated: bool
     words: tuple[str, ...]
     """The options that say how to get to the target, without the target itself."""
+    changeable: bool = False
+    """Whether another plan may follow."""
 
     def encoded(self) -> bytes:
         """The order as it is sent."""
@@ -61,9 +65,11 @@ class Order:
                 "contract": demand.contract.value,
                 "seed": demand.seed,
                 "output": _text(demand.output),
+                "keep_bodies": demand.keep_bodies,
                 "target": self.target,
                 "emulated": self.emulated,
                 "words": list(self.words),
+                "changeable": self.changeable,
             }
         )
 
@@ -79,10 +85,12 @@ class Order:
                 contract=Contract(said["contract"]),
                 seed=said["seed"],
                 output=_output(said["output"]),
+                keep_bodies=said["keep_bodies"],
             ),
             target=said["target"],
             emulated=said["emulated"],
             words=tuple(said["words"]),
+            changeable=said["changeable"],
         )
 
 
@@ -137,6 +145,7 @@ class ReportData(TypedDict):
     exemplars: list[ExemplarData]
     findings: list[FindingData]
     clauses: list[ClauseData]
+    request_ids: str
     end: EndData | None
 
 
@@ -159,6 +168,9 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     """Those that are new or counted anew, each with its whole count."""
     clauses: list[ClauseCount] = field(default_factory=list)
+    """All of them, each with its whole count."""
+    request_ids: bytes = b""
+    """Digests of the request ids that were new to the worker."""
     end: End | None = None
     """In the last report: how the worker's share ended."""
 
@@ -174,6 +186,7 @@ class Report:
             "exemplars": [exemplar.to_json() for exemplar in self.exemplars],
             "findings": [finding.to_json() for finding in self.findings],
             "clauses": [count.to_json() for count in self.clauses],
+            "request_ids": b64encode(self.request_ids).decode("ascii"),
             "end": self.end.to_json() if self.end is not None else None,
         }
         return orjson.dumps(data)
@@ -192,5 +205,6 @@ class Report:
             exemplars=[Exemplar.from_json(exemplar) for exemplar in said["exemplars"]],
             findings=[Finding.from_json(finding) for finding in said["findings"]],
             clauses=[ClauseCount.from_json(count) for count in said["clauses"]],
+            request_ids=b64decode(said["request_ids"]),
             end=End.from_json(said["end"]) if said["end"] is not None else None,
         )

@@ -32,10 +32,14 @@ from chainproof.results.interval import Interval
 from chainproof.results.manifest import End, Ending
 from chainproof.workload.arrivals import digest
 
+from .fitness import attend
+from .plans import Naming, Renewal, renewed
+from .preflight import check_handshake
 from .recorder import Recorder
 from .run import LoadRun
-from .session import MISTAKES, Session, Telling, guarded, listen, settle_memory, trouble
-from .telling import BEGIN, HALT, PREPARE, READY, REPORT, Order, Readiness, Report
+from .session import MISTAKES, Session, guarded, listen, settle_memory, trouble
+from .tables import Tables
+from .telling import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Order, Readiness, Report
 
 FORSAKEN: Seconds = 10.0
 """A master that was not heard for so long is gone: it answers Locust's heartbeat every second."""
@@ -82,6 +86,8 @@ class Post:
         report = self._report
         report.accounting = recorder.accounting.to_json()
         report.in_flight = recorder.in_flight
+        report.clauses = list(recorder.clauses)
+        report.request_ids = recorder.new_request_ids()
         self._send(report.encoded())
         self._report = Report(run=report.run, number=report.number + 1, until=report.until)
 
@@ -105,13 +111,19 @@ class Worker(Session):
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self._prepared: Prepared | None = None
+        self._naming: Naming | None = None
         self._parent = os.getppid()
         self._heard = time.monotonic()
 
     def attach(self) -> None:
         """Listen to the master too."""
         super().attach()
-        for kind, listener in ((PREPARE, self.on_prepare), (BEGIN, self.on_begin), (HALT, self.on_halt)):
+        for kind, listener in (
+            (PREPARE, self.on_prepare),
+            (BEGIN, self.on_begin),
+            (HALT, self.on_halt),
+            (REPLAN, self.on_replan),
+        ):
             self.runner.register_message(kind, listener)
         listen(self.environment.events.heartbeat_received, self.on_heartbeat)
         gevent.spawn(self._look_after_the_master)
@@ -127,6 +139,7 @@ class Worker(Session):
         self._closing.close()
         try:
             chosen = self._closing.enter_context(_endpoint(order))
+            check_handshake(chosen)
         except MISTAKES as wrong:
             mistake = str(wrong)
         else:
@@ -146,12 +159,13 @@ class Worker(Session):
         order, self._signals = prepared.order, 0
         post = Post(order.run, lambda octets: self.runner.send_message(REPORT, octets))
         demand = order.demand
+        self._naming = Naming(demand.workload) if order.changeable else None
         recorder = Recorder(
             post,
             contract=demand.contract,
             seed=demand.seed,
             worker=str(order.share.index),
-            phase_of=demand.workload.phase_at,
+            phase_of=self._naming or (demand.workload.phase_at if demand.workload.phases else None),
             shaped=demand.output is not None,
             flushed=post.post,
         )
@@ -162,14 +176,29 @@ class Worker(Session):
             recorder,
             variable=said["variable"],
             share=order.share,
-            listener=Telling(self.environment, prepared.endpoint),
+            listener=Tables(self.environment, prepared.endpoint),
             trouble=trouble,
         )
         settle_memory()
         self.course = run
         run.begin(time.monotonic() + said["zero"] - time.time())
         gevent.spawn(run.flush_every_second)
+        gevent.spawn(attend, run)
         gevent.spawn(run.supervise)
+
+    @guarded
+    def on_replan(self, msg: Any, **_: Any) -> None:
+        """Ask by another plan from an instant on; the run is broken where that has passed."""
+        said, prepared = msg.data, self._prepared
+        if prepared is None or prepared.order.run != said["run"] or self.load is None or self._naming is None:
+            return
+        renewal = Renewal(start=said["start"], rate=said["rate"], duration=said["duration"])
+        demand, plan = renewed(self.load.demand, prepared.plan, renewal)
+        if self.load.finished or self.load.ending is not Ending.COMPLETED:
+            return
+        self._naming.workload = demand.workload
+        self.load.replan(demand, plan, renewal.start)
+        self._prepared = replace(prepared, plan=plan)
 
     @guarded
     def on_halt(self, msg: Any, **_: Any) -> None:

@@ -7,28 +7,23 @@ measurement itself went wrong; the others say how far it reaches.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from chainproof.clock import Seconds
 from chainproof.contract.acceptance import accepted
 from chainproof.contract.clauses import CLAUSE, waived
 from chainproof.contract.levels import Contract, Level
 from chainproof.contract.spec import PATH
 from chainproof.durations import format_duration
 from chainproof.judgement.accounting import Accounting
+from chainproof.judgement.cold_start import ColdStart
+from chainproof.judgement.fitness import Doubt
 from chainproof.results.exchange import NotSent
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, Slice
-from chainproof.results.manifest import Ending
+from chainproof.results.manifest import Ending, Guard
 from chainproof.statistics.intervals import quantile_ranks
-from chainproof.workload.objectives import Indicator, parse_objective
-
-LATE_WORTH_SAYING: Seconds = 0.010
-"""A schedule lag at p99 beyond which the reader should know: a local generator easily keeps below it."""
-
-LATE_BEYOND_TRUST: Seconds = 0.050
-"""… and beyond which response times say as much about us as about the target, unless the objective is far coarser."""
+from chainproof.workload.objectives import INSTANTS, parse_objective
 
 QUANTILES: tuple[tuple[str, float], ...] = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999))
 """The quantiles that every report gives."""
@@ -62,6 +57,9 @@ class Evidence:
     judged: Slice
     """The requests of the judged phases: what figures and objectives are computed from."""
     accounting: Accounting
+    start: ColdStart
+    doubts: tuple[Doubt, ...] = ()
+    """What is to say of the generator itself."""
 
 
 def unfinished(evidence: Evidence) -> Iterator[Caveat]:
@@ -124,18 +122,12 @@ def unreadable(evidence: Evidence) -> Iterator[Caveat]:
         )
 
 
-def late(evidence: Evidence) -> Iterator[Caveat]:
+def fitness(evidence: Evidence) -> Iterator[Caveat]:
     """
-    Response time contains our own lateness. A little is no matter; much of it indicts the generator.
+    A generator that does not keep up measures itself.
     """
-    lag = evidence.judged.schedule_lag.quantile(0.99)
-    if lag is not None and lag > LATE_WORTH_SAYING:
-        yield Caveat(
-            code="GENERATOR_LATE",
-            text=f"1 % of the requests were sent more than {format_duration(lag)} after their intended start: response "
-            "times contain lateness of ours.",
-            remedy="Use a lower rate, an idle machine, or several; service_time does not contain it.",
-        )
+    for doubt in evidence.doubts:
+        yield Caveat(code=doubt.code, text=doubt.text, remedy=doubt.remedy, invalidates=doubt.spoils)
 
 
 def not_sent(evidence: Evidence) -> Iterator[Caveat]:
@@ -193,6 +185,42 @@ def mixed_phases(evidence: Evidence) -> Iterator[Caveat]:
         )
 
 
+def cold_start(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    Whoever asks how a target begins has figures that mix its beginning with what came after.
+    """
+    asked = {parse_objective(text).indicator for text in evidence.run.manifest.objectives}
+    start = evidence.start
+    if not asked & set(INSTANTS) or start.first_success is None:
+        return
+    settled = (
+        "response times had not settled when the run ended, or it was too short to say"
+        if start.settled is None
+        else f"response times settled {format_duration(start.settled)} into it"
+    )
+    yield Caveat(
+        code="COLD_START",
+        text=f"The first request was answered ok {format_duration(start.first_success)} into the run; {settled} (MSER on the "
+        "median of each second). The figures hold both what came before and what came after.",
+        remedy="For the target at work alone, run again while it is warm.",
+    )
+
+
+def replanned(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    Whoever changes the rate half-way has made two measurements.
+    """
+    instants = evidence.run.manifest.settings.get("replanned_at_s")
+    if isinstance(instants, list) and instants:
+        told = ", ".join(format_duration(each) for each in instants if isinstance(each, int | float))
+        yield Caveat(
+            code="REPLANNED",
+            text=f"Another plan was asked for while the run went on, from {told} of it on: figures and objectives of the run "
+            "mix the plans.",
+            remedy="Look at the phases, one for each plan; or make a run of its own at each rate.",
+        )
+
+
 def interrupted(evidence: Evidence) -> Iterator[Caveat]:
     """
     Half a run is evidence of what it saw, not of what it was meant to see.
@@ -203,6 +231,47 @@ def interrupted(evidence: Evidence) -> Iterator[Caveat]:
             text=f"The run was interrupted after {format_duration(evidence.run.end.seconds)}; "
             f"{evidence.whole.not_sent[NotSent.STOPPED]:,} planned requests were not asked for any more.",
             remedy="A pass needs a whole run.",
+        )
+
+
+_GUARD_REMEDIES = {
+    Guard.KEY_REFUSED: "Check the key in BASETEN_API_KEY (or the variable that --api-key-env names).",
+    Guard.TARGET_GONE: "See whether the target is there at all, and the way to it; --gone-after waits longer.",
+    Guard.ERROR_BUDGET: "See which requests failed, and why; --error-budget allows more of them.",
+    Guard.RATE: "Add --think-time, or use fewer users; --max-rate allows more.",
+}
+
+
+def guarded(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    What a guard ended was not seen to its end: what came after would have been more of the same, or not.
+    """
+    end = evidence.run.end
+    if end is not None and end.guard is not None:
+        yield Caveat(
+            code=end.guard.value.upper() if end.guard is not Guard.RATE else "RATE_EXCEEDED",
+            text=f"The run was ended after {format_duration(end.seconds)} by a guard: {end.note}. "
+            f"{evidence.whole.not_sent[NotSent.STOPPED]:,} planned requests were not asked for any more.",
+            remedy=_GUARD_REMEDIES[end.guard],
+        )
+
+
+def budget_spent(evidence: Evidence) -> Iterator[Caveat]:
+    """
+    A run that was given so many requests and sent them all may have ended before its time.
+    """
+    settings = evidence.run.manifest.settings
+    most, duration, end = settings.get("max_requests"), settings.get("duration_s"), evidence.run.end
+    if not isinstance(most, int) or evidence.accounting.planned < most or end is None:
+        return
+    cost = settings.get("cost_per_request")
+    spent = f", which cost {most * cost:g}" if isinstance(cost, int | float) else ""
+    if isinstance(duration, int | float) and end.seconds < duration:
+        yield Caveat(
+            code="REQUEST_BUDGET",
+            text=f"The run ended after {format_duration(end.seconds)} of {format_duration(duration)}: its {most:,} "
+            f"requests were sent{spent}.",
+            remedy="Allow more with --max-requests (or --max-cost) to see the rest.",
         )
 
 
@@ -220,7 +289,8 @@ def key_refused(evidence: Evidence) -> Iterator[Caveat]:
     """
     answered = evidence.accounting.ok + evidence.accounting.failed
     refused = sum(count for outcome, count in evidence.whole.outcomes.items() if outcome.status in (401, 403))
-    if answered and refused == answered:
+    guarded_so = evidence.run.end is not None and evidence.run.end.guard is Guard.KEY_REFUSED
+    if answered and refused == answered and not guarded_so:
         yield Caveat(
             code="KEY_REFUSED",
             text="Every answer was 401 or 403: the target refuses the API key, and nothing was measured but that.",
@@ -366,13 +436,17 @@ CAVEATS: tuple[Callable[[Evidence], Iterator[Caveat]], ...] = (
     unreadable,
     nothing_sent,
     key_refused,
-    late,
+    guarded,
+    budget_spent,
+    fitness,
     interrupted,
     not_sent,
     unanswered,
     departures,
     accepting,
     mixed_phases,
+    replanned,
+    cold_start,
     coordinated_omission,
     few,
     lambda evidence: transplanted(evidence.run),
@@ -386,19 +460,3 @@ def caveats(evidence: Evidence) -> tuple[Caveat, ...]:
     Every reason to distrust a load run.
     """
     return tuple(caveat for reason in CAVEATS for caveat in reason(evidence))
-
-
-def too_late(lag: Seconds | None, objectives: Sequence[str]) -> bool:
-    """
-    Whether we were so late that a missed objective may be our own fault.
-
-    The limit is 50 ms, or a tenth of the tightest response-time threshold where that is more. Lateness only ever makes
-    response times look worse, so a pass stands however late we were.
-    """
-    thresholds = [
-        objective.threshold
-        for objective in map(parse_objective, objectives)
-        if objective.indicator is Indicator.RESPONSE_TIME
-    ]
-    limit = max(LATE_BEYOND_TRUST, min(thresholds) / 10) if thresholds else LATE_BEYOND_TRUST
-    return lag is not None and lag > limit

@@ -17,15 +17,18 @@ import math
 from dataclasses import dataclass
 
 from chainproof.clock import PerSecond
+from chainproof.judgement.cold_start import ColdStart
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Fate, NotSent
 from chainproof.results.interval import Slice
 from chainproof.statistics.histogram import Histogram
 from chainproof.statistics.intervals import CONFIDENCE, Estimate, proportion
-from chainproof.workload.objectives import TIMES, Indicator, Objective
+from chainproof.workload.objectives import INSTANTS, TIMES, Indicator, Objective
 
 _BOTH_BOUNDS = 1.0 - 2 * (1.0 - CONFIDENCE)
 """A two-sided 90 % interval is made of two one-sided 95 % bounds."""
+
+UNKNOWN_START = ColdStart(first_success=None, settled=None)
 
 _MOST_SEARCHED = 10_000_000
 """Requests beyond which we stop saying how many more it takes."""
@@ -50,10 +53,12 @@ class Judged:
     """Of an inconclusive one: how many more requests would decide it if the share stayed as it is."""
 
 
-def judge(objective: Objective, whole: Slice, ok_per_second: PerSecond) -> Judged:
+def judge(objective: Objective, whole: Slice, ok_per_second: PerSecond, start: ColdStart = UNKNOWN_START) -> Judged:
     """
-    What a run says about one objective: *whole* is all its intervals merged, or its judged phases.
+    What a run says about one objective: *whole* is all its intervals merged, or its judged phases; *start* how it began.
     """
+    if objective.indicator in INSTANTS:
+        return _judge_instant(objective, start, asked=whole.planned)
     if objective.indicator is Indicator.THROUGHPUT:
         return _judge_throughput(objective, ok_per_second)
     asked = whole.planned - whole.not_sent[NotSent.STOPPED]
@@ -86,6 +91,19 @@ def _judge_throughput(objective: Objective, observed: PerSecond) -> Judged:
     A rate over the whole run has no sample to be unsure of.
     """
     verdict = Verdict.PASS if objective.meets(observed) else Verdict.FAIL
+    return Judged(objective=objective, verdict=verdict, observed=observed)
+
+
+def _judge_instant(objective: Objective, start: ColdStart, *, asked: int) -> Judged:
+    """
+    A run begins once: no sample, and never is a miss.
+    """
+    observed = start.first_success if objective.indicator is Indicator.FIRST_SUCCESS else start.settled
+    if observed is None:
+        unsettled = start.first_success is not None
+        verdict = Verdict.INCONCLUSIVE if unsettled or not asked else Verdict.FAIL
+    else:
+        verdict = Verdict.PASS if objective.meets(observed) else Verdict.FAIL
     return Judged(objective=objective, verdict=verdict, observed=observed)
 
 

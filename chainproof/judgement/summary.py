@@ -25,16 +25,18 @@ from chainproof.judgement.caveats import (
     accepted_in_vain,
     caveats,
     expired,
-    too_late,
     transplanted,
 )
+from chainproof.judgement.cold_start import ColdStart, cold_start
+from chainproof.judgement.fitness import Doubt
+from chainproof.judgement.fitness import doubts as generator_doubts
 from chainproof.judgement.objectives import Judged, judge
 from chainproof.judgement.verdict import Verdict, gravest
 from chainproof.results.exchange import Fate, Outcome, Transport
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, Slice, by_second, joined, total
-from chainproof.results.manifest import Ending, Kind, Manifest, Phase
+from chainproof.results.manifest import Ending, Guard, Kind, Manifest, Phase
 from chainproof.statistics.histogram import Histogram, merged
 from chainproof.statistics.intervals import Estimate, quantile
 from chainproof.workload.objectives import parse_objective
@@ -118,6 +120,7 @@ class LoadSummary:
     throughput: PerSecond
     """Complete answers per second while requests were sent, in judged phases where there are phases."""
     ok_per_second: PerSecond
+    cold_start: ColdStart
     phases: tuple[PhaseSummary, ...]
     """In their order; empty where the workload has none, or the record does not tell them apart."""
     payloads: tuple[PayloadSummary, ...]
@@ -260,9 +263,11 @@ def summarise_load(run: Run) -> LoadSummary:
     counted = accounting(whole)
     throughput, ok_per_second = _rates(run, seconds)
     part = _judged_part(run.manifest, whole)
-    judged = tuple(judge(parse_objective(text), part, ok_per_second) for text in run.manifest.objectives)
-    doubts = caveats(Evidence(run=run, whole=whole, judged=part, accounting=counted))
-    verdict, reason = _load_verdict(run, part, counted, judged, doubts)
+    start = cold_start(run, seconds)
+    judged = tuple(judge(parse_objective(text), part, ok_per_second, start) for text in run.manifest.objectives)
+    unfit = tuple(generator_doubts(run.manifest, whole, part, seconds))
+    doubts = caveats(Evidence(run=run, whole=whole, judged=part, accounting=counted, start=start, doubts=unfit))
+    verdict, reason = _load_verdict(run, unfit, counted, judged, doubts)
     return LoadSummary(
         run=run,
         verdict=verdict,
@@ -275,6 +280,7 @@ def summarise_load(run: Run) -> LoadSummary:
         figures_by_fate=figures_by_fate(part),
         throughput=throughput,
         ok_per_second=ok_per_second,
+        cold_start=start,
         phases=tuple(_phases(run, whole, seconds)),
         payloads=tuple(_payloads(part)),
         outcomes=tuple(_outcome_count(outcome, count) for outcome, count in whole.outcomes.most_common()),
@@ -468,7 +474,7 @@ def _outcome_count(outcome: Outcome, count: int) -> OutcomeCount:
 
 
 def _load_verdict(
-    run: Run, part: Slice, counted: Accounting, judged: tuple[Judged, ...], doubts: tuple[Caveat, ...]
+    run: Run, unfit: tuple[Doubt, ...], counted: Accounting, judged: tuple[Judged, ...], doubts: tuple[Caveat, ...]
 ) -> tuple[Verdict, str]:
     """
     The verdict, and why.
@@ -481,10 +487,16 @@ def _load_verdict(
     if any(caveat.code == "KEY_REFUSED" for caveat in doubts):
         return Verdict.INCONCLUSIVE, "The target refuses the API key: KEY_REFUSED."
     verdict, reason = _objectives_verdict(judged)
-    if verdict is not Verdict.PASS and too_late(part.schedule_lag.quantile(0.99), run.manifest.objectives):
-        return Verdict.INVALID, "The generator was too late to hold what it saw against the target: GENERATOR_LATE."
+    guard = run.end.guard if run.end is not None else None
+    if guard in (Guard.TARGET_GONE, Guard.ERROR_BUDGET) and run.end is not None:
+        return Verdict.FAIL, f"Ended early by a guard: {run.end.note}."
+    ours = [doubt.code for doubt in unfit if doubt.spoils_misses]
+    if ours and (verdict is not Verdict.PASS or not judged):
+        return Verdict.INVALID, f"What was seen may be the generator's own doing: {', '.join(ours)}."
     if verdict is Verdict.PASS and run.end is not None and run.end.ending is Ending.INTERRUPTED:
         return Verdict.INCONCLUSIVE, "The run was interrupted: what it saw is fine, and not all that was asked."
+    if verdict is Verdict.PASS and guard is not None and run.end is not None:
+        return Verdict.INCONCLUSIVE, f"Ended early by a guard: {run.end.note}."
     if verdict is Verdict.PASS and counted.sent == 0:
         return Verdict.INCONCLUSIVE, "Nothing was sent."
     return verdict, reason
@@ -584,13 +596,17 @@ def _conformance_caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterable[Cave
         yield Caveat(
             code="UNFINISHED", text="The run ended early: later checks were not made.", remedy="Run it to its end."
         )
-    idle = [row.clause.id for row in rows if row.state is ClauseState.NOT_EXERCISED]
+    idle = [
+        f"{row.clause.id} ({row.why})" if row.why else row.clause.id
+        for row in rows
+        if row.state is ClauseState.NOT_EXERCISED
+    ]
     if idle:
         settings = run.manifest.settings
         untold = [words for name, words in _TOLD.items() if not settings.get(name)]
         yield Caveat(
             code="NOT_EXERCISED",
-            text=f"Not put to the test: {', '.join(idle)}.",
+            text=f"Not put to the test: {'; '.join(idle)}.",
             remedy=f"Where it is so: {'; '.join(untold)}." if untold and not (run.end and run.end.note) else "",
         )
     yield from expired(run)

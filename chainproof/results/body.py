@@ -77,7 +77,7 @@ def kept_body(octets: bytes, secrets: Iterable[str] = (), most: int = MOST_BYTES
     """
     scrubbed = octets
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        for spelling in {secret, json.dumps(secret)[1:-1]}:
+        for spelling in dict.fromkeys((json.dumps(secret)[1:-1], secret)):  # the longer first: it may hold the other
             scrubbed = scrubbed.replace(spelling.encode(), REDACTED.encode())
     kept = scrubbed[:most]
     if len(scrubbed) > most:

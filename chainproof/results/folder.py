@@ -24,6 +24,7 @@ from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import End, EndData, Manifest, ManifestData
+from chainproof.results.replan import Replan, replanned
 
 MANIFEST = "manifest.json"
 END = "end.json"
@@ -31,6 +32,7 @@ INTERVALS = "intervals.jsonl"
 EXEMPLARS = "exemplars.jsonl"
 FINDINGS = "findings.jsonl"
 CLAUSES = "clauses.jsonl"
+PLANS = "plans.jsonl"
 COVERAGE = "coverage.jsonl"
 
 DEFAULT_ROOT = Path("runs")
@@ -97,6 +99,10 @@ class RunWriter:
     def finding(self, finding: Finding) -> None:
         """Append a finding, or its newer count."""
         self._append(FINDINGS, finding.to_json())
+
+    def replan(self, replan: Replan) -> None:
+        """Append that another plan takes the place of the one before."""
+        self._append(PLANS, replan.to_json())
 
     def clause(self, count: ClauseCount) -> None:
         """Append how often a clause was put to the test, or its newer count."""
@@ -166,6 +172,7 @@ class Run:
 
     path: Path
     manifest: Manifest
+    """With the settings of the last plan, where there were several."""
     intervals: tuple[Interval, ...] = ()
     exemplars: tuple[Exemplar, ...] = ()
     findings: tuple[Finding, ...] = ()
@@ -196,10 +203,11 @@ def read_run(path: Path) -> Run:
     exemplars = _lines(path / EXEMPLARS, Exemplar.from_json, unreadable)
     findings = _lines(path / FINDINGS, Finding.from_json, unreadable)
     counts = _lines(path / CLAUSES, ClauseCount.from_json, unreadable)
+    replans = _lines(path / PLANS, Replan.from_json, unreadable)
     coverages = _lines(path / COVERAGE, Coverage.from_json, unreadable)
     return Run(
         path=path,
-        manifest=manifest,
+        manifest=replanned(manifest, replans),
         intervals=tuple(_lines(path / INTERVALS, Interval.from_json, unreadable)),
         exemplars=tuple({found.number: found for found in exemplars}.values()),
         findings=tuple({found.key: found for found in findings}.values()),

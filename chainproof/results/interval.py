@@ -20,6 +20,7 @@ from typing import NotRequired, TypedDict
 
 from chainproof.clock import Seconds
 from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.results.fitness import Fitness, FitnessData
 from chainproof.results.wire import Wire, WireData
 from chainproof.statistics.histogram import Histogram, HistogramData
 
@@ -76,6 +77,8 @@ class IntervalData(TypedDict):
     """How the bytes travelled; only where anything did."""
     phases: NotRequired[dict[str, SliceData]]
     """By phase name, each with its payloads; only where the workload has phases."""
+    fitness: NotRequired[FitnessData]
+    """Only where the generator looked at itself."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -135,6 +138,8 @@ class Interval(Slice):
     wire: Wire = field(default_factory=Wire)
     phases: dict[str, Slice] = field(default_factory=dict)
     """Apart by the phase of the intended start, where the workload has phases; their payloads are counted there alone."""
+    fitness: Fitness | None = None
+    """How the generator itself did; None where nobody looked."""
 
     def plan(self, *, phase: str | None = None, times: int = 1) -> None:
         """Count requests whose intended start lies in this second."""
@@ -221,6 +226,9 @@ class Interval(Slice):
             self.in_flight = other.in_flight
         self.add(other)
         self.wire.merge(other.wire)
+        if other.fitness is not None:
+            self.fitness = self.fitness if self.fitness is not None else Fitness()
+            self.fitness.merge(other.fitness)
         for name, part in other.phases.items():
             _named(self.phases, name).add(part)
 
@@ -245,6 +253,8 @@ class Interval(Slice):
             data["wire"] = self.wire.to_json()
         if self.phases:
             data["phases"] = _slices_data(self.phases)
+        if self.fitness is not None:
+            data["fitness"] = self.fitness.to_json()
         return data
 
     @classmethod
@@ -263,6 +273,7 @@ class Interval(Slice):
             payloads=_read_slices(data.get("payloads", {})),
             wire=Wire.from_json(data.get("wire", {})),
             phases=_read_slices(data.get("phases", {})),
+            fitness=Fitness.from_json(data["fitness"]) if "fitness" in data else None,
         )
         for fate in ANSWERED_FATES:
             interval.response_time[fate] = Histogram.from_json(data["response_time"][fate.value])

@@ -225,8 +225,25 @@ class Ending(StrEnum):
     COMPLETED = "completed"
     INTERRUPTED = "interrupted"
     """Ctrl-C or SIGTERM."""
+    GUARDED = "guarded"
+    """A guard ended it early; the note says why."""
     BROKEN = "broken"
     """We failed: our own error, never the target's."""
+
+
+class Guard(StrEnum):
+    """
+    What ends a run early by itself.
+    """
+
+    KEY_REFUSED = "key_refused"
+    """Every answer so far was 401 or 403."""
+    TARGET_GONE = "target_gone"
+    """Nothing but transport errors for a while."""
+    ERROR_BUDGET = "error_budget"
+    """More requests failed than the whole run may have."""
+    RATE = "rate"
+    """Closed model: users asked more often than --max-rate allows."""
 
 
 class LostWorkerData(TypedDict):
@@ -277,6 +294,8 @@ class EndData(TypedDict):
     """Only where there were such."""
     wire: NotRequired[dict[str, int]]
     """Only of load runs."""
+    guard: NotRequired[str]
+    """Only where a guard ended the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -296,6 +315,8 @@ class End:
     """Workers of a distributed run whose record is incomplete: what is unknown of them is counted as unsent or censored."""
     wire: Mapping[str, int] = field(default_factory=dict)
     """Octets each way, answers whose end the kernel told and those it did not, idle connections replaced."""
+    guard: Guard | None = None
+    """What ended it early; None where nothing did."""
 
     def to_json(self) -> EndData:
         """The end as JSON types."""
@@ -305,6 +326,8 @@ class End:
             "accounting": dict(self.accounting),
             "note": self.note,
         }
+        if self.guard is not None:
+            data["guard"] = self.guard.value
         if self.lost:
             data["lost"] = [worker.to_json() for worker in self.lost]
         if self.wire:
@@ -321,6 +344,7 @@ class End:
             note=data["note"],
             lost=tuple(LostWorker.from_json(worker) for worker in data.get("lost", ())),
             wire=data.get("wire", {}),
+            guard=Guard(data["guard"]) if "guard" in data else None,
         )
 
 

@@ -10,16 +10,31 @@ from __future__ import annotations
 import hashlib
 import random
 import struct
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import count, takewhile
+from typing import Protocol
 
 from chainproof.clock import PerSecond, Seconds
 
+VARIATION = 2.0
+"""The coefficient of variation of gamma gaps unless said otherwise: twice that of a Poisson process, so in clusters."""
 
-def poisson(rate: PerSecond, seed: int) -> Iterator[Seconds]:
+
+class Process(Protocol):
+    """
+    An arrival process: a rate and a seed in, endless ascending starts out.
+    """
+
+    def __call__(self, rate: PerSecond, seed: int, variation: float = VARIATION) -> Iterator[Seconds]:
+        """Every intended start; *variation* is that of the gaps, where the process leaves it open."""
+        ...
+
+
+def poisson(rate: PerSecond, seed: int, variation: float = 1.0) -> Iterator[Seconds]:
     """
     Intended starts of a Poisson process: gaps are exponential with mean 1/rate, hence memoryless.
     """
+    del variation  # that of exponential gaps is 1
     gaps = random.Random(seed)
     start = 0.0
     while True:
@@ -27,11 +42,26 @@ def poisson(rate: PerSecond, seed: int) -> Iterator[Seconds]:
         yield start
 
 
-def constant(rate: PerSecond, seed: int = 0) -> Iterator[Seconds]:
+def gamma(rate: PerSecond, seed: int, variation: float = VARIATION) -> Iterator[Seconds]:
+    """
+    Intended starts with gamma gaps of mean 1/rate, whose standard deviation is *variation* times that.
+
+    At 1 it is a Poisson process; below, it comes closer to an even grid; above, arrivals cluster.
+    """
+    gaps = random.Random(seed)
+    shape = variation**-2
+    scale = 1.0 / (rate * shape)
+    start = 0.0
+    while True:
+        start += gaps.gammavariate(shape, scale)
+        yield start
+
+
+def constant(rate: PerSecond, seed: int = 0, variation: float = 0.0) -> Iterator[Seconds]:
     """
     Intended starts on an even grid, the first at 0. The n-th is n/rate, never a sum of gaps: sums drift.
     """
-    del seed  # every process takes one, this one has no use for it
+    del seed, variation  # every process takes them, this one has no use for either
     return (number / rate for number in count())
 
 
@@ -42,7 +72,7 @@ def until(end: Seconds, starts: Iterable[Seconds]) -> Iterator[Seconds]:
     return takewhile(lambda start: start < end, starts)
 
 
-PROCESSES: dict[str, Callable[[PerSecond, int], Iterator[Seconds]]] = {"poisson": poisson, "constant": constant}
+PROCESSES: dict[str, Process] = {"poisson": poisson, "constant": constant, "gamma": gamma}
 """Arrival processes by the name that workloads and `--arrivals` use."""
 
 

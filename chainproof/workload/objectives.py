@@ -1,7 +1,7 @@
 """
 Service level objectives: an indicator, a comparison, a threshold, as a person writes them.
 
-`p95 response_time < 800ms` · `max service_time <= 2s` · `error_rate < 1%` · `throughput > 90/s`
+`p95 response_time < 800ms` · `max service_time <= 2s` · `error_rate < 1%` · `throughput > 90/s` · `first_success < 30s`
 """
 
 from __future__ import annotations
@@ -29,9 +29,18 @@ class Indicator(StrEnum):
     """The share of planned requests that did not end ok."""
     THROUGHPUT = "throughput"
     """Answers that were ok, per second."""
+    FIRST_SUCCESS = "first_success"
+    """When the first request was answered ok, from the run's beginning."""
+    SETTLED = "settled"
+    """From when on response times were what they remained, from the run's beginning."""
 
 
 TIMES = (Indicator.RESPONSE_TIME, Indicator.SERVICE_TIME, Indicator.SCHEDULE_LAG)
+"""What every request has one of: an objective names a percentile."""
+INSTANTS = (Indicator.FIRST_SUCCESS, Indicator.SETTLED)
+"""What a run has one of."""
+DURATIONS = (*TIMES, *INSTANTS)
+"""What is written with a unit of time."""
 
 
 class BadObjective(ValueError):
@@ -127,7 +136,7 @@ def _threshold(indicator: Indicator, written: str, text: str) -> float:
     """
     Seconds, a fraction, or per second.
     """
-    read = _time if indicator in TIMES else _rate if indicator is Indicator.THROUGHPUT else _share
+    read = _time if indicator in DURATIONS else _rate if indicator is Indicator.THROUGHPUT else _share
     try:
         return read(written, text)
     except BadObjective:

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import math
 import tomllib
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import asdict, dataclass, replace
 from enum import StrEnum
+from itertools import islice
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.durations import parse_duration
 from chainproof.jsontext import JSON
-from chainproof.workload.arrivals import PROCESSES, until
+from chainproof.workload.arrivals import PROCESSES, VARIATION, until
 from chainproof.workload.objectives import BadObjective, Objective, parse_objective
 from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, load_payloads
 from chainproof.workload.phases import Phase, bent, ends, phase_at
+from chainproof.workload.replay import DEFAULT_KEY, from_zero, load_instants, mean_rate, span
+from chainproof.workload.search import Search, parse_share
+
+REPLAY = "replay"
+"""In place of an arrival process: a recording."""
+MOST_EVEN = 0.05
+"""The least coefficient of variation of gamma gaps: what is more even is `constant`."""
+MOST_VARIED = 20.0
+"""The greatest: beyond, a plan is a few heaps of simultaneous arrivals."""
 
 
 class Model(StrEnum):
@@ -52,7 +62,9 @@ class Workload:
     rate: PerSecond = 10.0
     """Open model: planned requests a second."""
     arrivals: str = "poisson"
-    """Open model: a name of `arrivals.PROCESSES`."""
+    """Open model: a name of `arrivals.PROCESSES`, or `REPLAY`."""
+    variation: float = VARIATION
+    """Open model, gamma arrivals: the coefficient of variation of the gaps."""
     users: int = 10
     """Closed model: how many users there are."""
     think_time: Seconds = 0.0
@@ -61,12 +73,20 @@ class Workload:
     """How long requests are started; the drain comes after."""
     deadline: Seconds = 30.0
     """After this long without a complete answer a request has timed out, counted from when it was sent."""
+    drain: Seconds | None = None
+    """How long requests in flight are awaited once no more are started; as long as their deadline unless said."""
+    max_requests: int | None = None
+    """The run ends when so many requests were sent; None leaves it to its duration."""
     max_in_flight: int = 1000
     """Open model: the most requests in flight at once; what the plan asks beyond is not sent, and counted."""
     objectives: tuple[Objective, ...] = ()
     payloads: tuple[Payload, ...] = DEFAULT_PAYLOADS
     phases: tuple[Phase, ...] = ()
     """Open model: a rate that changes; `rate` is then the highest there is, `duration` that of all phases together."""
+    recorded: tuple[Seconds, ...] = ()
+    """Open model: every intended start, from 0, as a recording has them; `rate` is then their mean one."""
+    search: Search | None = None
+    """How the highest rate that meets the objectives is searched for, from `rate` up; None where one run is meant."""
 
     @property
     def kinds(self) -> tuple[str, ...]:
@@ -76,6 +96,11 @@ class Workload:
     @property
     def expected(self) -> float:
         """Open model: how many requests are to be expected."""
+        whole = float(len(self.recorded)) if self.recorded else self._expected
+        return whole if self.max_requests is None else min(whole, float(self.max_requests))
+
+    @property
+    def _expected(self) -> float:
         return sum(phase.expected for phase in self.phases) if self.phases else self.rate * self.duration
 
     def phase_at(self, instant: Seconds) -> str | None:
@@ -85,10 +110,15 @@ class Workload:
 
     def starts(self, seed: int) -> Iterator[Seconds]:
         """Open model: every intended start. The same seed draws the same."""
+        return islice(self._starts(seed), self.max_requests)
+
+    def _starts(self, seed: int) -> Iterator[Seconds]:
+        if self.recorded:
+            return until(self.duration, self.recorded)
         process = PROCESSES[self.arrivals]
         if self.phases:
-            return bent(process(1.0, seed), self.phases)
-        return until(self.duration, process(self.rate, seed))
+            return bent(process(1.0, seed, self.variation), self.phases)
+        return until(self.duration, process(self.rate, seed, self.variation))
 
     def mistakes(self) -> list[str]:
         """
@@ -101,10 +131,30 @@ class Workload:
             (self.think_time >= 0, f"think_time: expected at least 0 s, found {self.think_time:g} s"),
             (self.duration > 0, f"duration: expected more than 0 s, found {self.duration:g} s"),
             (self.deadline > 0, f"deadline: expected more than 0 s, found {self.deadline:g} s"),
+            (
+                self.drain is None or self.drain >= 0,
+                f"drain: expected at least 0 s, found {self.drain if self.drain is not None else 0:g} s",
+            ),
+            (
+                self.max_requests is None or self.max_requests > 0,
+                f"max_requests: expected at least 1, found {self.max_requests}",
+            ),
             (self.max_in_flight > 0, f"max_in_flight: expected at least 1, found {self.max_in_flight}"),
             (
-                self.arrivals in PROCESSES,
+                self.arrivals in PROCESSES or (self.arrivals == REPLAY and bool(self.recorded)),
                 f"arrivals: expected one of {', '.join(PROCESSES)}, found {self.arrivals!r}",
+            ),
+            (
+                MOST_EVEN <= self.variation <= MOST_VARIED,
+                f"variation: expected from {MOST_EVEN:g} to {MOST_VARIED:g}, found {self.variation:g}",
+            ),
+            (
+                not self.recorded or self.model is Model.OPEN,
+                "replay: expected the open model, found the closed one",
+            ),
+            (
+                not self.recorded or self.arrivals == REPLAY,
+                f"arrivals: expected none beside replay, found {self.arrivals!r}",
             ),
             (bool(self.payloads), "payloads: expected at least one, found none"),
             (
@@ -112,7 +162,21 @@ class Workload:
                 "payloads: expected every weight to be more than 0",
             ),
         )
-        return [mistake for fine, mistake in checks if not fine] + self._phase_mistakes()
+        mistakes = [mistake for fine, mistake in checks if not fine]
+        return mistakes + self._phase_mistakes() + self._search_mistakes()
+
+    def _search_mistakes(self) -> list[str]:
+        """
+        What is wrong with the search.
+        """
+        if self.search is None:
+            return []
+        one_rate = self.model is Model.OPEN and not self.recorded
+        checks = (
+            (bool(self.objectives), "search: expected objectives that may be missed, found none"),
+            (one_rate, "search: expected an open workload with one rate"),
+        )
+        return [mistake for fine, mistake in checks if not fine]
 
     def _phase_mistakes(self) -> list[str]:
         """
@@ -125,9 +189,15 @@ class Workload:
         ]
         for phase in self.phases:
             level = phase.rate >= 0 and phase.final_rate >= 0
+            least = min(phase.rate, phase.final_rate)
             checks += [
                 (phase.duration > 0, f"phase {phase.name}: expected a duration of more than 0 s"),
                 (level, f"phase {phase.name}: expected rates of at least 0 requests a second"),
+                (
+                    0 <= phase.swing <= least,
+                    f"phase {phase.name}: expected a swing from 0 to its rate, {least:g}, found {phase.swing:g}",
+                ),
+                (phase.period > 0, f"phase {phase.name}: expected a period of more than 0 s"),
             ]
         return [mistake for fine, mistake in checks if not fine]
 
@@ -144,24 +214,66 @@ class Workload:
         """
         The workload with every option that is not None in place of its own. Raises BadWorkload.
 
-        Phases keep their proportions: a rate is their highest, a duration that of all together.
+        Phases keep their proportions: a rate is their highest, a duration that of all together. A recording is played
+        faster or slower by a rate, its mean one; a duration is how much of it is played.
         """
         given = {name: value for name, value in options.items() if value is not None}
         changed = replace(self, **given)  # type: ignore[arg-type]  # argparse has typed each of them
         changed.checked()
+        if self.recorded:
+            return changed._played(self.rate, cut="duration" in given)  # noqa: SLF001  # its own class's
         scale = {"rate": changed.rate / self.rate, "duration": changed.duration / self.duration}
         phases = tuple(phase.scaled(**scale) for phase in self.phases)
         return replace(changed, phases=phases)
 
+    def _played(self, rate: PerSecond, *, cut: bool) -> Workload:
+        """
+        A recording of this mean rate at the workload's own; its end *cut* off where the duration was given.
+        """
+        slower = rate / self.rate
+        recorded = tuple(instant * slower for instant in self.recorded) if slower != 1.0 else self.recorded
+        duration = self.duration if cut else self.duration * slower
+        kept = tuple(until(duration, recorded))
+        return replace(self, recorded=kept, duration=duration, rate=len(kept) / duration)
+
+    def replaying(self, instants: tuple[Seconds, ...]) -> Workload:
+        """
+        The same workload with recorded arrivals in place of its rate and phases. Raises BadWorkload.
+        """
+        return replace(self, **_of_recording(instants, {})).checked()  # type: ignore[arg-type]  # as the fields are
+
+    def with_warm_up(self, duration: Seconds) -> Workload:
+        """
+        The same workload after so long a time at its rate that is not judged. Raises BadWorkload.
+        """
+        if self.phases or self.recorded or self.model is Model.CLOSED:
+            raise BadWorkload(
+                "warm-up: expected an open workload with one rate, found "
+                + ("users" if self.model is Model.CLOSED else "phases of its own" if self.phases else "a recording")
+            )
+        first = Phase(name="warm-up", duration=duration, rate=self.rate, final_rate=self.rate, judged=False)
+        then = Phase(name="steady", duration=self.duration, rate=self.rate, final_rate=self.rate)
+        return replace(self, phases=(first, then), duration=duration + self.duration).checked()
+
     def to_table(self) -> dict[str, JSON]:
         """The workload as the table of a TOML file, which `workload_from` reads."""
         course: dict[str, JSON] = {"rate": self.rate, "duration": self.duration}
+        if self.recorded:
+            course = {"replay": list(self.recorded), "duration": self.duration}
         if self.phases:
             course = {"phases": [_phase_table(phase) for phase in self.phases]}
+        if not self.recorded:
+            course["arrivals"] = self.arrivals
+        if self.drain is not None:
+            course["drain"] = self.drain
+        if self.max_requests is not None:
+            course["max_requests"] = self.max_requests
+        if self.search is not None:
+            course["search"] = cast(dict[str, JSON], asdict(self.search))
         return course | {
             "description": self.description,
             "model": self.model.value,
-            "arrivals": self.arrivals,
+            "variation": self.variation,
             "users": self.users,
             "think_time": self.think_time,
             "deadline": self.deadline,
@@ -205,13 +317,26 @@ def workload_from(table: Mapping[str, object], *, name: str) -> Workload:
     if "phases" in values:
         mistakes += [f"{key}: expected none beside phases" for key in ("rate", "duration") if key in table]
         phases = cast(tuple[Phase, ...], values["phases"])
-        values["rate"] = max(max(phase.rate, phase.final_rate) for phase in phases)
+        values["rate"] = max(phase.highest for phase in phases)
         values["duration"] = sum(phase.duration for phase in phases)
+    if "replay" in values:
+        mistakes += [f"{key}: expected none beside replay" for key in ("rate", "arrivals", "phases") if key in table]
+        values = _of_recording(cast(tuple[Seconds, ...], values.pop("replay")), values)
     workload = replace(Workload(name=name), **values)  # type: ignore[arg-type]  # each reader returns its field's type
     mistakes += workload.mistakes()
     if mistakes:
         raise BadWorkload(f"workload {name}: " + "; ".join(mistakes))
     return workload
+
+
+def _of_recording(instants: tuple[Seconds, ...], said: dict[str, object]) -> dict[str, object]:
+    """
+    What a workload says that plays these instants, as much of them as its duration leaves, beside what else is *said*.
+    """
+    duration = cast(Seconds, said.get("duration", span(instants)))
+    kept = tuple(until(duration, instants))
+    rate = len(kept) / duration if duration > 0 else mean_rate(instants)
+    return {**said, "recorded": kept, "rate": rate, "duration": duration, "arrivals": REPLAY, "phases": ()}
 
 
 def _text(value: object) -> str:
@@ -274,6 +399,11 @@ def _name_files(table: dict[str, object], folder: Path) -> None:
     """
     Let the files that a workload names lie beside it.
     """
+    replay = table.get("replay")
+    if isinstance(replay, str):
+        table["replay"] = str(folder / replay)
+    elif isinstance(replay, dict) and isinstance(replay.get("file"), str):
+        replay["file"] = str(folder / replay["file"])
     rows = table.get("payloads")
     for row in rows if isinstance(rows, list) else ():
         if isinstance(row, dict) and isinstance(row.get("file"), str):
@@ -287,8 +417,12 @@ def _phases(value: object) -> tuple[Phase, ...]:
 
 
 def _phase(row: dict[str, object]) -> Phase:
-    if set(row) - {"judged"} != {"name", "duration", "rate"}:
-        raise ValueError(f"expected name, duration and rate, and, if you like, judged, found {sorted(row)}")
+    if set(row) - {"judged", "swing", "period"} != {"name", "duration", "rate"}:
+        raise ValueError(
+            f"expected name, duration and rate, and, if you like, judged, swing and period, found {sorted(row)}"
+        )
+    if ("swing" in row) is not ("period" in row):
+        raise ValueError(f"expected swing and period together, found {sorted(row)}")
     rate = row["rate"]
     if isinstance(rate, list) and len(rate) != 2:
         raise ValueError(f"expected a rate or two of them, [from, to], found {rate!r}")
@@ -301,6 +435,8 @@ def _phase(row: dict[str, object]) -> Phase:
         duration=_duration(row["duration"]),
         rate=_number(first),
         final_rate=_number(last),
+        swing=_number(row.get("swing", 0.0)),
+        period=_duration(row["period"]) if "period" in row else math.inf,
         judged=judged,
     )
 
@@ -309,26 +445,54 @@ def _phase_table(phase: Phase) -> dict[str, JSON]:
     """
     A phase as the table that `_phase` reads.
     """
-    return {
+    row: dict[str, JSON] = {
         "name": phase.name,
         "duration": phase.duration,
         "rate": [phase.rate, phase.final_rate],
         "judged": phase.judged,
     }
+    return row | {"swing": phase.swing, "period": phase.period} if phase.swing else row
 
 
+def _replay(value: object) -> tuple[Seconds, ...]:
+    if isinstance(value, str):
+        return load_instants(Path(value))
+    if isinstance(value, dict) and value.keys() <= {"file", "key"} and "file" in value:
+        return load_instants(Path(_text(value["file"])), _text(value.get("key", DEFAULT_KEY)))
+    if not isinstance(value, list) or not value:
+        raise TypeError(f"expected a file's name, a table with file and key, or a list of instants, found {value!r}")
+    return from_zero([_number(instant) for instant in value])
+
+
+def _search(value: object) -> Search:
+    if not isinstance(value, dict) or value.keys() - _SEARCH_READERS.keys():
+        raise ValueError(f"expected a table with any of {', '.join(_SEARCH_READERS)}, found {value!r}")
+    return Search(**{key: _SEARCH_READERS[key](said) for key, said in value.items()})
+
+
+_SEARCH_READERS: dict[str, Callable[[object], Any]] = {
+    "highest": _number,
+    "resolution": lambda value: parse_share(value) if isinstance(value, str) else _number(value),
+    "verifications": _whole,
+    "longest": _duration,
+}
 _READERS = {
     "description": _text,
     "model": _model,
     "rate": _number,
     "arrivals": _text,
+    "variation": _number,
+    "replay": _replay,
     "users": _whole,
     "think_time": _duration,
     "duration": _duration,
     "deadline": _duration,
+    "drain": _duration,
+    "max_requests": _whole,
     "max_in_flight": _whole,
     "objectives": _objectives,
     "payloads": _payloads,
     "phases": _phases,
+    "search": _search,
 }
 """What a workload's file may say, and how each value is read."""

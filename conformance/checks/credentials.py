@@ -12,47 +12,96 @@ from dataclasses import replace
 from chainproof.contract import clauses
 from chainproof.contract.fields import Field
 
+from ..entrance import WRONG
 from ..examination import PLAIN, Examination, Plain
-from ..request import JSON_TYPE, Request, Secret
+from ..expectation import expectation
+from ..keys import BASIC, PLACEHOLDERS, SPELLINGS, near_misses
+from ..request import JSON_TYPE, Request, Secret, message
+from ..settings import Intrusion
 from . import upholds
 
 
-@upholds(clauses.AUTHENTICATION_REQUIRED)
+@upholds(clauses.AUTHENTICATION_REQUIRED, clauses.ERROR_CODE_CAUSE)
 def nobody_gets_in_without_credentials(examination: Examination) -> None:
     """
     A request without credentials is refused, whatever its body is worth.
     """
-    examination.ask(_with(examination, label="a request without Authorization"))
-    examination.ask(_with(examination, label="a request without Authorization and body", body=None))
+    examination.ask(asking(examination, label="a request without Authorization"))
+    examination.ask(asking(examination, label="a request without Authorization and body", body=None))
 
 
-@upholds(clauses.KEY_VERIFIED)
+@upholds(clauses.KEY_VERIFIED, clauses.ERROR_CODE_CAUSE)
 def only_the_right_key_opens(examination: Examination) -> None:
     """
-    A key that is empty, another one, or off by a character opens nothing.
+    A key that is empty, or somebody else's, opens nothing.
     """
-    key, variable, prefix = examination.key.reveal(), examination.settings.api_key_env, examination.key.scheme.prefix
+    prefix = examination.key.scheme.prefix
     for label, value in (
         ("an empty Authorization", ""),
         ("an empty key", prefix),
         ("an empty key", f"{prefix} "),
-        ("a wrong key", f"{prefix} wrong.key"),
+        ("a wrong key", f"{prefix} {WRONG}"),
         ("a wrong key", f"{prefix} abcd1234.abcd1234abcd1234abcd1234abcd1234"),
-        ("a wrong key", f"{prefix} null"),
-        ("a wrong key behind a scheme nobody knows", "Chainproof wrong.key"),
+        ("a wrong key behind a scheme nobody knows", f"Chainproof {WRONG}"),
+        ("a wrong key behind `Bearer`", f"Bearer {WRONG}"),
+        ("a wrong bare key", WRONG),
+        ("a wrong Basic credential", "Basic d3Jvbmc6a2V5"),
     ):
-        examination.ask(_with(examination, ("Authorization", value), label=label))
+        examination.ask(asking(examination, ("Authorization", value), label=label))
+
+
+@upholds(clauses.KEY_VERIFIED)
+def a_key_is_compared_whole(examination: Examination) -> None:
+    """
+    What is nearly the right key, and what stands where people have none, opens nothing.
+    """
+    examination.require(Intrusion.KEY_GUESSING)
+    key, prefix = examination.key.reveal(), examination.key.scheme.prefix
+    for near in near_misses(key, examination.settings.api_key_env):
+        fields = ("Authorization", f"{prefix} {near.text}")
+        examination.ask(asking(examination, fields, label=near.label, secret=near.secret))
+    for text in PLACEHOLDERS:
+        if text != key:
+            label = f"`{text}` as the key"
+            examination.ask(asking(examination, ("Authorization", f"{prefix} {text}"), label=label))
+    for text in ("null", "undefined", "*", prefix * 2, f"{prefix} {prefix}"):
+        examination.ask(asking(examination, ("Authorization", text), label=f"`{text}` as the Authorization"))
+
+
+@upholds(clauses.KEY_VERIFIED)
+def two_wrong_keys_are_no_right_one(examination: Examination) -> None:
+    """
+    The header twice with two wrong keys, or with a wrong one and an empty one, opens nothing.
+    """
+    wrong = ("Authorization", f"{examination.key.scheme.prefix} {WRONG}")
+    other = ("Authorization", f"{examination.key.scheme.prefix} other.key")
+    for label, fields in (
+        ("two wrong keys", (wrong, other)),
+        ("a wrong key twice", (wrong, wrong)),
+        ("a wrong key and an empty Authorization", (wrong, ("Authorization", ""))),
+        ("an empty Authorization and a wrong key", (("Authorization", ""), wrong)),
+        ("an empty Authorization twice", (("Authorization", ""), ("authorization", ""))),
+    ):
+        examination.ask(asking(examination, *fields, label=label))
+
+
+@upholds(clauses.KEY_VERIFIED)
+def a_control_character_does_not_end_a_key(examination: Examination) -> None:
+    """
+    Where something else stands behind a NUL, the key is another one; HTTP itself may refuse such a message.
+    """
+    examination.require(Intrusion.KEY_GUESSING)
+    key, prefix, variable = examination.key.reveal(), examination.key.scheme.prefix, examination.settings.api_key_env
+    middle = len(key) // 2
     for label, text, word in (
-        ("a key cut by its last character", key[:-1], f'"${{{variable}%?}}"'),
-        ("a key cut by its first character", key[1:], f'"${{{variable}#?}}"'),
-        ("a key in the other letter case", key.swapcase(), f'"$(printf %s "${variable}" | tr a-zA-Z A-Za-z)"'),
-        ("a key longer by a character", key + "x", f'"${{{variable}}}x"'),
-        ("a key behind another character", "x" + key, f'"x${{{variable}}}"'),
-        ("a key twice", f"{key},{key}", f'"${{{variable}}},${{{variable}}}"'),
+        ("a key with a NUL and more behind it", f"{key}\0x", f'"${{{variable}}}x"'),
+        ("a key behind a NUL and more", f"x\0{key}", f'"x${{{variable}}}"'),
+        ("a key with a NUL in it", f"{key[:middle]}\0{key[middle:]}", f'"${{{variable}}}"'),
+        ("a NUL as the key", "\0", '""'),
     ):
-        if text not in (key, ""):
-            secret = Secret(text=text, word=word)
-            examination.ask(_with(examination, ("Authorization", f"{prefix} {text}"), label=label, secret=secret))
+        secret = Secret(text=text, word=word)
+        request = asking(examination, ("Authorization", f"{prefix} {text}"), label=label, secret=secret)
+        examination.ask(replace(request, message_valid=False))
 
 
 @upholds(clauses.KEY_PREFIX)
@@ -62,41 +111,105 @@ def the_key_needs_its_prefix(examination: Examination) -> None:
     refused for that.
     """
     key, variable = examination.key.reveal(), examination.settings.api_key_env
-    for label, value in (
-        ("a bare key", key),
-        ("the key behind `Bearer`", f"Bearer {key}"),
-        ("the key behind `Token`", f"Token {key}"),
-        ("the key behind `ApiKey`", f"ApiKey {key}"),
-        ("the key behind `Api-Key:`", f"Api-Key: {key}"),
-    ):
+    for spelling in SPELLINGS:
+        value = spelling.value.format(key)
         if value != examination.key.authorization:
-            examination.ask(_with(examination, ("Authorization", value), label=label))
-    for label, pair in (("the key as a Basic user", f"{key}:"), ("the key as a Basic password", f":{key}")):
-        word = f'"$(printf {pair.replace(key, "%s")} "${variable}" | base64 -w0)"'
+            examination.ask(asking(examination, ("Authorization", value), label=spelling.label))
+    for label, form in BASIC:
+        pair = form.format(key)
+        word = f'"$(printf {form.replace("{0}", "%s").replace("{}", "%s")} "${variable}" "${variable}" | base64 -w0)"'
         secret = Secret(text=base64.b64encode(pair.encode()).decode(), word=word)
-        examination.ask(_with(examination, ("Authorization", f"Basic {secret.text}"), label=label, secret=secret))
+        examination.ask(asking(examination, ("Authorization", f"Basic {secret.text}"), label=label, secret=secret))
+
+
+_QUERY = (
+    *(
+        "api_key",
+        "apikey",
+        "api-key",
+        "apiKey",
+        "key",
+        "Authorization",
+        "authorization",
+        "auth",
+        "token",
+        "access_token",
+    ),
+    *("X-API-Key", "x-api-key", "secret", "bearer", "ApiKeyAuth", "baseten_api_key"),
+)
+"""Names under which keys are looked for in queries."""
+
+_HEADERS = (
+    *("X-API-Key", "Api-Key", "ApiKey", "Apikey", "Key", "X-Key", "X-Authorization", "Proxy-Authorization"),
+    *("Authentication", "X-Auth", "X-Auth-Token", "X-Auth-Key", "X-Access-Token", "Access-Token", "Token", "X-Token"),
+    *("X-Forwarded-Authorization", "X-Original-Authorization", "X-Baseten-Api-Key", "X-Amz-Security-Token", "X-Secret"),
+    *(
+        "Authorization-Key",
+        "HTTP-Authorization",
+        "X-HTTP-Authorization",
+        "Sec-WebSocket-Protocol",
+        "User-Agent",
+        "Referer",
+    ),
+    *("From", "X-Goog-Api-Key", "Ocp-Apim-Subscription-Key", "PRIVATE-TOKEN", "X-Vault-Token", "X-CSRF-Token"),
+)
+"""Fields in which keys are looked for."""
 
 
 @upholds(clauses.KEY_LOCATION)
 def the_key_counts_in_its_header_alone(examination: Examination) -> None:
     """
-    In the query, a cookie, the body or another header the key is no credential.
+    In the query, a cookie, the path, the body or another header the key is no credential.
     """
     key = examination.key.reveal()
-    for name in ("api_key", "apikey", "key", "Authorization"):
+    for name in _QUERY:
         path = f"{examination.target.path}?{name}={key}"
-        examination.ask(_with(examination, label=f"the key in the query as {name}", path=path))
-    for header, value in (
-        ("X-API-Key", key),
-        ("Api-Key", key),
-        ("X-Authorization", f"Api-Key {key}"),
-        ("Proxy-Authorization", f"Api-Key {key}"),
-        ("Cookie", f"api_key={key}; Authorization={key}"),
-    ):
-        examination.ask(_with(examination, (header, value), label=f"the key in {header}"))
-    body = b'{"api_key":"%s"}' % key.encode()
+        examination.ask(asking(examination, label=f"the key in the query as {name}", path=path))
+    path = f"{examination.target.path}?Authorization=Api-Key%20{key}"
+    examination.ask(asking(examination, label="the key in the query with its prefix", path=path))
+    for name in _HEADERS:
+        for value in (key, f"Api-Key {key}"):
+            examination.ask(asking(examination, (name, value), label=f"the key in {name}"))
+    for name in ("api_key", "apikey", "key", "token", "auth", "session", "access_token", "Authorization", "Api-Key"):
+        examination.ask(asking(examination, ("Cookie", f"{name}={key}"), label=f"the key in a cookie {name}"))
+
+
+@upholds(clauses.KEY_LOCATION)
+def the_key_does_not_count_in_a_body_or_a_url(examination: Examination) -> None:
+    """
+    As a member, in a form, as a user in the URL, as a part of the path, or in a trailer the key is no credential.
+    """
+    key, target = examination.key.reveal(), examination.target
     if key.isascii() and '"' not in key and "\\" not in key:
-        examination.ask(_with(examination, label="the key in the body", body=body))
+        for name in ("api_key", "apiKey", "key", "token", "Authorization"):
+            value = f"Api-Key {key}" if name == "Authorization" else key
+            body = f'{{"{name}":"{value}"}}'.encode()
+            examination.ask(asking(examination, label=f"the key in the body as {name}", body=body))
+    form = asking(examination, label="the key in a form", body=f"api_key={key}".encode())
+    examination.ask(replace(form, fields=(("Content-Type", "application/x-www-form-urlencoded"),)))
+    for label, path in (
+        ("the key as a user in the URL", f"{target.scheme}://{key}@{target.authority}{target.path}"),
+        ("the key as a password in the URL", f"{target.scheme}://api:{key}@{target.authority}{target.path}"),
+        ("the key behind the path", f"{target.path}/{key}"),
+        ("the key before the path", f"/{key}{target.path}"),
+        ("the key as a parameter of the path", f"{target.path};api_key={key}"),
+    ):
+        examination.ask(asking(examination, label=label, path=path))
+    _ask_with_trailer(examination)
+
+
+def _ask_with_trailer(examination: Examination) -> None:
+    """
+    RFC 9110 §6.5.1: credentials must not stand in a trailer, and whoever reads them there reads them too late.
+    """
+    request = asking(examination, ("Trailer", "Authorization"), label="the key in a trailer")
+    request = examination.prepared(replace(request, chunked=True, message_valid=False))
+    trailer = f"Authorization: {examination.key.authorization}\r\n\r\n".encode()
+    with examination.conversation() as conversation:
+        conversation.say(request, message(request, examination.target).removesuffix(b"\r\n") + trailer)
+        expected = expectation(request, examination.terms)
+        assert expected is not None
+        examination.enter(request, conversation.hear(request), replace(expected, clause=clauses.KEY_LOCATION))
 
 
 @upholds(clauses.STATUS)
@@ -110,15 +223,18 @@ def what_no_sentence_decides_is_answered_as_documented(examination: Examination)
         ("a lower-case header name", (("authorization", right),)),
         ("blanks around the value", (("Authorization", f" \t{right} "),)),
         ("two blanks behind the scheme", (("Authorization", right.replace(" ", "  ", 1)),)),
+        ("a tab behind the scheme", (("Authorization", right.replace(" ", "\t", 1)),)),
         ("the header twice", (("Authorization", right), ("Authorization", right))),
-        ("the header twice, a wrong key first", (("Authorization", f"{prefix} wrong.key"), ("Authorization", right))),
-        ("the header twice, a wrong key last", (("Authorization", right), ("Authorization", f"{prefix} wrong.key"))),
+        ("the header twice, a wrong key first", (("Authorization", f"{prefix} {WRONG}"), ("Authorization", right))),
+        ("the header twice, a wrong key last", (("Authorization", right), ("Authorization", f"{prefix} {WRONG}"))),
         ("bytes beyond ASCII in the key", (("Authorization", f"{prefix} \xff\xfe"),)),
+        ("a name beyond ASCII as the key", (("Authorization", f"{prefix} \xc3\xa4\xe2\x82\xac"),)),
+        ("a key of 4000 characters", (("Authorization", f"{prefix} {'x' * 4000}"),)),
     ):
-        examination.ask(_with(examination, *fields, label=label))
+        examination.ask(asking(examination, *fields, label=label))
 
 
-def _with(
+def asking(
     examination: Examination,
     *fields: Field,
     label: str,

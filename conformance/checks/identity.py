@@ -6,6 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import orjson
 import pytest
@@ -13,31 +14,74 @@ import pytest
 from chainproof.contract import clauses
 
 from ..examination import Examination
-from ..request import Request
+from ..request import JSON_TYPE, Request
 from . import upholds
 
 _AT_ONCE = 12
 
 
+_BROUGHT = (
+    "X-Baseten-Request-Id",
+    "X-Request-Id",
+    "X-Correlation-Id",
+    "X-Amzn-Trace-Id",
+    "X-Cloud-Trace-Context",
+    "Request-Id",
+    "traceparent",
+)
+"""Header fields by which callers bring an id of their own along."""
+
+
 @upholds(clauses.REQUEST_ID_PRESENT, clauses.REQUEST_ID_UNIQUE)
 def every_request_has_an_id_of_its_own(examination: Examination) -> None:
     """
-    Equal requests, refused ones, and ones that bring an id along, each get an id that no other has.
+    Equal requests, refused ones of each kind and HEAD, over one connection after another, each get an id that no other has.
     """
-    for body in (examination.plain, b"[]"):
+    made = examination.request
+    requests = (
+        made(),
+        made(b"[]"),
+        made(b"{"),
+        made(None, fields=()),
+        made(None, method="HEAD", fields=()),
+        made(None, method="GET", fields=()),
+        replace(made(), fields=(JSON_TYPE,)),
+        made(path=f"{examination.target.path}x"),
+    )
+    for request in requests:
         for _ in range(3):
-            examination.ask(examination.request(body))
-    brought = (("X-Baseten-Request-Id", "chainproof"), ("Content-Type", "application/json"))
-    for _ in range(2):
-        examination.ask(examination.request(fields=brought))
+            examination.ask(replace(request, label="one of several equal requests"))
+    for request in requests * 2:
+        with examination.conversation() as talk:
+            first = examination.prepared(replace(request, label="the first request of a connection"))
+            talk.say(first)
+            examination.enter(first, talk.hear(first), None)
+
+
+@upholds(clauses.REQUEST_ID_UNIQUE)
+def an_id_is_not_the_callers(examination: Examination) -> None:
+    """
+    Callers may bring the same id along: what they bring is not what makes a request unique.
+    """
+    token = f"{examination.chance('brought').getrandbits(128):032x}"
+    values = {"traceparent": f"00-{token}-{token[:16]}-01"}
+    for name in _BROUGHT:
+        fields = (JSON_TYPE, (name, values.get(name, token)))
+        for body in (examination.plain, b"[]"):
+            for _ in range(2):
+                request = examination.request(body, fields=fields, label=f"requests that bring the same {name}")
+                examination.ask(request)
 
 
 @upholds(clauses.REQUEST_ID_UNIQUE)
 def ids_are_unique_among_concurrent_requests(examination: Examination) -> None:
     """
-    Requests in flight at the same time get different ids too.
+    Requests in flight at the same time get different ids too, equal ones and refused ones among them.
     """
     _at_once(examination, _numbered(examination, "id"))
+    equal = [examination.request(label="one of a burst of equal requests") for _ in range(5 * _AT_ONCE)]
+    refused = [examination.request(b"[]", label="one of a burst of equal requests") for _ in range(_AT_ONCE)]
+    _at_once(examination, equal + refused)
 
 
 @upholds(clauses.ANSWER_BELONGS)
@@ -47,7 +91,7 @@ def an_answer_belongs_to_its_request(examination: Examination) -> None:
     """
     if not examination.settings.echo:
         pytest.skip("the target's chain is not said to return what it is sent (--echo)")
-    for number in range(3):
+    for number in range(6):
         _at_once(examination, _numbered(examination, f"round {number}"))
 
 

@@ -1,42 +1,76 @@
 """
-Under which Content-Type a body is accepted.
+Under which Content-Type a body is accepted, and what other fields have to say in it.
 """
 
 from __future__ import annotations
+
+import gzip
+import zlib
 
 from chainproof.contract import clauses
 from chainproof.contract.departures import Departure
 from chainproof.contract.fields import Field
 
 from ..examination import Examination
+from ..request import JSON_TYPE
+from ..sizes import LONGEST_FIELD
 from . import upholds
 
 _SPELLINGS = (
     "application/json; charset=utf-8",
     "application/json;charset=UTF-8",
     'application/json; charset="utf-8"',
+    'application/json ;\tcharset="UTF-8"',
+    "application/json; Charset=Utf-8",
     "Application/JSON",
+    "APPLICATION/JSON;CHARSET=UTF-8",
     "application/json ; x=y",
+    'application/json; x="y z"',
+    "application/json; charset=utf-8; x=y",
+    "application/json; x=y; charset=utf-8",
+    "  application/json  ",
 )
 
-_OTHERS: tuple[tuple[str, tuple[Field, ...]], ...] = (
-    ("a body without Content-Type", ()),
-    ("an empty Content-Type", (("Content-Type", ""),)),
+_OTHERS = (
+    *("text/plain", "text/plain; charset=utf-8", "text/html", "text/xml", "text/csv", "text/javascript", "text/yaml"),
+    *("application/xml", "application/x-www-form-urlencoded", "application/octet-stream", "application/javascript"),
+    *("application/jsonx", "application/json5", "application/jsonp", "application/x-json", "application/jsonlines"),
+    *("application/x-ndjson", "application/json-seq", "application/msgpack", "application/cbor", "application/yaml"),
+    *("application/x-www-form-urlencoded; charset=utf-8", "multipart/form-data", "multipart/form-data; boundary=x"),
+    *("application", "json", "/json", "application/", "*/*", "application/*", "image/png", "audio/json", "x-application/json"),
+    *("text/plain; x=application/json", "text/plain;json", "null", "application json", "application/jsonjson", ";"),
+)  # fmt: skip  # words of a kind on one line
+
+_UNDECIDED = (
+    *("application/json; charset=iso-8859-1", "application/json; charset=utf-16", "application/json; charset=us-ascii"),
     *(
-        (f"an object as {name}", (("Content-Type", name),))
-        for name in (
-            "text/plain",
-            "text/json",
-            "application/xml",
-            "application/x-www-form-urlencoded",
-            "application/octet-stream",
-            "application/jsonx",
-            "application",
-            "multipart/form-data",
-            "*/*",
-        )
+        "application/json; charset=utf8",
+        "application/json; charset=x",
+        "application/json; charset=",
+        "application/json;",
+    ),
+    *("application/json; charset", 'application/json; charset="utf-8', "application/json;;charset=utf-8"),
+    *("application/vnd.api+json", "application/json-patch+json", "application/ld+json", "application/problem+json"),
+    *(
+        "text/json",
+        "application/json, text/plain",
+        "text/plain, application/json",
+        "application/json, application/json",
     ),
 )
+"""What servers differ about and no sentence decides."""
+
+_BODIES: tuple[tuple[str, str, bytes], ...] = (
+    ("a form", "application/x-www-form-urlencoded", b"a=1&b=2"),
+    ("a form of one object", "application/x-www-form-urlencoded", b'{"a":1}='),
+    ("multipart", "multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'),
+    ("XML", "application/xml", b"<a>1</a>"),
+    ("YAML", "application/yaml", b"a: 1\n"),
+    ("MessagePack", "application/msgpack", b"\x81\xa1a\x01"),
+    ("text", "text/plain", b"hello"),
+    ("CSV", "text/csv", b"a,b\r\n1,2\r\n"),
+)  # fmt: skip  # one line for each
+"""What is what its media type says, and not what the document has."""
 
 
 @upholds(clauses.MEDIA_TYPE_PARAMETERS)
@@ -55,7 +89,7 @@ def letter_case_and_parameters_change_nothing(examination: Examination) -> None:
             departure = Departure(
                 clause=clauses.MEDIA_TYPE_PARAMETERS,
                 expected=f"status {here}, as under application/json",
-                actual=f"status {there} to {request.label}",
+                actual=f"status {there}",
             )
             examination.hold(clauses.MEDIA_TYPE_PARAMETERS, None if here == there else departure, request, other.answer)
 
@@ -63,7 +97,82 @@ def letter_case_and_parameters_change_nothing(examination: Examination) -> None:
 @upholds(clauses.MEDIA_TYPE_REQUIRED)
 def other_media_types_are_refused(examination: Examination) -> None:
     """
-    An object under another media type, or under none, is not what the document describes.
+    An object under another media type, or under none, is not what the document describes; nor is a form under its own.
     """
-    for label, fields in _OTHERS:
+    for label, fields in (("a body without Content-Type", ()), ("an empty Content-Type", (("Content-Type", ""),))):
         examination.ask(examination.request(fields=fields, label=label))
+    for name in _OTHERS:
+        examination.ask(examination.request(fields=(("Content-Type", name),), label=f"an object as {name}"))
+    for label, name, content in _BODIES:
+        examination.ask(examination.request(content, fields=(("Content-Type", name),), label=f"{label} as {name}"))
+
+
+@upholds(clauses.STATUS)
+def media_types_that_servers_differ_about_are_answered_as_documented(examination: Examination) -> None:
+    """
+    Another charset, half a parameter, a list, a `+json`, the field twice, a coding: taken or not, the answer is documented.
+    """
+    for name in _UNDECIDED:
+        examination.ask(examination.request(fields=(("Content-Type", name),), label=f"an object as {name}"))
+    for one, other in (("application/json", "application/json"), ("application/json", "text/plain")):
+        fields = (("Content-Type", one), ("Content-Type", other))
+        examination.ask(examination.request(fields=fields, label="Content-Type twice"))
+    plain = examination.plain
+    for coding, content in (
+        ("gzip", gzip.compress(plain, mtime=0)),
+        ("deflate", zlib.compress(plain)),
+        ("gzip", plain),
+        ("gzip", gzip.compress(plain, mtime=0)[:-9]),
+        ("br", plain),
+        ("identity", plain),
+        ("chainproof", plain),
+    ):
+        fields = (JSON_TYPE, ("Content-Encoding", coding))
+        examination.ask(examination.request(content, fields=fields, label=f"a body with Content-Encoding: {coding}"))
+
+
+_BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+
+_FIELDS: tuple[Field, ...] = (
+    *(("Accept", value) for value in ("*/*", "application/json", "application/*;q=0.8", "application/json;q=0.1, */*;q=0")),
+    *(("Accept", value) for value in ("application/json; charset=utf-8", "text/plain, application/json", "", _BROWSER)),
+    *(("Accept", value) for value in ("text/html", "application/xml", "text/event-stream", "image/*", "application/json;q=0")),
+    ("Accept-Charset", "iso-8859-1"),
+    ("Accept-Language", "de-DE,de;q=0.9"),
+    ("Content-Language", "de"),
+    ("Content-Location", "/x"),
+    ("User-Agent", ""),
+    ("User-Agent", "Mozilla/5.0 (X11; Linux x86_64; rv:128.0) Gecko/20100101 Firefox/128.0"),
+    ("Origin", "https://example.com"),
+    ("Referer", "https://example.com/x?y"),
+    ("Cookie", "a=b; c=d"),
+    ("Cache-Control", "no-cache"),
+    ("Pragma", "no-cache"),
+    ("Range", "bytes=0-0"),
+    ("X-Requested-With", "XMLHttpRequest"),
+    ("X-Forwarded-For", "203.0.113.7"),
+    ("X-Forwarded-Proto", "http"),
+    ("X-Request-Id", "chainproof"),
+    ("traceparent", "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
+    ("X-Chainproof", ""),
+    ("X-Chainproof", "\xe9\xff"),
+    ("x-chainproof.b!#$%&'*+-^_`|~", "1"),
+)  # fmt: skip  # one line for a kind
+
+
+@upholds(clauses.OBJECT_ACCEPTED)
+def other_fields_and_a_query_change_nothing(examination: Examination) -> None:
+    """
+    Whatever a client accepts, speaks or tells besides, and however much: the body is what counts.
+    """
+    for name, value in _FIELDS:
+        for body in (examination.plain, b"[]")[: 1 + (name == "Accept")]:
+            fields = (JSON_TYPE, (name, value))
+            examination.ask(examination.request(body, fields=fields, label=f"a request with {name}: {value}"))
+    long = (JSON_TYPE, ("X-Chainproof", "x" * LONGEST_FIELD))
+    examination.ask(examination.request(fields=long, label=f"a request with a field of {LONGEST_FIELD} bytes"))
+    many = (JSON_TYPE, *((f"X-Chainproof-{number}", "x") for number in range(40)))
+    examination.ask(examination.request(fields=many, label="a request with 40 fields more"))
+    for query in ("?", "?x=1", "?x=1&x=2&y", "?%7B%7D", "?" + "x" * 1000):
+        path = examination.target.path + query
+        examination.ask(examination.request(path=path, label=f"a request with the query {query[:20]}"))

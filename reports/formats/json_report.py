@@ -33,7 +33,7 @@ from chainproof.judgement.summary import (
 from chainproof.judgement.verdict import EXIT_OF
 from chainproof.results.exchange import NotSent
 from chainproof.results.finding import Finding
-from chainproof.workload.objectives import TIMES, Indicator
+from chainproof.workload.objectives import DURATIONS, Indicator
 
 SCHEMA = "chainproof.report/1"
 """The name and version of the schema. A new key leaves it as it is; a changed or missing one raises the number."""
@@ -269,7 +269,7 @@ def _outcomes(rows: Iterable[OutcomeCount]) -> list[JSON]:
     ]
 
 
-_UNITS: dict[Indicator, str] = dict.fromkeys(TIMES, "s") | {Indicator.ERROR_RATE: "1", Indicator.THROUGHPUT: "1/s"}
+_UNITS: dict[Indicator, str] = dict.fromkeys(DURATIONS, "s") | {Indicator.ERROR_RATE: "1", Indicator.THROUGHPUT: "1/s"}
 """The unit of an objective's observed value and threshold; 1 for a share."""
 
 

@@ -254,13 +254,13 @@ def _coverage(summary: ConformanceSummary) -> list[str]:
     coverage = summary.run.coverage
     if coverage is None:
         return []
-    lines = _labelled("answers", words.tally(coverage.statuses)) + _labelled("error codes", words.tally(coverage.codes))
+    lines = _labelled("answers", words.tally(coverage.statuses)) + _labelled("codes", words.tally(coverage.codes))
     lines += _labelled("requests", words.count(coverage.requests))
     status = next((row for row in summary.clauses if row.clause.id == "status"), None)
     if status is not None and status.exercised:
         lines += _labelled(
             "rare ones",
-            f"a departure of every answer alike, in {words.visible_share(status)} answers, would have been seen with 95 %",
+            f"a departure in {words.visible_share(status)} answers, whatever the request, would have been seen with 95 % probability",
         )
     for note in coverage.notes:
         lines += _labelled("note", words.visible(note))

@@ -21,7 +21,7 @@ from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
 from chainproof.results.manifest import Ending, Phase, acceptances, phases
-from chainproof.workload.objectives import TIMES, Indicator
+from chainproof.workload.objectives import DURATIONS, INSTANTS, Indicator
 
 NOTHING = "–"
 """What stands where there is no figure."""
@@ -73,6 +73,7 @@ NOT_SENT: dict[NotSent, str] = {
 ENDINGS: dict[Ending | None, str] = {
     Ending.COMPLETED: "completed",
     Ending.INTERRUPTED: "interrupted",
+    Ending.GUARDED: "ended early by a guard",
     Ending.BROKEN: "broken off by an error of ours",
     None: "cut off",
 }
@@ -229,8 +230,10 @@ def observed(judged: Judged) -> str:
     """
     indicator = judged.objective.indicator
     if judged.observed is None:
+        if indicator in INSTANTS:
+            return "not within the run"
         return "never answered ok" if judged.of else "nothing was asked"
-    if indicator in TIMES:
+    if indicator in DURATIONS:
         return format_duration(judged.observed)
     return rate(judged.observed) if indicator is Indicator.THROUGHPUT else percent(judged.observed)
 

@@ -85,6 +85,19 @@ def test_a_missing_key_is_told_before_anything_is_sent(url: str) -> None:
         pass
 
 
+def test_there_is_no_other_way_to_an_emulator_around_the_command(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What the emulator tells of itself nobody else answers for: bytes that go elsewhere need a URL of the user's own.
+    """
+    monkeypatch.setenv(TARGET_VARIABLE, url)
+    monkeypatch.setenv(EMULATED_VARIABLE, "1")
+    with (
+        pytest.raises(Mistake, match="whose URL are the bytes to carry"),
+        endpoint(Wanted(connect_to=Address("127.0.0.1", 1))),
+    ):
+        pass
+
+
 @pytest.mark.parametrize("asked", [Wanted(connect_to=Address("127.0.0.1", 1)), Wanted(ca_file="ca.pem")])
 def test_the_emulator_needs_no_way_of_its_own(asked: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
     """

@@ -8,15 +8,16 @@ from __future__ import annotations
 
 import itertools
 import json
+import re
 import socket
+import socketserver
 import ssl
 import threading
 import time
 import uuid
 from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,7 @@ class Asked:
     path: str
     fields: tuple[tuple[str, str], ...]
     body: bytes
+    version: str = "HTTP/1.1"
 
     def values(self, name: str) -> list[str]:
         """Every value of a header field."""
@@ -71,11 +73,20 @@ class Said:
     more: tuple[tuple[str, str], ...] = ()
     raw: bytes | None = None
     """Sent in place of all that, and the connection closed."""
+    stays: bool = False
+    """Whether the connection stays open all the same."""
+    late: bytes = b""
+    """Sent a moment behind the answer."""
+    closes: bool = False
+    """Whether the connection is closed behind it without a word."""
     drip: float = 0.0
     """Seconds between any two bytes."""
 
 
 Server = Callable[[Asked], Said]
+
+REGIONAL = re.compile(r"(?:chain|model)-[a-z0-9]+-[a-z0-9-]+\.api\.baseten\.co\.?(?::\d+)?", re.IGNORECASE)
+"""Hosts on which the path is not available."""
 
 
 def error(status: int, code: str | None, words: str = "No.", **more: object) -> Said:
@@ -90,7 +101,7 @@ def refused(asked: Asked) -> Said | None:
     """
     Why a request does not get to the chain, if it does not.
     """
-    if asked.path.partition("?")[0] != PATH or "-prod-us." in "".join(asked.values("host")):
+    if asked.path.partition("?")[0] != PATH or REGIONAL.fullmatch("".join(asked.values("host"))):
         return error(404, None)
     if asked.method != "POST":
         return replace(error(405, None), more=(("Allow", "POST"),))
@@ -127,7 +138,7 @@ def honest(asked: Asked) -> Said:
     refusal = refused(asked)
     if refusal is not None:
         return refusal
-    for code in asked.values("x-emulate"):
+    for code in set(asked.values("x-emulate")) - {"ok"}:
         return error(PAIRS[code], code, detail="As you wish.")
     return Said(status=200, body=asked.body)
 
@@ -145,37 +156,129 @@ def signed(asked: Asked) -> Said:
     return Said(status=200, body=json.dumps({"greetings": len(names)}).encode())
 
 
-class Handler(BaseHTTPRequestHandler):
+class NoMessage(Exception):
     """
-    Hands whole requests to a server, and writes its answers as they are.
+    Bytes that are no HTTP request.
     """
 
-    protocol_version = "HTTP/1.1"
+
+_TOKEN = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
+_REQUEST_LINE = re.compile(rb"(" + _TOKEN + rb") ([\x21-\x7e]+) HTTP/1\.([01])\r\n")
+_FIELD_LINE = re.compile(rb"(" + _TOKEN + rb"):[ \t]*([\t\x20-\x7e\x80-\xff]*?)[ \t]*\r\n")
+_CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e]*)?\r\n")
+_HOST = re.compile(r"[A-Za-z0-9.-]*(?::[0-9]*)?|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
+
+
+class Handler(socketserver.StreamRequestHandler):
+    """
+    Reads requests to the letter of RFC 9112, hands them to a server, and writes its answers as they are.
+    """
+
     disable_nagle_algorithm = True
     said_by: Server
+    old = False
+    """Whether the request under way is in HTTP/1.0."""
 
-    def __getattr__(self, name: str) -> object:
-        if name.startswith("do_"):
-            return self._serve
-        raise AttributeError(name)
+    def handle(self) -> None:
+        with suppress(OSError):  # the client has gone
+            while self.exchange():
+                pass
 
-    def _serve(self) -> None:
-        asked = Asked(method=self.command, path=self.path, fields=tuple(self.headers.items()), body=self._body())
+    def exchange(self) -> bool:
+        """Answer one request; whether another may follow."""
+        try:
+            asked = self.asked()
+        except NoMessage:
+            self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            self.linger()
+            return False
+        if asked is None:
+            return False
         said = type(self).said_by(asked)
-        self.close_connection = self.close_connection or said.raw is not None
-        self._write(said.raw if said.raw is not None else rendered(said, self.command), said.drip)
+        return self.answer(asked, said)
 
-    def _body(self) -> bytes:
-        if self.headers.get("Transfer-Encoding") != "chunked":
-            return self.rfile.read(int(self.headers.get("Content-Length", 0)))
+    def answer(self, asked: Asked, said: Said) -> bool:
+        """Write one answer; whether the connection stays open."""
+        options = {each.strip().lower() for value in asked.values("connection") for each in value.split(",")}
+        closes = "close" in options or self.old or said.closes
+        if said.raw is None and closes and not said.closes:
+            said = replace(said, more=(*said.more, ("Connection", "close")))
+        self.write(said.raw if said.raw is not None else rendered(said, asked.method), said.drip)
+        if said.late:
+            time.sleep(0.01)
+            self.write(said.late, 0.0)
+        return said.stays if said.raw is not None else not closes
+
+    def asked(self) -> Asked | None:
+        """The next request, its body whole; None where the connection ends before."""
+        line = self.rfile.readline(65536)
+        if line == b"\r\n":
+            line = self.rfile.readline(65536)
+        if not line:
+            return None
+        parts = _REQUEST_LINE.fullmatch(line)
+        if parts is None:
+            raise NoMessage
+        method, target, minor = (part.decode("latin-1") for part in parts.groups())
+        self.old = minor == "0"
+        fields = self.fields()
+        asked = Asked(method=method, path=_path(target), fields=fields, body=b"", version=f"HTTP/1.{minor}")
+        self.check(asked)
+        body = self.body(asked)
+        return None if body is None else replace(asked, body=body)
+
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        """Header fields, or trailer fields."""
+        fields = []
+        while (line := self.rfile.readline(65536)) != b"\r\n":
+            parts = _FIELD_LINE.fullmatch(line)
+            if parts is None:
+                raise NoMessage
+            fields.append((parts[1].decode("latin-1"), parts[2].decode("latin-1")))
+        return tuple(fields)
+
+    def check(self, asked: Asked) -> None:
+        """Refuse a head that is ambiguous."""
+        hosts, codings, lengths = (asked.values(name) for name in ("host", "transfer-encoding", "content-length"))
+        wrong = len(hosts) > 1 or (not hosts and not self.old) or not all(map(_HOST.fullmatch, hosts))
+        wrong |= bool(codings) and ([each.lower() for each in codings] != ["chunked"] or bool(lengths) or self.old)
+        wrong |= len(lengths) > 1 or not all(re.fullmatch("[0-9]{1,18}", each) for each in lengths)
+        if wrong:
+            raise NoMessage
+
+    def body(self, asked: Asked) -> bytes | None:
+        """The body; None where the connection ends before it does."""
+        if "100-continue" in asked.values("expect"):
+            self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        if asked.values("transfer-encoding"):
+            return self.chunks()
+        length = int("".join(asked.values("content-length")) or 0)
+        body = self.rfile.read(length)
+        return body if len(body) == length else None
+
+    def chunks(self) -> bytes | None:
+        """A body in chunks."""
         pieces = []
-        while size := int(self.rfile.readline(), 16):
-            pieces.append(self.rfile.read(size))
-            self.rfile.readline()
-        self.rfile.readline()
-        return b"".join(pieces)
+        while True:
+            line = self.rfile.readline(65536)
+            if not line.endswith(b"\n"):
+                return None
+            parts = _CHUNK_LINE.fullmatch(line)
+            if parts is None:
+                raise NoMessage
+            size = int(parts[1], 16)
+            if not size:
+                self.fields()
+                return b"".join(pieces)
+            piece = self.rfile.read(size)
+            if len(piece) < size:
+                return None
+            if self.rfile.read(2) != b"\r\n":
+                raise NoMessage
+            pieces.append(piece)
 
-    def _write(self, content: bytes, drip: float) -> None:
+    def write(self, content: bytes, drip: float) -> None:
+        """All at once, or byte by byte."""
         if not drip:
             self.wfile.write(content)
             return
@@ -183,22 +286,30 @@ class Handler(BaseHTTPRequestHandler):
             self.wfile.write(bytes([byte]))
             time.sleep(drip)
 
-    def log_message(self, *arguments: object) -> None:
-        pass
+    def linger(self) -> None:
+        """Read on for a moment, so that no reset destroys the answer."""
+        with suppress(OSError):
+            self.connection.shutdown(socket.SHUT_WR)
+            self.connection.settimeout(0.05)
+            while self.connection.recv(65536):
+                pass
 
-    def handle(self) -> None:
-        try:
-            super().handle()
-        except OSError:  # the client has gone
-            self.close_connection = True
+
+def _path(target: str) -> str:
+    """
+    The path and query of a request target, in whichever form.
+    """
+    parts = re.fullmatch(r"https?://[^/]*(/.*)?", target, re.IGNORECASE)
+    return target if parts is None else parts[1] or "/"
 
 
-class _Listening(ThreadingHTTPServer):
+class _Listening(socketserver.ThreadingTCPServer):
     """
     A dozen connections at once are taken at once: beyond its backlog a listener drops them, and TCP tries again after 1 s.
     """
 
-    request_queue_size = 64
+    request_queue_size = 128
+    allow_reuse_address = True
 
 
 class _Listening6(_Listening):
@@ -210,11 +321,13 @@ _LISTENING = {False: _Listening, True: _Listening6}
 
 
 @contextmanager
-def serving(server: Server, *, host: str = "127.0.0.1", certificate: Path | None = None) -> Iterator[str]:
+def serving(
+    server: Server, *, reading: type[Handler] = Handler, host: str = "127.0.0.1", certificate: Path | None = None
+) -> Iterator[str]:
     """
     The URL of a server, for as long as it is served; over TLS with a certificate.
     """
-    handler = type("Serving", (Handler,), {"said_by": staticmethod(server)})
+    handler = type("Serving", (reading,), {"said_by": staticmethod(server)})
     with _LISTENING[":" in host]((host, 0), handler) as listening:
         listening.daemon_threads = True
         listening.block_on_close = False

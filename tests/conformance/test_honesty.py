@@ -4,6 +4,11 @@ Who keeps the contract is accused of nothing.
 
 from __future__ import annotations
 
+import gzip
+import re
+import time
+import uuid
+import zlib
 from dataclasses import replace
 
 import pytest
@@ -12,10 +17,13 @@ from chainproof.conformance.checks import CHECKS
 from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.levels import Contract
 
-from .conftest import BY_HAND, Examine
+from .conftest import BY_HAND, WIRE, Examine
 from .endpoints import (
     KEY,
+    PATH,
     Asked,
+    Handler,
+    NoMessage,
     Said,
     Server,
     error,
@@ -54,7 +62,182 @@ def behind_an_interim_answer(said: Said) -> Said:
     """
     The same answer behind a 103.
     """
-    return replace(said, raw=b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + rendered(said))
+    return replace(said, raw=b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + rendered(said), stays=True)
+
+
+def new(asked: Asked) -> bool:
+    """
+    Whether it is a POST whose answer may be in chunks and behind an interim one, and its connection kept.
+    """
+    closes = "close" in "".join(asked.values("connection")).lower()
+    return asked.method == "POST" and asked.version == "HTTP/1.1" and not closes
+
+
+def with_more_chunks(said: Said) -> Said:
+    """
+    The same answer in chunks with extensions, sizes in capitals behind zeros, and a trailer; the connection is kept.
+    """
+    head = rendered(said).partition(b"\r\n\r\n")[0].rpartition(b"\r\n")[0]
+    chunks = b"".join(b'00%X;a;b="c;"\r\n%b\r\n' % (len(said.body), said.body) for _ in range(bool(said.body)))
+    raw = head + b"\r\ntransfer-encoding: Chunked\r\n\r\n" + chunks + b"000\r\nX-Trailer: a\r\n\r\n"
+    return replace(said, raw=raw, stays=True)
+
+
+def to_the_end(said: Said) -> Said:
+    """
+    The same answer, its body ended by the end of the connection.
+    """
+    head = rendered(said).partition(b"\r\n\r\n")[0].rpartition(b"\r\n")[0]
+    return replace(said, raw=head + b"\r\nConnection: close\r\n\r\n" + said.body)
+
+
+def oddly_spelled(said: Said) -> Said:
+    """
+    The same answer without a reason, its fields in lower case, between blanks, in latin-1, and one of them empty.
+    """
+    head, end, body = rendered(said).partition(b"\r\n\r\n")
+    line, fields = head.split(b"\r\n", 1)
+    fields = re.sub(rb"(?m)^([^:]+): (.*?)\r?$", lambda m: m[1].lower() + b":\t " + m[2] + b" \t\r", fields).rstrip(
+        b"\r"
+    )
+    more = b"\r\nx_odd-~!: \xe9\r\nset-cookie: a=b\r\nset-cookie: c=d\r\nkeep-alive: timeout=5\r\nx-empty:"
+    return replace(said, raw=line[:13] + b"\r\n" + fields + more + end + body, stays=True)
+
+
+def zipped(asked: Asked, said: Said) -> Said:
+    """
+    The same answer under the coding that the request asks for.
+    """
+    deflated = "".join(asked.values("accept-encoding")).startswith("deflate")
+    body = zlib.compress(said.body) if deflated else gzip.compress(said.body)
+    coding = (("Content-Encoding", "deflate" if deflated else "X-GZIP"), ("Vary", "Accept-Encoding"))
+    return replace(said, body=body, more=(*said.more, *coding))
+
+
+def takes_gzip(asked: Asked) -> bool:
+    """
+    Whether gzip or deflate may be sent: named without a weight of 0, or nothing said.
+    """
+    given = "".join(asked.values("accept-encoding"))
+    return asked.method == "POST" and (not asked.values("accept-encoding") or ("gzip" in given and "q=0" not in given))
+
+
+class Closing(Handler):
+    """
+    Closes each connection behind its seventh answer without a word, as a server may.
+    """
+
+    number = 0
+
+    def answer(self, asked: Asked, said: Said) -> bool:
+        self.number += 1
+        return super().answer(asked, said) and self.number < 7
+
+
+class Tired(Handler):
+    """
+    Says that it closes behind every refusal, which it makes before it reads the body.
+    """
+
+    def exchange(self) -> bool:
+        try:
+            return super().exchange()
+        except PermissionError:
+            body = b'{"error":"No.","error_code":"unauthorized"}'
+            head = b"HTTP/1.1 401 No\r\nContent-Type: application/json\r\nConnection: close\r\nX-Baseten-Request-Id: "
+            self.wfile.write(head + uuid.uuid4().hex.encode() + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            self.linger()
+            return False
+
+    def check(self, asked: Asked) -> None:
+        super().check(asked)
+        if asked.path.partition("?")[0] == PATH and asked.method == "POST" and not asked.authorized:
+            raise PermissionError
+
+
+class Strict(Handler):
+    """
+    Refuses what it may refuse, and says nothing to it.
+    """
+
+    def exchange(self) -> bool:
+        try:
+            asked = self.asked()
+        except NoMessage:
+            return False
+        return asked is not None and self.answer(asked, type(self).said_by(asked))
+
+    def asked(self) -> Asked | None:
+        if self.rfile.peek(1)[:1] == b"\r":  # type: ignore[attr-defined]  # it is a BufferedReader
+            raise NoMessage
+        asked = super().asked()
+        if asked is not None and asked.version == "HTTP/1.0":
+            raise NoMessage
+        return asked
+
+
+class Forgiving(Handler):
+    """
+    Takes numbers as Python does, and header fields as they come.
+    """
+
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        lines = iter(lambda: self.rfile.readline(65536).strip(b"\r\n"), b"")
+        pairs = (line.partition(b":") for line in lines)
+        return tuple((name.decode("latin-1").strip(), value.decode("latin-1").strip()) for name, _, value in pairs)
+
+    def check(self, asked: Asked) -> None:
+        try:
+            lengths = tuple(("Content-Length", str(int(each))) for each in asked.values("content-length"))
+        except ValueError:
+            raise NoMessage from None
+        kept = tuple(each for each in asked.fields if each[0].lower() not in ("content-length", "host"))
+        super().check(replace(asked, fields=(*kept, ("Host", "x"), *lengths)))
+
+    def body(self, asked: Asked) -> bytes | None:
+        lengths = tuple(("Content-Length", str(int(each))) for each in asked.values("content-length"))
+        kept = tuple(each for each in asked.fields if each[0].lower() != "content-length")
+        return super().body(replace(asked, fields=(*kept, *lengths)))
+
+
+ON_THE_WIRE: dict[str, tuple[Server, type[Handler]]] = {
+    "in more chunks": (when(new, lambda asked, said: with_more_chunks(said)), Handler),
+    "to the end of the connection": (
+        when(lambda asked: asked.method == "POST", lambda asked, said: to_the_end(said)),
+        Handler,
+    ),
+    "oddly spelled": (when(new, lambda asked, said: oddly_spelled(said)), Handler),
+    "under codings": (when(takes_gzip, zipped), Handler),
+    "with 204 to OPTIONS": (
+        when(
+            lambda asked: asked.method == "OPTIONS" and asked.path == PATH,
+            lambda asked, said: replace(said, status=204, body=b"", media_type=None, more=(("Allow", "POST"),)),
+        ),
+        Handler,
+    ),
+    "closing every connection and saying so": (
+        when(new, lambda asked, said: replace(said, closes=True, more=(*said.more, ("Connection", "close")))),
+        Handler,
+    ),
+    "closing now and then": (honest, Closing),
+    "refusing before the body is read": (honest, Tired),
+    "refusing what it may without a word": (honest, Strict),
+    "forgiving": (honest, Forgiving),
+    "slowly": (when(new, lambda asked, said: (time.sleep(0.002), said)[1]), Handler),
+}
+
+
+@pytest.mark.parametrize(("server", "reading"), ON_THE_WIRE.values(), ids=ON_THE_WIRE)
+def test_an_honest_endpoint_is_accused_of_nothing_on_the_wire(
+    server: Server, reading: type[Handler], examine: Examine
+) -> None:
+    """
+    However it frames, codes and keeps, and whatever it refuses that it may refuse; advice it may get.
+    """
+    with serving(server, reading=reading) as url:
+        findings = examine(url, checks=WIRE).findings
+
+    assert [] == [f"{found.clause}: {found.actual} {found.cases}" for found in findings if found.level != "should"]
 
 
 HONEST: dict[str, Server] = {
@@ -63,10 +246,8 @@ HONEST: dict[str, Server] = {
     "with empty errors": on_status(400, lambda said: replace(said, body=b"{}")),
     "with more members": on_status(400, lambda said: replace(said, body=b'{"x":[1],"error":"","detail":"d"}')),
     "in HTTP/1.0": when(lambda asked: asked.method == "POST", lambda asked, said: in_http_1_0(said)),
-    "in chunks": when(lambda asked: asked.method == "POST", lambda asked, said: in_chunks(said)),
-    "behind interim answers": when(
-        lambda asked: asked.method == "POST", lambda asked, said: behind_an_interim_answer(said)
-    ),
+    "in chunks": when(new, lambda asked, said: in_chunks(said)),
+    "behind interim answers": when(new, lambda asked, said: behind_an_interim_answer(said)),
     "to a lower-case scheme": when(
         lambda asked: asked.values("authorization") == [f"api-key {KEY}"],
         lambda asked, said: Said(status=200, body=b"{}"),

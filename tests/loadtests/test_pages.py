@@ -22,7 +22,9 @@ from typing import Any
 
 import pytest
 
+from chainproof.judgement.summary import summarise_load
 from chainproof.loadtests.command import LOCUSTFILE
+from chainproof.loadtests.options import FORM, SWITCHES
 from chainproof.results.folder import Run, read_run, run_paths
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
@@ -155,6 +157,61 @@ def fill(tab: Page, name: str, text: str) -> None:
     evaluate(tab, script)
 
 
+def camel(name: str) -> str:
+    """
+    An option's name as Locust's page spells its field.
+    """
+    first, *others = name.split("_")
+    return first + "".join(map(str.capitalize, others))
+
+
+def downloaded(tab: Page, text: str, folder: Path) -> Path:
+    """
+    The file that a click on a link with this text brings.
+    """
+    folder.mkdir()
+    tab.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder), eventsEnabled=True)
+    click(tab, text)
+    give_up = time.monotonic() + 20
+    while not (found := [path for path in folder.iterdir() if path.suffix == ".html"]):
+        assert time.monotonic() < give_up, [path.name for path in folder.iterdir()]
+        time.sleep(0.1)
+    return found[0]
+
+
+def reported(folder: Path) -> bytes:
+    """
+    The page on a run folder, as our command makes it.
+    """
+    words = [sys.executable, "-P", "-m", "chainproof", "reports", str(folder), "--html", "-"]
+    return subprocess.run(words, capture_output=True, check=False).stdout
+
+
+def two_plans(run: Run, rates: tuple[float, float]) -> None:
+    """
+    Assert that a run was asked by one plan, then by another, and that every request of both is accounted for.
+    """
+    whole, (first, second) = total(run.intervals), run.manifest.phases
+    plan = run.manifest.settings["plan"]
+    told = summarise_load(run)
+
+    assert rates == tuple(row["rate_per_s"] for row in run.manifest.settings["phases"])  # type: ignore[call-overload, index, union-attr]
+    assert [second.start] == run.manifest.settings["replanned_at_s"]
+    assert (0.0, first.end, 60.0) == (first.start, second.start, second.end)
+    assert plan["arrivals"] == whole.planned == whole.sent + whole.not_sent.total()  # type: ignore[call-overload, index]
+    assert whole.sent == whole.outcomes.total() > 20
+    assert {first.name, second.name} == whole.phases.keys()
+    assert whole.planned == sum(part.planned for part in whole.phases.values())
+    for phase, rate in zip(run.manifest.phases, rates, strict=True):
+        planned = {each.second: part.planned for each in run.intervals if (part := each.phases.get(phase.name))}
+
+        assert all(phase.start <= second < phase.end for second, count in planned.items() if count)
+        assert abs(whole.phases[phase.name].planned - rate * phase.seconds) < 6 * (rate * phase.seconds) ** 0.5
+    assert "REPLANNED" in [caveat.code for caveat in told.caveats]
+    assert not any(caveat.invalidates for caveat in told.caveats)
+    assert [first, second] == [each.phase for each in told.phases]
+
+
 def shot(tab: Page, name: str) -> None:
     """
     A picture, where somebody wants to look: in the folder that CHAINPROOF_SCREENSHOTS names.
@@ -169,8 +226,8 @@ def test_a_person_runs_a_test_from_the_page(  # noqa: PLR0915  # one visit, from
     serving: Any, tmp_path: Path
 ) -> None:
     """
-    A mistake is shown and starts nothing; then start, each tab fills, the report is made, another rate begins another
-    run, stop drains it; and the key is nowhere.
+    A mistake is shown and starts nothing; then start, each tab fills, the report's link downloads it, another rate is
+    another plan of the same run, stop drains it; and the key is nowhere.
     """
     with serving(fine, throttle) as server, page(server.target.origin, tmp_path) as ui, browser(tmp_path / "p") as tab:
         tab.send("Emulation.setDeviceMetricsOverride", width=1400, height=1000, deviceScaleFactor=1, mobile=False)
@@ -181,6 +238,14 @@ def test_a_person_runs_a_test_from_the_page(  # noqa: PLR0915  # one visit, from
         click(tab, "Custom parameters")
         time.sleep(0.5)
         shot(tab, "2-form")
+        named = evaluate(tab, "[...document.querySelectorAll('[name]')].map(field => [field.name, field.type])")
+        ours = {camel(name): name for name in FORM}
+        kinds = {ours[name]: kind for name, kind in named if name in ours}
+
+        assert list(FORM) == list(kinds)
+        assert set(SWITCHES) == {name for name, kind in kinds.items() if kind == "checkbox"}
+
+        evaluate(tab, "document.querySelector('[name=keepBodies]').click()")
         fill(tab, "rate", "fast")
         click(tab, "Start")
         await_text(tab, "invalid float value")
@@ -205,22 +270,26 @@ def test_a_person_runs_a_test_from_the_page(  # noqa: PLR0915  # one visit, from
         click(tab, "Download Data")
         await_text(tab, "Report of the run so far")
         shot(tab, "8-downloads")
-        status, report, fields = ui.ask("/chainproof/report/download")
+        report = downloaded(tab, "Download the report of the run so far", tmp_path / "downloads")
+        _, shown, fields = ui.ask("/chainproof/report")
 
-        assert 200 == status
-        assert "attachment" in fields["Content-Disposition"]
-        assert "rate_limited" in report
-        assert "UNFINISHED" in report
+        assert f"{ui.runs[0].path.name}.html" == report.name
+        assert "attachment" in ui.ask("/chainproof/report/download")[2]["Content-Disposition"]
+        assert "attachment" not in fields.get("Content-Disposition", "")
+        assert "<!DOCTYPE html>" == shown[:15] == (text := report.read_text())[:15]
+        assert "rate_limited" in text
+        assert "UNFINISHED" in text
+        assert ui.runs[0].path.name in text
 
         tab.send("Page.navigate", url=f"{ui.url}/chainproof/change")
         await_text(tab, "Change the run")
         fill(tab, "rate", "80")
         click(tab, "Change")
-        await_text(tab, "another begun")
+        await_text(tab, "Another plan holds from")
         shot(tab, "9-changed")
         tab.send("Page.navigate", url=ui.url)
         await_text(tab, "/production/run_remote", "Stop")
-        time.sleep(1.5)
+        time.sleep(3.5)
         click(tab, "Stop")
         await_text(tab, "New")
         give_up = time.monotonic() + 10
@@ -228,16 +297,21 @@ def test_a_person_runs_a_test_from_the_page(  # noqa: PLR0915  # one visit, from
             assert time.monotonic() < give_up
             time.sleep(0.1)
         shot(tab, "10-stopped")
+        click(tab, "Download Data")
+        await_text(tab, "Report of the run so far")
+        whole = downloaded(tab, "Download the report of the run so far", tmp_path / "last").read_bytes()
+
+        assert reported(ui.runs[0].path) == whole
+        assert "REPLANNED" in whole.decode()
+
         pages = [ui.ask(path)[1] for path in ("/", "/stats/requests", "/logs", "/chainproof/report", "/tasks")]
-    first, second = ui.runs
+    (run,) = ui.runs
 
-    assert [40.0, 80.0] == [run.manifest.settings["rate_per_s"] for run in (first, second)]
-    assert {Ending.INTERRUPTED} == {run.end.ending for run in (first, second) if run.end}
-    for run in (first, second):
-        whole = total(run.intervals)
-
-        assert whole.sent == whole.outcomes.total() > 20
-        assert whole.planned == whole.sent + whole.not_sent.total()
+    two_plans(run, (40.0, 80.0))
+    assert run.end is not None
+    assert Ending.INTERRUPTED is run.end.ending
+    assert run.manifest.settings["keep_bodies"] is True
+    assert all(found.request_body is not None for found in run.exemplars)
     assert [] == [text for text in pages if KEY in text]
 
 
@@ -286,9 +360,9 @@ def test_a_run_that_ends_leaves_the_page_for_another(serving: Any, tmp_path: Pat
     assert "nobody listens at" in after["message"]
 
 
-def test_a_change_restarts_workers_too(serving: Any, tmp_path: Path) -> None:
+def test_every_worker_follows_another_plan(serving: Any, tmp_path: Path) -> None:
     """
-    With processes behind the page another rate is another run of all of them, and nothing is lost between.
+    With processes behind the page another rate is one more plan of them all, from one instant on, and nothing is lost.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -301,22 +375,23 @@ def test_a_change_restarts_workers_too(serving: Any, tmp_path: Path) -> None:
         ui.ask("/swarm", "user_count=1&spawn_rate=1&rate=30")
         time.sleep(2.5)
         changed = ui.ask("/chainproof/change", "rate=60")[1]
-        time.sleep(4.5)
+        time.sleep(5.5)
         accounts = json.loads(ui.ask("/stats/requests")[1])["extended_stats"][2]["data"]
         ui.ask("/stop", "")
-    first, second = ui.runs
+    (run,) = ui.runs
 
-    assert "another begun" in changed
+    assert "Another plan holds from" in changed
     assert {"worker 0", "worker 1"} <= {row["what"] for row in accounts}
-    assert [(30.0, 2), (60.0, 2)] == [
-        (run.manifest.settings["rate_per_s"], run.manifest.settings["workers"]) for run in (first, second)
-    ]
-    for run in (first, second):
-        whole = total(run.intervals)
+    assert 2 == run.manifest.settings["workers"]
+    assert run.end is not None
+    assert () == run.end.lost
+    two_plans(run, (30.0, 60.0))
+    for worker in "01":
+        parts = [
+            each.phases["plan 2"].planned for each in run.intervals if each.worker == worker and "plan 2" in each.phases
+        ]
 
-        assert run.end is not None
-        assert () == run.end.lost
-        assert whole.sent == whole.outcomes.total() > 10
+        assert abs(total(run.intervals).phases["plan 2"].planned - 2 * sum(parts)) <= 1
 
 
 def test_another_target_lets_the_one_before_go_when_nobody_needs_it(serving: Any, tmp_path: Path) -> None:

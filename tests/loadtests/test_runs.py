@@ -91,8 +91,8 @@ OUTCOMES_OF = {
     fine: ("answered", 200, None, "ok"),
     stall: ("deadline", None, None, "timed_out"),
     drip: ("deadline", None, None, "timed_out"),
-    half: ("connection_lost", None, None, "failed"),
-    hang_up: ("connection_lost", None, None, "failed"),
+    half: ("closed_early", None, None, "failed"),
+    hang_up: ("reset", None, None, "failed"),
     redirect: ("answered", 302, None, "failed"),
     garbage: ("malformed", None, None, "failed"),
     throttle: ("answered", 429, "rate_limited", "failed"),
@@ -331,7 +331,8 @@ def test_the_key_is_shown_to_the_target_alone(serving: Serving, launch: Launch, 
 
 def test_tls_is_verified(serving: Serving, launch: Launch, tls_context: Any, certificate: Path) -> None:
     """
-    A certificate that is trusted is accepted; one that is not costs every request, and not one is sent.
+    A certificate that is trusted is accepted; one that is not is a mistake before the first request, and so is a server
+    that speaks no TLS at all: exit code 2, one line that says why, no run folder, and nothing was sent.
     """
     words = ("--rate", "20", "--duration", "500ms", "--arrivals", "constant")
     with serving(fine, tls=tls_context) as server:
@@ -339,8 +340,15 @@ def test_tls_is_verified(serving: Serving, launch: Launch, tls_context: Any, cer
         distrusting = launch(url, *words).end()
         unsent = len(server.requests)
         trusting = launch(url, *words, SSL_CERT_FILE=str(certificate)).end()
+    with serving(fine) as plain:
+        bare = launch(f"https://localhost:{plain.port}", *words, SSL_CERT_FILE=str(certificate)).end()
+        unsent += len(plain.requests)
 
-    assert {("tls_failed", None, None, "failed"): 10} == outcomes(distrusting.run)
+    for refused, why in ((distrusting, "certificate"), (bare, "cannot connect to https://localhost:")):
+        assert 2 == refused.code, refused.errors
+        assert why in refused.errors.splitlines()[-1]
+        assert refused.errors.splitlines()[-1].startswith("chainproof loadtests: ")
+        assert not refused.folder.exists()
     assert 0 == unsent
     assert {("answered", 200, None, "ok"): 10} == outcomes(trusting.run)
 

@@ -46,6 +46,8 @@ open_options = st.fixed_dictionaries(
     optional={
         "--rate": st.floats(0.01, 1000).map(lambda rate: f"{rate:.6f}"),
         "--arrivals": st.sampled_from(["poisson", "constant"]),
+        "--warm-up": durations,
+        "--drain": durations,
         "--max-in-flight": st.integers(1, 1000).map(str),
         "--duration": durations,
         "--deadline": durations,
@@ -109,12 +111,19 @@ def test_smoke_is_the_default() -> None:
 
 
 WRONG = {
-    "an unknown workload": (["stedy"], "expected a workload (smoke, ramp, soak, spike, steady, steps)"),
+    "an unknown workload": (["stedy"], "expected a workload (smoke, bursty, "),
     "a workload that is not there": (["/nowhere/a.toml"], "cannot read the workload"),
     "a rate of nothing": (["--rate", "0"], "rate: expected more than 0"),
     "an objective nobody can read": (["--objective", "fast"], "expected an objective such as"),
     "users for a schedule": (["--users", "3"], "--users belongs to the closed model"),
     "a rate for users": (["--model", "closed", "--rate", "3"], "--rate belongs to the open model"),
+    "a recording for users": (["--model", "closed", "--replay", "a"], "--replay belongs to the open model"),
+    "a recording that is not there": (["--replay", "/nowhere/a"], "cannot read the recording"),
+    "a key without a recording": (["--replay-key", "at"], "expected --replay with --replay-"),
+    "a process for a recording": (["--replay", __file__, "--arrivals", "gamma"], "expected seconds or an ISO 8601"),
+    "a variation of what has one": (["--variation", "3"], "--variation belongs to gamma arrivals"),
+    "a warm-up of phases": (["ramp", "--warm-up", "3s"], "warm-up: expected an open workload with one rate"),
+    "a warm-up of users": (["--model", "closed", "--warm-up", "3s"], "--warm-up belongs to the open model"),
     "a plan beyond memory": (["--rate", "100000", "--duration", "1h"], "expected at most 20000000 planned requests"),
     "more connections than files": (["--max-in-flight", "1000000000"], "from the system's limit on open files"),
     "plain http to a stranger": (["--target", "http://example.com"], "expected https"),

@@ -84,18 +84,18 @@ def test_a_complete_answer_is_taken_however_it_is_framed(serving: Serving, kind:
 
 
 FAILURES = {
-    "closed before any answer": (saying(then="close"), Transport.CONNECTION_LOST, "before any answer"),
-    "reset before any answer": (saying(then="reset"), Transport.CONNECTION_LOST, "before any answer"),
-    "closed half-way": (saying(OK[:-1], then="close"), Transport.CONNECTION_LOST, "middle of the answer"),
-    "reset half-way": (saying(OK[:-1], then="reset"), Transport.CONNECTION_LOST, "middle of the answer"),
+    "closed before any answer": (saying(then="close"), Transport.CLOSED_EARLY, "before any answer"),
+    "reset before any answer": (saying(then="reset"), Transport.RESET, "before any answer"),
+    "closed half-way": (saying(OK[:-1], then="close"), Transport.CLOSED_EARLY, "middle of the answer"),
+    "reset half-way": (saying(OK[:-1], then="reset"), Transport.RESET, "middle of the answer"),
     "chunks cut off": (
         saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", then="close"),
-        Transport.CONNECTION_LOST,
+        Transport.CLOSED_EARLY,
         "middle of the answer",
     ),
     "only an interim answer": (
         saying(b"HTTP/1.1 100 Continue\r\n\r\n", then="close"),
-        Transport.CONNECTION_LOST,
+        Transport.CLOSED_EARLY,
         "middle of the answer",
     ),
     "garbage": (saying(b"SSH-2.0-whatever\r\n"), Transport.MALFORMED, "not HTTP"),
@@ -111,7 +111,7 @@ FAILURES = {
     ),
     "an endless head": (
         saying(b"HTTP/1.1 200 OK\r\n", *[b"X: " + b"y" * 65000 + b"\r\n"] * 20),
-        Transport.MALFORMED,
+        Transport.TOO_LARGE,
         "longer than",
     ),
     "silence": (saying(), Transport.DEADLINE, "deadline"),
@@ -194,7 +194,7 @@ def test_a_request_that_went_out_is_never_sent_again(serving: Serving) -> None:
         client = Client(server.target)
         transports = [call(server.target, client=client).transport for _ in range(2)]
 
-    assert [Transport.ANSWERED, Transport.CONNECTION_LOST] == transports
+    assert [Transport.ANSWERED, Transport.CLOSED_EARLY] == transports
     assert 2 == len(server.requests)
 
 
@@ -207,7 +207,7 @@ def test_nobody_there_and_no_such_name() -> None:
         refused = call(parse_target(f"http://127.0.0.1:{taken.getsockname()[1]}"))
     unknown = call(parse_target("https://no-such-host.invalid"), deadline=5.0)
 
-    assert (Transport.CONNECT_FAILED, "connection refused") == (refused.transport, refused.reason)
+    assert (Transport.REFUSED, "connection refused") == (refused.transport, refused.reason)
     assert unknown.transport in (Transport.NAME_UNKNOWN, Transport.DEADLINE)
 
 
@@ -228,7 +228,7 @@ def test_the_deadline_covers_connecting() -> None:
         for connection in waiting:
             connection.close()
 
-    assert Transport.DEADLINE is reply.transport
+    assert Transport.CONNECT_TIMED_OUT is reply.transport
 
 
 def test_the_deadline_covers_the_handshake() -> None:

@@ -27,9 +27,10 @@ from chainproof.judgement.summary import (
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
 from chainproof.results.finding import ClauseCount, Finding
+from chainproof.results.fitness import Fitness
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, total
-from chainproof.results.manifest import End, Ending, Kind, Manifest
+from chainproof.results.manifest import End, Ending, Guard, Kind, Manifest
 
 OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
 UNAUTHORIZED = Outcome(Transport.ANSWERED, 401, "unauthorized", Fate.FAILED)
@@ -50,7 +51,56 @@ def interval(outcome: Outcome = OK, *, count: int = 5000, time: float = 0.1, lag
     return second
 
 
-def load_run(second: Interval | None = None, **changes: object) -> Run:
+def seen(
+    second: Interval,
+    *,
+    loop: float = 0.001,
+    cpu: float = 0.3,
+    files: int = 100,
+    ports: int = 100,
+    in_flight: int = 500,
+) -> Interval:
+    """
+    The second as a generator saw itself in it; five thousand requests of a tenth of a second are 500 in flight.
+    """
+    fitness = Fitness()
+    for _ in range(1000):
+        fitness.look(in_flight, loop, 0.001)
+    fitness.use(cpu, 1.0)
+    fitness.descriptors, fitness.descriptors_limit = files, 1000
+    fitness.ports, fitness.ports_limit = ports, 28_000
+    second.fitness = fitness
+    return second
+
+
+def hiccup() -> tuple[Interval, Interval]:
+    """
+    Fifty requests too slow, one of which was sent late.
+    """
+    second = interval(time=2.0, count=50)
+    late = interval(time=2.0, count=1, lag=0.3)
+    return second, late
+
+
+def overdue(count: int, lag: float = 0.001) -> tuple[Interval, Interval]:
+    """
+    A second of many requests that leaves some to the one after the plan's end.
+    """
+    first, after = interval(count=5000 - count, lag=lag), interval(count=count, lag=lag)
+    first.planned, after.planned, after.second = 5000, 0, 1
+    return first, after
+
+
+def stopped_by(guard: Guard) -> Run:
+    """
+    A run that a guard ended.
+    """
+    run = ended(load_run(), Ending.GUARDED, "enough is enough")
+    assert run.end is not None
+    return replace(run, end=replace(run.end, guard=guard))
+
+
+def load_run(second: Interval | None = None, *more: Interval, **changes: object) -> Run:
     """
     A whole load run of one second, as it should be.
     """
@@ -63,8 +113,8 @@ def load_run(second: Interval | None = None, **changes: object) -> Run:
         settings={"model": "open", "duration_s": 1.0},
         objectives=("p95 response_time < 800ms",),
     )
-    end = End(ending=Ending.COMPLETED, seconds=1.1, accounting=accounting(total([second])).to_json())
-    run = Run(path=Path("runs/x"), manifest=manifest, intervals=(second,), end=end)
+    end = End(ending=Ending.COMPLETED, seconds=1.1, accounting=accounting(total([second, *more])).to_json())
+    run = Run(path=Path("runs/x"), manifest=manifest, intervals=(second, *more), end=end)
     return replace(run, **changes)  # type: ignore[arg-type]  # the fields of Run, by name
 
 
@@ -99,6 +149,13 @@ def ended(run: Run, ending: Ending, note: str = "") -> Run:
     return replace(run, end=replace(run.end, ending=ending, note=note))
 
 
+def asking(run: Run, *objectives: str) -> Run:
+    """
+    The run with other objectives.
+    """
+    return replace(run, manifest=replace(run.manifest, objectives=objectives))
+
+
 def capped() -> Interval:
     """
     A second in which some planned requests were one too many at once.
@@ -124,13 +181,24 @@ BENT: dict[str, Callable[[], Run]] = {
     "ACCOUNTING": miscounted,
     "UNREADABLE_LINES": lambda: load_run(unreadable_lines={"intervals.jsonl": 1}),
     "NOTHING_SENT": lambda: load_run(Interval(second=0)),
-    "KEY_REFUSED": lambda: load_run(interval(UNAUTHORIZED)),
     "GENERATOR_LATE": lambda: load_run(interval(lag=0.020)),
+    "KEY_REFUSED": lambda: load_run(interval(UNAUTHORIZED)),
+    "TARGET_GONE": lambda: stopped_by(Guard.TARGET_GONE),
+    "ERROR_BUDGET": lambda: stopped_by(Guard.ERROR_BUDGET),
+    "RATE_EXCEEDED": lambda: stopped_by(Guard.RATE),
+    "REQUEST_BUDGET": lambda: settings(load_run(), max_requests=5000, cost_per_request=0.5, duration_s=60.0),
+    "LOOP_LATE": lambda: load_run(seen(interval(), loop=0.02)),
+    "GENERATOR_BUSY": lambda: load_run(seen(interval(), cpu=0.9)),
+    "OPEN_FILES": lambda: load_run(seen(interval(), files=900)),
+    "PORTS": lambda: load_run(seen(interval(), ports=25_000)),
+    "RATE_NOT_REACHED": lambda: load_run(*overdue(100)),
+    "LITTLES_LAW": lambda: load_run(seen(interval(), in_flight=700)),
     "INTERRUPTED": lambda: ended(load_run(), Ending.INTERRUPTED),
     "MAX_IN_FLIGHT": lambda: load_run(capped()),
     "UNANSWERED": lambda: load_run(interval(TIMED_OUT)),
     "DEPARTURES": lambda: load_run(findings=(finding(clauses.REQUEST_ID_PRESENT),)),
     "COORDINATED_OMISSION": lambda: settings(load_run(), model="closed"),
+    "COLD_START": lambda: asking(load_run(), "first_success < 2s"),
     "FEW_REQUESTS": lambda: load_run(interval(count=100)),
     "TRANSPLANTED": lambda: settings(load_run(), path_assumed=True),
     "EMULATED": lambda: replace(load_run(), manifest=replace(load_run().manifest, emulated=True)),
@@ -169,6 +237,24 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
     "too few to say": (lambda: load_run(interval(count=20)), Verdict.INCONCLUSIVE),
     "missed, the generator late": (lambda: load_run(interval(time=2.0, lag=0.2)), Verdict.INVALID),
     "met, the generator late": (lambda: load_run(interval(lag=0.2)), Verdict.PASS),
+    "met, the generator a second late": (lambda: load_run(interval(lag=1.2, time=0.1)), Verdict.INVALID),
+    "missed, one hiccup of the generator's": (lambda: load_run(*hiccup()), Verdict.FAIL),
+    "missed, the loop late": (lambda: load_run(seen(interval(time=2.0), loop=0.2)), Verdict.INVALID),
+    "met, the loop late": (lambda: load_run(seen(interval(), loop=0.2)), Verdict.PASS),
+    "missed, no processor left": (lambda: load_run(seen(interval(time=2.0), cpu=0.97)), Verdict.INVALID),
+    "missed, little processor left": (lambda: load_run(seen(interval(time=2.0), cpu=0.9)), Verdict.FAIL),
+    "met, no files left": (lambda: load_run(seen(interval(), files=960)), Verdict.INVALID),
+    "met, no ports left": (lambda: load_run(seen(interval(), ports=27_900)), Verdict.INVALID),
+    "met, the rate not reached": (lambda: load_run(*overdue(500, lag=0.2)), Verdict.INVALID),
+    "met, the rate not reached, and not by us": (lambda: load_run(*overdue(500)), Verdict.PASS),
+    "nothing was asked, the generator late": (lambda: asking(load_run(interval(lag=0.2))), Verdict.INVALID),
+    "met, the target gone": (lambda: stopped_by(Guard.TARGET_GONE), Verdict.FAIL),
+    "met, the error budget burnt": (lambda: stopped_by(Guard.ERROR_BUDGET), Verdict.FAIL),
+    "met, users too many": (lambda: stopped_by(Guard.RATE), Verdict.INCONCLUSIVE),
+    "met, the budget spent": (
+        lambda: settings(load_run(), max_requests=5000, duration_s=60.0),
+        Verdict.PASS,
+    ),
     "met, interrupted": (lambda: ended(load_run(), Ending.INTERRUPTED), Verdict.INCONCLUSIVE),
     "missed, interrupted": (lambda: ended(load_run(interval(time=2.0)), Ending.INTERRUPTED), Verdict.FAIL),
     "we broke": (lambda: ended(load_run(), Ending.BROKEN, "disk full"), Verdict.ERROR),

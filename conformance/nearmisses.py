@@ -1,0 +1,341 @@
+"""
+Nearly JSON: each way in which some parser is lenient, wherever in a text it may stand.
+
+A near miss is a value that is none, a member that is none, or something around an object. It is made from a plain object,
+deep inside another, and behind more text than a receiver holds at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from .bodies import Body, object_of
+
+
+def _on_one_line(text: str) -> str:
+    """
+    A text as a label can carry it.
+    """
+    return text.encode("unicode_escape").decode()
+
+
+VALUES: dict[str, bytes] = {
+    # Python, JavaScript, PHP, Ruby, Perl, Lua
+    **{
+        _on_one_line(word): word.encode()
+        for word in (
+            *("NaN", "Infinity", "-Infinity", "+Infinity", "-NaN", "nan", "inf", "-inf", "INF", "Infinityx", "NaN1", "NULL"),
+            *("None", "True", "False", "TRUE", "FALSE", "Null", "nil", "undefined", "yes", "no", "on", "tru", "nul", "fals"),
+            *("truee", "nullx", "true1", "t", "n", "x", "-", "+", "--1", "+-1", "-+1", "- 1", "-a", "~", "*", "=", "'", "`"),
+            *("b'x'", "u'x'", "0n", "1n", "1L", "1f", "1.0d", "1.5F", "10px", "50%", "$1", "1 000", "1_000", "1'000"),
+            *("0x1F", "0X1f", "-0x1", "0b11", "0o17", "017", "01", "00", "-01", "-00", "007.5", "0x", "08", "1e", "1E", "1e+"),
+            *("1e-", "1.0e", "1e1.5", "1e5e5", "1.2.3", ".5", "-.5", "5.", "-5.", "5.e1", ".e1", ".", "+1", "+0", "+.5", "0.", "0.e1"),
+            *("1..2", "0-1", "1-", "1+1", "1/2", "1e٣", "١", "１", "²", "½", "e5", "1e 5", "1 e5", "1. 5", "0 .5", "∞"),
+            *("2020-01-01", "12:30", "function(){}", "new Date()", "Date(0)", "/x/", "[1]{}", "{}[]", "<a/>", "a.b", "@x"),
+            *("(1)", "(1,2)", "<1>", "{1,2}", "#{}", "{,}", "[,]", "[1,]", "[,1]", "[1,,2]", "[1,2,]", "[1 2]", "[1;2]", "[1:2]"),
+            *("[1}", "[1)", "[", "[1", "[1,", "{", "]", "}", "[]]", "[[]", "{}}", "{{}", "{[]}", "[1]]", "[...]", "[1..3]", '["a":1]', "[1\n2]", '["a" "b"]', '["a","b",]', "[null null]", "[true,]", "[{},]", "[],", ",1", ", ,"),
+        )
+    },
+    # objects in the place of a value
+    **{
+        _on_one_line(text): text.encode()
+        for text in (
+            *('{"y":1,}', '{,"y":1}', '{"y":1,,"z":2}', '{"y":1 "z":2}', '{"y":1;"z":2}', '{"y"=1}', '{"y"=>1}', '{"y"->1}'),
+            *('{"y" 1}', '{"y"}', '{"y":}', "{:1}", '{"y"::1}', '{"y":1:2}', '{"y",1}', '{"y":1]', '{"y":1', "{y:1}", "{'y':1}"),
+            *("{1:1}", "{null:1}", "{true:1}", "{[]:1}", "{{}:1}", "{-1:1}", '{"y":1}}', '{""1}', '{"y":1,"z"}', '{"y":1,"z":}'),
+            *('{"y":1,z:2}', "{`y`:1}", '{"y"\n1}', '{"a" "b":1}', "{…}", '{"y":1 ,}', "{@:1}", "{$y:1}", "{y-z:1}", '{"y":1|2}'),
+            *('{"y": /* why */ 1}', "{/**/}", '{"y":1 // why\n}', '{"y":1 # why\n}', '{"y":1 -- why\n}', "[1 /* why */]", "[1, // x\n2]"),
+            *("[1 # why\n]", "<!-- why --> 1", "/* why */ 1", "1 /* why */", "// why\n1", "# why\n1", "; why\n1", "/* 1", "/**/"),
+        )
+    },
+    # strings
+    "a string in single quotes": b"'y'",
+    "a string in backquotes": b"`y`",
+    "a string in typographic quotes": "“y”".encode(),
+    "a string without its end": b'"y',
+    "a string without its beginning": b'y"',
+    "a string that ends in its escape": b'"y\\"',
+    "a string in three quotes": b'"""y"""',
+    "two strings beside each other": b'"a" "b"',
+    "two strings and a plus": b'"a"+"b"',
+    "a string over a continued line": b'"a\\\nb"',
+    "a prefixed string": b'r"y"',
+    **{
+        f"the escape {escape}": b'"' + escape.encode() + b'"'
+        for escape in (
+            *(r"\x41", r"\u{41}", r"\U00000041", r"\'", r"\0", r"\101", r"\v", r"\a", r"\e", r"\ ", r"\-", r"\%", r"\N", r"\B"),
+            *(r"\u", r"\u1", r"\u12", r"\u123", r"\u123g", r"\u 123", r"\u+123", r"\u-123", r"\u00 4", r"\uD83D\u", r"\ud83d\x"),
+            *(r"\u００４１", r"\&", r"\.", r"\$", r"\é", r"\(", r"\?", r"\!", r"\_", r"\`", r"\c", r"\d", r"\s", r"\z", r"\1"),
+        )
+    },
+    **{f"a raw {code:#04x} in a string": b'"a' + bytes([code]) + b'b"' for code in range(0x20)},
+    "a raw line break in a string": b'"a\r\nb"',
+}  # fmt: skip  # words of a kind on one line
+"""What stands in the place of a value, and is none."""
+
+_NOT_UTF8: dict[str, bytes] = {
+    "0xff": b"\xff",
+    "0xfe": b"\xfe",
+    "a lone continuation byte": b"\x80",
+    "two continuation bytes": b"\xbf\xbf",
+    "two bytes of three": b"\xe2\x82",
+    "one byte of two": b"\xc3",
+    "one byte of three": b"\xe2",
+    "three bytes of four": b"\xf0\x9f\x98",
+    "one byte of four": b"\xf0",
+    "a two-byte sequence cut by a letter": b"\xc3a",
+    "an overlong slash in two bytes": b"\xc0\xaf",
+    "an overlong NUL in two bytes": b"\xc0\x80",
+    "an overlong letter in two bytes": b"\xc1\xa1",
+    "an overlong sequence of three bytes": b"\xe0\x80\xaf",
+    "an overlong sequence of four bytes": b"\xf0\x80\x80\xaf",
+    "an overlong quotation mark": b"\xc0\xa2",
+    "half a surrogate pair in UTF-8": b"\xed\xa0\x80",
+    "the other half in UTF-8": b"\xed\xbf\xbf",
+    "a surrogate pair in UTF-8": b"\xed\xa0\xbd\xed\xb8\x80",
+    "a code point above U+10FFFF": b"\xf4\x90\x80\x80",
+    "a code point far above": b"\xf7\xbf\xbf\xbf",
+    "a five-byte sequence": b"\xf8\x88\x80\x80\x80",
+    "a six-byte sequence": b"\xfc\x84\x80\x80\x80\x80",
+    "Latin-1": b"caf\xe9",
+    "Windows-1252": b"\x93x\x94",
+    "Shift JIS": "日本".encode("shift_jis"),
+    "GBK": "中文".encode("gbk"),
+    "UTF-16 within": "é".encode("utf-16-le") + b"\xd8",
+}
+"""Bytes that no string of UTF-8 has."""
+
+_WITHIN_NAMES: dict[str, bytes] = {
+    **{
+        f"a raw {code:#04x} in a name": b'"a' + bytes([code]) + b'b":1' for code in (0x00, 0x01, 0x09, 0x0A, 0x0D, 0x1F)
+    },
+    r"the escape \x41 in a name": rb'"\x41":1',
+    r"the escape \u12 in a name": rb'"\u12":1',
+    r"the escape \' in a name": rb'"\'":1',
+    "a name without its end": b'"y:1',
+}
+
+MEMBERS: dict[str, bytes] = {
+    **{f"{name} as a value": b'"x":' + value for name, value in VALUES.items()},
+    **{f"{name} in an array": b'"x":[0,' + value + b"]" for name, value in VALUES.items()},
+    **{f"{name} in a string": b'"x":"a' + wrong + b'"' for name, wrong in _NOT_UTF8.items()},
+    **{f"{name} in a name": b'"a' + wrong + b'":1' for name, wrong in _NOT_UTF8.items()},
+    **_WITHIN_NAMES,
+    "a name in single quotes": b"'x':1",
+    "a name without quotes": b"x:1",
+    "a number as a name": b"1:1",
+    "null as a name": b"null:1",
+    "an array as a name": b"[1]:1",
+    "a member without a colon": b'"x" 1',
+    "a member without a value": b'"x":',
+    "a member without a name": b":1",
+    "a value alone": b"1",
+    "a name alone": b'"x"',
+    "an equals sign": b'"x"=1',
+    "an arrow": b'"x"=>1',
+    "two colons": b'"x"::1',
+    "a comma in place of the colon": b'"x",1',
+    "a semicolon behind a member": b'"x":1;',
+    "a semicolon between members": b'"x":1;"y":2',
+    "members without a comma": b'"x":1 "y":2',
+    "members on lines of their own": b'"x":1\n"y":2',
+    "a trailing comma": b'"x":1,',
+    "a trailing comma and a blank": b'"x":1 , ',
+    "two commas": b'"x":1,,"y":2',
+    "a comment": b'/* why */ "x":1',
+    "a line comment": b'// why\n"x":1',
+    "a hash comment": b'# why\n"x":1',
+    "a comment behind a member": b'"x":1/**/',
+    "a line comment behind a member": b'"x":1 // why\n',
+    "a spread": b"...x",
+    "a merge key": b"<<: *x",
+    "a closing bracket": b'"x":1]',
+    "a form feed between tokens": b'"x":\x0c1',
+    "a vertical tab between tokens": b'"x":\x0b1',
+    "a NUL between tokens": b'"x":\x001',
+    "a DEL between tokens": b'"x":\x7f1',
+    "a no-break space between tokens": b'"x":\xc2\xa01',
+    "U+2028 between tokens": '"x":\u20281'.encode(),
+    "U+3000 between tokens": '"x":\u30001'.encode(),
+    "U+0085 between tokens": '"x":\u00851'.encode(),
+    "U+FEFF between tokens": '"x":\ufeff1'.encode(),
+    "U+200B between tokens": '"x":\u200b1'.encode(),
+    "a backslash between tokens": b'"x":\\1',
+    "an escape between tokens": rb'"x"\u003a1',
+}
+"""Members that make an object no JSON, whatever else it holds."""
+
+AROUND: dict[str, tuple[bytes, bytes]] = {
+    "a letter behind it": (b"", b"x"),
+    "a closing brace behind it": (b"", b"}"),
+    "a closing bracket behind it": (b"", b"]"),
+    "an opening brace behind it": (b"", b"{"),
+    "another object behind it": (b"", b"{}"),
+    "another object on the next line": (b"", b'\n{"b":2}'),
+    "another object behind a comma": (b"", b',{"b":2}'),
+    "a number behind it": (b"", b" 1"),
+    "null behind it": (b"", b" null"),
+    "a string behind it": (b"", b'""'),
+    "a comma behind it": (b"", b","),
+    "a semicolon behind it": (b"", b";"),
+    "a point behind it": (b"", b"."),
+    "a quotation mark behind it": (b"", b'"'),
+    "a comment behind it": (b"", b" // why"),
+    "a block comment behind it": (b"", b"/**/"),
+    "a hash comment behind it": (b"", b"\n# why"),
+    "a NUL behind it": (b"", b"\x00"),
+    "many NULs behind it": (b"", b"\x00" * 64),
+    "a NUL and text behind it": (b"", b"\x00garbage"),
+    "Ctrl-Z behind it": (b"", b"\x1a"),
+    "a form feed behind it": (b"", b"\x0c"),
+    "a vertical tab behind it": (b"", b"\x0b"),
+    "a no-break space behind it": (b"", b"\xc2\xa0"),
+    "U+2028 behind it": (b"", "\u2028".encode()),
+    "a byte order mark behind it": (b"", b"\xef\xbb\xbf"),
+    "a byte that is not UTF-8 behind it": (b"", b"\xff"),
+    "blanks and a letter behind it": (b"", b" \r\n\tx"),
+    "4 KiB of blanks and a letter behind it": (b"", b" " * 4096 + b"x"),
+    "64 KiB of blanks and a letter behind it": (b"", b"\n" * 65536 + b"x"),
+    "a multipart boundary behind it": (b"", b"\r\n--x--\r\n"),
+    "a form's field behind it": (b"", b"&x=1"),
+    "a comma before it": (b",", b""),
+    "a form feed before it": (b"\x0c", b""),
+    "a vertical tab before it": (b"\x0b", b""),
+    "a NUL before it": (b"\x00", b""),
+    "a no-break space before it": (b"\xc2\xa0", b""),
+    "U+2028 before it": ("\u2028".encode(), b""),
+    "a byte that is not UTF-8 before it": (b"\xff", b""),
+    "a closing bracket before it": (b"]", b""),
+    "an opening bracket before it": (b"[", b""),
+    "a letter before it": (b"x", b""),
+    "an opening brace before it": (b"{", b""),
+    "a comment before it": (b"/* why */", b""),
+    "a line comment before it": (b"// why\n", b""),
+    "a hash comment before it": (b"# why\n", b""),
+    "a record separator before it": (b"\x1e", b"\n"),
+    "a JavaScript guard before it": (b")]}',\n", b""),
+    "a loop before it": (b"for(;;);", b""),
+    "a loop by while before it": (b"while(1);", b""),
+    "an assignment before it": (b"x = ", b""),
+    "a name before it": (b'"x":', b""),
+    "a call around it": (b"callback(", b")"),
+    "parentheses around it": (b"(", b")"),
+    "single quotes around it": (b"'", b"'"),
+    "a fence around it": (b"```json\n", b"\n```"),
+    "an event before it": (b"data: ", b"\n\n"),
+    "a length before it": (b"7:", b","),
+    "a YAML beginning before it": (b"---\n", b""),
+    "a form's name before it": (b"data=", b""),
+    "another object before it": (b"{} ", b""),
+    "null before it": (b"null\n", b""),
+}
+"""What makes a JSON object no JSON text when it stands around it."""
+
+WHOLES: tuple[Body, ...] = (
+    Body(label="blanks as the body", content=b" \r\n\t"),
+    Body(label="a space as the body", content=b" "),
+    Body(label="64 KiB of blanks as the body", content=b"\n" * 65536),
+    Body(label="a comma as the body", content=b","),
+    Body(label="a comma in braces as the body", content=b"{,}"),
+    Body(label="an opening brace as the body", content=b"{"),
+    Body(label="a closing brace as the body", content=b"}"),
+    Body(label="mismatched brackets as the body", content=b"{]"),
+    Body(label="a quotation mark as the body", content=b'"'),
+    Body(label="a NUL as the body", content=b"\x00"),
+    Body(label="64 NULs as the body", content=b"\x00" * 64),
+    Body(label="a letter as the body", content=b"a"),
+    Body(label="a backslash as the body", content=b"\\"),
+    Body(label="a byte order mark without an object", content=b"\xef\xbb\xbf\xef\xbb\xbf{}"),
+    Body(label="a member without its object", content=b'"a":1'),
+    *(
+        Body(label=f"an object in {codec}{' behind its mark' * bool(mark)}", content=mark + '{"a":1}'.encode(codec))
+        for codec, mark in (
+            *(("utf-16-le", b""), ("utf-16-be", b""), ("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff")),
+            *(("utf-32-le", b""), ("utf-32-be", b""), ("utf-32-le", b"\xff\xfe\x00\x00"), ("utf-32-be", b"\x00\x00\xfe\xff")),
+            *(("utf-7", b"+/v8-"), ("cp037", b"")),
+        )
+    ),
+    Body(label="a form as the body", content=b"a=1&b=2"),
+    Body(label="an escaped form as the body", content=b"data=%7B%22a%22%3A1%7D"),
+    Body(label="an escaped object as the body", content=b"%7B%22a%22%3A1%7D"),
+    Body(label="XML as the body", content=b"<a>1</a>"),
+    Body(label="HTML as the body", content=b"<!doctype html><p>1"),
+    Body(label="YAML as the body", content=b"a: 1"),
+    Body(label="YAML of two lines as the body", content=b"a: 1\nb: [x, y]\n"),
+    Body(label="TOML as the body", content=b"a = 1"),
+    Body(label="an object of JSON5", content=b"{a:'b',}"),
+    Body(label="an object of Python", content=b"{'a': None, 'b': True}"),
+    Body(label="MessagePack as the body", content=b"\x81\xa1a\x01"),
+    Body(label="CBOR as the body", content=b"\xa1\x61a\x01"),
+    Body(label="BSON as the body", content=b"\x0c\x00\x00\x00\x10a\x00\x01\x00\x00\x00\x00"),
+    Body(label="an object under gzip without a word of it", content=bytes.fromhex("1f8b08000000000002ffab564a54b232ac0500a1adeb1507000000")),
+    Body(label="multipart as the body", content=b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'),
+    Body(label="base64 as the body", content=b"eyJhIjoxfQ=="),
+    Body(label="a chunk's framing as the body", content=b'7\r\n{"a":1}\r\n0\r\n\r\n'),
+)  # fmt: skip  # one line for each
+"""Bodies that are no JSON as they stand."""
+
+SAMPLE = '{"a\\u00e9":[-1.5e+2,true,false,null,"x\\n\\"é𝄞"],"b":{"":{}},"c":[[],0.25]}'.encode()
+"""Something of everything, so that a cut falls into each kind of token."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Setting:
+    """
+    An object around a member that is none.
+    """
+
+    words: str
+    before: bytes
+    behind: bytes
+
+
+PLAIN = Setting(words="", before=b'{"a":1,', behind=b"}")
+DEEP = Setting(words=" 20 levels deep", before=b'{"a":[' * 9 + b'{"a":1,', behind=b"}" + b"]}" * 9)
+BEHIND = Setting(words=" behind 70 KiB", before=b'{"a":"' + b"a" * 70_000 + b'",', behind=b"}")
+SETTINGS = (DEEP, BEHIND)
+"""Where else a near miss is put than in an object of two members."""
+
+
+def with_member(name: str, setting: Setting = PLAIN) -> Body:
+    """
+    An object with a member that is none.
+    """
+    return Body(label=f"an object with {name}{setting.words}", content=setting.before + MEMBERS[name] + setting.behind)
+
+
+def with_surroundings(name: str, text: bytes = b'{"a":1}', words: str = "") -> Body:
+    """
+    A valid object made invalid by what stands around it.
+    """
+    before, behind = AROUND[name]
+    return Body(label=f"an object{words} with {name}", content=before + text + behind)
+
+
+def cut(text: bytes = SAMPLE) -> Iterator[Body]:
+    """
+    Every beginning of an object: none is JSON.
+    """
+    return (Body(label="an object cut short", content=text[:end]) for end in range(1, len(text)))
+
+
+_LONG = object_of('"a":"' + "a" * 70_000 + '"')
+
+NEAR_MISSES: tuple[Body, ...] = (
+    *map(with_member, MEMBERS),
+    *map(with_surroundings, AROUND),
+    *(Body(label=f"{name} as the body", content=value) for name, value in VALUES.items()),
+    *WHOLES,
+    *cut(),
+)
+"""Every near miss in its plainest form."""
+
+
+def elsewhere() -> Iterator[Body]:
+    """
+    Every near miss deep inside an object, and behind a long one.
+    """
+    yield from (with_member(name, setting) for setting in SETTINGS for name in MEMBERS)
+    yield from (with_surroundings(name, _LONG, " of 70 KiB") for name in AROUND)
+    yield from (Body(label="70 KiB of an object cut short", content=_LONG[:-end]) for end in (1, 2, 3, 1000))

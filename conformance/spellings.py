@@ -1,0 +1,741 @@
+"""
+Objects worth asking about by name: every number, name, string, value and blank that some receiver has taken for another.
+
+What stands here is what any receiver of JSON takes; `jsonvalue` says so of each. Values of one sort are asked about together,
+and one by one where the whole departed.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from .bodies import Body, nested, object_of
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sort:
+    """
+    Objects that are asked about in one, and each alone where that one departed.
+    """
+
+    whole: Body
+    parts: tuple[Body, ...]
+
+
+def _cut(text: str, limit: int = 40) -> str:
+    """
+    As much of a text as a label can carry.
+    """
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
+
+
+def _values(label: str, texts: Iterable[str]) -> Sort:
+    """
+    Values, in one array and each alone.
+    """
+    unique = tuple(dict.fromkeys(texts))
+    return Sort(
+        whole=Body(label=label, content=object_of('"x":[' + ",".join(unique) + "]")),
+        parts=tuple(
+            Body(label=f"{label}: {_cut(text.encode('unicode_escape').decode())}", content=object_of(f'"x":{text}'))
+            for text in unique
+        ),
+    )
+
+
+# ------------------------------------------------------------------ numbers
+
+_POWERS = (7, 8, 15, 16, 24, 31, 32, 52, 53, 54, 62, 63, 64, 65, 127, 128)
+
+_INTEGERS: tuple[str, ...] = tuple(
+    str(sign * (2**power + step)) for power in _POWERS for step in (-1, 0, 1) for sign in (1, -1)
+)
+
+_LONG: tuple[str, ...] = (
+    *(f"1{'0' * zeros}" for zeros in (15, 16, 17, 19, 20, 21, 22, 23, 25, 30, 99, 299)),
+    *(f"{'1234567890' * 100}"[:digits] for digits in (16, 17, 18, 19, 20, 21, 25, 30, 40, 50, 100, 200, 300)),
+    *(f"-{'9' * digits}" for digits in (16, 17, 18, 19, 20, 21, 39, 50, 100, 300)),
+)
+
+_FRACTIONS: tuple[str, ...] = (
+    *("0.1", "0.2", "0.3", "0.30000000000000004", "0.5", "1.5", "2.5", "-0.5", "1.1", "1.10", "100.00", "3.14159"),
+    *("0.1234567890123456789", "1.7976931348623157", "2.2250738585072014", "9007199254740992.5", "4503599627370497.5"),
+    *("123456789.123456789", "0.00001", "0.000001", "0.0000001", "0.00000001234", "-0.0000001", "1234567.8901234567"),
+    *("16777217.0", "0.1000000014901161193847656250", "19.99", "0.07", "1.005", "4.35", "64.1", "1234.5678e0"),
+    *("12345678901234567890.5", "0.000000000000000000001", "33.333333333333336", "99999999.99999999"),
+)
+
+_EXPONENTS: tuple[str, ...] = (
+    *("1e5", "1E5", "1e+5", "1E+5", "1e-5", "1E-5", "1.0e+2", "1.5e3", "0e0", "0E+0", "0e999", "-0e-1", "1e0", "1e00"),
+    *("1e005", "1E-007", "123e-2", "100e-2", "1e15", "1e16", "1e20", "1e21", "1e22", "1e23", "1e-6", "1e-7", "2e-7"),
+    *("6.02214076e23", "1e100", "1e-100", "1e300", "1e308", "-1e308", "1.7976931348623157e308", "4.9e-324", "5e-324"),
+    *("-5e-324", "2.2250738585072014e-308", "2.225073858507201e-308", "1e-310", "1e-323", "0.0e-999"),
+)
+
+_ZEROS: tuple[str, ...] = ("0", "-0", "0.0", "-0.0", "0.00", "0e1", "-0e+1", "0E-5")
+
+NUMBERS: tuple[Sort, ...] = (
+    _values("integers around the powers of two", _INTEGERS),
+    _values("integers of 16 to 300 digits", _LONG),
+    _values("fractions", _FRACTIONS),
+    _values("numbers with exponents", _EXPONENTS),
+    _values("zeros", _ZEROS),
+    _values("small numbers", [str(number) for number in range(-20, 21)]),
+)
+
+# ------------------------------------------------------------------ strings
+
+
+def as_text(value: str) -> str:
+    """
+    A string's text, its characters raw wherever they may be.
+    """
+    return json.dumps(value, ensure_ascii=False)
+
+
+def as_escapes(code_points: Iterable[int], *, upper: bool = False) -> str:
+    """
+    A string's text, every character an escape.
+    """
+    units = "".join(map(chr, code_points)).encode("utf-16-be", "surrogatepass")
+    form = "\\u{:04X}" if upper else "\\u{:04x}"
+    return '"' + "".join(form.format(units[at] << 8 | units[at + 1]) for at in range(0, len(units), 2)) + '"'
+
+
+_TRIMMED = (
+    " a",
+    "a ",
+    " ",
+    "  ",
+    "\ta",
+    "a\n",
+    "a\r\nb",
+    "\r\n",
+    "a  b",
+    "\u00a0a\u00a0",
+    "\u3000a",
+    "\u2003",
+    "\ufeffa",
+)
+
+_NORMALISED = (
+    "é",
+    "e\u0301",
+    "Å",
+    "\u212b",
+    "Å",
+    "ﬁ",
+    "①",
+    "ｆｕｌｌ",
+    "ｶ",
+    "㎏",
+    "x²",
+    "ǆ",
+    "ſ",
+    "ﷺ",
+    "가",
+    "가",
+    "\u1e9b\u0323",
+)
+
+_CASED = ("İ", "ı", "ß", "ẞ", "Σς", "ABC", "abc", "aBc", "ŉ", "Ⅳ")
+
+_TEMPLATES = (
+    *(
+        "<b>&amp;\"'</b>",
+        "<script>alert(1)</script>",
+        "&lt;",
+        "&#39;",
+        "a & b",
+        "</script>",
+        "<!--",
+        "{{7*7}}",
+        "${7*7}",
+    ),
+    *(
+        "#{7*7}",
+        "<%= 7*7 %>",
+        "%s",
+        "%d%n",
+        "%(x)s",
+        "{0}",
+        "{x}",
+        "{}",
+        "$x",
+        "${jndi:ldap://x}",
+        "`id`",
+        "$(id)",
+        "@x",
+    ),
+    *(
+        "\\n",
+        "\\\\",
+        "\\u0041",
+        '\\"',
+        "\\",
+        "\\0",
+        "a\\tb",
+        "%41",
+        "a%20b",
+        "a+b",
+        "%00",
+        "%u0041",
+        "=1+1",
+        "+1",
+        "-1",
+    ),
+    *(
+        "' OR '1'='1",
+        "Robert'); DROP TABLE x;--",
+        "../../etc/passwd",
+        "C:\\x",
+        "/x",
+        "http://x/?a=b&c=d#e",
+        "//",
+        "/*x*/",
+    ),
+    *("Api-Key x", "Bearer x", "[REDACTED]", "***", "secret", "password", "[object Object]", "undefined"),
+)
+
+_LIKE_OTHERS = (
+    *(
+        "",
+        "0",
+        "1",
+        "-1",
+        "007",
+        "1.0",
+        "1e5",
+        "1E400",
+        "0x1F",
+        "1_000",
+        "1,5",
+        "9007199254740993",
+        "true",
+        "True",
+        "yes",
+    ),
+    *(
+        "no",
+        "on",
+        "off",
+        "null",
+        "None",
+        "nil",
+        "NaN",
+        "Infinity",
+        "-Infinity",
+        "inf",
+        "2020-01-01",
+        "2020-01-01T00:00:00Z",
+    ),
+    *(
+        "2020-01-01T00:00:00.123456+02:00",
+        "12:30",
+        "P1D",
+        "/Date(0)/",
+        "2020-02-30",
+        "12e3",
+        ".5",
+        "5.",
+        "+1",
+        "~",
+        "=",
+        "<<",
+    ),
+    *(
+        "aGVsbG8=",
+        "data:text/plain;base64,aGVsbG8=",
+        "00000000-0000-0000-0000-000000000000",
+        "{}",
+        "[]",
+        '{"a":1}',
+        '"x"',
+    ),
+    *("1;2", "a,b", "a|b", "a=b", "a:b", "a: b", "- a", "# a", "!x", "&x", "*x", "x y", "💩", "\u00ad", "---"),
+)
+
+_COMPOSED = (
+    *(
+        "👩‍👩‍👧‍👦",
+        "🏳️‍🌈",
+        "🇩🇪",
+        "👍🏽",
+        "☃️",
+        "e\u0301\u0323",
+        "Z͑ͫ̓ͪ̂ͫ̽͏̴̙̤̞͉͚̯̞̠͍A",
+        "क्षि",
+        "ไม้",
+        "\u202eabc\u202c",
+        "\u2066x\u2069",
+        "\u200b",
+        "a\u200db",
+    ),
+    *(
+        "\u200e\u200f",
+        "\u2028",
+        "\u2029",
+        "a\u2028b\u2029c",
+        "\u2060",
+        "\ufeff",
+        "\ufffd",
+        "\ufffc",
+        "𝒳",
+        "𠮷",
+        "😀",
+        "\U0010ffff",
+    ),
+)
+
+_UNPRINTED = (
+    *(chr(code) for code in range(0x7F, 0xA1)),
+    *("\ufffe", "\uffff", "\ufdd0", "\ufdef", "\ue000", "\uf8ff", "\ud7ff", "\u0800", "\u07ff", "\u0080"),
+    *(chr(plane << 16 | low) for plane in range(1, 17) for low in (0x0000, 0x0001, 0x7FFF, 0xFFFD, 0xFFFE, 0xFFFF)),
+)
+
+_SHORT_ESCAPES = tuple(f'"a\\{letter}b"' for letter in '"\\/bfnrt')
+_SEQUENCES = (
+    r'"\\u0041"',
+    r'"\\n"',
+    r'"\\\\"',
+    r'"\/"',
+    r'"\u005c"',
+    r'"\u0022"',
+    r'"\u005Cn"',
+    r'"\\\""',
+    r'"\u002F"',
+)
+
+_BOUNDARIES = (0x7F, 0x80, 0xFF, 0x100, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFDD0, 0xFEFF, 0xFFFD, 0xFFFE, 0xFFFF)
+_ASTRAL = (0x10000, 0x10FFFF, 0x1D11E, 0x1F600, 0x1FFFE, 0x1FFFF, 0x20000, 0x2FFFF, 0xFFFFF, 0x100000)
+
+STRINGS: tuple[Sort, ...] = (
+    _values("strings with blanks at their ends", map(as_text, _TRIMMED)),
+    _values("strings that Unicode normalisation changes", map(as_text, _NORMALISED)),
+    _values("strings that letter case changes", map(as_text, _CASED)),
+    _values("strings that mean something to templates, shells and markup", map(as_text, _TEMPLATES)),
+    _values("strings that look like other values", map(as_text, _LIKE_OTHERS)),
+    _values("strings of several code points a character", map(as_text, _COMPOSED)),
+    _values("code points that are not printed", map(as_text, _UNPRINTED)),
+    _values("control characters in escapes", [as_escapes([code]) for code in range(0x21)]),
+    _values("a NUL in escapes between letters", [r'"a\u0000b"', r'"\u0000a"', r'"a\u0000"']),
+    _values("short escapes", (*_SHORT_ESCAPES, *_SEQUENCES)),
+    _values("escapes in lower-case digits", [as_escapes([code]) for code in (*_BOUNDARIES, *_ASTRAL)]),
+    _values("escapes in upper-case digits", [as_escapes([code], upper=True) for code in (*_BOUNDARIES, *_ASTRAL)]),
+)
+
+# ------------------------------------------------------------------ names
+
+_TO_LANGUAGES = (
+    *(
+        "",
+        "__proto__",
+        "constructor",
+        "prototype",
+        "toString",
+        "valueOf",
+        "hasOwnProperty",
+        "__class__",
+        "__init__",
+        "__dict__",
+    ),
+    *(
+        "__type",
+        "__typename",
+        "self",
+        "cls",
+        "this",
+        "args",
+        "kwargs",
+        "*args",
+        "**kwargs",
+        "def",
+        "class",
+        "None",
+        "length",
+    ),
+    *(
+        "null",
+        "true",
+        "false",
+        "undefined",
+        "NaN",
+        "0",
+        "-1",
+        "1.5",
+        "01",
+        "1e3",
+        "then",
+        "toJSON",
+        "inspect",
+        "__defineGetter__",
+    ),
+    *(
+        "$ref",
+        "$id",
+        "$schema",
+        "$where",
+        "$gt",
+        "$set",
+        "$type",
+        "$values",
+        "@type",
+        "@id",
+        "@class",
+        "@",
+        "#text",
+        "_id",
+        "_",
+    ),
+)
+
+_TO_SERVICES = (
+    *(
+        "model_input",
+        "inputs",
+        "input",
+        "instances",
+        "data",
+        "body",
+        "payload",
+        "json",
+        "params",
+        "parameters",
+        "request",
+        "event",
+    ),
+    *(
+        "id",
+        "type",
+        "kind",
+        "name",
+        "version",
+        "method",
+        "path",
+        "url",
+        "headers",
+        "status",
+        "statusCode",
+        "code",
+        "error",
+        "errors",
+    ),
+    *(
+        "error_code",
+        "detail",
+        "message",
+        "output",
+        "result",
+        "results",
+        "response",
+        "success",
+        "ok",
+        "timeout",
+        "stream",
+        "callback",
+    ),
+    *(
+        "authorization",
+        "Authorization",
+        "api_key",
+        "apiKey",
+        "x-api-key",
+        "password",
+        "secret",
+        "token",
+        "access_token",
+        "cookie",
+    ),
+    *(
+        "key",
+        "session",
+        "ssn",
+        "csrf_token",
+        "Content-Type",
+        "Host",
+        "X-Baseten-Request-Id",
+        "request_id",
+        "webhook_endpoint",
+    ),
+    *(
+        "environment",
+        "chainlet",
+        "run_remote",
+        "production",
+        "model",
+        "metadata",
+        "context",
+        "options",
+        "query",
+        "variables",
+    ),
+)
+
+_WITH_MARKS = (
+    *(
+        " ",
+        "a b",
+        " a",
+        "a ",
+        "\ta",
+        "a.b",
+        "a.b.c",
+        ".a",
+        "a.",
+        "a/b",
+        "/a",
+        "~0",
+        "~1",
+        "a[0]",
+        "a[]",
+        "[a]",
+        "a[b]",
+    ),
+    *(
+        "a:b",
+        "a=b",
+        "a&b",
+        "a?b",
+        "a#b",
+        "a,b",
+        "a;b",
+        "a-b",
+        "a_b",
+        "aB",
+        "a\\b",
+        'a"b',
+        "a'b",
+        "a%20b",
+        "a+b",
+        "a|b",
+        "{a}",
+    ),
+    *(
+        "${a}",
+        "{{a}}",
+        "%s",
+        "$",
+        "$$",
+        "*",
+        "!",
+        "<a>",
+        "a\nb",
+        "a\r\nb",
+        "\u0000",
+        "a\u0000b",
+        "\u007f",
+        "-",
+        "+",
+        "//",
+        "/*",
+    ),
+)
+
+_UNICODE_NAMES = (
+    *(
+        "é",
+        "e\u0301",
+        "Å",
+        "\u212b",
+        "日本語",
+        "𝄞",
+        "🙂",
+        "ﬁ",
+        "ß",
+        "İ",
+        "\u200b",
+        "\u202e",
+        "\u2028",
+        "\ufeff",
+        "\ufffe",
+    ),
+    *("\u00a0", "ключ", "مفتاح", "clé", "\U0010ffff", "𝓪", "ª", "ａ"),
+)
+
+TWINS: tuple[Body, ...] = tuple(
+    Body(label=f"names that differ in {what} alone", content=object_of(*(f"{as_text(name)}:{at}" for at, name in enumerate(names))))
+    for what, names in (
+        ("letter case", ("a", "A", "myName", "myname", "MyName", "MYNAME")),
+        ("their case style", ("my_name", "my-name", "myName", "my.name", "my name", "MyName")),
+        ("Unicode normalisation", ("é", "e\u0301", "Å", "\u212b", "A\u030a")),
+        ("blanks", ("a", " a", "a ", " a ", "a\t")),
+        ("the spelling of a number", ("1", "01", "1.0", "1e0", "+1", " 1", "-0", "0")),
+        ("a NUL", ("a", "a\u0000", "a\u0000b", "ab")),
+        ("their last character", ("n" * 300 + "a", "n" * 300 + "b", "n" * 300)),
+    )
+)  # fmt: skip  # one line for each
+
+ORDERS: tuple[Body, ...] = (
+    Body(label="names in no order", content=object_of('"b":1', '"a":2', '"10":3', '"9":4', '"c":{"z":1,"y":2}')),
+    Body(label="names that are array indices", content=object_of('"2":"c"', '"0":"a"', '"1":"b"')),
+)
+
+
+def _alone(name: str) -> Body:
+    """
+    An object whose one member has a name, and an object for its value: what a service might unwrap.
+    """
+    content = object_of(f'{as_text(name)}:{{"a":1,"b":[null]}}')
+    return Body(
+        label=f"an object with the name {as_text(name).encode('unicode_escape').decode()} alone", content=content
+    )
+
+
+def _named(label: str, names: Iterable[str], *, alone: bool = True) -> Sort:
+    """
+    Names, in one object and each *alone*, unless they are asked about so anyway.
+    """
+    unique = tuple(dict.fromkeys(names))
+    return Sort(
+        whole=Body(label=label, content=object_of(*(f"{as_text(name)}:{at}" for at, name in enumerate(unique)))),
+        parts=tuple(map(_alone, unique)) if alone else (),
+    )
+
+
+NAMES: tuple[Sort, ...] = (
+    _named("names that mean something to languages", _TO_LANGUAGES, alone=False),
+    _named("names that mean something to services", _TO_SERVICES, alone=False),
+    _named("names with marks in them", _WITH_MARKS),
+    _named("names beyond ASCII", _UNICODE_NAMES),
+)
+
+
+def names() -> list[str]:
+    """
+    The texts of all of them.
+    """
+    return list(map(as_text, dict.fromkeys((*_TO_LANGUAGES, *_TO_SERVICES, *_WITH_MARKS, *_UNICODE_NAMES))))
+
+
+ALONE: tuple[Body, ...] = tuple(map(_alone, (*_TO_SERVICES, *_TO_LANGUAGES)))
+"""Each of these names by itself: an unwrapping chain looks for the only one."""
+
+# ------------------------------------------------------------------ values and their arrangement
+
+_KINDS = (
+    "null",
+    "true",
+    "false",
+    "0",
+    "1",
+    "1.0",
+    "-1",
+    '""',
+    '"0"',
+    '"a"',
+    "[]",
+    "{}",
+    "[null]",
+    "[[]]",
+    "[{}]",
+    '{"":null}',
+)
+
+VALUES_KEPT: tuple[Sort, ...] = (
+    _values("one value of every kind", _KINDS),
+    _values("arrays of one item", [f"[{kind}]" for kind in _KINDS]),
+    _values("objects of one member", [f'{{"a":{kind}}}' for kind in _KINDS]),
+    _values("arrays of equal items", [f"[{kind},{kind}]" for kind in _KINDS]),
+    _values(
+        "arrays whose order matters",
+        [
+            "[3,1,2]",
+            '["b","a"]',
+            "[true,false,true]",
+            '[{"b":1},{"a":2}]',
+            "[[2],[1]]",
+            "[1,10,2]",
+            "[null,1,null,null]",
+        ],
+    ),
+    _values(
+        "arrays of several kinds",
+        [
+            '[1,"1",1.5,true,null,[1],{"a":1}]',
+            "[0,false,null,[],{}]",
+            '[true,1,"true"]',
+            "[[1,2],[3],[]]",
+            '[{"a":1},2]',
+        ],
+    ),
+    _values(
+        "nested empties", ["[[],[[]],{}]", '{"a":{"b":{}}}', '{"a":[{}],"b":[[]],"c":null}', "[[[[]]]]", '{"":{"":{}}}']
+    ),
+)
+
+ARRANGED: tuple[Body, ...] = (
+    Body(label="an empty object", content=b"{}"),
+    Body(label="an object of null alone", content=b'{"a":null}'),
+    Body(label="an object of nulls", content=b'{"a":null,"b":null,"c":[null],"d":{"e":null}}'),
+    Body(label="an object of empties", content=b'{"a":[],"b":{},"c":"","d":[[]],"e":[{}],"f":{"g":[]}}'),
+    Body(label="an object of falsehoods", content=b'{"a":false,"b":0,"c":"","d":null,"e":[],"f":{},"g":0.0}'),
+    Body(label="an object of true beside 1 and 1.0", content=b'{"x":[true,1,1.0,"1",false,0,null,"0"]}'),
+    Body(label="an object of one object", content=b'{"a":{"b":{"c":1}}}'),
+    Body(label="an object of one array", content=b'{"a":[1]}'),
+    Body(label="one name at several levels", content=b'{"a":{"a":{"a":[{"a":1},{"a":2}]}},"b":{"a":3}}'),
+    Body(label="an object like an error", content=b'{"error":"No.","error_code":"client_error","detail":"d"}'),
+    Body(label="an object like an event", content=b'{"statusCode":500,"headers":{"X-A":"b"},"body":"{}"}'),
+    Body(label="an object of 300 members", content=object_of(*(f'"m{number}":{number}' for number in range(300)))),
+    Body(label="an array of 5000 items", content=object_of('"x":[' + ",".join(map(str, range(5000))) + "]")),
+    Body(label="300 objects in an array", content=object_of('"x":[' + ",".join(f'{{"id":{n}}}' for n in range(300)) + "]")),
+    Body(label="a string of 64 KiB", content=object_of('"x":"' + "a" * 65536 + '"')),
+    Body(label="objects and arrays nested 60 deep", content=nested(30, '{"a":[', "1", "]}")),
+)  # fmt: skip  # one line for each
+
+# ------------------------------------------------------------------ blanks
+
+_SPACED = '{{{0}{0}"a"{0}:{0}[{0}1{0},{0}true{0},{0}"x"{0},{0}{{{0}}}{0},{0}[{0}]{0}]{0},{0}"b"{0}:{0}null{0}}}{0}'
+
+BLANKS: tuple[Body, ...] = (
+    *(
+        Body(label=f"{name} wherever blanks may stand", content=(blank + _SPACED.format(blank)).encode())
+        for name, blank in (
+            ("a space", " "),
+            ("a tab", "\t"),
+            ("a line feed", "\n"),
+            ("a carriage return", "\r"),
+            ("CRLF", "\r\n"),
+        )
+    ),
+    Body(label="every blank at once", content=(" \t\r\n" + _SPACED.format("\n\r\t  ")).encode()),
+    Body(label="no blanks at all", content=_SPACED.format("").encode()),
+    Body(label="64 KiB of blanks before an object", content=b" \t\r\n" * 16384 + b'{"a":1}'),
+    Body(label="64 KiB of blanks behind an object", content=b'{"a":1}' + b"\n\r\t " * 16384),
+    Body(label="64 KiB of blanks within an object", content=b'{"a":' + b"\n" * 65536 + b"1}"),
+    Body(label="a line feed behind an object", content=b'{"a":1}\n'),
+)
+
+SPELLED: tuple[Body, ...] = (*ARRANGED, *BLANKS, *TWINS, *ORDERS)
+"""Asked about one by one."""
+
+SORTS: tuple[Sort, ...] = (*NUMBERS, *STRINGS, *NAMES, *VALUES_KEPT)
+"""Asked about together, and one by one where the whole departed."""
+
+# ------------------------------------------------------------------ every code point
+
+PLANES = 17
+_SURROGATES = range(0xD800, 0xE000)
+
+
+def code_points(plane: int) -> tuple[int, ...]:
+    """
+    Every code point of a plane that a string may have: no surrogates, and no control characters.
+    """
+    return tuple(code for code in range(max(0x20, plane << 16), (plane + 1) << 16) if code not in _SURROGATES)
+
+
+def raw(codes: Iterable[int]) -> bytes:
+    """
+    An object of one string of these code points, as they are.
+    """
+    text = "".join(map(chr, codes)).replace("\\", "\\\\").replace('"', '\\"')
+    return object_of(f'"x":"{text}"')
+
+
+def escaped(codes: Iterable[int]) -> bytes:
+    """
+    The same, every one an escape.
+    """
+    return object_of(f'"x":{as_escapes(codes)}')

@@ -1,0 +1,20 @@
+"""
+Connections are kept, closed as they say, and never out of step.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from chainproof.conformance.checks import checks_in, connection
+from chainproof.conformance.conduct import Observed
+
+pytest_plugins = ["chainproof.conformance.session"]
+
+
+@pytest.mark.parametrize("observed", checks_in(connection), indirect=True, ids=lambda check: check.name)
+def test_connections_stay_in_step(observed: Observed) -> None:
+    """
+    Connections are kept, closed as they say, and never out of step.
+    """
+    observed.stands()

@@ -1,0 +1,20 @@
+"""
+A large object is accepted, and a larger one is refused as documented.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from chainproof.conformance.checks import checks_in, limits
+from chainproof.conformance.conduct import Observed
+
+pytest_plugins = ["chainproof.conformance.session"]
+
+
+@pytest.mark.parametrize("observed", checks_in(limits), indirect=True, ids=lambda check: check.name)
+def test_size_is_no_reason_to_fail(observed: Observed) -> None:
+    """
+    A large object is accepted, and a larger one is refused as documented.
+    """
+    observed.stands()

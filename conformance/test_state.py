@@ -1,0 +1,20 @@
+"""
+No request changes what comes after it, and no answer is another's.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from chainproof.conformance.checks import checks_in, state
+from chainproof.conformance.conduct import Observed
+
+pytest_plugins = ["chainproof.conformance.session"]
+
+
+@pytest.mark.parametrize("observed", checks_in(state), indirect=True, ids=lambda check: check.name)
+def test_nothing_stays_behind(observed: Observed) -> None:
+    """
+    No request changes what comes after it, and no answer is another's.
+    """
+    observed.stands()

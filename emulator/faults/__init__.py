@@ -1,0 +1,23 @@
+"""
+Every fault that the emulator can have, one file for each stage of a request.
+"""
+
+from __future__ import annotations
+
+from . import answer, authentication, framing, model, parsing, routing, state, timing
+from .fault import FAULTS, Fault, Stage
+
+__all__ = [
+    "FAULTS",
+    "Fault",
+    "Stage",
+    "answer",
+    "authentication",
+    "framing",
+    "model",
+    "parsing",
+    "routing",
+    "state",
+    "timing",
+]
+"""The faults by name, their noun, and the files that enter them."""

@@ -1,0 +1,132 @@
+"""
+How a run began is found where it changed, and nowhere where it did not.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.judgement.cold_start import FEWEST_SECONDS, cold_start, settling
+from chainproof.judgement.summary import summarise_load
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.exchange import Exchange, Fate, Outcome, Transport
+from chainproof.results.exemplar import exemplar
+from chainproof.results.folder import Run
+from chainproof.results.interval import Interval
+from chainproof.results.manifest import End, Ending, Kind, Manifest
+
+OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
+NOT_READY = Outcome(Transport.ANSWERED, 503, "model_not_ready", Fate.FAILED)
+
+
+def second(number: int, outcome: Outcome, time: float) -> Interval:
+    """
+    A second in which five requests met the same outcome.
+    """
+    found = Interval(second=number)
+    for _ in range(5):
+        found.plan()
+        found.send(0.0)
+        found.settle(outcome, time, time)
+    return found
+
+
+def waking(asleep: int, slow: int, warm: int, *objectives: str) -> Run:
+    """
+    A target that refuses at first, then answers slowly, then as it goes on to.
+    """
+    intervals = [second(n, NOT_READY, 0.01) for n in range(asleep)]
+    intervals += [second(asleep + n, OK, 8.0 - 0.3 * n) for n in range(slow)]
+    intervals += [second(asleep + slow + n, OK, 0.1 + n % 3 / 100) for n in range(warm)]
+    first = Exchange(number=7, intended_start=asleep + 0.25, start=asleep + 0.25, end=asleep + 0.75, outcome=OK)
+    count = 5 * len(intervals)
+    ok = 5 * (slow + warm)
+    accounting = {"planned": count, "not_sent": 0, "sent": count, "ok": ok, "failed": count - ok}
+    return Run(
+        path=Path("x"),
+        manifest=Manifest(
+            kind=Kind.LOAD,
+            name="cold-start",
+            started="2026-11-22T13:27:00.250Z",
+            target="http://127.0.0.1/",
+            settings={"duration_s": float(len(intervals))},
+            objectives=objectives,
+        ),
+        intervals=tuple(intervals),
+        exemplars=(exemplar(first, why="outcome", reason=""),) if slow + warm else (),
+        end=End(
+            ending=Ending.COMPLETED,
+            seconds=float(len(intervals)),
+            accounting={**accounting, "timed_out": 0, "censored": 0},
+        ),
+    )
+
+
+@given(st.integers(0, 20), st.integers(3, 12), st.integers(30, 60))
+def test_a_target_that_wakes_up_is_seen_to(asleep: int, slow: int, warm: int) -> None:
+    """
+    The first success is the instant of the first ok answer, to the fraction; settled is the second the slow ones ended.
+    """
+    run = waking(asleep, slow, warm)
+    start = cold_start(run, run.intervals)
+
+    assert (asleep + 0.75, float(asleep + slow)) == (start.first_success, start.settled)
+
+
+@given(st.integers(0, 2**32), st.floats(0.01, 10), st.integers(FEWEST_SECONDS, 200))
+def test_what_was_warm_from_the_beginning_has_settled_then(seed: int, level: float, count: int) -> None:
+    """
+    A hundredth of noise is no cold start, however MSER would cut it.
+    """
+    noise = random.Random(seed)
+
+    assert settling([level * noise.gauss(1, 0.01) for _ in range(count)]) in (0, None)
+    assert 0 == settling([level] * count)
+
+
+@given(st.lists(st.floats(0.001, 100), max_size=60))
+def test_settling_is_a_place_in_the_first_half_or_none(values: list[float]) -> None:
+    """
+    Whatever the response times do.
+    """
+    place = settling(values)
+
+    assert place is None or (len(values) >= FEWEST_SECONDS and 0 <= place <= len(values) // 2)
+
+
+CASES = {
+    "in time": (waking(3, 5, 40, "first_success < 4s", "settled < 9s"), Verdict.PASS),
+    "too late a success": (waking(5, 5, 40, "first_success < 4s"), Verdict.FAIL),
+    "too late to settle": (waking(3, 9, 40, "settled < 9s"), Verdict.FAIL),
+    "never": (waking(20, 0, 0, "first_success < 4s"), Verdict.FAIL),
+    "too short to say": (waking(1, 2, 3, "settled < 9s"), Verdict.INCONCLUSIVE),
+}
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_how_a_run_begins_can_be_asked_for(case: str) -> None:
+    """
+    As any objective; never is a miss, and not known is no pass. The report says what was seen.
+    """
+    run, verdict = CASES[case]
+    summary = summarise_load(run)
+    said = [caveat.text for caveat in summary.caveats if caveat.code == "COLD_START"]
+
+    assert verdict is summary.verdict
+    assert bool(said) is (summary.cold_start.first_success is not None)
+    assert all("The first request was answered ok" in text for text in said)
+
+
+def test_without_exemplars_a_second_is_the_next_best() -> None:
+    """
+    Of a run folder that was cut off before it could say more.
+    """
+    run = replace(waking(3, 5, 40), exemplars=())
+
+    assert 4.0 == cold_start(run, run.intervals).first_success

@@ -1,0 +1,91 @@
+"""
+An examination of a server in this process, without a socket between: what a body says is seen as well, and sooner.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from chainproof.conformance.checks import Check, body, checks_in, limits, media_type
+from chainproof.conformance.client import Client
+from chainproof.conformance.examination import Examination
+from chainproof.conformance.ledger import Ledger
+from chainproof.conformance.request import Request
+from chainproof.conformance.settings import Depth, Settings
+from chainproof.conformance.wire import Reception
+from chainproof.contract.answer import Answer
+from chainproof.contract.credentials import ApiKey
+from chainproof.contract.targets import parse_target
+from chainproof.results.exchange import Transport
+
+from .conftest import Examined
+from .endpoints import KEY, Asked, Server
+
+OF_INPUT: tuple[Check, ...] = (*checks_in(body), *checks_in(limits), *checks_in(media_type))
+"""The checks of what is accepted, refused and returned."""
+
+
+class Direct(Client):
+    """
+    A client whose target is a function.
+    """
+
+    def __init__(self, server: Server) -> None:
+        super().__init__(parse_target("http://127.0.0.1:1"))
+        self._server = server
+
+    def send(self, request: Request) -> Reception:
+        """
+        What the function answers, as if it had come over the wire.
+        """
+        fields = (("Host", "127.0.0.1"), *request.fields)
+        said = self._server(Asked(method=request.method, path=request.path, fields=fields, body=request.body or b""))
+        if said.raw is not None:
+            return Reception(transport=Transport.CONNECTION_LOST, reason="the connection was closed without an answer")
+        headers = [("Content-Type", said.media_type)] if said.media_type is not None else []
+        headers += [("X-Baseten-Request-Id", said.request_id)] if said.request_id is not None else []
+        return Reception(
+            transport=Transport.ANSWERED,
+            answer=Answer(status=said.status, headers=(*headers, *said.more), body=said.body),
+            raw=b"HTTP/1.1",
+        )
+
+
+def examined_directly(
+    server: Server,
+    *,
+    checks: Sequence[Check] = OF_INPUT,
+    of: Iterable[str] = (),
+    at_once: bool = False,
+    **options: object,
+) -> Examined:
+    """
+    What comes of checks, those that uphold some clauses where any are named, at standard depth and few examples.
+
+    Where it is to be *at once*, the first check that finds something is the last.
+    """
+    settings = replace(
+        Settings(depth=Depth.STANDARD, seed=1, echo=True, steerable=True),
+        **options,  # type: ignore[arg-type]  # the names of Settings
+    )
+    client = Direct(server)
+    ledger = Ledger(None, client.target, 1)
+    examination = Examination(client, ledger, key=ApiKey(KEY), settings=settings, pause=_no_pause)
+    wanted = set(of)
+    for check in checks:
+        if wanted and not wanted & {clause.id for clause in check.clauses}:
+            continue
+        examination.check = check.name
+        try:
+            check.ask(examination)
+        except pytest.skip.Exception:
+            continue
+        if at_once and ledger.findings:
+            break
+    return Examined(ledger=ledger, skipped={})
+
+
+_no_pause: Callable[[float], None] = lambda seconds: None  # noqa: E731  # a pause that is none

@@ -1,0 +1,116 @@
+"""
+A target is asked no more, and no faster, than it was said to be.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.conformance import opening
+from chainproof.conformance.allowance import Allowance
+from chainproof.conformance.plan import parts_of, plan_lines
+from chainproof.conformance.settings import POLITE_RATE, POLITE_REQUESTS, Depth, Intrusion, Settings
+
+from .conftest import Examine
+from .endpoints import Asked, Said
+
+
+class Clock:
+    """
+    A clock that only waiting and work move on.
+    """
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def pause(self, seconds: float) -> None:
+        """Wait."""
+        self.now += seconds
+
+
+@given(
+    rate=st.floats(0.1, 1000),
+    work=st.lists(st.floats(0, 10), min_size=1, max_size=50),
+)
+def test_two_requests_are_never_closer_than_the_rate_allows(rate: float, work: Sequence[float]) -> None:
+    """
+    Whatever happens between two requests; and nothing waits that is late already.
+    """
+    clock = Clock()
+    allowance = Allowance(rate=rate, clock=lambda: clock.now, pause=clock.pause)
+    sent = []
+    for seconds in work:
+        before = clock.now
+        allowance.take()
+        sent.append(clock.now)
+        assert clock.now - before <= 1 / rate + 1e-9
+        clock.now += seconds
+
+    assert all(later - earlier >= 1 / rate - 1e-9 for earlier, later in pairwise(sent))
+
+
+@given(most=st.integers(1, 30), asked=st.integers(0, 60))
+def test_no_more_are_sent_than_may_be(most: int, asked: int) -> None:
+    """
+    The next one skips its check, and says which option limits it.
+    """
+    allowance, skipped = Allowance(most=most), 0
+    for _ in range(asked):
+        try:
+            allowance.take()
+        except pytest.skip.Exception as why:
+            assert "--max-requests" in str(why)
+            skipped += 1
+
+    assert (min(most, asked), max(0, asked - most)) == (allowance.taken, skipped)
+
+
+@pytest.mark.parametrize("most", [1, 25, 150])
+def test_it_holds_over_everything_that_is_sent(most: int, examine: Examine) -> None:
+    """
+    Schemathesis, generation, concurrency and connections spoken over by hand: the target counts.
+    """
+    seen: list[str] = []
+
+    def counting(asked: Asked) -> Said:
+        seen.append(asked.method)
+        return Said(status=200, body=asked.body or b"{}")
+
+    examined = examine(counting, allowance=Allowance(most=most))
+
+    assert len(seen) <= most
+    assert examined.skipped
+
+
+@pytest.mark.parametrize("depth", Depth)
+@pytest.mark.parametrize(("most", "rate"), [(None, None), (7, None), (None, 3.5)])
+def test_a_target_elsewhere_is_asked_politely_unless_told_otherwise(
+    depth: Depth, most: int | None, rate: float | None
+) -> None:
+    """
+    Loopback is asked as fast as it answers.
+    """
+    settings = Settings(depth=depth, max_requests=most, rate_limit=rate)
+    elsewhere = opening._allowance(settings, polite=True)
+    here = opening._allowance(settings, polite=False)
+
+    assert (most or POLITE_REQUESTS[depth], rate or POLITE_RATE) == (elsewhere.most, elsewhere.rate)
+    assert (most, rate) == (here.most, here.rate)
+
+
+def test_the_plan_says_how_much_how_fast_and_what_is_left_out() -> None:
+    """
+    In the numbers that were counted, with every intrusion that nobody gave leave for.
+    """
+    settings = Settings(depth=Depth.QUICK, allow=(Intrusion.SMUGGLING,))
+    lines = "\n".join(plan_lines(settings, Allowance(most=50, rate=10.0), local=False))
+    total = sum(parts_of(Depth.QUICK).values())
+
+    assert f"about {total:,} requests" in lines
+    assert "at most 50; at most 10 a second: about 5s" in lines
+    assert [kind.value in lines for kind in Intrusion] == [kind is not Intrusion.SMUGGLING for kind in Intrusion]

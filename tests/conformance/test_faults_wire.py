@@ -1,0 +1,911 @@
+"""
+Whoever breaks a clause on the wire is caught for it: in an answer's bytes, in the reading of a request, over a connection,
+from one request to the next, or now and then.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import itertools
+import random
+import re
+import threading
+import time
+import uuid
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from chainproof.conformance.checks import connection, framing, malformed
+
+from .conftest import WIRE, Examine
+from .endpoints import KEY, Asked, Handler, NoMessage, Said, Server, error, honest, let_in, rendered, serving, when
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fault:
+    """
+    A server that breaks the contract in one way on the wire.
+    """
+
+    name: str
+    breaks: str
+    """The clause for which it is caught, and no other."""
+    server: Callable[[], Server] = lambda: honest
+    """Made anew for each test: what it remembers is its own."""
+    reading: type[Handler] = Handler
+    """How it reads requests."""
+    options: dict[str, object] = field(default_factory=dict)
+
+
+def sent(
+    change: Callable[[bytes], bytes], condition: Callable[[Asked], bool] = lambda asked: True
+) -> Callable[[], Server]:
+    """
+    The honest endpoint, except for the bytes of its answers, behind which the connection stays open.
+    """
+
+    def server(asked: Asked) -> Said:
+        said = honest(asked)
+        if not condition(asked) or "close" in asked.values("connection"):
+            return said
+        return replace(said, raw=change(rendered(said, asked.method)), stays=True)
+
+    return lambda: server
+
+
+def in_the_head(old: bytes, new: bytes) -> Callable[[], Server]:
+    """
+    The honest endpoint, except for something in the head of its answers.
+    """
+
+    def change(raw: bytes) -> bytes:
+        head, end, body = raw.partition(b"\r\n\r\n")
+        return head.replace(old, new) + end + body
+
+    return sent(change)
+
+
+def with_field(line: bytes) -> Callable[[], Server]:
+    """
+    The honest endpoint, except for a line more in the head of its answers.
+    """
+    return in_the_head(b"Whatever\r\n", b"Whatever\r\n" + line + b"\r\n")
+
+
+def chunked(form: bytes, end: bytes = b"0\r\n\r\n", *, length: bool = False) -> Callable[[bytes], bytes]:
+    """
+    An answer with its body in one chunk, whatever was asked.
+    """
+
+    def change(raw: bytes) -> bytes:
+        head, _, body = raw.partition(b"\r\n\r\n")
+        kept = head if length else head.rpartition(b"\r\n")[0]
+        return kept + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + form % len(body) + b"\r\n" + body + b"\r\n" + end
+
+    return change
+
+
+def of_operation(asked: Asked) -> bool:
+    """
+    Whether it is a POST, and its answer no HTTP/1.0 client's.
+    """
+    return asked.method == "POST" and asked.version == "HTTP/1.1"
+
+
+FRAMING = (
+    Fault(name="bare line feeds", breaks="framing", server=sent(lambda raw: raw.replace(b"\r\n", b"\n", 3))),
+    Fault(name="a folded header field", breaks="framing", server=with_field(b"X-Folded: a\r\n b")),
+    Fault(name="a blank before a colon", breaks="framing", server=in_the_head(b"Type:", b"Type :")),
+    Fault(name="a control character in a header field", breaks="framing", server=with_field(b"X-Odd: a\x01b")),
+    Fault(name="a bare CR in a header field", breaks="framing", server=with_field(b"X-Odd: a\rX-Other: b")),
+    Fault(name="a header name that is no token", breaks="framing", server=with_field(b"X(Odd): a")),
+    Fault(name="a header line without a colon", breaks="framing", server=with_field(b"X-Odd")),
+    Fault(name="no blank behind the status", breaks="framing", server=in_the_head(b" Whatever\r\n", b"\r\n")),
+    Fault(name="HTTP/2 in the status line", breaks="framing", server=in_the_head(b"HTTP/1.1", b"HTTP/2")),
+    Fault(name="http/1.1 in lower case", breaks="framing", server=in_the_head(b"HTTP/1.1", b"http/1.1")),
+    Fault(name="a length with a sign", breaks="framing", server=in_the_head(b"Length: ", b"Length: +")),
+    Fault(name="a length and chunks", breaks="framing", server=sent(chunked(b"%x", length=True), of_operation)),
+    Fault(name="chunk sizes with 0x", breaks="framing", server=sent(chunked(b"0x%x"), of_operation)),
+    Fault(name="chunk sizes before blanks", breaks="framing", server=sent(chunked(b"%x  "), of_operation)),
+    Fault(
+        name="no empty line behind the last chunk", breaks="framing", server=lambda: _closed(chunked(b"%x", b"0\r\n"))
+    ),
+    Fault(name="no last chunk", breaks="framing", server=lambda: _closed(chunked(b"%x", b""))),
+    Fault(
+        name="chunks to HTTP/1.0",
+        breaks="framing",
+        server=lambda: when(
+            lambda asked: asked.version == "HTTP/1.0",
+            lambda asked, said: replace(said, raw=chunked(b"%x")(rendered(said))),
+        ),
+    ),
+    Fault(
+        name="a body under HEAD",
+        breaks="framing",
+        server=lambda: when(
+            lambda asked: asked.method == "HEAD",
+            lambda asked, said: replace(said, raw=rendered(said), stays=True),
+        ),
+    ),
+    Fault(
+        name="a body under 204",
+        breaks="framing",
+        server=lambda: when(
+            lambda asked: asked.method == "OPTIONS",
+            lambda asked, said: replace(said, raw=rendered(replace(said, status=204)), stays=True),
+        ),
+    ),
+    Fault(
+        name="bytes that come late",
+        breaks="framing",
+        server=lambda: when(lambda asked: asked.body == b"[]", lambda asked, said: replace(said, late=b"\r\n")),
+    ),
+    Fault(
+        name="a length that is one too small",
+        breaks="framing",
+        server=sent(
+            lambda raw: re.sub(rb"Length: (\d+)", lambda m: b"Length: %d" % (int(m[1]) - 1), raw), of_operation
+        ),
+    ),
+    Fault(
+        name="a length that is one too large",
+        breaks="framing",
+        server=lambda: _closed(lambda raw: re.sub(rb"Length: (\d+)", lambda m: b"Length: %d" % (int(m[1]) + 1), raw)),
+    ),
+    Fault(
+        name="another protocol that nobody asked for",
+        breaks="framing",
+        server=sent(lambda raw: b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + raw),
+    ),
+)
+
+
+def _closed(change: Callable[[bytes], bytes]) -> Server:
+    """
+    The honest endpoint, except for the bytes of its answers to the operation, behind which the connection is closed.
+    """
+    return when(
+        of_operation,
+        lambda asked, said: replace(
+            said, raw=change(rendered(replace(said, more=(*said.more, ("Connection", "close")))))
+        ),
+    )
+
+
+def coded(
+    coding: str, code: Callable[[bytes], bytes], condition: Callable[[Asked], bool] = lambda asked: True
+) -> Callable[[], Server]:
+    """
+    The honest endpoint, except that it codes its bodies.
+    """
+    return lambda: when(
+        condition,
+        lambda asked, said: (
+            replace(said, body=code(said.body), more=(*said.more, ("Content-Encoding", coding))) if said.body else said
+        ),
+    )
+
+
+def asks_for_gzip(asked: Asked) -> bool:
+    """
+    Whether gzip is acceptable in so many words.
+    """
+    return asked.method == "POST" and "gzip" in "".join(asked.values("accept-encoding"))
+
+
+def raw_deflate(body: bytes) -> bytes:
+    """
+    Deflate without zlib's wrapping.
+    """
+    machine = zlib.compressobj(wbits=-15)
+    return machine.compress(body) + machine.flush()
+
+
+CODING = (
+    Fault(
+        name="gzip that is none",
+        breaks="content-coding",
+        server=coded("gzip", lambda body: body, asks_for_gzip),
+    ),
+    Fault(
+        name="gzip cut short",
+        breaks="content-coding",
+        server=coded("gzip", lambda body: gzip.compress(body)[:-4], asks_for_gzip),
+    ),
+    Fault(
+        name="deflate without its wrapping",
+        breaks="content-coding",
+        server=coded("deflate", raw_deflate, asks_for_gzip),
+    ),
+    Fault(
+        name="gzip where identity is wanted",
+        breaks="content-coding",
+        server=coded("gzip", gzip.compress, lambda asked: bool(asked.values("accept-encoding"))),
+    ),
+    Fault(
+        name="gzip where it has the weight of 0",
+        breaks="http-advice",
+        server=coded("gzip", gzip.compress, asks_for_gzip),
+    ),
+)
+
+
+# ------------------------------------------------------------------ connections
+
+
+class LeavesOpen(Handler):
+    """
+    Pays no attention to `Connection: close`.
+    """
+
+    def answer(self, asked: Asked, said: Said) -> bool:
+        self.write(rendered(said, asked.method), 0.0)
+        return True
+
+
+class LeavesOldOpen(Handler):
+    """
+    Keeps HTTP/1.0 connections.
+    """
+
+    def answer(self, asked: Asked, said: Said) -> bool:
+        self.old = False
+        return super().answer(asked, said)
+
+
+class RefusesEarly(Handler):
+    """
+    Answers 401 before it reads the body, and leaves the body where it is.
+    """
+
+    def body(self, asked: Asked) -> bytes | None:
+        return super().body(asked) if asked.authorized else b""
+
+
+class LeavesChunks(Handler):
+    """
+    Reads bodies by their length alone where it does not serve the path.
+    """
+
+    def body(self, asked: Asked) -> bytes | None:
+        if honest(replace(asked, body=b"{}")).status == 404 and asked.values("transfer-encoding"):
+            return b""
+        return super().body(asked)
+
+
+class Counting(Handler):
+    """
+    Gets the tenth request of a connection wrong.
+    """
+
+    number = 0
+
+    def answer(self, asked: Asked, said: Said) -> bool:
+        self.number += 1
+        return super().answer(asked, error(400, "client_error") if self.number == 10 else said)
+
+
+class Sleepy(Handler):
+    """
+    Gets a request behind a pause wrong.
+    """
+
+    last = 0.0
+
+    def answer(self, asked: Asked, said: Said) -> bool:
+        before, self.last = self.last, time.monotonic()
+        slept = bool(before) and self.last - before > 0.08
+        return super().answer(asked, error(400, "client_error") if slept else said)
+
+
+CONNECTION = (
+    Fault(
+        name="closed behind every answer without a word",
+        breaks="connection",
+        server=lambda: when(lambda asked: True, lambda asked, said: replace(said, closes=True)),
+    ),
+    Fault(
+        name="a close that is not one",
+        breaks="connection",
+        server=lambda: when(
+            lambda asked: asked.body == b"" and asked.method == "POST",
+            lambda asked, said: replace(said, more=(*said.more, ("Connection", "close"))),
+        ),
+    ),
+    Fault(name="`Connection: close` passed over", breaks="connection", reading=LeavesOpen),
+    Fault(name="HTTP/1.0 kept open", breaks="connection", reading=LeavesOldOpen),
+    Fault(name="a body left unread behind a 401", breaks="connection", reading=RefusesEarly),
+    Fault(name="chunks left unread behind a 404", breaks="connection", reading=LeavesChunks),
+    Fault(name="the tenth request of a connection", breaks="connection", reading=Counting),
+    Fault(name="a request behind a pause", breaks="connection", reading=Sleepy),
+)
+
+
+# ------------------------------------------------------------------ reading requests
+
+
+class NoChunks(Handler):
+    """
+    Wants a length.
+    """
+
+    def check(self, asked: Asked) -> None:
+        super().check(asked)
+        if asked.values("transfer-encoding"):
+            raise NoMessage
+
+
+class FirstChunk(Handler):
+    """
+    Takes the first chunk for the body.
+    """
+
+    def chunks(self) -> bytes | None:
+        body, own = super().chunks(), self.first
+        return None if body is None else body[: own[0]] if own else body
+
+    @property
+    def first(self) -> list[int]:
+        return [5]
+
+
+class OneRead(Handler):
+    """
+    Takes what comes at once for the whole body.
+    """
+
+    def body(self, asked: Asked) -> bytes | None:
+        if asked.values("transfer-encoding"):
+            return super().body(asked)
+        length = int("".join(asked.values("content-length")) or 0)
+        return self.rfile.read1(length) if length else b""  # type: ignore[attr-defined]  # it is a BufferedReader
+
+
+class Capitals(Handler):
+    """
+    Knows header fields in one letter case alone.
+    """
+
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        return tuple((name if name == name.title() else f"X-{name}", value) for name, value in super().fields())
+
+
+class FewFields(Handler):
+    """
+    Takes 40 header fields.
+    """
+
+    def fields(self) -> tuple[tuple[str, str], ...]:
+        fields = super().fields()
+        if len(fields) > 40:
+            raise NoMessage
+        return fields
+
+
+class NeverContinues(Handler):
+    """
+    Refuses whoever waits.
+    """
+
+    def check(self, asked: Asked) -> None:
+        super().check(asked)
+        if asked.values("expect"):
+            raise NoMessage
+
+
+class Forgetful(Handler):
+    """
+    Throws away what has come behind a request.
+    """
+
+    def exchange(self) -> bool:
+        stays = super().exchange()
+        if self.rfile.peek(1) if self._more() else b"":  # type: ignore[attr-defined]  # it is a BufferedReader
+            self.rfile.read1(2**20)  # type: ignore[attr-defined]
+        return stays
+
+    def _more(self) -> bool:
+        self.connection.settimeout(0.002)
+        try:
+            return bool(self.rfile.peek(1))  # type: ignore[attr-defined]
+        except TimeoutError:
+            return False
+        finally:
+            self.connection.settimeout(None)
+
+
+class NoEmptyLine(Handler):
+    """
+    Refuses an empty line before a request.
+    """
+
+    def asked(self) -> Asked | None:
+        if self.rfile.peek(1)[:1] == b"\r":  # type: ignore[attr-defined]
+            raise NoMessage
+        return super().asked()
+
+
+READING = (
+    Fault(name="no chunks", breaks="request-framing", reading=NoChunks),
+    Fault(name="the first chunk alone", breaks="request-framing", reading=FirstChunk),
+    Fault(name="what comes at once alone", breaks="request-framing", reading=OneRead),
+    Fault(name="header names in one letter case", breaks="request-framing", reading=Capitals),
+    Fault(name="forty header fields", breaks="request-framing", reading=FewFields),
+    Fault(name="no waiting", breaks="request-framing", reading=NeverContinues),
+    Fault(
+        name="no query",
+        breaks="request-framing",
+        server=lambda: when(lambda asked: "?a=b" in asked.path, lambda asked, said: error(404, None)),
+    ),
+    Fault(name="an empty line before a request", breaks="http-advice", reading=NoEmptyLine),
+)
+
+
+class ByLength(Handler):
+    """
+    Goes by the length where there are chunks as well.
+    """
+
+    def check(self, asked: Asked) -> None:
+        if not (asked.values("content-length") and asked.values("transfer-encoding")):
+            super().check(asked)
+
+    def body(self, asked: Asked) -> bytes | None:
+        lengths = asked.values("content-length")
+        if lengths:
+            return self.rfile.read(int(lengths[0]))
+        return super().body(asked)
+
+
+class OnePerName(Handler):
+    """
+    Takes the first of several lengths.
+    """
+
+    def check(self, asked: Asked) -> None:
+        fields = {name.lower(): (name, value) for name, value in reversed(asked.fields)}
+        super().check(replace(asked, fields=tuple(fields.values())))
+
+    def body(self, asked: Asked) -> bytes | None:
+        lengths = asked.values("content-length")
+        return self.rfile.read(int(lengths[0])) if lengths else super().body(asked)
+
+
+class Unknown(Handler):
+    """
+    Passes over a transfer coding that it does not know.
+    """
+
+    def check(self, asked: Asked) -> None:
+        known = tuple(
+            (name, value)
+            for name, value in asked.fields
+            if name.lower() != "transfer-encoding" or value.lower() == "chunked"
+        )
+        super().check(replace(asked, fields=known))
+
+    def body(self, asked: Asked) -> bytes | None:
+        if asked.values("transfer-encoding") == ["chunked"]:
+            return super().body(asked)
+        return self.rfile.read(int("".join(asked.values("content-length")) or 0))
+
+
+class Half(Handler):
+    """
+    Takes what there is of a body when the connection ends.
+    """
+
+    def body(self, asked: Asked) -> bytes | None:
+        length = "".join(asked.values("content-length"))
+        return self.rfile.read(int(length)) if length else super().body(asked)
+
+
+class Wrapping(Handler):
+    """
+    Counts chunks in 32 bits.
+    """
+
+    def chunks(self) -> bytes | None:
+        pieces = []
+        while size := int(self.rfile.readline(), 16) & 0xFFFFFFFF:
+            pieces.append(self.rfile.read(size))
+            self.rfile.read(2)
+        self.fields()
+        return b"".join(pieces)
+
+
+class Falling(Handler):
+    """
+    Has an error of its own with what it cannot read.
+    """
+
+    def exchange(self) -> bool:
+        try:
+            asked = self.asked()
+        except NoMessage:
+            self.wfile.write(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
+            self.linger()
+            return False
+        return False if asked is None else self.answer(asked, type(self).said_by(asked))
+
+
+class Trusting(Handler):
+    """
+    Asks for the key once per connection.
+    """
+
+    trusted = False
+
+    def asked(self) -> Asked | None:
+        asked = super().asked()
+        if asked is None:
+            return None
+        self.trusted |= asked.authorized
+        return let_in(asked) if self.trusted and not asked.values("authorization") else asked
+
+
+MALFORMED = (
+    Fault(name="by the length, though there are chunks", breaks="request-malformed", reading=ByLength),
+    Fault(name="the first of two lengths", breaks="request-malformed", reading=OnePerName),
+    Fault(name="an unknown coding passed over", breaks="request-malformed", reading=Unknown),
+    Fault(name="half a body", breaks="request-malformed", reading=Half),
+    Fault(name="chunk sizes in 32 bits", breaks="request-malformed", reading=Wrapping),
+    Fault(name="500 to what is no message", breaks="request-malformed", reading=Falling),
+    Fault(name="one key per connection", breaks="request-malformed", reading=Trusting),
+)
+
+
+# ------------------------------------------------------------------ from one request to the next
+
+
+class Remembering:
+    """
+    An endpoint that answers by what it has answered before to what seemed the same.
+    """
+
+    def __init__(self, seems: Callable[[Asked], object]) -> None:
+        self._seems = seems
+        self._known: dict[object, bytes] = {}
+
+    def __call__(self, asked: Asked) -> Said:
+        said = honest(asked)
+        key = self._seems(asked)
+        if said.status != 200 or key is None:
+            return said
+        return replace(said, body=self._known.setdefault(key, said.body))
+
+
+class Merging:
+    """
+    An endpoint whose objects keep the members of earlier ones.
+    """
+
+    def __init__(self) -> None:
+        self._members: dict[bytes, bytes] = {}
+
+    def __call__(self, asked: Asked) -> Said:
+        said = honest(asked)
+        pairs = re.findall(rb'"(member\d+)":("[0-9a-f]{16}"|\d+)', asked.body)
+        if said.status != 200 or not pairs:
+            return said
+        self._members |= dict(pairs)
+        return replace(said, body=b"{" + b",".join(b'"%b":%b' % pair for pair in self._members.items()) + b"}")
+
+
+class Poisoned:
+    """
+    An endpoint that does to requests what follows from an earlier one.
+    """
+
+    def __init__(self, poison: Callable[[Asked, Said], bool], doses: int = 1) -> None:
+        self._poison = poison
+        self._doses = doses
+        self._lock = threading.Lock()
+        self._taken = 0
+
+    def __call__(self, asked: Asked) -> Said:
+        said = honest(asked)
+        with self._lock:
+            if said.status == 200 and self._taken >= self._doses:
+                self._taken = 0
+                return error(400, "client_error")
+            self._taken += self._poison(asked, said)
+        return said
+
+
+class Cutting(Handler):
+    """
+    Keeps what it has read of a cut body for the next.
+    """
+
+    spoiled = False
+
+    def body(self, asked: Asked) -> bytes | None:
+        body = super().body(asked)
+        if body is None:
+            Cutting.spoiled = True
+        elif Cutting.spoiled:
+            Cutting.spoiled = False
+            return b"{" + body
+        return body
+
+
+STATE = (
+    Fault(
+        name="answers by the body's length",
+        breaks="answer-belongs",
+        server=lambda: Remembering(lambda asked: len(asked.body) if b"token" in asked.body else None),
+    ),
+    Fault(
+        name="answers by the body's beginning",
+        breaks="answer-belongs",
+        server=lambda: Remembering(lambda asked: asked.body[:128] if len(asked.body) > 128 else None),
+    ),
+    Fault(
+        name="answers by the query",
+        breaks="answer-belongs",
+        server=lambda: Remembering(lambda asked: asked.path.partition("?")[2] or None),
+    ),
+    Fault(
+        name="answers by an id of the caller's",
+        breaks="answer-belongs",
+        server=lambda: Remembering(lambda asked: "".join(asked.values("x-request-id")) or None),
+    ),
+    Fault(name="members that stay", breaks="answer-belongs", server=Merging),
+    Fault(
+        name="a malformed body spoils the next",
+        breaks="unaffected",
+        server=lambda: Poisoned(lambda asked, said: asked.body == b'{"a":'),
+    ),
+    Fault(
+        name="refusals lock out",
+        breaks="unaffected",
+        server=lambda: Poisoned(lambda asked, said: said.status == 401, 8),
+    ),
+    Fault(name="a cut body spoils the next", breaks="unaffected", reading=Cutting),
+)
+
+
+def numbered(make: Callable[[Asked, int], str]) -> Callable[[], Server]:
+    """
+    The honest endpoint, except for its request ids.
+    """
+
+    def made() -> Server:
+        numbers = itertools.count()
+        lock = threading.Lock()
+
+        def server(asked: Asked) -> Said:
+            with lock:
+                number = next(numbers)
+            return replace(honest(asked), request_id=make(asked, number))
+
+        return server
+
+    return made
+
+
+class PerConnection(Handler):
+    """
+    Counts the requests of each connection.
+    """
+
+    number = 0
+
+    def answer(self, asked: Asked, said: Said) -> bool:
+        self.number += 1
+        return super().answer(asked, replace(said, request_id=f"request-{self.number}"))
+
+
+_CHANCE = random.Random(1)
+
+IDS = (
+    Fault(name="ids by connection", breaks="request-id-unique", reading=PerConnection),
+    Fault(
+        name="ids by body",
+        breaks="request-id-unique",
+        server=numbered(lambda asked, number: hashlib.sha256(asked.body).hexdigest()),
+    ),
+    Fault(
+        name="ids by the clock",
+        breaks="request-id-unique",
+        server=numbered(lambda asked, number: f"{time.time() * 100:.0f}"),
+    ),
+    Fault(
+        name="ids with an earlier one",
+        breaks="request-id-unique",
+        server=numbered(lambda asked, number: f"proxy-1, {number}"),
+    ),
+    Fault(
+        name="ids that differ in letter case",
+        breaks="request-id-unique",
+        server=numbered(
+            lambda asked, number: (
+                f"request-{'abcdefghij'[number // 2 % 10]}-{number // 2}".title()
+                if number % 2
+                else f"request-{'abcdefghij'[number // 2 % 10]}-{number // 2}"
+            )
+        ),
+    ),
+    Fault(
+        name="the caller's X-Request-Id",
+        breaks="request-id-unique",
+        server=numbered(lambda asked, number: "".join(asked.values("x-request-id")) or f"own-{number}"),
+    ),
+    Fault(
+        name="one id for HEAD",
+        breaks="request-id-unique",
+        server=numbered(lambda asked, number: "0" if asked.method == "HEAD" else f"own-{number}"),
+    ),
+    Fault(
+        name="short ids",
+        breaks="request-id-unique",
+        server=numbered(lambda asked, number: f"{_CHANCE.getrandbits(14):04x}"),
+    ),
+)
+
+
+# ------------------------------------------------------------------ now and then
+
+
+def every(
+    count: int, answer: Callable[[Asked, Said], Said], condition: Callable[[Asked, Said], bool]
+) -> Callable[[], Server]:
+    """
+    The honest endpoint, except for every so many of the requests on a condition.
+    """
+
+    def made() -> Server:
+        numbers = itertools.count(1)
+        lock = threading.Lock()
+
+        def server(asked: Asked) -> Said:
+            said = honest(asked)
+            if not condition(asked, said):
+                return said
+            with lock:
+                number = next(numbers)
+            return said if number % count else answer(asked, said)
+
+        return server
+
+    return made
+
+
+def served(asked: Asked, said: Said) -> bool:
+    """
+    Whether it is an answer of the chain.
+    """
+    return said.status == 200
+
+
+RARE = (
+    Fault(name="500 now and then", breaks="status", server=every(70, lambda asked, said: error(500, None), served)),
+    Fault(
+        name="no answer now and then",
+        breaks="answers",
+        server=every(
+            8,
+            lambda asked, said: replace(said, raw=b""),
+            lambda asked, said: said.status == 401,
+        ),
+    ),
+    Fault(
+        name="let in now and then",
+        breaks="authentication-required",
+        server=every(
+            15,
+            lambda asked, said: honest(let_in(asked)),
+            lambda asked, said: said.status == 401 and not asked.values("authorization"),
+        ),
+    ),
+    Fault(
+        name="cut short now and then",
+        breaks="framing",
+        server=every(70, lambda asked, said: replace(said, raw=rendered(said)[:-1]), served),
+    ),
+    Fault(
+        name="an id twice now and then",
+        breaks="request-id-unique",
+        server=every(70, lambda asked, said: replace(said, request_id="again"), served),
+    ),
+    Fault(
+        name="without a media type now and then",
+        breaks="output-media-type",
+        server=every(70, lambda asked, said: replace(said, media_type=None), served),
+    ),
+)
+
+
+class Overloaded:
+    """
+    An endpoint that drops what is too much.
+    """
+
+    def __init__(self, overflow: Said) -> None:
+        self._overflow = overflow
+        self._inside = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, asked: Asked) -> Said:
+        with self._lock:
+            self._inside += 1
+            many = self._inside > 6
+        try:
+            time.sleep(0.02)
+            return replace(self._overflow, request_id=uuid.uuid4().hex) if many else honest(asked)
+        finally:
+            with self._lock:
+                self._inside -= 1
+
+
+OVERLOAD = (
+    Fault(
+        name="dropped when there are many",
+        breaks="overload",
+        server=lambda: Overloaded(Said(status=0, raw=b"")),
+        options={"provoke": True},
+    ),
+    Fault(
+        name="500 when there are many",
+        breaks="overload",
+        server=lambda: Overloaded(error(500, None)),
+        options={"provoke": True},
+    ),
+)
+
+FAULTS = (*FRAMING, *CODING, *CONNECTION, *READING, *MALFORMED, *STATE, *IDS, *RARE, *OVERLOAD)
+
+_OF = {
+    "framing": FRAMING,
+    "identity": IDS,
+    "rare": (*RARE, *OVERLOAD),
+    "state": STATE,
+    "connection": CONNECTION,
+    "malformed": MALFORMED,
+}
+
+
+def checks_for(fault: Fault) -> list[object]:
+    """
+    The part of the checks on the wire that is for it.
+    """
+    part = next((part for part, faults in _OF.items() if fault in faults), "framing")
+    of_rare = "overload_is_answered" if fault.breaks == "overload" else "what_holds_once_holds_every_time"
+    return [check for check in WIRE if check.part == part and (part != "rare" or check.name == of_rare)]
+
+
+@pytest.fixture(autouse=True)
+def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    What lies idle or waits does so for a shorter time.
+    """
+    monkeypatch.setattr(connection, "_PAUSE", 0.1)
+    monkeypatch.setattr(connection, "_CLOSING", 0.3)
+    monkeypatch.setattr(malformed, "_WAITING", 0.15)
+    monkeypatch.setattr(framing, "_WAITING", 0.15)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
+def test_a_fault_on_the_wire_is_caught_for_its_clause(fault: Fault, examine: Examine) -> None:
+    """
+    For its clause, and for no other but advice.
+    """
+    with serving(fault.server(), reading=fault.reading) as url:
+        examined = examine(url, checks=checks_for(fault), **fault.options)
+
+    assert {fault.breaks} == examined.clauses - ({"http-advice"} - {fault.breaks}), examined.lines
+
+
+def test_the_faults_are_faults_of_this_endpoint(examine: Examine) -> None:
+    """
+    Without a fault the same endpoint is accused of nothing, by any of the checks on the wire.
+    """
+    examined = examine(honest, checks=WIRE, provoke=True)
+
+    assert [] == examined.lines
+    assert KEY not in "".join(found.reproduce for found in examined.findings)

@@ -1,0 +1,142 @@
+"""
+A fault or a variant bends the endpoint that it is asked for, in one place, and leaves the honest one as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+from pathlib import Path
+
+import pytest
+
+from chainproof.contract.answer import Answer
+from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
+from chainproof.embedded import Endpoint, emulator
+from chainproof.emulator.bend import Bend
+from chainproof.emulator.bent import BentExchange, BentSite
+from chainproof.emulator.command import main
+from chainproof.emulator.decision import Model
+from chainproof.emulator.faults import FAULTS
+from chainproof.emulator.protocol import Exchange
+from chainproof.emulator.scenario import find_scenario
+from chainproof.emulator.server import _site
+from chainproof.emulator.site import Site
+from chainproof.emulator.truth import Truth
+from chainproof.emulator.variants import VARIANTS
+
+from .conftest import read_answers
+
+HEAD = (
+    b"POST /production/run_remote HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
+    b"Authorization: Api-Key " + EMULATOR_KEY.encode() + b"\r\n"
+)
+
+
+def asked(endpoint: Endpoint, data: bytes) -> list[Answer]:
+    """
+    The answer to bytes on a connection of their own.
+    """
+    with socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=5) as connection:
+        connection.sendall(data)
+        return read_answers(connection, ("POST",))
+
+
+def posted(body: bytes) -> bytes:
+    """
+    A request with the right key.
+    """
+    return HEAD + b"Content-Length: %d\r\n\r\n" % len(body) + body
+
+
+@pytest.mark.parametrize(
+    ("option", "body", "status", "answered"),
+    [
+        (("--fault", "takes-trailing-commas"), b'{"a":1,}', 200, b'{"a":1}'),
+        (("--fault", "rounds-integers"), b'{"a":9007199254740993}', 200, b'{"a": 9007199254740992}'),
+        (("--fault", "refuses-null-members"), b'{"a":null}', 400, None),
+        (("--fault", "malformed-is-500"), b"{", 500, None),
+        (("--variant", "chunked"), b'{"a":1}', 200, b'{"a":1}'),
+        (("--variant", "close-delimited"), b'{"a":1}', 200, b'{"a":1}'),
+        (("--variant", "early-hints"), b'{"a":1}', 200, b'{"a":1}'),
+    ],
+)
+def test_what_is_asked_for_is_what_is_bent(
+    option: tuple[str, ...], body: bytes, status: int, answered: bytes | None
+) -> None:
+    """
+    The option's name alone decides what is different.
+    """
+    with emulator(options=option) as endpoint:
+        answer = asked(endpoint, posted(body))[-1]
+
+    assert status == answer.status
+    assert answered is None or answered == answer.body
+
+
+def test_the_truth_is_told_of_bent_answers(tmp_path: Path) -> None:
+    """
+    What an endpoint says with a fault is what its truth says it said.
+    """
+    truth = tmp_path / "truth.jsonl"
+    with emulator(options=("--fault", "array-is-422", "--truth", str(truth))) as endpoint:
+        answers = [asked(endpoint, posted(body))[-1] for body in (b"{}", b"[]", b"{")]
+
+    lines = [json.loads(line) for line in truth.read_text().splitlines()]
+    assert [(answer.status, answer.request_id) for answer in answers] == [
+        (line["status"], line["request_id"]) for line in lines
+    ]
+    assert [200, 422, 400] == [line["status"] for line in lines]
+
+
+@pytest.mark.parametrize("bend", [None, Bend()])
+def test_the_honest_endpoint_knows_nothing_of_bends(bend: Bend | None) -> None:
+    """
+    Without a fault or variant, no code of theirs is in the way of a request.
+    """
+    model = Model(scenario=find_scenario("warm"), key=ApiKey(EMULATOR_KEY), run="0" * 21)
+    loop = asyncio.new_event_loop()
+    site, exchanging = _site(loop, model, Truth(None), None, bend)
+    site.close()
+    loop.close()
+
+    assert (Site if bend is None else BentSite) is type(site)
+    assert callable(exchanging)
+    assert issubclass(BentExchange, Exchange)
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        (("--fault", "takes-nam"), "did you mean takes-nan?"),
+        (("--variant", "gzpi"), "did you mean gzip?"),
+        (("--fault", "takes-nan", "--variant", "gzip"), "found both"),
+        (("--fault", "takes-nan", "--chain", "docs/chain/hello.py:Hello"), "found both"),
+    ],
+)
+def test_a_mistake_is_one_line(options: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    Whoever asks for what there is not is told what there is.
+    """
+    code = main(options)
+
+    said = capsys.readouterr().err
+    assert 2 == code
+    assert told in said
+    assert 1 == len(said.splitlines())
+
+
+def test_the_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    Each fault is listed with its clauses, and each variant with what allows it.
+    """
+    main(("--list-faults",))
+    faults = capsys.readouterr().out.splitlines()[1:]
+    main(("--list-variants",))
+    variants = capsys.readouterr().out.splitlines()[1:]
+
+    assert list(FAULTS) == [line.split()[0] for line in faults]
+    assert all(fault.breaks.id in line and fault.words in line for fault, line in zip(FAULTS.values(), faults, strict=True))
+    assert list(VARIANTS) == [line.split()[0] for line in variants]
+    assert all(each.legal in line for each, line in zip(VARIANTS.values(), variants, strict=True))

@@ -1,0 +1,133 @@
+"""
+A request id that comes back is noticed, whichever worker it came to first.
+"""
+
+from __future__ import annotations
+
+import time
+from array import array
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.contract import clauses
+from chainproof.contract.levels import Contract
+from chainproof.loadtests.gathering import Gathering, Member
+from chainproof.loadtests.identity import RequestIds
+from chainproof.loadtests.settings import Demand, Share
+from chainproof.loadtests.telling import Report
+from chainproof.results.finding import ClauseCount, Finding
+from chainproof.results.manifest import End, Ending
+from chainproof.workload.workload import Workload
+
+Launch = Callable[..., Any]
+Serving = Callable[..., Any]
+UNIQUE = clauses.REQUEST_ID_UNIQUE.id
+
+
+@given(st.lists(st.integers(0, 30)), st.integers(1, 12))
+def test_an_id_is_remembered_for_a_window(numbers: list[int], window: int) -> None:
+    """
+    Whoever comes back with fewer other ids between than the window is noticed; nobody is who was never there.
+    """
+    ids = RequestIds(window)
+    for place, number in enumerate(numbers):
+        seen = ids.repeated(f"id-{number}")
+        before = numbers[:place]
+        last = len(before) - 1 - before[::-1].index(number) if number in before else None
+
+        assert not (seen and last is None)
+        if last is not None and len(set(before[last + 1 :])) < window:
+            assert seen
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20)), max_size=60), st.integers(1, 9))
+def test_workers_and_master_together_count_every_repetition_once(answers: list[tuple[int, int]], every: int) -> None:
+    """
+    Whatever comes to whom and whenever they report: all answers but the first with each id are counted.
+    """
+    workers, master = [RequestIds(telling=True) for _ in range(3)], RequestIds()
+    counted = 0
+    for place, (worker, number) in enumerate(answers):
+        counted += workers[worker].repeated(f"id-{number}")
+        if place % every == 0:
+            counted += master.repeated_among(workers[worker].untold())
+    counted += sum(master.repeated_among(worker.untold()) for worker in workers)
+
+    assert len(answers) - len({number for _, number in answers}) == counted
+
+
+class Kept:
+    """
+    A sink that keeps.
+    """
+
+    def __init__(self) -> None:
+        self.findings: list[Finding] = []
+        self.clauses: list[ClauseCount] = []
+        self.end: End | None = None
+
+    def interval(self, _: Any) -> None: ...
+
+    def exemplar(self, _: Any) -> None: ...
+
+    def finding(self, found: Finding) -> None:
+        self.findings.append(found)
+
+    def clause(self, count: ClauseCount) -> None:
+        self.clauses.append(count)
+
+    def finish(self, end: End) -> None:
+        self.end = end
+
+
+def test_the_master_sums_up_what_workers_told_until_they_were_lost() -> None:
+    """
+    Clause counts are those of every worker's last report, of a lost one too; a repetition across workers is the
+    master's to add.
+    """
+    sink = Kept()
+    demand = Demand(workload=Workload(name="w"), contract=Contract.STRICT, seed=7)
+    members = [Member(client=name, share=Share(index=place, of=2)) for place, name in enumerate("ab")]
+    gathering = Gathering(demand, array("d"), members, sink, halt=lambda _: None, let_go=lambda _: None)
+    gathering.begin(time.monotonic())
+    ids = RequestIds(telling=True)
+    for number in range(3):
+        ids.repeated(f"id-{number}")
+    told = ids.untold()
+    for number in range(2):
+        counts = [ClauseCount(clause=UNIQUE, exercised=3 * (number + 1), departed=0)]
+        gathering.hear("a", Report(run="", number=number, clauses=counts, request_ids=told[: 24 * (number == 0)]))
+    end = End(ending=Ending.COMPLETED, seconds=1.0)
+    counts = [ClauseCount(clause=UNIQUE, exercised=4, departed=1)]
+    gathering.hear("b", Report(run="", number=0, clauses=counts, request_ids=told[8:], end=end))
+    gathering.hear("a", Report(run="", number=9))
+    gathering.supervise()
+
+    assert [(UNIQUE, 10, 3)] == [(count.clause, count.exercised, count.departed) for count in sink.clauses]
+    assert [(UNIQUE, 2, 7)] == [(found.clause, found.count, found.seed) for found in sink.findings]
+    assert sink.end is not None
+    assert ["0"] == [lost.worker for lost in sink.end.lost]
+
+
+async def twice(told: Any) -> None:
+    """Every request id on two answers in a row, which two workers take turns to get."""
+    await told.answer(
+        200, b"{}", "Content-Type: application/json", f"X-BASETEN-REQUEST-ID: an-id-for-two-{told.number // 2}"
+    )
+
+
+def test_two_workers_notice_an_id_that_each_got_once(serving: Serving, launch: Launch) -> None:
+    """
+    Half of all answers carry an id that was there before, and all of them are counted, most by nobody but the master.
+    """
+    with serving(twice) as server:
+        done = launch(server, "--rate", "40", "--duration", "2s", "--arrivals", "constant", "--processes", "2").end()
+    found = next(each for each in done.run.findings if each.clause == UNIQUE)
+    count = next(each for each in done.run.clauses if each.clause == UNIQUE)
+
+    assert 80 == len(server.requests), done.errors
+    assert (80, 40) == (count.exercised, count.departed)
+    assert 40 == found.count

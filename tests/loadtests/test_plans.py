@@ -1,0 +1,137 @@
+"""
+Another plan for the rest of a run: what was planned before stays, what comes after is counted exactly.
+"""
+
+from __future__ import annotations
+
+from array import array
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.command import Mistake
+from chainproof.contract.levels import Contract
+from chainproof.judgement.summary import summarise_load
+from chainproof.loadtests.book import Book
+from chainproof.loadtests.plans import Naming, Renewal, renewed
+from chainproof.loadtests.recorder import Recorder
+from chainproof.loadtests.settings import Demand
+from chainproof.results.folder import PLANS, RunWriter, read_run
+from chainproof.results.interval import total
+from chainproof.results.manifest import Ending, Kind, Manifest
+from chainproof.results.replan import Replan
+from chainproof.workload.phases import Phase
+from chainproof.workload.workload import Workload
+
+LEVEL = Workload(name="w", rate=20.0, duration=12.0)
+PHASES = (
+    Phase(name="warm-up", duration=4.0, rate=0.0, final_rate=40.0, judged=False),
+    Phase(name="plan 2", duration=8.0, rate=40.0, final_rate=40.0),
+)
+PHASED = replace(LEVEL, rate=40.0, phases=PHASES)
+WORKLOADS = st.sampled_from([LEVEL, PHASED, replace(LEVEL, arrivals="constant")])
+RENEWALS = st.lists(
+    st.builds(Renewal, start=st.integers(1, 11).map(float), rate=st.floats(0.5, 50), duration=st.floats(11.5, 20)),
+    min_size=1,
+    max_size=4,
+).map(lambda renewals: sorted(renewals, key=lambda renewal: renewal.start))
+
+
+@given(WORKLOADS, RENEWALS, st.integers(0, 99))
+def test_what_was_planned_before_stays(workload: Workload, renewals: list[Renewal], seed: int) -> None:
+    """
+    Up to its first instant a new plan is the one before; from then on it goes at its rate, up to the run's new end; and each
+    request is in the phase whose stretch its start lies in.
+    """
+    demand = Demand(workload=workload, contract=Contract.STRICT, seed=seed)
+    plan = demand.plan()
+    for renewal in renewals:
+        changed, whole = renewed(demand, plan, renewal)
+        later = [start for start in whole if start >= renewal.start]
+        expected = renewal.rate * (renewal.duration - renewal.start)
+
+        assert (changed, whole) == renewed(demand, plan, renewal)
+        assert [start for start in plan if start < renewal.start] == [start for start in whole if start < renewal.start]
+        assert list(whole) == sorted(whole)
+        assert all(start < renewal.duration for start in later)
+        assert abs(len(later) - expected) <= 6 * expected**0.5 + 2
+        last = changed.workload.phases[-1]
+        assert {last.name} >= {changed.workload.phase_at(start) for start in later}
+        assert pytest.approx(renewal.duration) == sum(phase.duration for phase in changed.workload.phases)
+        assert [] == changed.workload.mistakes()
+        demand, plan = changed, whole
+
+
+@given(WORKLOADS, RENEWALS)
+def test_another_plan_is_counted_exactly(
+    tmp_path_factory: pytest.TempPathFactory, workload: Workload, renewals: list[Renewal]
+) -> None:
+    """
+    Planned of a second, of a phase and of the whole run are those of the last plan, whenever the change came; a reader of
+    the folder finds the phases with their stretches.
+    """
+    folder = tmp_path_factory.mktemp("run") / "run"
+    demand = Demand(workload=workload, contract=Contract.STRICT, seed=1)
+    plan, naming = demand.plan(), Naming(workload)
+    manifest = Manifest(kind=Kind.LOAD, name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/")
+    book = Book(RunWriter(folder, manifest))
+    recorder = Recorder(book, contract=Contract.STRICT, seed=1, phase_of=naming)
+    recorder.plan(plan)
+    for renewal in renewals:
+        recorder.flush(renewal.start - 0.75)
+        demand, plan = renewed(demand, plan, renewal)
+        naming.workload = demand.workload
+        recorder.replan(renewal.start, [start for start in plan if start >= renewal.start])
+        book.replan(Replan(start=renewal.start, settings=demand.settings(plan)))
+    recorder.finish(20.0, Ending.COMPLETED, "")
+    run = read_run(folder)
+    whole = total(run.intervals)
+
+    assert len(plan) == whole.planned == recorder.accounting.planned
+    for second in range(20):
+        assert sum(int(start) == second for start in plan) == sum(
+            each.planned for each in run.intervals if each.second == second
+        )
+    for phase in run.manifest.phases:
+        inside = sum(phase.start <= start < phase.end for start in plan)
+        part = whole.phases.get(phase.name)
+        assert inside == (part.planned if part else 0)
+    assert len(plan) == run.manifest.settings["plan"]["arrivals"]  # type: ignore[call-overload, index]
+    assert "REPLANNED" in [caveat.code for caveat in summarise_load(run).caveats]
+
+
+def test_nothing_is_left_to_ask_after_the_end() -> None:
+    """
+    A duration that is over by then is a mistake, said before anything changes.
+    """
+    demand = Demand(workload=LEVEL, contract=Contract.STRICT, seed=1)
+    with pytest.raises(Mistake, match="expected a duration of more than 5 s"):
+        renewed(demand, demand.plan(), Renewal(start=5.0, rate=1.0, duration=4.0))
+    with pytest.raises(Mistake, match="expected at most"):
+        renewed(demand, array("d"), Renewal(start=5.0, rate=100_000.0, duration=1000.0))
+
+
+def test_a_torn_line_leaves_the_plan_before(tmp_path: Path) -> None:
+    """
+    A run that was killed in the midst of noting another plan is read as what it was asked until then.
+    """
+    demand = Demand(workload=LEVEL, contract=Contract.STRICT, seed=1)
+    settings = demand.settings(demand.plan())
+    manifest = Manifest(
+        kind=Kind.LOAD, name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/", settings=settings
+    )
+    with RunWriter(tmp_path / "run", manifest) as writer:
+        writer.replan(Replan(start=3.0, settings={"rate_per_s": 5.0}))
+        writer.replan(Replan(start=6.0, settings={"rate_per_s": 7.0}))
+    whole = read_run(tmp_path / "run").manifest.settings
+    path = tmp_path / "run" / PLANS
+    path.write_bytes(path.read_bytes()[:-3])
+    torn = read_run(tmp_path / "run").manifest.settings
+    path.unlink()
+
+    assert (7.0, [3.0, 6.0], 12.0) == tuple(whole[name] for name in ("rate_per_s", "replanned_at_s", "duration_s"))
+    assert (5.0, [3.0]) == tuple(torn[name] for name in ("rate_per_s", "replanned_at_s"))
+    assert settings == read_run(tmp_path / "run").manifest.settings

@@ -1,0 +1,327 @@
+"""
+A search finds the rate that is there to be found, and answers nothing where there is none.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import random
+import subprocess
+import sys
+from collections.abc import Callable
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.judgement.verdict import Exit
+from chainproof.loadtests.catalogue import workload
+from chainproof.loadtests.null_server import Null, request_length
+from chainproof.loadtests.options import add_own_options
+from chainproof.loadtests.probing import AMPLE, enough, search_of, table
+from chainproof.loadtests.saturation import (
+    EXIT_OF,
+    MOST_PROBES,
+    SENTENCES,
+    Probe,
+    Purpose,
+    Refusal,
+    Standing,
+    saturation,
+)
+from chainproof.results.folder import read_run
+from chainproof.workload.objectives import parse_objective
+from chainproof.workload.search import Search, parse_share
+from chainproof.workload.workload import BadWorkload, workload_from
+
+Said = Callable[[float], Standing]
+
+
+class Target:
+    """
+    A target that answers probes as told, and remembers them.
+    """
+
+    def __init__(self, said: Said) -> None:
+        self.said = said
+        self.asked: list[tuple[float, Purpose]] = []
+
+    def __call__(self, rate: float, purpose: Purpose) -> Probe:
+        self.asked.append((rate, purpose))
+        return Probe(rate=rate, purpose=purpose, standing=self.said(rate))
+
+
+def up_to(knee: float, above: Standing = Standing.MISSED) -> Said:
+    """
+    The objectives are met up to a rate.
+    """
+    return lambda rate: Standing.MET if rate <= knee else above
+
+
+@given(
+    st.floats(5, 900),
+    st.sampled_from([0.02, 0.05, 0.3]),
+    st.sampled_from([Standing.MISSED, Standing.UNDECIDED]),
+    st.integers(1, 5),
+)
+def test_the_knee_is_found_to_the_resolution(knee: float, resolution: float, above: Standing, times: int) -> None:
+    """
+    The answer was met, the rate that was missed lies above the knee, both within the resolution; verified as asked.
+    """
+    target = Target(up_to(knee, above))
+    found = saturation(target, Search(resolution=resolution, verifications=times), 5.0)
+
+    assert found.refusal is None
+    assert found.rate <= knee < found.missed_at <= found.rate * (1 + resolution)
+    assert [(found.rate, Purpose.VERIFYING)] * times == target.asked[-times:]
+    assert all(rate <= 1000 for rate, _ in target.asked)
+    assert Exit.PASS == found.exit_code
+    assert len(target.asked) <= 10 + math.log2(1 / resolution) + 2 + times
+
+
+REFUSALS = {
+    "missed at once": (up_to(4), Refusal.LOWEST_MISSED, Exit.FAIL),
+    "undecided at once": (up_to(4, Standing.UNDECIDED), Refusal.LOWEST_UNDECIDED, Exit.INCONCLUSIVE),
+    "never missed": (up_to(2000), Refusal.NEVER_MISSED, Exit.INCONCLUSIVE),
+    "missed only by ourselves": (up_to(100, Standing.UNFIT), Refusal.OWN_CEILING, Exit.INVALID),
+}
+
+
+@pytest.mark.parametrize("refusal", REFUSALS)
+def test_where_there_is_no_answer_none_is_given(refusal: str) -> None:
+    """
+    A bound of ours is no bound of the target's: every refusal says which it was, with an exit code of its own.
+    """
+    said, expected, code = REFUSALS[refusal]
+    found = saturation(Target(said), Search(), 5.0)
+
+    assert (expected, None, code, SENTENCES[expected]) == (found.refusal, found.rate, found.exit_code, found.sentence)
+
+
+def test_an_answer_that_is_not_met_again_is_none() -> None:
+    """
+    What passed once by luck and fails in verification is taken for missed, and a lower rate is sought and verified.
+    """
+    fooled = iter([Standing.MET])
+    target = Target(lambda rate: Standing.MET if rate <= 50 else next(fooled, Standing.MISSED))
+    found = saturation(target, Search(resolution=0.05), 5.0)
+
+    assert 50 / 1.05 <= found.rate <= 50 < found.missed_at
+
+
+def test_a_moment_of_our_own_is_no_ceiling() -> None:
+    """
+    A probe that our own generator spoiled is made again before the search gives up.
+    """
+    spoiled = iter([Standing.UNFIT])
+    found = saturation(Target(lambda rate: next(spoiled, up_to(50)(rate))), Search(), 5.0)
+
+    assert found.refusal is None
+
+
+@given(st.integers(0, 10_000))
+def test_a_search_ends_whatever_the_target_does(seed: int) -> None:
+    """
+    A target that answers by chance gets an answer that was verified, or a refusal, after so many probes at most.
+    """
+    chance = random.Random(seed)
+    target = Target(lambda _: chance.choice([Standing.MET, Standing.MET, Standing.MISSED, Standing.UNDECIDED]))
+    found = saturation(target, Search(), 5.0)
+
+    assert len(target.asked) <= MOST_PROBES + 4
+    assert (found.rate is None) is (found.refusal is not None)
+
+
+def test_every_refusal_has_its_words_and_exit_code() -> None:
+    """
+    A new one makes this fail until somebody says what it means.
+    """
+    assert set(Refusal) == set(SENTENCES) == set(EXIT_OF)
+
+
+def test_a_probe_asks_for_as_many_requests_as_its_verdict_takes() -> None:
+    """
+    Four times what a target without a flaw would need: by ln 0.05 / ln share of the strictest objective.
+    """
+    objectives = [parse_objective(text) for text in ("p95 response_time < 1s", "error_rate < 1%", "throughput > 1/s")]
+
+    assert math.ceil(AMPLE * 298.07) == enough(objectives)
+    assert math.ceil(AMPLE * 58.404) == enough(objectives[:1])
+    assert 1 == enough(objectives[2:])
+
+
+def own(*words: str) -> argparse.Namespace:
+    """
+    The options that our own command line reads.
+    """
+    parser = argparse.ArgumentParser()
+    add_own_options(parser)
+    return parser.parse_args(words)
+
+
+def test_the_options_of_a_search_override_the_workloads() -> None:
+    """
+    The workload saturation searches unasked; any other does when asked to; without either there is one run.
+    """
+    found = search_of(own("--search-to", "50", "--search-resolution", "20%"), workload("saturation"))
+    other = search_of(own("--search", "saturation"), workload("steady").with_options(rate=10.0))
+
+    assert Search(highest=50, resolution=0.2) == found
+    assert Search() == other
+    assert search_of(own(), workload("steady")) is None
+
+
+WRONG = {
+    "a bound below the lowest rate": (["saturation", "--search-to", "3"], "expected a highest rate of at least 5"),
+    "a resolution of nothing": (["saturation", "--search-resolution", "0%"], "expected a resolution from 0.5%"),
+    "the options alone": (["--search-to", "30"], "expected --search saturation, or the workload saturation"),
+    "phases": (["ramp", "--search", "saturation"], "expected an open workload with one rate"),
+    "users": (["--model", "closed", "--search", "saturation"], "expected an open workload with one rate"),
+    "workers elsewhere": (["saturation", "--workers", "2"], "expected --processes in place of --workers"),
+    "a scenario for a target": (
+        ["saturation", "--scenario", "warm", "--target", "http://127.0.0.1:1"],
+        "expected no target with --scenario",
+    ),
+    "a target to calibrate": (["--calibrate", "--target", "http://127.0.0.1:1"], "expected no target with --calibrate"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG)
+def test_a_search_asked_wrongly_is_said(wrong: str) -> None:
+    """
+    In one line, with exit code 2, before anything is started.
+    """
+    words, said = WRONG[wrong]
+    done = loadtests(*words)
+
+    assert 2 == done.returncode
+    assert said in done.stderr
+    assert 1 == done.stderr.count("\n")
+
+
+def test_mistakes_in_a_files_search_are_said() -> None:
+    """
+    As any others in a workload.
+    """
+    for search, said in (
+        ({"speed": 1}, "expected a table with any of highest"),
+        ({"highest": "a"}, "expected a number"),
+    ):
+        with pytest.raises(BadWorkload, match=said):
+            workload_from({"search": search}, name="w")
+    with pytest.raises(BadWorkload, match="expected objectives that may be missed"):
+        workload_from({"search": {}}, name="w")
+    with pytest.raises(ValueError, match="expected a share such as 5%"):
+        parse_share("much")
+
+
+def loadtests(*words: str) -> subprocess.CompletedProcess[str]:
+    """
+    `chainproof loadtests` with these words, to its end.
+    """
+    return subprocess.run(
+        [sys.executable, "-P", "-m", "chainproof", "loadtests", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+        stdin=subprocess.DEVNULL,
+    )
+
+
+def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
+    """
+    Twenty requests a second are admitted, and 20 beyond that at once: in 3.5 s, at most 20 % of them refused, so much is
+    met, and no more. Each probe leaves a run folder; the summary and the table say the same.
+    """
+    words = ["saturation", "--scenario=throttled", "--arrivals=constant", "--rate=18", "--duration=2500ms"]
+    words += ["--warm-up=1s", "--search-resolution=25%", "--search-verify=1", "--search-longest=4s", "--objective=error_rate < 20%"]
+    done = loadtests(*words, "--out", str(tmp_path / "search"))
+    found = json.loads((tmp_path / "search" / "search.json").read_text())
+    # What is admitted in 3.5 s, with a fifth of the 2.5 s that are judged refused.
+    bound = (20 * 3.5 + 20) / (3.5 - 0.2 * 2.5)
+
+    assert 0 == done.returncode, done.stderr
+    assert 18 <= found["answer_per_s"] <= bound
+    assert 20 < found["missed_at_per_s"] <= found["answer_per_s"] * 1.25
+    assert found["sentence"] in done.stdout
+    assert {"met", "missed"} <= {probe["standing"] for probe in found["probes"]}
+    for probe in found["probes"]:
+        run = read_run(tmp_path / "search" / probe["folder"])
+
+        assert f"{probe['rate']:.4g}/s" in done.stdout
+        assert run.end is not None
+        assert probe["rate"] == pytest.approx(run.manifest.settings["rate_per_s"])
+    assert str(tmp_path / "search") == done.stdout.splitlines()[-1]
+    assert len({read_run(tmp_path / "search" / probe["folder"]).manifest.seed for probe in found["probes"]}) > 3
+
+
+def test_this_machines_floor_and_ceiling_are_measured(tmp_path: Path) -> None:
+    """
+    Against a server of its own that does nothing; a bound that was met is a lower bound of the ceiling.
+    """
+    words = ["--duration=300ms", "--search-to=400", "--search-resolution=100%"]
+    done = loadtests("--calibrate", *words, "--out", str(tmp_path / "own"))
+    found = json.loads((tmp_path / "own" / "calibration.json").read_text())
+
+    assert done.returncode in (0, 4), done.stderr  # a machine that is busy with something else says so
+    assert 0 < found["floor_s"]["p50"] < 0.1
+    assert found["ceiling_per_s"] in (400.0, None)
+    assert "floor" in done.stdout
+    assert "ceiling" in done.stdout
+
+
+REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\ncontent-LENGTH: 3\r\n\r\n{ }"
+
+
+@given(st.integers(1, 5), st.lists(st.integers(1, 300), max_size=20))
+def test_the_null_server_answers_every_request_once(count: int, cuts: list[int]) -> None:
+    """
+    However the requests are cut into pieces, as many answers go out, each with an id of its own.
+    """
+
+    class Transport:
+        written = b""
+
+        def write(self, octets: bytes) -> None:
+            self.written += octets
+
+    null, transport = Null(), Transport()
+    null._transport = transport  # type: ignore[assignment]  # all that is asked of it is to write
+    whole = REQUEST * count
+    edges = sorted({0, len(whole), *(cut for cut in cuts if cut < len(whole))})
+    for begin, end in pairwise(edges):
+        null.data_received(whole[begin:end])
+    ids = [line for line in transport.written.split(b"\r\n") if line.startswith(b"X-BASETEN")]
+
+    assert count == transport.written.count(b"HTTP/1.1 200 OK") == len(set(ids))
+    assert (len(REQUEST), 0) == (request_length(REQUEST), request_length(REQUEST[:20]))
+
+
+def test_a_table_shows_the_probes_by_rate() -> None:
+    """
+    Each with what was asked, what came of it and where it is; times that are not there are no zeros.
+    """
+    probes = [
+        Probe(rate=20, purpose=Purpose.DOUBLING, standing=Standing.MISSED, folder="02_20", seconds=2, planned=40),
+        Probe(
+            rate=10,
+            purpose=Purpose.DOUBLING,
+            standing=Standing.MET,
+            folder="01_10",
+            seconds=2,
+            planned=20,
+            ok=20,
+            response_time={"p50": 0.01},
+        ),
+    ]
+
+    assert [
+        "  rate  purpose   judged for  planned  ok    p50  p95  p99          folder",
+        "  10/s  doubling         2 s       20  20  10 ms    –    –  met     01_10",
+        "  20/s  doubling         2 s       40   0      –    –    –  missed  02_20",
+    ] == table(probes)

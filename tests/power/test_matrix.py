@@ -1,0 +1,127 @@
+"""
+Whoever breaks a clause is caught for it, and whoever is merely odd is left alone.
+
+Each fault of the emulator is put to the checks that can show its own clause. A few of them, and a few of the variants, are
+put to every check: which ones follows from the day, so that all have their turn.
+"""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import random
+from collections.abc import Iterator
+from datetime import UTC, datetime
+
+import pytest
+
+from chainproof.conformance import checks
+from chainproof.conformance.checks import CHECKS, Check
+from chainproof.contract import clauses
+from chainproof.contract.clauses import CLAUSES, SINGLE_ANSWER, Clause
+from chainproof.contract.levels import Level
+from chainproof.emulator.faults import FAULTS, Fault, Stage
+from chainproof.emulator.variants import VARIANTS, Variant
+
+from .serving import bent, findings
+
+for _module in pkgutil.iter_modules(checks.__path__):
+    importlib.import_module(f"{checks.__name__}.{_module.name}")
+
+UNBROKEN = {
+    clauses.OUTPUT_SCHEMA: "an echo chain has no shape of its own: tests/conformance/test_faults.py breaks it",
+}
+
+ORDER = ("failure", "credentials", "body", "identity", "media_type", "location", "internals", "connection", "framing")
+"""The parts whose checks are quick, the quickest first."""
+
+SEED = int(os.environ.get("CHAINPROOF_ROTATION", datetime.now(UTC).strftime("%Y%m%d")))
+"""Which faults and variants have their turn at everything."""
+
+TURN = random.Random(SEED)
+FULL_FAULTS = TURN.sample(sorted(FAULTS), 3)
+FULL_VARIANTS = TURN.sample(sorted(VARIANTS), 3)
+
+
+def showing(clause: Clause) -> Iterator[Check]:
+    """
+    The checks that uphold a clause, then those whose answers may show it all the same.
+    """
+    by_hand = [check for check in CHECKS if check.part != "generated"]
+    own = [check for check in by_hand if clause in check.clauses]
+    rest = [check for check in by_hand if check not in own and clause in SINGLE_ANSWER]
+    for some in (own, rest):
+        yield from sorted(some, key=lambda check: ORDER.index(check.part) if check.part in ORDER else len(ORDER))
+
+
+@pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
+def test_a_fault_is_caught_for_its_own_clause(fault: Fault) -> None:
+    """
+    Each fault of the emulator is found, and named by the clause that it breaks.
+    """
+    with bent(fault.bend) as url:
+        found = findings(url, list(showing(fault.breaks)), wanted=fault.breaks.id, provoke="--provoke" in fault.needs)
+
+    assert fault.breaks.id in {each.clause for each in found}
+
+
+@pytest.mark.parametrize("name", FULL_FAULTS)
+def test_a_fault_is_one_finding(name: str) -> None:
+    """
+    Put to every check, a fault is found for its own clause, and for others only where it is said to break them too.
+    """
+    fault = FAULTS[name]
+    print(f"CHAINPROOF_ROTATION={SEED}")
+    with bent(fault.bend) as url:
+        found = findings(url, CHECKS, provoke="--provoke" in fault.needs)
+
+    named = {each.clause for each in found}
+    assert {fault.breaks.id} <= named <= {clause.id for clause in (fault.breaks, *fault.also)} | advice()
+
+
+@pytest.mark.parametrize("name", FULL_VARIANTS)
+def test_a_variant_is_not_accused(name: str) -> None:
+    """
+    Put to every check, an odd but legal endpoint departs from no binding clause.
+    """
+    variant: Variant = VARIANTS[name]
+    print(f"CHAINPROOF_ROTATION={SEED}")
+    with bent(variant.bend) as url:
+        found = findings(url, CHECKS)
+
+    assert [] == [f"{each.clause}: {each.actual}" for each in found if each.clause not in advice()]
+
+
+def advice() -> set[str]:
+    """
+    The clauses whose departures fail no run.
+    """
+    return {clause.id for clause in CLAUSES if clause.level is Level.SHOULD}
+
+
+def test_every_clause_has_a_fault() -> None:
+    """
+    A clause that no fault breaks is one that no check is known to uphold.
+    """
+    broken = {fault.breaks for fault in FAULTS.values()}
+
+    assert [] == [clause.id for clause in CLAUSES if clause not in broken and clause not in UNBROKEN]
+
+
+def test_every_stage_has_a_fault() -> None:
+    """
+    Endpoints go wrong at every stage of a request.
+    """
+    assert set(Stage) == {fault.stage for fault in FAULTS.values()}
+
+
+def test_names_and_words_are_their_own() -> None:
+    """
+    No two faults or variants say that they do the same.
+    """
+    words = [each.words for each in (*FAULTS.values(), *VARIANTS.values())]
+
+    assert len(words) == len(set(words))
+    assert all(each.words.endswith(".") for each in FAULTS.values())
+    assert all(each.legal for each in VARIANTS.values())
