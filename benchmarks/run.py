@@ -1,12 +1,14 @@
 """
-How fast and how true are we, side by side with others? `python benchmarks/run.py [closed] [lag] [record]`
+How fast and how true are we, side by side with others? `python benchmarks/run.py [NAME …] [--seconds S] [--requests N]`
 
-Everything runs on this machine against the emulator on loopback, bounded in count and time. Single figures depend on the
-machine and on whatever else it does; the ratios come from runs in turn, A B A B, so that both sides meet the same weather.
+Everything runs on this machine, on loopback, bounded in count and time, generator and server each on a core of its own.
+Single figures depend on the machine and on whatever else it does; the ratios come from runs in turn, A B A B, so that both
+sides meet the same weather. wrk, hey, k6 and autocannon take part where they are installed.
 """
 
 from __future__ import annotations
 
+import argparse
 import json
 import os
 import random
@@ -18,59 +20,44 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from contenders import RIVAL, Round, laps, null_server
+from thrifty import flat, in_flight, processes
+from truthful import arrivals, frozen, truth
+
 from chainproof.embedded import emulator
 from chainproof.processes import own_command
 from chainproof.results.exchange import Fate, Outcome, Transport
 from chainproof.results.interval import Interval
 
-USERS = 50
+USERS = 64
 SECONDS = 5
-PAIRS = 3
+ROUNDS = 3
 RATES = (500, 1000, 2000, 4000)
 INSTANT = 'description = "no service time at all"\nservice_time = "0s"\n'
 
 
-def closed() -> None:
+def closed(*, tls: bool = False) -> None:
     """
-    Requests per second of the closed model, beside Locust's FastHttpUser.
+    Requests per second in a closed loop, beside whoever else is installed.
     """
-    ratios = []
-    with tempfile.TemporaryDirectory() as folder, emulator(scenario(folder)) as endpoint:
-        environment = {**os.environ, **endpoint.environment}
-        for pair in range(PAIRS):
-            ours = our_throughput(Path(folder) / str(pair), environment)
-            theirs = rival_throughput(environment)
-            ratios.append(ours / theirs)
-            print(
-                f"closed, {USERS} users: ours {ours:8.0f}/s   FastHttpUser {theirs:8.0f}/s   ratio {ours / theirs:.2f}"
-            )
-    print(f"closed: median ratio {statistics.median(ratios):.2f} of {PAIRS} pairs\n")
-
-
-def our_throughput(out: Path, environment: dict[str, str]) -> float:
-    """
-    Complete answers per second of our closed model.
-    """
-    options = ["--model", "closed", "--users", str(USERS), "--duration", f"{SECONDS}s", "--out", str(out)]
-    load(options, environment)
-    return float(reported(out)["throughput_per_s"])
-
-
-def rival_throughput(environment: dict[str, str]) -> float:
-    """
-    Requests per second of Locust's.
-    """
-    ended = subprocess.run(
-        [
-            *(sys.executable, "-P", "-m", "locust", "-f", str(Path(__file__).with_name("rival_locustfile.py"))),
-            *("--headless", "-u", str(USERS), "-r", str(USERS), "-t", f"{SECONDS}s", "--json", "--skip-log"),
-        ],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    return sum(int(entry["num_requests"]) for entry in json.loads(ended.stdout)) / SECONDS
+    kind, found = "tls" if tls else "closed", dict[str, list[tuple[Round, float, float]]]()
+    with null_server(tls=tls) as origin:
+        rounds = laps(origin, connections=USERS, seconds=SECONDS, rounds=ROUNDS, warm_up=3 if tls else 1)
+        for number, each in enumerate(rounds):
+            print(f"{kind}: round {number + 1} of {ROUNDS}")
+            rival = each[RIVAL]
+            for name, lap in each.items():
+                ratios = lap.per_cpu_second / rival.per_cpu_second, lap.per_second / rival.per_second
+                found.setdefault(name, []).append((lap, *ratios))
+    print(f"{kind}, {USERS} connections, medians of {ROUNDS} rounds; the ratios are those to {RIVAL} in the same round")
+    for name, every in found.items():
+        by_cpu = statistics.median(lap.per_cpu_second for lap, _, _ in every)
+        by_wall = statistics.median(lap.per_second for lap, _, _ in every)
+        cpu_ratio, wall_ratio = (statistics.median(ratios) for ratios in list(zip(*every, strict=True))[1:])
+        print(
+            f"  {name:56} {by_wall:8.0f}/s {wall_ratio:6.2f} times   {1e6 / by_cpu:7.1f} µs of CPU time {cpu_ratio:6.2f} times"
+        )
+    print()
 
 
 def lag() -> None:
@@ -153,8 +140,31 @@ def reported(out: Path) -> dict[str, dict[str, dict[str, float]]]:
     return report
 
 
-BENCHMARKS = {"closed": closed, "lag": lag, "record": record}
+def main() -> None:
+    """
+    Run those that are named, or all of them.
+    """
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("--seconds", type=int, help="how long each run of truth, frozen, arrivals and processes takes")
+    parser.add_argument("--requests", type=int, default=10_000_000, help="of memory (default: %(default)s)")
+    options = parser.parse_args()
+    for name in options.names or BENCHMARKS:
+        BENCHMARKS[name](options)
+
+
+BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
+    "closed": lambda _: closed(),
+    "tls": lambda _: closed(tls=True),
+    "truth": lambda options: truth(options.seconds or 20),
+    "frozen": lambda options: frozen(options.seconds or 120),
+    "arrivals": lambda options: arrivals(options.seconds or 20),
+    "in-flight": lambda _: in_flight(),
+    "memory": lambda options: flat(options.requests),
+    "processes": lambda options: processes(options.seconds or 10),
+    "lag": lambda _: lag(),
+    "record": lambda _: record(),
+}
 
 if __name__ == "__main__":
-    for name in sys.argv[1:] or BENCHMARKS:
-        BENCHMARKS[name]()
+    main()

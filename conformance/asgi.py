@@ -8,6 +8,7 @@ in its letter case and order, and no field is added but the framing where the ap
 from __future__ import annotations
 
 import asyncio
+import re
 import threading
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, MutableMapping
@@ -26,6 +27,26 @@ _READ = 65536
 _BACKLOG = 128
 _PATIENCE = 10.0
 """Seconds to wait for the app to start, and to end."""
+
+
+_ORIGIN = re.compile(rb"^https?://[^/?]*", re.IGNORECASE)
+"""What stands before the path in a request target of the absolute form (RFC 9112 §3.2.2)."""
+_HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]*(?::[0-9]*)?|\[[0-9A-Fa-fv:.]+\](?::[0-9]*)?")
+_CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def _malformed(request: h11.Request) -> bool:
+    """
+    Whether a head is none, though h11 lets it pass: by its version, its Host, a coding in HTTP/1.0, a control character.
+    """
+    fields = [(bytes(name), bytes(value)) for name, value in request.headers]
+    hosts = [value for name, value in fields if name == b"host"]
+    return (
+        request.http_version not in (b"1.0", b"1.1")
+        or not all(map(_HOST.fullmatch, hosts))
+        or (request.http_version == b"1.0" and any(name == b"transfer-encoding" for name, _ in fields))
+        or any(_CONTROL.search(value) for _, value in fields)
+    )
 
 
 class BadApp(Exception):
@@ -186,6 +207,9 @@ class _Exchange:
             if not isinstance(event, h11.Request):
                 return False
             self._request = event
+            if _malformed(event):
+                await self._error(400, "Bad Request")
+                return False
             await self._app(self._scope(event), self._receive, self._send)
             if self._protocol.our_state is h11.SEND_RESPONSE:
                 await self._error(500, "Internal Server Error")
@@ -193,7 +217,8 @@ class _Exchange:
             while self._protocol.their_state is h11.SEND_BODY:
                 await self._read()
         except h11.RemoteProtocolError as wrong:
-            await self._error(wrong.error_status_hint, str(wrong))
+            # Never the parser's own words: they repeat what was sent, a key perhaps.
+            await self._error(wrong.error_status_hint, "Bad Request")
         except (ConnectionError, asyncio.CancelledError):
             raise
         except Exception:  # noqa: BLE001  # blamed: the app, whose server would answer for it
@@ -205,7 +230,7 @@ class _Exchange:
         """
         What ASGI has an app know of a request.
         """
-        path, _, query = request.target.partition(b"?")
+        path, _, query = _ORIGIN.sub(b"", request.target).partition(b"?")
         return {
             "type": "http",
             "asgi": _VERSION,
@@ -230,7 +255,10 @@ class _Exchange:
             event = self._protocol.next_event()
             if event is not h11.NEED_DATA:
                 return event
-            self._protocol.receive_data(await self._reader.read(_READ))
+            octets = await self._reader.read(_READ)
+            if self._request is None and not self._protocol.trailing_data[0]:
+                octets = octets.removeprefix(b"\r\n") or octets  # RFC 9112 §2.2
+            self._protocol.receive_data(octets)
 
     async def _receive(self) -> Event:
         """

@@ -15,7 +15,7 @@ from chainproof.contract.departures import Departure
 
 from .jsonvalue import difference
 
-_TOKEN = re.compile(rb"(?<![0-9a-f])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{16}(?![0-9a-f])")
+_TOKEN = re.compile(rb"(?<![0-9A-Za-z.+])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{16}(?![0-9A-Za-z.+-])")
 """What no two of our requests have by chance: 64 random bits, `f"{chance.getrandbits(64):016x}"`."""
 
 _REMEMBERED = 5_000

@@ -315,7 +315,9 @@ class Examination:
             untouched, answer = answer, self._without_secrets(answer, request)
             if sound:
                 self._judge(request, answer, exercised, found)
-            if sound and self._echoes(request, untouched) and not any(each.clause in _OF_AN_OUTPUT for each in found):
+            welcome = expected is None or expected.keeps(answer)
+            departed = any(each.clause in _OF_AN_OUTPUT for each in found)
+            if sound and welcome and self._echoes(request, untouched) and not departed:
                 exercised += [clauses.ECHO_EXACT, clauses.ANSWER_BELONGS]
                 departure = echo_departure(request.body or b"", untouched.body, self._others)
                 found += [] if departure is None else [departure]
@@ -619,10 +621,10 @@ def _names_twice(request: Request, answer: Answer) -> Iterable[Departure]:
     The departure of an answer that names a member twice of its own accord.
     """
     body = request.body or b""
-    if answer.body == body or names_repeated(body):
+    if answer.body == body or (answer.status < 300 and not isinstance(parse_json(body), dict)):
         return
     repeated = names_repeated(answer.body)
-    if repeated:
+    if set(repeated) - set(names_repeated(body)):
         yield Departure(
             clause=clauses.NAMES_UNIQUE,
             expected="no name twice in an object",

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import posixpath
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from email.utils import formatdate
+from urllib.parse import unquote_to_bytes
 
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
 from chainproof.jsontext import TooDeep
@@ -585,6 +587,23 @@ _variant(
             else asked.honest()
         )
     ),
+)
+
+
+def _normalized(target: bytes) -> bytes:
+    """
+    A path decoded, its slashes merged and its dots resolved.
+    """
+    path, mark, query = target.partition(b"?")
+    plain = posixpath.normpath(re.sub(rb"/+", b"/", unquote_to_bytes(path)))
+    return plain + (b"/" if path.endswith(b"/") else b"") + mark + query
+
+
+_variant(
+    "paths-normalized",
+    "Paths are decoded, doubled slashes merged, dots resolved, before anything is looked up.",
+    "RFC 3986 §6.2: equivalence is the server's to say, beyond what is spelled alike",
+    Bend(decide=lambda asked: asked.serve(replace(asked.request, target=_normalized(asked.request.target)))),
 )
 _variant(
     "options-204",

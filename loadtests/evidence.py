@@ -21,6 +21,7 @@ from chainproof.results.exemplar import Exemplar, exemplar
 from chainproof.results.finding import ClauseCount, Finding, finding
 
 from .identity import REPEATED, RequestIds
+from .own_check import OWN_CHECK
 
 MOST_FINDINGS = 200
 """Distinct findings; whatever departs in yet another way is counted under one more per clause."""
@@ -99,12 +100,14 @@ class Clauses:
     How often each clause was put to the test by an answer, and how often it was departed from.
     """
 
-    def __init__(self, contract: Contract, *, shaped: bool = False, telling: bool = False) -> None:
+    def __init__(self, contract: Contract, *, shaped: bool = False, checked: bool = False, telling: bool = False) -> None:
         """
-        *shaped* where outputs are held against the chain's own schema; *telling* where somebody else compares request ids
+        *shaped* where outputs are held against the chain's own schema, *checked* by the user's own check; *telling* where somebody else compares request ids
         too.
         """
-        of_outputs = (clauses.OUTPUT_SCHEMA,) * shaped
+        of_outputs = (clauses.OUTPUT_SCHEMA,) * shaped + (OWN_CHECK,) * checked
+        self.held: Callable[[], int] | None = None
+        """How many outputs were held against the schema, where not every one is."""
         self._held = tuple(
             clause for clause in (*clauses.SINGLE_ANSWER, *of_outputs) if not clauses.waived(clause, contract)
         )
@@ -164,6 +167,8 @@ class Clauses:
         if clause is clauses.ERROR_CODE_STATUS:
             return self._paired
         if clause is clauses.OUTPUT_SCHEMA:
+            return self._shaped if self.held is None else self.held()
+        if clause is OWN_CHECK:
             return self._shaped
         member = next((name for name, known in _MEMBERS.items() if known is clause), None)
         if member is not None:

@@ -101,6 +101,17 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         help="the chain's own output, likewise: a 200 that is not as it says has failed",
     )
     parser.add_argument(
+        "--output-sample",
+        type=_share,
+        metavar="P",
+        help="with --output-schema: the share of 200s that are held against it, for outputs that take long to (default: 100%%)",
+    )
+    parser.add_argument(
+        "--check",
+        metavar="FILE.py:FUNCTION",
+        help="your own check of every 200: a function of payload and answer that returns None, or what is wrong in words",
+    )
+    parser.add_argument(
         "--seed", type=int, default=0, metavar="N", help="of the plan and the payloads (default: %(default)s)"
     )
     parser.add_argument(
@@ -277,6 +288,8 @@ _PASSED_ON = (
     "payloads",
     "input_schema",
     "output_schema",
+    "output_sample",
+    "check",
     "seed",
     "keep_bodies",
     "max_requests",
@@ -290,7 +303,7 @@ _PASSED_ON = (
     "out",
 )
 
-UNASKED = ("input_schema", "output_schema", "replay", "replay_key")
+UNASKED = ("input_schema", "output_schema", "check", "replay", "replay_key")
 """
 Options that the web page does not ask for, since they may name code that is run, or a file whose lines a mistake would
 show: whoever starts the process says which.

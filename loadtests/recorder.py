@@ -115,11 +115,12 @@ class Recorder:
         worker: str = "0",
         phase_of: Callable[[Seconds], str | None] | None = None,
         shaped: bool = False,
+        checked: bool = False,
         flushed: Callable[[Recorder], None] | None = None,
     ) -> None:
         """
         *phase_of* names the phase of an intended start, if it is in one, where there are any; *shaped* where outputs are
-        held against the chain's own schema; *flushed* is told when a second's lines are complete.
+        held against the chain's own schema, *checked* by a check of the user's own; *flushed* is told when a second's lines are complete.
         """
         self._phased = phase_of is not None
         self._phase_of: Callable[[Seconds], str | None] = phase_of if phase_of is not None else lambda _: None
@@ -144,7 +145,7 @@ class Recorder:
         self._slowest_due = SLOWEST_EVERY
         self._exemplars = Exemplars()
         self._findings = Findings(seed)
-        self._clauses = Clauses(contract, shaped=shaped, telling=flushed is not None)
+        self._clauses = Clauses(contract, shaped=shaped, checked=checked, telling=flushed is not None)
         self._codes = Codes()
         self.counted_code: Callable[[str | None], str | None] = self._codes.counted
         self.accounting = Accounting()
@@ -180,13 +181,15 @@ class Recorder:
         self.accounting.not_sent += 1
         self._at(intended).leave_out(why, phase=self._phase_of(intended))
 
-    def send(self, start: Seconds, intended: Seconds) -> None:
-        """Count a request as it is sent."""
+    def send(self, start: Seconds, intended: Seconds, waited: Seconds = 0.0) -> None:
+        """Count a request as it is sent, after it *waited* for a slot: which is no lateness of ours."""
         self.accounting.sent += 1
         current = self._current if start < self._over_at else self._now(start)
         self.in_flight += 1
         current.in_flight_max = max(current.in_flight_max, self.in_flight)
-        self._sent.append((start - intended, self._phase_of(intended) if self._phased else None))
+        if waited:
+            current.wire.slot_wait.record(waited)
+        self._sent.append((start - intended - waited, self._phase_of(intended) if self._phased else None))
         if len(self._sent) >= AT_ONCE:
             self._enter()
 
@@ -258,6 +261,10 @@ class Recorder:
         if current.fitness is None:
             current.fitness = Fitness()
         return current.fitness
+
+    def sample_outputs(self, held: Callable[[], int]) -> None:
+        """Let whoever holds outputs against their schema say how many he did."""
+        self._clauses.held = held
 
     @property
     def clauses(self) -> tuple[ClauseCount, ...]:

@@ -16,12 +16,14 @@ import time
 import traceback
 from array import array
 from bisect import bisect_left
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 
 import gevent
+import orjson
 from gevent.event import Event
 
 from chainproof.clock import Seconds
@@ -40,7 +42,7 @@ from chainproof.workload.workload import Model
 from .alarm import Alarm
 from .course import Course
 from .evidence import Bodies, no_bodies
-from .output import Output
+from .own_check import Checking
 from .recorder import Accounting, Recorder
 from .reply import Reply
 from .settings import Demand, Share
@@ -87,6 +89,8 @@ class Flight:
     prepared: Prepared | None
     """What it carries; None as long as a user's task has not said."""
     start: Seconds | None = None
+    waited: Seconds = 0.0
+    """How long no slot was free for it."""
     greenlet: gevent.Greenlet | None = field(default=None, repr=False)
     answer: Answer | None = field(default=None, repr=False)
 
@@ -126,7 +130,8 @@ class LoadRun(Course):
         self._listener = listener
         self._trouble = trouble
         self._client = Client(endpoint.target, endpoint.route)
-        self._held = _held(demand.output)
+        self._held = _held(demand, recorder)
+        self._check = _check(demand)
         self._share = share
         self._plan = plan
         self._planned = share.numbers(len(plan))
@@ -135,6 +140,8 @@ class LoadRun(Course):
         self._numbers = iter(range(share.index, 1 << 62 if most is None else most, share.of))
         self._prepared = self._prepare(demand.payloads(share))
         self._flights: dict[int, Flight] = {}
+        self._queue: deque[tuple[Flight, Callable[[Flight], None] | None, Seconds]] = deque()
+        """Arrivals that wait for a slot, and since when."""
         self._turns: dict[Any, Flight] = {}
         self._zero: Seconds = 0.0
         self._stopping = False
@@ -263,6 +270,8 @@ class LoadRun(Course):
     def _finish(self) -> None:
         for number in self._planned[self._dispatched :]:
             self.recorder.leave_out(self._plan[number], NotSent.STOPPED)
+        while self._queue:
+            self.recorder.leave_out(self._queue.popleft()[0].intended, NotSent.STOPPED)
         self.censor()
         self.seconds = self.now()
         wrong = self.recorder.accounting.contradiction() or self._trouble()
@@ -294,7 +303,6 @@ class LoadRun(Course):
         self._everything_started()
 
     def _walk(self, alarm: Alarm, take: Callable[[Flight], None] | None) -> None:
-        most = self._share.part(self.demand.workload.max_in_flight)
         held = time.monotonic()
         while self._dispatched < len(self._planned):
             plan, number = self._plan, self._planned[self._dispatched]
@@ -311,10 +319,28 @@ class LoadRun(Course):
                 return  # the rest of the plan is accounted for at the end
             prepared = next(self._prepared) if take is None else None
             self._dispatched += 1
-            if len(self._flights) >= most:
-                self.recorder.leave_out(intended, NotSent.MAX_IN_FLIGHT)
+            flight = Flight(number, intended, prepared)
+            if self._queue or len(self._flights) >= self._share.part(self.demand.workload.max_in_flight):
+                self._queue.append((flight, take, time.monotonic()))
+                self._admit()
             else:
-                self._launch(Flight(number, intended, prepared), take)
+                self._launch(flight, take)
+        while self._queue and not self._stopping:
+            gevent.sleep(_AFTER_A_SECOND)
+            self._admit()
+
+    def _admit(self) -> None:
+        """
+        Start those who wait for a slot, in their order; give up those who have waited for as long as a request may take.
+        """
+        most = self._share.part(self.demand.workload.max_in_flight)
+        while self._queue and len(self._flights) < most and not self._stopping:
+            flight, take, since = self._queue.popleft()
+            flight.waited = time.monotonic() - since
+            self._launch(flight, take)
+        since = time.monotonic() - self.demand.workload.deadline
+        while self._queue and self._queue[0][2] < since:
+            self.recorder.leave_out(self._queue.popleft()[0].intended, NotSent.MAX_IN_FLIGHT)
 
     def _launch(self, flight: Flight, take: Callable[[Flight], None] | None) -> None:
         self._flights[flight.number] = flight
@@ -437,7 +463,7 @@ class LoadRun(Course):
         try:
             begun = time.monotonic()
             flight.start = begun - self._zero
-            self.recorder.send(flight.start, flight.intended)
+            self.recorder.send(flight.start, flight.intended, flight.waited)
             reply = self._client.call(flight.prepared.request, begun + self.demand.workload.deadline)
             return self._settle(flight, reply)
         except Exception:  # noqa: BLE001  # our own error: the request is accounted for, and the run ends
@@ -465,6 +491,8 @@ class LoadRun(Course):
             bodies = partial(self._bodies, flight) if self.demand.keep_bodies else no_bodies
             self.recorder.keep(exchange(), reason, bodies)
         self.recorder.observe(reply, flight.start + self._zero)
+        if self._queue:
+            self._admit()
         if not self._flights and self._all_started.is_set():
             self._landed.set()
         if self._listener is not None:
@@ -479,6 +507,7 @@ class LoadRun(Course):
             number=flight.number,
             intended_start=flight.intended,
             start=flight.start or 0.0,
+            waited=flight.waited,
             end=reply.end - self._zero,
             outcome=outcome,
             request_id=reply.answer.request_id if reply.answer is not None else None,
@@ -498,12 +527,27 @@ class LoadRun(Course):
         departed = departures(answer, self.demand.contract)
         if self._held is not None:
             departed = self._held(answer, departed)
+        if self._check is not None:
+            departed = self._checked(self._check, flight, answer, departed)
         self.recorder.judge(answer, departed, lambda: self._curl(flight.prepared.body if flight.prepared else b""))
         if answer.status == 200 and not departed:
             return _AS_PROMISED
         fate = Fate.OK if answer.status == 200 and not breaks_a_must(departed) else Fate.FAILED
         code = self.recorder.counted_code(_code(answer))
         return Outcome(Transport.ANSWERED, answer.status, code, fate), _why(departed)
+
+    def _checked(
+        self, check: Checking, flight: Flight, answer: Answer, departed: tuple[Departure, ...]
+    ) -> tuple[Departure, ...]:
+        """
+        What the user's own check says besides; one that raises ends the run, and says nothing of the answer.
+        """
+        try:
+            return check(orjson.loads(flight.prepared.body) if flight.prepared is not None else {}, answer, departed)
+        except Exception:  # noqa: BLE001  # blamed: the user's check
+            traceback.print_exc()
+            self.break_off(_last_line())
+            return departed
 
     def _give_up(self, flight: Flight, reason: str) -> None:
         """
@@ -554,15 +598,26 @@ class LoadRun(Course):
         return (prepared[id(payload)] for payload in payloads)
 
 
-def _held(output: Output | None) -> Callable[[Answer, tuple[Departure, ...]], tuple[Departure, ...]] | None:
+def _held(
+    demand: Demand, recorder: Recorder
+) -> Callable[[Answer, tuple[Departure, ...]], tuple[Departure, ...]] | None:
     """
     What adds the departure of an output of another shape; None where nothing is known of its shape.
     """
-    if output is None:
+    if demand.output is None:
         return None
     from .signature import Holding  # noqa: PLC0415  # heavy: only when a schema is named
 
-    return Holding(output)
+    holding = Holding(demand.output, demand.output_sample)
+    recorder.sample_outputs(lambda: holding.held)
+    return holding
+
+
+def _check(demand: Demand) -> Checking | None:
+    """
+    The user's own check; None where there is none.
+    """
+    return None if demand.check is None else Checking(demand.check)
 
 
 _AS_PROMISED = (Outcome(Transport.ANSWERED, 200, None, Fate.OK), "")

@@ -422,6 +422,7 @@ class Alone(Writing):
             seed=self.demand.seed,
             phase_of=self.phase_of,
             shaped=self.demand.output is not None,
+            checked=self.demand.check is not None,
         )
 
     def begin(self) -> None:

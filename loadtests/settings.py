@@ -78,6 +78,10 @@ class Demand:
     """What the payloads were made from, as the user named it; None when they were given."""
     output: Output | None = None
     """What every 200 is held against; None when nothing is known of it."""
+    output_sample: float = 1.0
+    """The share of the 200s that are."""
+    check: str | None = None
+    """The user's own check of every 200, as the user named it."""
     keep_bodies: bool = False
     """Whether exemplars keep what was sent and what came back."""
 
@@ -112,6 +116,8 @@ class Demand:
             input_schema=self.input_schema,
             output_schema=self.output.source if self.output is not None else None,
             keep_bodies=self.keep_bodies,
+            output_sample=None if self.output is None else self.output_sample,
+            check=self.check,
         )
         if work.model is Model.CLOSED:
             return common | as_settings(users=work.users, think_time_s=work.think_time)
@@ -183,6 +189,8 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         seed=options.seed,
         input_schema=options.input_schema,
         output=_output(options.output_schema),
+        output_sample=_sample(options),
+        check=_check(options.check),
         keep_bodies=options.keep_bodies,
     )
 
@@ -221,6 +229,31 @@ def _payloads(options: argparse.Namespace) -> tuple[Payload, ...] | None:
         return load_payloads(Path(path))
     except BadPayloads as wrong:
         raise Mistake(str(wrong)) from None
+
+
+def _sample(options: argparse.Namespace) -> float:
+    """
+    The share of outputs that is held against their schema. Raises Mistake.
+    """
+    share = options.output_sample
+    if share is None:
+        return 1.0
+    if options.output_schema is None:
+        raise Mistake("expected --output-schema with --output-sample: it says what outputs are held against")
+    if not 0 < share <= 1:
+        raise Mistake(f"expected --output-sample from more than 0% to 100%, found {share:.3%}")
+    return float(share)
+
+
+def _check(text: str | None) -> str | None:
+    """
+    The check that `--check` names, looked up once before anything is sent. Raises Mistake.
+    """
+    if text is not None:
+        from .own_check import load_check  # noqa: PLC0415  # heavy: only when a check is named
+
+        load_check(text)
+    return text
 
 
 def _output(text: str | None) -> Output | None:

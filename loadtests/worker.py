@@ -33,6 +33,7 @@ from chainproof.results.manifest import End, Ending
 from chainproof.workload.arrivals import digest
 
 from .fitness import attend
+from .own_check import load_check
 from .plans import Naming, Renewal, renewed
 from .preflight import check_handshake
 from .recorder import Recorder
@@ -140,6 +141,8 @@ class Worker(Session):
         try:
             chosen = self._closing.enter_context(_endpoint(order))
             check_handshake(chosen)
+            if order.demand.check is not None:
+                load_check(order.demand.check)
         except MISTAKES as wrong:
             mistake = str(wrong)
         else:
@@ -167,6 +170,7 @@ class Worker(Session):
             worker=str(order.share.index),
             phase_of=self._naming or (demand.workload.phase_at if demand.workload.phases else None),
             shaped=demand.output is not None,
+            checked=demand.check is not None,
             flushed=post.post,
         )
         run = LoadRun(

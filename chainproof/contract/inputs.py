@@ -381,6 +381,21 @@ def load_class(text: str) -> type:
     return cls
 
 
+def load_function(text: str) -> Callable[..., object]:
+    """
+    The function that `FILE.py:function` or `package.module:function` names. Raises BadSchema.
+    """
+    where, colon, name = text.rpartition(":")
+    if not colon or not where or not name.isidentifier():
+        raise BadSchema(f"expected FILE.py:function or package.module:function, found {text!r}")
+    module = _file_module(where) if where.endswith(".py") else _named_module(where)
+    function = getattr(module, name, None)
+    if not callable(function):
+        own = sorted(n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__)
+        raise BadSchema(f"{where} has no function {name!r}; it has {', '.join(own) or 'none'}")
+    return cast(Callable[..., object], function)
+
+
 def _file_module(where: str) -> ModuleType:
     """
     The module in a file, imported once for as long as the file stays the same.

@@ -138,7 +138,7 @@ def not_sent(evidence: Evidence) -> Iterator[Caveat]:
     if count:
         yield Caveat(
             code="MAX_IN_FLIGHT",
-            text=f"{count:,} planned requests were not sent because as many as --max-in-flight allows were unanswered. "
+            text=f"{count:,} planned requests were not sent because no slot became free for them: as many as --max-in-flight allows were unanswered. "
             f"{_counted(evidence)}",
             remedy="The target does not keep up with this rate; a higher --max-in-flight shows how its queue grows.",
         )

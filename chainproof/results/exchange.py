@@ -68,7 +68,7 @@ class NotSent(StrEnum):
     """
 
     MAX_IN_FLIGHT = "max_in_flight"
-    """As many requests were in flight as --max-in-flight allows."""
+    """For as long as a request may take, as many were in flight as --max-in-flight allows."""
     STOPPED = "stopped"
     """The run was stopped before its turn came."""
 
@@ -119,6 +119,8 @@ class Exchange:
     end: Seconds
     """When the answer was complete, or when we stopped waiting for it."""
     outcome: Outcome
+    waited: Seconds = 0.0
+    """How long no slot was free for it, with as many in flight as there may be."""
     request_id: str | None = None
     attempts: str | None = None
     """How often the gateway tried, as the answer says it."""
@@ -146,4 +148,4 @@ class Exchange:
     @property
     def schedule_lag(self) -> Seconds:
         """How late *we* were; large values indict the generator."""
-        return self.start - self.intended_start
+        return self.start - self.intended_start - self.waited

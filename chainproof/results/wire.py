@@ -18,6 +18,7 @@ class WireData(TypedDict, total=False):
 
     reading_lag: HistogramData
     time_to_first_byte: HistogramData
+    slot_wait: HistogramData
     connect_time: HistogramData
     tls_time: HistogramData
     sent_bytes: int
@@ -27,7 +28,7 @@ class WireData(TypedDict, total=False):
     replaced_connections: int
 
 
-TIMES = ("reading_lag", "time_to_first_byte", "connect_time", "tls_time")
+TIMES = ("reading_lag", "time_to_first_byte", "slot_wait", "connect_time", "tls_time")
 COUNTS = ("sent_bytes", "received_bytes", "kernel_instants", "own_instants", "replaced_connections")
 
 
@@ -41,6 +42,8 @@ class Wire:
     """From the end of an answer until our own code had it: our lag, in no other figure where the kernel told the end."""
     time_to_first_byte: Histogram = field(default_factory=Histogram)
     """From the actual start; what is read at once counts as having come at once."""
+    slot_wait: Histogram = field(default_factory=Histogram)
+    """Of arrivals that found as many in flight as there may be: from then until one of those had landed."""
     connect_time: Histogram = field(default_factory=Histogram)
     """Of every connection that was opened."""
     tls_time: Histogram = field(default_factory=Histogram)

@@ -160,7 +160,7 @@ _FIELDS: tuple[Field, ...] = (
 )  # fmt: skip  # one line for a kind
 
 
-@upholds(clauses.OBJECT_ACCEPTED)
+@upholds(clauses.OBJECT_ACCEPTED, clauses.STATUS, clauses.OUTPUT_MEDIA_TYPE, clauses.ERROR_MEDIA_TYPE)
 def other_fields_and_a_query_change_nothing(examination: Examination) -> None:
     """
     Whatever a client accepts, speaks or tells besides, and however much: the body is what counts.

@@ -11,7 +11,6 @@ from chainproof.contract.clauses import (
     ANSWERS,
     CONNECTION,
     FRAMING,
-    HTTP_ADVICE,
     REQUEST_MALFORMED,
     SINGLETON_FIELDS,
 )
@@ -266,13 +265,6 @@ def length_twice(sending: Sending) -> Iterator[Step]:
         yield sending.wire
     else:
         yield headed([*sending.lines(), b"Content-Length: %d" % len(sending.body)]) + sending.body
-
-
-@_at.sends(HTTP_ADVICE)
-def expect_ignored(sending: Sending) -> Iterator[Step]:
-    """`Expect: 100-continue` gets no answer until the body has come."""
-    if sending.answer is not None:
-        yield sending.wire
 
 
 @_at.sends(FRAMING)

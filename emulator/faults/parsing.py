@@ -15,7 +15,6 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     BODY_REQUIRED,
     ERROR_CODE_CAUSE,
-    FRAMING,
     HTTP_ADVICE,
     MALFORMED_REFUSED,
     MEDIA_TYPE_PARAMETERS,
@@ -601,15 +600,6 @@ def _any_coding(lines: list[bytes], rest: bytes) -> tuple[list[bytes], bytes]:
     return ([*_without(lines, b"transfer-encoding"), b"Transfer-Encoding: chunked"] if odd else lines), rest
 
 
-def _coding_passed_over(lines: list[bytes], rest: bytes) -> tuple[list[bytes], bytes]:
-    """
-    A transfer coding that nobody knows is passed over, and so is that of a body of no length.
-    """
-    codings = _valued(lines, b"transfer-encoding")
-    unknown = bool(codings) and not re.search(rb"\bchunked\b", b",".join(codings).lower())
-    return ([*_without(lines, b"transfer-encoding"), b"Content-Length: %d" % len(rest)] if unknown else lines), rest
-
-
 def _cased(lines: list[bytes], rest: bytes) -> tuple[list[bytes], bytes]:
     """
     Names of fields count in the usual letter case alone.
@@ -638,10 +628,10 @@ def _capital_sizes(lines: list[bytes], rest: bytes) -> tuple[list[bytes], bytes]
 
 def _no_trailers(lines: list[bytes], rest: bytes) -> tuple[list[bytes], bytes]:
     """
-    Trailer fields are taken for the next request.
+    Trailer fields make the last chunk unreadable.
     """
     chunked = _valued(lines, b"transfer-encoding")
-    return lines, re.sub(rb"\r\n0\r\n(?=[\w-]+:)", b"\r\n0\r\n\r\n", rest) if chunked else rest
+    return lines, re.sub(rb"\r\n0([^\r]*)\r\n(?=[\w-]+:)", rb"\r\n0x\1\r\n", rest) if chunked else rest
 
 
 def _second_host(lines: list[bytes], rest: bytes) -> tuple[list[bytes], bytes]:
@@ -662,13 +652,12 @@ for _name, _words, _change, _clause in (
         _capital_sizes,
         REQUEST_FRAMING,
     ),
-    ("refuses-trailers", "Trailer fields are taken for the next request.", _no_trailers, FRAMING),
+    ("refuses-trailers", "Trailer fields are refused.", _no_trailers, HTTP_ADVICE),
     ("length-before-chunks", "Content-Length goes before Transfer-Encoding.", _length_wins, REQUEST_MALFORMED),
     ("last-length-counts", "Of several lengths the last counts.", _one_length, REQUEST_MALFORMED),
     ("odd-length-counts", "A length with a sign or a text behind it counts.", _odd_length, REQUEST_MALFORMED),
     ("blank-before-colon", "Blanks before a field's colon are passed over.", _unfolded, REQUEST_MALFORMED),
     ("any-chunked", "Whatever has `chunked` in it is chunked.", _any_coding, REQUEST_MALFORMED),
-    ("unknown-coding-read", "An unknown transfer coding is passed over.", _coding_passed_over, REQUEST_MALFORMED),
     ("host-twice", "Of two Host headers the first counts.", _second_host, HTTP_ADVICE),
 ):
     _at.enter(_name, _words, _rewritten(_change), _clause)

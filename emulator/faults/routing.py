@@ -62,10 +62,6 @@ _at.table(
             _serves_path(lambda path: path.startswith(_PATH)),
         ),
         "path-any": ("Any path counts.", _serves_path(lambda _: True)),
-        "path-escaped-slash": (
-            "`%2F` counts for a slash.",
-            _serves_path(lambda path: re.sub(b"%2f", b"/", path, flags=re.IGNORECASE) == _PATH),
-        ),
         "path-extension": (
             "The path counts with an extension, as `.json`.",
             _serves_path(lambda path: re.fullmatch(re.escape(_PATH) + rb"\.\w+", path)),

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     ANSWER_BELONGS,
-    ANSWERS,
+    CONNECTION,
     OBJECT_ACCEPTED,
     OVERLOAD,
     REQUEST_ID_UNIQUE,
@@ -130,7 +130,7 @@ def members_stay(asked: Asked) -> Answer:
         return honest
 
 
-@_at.decides(UNAFFECTED)
+@_at.decides(CONNECTION)
 def poisoned_connection(asked: Asked) -> Answer:
     """Behind a body that is no JSON a connection's objects are answered 400 too."""
     honest = asked.honest()
@@ -206,15 +206,6 @@ def fails_30th_on_connection(asked: Asked) -> Answer:
     """A connection's 30th request is answered 500: its pool of something is exhausted."""
     honest = asked.honest()
     return error(honest, 500, None) if honest.status == 200 and asked.place >= 30 else honest
-
-
-@_at.sends(ANSWERS)
-def dies_behind_errors(sending: Sending) -> Iterator[Step]:
-    """Behind twenty errors on a connection it is dropped without an answer."""
-    sending.connection.count["errors"] += sending.status >= 400
-    if sending.connection.count["errors"] > 20:
-        yield End.CLOSE
-    yield sending.wire
 
 
 @_at.decides(OVERLOAD, needs=("--provoke",))

@@ -7,7 +7,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chainproof.clock import Seconds
-from chainproof.contract.clauses import ANSWERS
+from chainproof.contract.clauses import ANSWERS, REQUEST_FRAMING
 
 from ..bend import Asked, End, Sending, Step
 from .fault import Entry, Stage
@@ -39,6 +39,12 @@ def hangs_without_body(asked: Asked) -> Seconds:
 def hangs_on_504(asked: Asked) -> Seconds:
     """A timeout is never told."""
     return _NEVER if asked.field(b"x-emulate").startswith(b"timeout") else 0.0
+
+
+@_at.waits(REQUEST_FRAMING)
+def hangs_on_expect(asked: Asked) -> Seconds:
+    """A request with `Expect: 100-continue` is never answered."""
+    return _NEVER if asked.field(b"expect") else 0.0
 
 
 @_at.sends(ANSWERS)

@@ -469,7 +469,10 @@ def failing(condition: Callable[[Asked], bool], said: Said) -> Server:
     """
     The honest endpoint, except for what it says to requests on a condition, let in as they are.
     """
-    return when(lambda asked: asked.authorized and condition(asked), lambda asked, honestly: said)
+    return when(
+        lambda asked: asked.authorized and condition(asked),
+        lambda asked, honestly: replace(said, request_id=honestly.request_id),
+    )
 
 
 def refusing(condition: Callable[[Asked], bool], said: Said | None = None) -> Server:
@@ -479,13 +482,16 @@ def refusing(condition: Callable[[Asked], bool], said: Said | None = None) -> Se
     return failing(lambda asked: honest(asked).status == 200 and condition(asked), said or error(400, "client_error"))
 
 
+_BRACKETS = re.compile(rb"[\[\]{}]")
+
+
 def depth(body: bytes) -> int:
     """
     How deep the brackets of a body go, whatever they are.
     """
     most = here = 0
-    for byte in body:
-        here += (byte in b"{[") - (byte in b"}]")
+    for mark in _BRACKETS.findall(body):
+        here += 1 if mark in b"{[" else -1
         most = max(most, here)
     return most
 
@@ -571,7 +577,7 @@ REFUSED: tuple[tuple[str, Server], ...] = (
     ("no plus in an exponent", refusing(lambda asked: re.search(rb"[0-9][eE]\+", asked.body) is not None)),
     ("no subnormal", refusing(has(b"5e-324"))),
     ("no carriage return", refusing(has(b"\r"))),
-    ("no tab between tokens", refusing(lambda asked: asked.body.startswith(b"{\t"))),
+    ("no tab between tokens", refusing(has(b"{\t"))),
     ("no blank before it", refusing(lambda asked: asked.body[:1] in b" \t\r\n")),
     ("no blank behind it", refusing(lambda asked: asked.body[-1:] in b" \t\r\n")),
     ("no 64 KiB of blanks", refusing(has(b" \t\r\n" * 9000, b"\n\r\t " * 9000))),

@@ -318,7 +318,7 @@ def test_a_request_budget_is_kept_to_the_request(
     assert "which cost 0.37" in " ".join(done.output.split())
     assert Ending.COMPLETED is done.run.end.ending
     assert done.run.end.seconds < 30
-    assert summary.verdict in (Verdict.PASS, Verdict.INCONCLUSIVE)
+    assert summary.verdict not in (Verdict.FAIL, Verdict.ERROR)
 
 
 def test_a_stranger_is_told_of_before_it_is_sent_to(tmp_path: Path, launch: Launch, serving: Serving) -> None:

@@ -6,8 +6,8 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 
 import pytest
 
@@ -15,11 +15,13 @@ from chainproof.clock import Seconds
 from chainproof.conformance.checks import Check
 from chainproof.conformance.client import Client
 from chainproof.conformance.examination import Examination
-from chainproof.conformance.ledger import Ledger
+from chainproof.conformance.ledger import Evidence, Ledger
 from chainproof.conformance.settings import Depth, Settings
 from chainproof.conformance.signature import Signature
+from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
-from chainproof.contract.targets import parse_target
+from chainproof.contract.departures import Departure
+from chainproof.contract.targets import Target, parse_target
 from chainproof.emulator.bend import Bend
 from chainproof.emulator.decision import Model
 from chainproof.emulator.scenario import find_scenario
@@ -56,15 +58,44 @@ def bent(bend: Bend | None) -> Iterator[str]:
         thread.join(10)
 
 
+class Seen(Exception):
+    """
+    The finding that is looked for has been made.
+    """
+
+
+class Watchful(Ledger):
+    """
+    A ledger that ends the checks with the first departure from one clause.
+    """
+
+    def __init__(self, target: Target, seed: int, wanted: str | None) -> None:
+        super().__init__(None, target, seed)
+        self._wanted = wanted
+
+    def enter(self, exercised: Iterable[Clause], departures: Iterable[Departure], evidence: Evidence) -> None:
+        """Enter, and be done where that was what was wanted."""
+        found = tuple(departures)
+        super().enter(exercised, found, evidence)
+        if self._wanted in {each.clause.id for each in found}:
+            raise Seen
+
+
 def findings(
-    url: str, checks: Sequence[Check], *, wanted: str | None = None, seed: int = 1, provoke: bool = False
+    url: str,
+    checks: Sequence[Check],
+    *,
+    wanted: str | None = None,
+    seed: int = 1,
+    provoke: bool = False,
+    deadline: Seconds = DEADLINE,
 ) -> tuple[Finding, ...]:
     """
     What some checks find; no further than to the first finding of the clause that is *wanted*.
     """
-    settings = Settings(echo=True, steerable=True, depth=Depth.STANDARD, seed=seed, deadline=DEADLINE, provoke=provoke)
+    settings = Settings(echo=True, steerable=True, depth=Depth.STANDARD, seed=seed, deadline=deadline, provoke=provoke)
     client = Client(parse_target(url), settings.deadline)
-    ledger = Ledger(None, client.target, seed)
+    ledger = Watchful(client.target, seed, wanted)
     examination = Examination(
         client,
         ledger,
@@ -74,16 +105,15 @@ def findings(
         pause=lambda seconds: None,
     )
     try:
-        examination.ask_plainly(examination.plain)
+        with suppress(Seen):
+            examination.ask_plainly(examination.plain)
         for check in checks:
             examination.check = check.name
             try:
                 check.ask(examination)
             except pytest.skip.Exception:
                 continue
-            except pytest.fail.Exception:
-                break
-            if wanted in {found.clause for found in ledger.findings}:
+            except (Seen, pytest.fail.Exception):
                 break
     finally:
         client.close()

@@ -1,0 +1,168 @@
+"""
+Who reads and writes JSON in a way that RFC 8259 allows is accused of nothing.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from chainproof.conformance import settings as settings_file
+from chainproof.conformance.jsonvalue import names_repeated
+from chainproof.conformance.settings import Depth
+
+from .directly import examined_directly
+from .endpoints import Asked, Said, Server, error, honest
+
+Value = object
+
+
+def returned(write: Callable[[bytes], bytes]) -> Server:
+    """
+    The honest endpoint, except for how it writes what it returns.
+    """
+
+    def server(asked: Asked) -> Said:
+        said = honest(asked)
+        return said if said.status != 200 else replace(said, body=write(said.body))
+
+    return server
+
+
+def dumped(**options: object) -> Server:
+    """
+    The honest endpoint as Python's json writes it.
+    """
+    return returned(lambda body: json.dumps(json.loads(body), **options).encode("utf-8", "surrogatepass"))  # type: ignore[arg-type]  # its keywords
+
+
+def as_javascript(value: Value) -> Value:
+    """
+    Numbers with a fraction as JavaScript has them: 1.0 is 1, and what is beyond a double is null.
+    """
+    if isinstance(value, dict):
+        numeric = sorted((name for name in value if re.fullmatch("0|[1-9][0-9]{0,8}", name)), key=int)
+        return {name: as_javascript(value[name]) for name in dict.fromkeys((*numeric, *value))}
+    if isinstance(value, list):
+        return [as_javascript(item) for item in value]
+    if isinstance(value, float):
+        return None if abs(value) == float("inf") else int(value) if value.is_integer() and abs(value) < 1e21 else value
+    return value
+
+
+def in_javascript(body: bytes) -> bytes:
+    """
+    An object as JSON.stringify writes it.
+    """
+    text = json.dumps(as_javascript(json.loads(body)), ensure_ascii=False, separators=(",", ":"))
+    return text.encode("utf-8", "replace")
+
+
+def first_of_twins(body: bytes) -> bytes:
+    """
+    Of a name that stands twice, the first.
+    """
+    return json.dumps(json.loads(body, object_pairs_hook=lambda pairs: dict(reversed(pairs)))).encode()
+
+
+def slashes_escaped(body: bytes) -> bytes:
+    """
+    As PHP writes it.
+    """
+    return json.dumps(json.loads(body)).replace("/", r"\/").encode()
+
+
+def refused_where(condition: Callable[[bytes], bool], said: Said | None = None) -> Server:
+    """
+    The honest endpoint, except that it refuses what RFC 8259 lets it refuse.
+    """
+
+    def server(asked: Asked) -> Said:
+        honestly = honest(asked)
+        return (said or error(400, "client_error")) if honestly.status == 200 and condition(asked.body) else honestly
+
+    return server
+
+
+def deepest(body: bytes) -> int:
+    """
+    How deep a valid body goes.
+    """
+    most = here = 0
+    for mark in re.findall(rb'"(?:[^"\\]|\\.)*"|[\[\]{}]', body):
+        here += (mark in b"{[") - (mark in b"}]")
+        most = max(most, here)
+    return most
+
+
+_LONE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
+
+
+def behind_a_mark(asked: Asked) -> Said:
+    """
+    A byte order mark is passed over, as RFC 8259 §8.1 allows.
+    """
+    return honest(replace(asked, body=asked.body.removeprefix(b"\xef\xbb\xbf")))
+
+
+def decoding(asked: Asked) -> Said:
+    """
+    A body under gzip is taken for what it holds.
+    """
+    if asked.values("content-encoding") == ["gzip"]:
+        try:
+            return honest(replace(asked, body=gzip.decompress(asked.body)))
+        except (OSError, EOFError):
+            return error(400, "client_error")
+    return honest(asked)
+
+
+def with_more_types(asked: Asked) -> Said:
+    """
+    `text/json` and `+json` count as JSON, as in ASP.NET and FastAPI.
+    """
+    media_type = "".join(asked.values("content-type")).partition(";")[0].strip().lower()
+    if media_type == "text/json" or media_type.endswith("+json"):
+        fields = tuple(each for each in asked.fields if each[0].lower() != "content-type")
+        return honest(replace(asked, fields=(*fields, ("Content-Type", "application/json"))))
+    return honest(asked)
+
+
+HONEST: dict[str, Server] = {
+    "as Python writes it": dumped(),
+    "as Python writes it, raw": dumped(ensure_ascii=False),
+    "sorted, and over many lines": dumped(sort_keys=True, indent=2),
+    "without blanks": dumped(separators=(",", ":")),
+    "as JavaScript writes it": returned(in_javascript),
+    "as PHP writes it": returned(slashes_escaped),
+    "with the first of two names": returned(first_of_twins),
+    "with a line feed behind it": returned(lambda body: body + b"\n"),
+    "to a byte order mark": behind_a_mark,
+    "without names twice": refused_where(lambda body: bool(names_repeated(body))),
+    "without lone surrogates": refused_where(lambda body: _LONE.search(body) is not None),
+    "without numbers beyond a double": refused_where(lambda body: re.search(rb"e9{3}|E400|e309|1\.8e308|e9{10}", body) is not None),
+    "without integers beyond a double": refused_where(lambda body: re.search(rb"[0-9]{309}", body) is not None),
+    "without more than 64 levels": refused_where(lambda body: deepest(body) > 64),
+    "without more than 100 levels": refused_where(lambda body: deepest(body) > 100),
+    "without a body of 1 MB": refused_where(lambda body: len(body) > 1_000_000, error(400, "payload_too_large")),
+    "without a name of 50000 characters": refused_where(lambda body: re.search(rb'[{,]"[^"\\]{50000}', body) is not None),
+    "without 20000 members": refused_where(lambda body: body.count(b'":') > 20_000),
+    "under gzip": decoding,
+    "under other media types": with_more_types,
+}  # fmt: skip  # one line for each
+
+
+@pytest.mark.parametrize("server", HONEST.values(), ids=HONEST)
+def test_what_the_standards_allow_is_no_departure(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    However it is written anew, and whatever is refused that may be.
+    """
+    monkeypatch.setitem(settings_file.EXAMPLES, Depth.STANDARD, 25)
+    examined = examined_directly(server)
+
+    assert [] == examined.lines

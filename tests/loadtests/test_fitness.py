@@ -1,0 +1,157 @@
+"""
+The generator looks at itself, and what it sees is what there is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+from collections.abc import Callable
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.judgement.fitness import beyond, residence
+from chainproof.judgement.summary import summarise_load
+from chainproof.results.fitness import Fitness
+from chainproof.results.interval import Interval, total
+from chainproof.statistics.histogram import Histogram
+
+Launch = Callable[..., Any]
+Serving = Callable[..., Any]
+
+looks = st.lists(
+    st.tuples(st.integers(0, 1000), st.integers(0, 100).map(lambda ms: ms / 1024), st.integers(1, 64)), max_size=20
+)
+
+
+def _fitness(seen: list[tuple[int, float, int]], cpu: float, files: int, ports: int) -> Fitness:
+    """
+    What a process saw in a second.
+    """
+    fitness = Fitness(descriptors=files, descriptors_limit=20_000, ports=ports, ports_limit=28_232)
+    for in_flight, lag, since in seen:
+        fitness.look(in_flight, lag, since / 64)
+    fitness.use(cpu, 1.0)
+    return fitness
+
+
+fitnesses = st.builds(
+    _fitness,
+    looks,
+    st.integers(0, 64).map(lambda share: share / 64),
+    st.integers(0, 5000),
+    st.integers(0, 28_000),
+)
+
+
+@given(st.lists(fitnesses, min_size=1, max_size=6), st.randoms())
+def test_fitness_adds_up_in_any_order(several: list[Fitness], chance: Any) -> None:
+    """
+    Seconds and workers merge into the same whole however they come in, and survive the way through a file.
+    """
+    together = []
+    for order in (several, chance.sample(several, len(several))):
+        whole = Interval(second=0)
+        for second, fitness in enumerate(order):
+            part = Interval(second=second, fitness=fitness)
+            whole.merge(Interval.from_json(orjson.loads(orjson.dumps(part.to_json()))))
+        assert whole.fitness is not None
+        together.append(whole.fitness.to_json())
+
+    assert together[0] == together[1]
+    assert sum(each.looks for each in several) == together[0]["looks"]
+    assert max(each.descriptors for each in several) == together[0]["descriptors"]
+
+
+@given(st.integers(1, 2000), st.integers(0, 50))
+def test_a_hiccup_is_no_lateness(count: int, late: int) -> None:
+    """
+    More than 1 % beyond a limit must be more than chance would make of 1 %: exact, at 95 % confidence.
+    """
+    values = Histogram()
+    values.record(0.001, count)
+    if late:
+        values.record(0.5, late)
+    found = beyond(values, 0.050)
+
+    assert not (found and late / (count + late) <= 0.01)
+    assert found or late / (count + late) < 0.01 + 4.5 / count or late < 4
+    assert not beyond(Histogram(), 0.050)
+
+
+def test_a_run_is_seen_second_by_second(serving: Serving, launch: Launch) -> None:
+    """
+    Loop lag, processor time, files and ports are on record for each second; in flight as sampled is in flight as counted.
+    """
+
+    async def slow(told: Any) -> None:
+        await asyncio.sleep(0.2)
+        await told.answer()
+
+    with serving(slow) as server:
+        done = launch(server, "--rate", "60", "--duration", "4s").end()
+    run = done.run
+    seen = [interval.fitness for interval in run.intervals if interval.second < 4 and interval.sent]
+    whole = total(run.intervals)
+    counted = residence(run.manifest, whole)
+
+    assert all(fitness is not None and fitness.looks > 5 for fitness in seen)
+    assert whole.fitness is not None
+    assert 5 <= whole.fitness.descriptors <= whole.fitness.descriptors_limit
+    assert 0 < whole.fitness.ports <= whole.sent + whole.in_flight_max
+    assert 0 < whole.fitness.cpu <= 1.5
+    assert counted == pytest.approx(whole.fitness.in_flight_s, rel=0.25)
+    assert "LITTLES_LAW" not in {caveat.code for caveat in summarise_load(run).caveats}
+
+
+def test_a_generator_that_is_kept_from_its_work_says_so(serving: Serving, launch: Launch, tmp_path: Any) -> None:
+    """
+    Somebody's own slow code makes requests late, and the run invalid: that a deadline was missed says nothing then.
+    """
+
+    async def fine(told: Any) -> None:
+        await told.answer()
+
+    (tmp_path / "mine.py").write_text(
+        "import time\n"
+        "from chainproof.loadtests import OpenUser\n"
+        "class Mine(OpenUser):\n"
+        "    def payload(self):\n"
+        "        end = time.monotonic() + 0.15\n"
+        "        while time.monotonic() < end: pass\n"
+        "        return {}\n"
+    )
+    with serving(fine) as server:
+        words = ["--rate=20", "--duration=1500ms", "--objective=p95 response_time < 100ms"]
+        done = launch(server, *words, "--", "-f", str(tmp_path / "mine.py")).end()
+    codes = {caveat.code for caveat in summarise_load(done.run).caveats}
+
+    assert 4 == done.code, done.errors
+    assert {"GENERATOR_LATE", "LOOP_LATE"} <= codes
+
+
+def test_few_open_files_are_seen(serving: Serving, launch: Launch) -> None:
+    """
+    As many requests in flight as there is room for: the run is invalid, with the limit to raise.
+    """
+
+    async def stall(_: Any) -> None:
+        await asyncio.sleep(60)
+
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    few = ("prlimit", "--nofile=256:256") if os.path.exists("/usr/bin/prlimit") else ()  # noqa: PTH110  # a one-off
+    if not few:
+        pytest.skip("there is no prlimit here")
+    with serving(stall) as server:
+        words = ["--rate=100", "--duration=4s", "--deadline=10s", "--drain=0s", "--max-in-flight=150"]
+        done = launch(server, *words, "--objective=error_rate < 5%", wrapper=few).end()
+
+    assert (soft, hard) == resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert done.code in (1, 4), done.errors
+    assert total(done.run.intervals).fitness.descriptors_limit == 256
+    assert total(done.run.intervals).fitness.descriptors > 150
