@@ -1,16 +1,23 @@
 """
-Writes `docs/contract.md` from the contract itself: `python docs/generate.py`. A test holds the page to it.
+Writes `docs/contract.md` from the contract and the checks themselves: `python docs/generate.py`. A test holds the page to it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from importlib import import_module
 from pathlib import Path
 
-from chainproof.contract.clauses import ASSUMED, CLAUSES, WAIVERS, Clause
+from chainproof.conformance import checks
+from chainproof.conformance.checks import CHECKS
+from chainproof.conformance.ledger import EVERY_ANSWER
+from chainproof.contract.clauses import ASSUMED, CLAUSES, WAIVERS, Clause, waived
 from chainproof.contract.errors import PAIRINGS, UNPAIRED_STATUSES, allowed_statuses
 from chainproof.contract.levels import Contract, Level
 from chainproof.contract.spec import documented_statuses
+
+for _part in sorted((Path(checks.__file__).parent).glob("*.py")):
+    import_module(f"{checks.__name__}.{_part.stem}")  # each file enters its checks when it is imported
 
 PAGE = Path(__file__).with_name("contract.md")
 
@@ -84,9 +91,16 @@ def _clauses() -> Iterator[str]:
     for level, meaning in MEANING.items():
         yield from (f"### {level.value}: {meaning}", "")
         yield from _table(
-            ("clause", "what is held against an answer", "source", "in its words"),
+            ("clause", "what is held against an answer", "source", "in its words", "holds in", "exercised by"),
             (
-                (f"`{clause.id}`", clause.statement, _source(clause), _quotation(clause))
+                (
+                    f"`{clause.id}`",
+                    clause.statement,
+                    _source(clause),
+                    _quotation(clause),
+                    _contracts(clause),
+                    _exercise(clause),
+                )
                 for clause in CLAUSES
                 if clause.level is level
             ),
@@ -99,6 +113,16 @@ def _source(clause: Clause) -> str:
 
 def _quotation(clause: Clause) -> str:
     return clause.quotation if clause.source == ASSUMED else f"“{clause.quotation}”"
+
+
+def _contracts(clause: Clause) -> str:
+    held = [contract.value for contract in Contract if not waived(clause, contract)]
+    return "all" if len(held) == len(Contract) else ", ".join(held)
+
+
+def _exercise(clause: Clause) -> str:
+    titles = [check.title for check in CHECKS if clause in check.clauses]
+    return "; ".join((["every answer"] if clause in EVERY_ANSWER else []) + titles)
 
 
 def _numbers(numbers: Iterable[int]) -> str:
