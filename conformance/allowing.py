@@ -13,6 +13,8 @@ from chainproof.contract.spec import METHOD
 
 from .request import Request
 
+_OF_THE_SERVER = frozenset({"TRACE", "CONNECT"})
+
 
 def allowed_methods(answer: Answer) -> tuple[str, ...] | None:
     """
@@ -25,8 +27,11 @@ def allowed_methods(answer: Answer) -> tuple[str, ...] | None:
 
 def speaks_of_methods(request: Request, answer: Answer) -> bool:
     """
-    Whether an answer has to say, or says, which methods the path answers.
+    Whether an answer has to say, or says, which methods the path answers. What stands in front refuses TRACE and CONNECT for
+    all paths, and knows of none what it answers.
     """
+    if request.method in _OF_THE_SERVER:
+        return False
     asked = request.method == "OPTIONS" and 200 <= answer.status < 300 and allowed_methods(answer) is not None
     return answer.status == 405 or asked
 

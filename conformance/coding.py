@@ -105,4 +105,5 @@ def _acceptable(codings: list[str], request: Request) -> bool:
         coding, _, parameters = each.partition(";")
         weight = parameters.strip().removeprefix("q=")
         weights[coding.strip()] = float(weight) if weight.replace(".", "", 1).isdigit() else 1.0
-    return all(weights.get(coding, weights.get("*", 0.0)) > 0 for coding in codings if coding != "identity")
+    plain = [coding.removeprefix("x-") for coding in codings if coding != "identity"]
+    return all(weights.get(coding, weights.get("*", 0.0)) > 0 for coding in plain)

@@ -23,6 +23,7 @@ from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
 from chainproof.contract.clauses import Clause, waived
 from chainproof.contract.credentials import REDACTED, ApiKey
 from chainproof.contract.departures import Departure, departures, error_code
+from chainproof.contract.errors import allowed_statuses
 from chainproof.contract.fields import Field
 from chainproof.contract.targets import Target
 from chainproof.durations import format_duration
@@ -82,6 +83,9 @@ _OF_AN_OUTPUT = frozenset(
     }
 )
 """What an output shows by itself to be wrong: it is not held against what was sent as well."""
+
+_LARGE = 2**18
+"""Bytes of an answer beyond which its names are not compared."""
 
 _MISSES = 3
 """Missed deadlines, or connections refused in a row, after which a run asks no more."""
@@ -533,9 +537,10 @@ class Examination:
         assert observation.answer is not None
         if expected.clause is clauses.STEERED_ERROR and any(each.clause in _OF_AN_ERROR for each in found):
             return False
-        return not self._hindered(observation, expected) and not only_undocumented(
-            observation.request, observation.answer, self.settings.contract
-        )
+        request, answer, contract = observation.request, observation.answer, self.settings.contract
+        if request.of_operation and not expected.wrong and answer.status not in allowed_statuses(contract):
+            return False
+        return not self._hindered(observation, expected) and not only_undocumented(request, answer, contract)
 
     def _can_answer(self, observation: Observation) -> bool:
         """
@@ -621,7 +626,9 @@ def _names_twice(request: Request, answer: Answer) -> Iterable[Departure]:
     The departure of an answer that names a member twice of its own accord.
     """
     body = request.body or b""
-    if answer.body == body or (answer.status < 300 and not isinstance(parse_json(body), dict)):
+    if answer.body == body or len(answer.body) > _LARGE:
+        return
+    if answer.status < 300 and not isinstance(parse_json(body), dict):
         return
     repeated = names_repeated(answer.body)
     if set(repeated) - set(names_repeated(body)):

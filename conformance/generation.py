@@ -38,7 +38,7 @@ class Departed(Exception):
     """
 
 
-def _examples() -> Path:
+def examples_folder() -> Path:
     """
     Where Hypothesis keeps what it has found.
     """
@@ -52,7 +52,7 @@ class Kept(ExampleDatabase):
 
     def __init__(self, name: str, examination: Examination) -> None:
         super().__init__()
-        self._files = DirectoryBasedExampleDatabase(_examples())
+        self._files = DirectoryBasedExampleDatabase(examples_folder())
         self._apart = f"chainproof {name} {examination.target.url}\0".encode()
 
     def save(self, key: bytes, value: bytes) -> None:
@@ -154,7 +154,8 @@ def generate(
 
     for examples, number in rounds(name, examination, spending):
         asked_for = hypothesis_settings(examples, database, replayed=replayed)
-        run(seed(number)(asked_for(given(drawn=strategy)(observe))))
+        # In this order: a seed takes the database away from settings that are there before it.
+        run(asked_for(seed(number)(given(drawn=strategy)(observe))))
         replayed = False
 
 

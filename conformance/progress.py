@@ -9,6 +9,8 @@ from typing import TextIO
 
 import pytest
 
+from chainproof.clock import monotonic
+
 from .checks import Check
 from .conduct import CONDUCT
 
@@ -27,6 +29,7 @@ class Progress:
         self._titles: dict[str, str] = {}
         self._done = 0
         self._requests = 0
+        self._since = monotonic()
         self.results: dict[str, int] = {}
         self.errors: list[str] = []
         """Our own errors: collection's, pytest's, a check's."""
@@ -73,13 +76,20 @@ class Progress:
         if conduct is not None and conduct.in_vain and outcome == "skipped":
             return  # said once, at the end, instead of for every check
         requests = conduct.examination.ledger.requests if conduct else 0
-        words = _reason(report) if outcome == "skipped" else f"{requests - self._requests} requests"
-        self._requests = requests
+        words = _reason(report) if outcome == "skipped" else f"{requests - self._requests} requests{self._lasted()}"
+        self._requests, self._since = requests, monotonic()
         start = "\r\x1b[K" if self._live else ""
         self._out.write(f"{start}  {_MARKS[outcome]:<9}{_title(item)}  ({words})\n")
         self._out.flush()
         if outcome == "error":
             self._error(report.longreprtext)
+
+    def _lasted(self) -> str:
+        """
+        How long the check took, where that was long enough to be noticed.
+        """
+        seconds = monotonic() - self._since
+        return f", {seconds:.0f} s" if seconds >= 1 else ""
 
     def _error(self, text: str) -> None:
         """

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import Clause
+from chainproof.contract.clauses import OWN_CHECK, Clause
 from chainproof.contract.departures import Departure
 from chainproof.contract.errors import DOCUMENTED_CODES
 from chainproof.contract.levels import Contract
@@ -21,7 +21,6 @@ from chainproof.results.exemplar import Exemplar, exemplar
 from chainproof.results.finding import ClauseCount, Finding, finding
 
 from .identity import REPEATED, RequestIds
-from .own_check import OWN_CHECK
 
 MOST_FINDINGS = 200
 """Distinct findings; whatever departs in yet another way is counted under one more per clause."""
@@ -100,7 +99,9 @@ class Clauses:
     How often each clause was put to the test by an answer, and how often it was departed from.
     """
 
-    def __init__(self, contract: Contract, *, shaped: bool = False, checked: bool = False, telling: bool = False) -> None:
+    def __init__(
+        self, contract: Contract, *, shaped: bool = False, checked: bool = False, telling: bool = False
+    ) -> None:
         """
         *shaped* where outputs are held against the chain's own schema, *checked* by the user's own check; *telling* where somebody else compares request ids
         too.
@@ -133,7 +134,7 @@ class Clauses:
         elif answer.status >= 400:
             self._errors += 1
             self._add_members(answer.body)
-        self._shaped += answer.status == 200 and not any(departure.clause in _SHAPELESS for departure in departed)
+        self._shaped += answer.status == 200 and not any(departure.clause in SHAPELESS for departure in departed)
         for departure in departed:
             self._departed[departure.clause] += 1
 
@@ -181,7 +182,7 @@ class Clauses:
 _MEMBERS = {"error": clauses.ERROR_MESSAGE, "error_code": clauses.ERROR_CODE, "detail": clauses.ERROR_DETAIL}
 """The clauses that an error puts to the test only where it has the member."""
 _OF_OUTPUTS = frozenset({clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
-_SHAPELESS = frozenset({clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
+SHAPELESS = frozenset({clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
 """Departures of an output that no schema is held against: it is known to be none."""
 _OF_ERRORS = frozenset({clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON, clauses.ERROR_OBJECT})
 

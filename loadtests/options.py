@@ -17,6 +17,7 @@ from chainproof.workload.search import SEARCHES, parse_share
 from chainproof.workload.workload import Model
 
 from .catalogue import DEFAULT
+from .retries import POLICIES
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -77,6 +78,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         metavar="D",
         help="how long what is in flight is awaited once no more is started (default: as long as the deadline); what is "
         "unanswered then is censored, and counted",
+    )
+    parser.add_argument(
+        "--retry",
+        choices=list(POLICIES),
+        help="callers try again as Baseten recommends it: each attempt is an exchange of its own, the caller's total stands "
+        "beside them (default: nothing is tried again)",
     )
     parser.add_argument(
         "--objective",
@@ -284,6 +291,7 @@ _PASSED_ON = (
     "duration",
     "deadline",
     "drain",
+    "retry",
     "objective",
     "payloads",
     "input_schema",

@@ -10,30 +10,21 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, cast
 
 from chainproof.command import Mistake
-from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import Clause
+from chainproof.contract.clauses import OWN_CHECK
 from chainproof.contract.departures import Departure
 from chainproof.contract.inputs import BadSchema, load_function
-from chainproof.contract.levels import Level
 
-OWN_CHECK = Clause(
-    id="own-check",
-    level=Level.MUST,
-    source="--check",
-    quotation="None, or words",
-    statement="The user's own check has nothing to say against the answer.",
-)
+from .evidence import SHAPELESS
+
 LONGEST_WORDS = 200
 """Letters that are kept of what a check says."""
 
 Check = Callable[[Mapping[str, Any], Answer], object]
 """Payload and answer in; None, or what is wrong, out."""
-
-_SHAPELESS = frozenset({clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
 
 
 def load_check(text: str) -> Check:
@@ -47,7 +38,7 @@ def load_check(text: str) -> Check:
         raise Mistake(str(wrong)) from None
     except (TypeError, ValueError):
         raise Mistake(f"expected {text} to take a payload and an answer: def check(payload, answer)") from None
-    return function
+    return cast(Check, function)
 
 
 class Checking:
@@ -63,7 +54,7 @@ class Checking:
         self, payload: Mapping[str, Any], answer: Answer, departed: tuple[Departure, ...]
     ) -> tuple[Departure, ...]:
         """What *departed* with, where the check says something, what it says. Raises whatever the check raises."""
-        if answer.status != 200 or any(departure.clause in _SHAPELESS for departure in departed):
+        if answer.status != 200 or any(departure.clause in SHAPELESS for departure in departed):
             return departed
         said = self._check(payload, answer)
         if said is None:

@@ -239,6 +239,10 @@ class Recorder:
         if reply.connect_time is not None or reply.replaced:
             self._current.wire.open(reply.connect_time, reply.tls_time, reply.replaced)
 
+    def end_call(self, attempts: int, fate: Fate, total_time: Seconds, now: Seconds) -> None:
+        """Count what a caller who tries again met in the end."""
+        self._now(now).calls.end(attempts, fate, total_time)
+
     def keep(self, exchange: Exchange, reason: str, bodies: Callable[[], Bodies] = no_bodies) -> None:
         """Keep an exchange if it is an exemplar, with its *bodies*."""
         self._exemplars.consider(exchange, reason, bodies)

@@ -42,9 +42,9 @@ from chainproof.workload.workload import Model
 from .alarm import Alarm
 from .course import Course
 from .evidence import Bodies, no_bodies
-from .own_check import Checking
 from .recorder import Accounting, Recorder
 from .reply import Reply
+from .retries import POLICIES, Retry
 from .settings import Demand, Share
 from .wire import Client, header_fields, request_bytes
 
@@ -61,6 +61,9 @@ _GRACE: Seconds = 2.0
 
 Body = Payload | Mapping[str, Any]
 """What a user's own request carries: a JSON object, with a name or without."""
+
+Check = Callable[[Mapping[str, Any], Answer, tuple[Departure, ...]], tuple[Departure, ...]]
+"""A user's own check: the payload, its answer and how that departed; the same, with what the check says besides."""
 
 Listener = Callable[[Outcome, Seconds, Reply, Callable[[], Exchange]], None]
 """Whoever wants to know of every settled exchange: its outcome, response time and reply, and all of it for the asking."""
@@ -93,6 +96,7 @@ class Flight:
     """How long no slot was free for it."""
     greenlet: gevent.Greenlet | None = field(default=None, repr=False)
     answer: Answer | None = field(default=None, repr=False)
+    outcome: Outcome | None = None
 
 
 class TooLate(Exception):
@@ -140,6 +144,11 @@ class LoadRun(Course):
         self._numbers = iter(range(share.index, 1 << 62 if most is None else most, share.of))
         self._prepared = self._prepare(demand.payloads(share))
         self._flights: dict[int, Flight] = {}
+        self._retry = POLICIES[demand.retry] if demand.retry is not None else None
+        self._callers = 0
+        """Those who may yet try again."""
+        self._retried_from = -(-max(len(plan), 1) // share.of) * share.of + share.index
+        self._over = False
         self._queue: deque[tuple[Flight, Callable[[Flight], None] | None, Seconds]] = deque()
         """Arrivals that wait for a slot, and since when."""
         self._turns: dict[Any, Flight] = {}
@@ -164,6 +173,7 @@ class LoadRun(Course):
 
     def stop(self) -> None:
         """Start nothing more; harmless when repeated, or when everything was started."""
+        self._over = True  # whoever waits to try again does not
         if not self._all_started.is_set():
             self._stopping = True
             self.ending = Ending.INTERRUPTED if self.ending is Ending.COMPLETED else self.ending
@@ -268,6 +278,7 @@ class LoadRun(Course):
         self._landed.wait(work.deadline + _GRACE if work.drain is None else min(work.drain, work.deadline + _GRACE))
 
     def _finish(self) -> None:
+        self._over = True
         for number in self._planned[self._dispatched :]:
             self.recorder.leave_out(self._plan[number], NotSent.STOPPED)
         while self._queue:
@@ -282,7 +293,13 @@ class LoadRun(Course):
 
     def _everything_started(self) -> None:
         self._all_started.set()
-        if not self._flights:
+        self._land()
+
+    def _land(self) -> None:
+        """
+        Say so when nothing is in flight, and nothing more will be.
+        """
+        if not self._flights and self._all_started.is_set() and (not self._callers or self._over):
             self._landed.set()
 
     # ------------------------------------------------------------------ the open model
@@ -457,6 +474,60 @@ class LoadRun(Course):
 
     def _fly(self, flight: Flight) -> Seconds:
         """
+        Send a request and settle it, again and again where callers try again; when the last attempt ended.
+        """
+        if self._retry is None:
+            return self._attempt(flight)
+        self._callers += 1
+        try:
+            return self._persist(flight, self._retry)
+        finally:
+            self._callers -= 1
+            self._land()
+
+    def _persist(self, flight: Flight, retry: Retry) -> Seconds:
+        """
+        Be a caller who tries again.
+        """
+        end, attempts, last = self._attempt(flight), 1, flight
+        while last.outcome is not None:
+            wait = retry.wait(attempts, last.outcome)
+            if wait is None or not self._sleep_for_another(end + wait):
+                break
+            last = Flight(self._another_number(), end + wait, flight.prepared, greenlet=flight.greenlet)
+            self._flights[last.number] = last
+            self.recorder.plan_one(last.intended)
+            end, attempts = self._attempt(last), attempts + 1
+        if last.outcome is not None:
+            self.recorder.end_call(attempts, last.outcome.fate, end - flight.intended, self.now())
+        flight.answer = last.answer
+        return end
+
+    def _sleep_for_another(self, instant: Seconds) -> bool:
+        """
+        Sleep until another attempt is due; False when there is to be none.
+        """
+        most = self.demand.workload.max_requests
+        while not self._stopping and not self._over:
+            if most is not None and self.recorder.accounting.sent >= self._share.part(most):
+                return False
+            left = instant - self.now()
+            if left <= 0 and len(self._flights) < self._share.part(self.demand.workload.max_in_flight):
+                return True
+            gevent.sleep(min(max(left, _AFTER_A_SECOND), _LONGEST_SLEEP))
+        return False
+
+    def _another_number(self) -> int:
+        """
+        A number behind those of the plan, and another worker's never.
+        """
+        if self.demand.workload.model is Model.CLOSED:
+            return next(self._numbers, self._retried_from)
+        self._retried_from += self._share.of
+        return self._retried_from
+
+    def _attempt(self, flight: Flight) -> Seconds:
+        """
         Send a request and settle it; when it ended.
         """
         assert flight.prepared is not None
@@ -484,6 +555,7 @@ class LoadRun(Course):
             return end
         flight.answer = reply.answer
         outcome, reason = self._outcome(flight, reply)
+        flight.outcome = outcome
         exchange = partial(self._exchange, flight, reply, outcome)
         del self._flights[flight.number]
         kind = flight.prepared.kind if flight.prepared else None
@@ -493,8 +565,8 @@ class LoadRun(Course):
         self.recorder.observe(reply, flight.start + self._zero)
         if self._queue:
             self._admit()
-        if not self._flights and self._all_started.is_set():
-            self._landed.set()
+        if not self._flights:
+            self._land()
         if self._listener is not None:
             self._listener(outcome, end - flight.intended, reply, exchange)
         return end
@@ -537,7 +609,7 @@ class LoadRun(Course):
         return Outcome(Transport.ANSWERED, answer.status, code, fate), _why(departed)
 
     def _checked(
-        self, check: Checking, flight: Flight, answer: Answer, departed: tuple[Departure, ...]
+        self, check: Check, flight: Flight, answer: Answer, departed: tuple[Departure, ...]
     ) -> tuple[Departure, ...]:
         """
         What the user's own check says besides; one that raises ends the run, and says nothing of the answer.
@@ -613,11 +685,15 @@ def _held(
     return holding
 
 
-def _check(demand: Demand) -> Checking | None:
+def _check(demand: Demand) -> Check | None:
     """
     The user's own check; None where there is none.
     """
-    return None if demand.check is None else Checking(demand.check)
+    if demand.check is None:
+        return None
+    from .own_check import Checking  # noqa: PLC0415  # heavy: only when a check is named
+
+    return Checking(demand.check)
 
 
 _AS_PROMISED = (Outcome(Transport.ANSWERED, 200, None, Fate.OK), "")

@@ -82,6 +82,8 @@ class Demand:
     """The share of the 200s that are."""
     check: str | None = None
     """The user's own check of every 200, as the user named it."""
+    retry: str | None = None
+    """The name of the policy by which callers try again; None where they do not."""
     keep_bodies: bool = False
     """Whether exemplars keep what was sent and what came back."""
 
@@ -115,6 +117,7 @@ class Demand:
             payloads=list(work.kinds),
             input_schema=self.input_schema,
             output_schema=self.output.source if self.output is not None else None,
+            retry=self.retry,
             keep_bodies=self.keep_bodies,
             output_sample=None if self.output is None else self.output_sample,
             check=self.check,
@@ -190,7 +193,8 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         input_schema=options.input_schema,
         output=_output(options.output_schema),
         output_sample=_sample(options),
-        check=_check(options.check),
+        check=look_up(options.check),
+        retry=options.retry,
         keep_bodies=options.keep_bodies,
     )
 
@@ -245,7 +249,7 @@ def _sample(options: argparse.Namespace) -> float:
     return float(share)
 
 
-def _check(text: str | None) -> str | None:
+def look_up(text: str | None) -> str | None:
     """
     The check that `--check` names, looked up once before anything is sent. Raises Mistake.
     """

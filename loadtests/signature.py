@@ -18,7 +18,7 @@ from chainproof.jsontext import Malformed, TooDeep, parse_json
 from chainproof.workload.generated import generated
 from chainproof.workload.payloads import Payload
 
-from .evidence import OTHER_WAYS
+from .evidence import OTHER_WAYS, SHAPELESS
 from .output import Output
 
 SHORT = 1024
@@ -55,9 +55,6 @@ def _loaded(load: Callable[[str], Schema], text: str) -> Schema:
         raise Mistake(str(wrong)) from None
 
 
-_SHAPELESS = frozenset({clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
-
-
 class Holding:
     """
     Outputs held against the chain's own schema.
@@ -76,7 +73,7 @@ class Holding:
 
     def __call__(self, answer: Answer, departed: tuple[Departure, ...]) -> tuple[Departure, ...]:
         """What *departed* with, where it does, the departure of an output of another shape."""
-        if answer.status != 200 or any(departure.clause in _SHAPELESS for departure in departed):
+        if answer.status != 200 or any(departure.clause in SHAPELESS for departure in departed):
             return departed
         if not self._is_sampled():
             return departed

@@ -33,12 +33,12 @@ from chainproof.results.manifest import End, Ending
 from chainproof.workload.arrivals import digest
 
 from .fitness import attend
-from .own_check import load_check
 from .plans import Naming, Renewal, renewed
 from .preflight import check_handshake
 from .recorder import Recorder
 from .run import LoadRun
 from .session import MISTAKES, Session, guarded, listen, settle_memory, trouble
+from .settings import look_up
 from .tables import Tables
 from .telling import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Order, Readiness, Report
 
@@ -141,8 +141,7 @@ class Worker(Session):
         try:
             chosen = self._closing.enter_context(_endpoint(order))
             check_handshake(chosen)
-            if order.demand.check is not None:
-                load_check(order.demand.check)
+            look_up(order.demand.check)
         except MISTAKES as wrong:
             mistake = str(wrong)
         else:

@@ -416,6 +416,18 @@ CLAUSES: tuple[Clause, ...] = tuple(value for value in list(globals().values()) 
 
 CLAUSE: dict[str, Clause] = {clause.id: clause for clause in CLAUSES}
 
+OWN_CHECK = Clause(
+    id="own-check",
+    level=Level.MUST,
+    source="--check",
+    quotation="None, or words",
+    statement="The user's own check has nothing to say against the answer.",
+)
+"""What `--check` names: no clause of the contract, and counted like one."""
+
+COUNTED: dict[str, Clause] = {**CLAUSE, OWN_CHECK.id: OWN_CHECK}
+"""Whatever a run may count."""
+
 SINGLE_ANSWER: tuple[Clause, ...] = (
     STATUS,
     OUTPUT_MEDIA_TYPE,

@@ -108,7 +108,13 @@ def doubts(manifest: Manifest, whole: Interval, judged: Slice, seconds: Sequence
     yield from _processor(fitness)
     yield from _short(manifest, judged, seconds)
     yield from _full("OPEN_FILES", "files open", fitness.descriptors, fitness.descriptors_limit, "ulimit -n")
-    yield from _full("PORTS", "connections, lingering ones included", fitness.ports, fitness.ports_limit, "net.ipv4.ip_local_port_range")
+    yield from _full(
+        "PORTS",
+        "connections, lingering ones included",
+        fitness.ports,
+        fitness.ports_limit,
+        "net.ipv4.ip_local_port_range",
+    )
     yield from _little(manifest, whole, fitness)
 
 

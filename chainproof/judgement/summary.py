@@ -143,6 +143,8 @@ class ClauseState(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
+    ADVISED = "advised"
+    """Departed from, and advice: it fails no run unless `--fail-on` says so."""
     NOT_EXERCISED = "not exercised"
     WAIVED = "waived"
     """The contract asked for takes it back, or its departures were accepted beforehand."""
@@ -536,14 +538,15 @@ def _clause_rows(run: Run) -> Iterable[ClauseRow]:
     """
     contract = Contract(run.manifest.contract)
     counts = {count.clause: count for count in run.clauses}
-    departed = {finding.clause for finding in run.findings}
+    departed, binding = {finding.clause for finding in run.findings}, failing_levels(run)
     why = run.coverage.not_exercised if run.coverage is not None else {}
     for clause in CLAUSES:
         count = counts.get(clause.id)
         exercised = count.exercised if count is not None else 0
         accepting = _acceptance(run.manifest, clause.id) if clause.id in departed else None
         if clause.id in departed:
-            state = ClauseState.FAILED if accepting is None else ClauseState.WAIVED
+            state = ClauseState.FAILED if clause.level.value in binding else ClauseState.ADVISED
+            state = state if accepting is None else ClauseState.WAIVED
         elif waived(clause, contract):
             state = ClauseState.WAIVED
         else:

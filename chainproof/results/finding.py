@@ -7,7 +7,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import NotRequired, TypedDict
 
-from chainproof.contract.clauses import CLAUSE
+from chainproof.contract.clauses import COUNTED
 from chainproof.contract.departures import Departure
 from chainproof.results.body import Body, BodyData
 
@@ -162,4 +162,4 @@ class ClauseCount:
     @classmethod
     def from_json(cls, data: ClauseData) -> ClauseCount:
         """The count that `to_json` wrote. Raises KeyError for a clause nobody knows."""
-        return cls(clause=CLAUSE[data["clause"]].id, exercised=data["exercised"], departed=data["departed"])
+        return cls(clause=COUNTED[data["clause"]].id, exercised=data["exercised"], departed=data["departed"])

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
 from chainproof.clock import Seconds
+from chainproof.results.calls import Calls, CallsData
 from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
 from chainproof.results.fitness import Fitness, FitnessData
 from chainproof.results.wire import Wire, WireData
@@ -73,6 +74,8 @@ class IntervalData(TypedDict):
     schedule_lag: HistogramData
     payloads: NotRequired[dict[str, SliceData]]
     """By payload name, of requests in no phase; only where the workload has more than one payload."""
+    calls: NotRequired[CallsData]
+    """What callers met who try again; only where some do."""
     wire: NotRequired[WireData]
     """How the bytes travelled; only where anything did."""
     phases: NotRequired[dict[str, SliceData]]
@@ -135,6 +138,7 @@ class Interval(Slice):
     """The most requests in flight at once."""
     in_flight: int = 0
     """Requests in flight as the second ended."""
+    calls: Calls = field(default_factory=Calls)
     wire: Wire = field(default_factory=Wire)
     phases: dict[str, Slice] = field(default_factory=dict)
     """Apart by the phase of the intended start, where the workload has phases; their payloads are counted there alone."""
@@ -225,6 +229,7 @@ class Interval(Slice):
             self.in_flight_max = max(self.in_flight_max, other.in_flight_max)
             self.in_flight = other.in_flight
         self.add(other)
+        self.calls.merge(other.calls)
         self.wire.merge(other.wire)
         if other.fitness is not None:
             self.fitness = self.fitness if self.fitness is not None else Fitness()
@@ -249,6 +254,8 @@ class Interval(Slice):
         }
         if self.payloads:
             data["payloads"] = _slices_data(self.payloads)
+        if self.calls:
+            data["calls"] = self.calls.to_json()
         if self.wire:
             data["wire"] = self.wire.to_json()
         if self.phases:
@@ -271,6 +278,7 @@ class Interval(Slice):
             outcomes=_read_outcomes(data["outcomes"]),
             schedule_lag=Histogram.from_json(data["schedule_lag"]),
             payloads=_read_slices(data.get("payloads", {})),
+            calls=Calls.from_json(data["calls"]) if "calls" in data else Calls(),
             wire=Wire.from_json(data.get("wire", {})),
             phases=_read_slices(data.get("phases", {})),
             fitness=Fitness.from_json(data["fitness"]) if "fitness" in data else None,

@@ -25,7 +25,7 @@ The version of the run folder's format. History:
 
 1  manifest.json, intervals.jsonl, exemplars.jsonl, findings.jsonl, clauses.jsonl, end.json
    since then, where there are any: `accept` and `phases` in the settings, `payloads`, `phases`
-   and `wire` in the intervals, `wire` in the end, `attempts` and the times of the connection in exemplars,
+   `calls` and `wire` in the intervals, `retry` in the settings, `wire` in the end, `attempts` and the times of the connection in exemplars,
    `request_body` and `answer_body` in exemplars, `answer_body` and `cases` in findings; coverage.jsonl
 """
 

@@ -60,10 +60,10 @@ def every_code_point_is_accepted(examination: Examination) -> None:
     Raw and escaped; where a plane departs, halves of it are asked about until what departs is small.
     """
     quick = examination.settings.depth is Depth.QUICK
-    for plane in range(1 if quick else PLANES):
-        _narrow(examination, code_points(plane), raw, "as they are")
-    for plane in range(1 if quick else 2):
-        _narrow(examination, code_points(plane), escaped, "as escapes")
+    for write, words, planes in ((raw, "as they are", PLANES), (escaped, "as escapes", 2)):
+        for plane in range(1 if quick else planes):
+            if _narrow(examination, code_points(plane), write, words):
+                break
 
 
 @upholds(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT)
@@ -164,14 +164,21 @@ def _asked(examination: Examination, body: Body) -> Observation:
 
 def _narrow(
     examination: Examination, codes: Sequence[int], write: Callable[[Iterable[int]], bytes], words: str
-) -> None:
+) -> bool:
     """
-    Code points in one string; where that departs, the half of them that does, and so on.
+    Code points in one string; where that departs, the half of them that does, and so on. Whether it did.
     """
-    label = f"the code points U+{codes[0]:04X} to U+{codes[-1]:04X} {words}"
-    while _asked(examination, Body(label=label, content=write(codes))).departures and len(codes) > 1:
+
+    def departs(some: Sequence[int]) -> bool:
+        label = f"the code points U+{some[0]:04X} to U+{some[-1]:04X} {words}"
+        return bool(_asked(examination, Body(label=label, content=write(some))).departures)
+
+    if not departs(codes):
+        return False
+    while len(codes) > 1:
         half = len(codes) // 2
-        label = f"code points between U+{codes[0]:04X} and U+{codes[-1]:04X} {words}"
-        first = _asked(examination, Body(label=label, content=write(codes[:half])))
-        codes = codes[:half] if first.departures else codes[half:]
-        label = f"the code points U+{codes[0]:04X} to U+{codes[-1]:04X} {words}"
+        smaller = next((part for part in (codes[:half], codes[half:]) if departs(part)), None)
+        if smaller is None:
+            break
+        codes = smaller
+    return True

@@ -82,7 +82,8 @@ def two_wrong_keys_are_no_right_one(examination: Examination) -> None:
         ("an empty Authorization and a wrong key", (("Authorization", ""), wrong)),
         ("an empty Authorization twice", (("Authorization", ""), ("authorization", ""))),
     ):
-        examination.ask(asking(examination, *fields, label=label))
+        # A field that may stand once alone: HTTP itself may refuse the message.
+        examination.ask(replace(asking(examination, *fields, label=label), message_valid=False))
 
 
 @upholds(clauses.KEY_VERIFIED)
@@ -200,7 +201,8 @@ def the_key_does_not_count_in_a_body_or_a_url(examination: Examination) -> None:
 
 def _ask_with_trailer(examination: Examination) -> None:
     """
-    RFC 9110 §6.5.1: credentials must not stand in a trailer, and whoever reads them there reads them too late.
+    RFC 9110 §6.5.1: credentials must not stand in a trailer. Some servers take its fields for header fields all the same,
+    when they come in time: that is worth knowing, and no hole of the target's own.
     """
     request = asking(examination, ("Trailer", "Authorization"), label="the key in a trailer")
     request = examination.prepared(replace(request, chunked=True, message_valid=False))
@@ -209,13 +211,13 @@ def _ask_with_trailer(examination: Examination) -> None:
         conversation.say(request, message(request, examination.target).removesuffix(b"\r\n") + trailer)
         expected = expectation(request, examination.terms)
         assert expected is not None
-        examination.enter(request, conversation.hear(request), replace(expected, clause=clauses.KEY_LOCATION))
+        examination.enter(request, conversation.hear(request), replace(expected, clause=clauses.HTTP_ADVICE))
 
 
 @upholds(clauses.STATUS)
 def what_no_sentence_decides_is_answered_as_documented(examination: Examination) -> None:
     """
-    A lower-case scheme, blanks around the value, the header twice: let in or not, the answer is a documented one.
+    A lower-case scheme, other blanks, bytes beyond ASCII: let in or not, the answer is a documented one.
     """
     right, prefix = examination.key.authorization, examination.key.scheme.prefix
     for label, fields in (
@@ -224,9 +226,6 @@ def what_no_sentence_decides_is_answered_as_documented(examination: Examination)
         ("blanks around the value", (("Authorization", f" \t{right} "),)),
         ("two blanks behind the scheme", (("Authorization", right.replace(" ", "  ", 1)),)),
         ("a tab behind the scheme", (("Authorization", right.replace(" ", "\t", 1)),)),
-        ("the header twice", (("Authorization", right), ("Authorization", right))),
-        ("the header twice, a wrong key first", (("Authorization", f"{prefix} {WRONG}"), ("Authorization", right))),
-        ("the header twice, a wrong key last", (("Authorization", right), ("Authorization", f"{prefix} {WRONG}"))),
         ("bytes beyond ASCII in the key", (("Authorization", f"{prefix} \xff\xfe"),)),
         ("a name beyond ASCII as the key", (("Authorization", f"{prefix} \xc3\xa4\xe2\x82\xac"),)),
         ("a key of 4000 characters", (("Authorization", f"{prefix} {'x' * 4000}"),)),

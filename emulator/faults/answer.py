@@ -23,6 +23,7 @@ from chainproof.contract.clauses import (
     ERROR_MEDIA_TYPE,
     ERROR_MESSAGE,
     ERROR_OBJECT,
+    HTTP_ADVICE,
     NAMES_UNIQUE,
     NO_INTERNALS,
     NO_SECRET,
@@ -410,16 +411,17 @@ _at.table(
             "Output that is not compressed is called gzip.",
             _success(lambda answer: stating(answer, "Content-Encoding", "gzip")),
         ),
-        "gzip-though-refused": (
-            "`gzip;q=0` is taken for a wish.",
-            lambda asked: (
-                _packed(asked.honest())
-                if asked.honest().status == 200 and b"q=0" in asked.field(b"accept-encoding").replace(b" ", b"")
-                else asked.honest()
-            ),
-        ),
     },
 )
+
+
+@_at.decides(HTTP_ADVICE)
+def gzip_though_refused(asked: Asked) -> Answer:
+    """`gzip;q=0` is taken for a wish."""
+    honest = asked.honest()
+    refused = honest.status == 200 and asked.field(b"accept-encoding").replace(b" ", b"") == b"gzip;q=0"
+    return _packed(honest) if refused else honest
+
 
 # ------------------------------------------------------------------ request ids
 

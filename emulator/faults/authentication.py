@@ -180,12 +180,6 @@ def gate_skips_chunked(asked: Asked) -> Answer:
 
 
 @_at.decides(AUTHENTICATION_REQUIRED)
-def gate_skips_empty_body(asked: Asked) -> Answer:
-    """Without a body the body is asked for, not the key."""
-    return asked.admitted(not asked.given() and asked.body == b"" and asked.ours())
-
-
-@_at.decides(AUTHENTICATION_REQUIRED)
 def gate_open_now_and_then(asked: Asked) -> Answer:
     """Every 20th request without a key is let in."""
     return asked.admitted(not asked.given() and asked.memory.every(20, "without"))

@@ -218,10 +218,6 @@ _at.table(
             "A body of white space is taken for no members.",
             _lenient(lambda body: b"{}" if body and not body.strip() else None),
         ),
-        "takes-mark-alone": (
-            "A body of nothing but a byte order mark is taken for no members.",
-            _lenient(lambda body: b"{}" if body == b"\xef\xbb\xbf" else None),
-        ),
     },
 )
 

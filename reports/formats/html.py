@@ -147,7 +147,13 @@ def shown_exemplars(exemplars: Sequence[Exemplar]) -> list[Exemplar]:
     return slowest[:SLOWEST] + list(firsts.values())[:MOST_OUTCOMES]
 
 
-_ATTENTION = (ClauseState.FAILED, ClauseState.NOT_EXERCISED, ClauseState.WAIVED, ClauseState.PASSED)
+_ATTENTION = (
+    ClauseState.FAILED,
+    ClauseState.ADVISED,
+    ClauseState.NOT_EXERCISED,
+    ClauseState.WAIVED,
+    ClauseState.PASSED,
+)
 
 
 def _conformance_part(summary: ConformanceSummary, place: int) -> ConformancePart:

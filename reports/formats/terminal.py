@@ -240,8 +240,8 @@ def _clauses(summary: ConformanceSummary) -> list[str]:
     states = Counter(row.state for row in summary.clauses)
     lines = _wrapped(", ".join(f"{states[state]} {state.value}" for state in ClauseState), "    ")
     for row in summary.clauses:
-        if row.state is ClauseState.FAILED:
-            lines.append(f"    failed  {row.clause.level.value:<8}  {row.clause.id}")
+        if row.state in (ClauseState.FAILED, ClauseState.ADVISED):
+            lines.append(f"    {row.state.value:<7} {row.clause.level.value:<8}  {row.clause.id}")
         elif row.acceptance is not None:
             lines.append(f"    waived  {row.clause.level.value:<8}  {row.clause.id}  {words.accepted(row.acceptance)}")
     return lines

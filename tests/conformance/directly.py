@@ -54,25 +54,36 @@ class Direct(Client):
         )
 
 
+class _Stored(Ledger):
+    """
+    A ledger that passes for one with a run folder.
+    """
+
+    @property
+    def stored(self) -> bool:
+        return True
+
+
 def examined_directly(
     server: Server,
     *,
     checks: Sequence[Check] = OF_INPUT,
     of: Iterable[str] = (),
     at_once: bool = False,
+    stored: bool = False,
     **options: object,
 ) -> Examined:
     """
     What comes of checks, those that uphold some clauses where any are named, at standard depth and few examples.
 
-    Where it is to be *at once*, the first check that finds something is the last.
+    Where it is to be *at once*, the first check that finds something is the last. What is *stored* is as in a run folder.
     """
     settings = replace(
         Settings(depth=Depth.STANDARD, seed=1, echo=True, steerable=True),
         **options,  # type: ignore[arg-type]  # the names of Settings
     )
     client = Direct(server)
-    ledger = Ledger(None, client.target, 1)
+    ledger = (_Stored if stored else Ledger)(None, client.target, 1)
     examination = Examination(client, ledger, key=ApiKey(KEY), settings=settings, pause=_no_pause)
     wanted = set(of)
     for check in checks:

@@ -480,7 +480,7 @@ class Swapping:
     """
 
     def __init__(self) -> None:
-        self._last = b'{"number":-1}'
+        self._last: bytes | None = None
         self._lock = threading.Lock()
 
     def __call__(self, asked: Asked) -> Said:
@@ -489,7 +489,7 @@ class Swapping:
             return said
         with self._lock:
             self._last, before = asked.body, self._last
-        return replace(said, body=before)
+        return said if before is None else replace(said, body=before)
 
 
 def counting_twice() -> Server:

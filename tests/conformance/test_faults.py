@@ -176,12 +176,12 @@ FAULTS = (
     Fault(name="request ids in pairs", breaks={"request-id-unique"}, server=counting_twice()),
     Fault(
         name="no request id",
-        breaks={"request-id-present"},
+        breaks={"request-id-present", "request-id-on-errors"},
         server=on_every_answer(lambda said: replace(said, request_id=None)),
     ),
     Fault(
         name="no request id on errors",
-        breaks={"request-id-present"},
+        breaks={"request-id-on-errors"},
         server=on_status(401, lambda said: replace(said, request_id=None)),
     ),
     Fault(
@@ -562,6 +562,6 @@ def test_a_departure_is_one_finding_however_often_it_is_seen(examine: Examine) -
 
     found = examine(server, checks=generated, examples=80).findings
 
-    assert [each.actual for each in found] == ["status 400 to a generated object"]
+    assert [(each.actual, each.cases) for each in found] == [("status 400", ("a generated object",))]
     assert found[0].count > 1
     assert found[0].reproduce.endswith("""--data-binary '{"":true}'""")

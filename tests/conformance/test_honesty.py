@@ -13,7 +13,8 @@ from dataclasses import replace
 
 import pytest
 
-from chainproof.conformance.checks import CHECKS
+from chainproof.conformance.checks import CHECKS, connection, framing, malformed, rare
+from chainproof.conformance.settings import Depth
 from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.levels import Contract
 
@@ -229,11 +230,15 @@ ON_THE_WIRE: dict[str, tuple[Server, type[Handler]]] = {
 
 @pytest.mark.parametrize(("server", "reading"), ON_THE_WIRE.values(), ids=ON_THE_WIRE)
 def test_an_honest_endpoint_is_accused_of_nothing_on_the_wire(
-    server: Server, reading: type[Handler], examine: Examine
+    server: Server, reading: type[Handler], examine: Examine, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     However it frames, codes and keeps, and whatever it refuses that it may refuse; advice it may get.
     """
+    monkeypatch.setattr(connection, "_PAUSE", 0.1)
+    monkeypatch.setattr(malformed, "_WAITING", 0.15)
+    monkeypatch.setattr(framing, "_WAITING", 0.15)
+    monkeypatch.setitem(rare.STRETCHES, Depth.QUICK, rare.Stretch(requests=100, seconds=1.5))
     with serving(server, reading=reading) as url:
         findings = examine(url, checks=WIRE).findings
 

@@ -32,7 +32,8 @@ def tidied(path: str) -> str:
     """
     plain, _, query = path.partition("?")
     tidy = normpath("/" + unquote(plain).replace("\\", "/").lstrip("/"))
-    return f"{tidy}{'/' * (plain.endswith('/') and tidy != '/')}?{query}"
+    tidy += "/" * (plain.endswith("/") and tidy != "/")
+    return f"{tidy.replace('?', '%3F')}?{query}"
 
 
 def by_split(asked: Asked) -> bool:

@@ -29,16 +29,23 @@ def returned(write: Callable[[bytes], bytes]) -> Server:
 
     def server(asked: Asked) -> Said:
         said = honest(asked)
-        return said if said.status != 200 else replace(said, body=write(said.body))
+        try:
+            return said if said.status != 200 else replace(said, body=write(said.body))
+        except (ValueError, RecursionError):
+            return error(400, "client_error")
 
     return server
 
 
 def dumped(**options: object) -> Server:
     """
-    The honest endpoint as Python's json writes it.
+    The honest endpoint as Python's json writes it, save that it refuses infinity.
     """
-    return returned(lambda body: json.dumps(json.loads(body), **options).encode("utf-8", "surrogatepass"))  # type: ignore[arg-type]  # its keywords
+
+    def write(body: bytes) -> bytes:
+        return json.dumps(json.loads(body), allow_nan=False, **options).encode("utf-8", "surrogatepass")  # type: ignore[arg-type]  # its keywords
+
+    return returned(write)
 
 
 def as_javascript(value: Value) -> Value:
@@ -162,7 +169,17 @@ def test_what_the_standards_allow_is_no_departure(server: Server, monkeypatch: p
     """
     However it is written anew, and whatever is refused that may be.
     """
-    monkeypatch.setitem(settings_file.EXAMPLES, Depth.STANDARD, 25)
-    examined = examined_directly(server)
+    monkeypatch.setitem(settings_file.EXAMPLES, Depth.QUICK, 25)
+    examined = examined_directly(server, depth=Depth.QUICK)
 
     assert [] == examined.lines
+
+
+@pytest.mark.parametrize("name", ["as Python writes it", "as JavaScript writes it", "without more than 64 levels"])
+def test_standard_depth_accuses_nobody_either(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    With every row of every table.
+    """
+    monkeypatch.setitem(settings_file.EXAMPLES, Depth.STANDARD, 25)
+
+    assert [] == examined_directly(HONEST[name]).lines

@@ -4,11 +4,13 @@ Requests go out as they are, answers are read to their end and no further.
 
 from __future__ import annotations
 
+import gzip
 import os
 import socket
 import subprocess
 import threading
 import time
+import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -16,7 +18,10 @@ from dataclasses import replace
 import pytest
 
 from chainproof.conformance.client import Client
+from chainproof.conformance.coding import decoded
+from chainproof.conformance.reading import Reading, Unreadable
 from chainproof.conformance.request import JSON_TYPE, Request, key_secret, message, reproduction
+from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.targets import Target, parse_target
 from chainproof.results.exchange import Transport
@@ -95,6 +100,167 @@ def test_an_answer_is_read_to_its_end(answer: bytes, transport: Transport, body:
     assert (reception.answer.body if reception.answer else None) == body
     assert bool(reception.misframed) == misframed
     assert answer.startswith(reception.raw)
+
+
+HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
+
+
+@pytest.mark.parametrize(
+    ("answer", "body", "said"),
+    [
+        (HEAD + b"Content-Length: 2\n\r\n{}", b"{}", "ends in LF without CR"),
+        (HEAD + b"X-A : b\r\nContent-Length: 2\r\n\r\n{}", b"{}", "a blank before the colon"),
+        (HEAD + b"X-A: b\r\n c\r\nContent-Length: 2\r\n\r\n{}", b"{}", "folded"),
+        (HEAD + b"X-A\r\nContent-Length: 2\r\n\r\n{}", b"{}", "without a colon"),
+        (HEAD + b"X A: b\r\nContent-Length: 2\r\n\r\n{}", b"{}", "no token"),
+        (HEAD + b"X-A: b\x7f\r\nContent-Length: 2\r\n\r\n{}", b"{}", "a control character"),
+        (b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}", b"{}", "a status line"),
+        (b"HTTP/1.1  200 OK\r\nContent-Length: 2\r\n\r\n{}", b"{}", "a status line"),
+        (b"HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"{}", "a status line"),
+        (HEAD + b"Content-Length: 2, 2\r\n\r\n{}", b"{}", "no number"),
+        (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ", None, "two lengths"),
+        (HEAD + b"Content-Length: 0x2\r\n\r\n{}", None, "no number"),
+        (HEAD + b"Content-Length: -2\r\n\r\n{}", None, "no number"),
+        (HEAD + b"Content-Length: 3\r\n\r\n{}", None, "1 bytes before the end"),
+        (HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", b"{}", "both"),
+        (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", b"{}", "nobody asked for"),
+        (HEAD + b"Transfer-Encoding: identity\r\n\r\n{}", None, "nobody asked for"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2 \r\n{}\r\n0\r\n\r\n", b"{}", "a chunk size"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n", None, "a chunk size"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n", None, "a chunk size"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n", None, "longer than its size"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", None, "closed within"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", None, "closed within"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\nContent-Length: 2\r\n\r\n", b"{}", "a trailer"),
+        (b"HTTP/1.1 204 No\r\nContent-Length: 2\r\n\r\n{}", b"", "a 204 with Content-Length"),
+        (b"HTTP/1.1 101 Other\r\n\r\n", None, "a 101"),
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_the_first_thing_wrong_with_a_form_is_told(answer: bytes, body: bytes | None, said: str, size: int) -> None:
+    """
+    Wherever the bytes are cut on their way; and the answer is read all the same where its meaning is plain.
+    """
+    reading, why = Reading("POST"), ""
+    try:
+        for start in range(0, len(answer), size):
+            reading.feed(answer[start : start + size])
+        reading.feed(b"")
+    except Unreadable as wrong:
+        why = str(wrong)
+
+    assert said in (why or reading.departure)
+    assert body == (reading.answer.body if reading.answer else None)
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        HEAD + b"Content-Length: 2\r\n\r\n{}",
+        HEAD + b"content-length:2\r\nX-A:\t \xe9 \t\r\nX-B:\r\n\r\n{}",
+        HEAD + b'Transfer-Encoding: CHUNKED\r\n\r\n002;a;b="c;\\""\r\n{}\r\n00;x\r\nX-T: 1\r\n\r\n',
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{\r\n1\r\n}\r\n0\r\n\r\n",
+        b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Hints\r\nLink: x\r\n\r\n" + HEAD + b"Content-Length: 2\r\n\r\n{}",
+        b"HTTP/1.1 200 \r\nContent-Length: 2\r\n\r\n{}",
+        b"HTTP/1.0 200 OK\r\n\r\n{}",
+        HEAD + b"Connection: close\r\n\r\n{}",
+    ],
+)
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_legal_form_is_no_departure(answer: bytes, size: int) -> None:
+    """
+    Wherever the bytes are cut on their way.
+    """
+    reading = Reading("POST")
+    for start in range(0, len(answer), size):
+        reading.feed(answer[start : start + size])
+    reading.feed(b"")
+
+    assert reading.departure == ""
+    assert reading.stray == b""
+    assert reading.answer is not None
+    assert reading.answer.body == b"{}"
+
+
+@pytest.mark.parametrize(
+    ("accepted", "coding", "body", "departs", "advises"),
+    [
+        (None, "gzip", gzip.compress(b"{}"), False, False),
+        ("gzip", "X-GZIP", gzip.compress(b"{}") + gzip.compress(b""), False, False),
+        ("deflate, gzip", "deflate", zlib.compress(b"{}"), False, False),
+        ("*", "deflate, gzip", gzip.compress(zlib.compress(b"{}")), False, False),
+        ("gzip", "gzip", b"{}", True, False),
+        ("gzip", "gzip", gzip.compress(b"{}")[:-1], True, False),
+        ("deflate", "deflate", zlib.compress(b"{}")[2:-4], True, False),
+        ("identity", "gzip", gzip.compress(b"{}"), True, False),
+        ("", "gzip", gzip.compress(b"{}"), True, False),
+        ("gzip;q=0", "gzip", gzip.compress(b"{}"), False, True),
+        ("deflate", "gzip", gzip.compress(b"{}"), False, True),
+        (None, "identity", b"{}", False, True),
+        (None, "br", b"\x0b\x00\x80{}\x03", False, True),
+    ],
+)
+def test_a_coding_is_undone(accepted: str | None, coding: str, body: bytes, departs: bool, advises: bool) -> None:
+    """
+    Where it can be; and what is wrong with it is told.
+    """
+    fields = () if accepted is None else (("Accept-Encoding", accepted),)
+    found = decoded(
+        Answer(status=200, headers=(("Content-Encoding", coding),), body=body), replace(REQUEST, fields=fields)
+    )
+
+    assert (departs, advises) == (bool(found.departure), bool(found.advice))
+    assert found.answer is None or found.answer.body == b"{}"
+
+
+def test_bytes_that_come_late_are_told_once() -> None:
+    """
+    Whatever arrives behind a whole answer is kept with what had been asked, until somebody asks.
+    """
+
+    def server(asked: Asked) -> Said:
+        return replace(honest(asked), late=b"!")
+
+    with serving(server) as url:
+        client = Client(parse_target(url), deadline=5.0)
+        client.send(REQUEST)
+        time.sleep(0.1)
+        client.send(REQUEST)
+
+    assert client.late() == [(REQUEST, b"!")]
+    assert client.late() == []
+
+
+def test_every_request_passes_one_place() -> None:
+    """
+    Whichever way a request takes to the wire, it is counted.
+    """
+    with serving(honest) as url:
+        client = Client(parse_target(url), deadline=5.0)
+        client.send(REQUEST)
+        with client.converse() as talk:
+            talk.say_together([REQUEST, REQUEST])
+            statuses = [talk.hear(REQUEST).answer for _ in range(2)]
+
+    assert client.sent == 3
+    assert [200, 200] == [answer and answer.status for answer in statuses]
+
+
+def test_a_shell_line_sends_the_very_bytes() -> None:
+    """
+    Where curl would put them right, printf does not; the key comes from the shell all the same.
+    """
+    raw = bytes(range(1, 256)) + b"%s \\ ' Api-Key " + KEY.encode() + b"\r\n\r\n\x00"
+    request = replace(REQUEST, raw=raw, secret=key_secret(ApiKey(KEY), "THE_KEY"))
+    line = reproduction(request, TARGET)
+    printing = line.rpartition(" | ")[0]
+    printed = subprocess.run(
+        ["sh", "-c", printing], env={**os.environ, "THE_KEY": KEY}, capture_output=True, check=True, timeout=10
+    )
+
+    assert line.endswith(" | nc 127.0.0.1 8080")
+    assert KEY not in line
+    assert raw == printed.stdout
 
 
 def test_names_keep_their_case_and_their_order() -> None:

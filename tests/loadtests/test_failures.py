@@ -39,7 +39,7 @@ CLASSES = {
     Stage.CONNECTING: {Transport.REFUSED, Transport.CONNECT_TIMED_OUT, Transport.CONNECT_FAILED},
     Stage.TUNNELLING: {Transport.CONNECT_FAILED},
     Stage.SECURING: {Transport.TLS_FAILED},
-} | dict.fromkeys(WHILE_UNDER_WAY, {Transport.RESET, Transport.CONNECTION_LOST})
+} | {stage: {Transport.RESET, Transport.CONNECTION_LOST} for stage in WHILE_UNDER_WAY}
 
 
 @pytest.mark.parametrize("stage", Stage)

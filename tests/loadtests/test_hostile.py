@@ -220,6 +220,9 @@ def cut(octets: bytes, places: list[int]) -> list[bytes]:
 
 
 def as_sent(parts: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+    """
+    Header fields as an answer has them.
+    """
     return [(name.decode(), value.decode()) for name, value in parts]
 
 

@@ -1,0 +1,93 @@
+"""
+What chance has found once is found again.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from chainproof.conformance import generation
+from chainproof.conformance import settings as settings_file
+from chainproof.conformance.checks import body, checks_in
+from chainproof.conformance.settings import Depth
+
+from .directly import examined_directly
+from .endpoints import Asked, Said, error, honest, is_object
+
+DRAWN = tuple(check for check in checks_in(body) if check.name == "any_object_is_accepted")
+
+
+class Picky:
+    """
+    An endpoint that refuses objects with a false in them, and keeps what it was asked.
+    """
+
+    def __init__(self) -> None:
+        self.heard: list[bytes] = []
+
+    def __call__(self, asked: Asked) -> Said:
+        self.heard.append(asked.body)
+        return error(400, "client_error") if is_object(asked.body) and b"false" in asked.body else honest(asked)
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """
+    A database of its own.
+    """
+    monkeypatch.setenv("HYPOTHESIS_STORAGE_DIRECTORY", str(tmp_path))
+    monkeypatch.setitem(settings_file.EXAMPLES, Depth.STANDARD, 80)
+
+
+def test_what_departed_is_asked_first_the_next_time() -> None:
+    """
+    By another seed too, and whatever the seed would have drawn.
+    """
+    before, after = Picky(), Picky()
+    found = examined_directly(before, checks=DRAWN, stored=True).findings
+    again = examined_directly(after, checks=DRAWN, stored=True, seed=2).findings
+
+    assert 1 == len(found) == len(again)
+    assert b"false" not in before.heard[0]
+    assert b"false" in after.heard[0]
+
+
+def test_what_departs_no_more_is_forgotten() -> None:
+    """
+    A target that was mended is asked once more, and then no longer.
+    """
+    examined_directly(Picky(), checks=DRAWN, stored=True)
+    heard: list[bytes] = []
+
+    def mended(asked: Asked) -> Said:
+        heard.append(asked.body)
+        return honest(asked)
+
+    assert [] == examined_directly(mended, checks=DRAWN, stored=True).lines
+    assert b'{"":false}' == heard[0]
+    heard.clear()
+    assert [] == examined_directly(mended, checks=DRAWN, stored=True).lines
+    assert b'{"":false}' != heard[0]
+
+
+def test_nothing_is_kept_where_there_is_no_run_folder(tmp_path: Path) -> None:
+    """
+    And the seed alone says what is asked.
+    """
+    one, other = Picky(), Picky()
+    examined_directly(one, checks=DRAWN)
+    examined_directly(other, checks=DRAWN)
+
+    assert one.heard == other.heard
+    assert [] == list(tmp_path.glob("examples/*"))
+
+
+def test_the_database_is_hypothesiss_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    """
+    In the working folder, unless its variable says otherwise.
+    """
+    monkeypatch.delenv("HYPOTHESIS_STORAGE_DIRECTORY")
+
+    assert Path(".hypothesis/examples") == generation.examples_folder()
