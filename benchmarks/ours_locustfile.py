@@ -4,6 +4,7 @@ Our users as they are, and a stopwatch that stops when the run folder is complet
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import stopwatch
@@ -11,11 +12,11 @@ from locust import events
 from locust.env import Environment
 
 from chainproof.loadtests import ClosedUser, OpenUser
+from chainproof.loadtests.gathering import Gathering
 from chainproof.loadtests.run import LoadRun
 
 __all__ = ["ClosedUser", "OpenUser"]
 
-_supervise = LoadRun.supervise
 _environments: list[Environment] = []
 
 
@@ -25,10 +26,17 @@ def remember(environment: Environment, **_: Any) -> None:
     _environments.append(environment)
 
 
-def supervise(run: LoadRun) -> None:
-    """Follow a run to its end, and look at the clocks."""
-    _supervise(run)
-    stopwatch.look("end", _environments[-1])
+def timed(supervise: Callable[[Any], None]) -> Callable[[Any], None]:
+    """
+    The following of a run to its end, with a look at the clocks then.
+    """
+
+    def follow(run: Any) -> None:
+        supervise(run)
+        stopwatch.look("end", _environments[-1])
+
+    return follow
 
 
-LoadRun.supervise = supervise  # type: ignore[method-assign]  # nowhere else is it known that the folder is complete
+for kind in (LoadRun, Gathering):
+    kind.supervise = timed(kind.supervise)  # type: ignore[method-assign]  # nowhere else is it known that a run is complete

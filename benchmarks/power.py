@@ -25,6 +25,7 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
+from chainproof.command import Mistake
 from chainproof.embedded import Endpoint, emulator
 from chainproof.emulator.faults import FAULTS
 from chainproof.emulator.faults.fault import Fault
@@ -83,22 +84,33 @@ def main(arguments: Sequence[str]) -> int:
     records = {record.key: record for record in _recorded()}
     if options.again:
         records = {key: each for key, each in records.items() if each.name not in names}
-    wanted = list(_wanted(names, options))
+    wanted = [] if options.page else list(_wanted(names, options))
     left = [measure for key, measure in wanted if key not in records]
     print(f"{len(wanted) - len(left)} measured already, {len(left)} to go")
     RECORDS.parent.mkdir(exist_ok=True)
     with ThreadPoolExecutor(options.jobs) as pool, RECORDS.open("a", encoding="utf-8") as file:
-        for record in pool.map(lambda measure: measure(), left):
+        for record in filter(None, pool.map(_measured, left)):
             records[record.key] = record
             print(json.dumps(asdict(record)), file=file, flush=True)
             print(
                 f"{record.side:8} {record.name:32} {record.code:3} {record.seconds:6.1f} s  {', '.join(record.found)}",
                 flush=True,
             )
-    if not options.faults and not options.only_stock:
+    if not options.faults:
         PAGE.write_text(page(records.values()), encoding="utf-8")
         print(f"written: {PAGE}")
     return 0
+
+
+def _measured(measure: Measure) -> Record | None:
+    """
+    What a measurement comes to; None, and a word, where the emulator does not start.
+    """
+    try:
+        return measure()
+    except Mistake as mistake:
+        print(f"power: {mistake}", file=sys.stderr, flush=True)
+        return None
 
 
 def _options() -> argparse.ArgumentParser:
@@ -111,6 +123,9 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--only-stock", action="store_true", help="put them to stock Schemathesis alone")
     options.add_argument(
         "--seeds", type=int, default=0, metavar="N", help="honest contracts and variants, under N seeds each"
+    )
+    options.add_argument(
+        "--page", action="store_true", help="write the page from what has been measured, and measure nothing"
     )
     options.add_argument("--jobs", type=int, default=2, metavar="N", help="how many at a time (default: 2)")
     options.add_argument("--again", action="store_true", help="measure again what has been measured")

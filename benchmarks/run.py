@@ -145,10 +145,13 @@ def main() -> None:
     Run those that are named, or all of them.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", choices=[*BENCHMARKS, []], metavar="NAME", help=", ".join(BENCHMARKS))
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
     parser.add_argument("--seconds", type=int, help="how long each run of truth, frozen, arrivals and processes takes")
     parser.add_argument("--requests", type=int, default=10_000_000, help="of memory (default: %(default)s)")
     options = parser.parse_args()
+    if unknown := [name for name in options.names if name not in BENCHMARKS]:
+        parser.error(f"expected names of benchmarks ({', '.join(BENCHMARKS)}), found {', '.join(unknown)}")
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a run takes minutes: show what is done
     for name in options.names or BENCHMARKS:
         BENCHMARKS[name](options)
 

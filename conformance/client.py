@@ -76,8 +76,9 @@ class Client:
                     connection = Connection(self._way, until)
                 except OSError as wrong:
                     return unconnected(wrong)
-            self._before_sending()
             try:
+                self._before_sending()
+                until = monotonic() + self.deadline  # whoever has to wait for a turn is not late
                 reception = connection.exchange(message(request, self.target), request.method, until)
                 # What a refusal leaves unread would spoil the next exchange, and is the affair of the checks on connections.
                 connection.reusable &= reception.answer is not None and reception.answer.status < 400
@@ -94,8 +95,8 @@ class Client:
         """
 
         def before() -> None:
-            count()
             self._before_sending()
+            count()
 
         connection = Connection(self._way, monotonic() + self.deadline)
         return Conversation(connection, self.target, deadline=self.deadline, before=before)

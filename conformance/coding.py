@@ -40,7 +40,10 @@ def decoded(answer: Answer, request: Request) -> Decoded:
     if not codings:
         return Decoded(answer=answer)
     words = ", ".join(codings)
-    departure = f"Content-Encoding: {words}, where `identity` alone is acceptable" if _plain_wanted(request) else ""
+    coded = set(codings) != {"identity"}  # a word that changes nothing: RFC 9110 §8.4.1 advises against it, and no more
+    departure = (
+        f"Content-Encoding: {words}, where `identity` alone is acceptable" if coded and _plain_wanted(request) else ""
+    )
     advice = (
         "" if departure or _acceptable(codings, request) else f"Content-Encoding: {words}, which was not acceptable"
     )

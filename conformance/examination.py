@@ -229,8 +229,10 @@ class Examination:
         expected = expected or expectation(request, self.terms)
         observation = self._exchange(request, expected)
         for pause in _PAUSES:
-            if not self._hindered(observation, expected) or self._patience < pause:
+            if not self._hindered(observation, expected):
                 break
+            if self._patience < pause:
+                return observation  # whether the request is the reason cannot be told any more
             self._patience -= pause
             self._pause(pause)
             observation = self._exchange(request, expected)
@@ -465,7 +467,8 @@ class Examination:
         The departure of an answer that repeats the caller's credentials, where the caller did not put them in plain view.
         """
         found = where(answer, self._secrets(request), (request.body or b"") + request.path.encode("latin-1"))
-        if found:
+        # Who cannot read a message may say in which line.
+        if found and request.message_valid:
             yield Departure(
                 clause=clauses.NO_SECRET,
                 expected="an answer without the caller's credentials",

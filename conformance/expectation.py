@@ -111,7 +111,8 @@ def expectation(request: Request, terms: Terms) -> Expectation | None:
     """
     What is expected of the answer to *request*, or None where the contract leaves it open.
 
-    Where several things are wrong with a request, the answer may be to any of them; the departure names the first.
+    Where several things are wrong with a request, or left open, the answer may be to any of them; the departure names the
+    first that is wrong.
     """
     if not request.of_operation:
         return _elsewhere(request, terms)
@@ -124,10 +125,12 @@ def expectation(request: Request, terms: Terms) -> Expectation | None:
     wrong = [found for found in open_or_wrong if isinstance(found, Expectation)]
     if wrong:
         first = wrong[0]
+        # What is left open may be what it was refused for.
+        left_open, refused = _OPEN in open_or_wrong, statuses(ErrorCode.CLIENT_ERROR, terms.contract)
         return Expectation(
             clause=first.clause,
             expected=first.expected,
-            keeps=lambda answer: any(one.keeps(answer) for one in wrong),
+            keeps=lambda answer: any(one.keeps(answer) for one in wrong) or (left_open and answer.status in refused),
             wrong=tuple(one.clause for one in wrong),
         )
     if _OPEN in open_or_wrong:

@@ -128,19 +128,19 @@ DIMENSIONS: tuple[Dimension, ...] = (
     Dimension(
         name="a body of {} bytes, most of them beyond ASCII",
         must=LARGEST,
-        bounds=_bounds(2 * _MIB, 4 * _MIB, 16 * _MIB),
+        bounds=_bounds(2 * _MIB, 2 * _MIB, 16 * _MIB),
         make=lambda size: _around("é", size),
     ),
     Dimension(
         name="a body of {} bytes, most of them escapes",
         must=LARGEST,
-        bounds=_bounds(2 * _MIB, 4 * _MIB, 16 * _MIB),
+        bounds=_bounds(2 * _MIB, 2 * _MIB, 16 * _MIB),
         make=lambda size: _around("\\u00e9", size),
     ),
     Dimension(
         name="a body of {} bytes, most of them blanks",
         must=LARGEST,
-        bounds=_bounds(2 * _MIB, 4 * _MIB, 16 * _MIB),
+        bounds=_bounds(2 * _MIB, 2 * _MIB, 16 * _MIB),
         make=lambda size: _around(" ", size, '{"a":', "1}"),
     ),
 )

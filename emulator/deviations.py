@@ -24,7 +24,7 @@ class Deviation:
     contract: Contract
     """The first that shows it."""
     breaks: tuple[Clause, ...] = ()
-    """The clauses that the strict contract then names; none where the document is silent."""
+    """The clauses of the strict contract that it goes against; none where the document is silent."""
     citation: str
 
     def shown(self, contract: Contract) -> bool:

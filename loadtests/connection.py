@@ -47,6 +47,7 @@ class Connection:
         "_body",
         "_complete",
         "_deadlines",
+        "_ending",
         "_fields",
         "_first",
         "_headed",
@@ -90,6 +91,7 @@ class Connection:
         self._writer: Any = None
         self._rest = memoryview(b"")
         self._used = False
+        self._ending = False
         self.open = True
         self.idle_since: Nanoseconds = 0
         self._watcher = hub.loop.io(line.socket.fileno(), _READ)
@@ -142,8 +144,10 @@ class Connection:
 
     def expire(self) -> None:
         """The deadline is over; what came in before it still counts."""
+        sent = self._sent
         self._readable() if self._line.tls is None else self._readable_secured()
-        if self._waiter is not None:
+        # Whoever was woken may by now await the answer to another request.
+        if self._waiter is not None and self._sent == sent:
             self._fail(late(self._stage))
 
     # ------------------------------------------------------------------ sending
@@ -216,26 +220,30 @@ class Connection:
         """
         try:
             octets, ancillary, _, _ = self._recvmsg(CHUNK, ANCILLARY)
-            now = monotonic_ns()
-            plain, end = self._decrypted(octets)
         except BlockingIOError:
             return
         except OSError as wrong:
             self._lost(wrong)
             return
+        now = monotonic_ns()
+        plain, end = self._decrypted(octets)
         if self._waiter is None:
             if plain or end:
                 self.close()
             return
-        instant = self._stamps.received(ancillary, self._sent, now)
         if plain:
-            self._take(plain, instant, now)
-        if end and self._waiter is not None:
-            self._take(b"", now, now)
+            self._ending = end is not None
+            self._take(plain, self._stamps.received(ancillary, self._sent, now), now)
+        # An answer that this completed has closed the connection: nobody else waits on it.
+        if end is not None and self._waiter is not None:
+            if isinstance(end, OSError):
+                self._lost(end)
+            else:
+                self._take(b"", now, now)
 
-    def _decrypted(self, octets: bytes) -> tuple[bytes, bool]:
+    def _decrypted(self, octets: bytes) -> tuple[bytes, OSError | str | None]:
         """
-        What has come in under TLS, and whether that is the orderly end. Raises ssl.SSLError.
+        What has come in under TLS; and what ended it, an error or the word that it was the end, if anything did.
         """
         line = self._line
         tls = cast(ssl.SSLObject, line.tls)
@@ -244,25 +252,22 @@ class Connection:
         else:
             line.incoming.write_eof()
         plain = b""
-        end = False
+        end: OSError | str | None = None
         try:
             while True:
                 part = tls.read(CHUNK)
                 if not part:
-                    end = True
+                    end = "close_notify"
                     break
                 plain += part
                 if not line.incoming.pending and not tls.pending():
                     break
+            if line.outgoing.pending:
+                self._answer_tls(line.outgoing.read())
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLError:
-            if not plain:
-                raise
-            self._kept = False
-            line.incoming.write_eof()
-        if line.outgoing.pending:
-            self._answer_tls(line.outgoing.read())
+        except OSError as wrong:
+            end = wrong
         return plain, end
 
     def _answer_tls(self, octets: bytes) -> None:
@@ -383,7 +388,7 @@ class Connection:
             self._received,
         )
         waiter = self._settled()
-        if self._kept and reusable and not self._rest and self._refused is None:
+        if self._kept and reusable and not self._ending and not self._rest and self._refused is None:
             self.idle_since = now
             self._idle.append(self)
         else:

@@ -43,6 +43,7 @@ class Failed(Exception):
 REFUSALS = {
     errno.ECONNREFUSED: Transport.REFUSED,
     errno.ETIMEDOUT: Transport.CONNECT_TIMED_OUT,
+    errno.ECONNRESET: Transport.RESET,  # taken, and broken off before we had looked
 }
 """What the system says of a connection that does not come about; anything else is CONNECT_FAILED."""
 

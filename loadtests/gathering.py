@@ -304,6 +304,9 @@ class Gathering(Course):
             LostWorker(worker=member.worker, start=float(int(member.until)), end=seconds, why=member.lost)
             for member in self.lost
         )
+        travelled = Counter[str]()
+        for member in self.members.values():
+            travelled.update(member.whole.wire.counts())
         self._sink.finish(
             End(
                 ending=self.ending,
@@ -311,6 +314,7 @@ class Gathering(Course):
                 accounting=whole.to_json(),
                 note=self.note,
                 lost=lost,
+                wire=dict(travelled),
                 guard=self._guard,
             )
         )
@@ -319,7 +323,8 @@ class Gathering(Course):
         """
         How the workers' plans differ from ours, in words; empty when they do not.
         """
-        if self.demand.workload.model is Model.CLOSED or whole.planned == len(self._plan):
+        retried = self.demand.retry is not None and whole.planned > len(self._plan)
+        if self.demand.workload.model is Model.CLOSED or whole.planned == len(self._plan) or retried:
             return ""
         return f"the workers planned {whole.planned} requests ≠ {len(self._plan)} of the plan"
 

@@ -73,10 +73,10 @@ def renewed(demand: Demand, plan: array[float], renewal: Renewal) -> tuple[Deman
         recorded=(),
     )
     whole = plan[: bisect_left(plan, start)]
-    rest = replace(changed, phases=(), rate=renewal.rate, duration=left)
+    rest = replace(changed, phases=(), rate=renewal.rate, duration=left, max_requests=None)
     # The instant in the seed: two plans of one rate must not be the same gaps over again.
     whole.extend(start + later for later in rest.starts(demand.seed + int(start)))
-    return replace(demand, workload=changed), whole
+    return replace(demand, workload=changed), whole[: work.max_requests]
 
 
 def _until(start: Seconds, phases: tuple[Phase, ...]) -> Iterator[Phase]:

@@ -30,6 +30,7 @@ from chainproof.workload.search import Search
 from chainproof.workload.workload import Workload
 
 from .driving import distribution, driven
+from .limits import limits
 from .saturation import Answer, Probe, Purpose, Standing, saturation
 
 SUMMARY = "search.json"
@@ -105,6 +106,14 @@ def searched(
     """
     Search, say what was found, and end as it says.
     """
+    kept = limits(options, chosen).rate
+    if kept is not None and search.highest > kept:
+        if workload.rate > kept:
+            raise Mistake(
+                f"expected a lowest rate of at most {kept:g} a second, found {workload.rate:g}: allow it with --max-rate"
+            )
+        _say(f"no rate above --max-rate {kept:g} is asked for")
+        search = replace(search, highest=kept)
     probing = Probing(options, asked, chosen, folder, theirs, workload=workload, search=search)
     try:
         answer = saturation(probing.probe, search, workload.rate)

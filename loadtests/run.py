@@ -178,6 +178,7 @@ class LoadRun(Course):
             self._stopping = True
             self.ending = Ending.INTERRUPTED if self.ending is Ending.COMPLETED else self.ending
             self._everything_started()
+        self._land()
 
     def replan(self, demand: Demand, plan: array[float], start: Seconds) -> None:
         """

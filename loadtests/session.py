@@ -49,7 +49,8 @@ from chainproof.workload.workload import BadWorkload, Model
 from .book import Book
 from .course import Course
 from .fitness import attend
-from .guards import Limits, announcement, limits, watch, within
+from .guards import watch
+from .limits import Limits, announcement, limits, within
 from .plans import Naming, Renewal, renewed
 from .preflight import check_handshake
 from .progress import show_progress

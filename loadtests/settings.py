@@ -122,6 +122,8 @@ class Demand:
             output_sample=None if self.output is None else self.output_sample,
             check=self.check,
         )
+        if work.max_requests is not None:
+            common |= as_settings(max_requests=work.max_requests)
         if work.model is Model.CLOSED:
             return common | as_settings(users=work.users, think_time_s=work.think_time)
         if work.phases:

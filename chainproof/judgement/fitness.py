@@ -204,6 +204,13 @@ def _little(manifest: Manifest, whole: Interval, fitness: Fitness) -> Iterator[D
         )
 
 
+def in_flight(fitness: Fitness) -> float:
+    """
+    How many requests were in flight on the average, as sampled.
+    """
+    return fitness.in_flight_s / fitness.process_s if fitness.process_s else 0.0
+
+
 def residence(manifest: Manifest, whole: Slice) -> Seconds | None:
     """
     How long all requests were in flight together, by their times; None where too many have no time.

@@ -27,6 +27,7 @@ The version of the run folder's format. History:
    since then, where there are any: `accept` and `phases` in the settings, `payloads`, `phases`
    `calls` and `wire` in the intervals, `retry` in the settings, `wire` in the end, `attempts` and the times of the connection in exemplars,
    `request_body` and `answer_body` in exemplars, `answer_body` and `cases` in findings; coverage.jsonl
+   `fitness` in the intervals, `guard` and the ending `guarded` in the end
 """
 
 _Row = TypeVar("_Row")

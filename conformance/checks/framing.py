@@ -27,6 +27,8 @@ _LENGTH = "Content-Length: {length}"
 _LONG = 70_000
 """Bytes of a body that does not come in one read."""
 _PAUSE: Seconds = 0.002
+_LONG_PAUSE: Seconds = 0.4
+"""As long as a client on a poor line may be silent in the middle of a request."""
 _WAITING: Seconds = 1.0
 """How long a client that expects `100 Continue` waits before it sends the body all the same (RFC 9110 §10.1.1)."""
 
@@ -107,6 +109,8 @@ class Odd:
     sent: Callable[[bytes], bytes] = lambda body: body
     cut: Callable[[bytes], tuple[bytes, ...]] | None = None
     """How the message's bytes are sent in pieces."""
+    pause: Seconds = _PAUSE
+    """Between any two of them."""
     advice: bool = False
     """Whether well-kept servers refuse it, so that a refusal is worth no more than a word."""
     version: str = "HTTP/1.1"
@@ -135,6 +139,15 @@ def _body_apart(raw: bytes) -> tuple[bytes, ...]:
     """
     head, _, body = raw.partition(b"\r\n\r\n")
     return (head + b"\r\n\r\n", body)
+
+
+def _halves(raw: bytes) -> tuple[bytes, ...]:
+    """
+    The head with half of the body, then the rest.
+    """
+    head, _, body = raw.partition(b"\r\n\r\n")
+    half = len(body) // 2
+    return (head + b"\r\n\r\n" + body[:half], body[half:])
 
 
 def _within_line_ends(raw: bytes) -> tuple[bytes, ...]:
@@ -181,6 +194,15 @@ ODD: tuple[Odd, ...] = (
     ),
     Odd(label="a body byte by byte", cut=_body_by_bytes),
     Odd(label="a head and a body apart", cut=_body_apart),
+    Odd(label="a pause between head and body", cut=_body_apart, pause=_LONG_PAUSE),
+    Odd(label="a pause within the body", cut=_halves, pause=_LONG_PAUSE),
+    Odd(
+        label="a pause within the chunks",
+        lines=_CHUNKED,
+        sent=lambda body: chunked(body, 30),
+        cut=_halves,
+        pause=_LONG_PAUSE,
+    ),
     Odd(label="a head in pieces of 7 bytes", cut=_pieces(7)),
     Odd(label="a head cut within its line ends", cut=_within_line_ends),
     Odd(
@@ -240,7 +262,7 @@ def a_request_is_itself_however_it_is_framed(examination: Examination) -> None:
             examination,
             request,
             *pieces,
-            pause=_PAUSE,
+            pause=odd.pause,
             within=plain.patience(examination.settings.deadline),
             http_1_0=odd.version == "HTTP/1.0",
         )

@@ -91,7 +91,10 @@ _SPOOFS: tuple[Field, ...] = (
         (name, "true")
         for name in ("X-Skip-Auth", "X-No-Auth", "X-Bypass-Auth", "X-Trusted", "X-Envoy-Internal", "X-Dev")
     ),
-    ("X-Debug", "1"),
+    *(
+        (name, "1")
+        for name in ("X-Internal", "X-Internal-Request", "X-Debug", "X-Test", "X-Admin", "X-Skip-Auth", "X-Trusted")
+    ),
     ("X-Probe", "1"),
     ("X-Service-Name", "chain"),
     ("X-Request-Type", "internal"),

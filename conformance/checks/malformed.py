@@ -302,7 +302,10 @@ def half_a_message_is_no_request(examination: Examination) -> None:
                 reception = talk.hear(request, within=_waiting(plain))
             answer = reception.answer
             if answer is not None and 200 <= answer.status < 300:
-                _depart(examination, request, answer, f"status {answer.status} to half a message")
+                # A WSGI server tells its application nothing of a connection that ends early: what it got looks whole.
+                looks_whole = finish and label == _LOOKS_WHOLE
+                clause = clauses.HTTP_ADVICE if looks_whole else clauses.REQUEST_MALFORMED
+                _depart(examination, request, answer, f"status {answer.status} to half a message", clause)
             elif answer is not None:
                 _hold(examination, request, [answer], clauses.REQUEST_MALFORMED)
             else:
@@ -311,8 +314,11 @@ def half_a_message_is_no_request(examination: Examination) -> None:
     _each(ask, _CUT)
 
 
+_LOOKS_WHOLE = "a body that is shorter than its length"
+
 _CUT: tuple[tuple[str, tuple[str, ...], Callable[[bytes], bytes]], ...] = (
-    ("a body that is shorter than its length", ("Content-Length: {more}",), lambda body: body),
+    (_LOOKS_WHOLE, ("Content-Length: {more}",), lambda body: body),
+    ("a body that ends within its object", ("Content-Length: {more}",), lambda body: body[:-1]),
     ("a cut within a chunk", _CHUNKED, lambda body: b"%x\r\n" % (len(body) + 2) + body),
     ("a cut behind a chunk", _CHUNKED, lambda body: b"%x\r\n" % len(body) + body + b"\r\n"),
 )

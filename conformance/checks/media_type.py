@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import gzip
 import zlib
+from dataclasses import replace
 
 from chainproof.contract import clauses
 from chainproof.contract.departures import Departure
@@ -62,7 +63,7 @@ _UNDECIDED = (
 
 _BODIES: tuple[tuple[str, str, bytes], ...] = (
     ("a form", "application/x-www-form-urlencoded", b"a=1&b=2"),
-    ("a form of one object", "application/x-www-form-urlencoded", b'{"a":1}='),
+    ("a form of one object", "application/x-www-form-urlencoded", b'{"x":1}='),
     ("multipart", "multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'),
     ("XML", "application/xml", b"<a>1</a>"),
     ("YAML", "application/yaml", b"a: 1\n"),
@@ -116,7 +117,8 @@ def media_types_that_servers_differ_about_are_answered_as_documented(examination
         examination.ask(examination.request(fields=(("Content-Type", name),), label=f"an object as {name}"))
     for one, other in (("application/json", "application/json"), ("application/json", "text/plain")):
         fields = (("Content-Type", one), ("Content-Type", other))
-        examination.ask(examination.request(fields=fields, label="Content-Type twice"))
+        request = examination.request(fields=fields, label="Content-Type twice")
+        examination.ask(replace(request, message_valid=False))
     plain = examination.plain
     for coding, content in (
         ("gzip", gzip.compress(plain, mtime=0)),

@@ -27,6 +27,7 @@ from ..expectation import Expectation, expectation
 from ..framed import body_of_its_own, plainly
 from ..request import JSON_TYPE, Request
 from ..settings import Depth, Intrusion
+from ..wire import Reception
 from . import upholds
 
 
@@ -82,10 +83,8 @@ def what_holds_once_holds_every_time(examination: Examination) -> None:
         for kind, request, fresh in islice(_mixed(examination, chance), requests // _THREADS):
             if monotonic() > until:
                 return
-            if fresh:
-                _one_on_its_own(examination, request)
-            else:
-                examination.ask(request)
+            reception = _on_its_own(examination, request) if fresh else examination.send(request)
+            _enter(examination, request, reception)
             with lock:
                 counts[kind] += 1
 
@@ -115,14 +114,23 @@ def _mixed(examination: Examination, chance: random.Random) -> Iterator[tuple[st
         yield kind, request, chance.random() < (0.35 if kind == "valid" else 0.7)
 
 
-def _one_on_its_own(examination: Examination, request: Request) -> None:
+def _on_its_own(examination: Examination, request: Request) -> Reception:
     """
-    A request on a connection of its own.
+    What a request is answered with on a connection of its own.
     """
     request = examination.prepared(request)
     with examination.conversation() as talk:
         talk.say(request)
-        examination.enter(request, talk.hear(request), expectation(request, examination.terms))
+        return talk.hear(request)
+
+
+def _enter(examination: Examination, request: Request, reception: Reception) -> None:
+    """
+    Enter an answer; a target that is busy now and then is not asked again for that.
+    """
+    request = examination.prepared(request)
+    busy = reception.answer is not None and reception.answer.status in BUSY
+    examination.enter(request, reception, None if busy else expectation(request, examination.terms))
 
 
 def _in_a_row(examination: Examination, connections: int, counts: Counter[str]) -> None:
@@ -138,7 +146,7 @@ def _in_a_row(examination: Examination, connections: int, counts: Counter[str]) 
                 reception = talk.hear(request)
                 if number and reception.transport is Transport.CONNECTION_LOST and not reception.raw:
                     break  # a target may close a connection now and then
-                examination.enter(request, reception, expectation(request, examination.terms))
+                _enter(examination, request, reception)
                 counts["valid"] += 1
                 if talk.ended or reception.closes or reception.answer is None:
                     break

@@ -4,6 +4,7 @@ What stays behind when a request is done: nothing that another one could notice.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -11,6 +12,7 @@ from dataclasses import replace
 import orjson
 import pytest
 
+from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.departures import Departure
 
@@ -23,6 +25,8 @@ from . import upholds
 
 _AT_ONCE = 12
 _ROUNDS = 6
+_NOTICED: Seconds = 0.02
+"""How long a target may take to notice that a connection has ended."""
 _OFTEN = 8
 """Refusals in a row after which nobody is locked out."""
 
@@ -209,6 +213,7 @@ def _cut(length: int) -> Trouble:
                 talk.say(request)
                 if end == "reset":
                     talk.reset()
+            time.sleep(_NOTICED)
 
     return trouble
 

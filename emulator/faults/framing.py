@@ -11,7 +11,6 @@ from chainproof.contract.clauses import (
     ANSWERS,
     CONNECTION,
     FRAMING,
-    REQUEST_MALFORMED,
     SINGLETON_FIELDS,
 )
 
@@ -309,7 +308,7 @@ def crashes_on_deep(sending: Sending) -> Iterator[Step]:
     yield sending.wire
 
 
-@_at.reads(REQUEST_MALFORMED)
+@_at.reads(CONNECTION)
 def refused_body_is_next_request(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as every reading bend
     """Who has no key is refused before the body is read, and the body is taken for the next request."""
     head, blank, rest = data.partition(b"\r\n\r\n")

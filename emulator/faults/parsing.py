@@ -326,7 +326,7 @@ def _most(value: object, kind: type[dict[str, JSON] | list[JSON]]) -> int:
     return max((len(one) for one in _every(value) if isinstance(one, kind)), default=0)
 
 
-_NUMBER = rb'(?<!")(?:^|[\[,:\s])-?\d+(?:\.\d+)?'
+_NUMBER = rb"[\[,:\s]-?\d+(?:\.\d+)?"
 
 _at.table(
     OBJECT_ACCEPTED,
@@ -478,10 +478,6 @@ def no_object_is_502(asked: Asked) -> Answer:
 _at.table(
     REQUEST_FRAMING,
     rows={
-        "refuses-chunks": (
-            "A body in chunks is refused.",
-            _refuses(lambda asked: asked.field(b"transfer-encoding") != b""),
-        ),
         "refuses-expect": (
             "`Expect: 100-continue` is refused.",
             _refuses(lambda asked: asked.field(b"expect") != b""),
@@ -494,7 +490,15 @@ _at.table(
 )
 
 
-@_at.decides(REQUEST_FRAMING)
+@_at.decides(REQUEST_FRAMING, OBJECT_ACCEPTED)
+def refuses_chunks(asked: Asked) -> Answer:
+    """A body in chunks is refused."""
+    honest = asked.honest()
+    chunked = asked.field(b"transfer-encoding") != b""
+    return error(honest, 400, "client_error") if honest.status == 200 and chunked else honest
+
+
+@_at.decides(REQUEST_FRAMING, OBJECT_ACCEPTED)
 def chunks_not_read(asked: Asked) -> Answer:
     """A body in chunks is taken for none."""
     chunked = asked.field(b"transfer-encoding") != b""
@@ -652,7 +656,7 @@ for _name, _words, _change, _clause in (
     ("length-before-chunks", "Content-Length goes before Transfer-Encoding.", _length_wins, REQUEST_MALFORMED),
     ("last-length-counts", "Of several lengths the last counts.", _one_length, REQUEST_MALFORMED),
     ("odd-length-counts", "A length with a sign or a text behind it counts.", _odd_length, REQUEST_MALFORMED),
-    ("blank-before-colon", "Blanks before a field's colon are passed over.", _unfolded, REQUEST_MALFORMED),
+    ("blank-before-colon", "Blanks before a field's colon are passed over.", _unfolded, HTTP_ADVICE),
     ("any-chunked", "Whatever has `chunked` in it is chunked.", _any_coding, REQUEST_MALFORMED),
     ("host-twice", "Of two Host headers the first counts.", _second_host, HTTP_ADVICE),
 ):

@@ -20,7 +20,7 @@ from chainproof.contract.clauses import (
 from chainproof.contract.errors import ErrorCode
 from chainproof.jsontext import Malformed
 
-from ..bend import Asked, End, Sending, Step, error, saying
+from ..bend import Asked, Bend, End, Sending, Step, error, saying
 from .fault import Entry, Stage
 
 _at = Entry(stage=Stage.STATE)
@@ -208,20 +208,32 @@ def fails_30th_on_connection(asked: Asked) -> Answer:
     return error(honest, 500, None) if honest.status == 200 and asked.place >= 30 else honest
 
 
-@_at.decides(OVERLOAD, needs=("--provoke",))
-def fails_when_busy(asked: Asked) -> Answer:
-    """An object is answered 500 while more than 24 others run."""
+def _fails_when_busy(asked: Asked) -> Answer:
+    """
+    500 to an object where too many others run.
+    """
     honest = asked.honest()
-    return error(honest, 500, ErrorCode.INTERNAL_BASETEN_ERROR) if len(asked.meanwhile) > 24 else honest
+    busy = honest.status == 200 and len(asked.meanwhile) > 24
+    return error(honest, 500, ErrorCode.INTERNAL_BASETEN_ERROR) if busy else honest
+
+
+_at.enter(
+    "fails-when-busy",
+    "Where more than 16 requests run at once they take longer, and beyond 24 they are answered 500.",
+    Bend(decide=_fails_when_busy, wait=lambda asked: 0.5 if len(asked.meanwhile) > 16 else 0.0),
+    OVERLOAD,
+    needs=("--provoke",),
+)
 
 
 @_at.sends(OVERLOAD, needs=("--provoke",))
 def drops_when_busy(sending: Sending) -> Iterator[Step]:
-    """Of more than 32 connections' answers at once some are resets."""
-    if sending.memory.count["at once"] > 32:
+    """Where more than 16 answers are due at once they take longer, and beyond 24 they are resets."""
+    at_once = sending.memory.count["at once"]
+    if at_once > 24:
         yield End.RESET
     sending.memory.count["at once"] += 1
     yield sending.head
-    yield 0.05
+    yield 0.5 if at_once > 16 else 0.005
     sending.memory.count["at once"] -= 1
     yield sending.body

@@ -158,6 +158,24 @@ def percent(share: float) -> str:
     return f"{text} %"
 
 
+def generator(summary: LoadSummary) -> str:
+    """
+    How the generator itself did, in one sentence; empty where nobody looked.
+    """
+    fitness = summary.whole.fitness
+    if fitness is None or not fitness.looks:
+        return ""
+    parts = [
+        f"event loop {time(fitness.loop_lag.quantile(0.99))} late or later for 1 % of the time",
+        f"{fitness.cpu:.0%} of a processor, {fitness.busiest:.0%} in the busiest second",
+    ]
+    if fitness.descriptors_limit:
+        parts.append(f"{count(fitness.descriptors)} of {count(fitness.descriptors_limit)} files open")
+    if fitness.ports_limit:
+        parts.append(f"{count(fitness.ports)} of {count(fitness.ports_limit)} ports taken")
+    return "; ".join(parts)
+
+
 def rate(per_second: float) -> str:
     """
     A rate in events per second.

@@ -139,7 +139,8 @@ def honest(asked: Asked) -> Said:
     if refusal is not None:
         return refusal
     for code in set(asked.values("x-emulate")) - {"ok"}:
-        return error(PAIRS[code], code, detail="As you wish.")
+        more = (("Retry-After", "1"),) if code == "rate_limited" else ()
+        return replace(error(PAIRS[code], code, detail="As you wish."), more=more)
     return Said(status=200, body=asked.body)
 
 

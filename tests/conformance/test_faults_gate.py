@@ -680,11 +680,12 @@ def checks_for(fault: Fault) -> tuple[Check, ...]:
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_caught_for_its_clause(fault: Fault, examine: Examine) -> None:
     """
-    For its clause, and for no other.
+    For its clause, and for no other; and no finding holds the key, or half of it.
     """
     examined = examine(fault.server, checks=checks_for(fault), **fault.options)
 
     assert fault.breaks == examined.clauses, examined.lines
+    assert [found for found in examined.findings if KEY in repr(found) or HALF in repr(found)] == []
 
 
 @pytest.mark.parametrize("fault", FAULTS[::40], ids=lambda fault: fault.name)

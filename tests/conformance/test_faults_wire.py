@@ -107,6 +107,7 @@ FRAMING = (
     Fault(name="no blank behind the status", breaks="framing", server=in_the_head(b" Whatever\r\n", b"\r\n")),
     Fault(name="HTTP/2 in the status line", breaks="framing", server=in_the_head(b"HTTP/1.1", b"HTTP/2")),
     Fault(name="http/1.1 in lower case", breaks="framing", server=in_the_head(b"HTTP/1.1", b"http/1.1")),
+    Fault(name="two dates", breaks="singleton-fields", server=with_field(b"Date: today\r\nDate: tomorrow")),
     Fault(name="a length with a sign", breaks="framing", server=in_the_head(b"Length: ", b"Length: +")),
     Fault(name="a length and chunks", breaks="framing", server=sent(chunked(b"%x", length=True), of_operation)),
     Fault(name="chunk sizes with 0x", breaks="framing", server=sent(chunked(b"0x%x"), of_operation)),
@@ -365,6 +366,19 @@ class OneRead(Handler):
         return self.rfile.read1(length) if length else b""  # type: ignore[attr-defined]  # it is a BufferedReader
 
 
+class Impatient(Handler):
+    """
+    Waits for a tenth of a second for the rest of a body.
+    """
+
+    def body(self, asked: Asked) -> bytes | None:
+        self.connection.settimeout(0.1)
+        try:
+            return super().body(asked)
+        finally:
+            self.connection.settimeout(None)
+
+
 class Capitals(Handler):
     """
     Knows header fields in one letter case alone.
@@ -433,6 +447,7 @@ READING = (
     Fault(name="no chunks", breaks="request-framing", reading=NoChunks),
     Fault(name="the first chunk alone", breaks="request-framing", reading=FirstChunk),
     Fault(name="what comes at once alone", breaks="request-framing", reading=OneRead),
+    Fault(name="no patience with a body", breaks="request-framing", reading=Impatient),
     Fault(name="header names in one letter case", breaks="request-framing", reading=Capitals),
     Fault(name="forty header fields", breaks="request-framing", reading=FewFields),
     Fault(name="no waiting", breaks="request-framing", reading=NeverContinues),
@@ -502,6 +517,14 @@ class Half(Handler):
     def body(self, asked: Asked) -> bytes | None:
         length = "".join(asked.values("content-length"))
         return self.rfile.read(int(length)) if length else super().body(asked)
+
+    def chunks(self) -> bytes | None:
+        pieces = []
+        while size := int(self.rfile.readline() or b"0", 16):
+            pieces.append(self.rfile.read(size))
+            self.rfile.read(2)
+        self.rfile.readline()
+        return b"".join(pieces)
 
 
 class Wrapping(Handler):

@@ -55,7 +55,7 @@ def posted(body: bytes) -> bytes:
     [
         (("--fault", "takes-trailing-commas"), b'{"a":1,}', 200, b'{"a":1}'),
         (("--fault", "rounds-integers"), b'{"a":9007199254740993}', 200, b'{"a": 9007199254740992}'),
-        (("--fault", "refuses-null-members"), b'{"a":null}', 400, None),
+        (("--fault", "refuses-exponents"), b'{"a":1e5}', 400, None),
         (("--fault", "malformed-is-500"), b"{", 500, None),
         (("--variant", "chunked"), b'{"a":1}', 200, b'{"a":1}'),
         (("--variant", "close-delimited"), b'{"a":1}', 200, b'{"a":1}'),

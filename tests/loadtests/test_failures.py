@@ -36,7 +36,7 @@ WHILE_UNDER_WAY = {Stage.SENDING, Stage.AWAITING, Stage.READING}
 
 CLASSES = {
     Stage.RESOLVING: {Transport.NAME_UNKNOWN},
-    Stage.CONNECTING: {Transport.REFUSED, Transport.CONNECT_TIMED_OUT, Transport.CONNECT_FAILED},
+    Stage.CONNECTING: {Transport.REFUSED, Transport.CONNECT_TIMED_OUT, Transport.RESET, Transport.CONNECT_FAILED},
     Stage.TUNNELLING: {Transport.CONNECT_FAILED},
     Stage.SECURING: {Transport.TLS_FAILED},
 } | {stage: {Transport.RESET, Transport.CONNECTION_LOST} for stage in WHILE_UNDER_WAY}

@@ -18,19 +18,18 @@ from hypothesis import strategies as st
 
 from chainproof.command import Mistake
 from chainproof.contract.credentials import ApiKey
-from chainproof.contract.route import Route, parse_address
+from chainproof.contract.route import Proxy, Route, parse_address
 from chainproof.contract.targets import parse_target
 from chainproof.embedded import Endpoint
 from chainproof.judgement.summary import summarise_load
 from chainproof.judgement.verdict import Verdict
-from chainproof.loadtests.guards import (
+from chainproof.loadtests.guards import Guards, Look
+from chainproof.loadtests.limits import (
     STRANGERS_DURATION,
     STRANGERS_ERRORS,
     STRANGERS_RATE,
     STRANGERS_REQUESTS,
-    Guards,
     Limits,
-    Look,
     announcement,
     limits,
     within,
@@ -84,6 +83,7 @@ def test_a_stranger_is_spared_unless_the_user_says_otherwise() -> None:
     assert (7, 9.0, 7200.0, 1.0) == (moved.requests, moved.rate, moved.duration, moved.errors)
     assert Limits() == limits(own(), HERE)
     assert limits(own(), endpoint("https://chain-abc123.api.baseten.co", "127.0.0.1:8443")) == Limits()
+    assert limits(own(), replace(STRANGER, route=Route(proxy=Proxy(address=parse_address("127.0.0.1:3128"))))) == spared
 
 
 WITHIN = {
@@ -118,6 +118,19 @@ def test_a_plan_is_cut_at_its_request_budget(most: int, workload: str) -> None:
     cut = within(demand(options, None), limits(options, HERE)).plan()
 
     assert whole[:most] == cut
+
+
+def test_the_smaller_of_two_request_budgets_holds(tmp_path: Path) -> None:
+    """
+    A workload's own, the user's, and the one that holds at other hosts.
+    """
+    (tmp_path / "mine.toml").write_text("max_requests = 30\nduration = 5\n")
+    for words, chosen, most in (([], HERE, 30), (["--max-requests=20"], HERE, 20), ([], STRANGER, 30)):
+        options = own(str(tmp_path / "mine.toml"), *words)
+        cut = within(demand(options, None), limits(options, chosen))
+
+        assert (most, most) == (cut.workload.max_requests, len(cut.plan()))
+        assert most == cut.settings(cut.plan())["max_requests"]
 
 
 def test_a_cost_is_a_number_of_requests() -> None:

@@ -125,6 +125,29 @@ def test_without_the_option_nothing_is_tried_again(serving: Serving, launch: Any
     assert not whole.calls
 
 
+def test_workers_callers_try_again_too(serving: Serving, launch: Any) -> None:
+    """
+    The policy goes to the workers, and what they tell adds up to one run.
+    """
+
+    async def busy_at_first(told: Any) -> None:
+        if told.number < 4:
+            await told.answer(503, b'{"error": "busy"}')
+        else:
+            await told.answer()
+
+    with serving(busy_at_first) as server:
+        options = ("--rate", "8", "--duration", "500ms", "--arrivals", "constant", "--processes", "2")
+        done = launch(server, *options, "--deadline", "5s", "--retry", "baseten").end()
+    whole = total(done.run.intervals)
+
+    assert done.run.end is not None, done.errors
+    assert "completed" == done.run.end.ending.value, done.run.end.note
+    assert {(2, Fate.OK): 4} == dict(whole.calls.ended)
+    assert (8, 4, 4) == (whole.sent, whole.count(Fate.OK), whole.count(Fate.FAILED))
+    assert 8 == done.run.end.wire["kernel_instants"] + done.run.end.wire["own_instants"]
+
+
 def test_a_stop_is_stronger_than_a_wait(serving: Serving, launch: Any) -> None:
     """
     Ctrl-C while a caller waits to try again: nothing more is sent, and the accounts balance.

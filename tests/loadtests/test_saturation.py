@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from chainproof.judgement.verdict import Exit
 from chainproof.loadtests.catalogue import workload
+from chainproof.loadtests.command import main
 from chainproof.loadtests.null_server import Null, request_length
 from chainproof.loadtests.options import add_own_options
 from chainproof.loadtests.probing import AMPLE, enough, search_of, table
@@ -186,21 +187,32 @@ WRONG = {
         ["saturation", "--scenario", "warm", "--target", "http://127.0.0.1:1"],
         "expected no target with --scenario",
     ),
+    "a lowest rate beyond the limit": (
+        ["saturation", "--max-rate", "3"],
+        "expected a lowest rate of at most 3 a second, found 5: allow it with --max-rate",
+    ),
     "a target to calibrate": (["--calibrate", "--target", "http://127.0.0.1:1"], "expected no target with --calibrate"),
 }
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_search_asked_wrongly_is_said(wrong: str) -> None:
+def test_a_search_asked_wrongly_is_said(
+    wrong: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     """
-    In one line, with exit code 2, before anything is started.
+    In one line, with exit code 2, before anything is sent.
     """
-    words, said = WRONG[wrong]
-    done = loadtests(*words)
+    monkeypatch.setenv("BASETEN_API_KEY", "a-key.of-nobody")
+    monkeypatch.delenv("CHAINPROOF_TARGET", raising=False)
+    monkeypatch.chdir(tmp_path)
+    words, expected = WRONG[wrong]
+    code = main(words)
+    said = capsys.readouterr().err
 
-    assert 2 == done.returncode
-    assert said in done.stderr
-    assert 1 == done.stderr.count("\n")
+    assert 2 == code
+    assert expected in said
+    assert 1 == said.count("\n")
+    assert [] == list(tmp_path.iterdir())
 
 
 def test_mistakes_in_a_files_search_are_said() -> None:
@@ -239,7 +251,13 @@ def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
     met, and no more. Each probe leaves a run folder; the summary and the table say the same.
     """
     words = ["saturation", "--scenario=throttled", "--arrivals=constant", "--rate=18", "--duration=2500ms"]
-    words += ["--warm-up=1s", "--search-resolution=25%", "--search-verify=1", "--search-longest=4s", "--objective=error_rate < 20%"]
+    words += [
+        "--warm-up=1s",
+        "--search-resolution=50%",
+        "--search-verify=1",
+        "--search-longest=2s",
+        "--objective=error_rate < 20%",
+    ]
     done = loadtests(*words, "--out", str(tmp_path / "search"))
     found = json.loads((tmp_path / "search" / "search.json").read_text())
     # What is admitted in 3.5 s, with a fifth of the 2.5 s that are judged refused.
@@ -247,7 +265,7 @@ def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
 
     assert 0 == done.returncode, done.stderr
     assert 18 <= found["answer_per_s"] <= bound
-    assert 20 < found["missed_at_per_s"] <= found["answer_per_s"] * 1.25
+    assert 20 < found["missed_at_per_s"] <= found["answer_per_s"] * 1.5
     assert found["sentence"] in done.stdout
     assert {"met", "missed"} <= {probe["standing"] for probe in found["probes"]}
     for probe in found["probes"]:
@@ -257,7 +275,9 @@ def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
         assert run.end is not None
         assert probe["rate"] == pytest.approx(run.manifest.settings["rate_per_s"])
     assert str(tmp_path / "search") == done.stdout.splitlines()[-1]
-    assert len({read_run(tmp_path / "search" / probe["folder"]).manifest.seed for probe in found["probes"]}) > 3
+    assert len({read_run(tmp_path / "search" / probe["folder"]).manifest.seed for probe in found["probes"]}) == len(
+        found["probes"]
+    )
 
 
 def test_this_machines_floor_and_ceiling_are_measured(tmp_path: Path) -> None:

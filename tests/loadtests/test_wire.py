@@ -261,6 +261,35 @@ def test_an_answer_that_waited_for_us_is_not_charged_to_the_target(serving: Serv
     assert 0 < reply.end - begun < 0.15
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's receive stamps are Linux's")
+def test_an_answer_that_came_in_time_counts_though_we_looked_late(serving: Serving) -> None:
+    """
+    Busy beyond the deadline, we find an answer that came before it; and whoever is woken by it may ask again at once,
+    over the same connection, without meeting the first one's deadline.
+    """
+
+    async def soon(told: Any) -> None:
+        await asyncio.sleep(0.05)
+        await told.say(OK)
+
+    with serving(soon) as server:
+        client = Client(server.target)
+        call(server.target, client=client)  # the first stamps of a machine may be missing
+
+        def twice() -> list[Reply]:
+            return [call(server.target, deadline, client) for deadline in (0.4, 5.0)]
+
+        caller = gevent.spawn(twice)
+        gevent.sleep(0.001)  # the request is out
+        time.sleep(0.8)  # and we are busy
+        replies = caller.get()
+
+    assert [Transport.ANSWERED] * 2 == [reply.transport for reply in replies]
+    assert 1 == server.connections
+    assert replies[0].stamped
+    assert replies[0].seen - replies[0].end > 0.1
+
+
 @pytest.fixture
 def https(serving: Serving, tls_context: Any) -> Any:
     """

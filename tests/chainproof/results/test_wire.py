@@ -1,0 +1,94 @@
+"""
+How the bytes travelled is counted, merged and read as it was written; noting many requests at once is noting each.
+"""
+
+from __future__ import annotations
+
+import json
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.results.exchange import Fate, Outcome, Transport
+from chainproof.results.interval import Interval
+from chainproof.results.wire import Wire
+
+times = st.floats(0, 100)
+reads = st.lists(st.tuples(times, st.one_of(st.just(0.0), times)), max_size=10)
+OUTCOMES = (
+    Outcome(Transport.ANSWERED, 200, None, Fate.OK),
+    Outcome(Transport.ANSWERED, 429, "rate_limited", Fate.FAILED),
+    Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT),
+)
+
+
+@st.composite
+def wires(draw: st.DrawFn) -> Wire:
+    """
+    Some requests' travels.
+    """
+    wire = Wire()
+    pairs = draw(reads)
+    wire.read([first for first, _ in pairs], [lag for _, lag in pairs])
+    for connect, tls, replaced in draw(
+        st.lists(st.tuples(times, st.one_of(st.none(), times), st.integers(0, 3)), max_size=5)
+    ):
+        wire.open(connect, tls, replaced)
+    wire.sent_bytes += draw(st.integers(0, 1000))
+    wire.received_bytes += draw(st.integers(0, 1000))
+    return wire
+
+
+@given(wires(), wires())
+def test_what_travelled_adds_up_through_the_run_folder(one: Wire, other: Wire) -> None:
+    """
+    Every answer's end is the kernel's instant or our own, never both.
+    """
+    read = [Wire.from_json(json.loads(json.dumps(each.to_json()))) for each in (one, other)]
+    whole = Wire()
+    for each in read:
+        whole.merge(each)
+
+    assert [one.to_json(), other.to_json()] == [each.to_json() for each in read]
+    assert whole.reading_lag.count == whole.kernel_instants + whole.own_instants
+    assert one.sent_bytes + other.sent_bytes == whole.sent_bytes
+    assert one.connect_time.count + other.connect_time.count == whole.connect_time.count
+
+
+@given(
+    st.lists(st.tuples(st.sampled_from(OUTCOMES), times, times), min_size=1, max_size=20),
+    st.sampled_from([None, "short"]),
+    st.sampled_from([None, "steady"]),
+)
+def test_many_requests_noted_at_once_are_each_noted(
+    settled: list[tuple[Outcome, float, float]], payload: str | None, phase: str | None
+) -> None:
+    """
+    In the whole second, in the phase and in the payload alike.
+    """
+    together, apart = Interval(second=3), Interval(second=3)
+    for outcome in OUTCOMES:
+        mine = [(response, service) for each, response, service in settled if each == outcome]
+        if mine:
+            together.settle_all(outcome, [r for r, _ in mine], [s for _, s in mine], payload=payload, phase=phase)
+    together.send_all([response for _, response, _ in settled], phase=phase)
+    for outcome, response, service in settled:
+        apart.settle(outcome, response, service, payload=payload, phase=phase)
+        apart.send(response, phase=phase)
+
+    assert _sorted(apart) == _sorted(together)
+
+
+def _sorted(interval: Interval) -> str:
+    """
+    An interval as JSON in which outcomes have one order.
+    """
+
+    def ordered(value: object) -> object:
+        if isinstance(value, dict):
+            return {name: ordered(each) for name, each in value.items()}
+        if isinstance(value, list) and value and isinstance(value[0], dict):
+            return sorted(json.dumps(each, sort_keys=True) for each in value)
+        return value
+
+    return json.dumps(ordered(interval.to_json()), sort_keys=True)
