@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -452,9 +453,7 @@ class Examination:
         """
         The departure of an answer whose request id another one carried, or one of whose ids did where it has a list.
         """
-        ids = dict.fromkeys(
-            _plain_id(each) for value in answer.fields(REQUEST_ID_HEADER) for each in value.split(",") if each.strip()
-        )
+        ids = dict.fromkeys(_plain_id(each) for value in answer.fields(REQUEST_ID_HEADER) for each in _ids(value))
         if sum(self.ledger.seen_before(each, request) for each in ids):
             yield Departure(
                 clause=clauses.REQUEST_ID_UNIQUE,
@@ -582,6 +581,18 @@ class Examination:
 
 _LONG_ID = 12
 """Characters of an id beyond which two that differ in letter case alone do so on purpose."""
+
+
+_LISTED = re.compile(r"[0-9A-Za-z_-]{8,}(?:\s*,\s*[0-9A-Za-z_-]{8,})+")
+"""Ids in a list, as proxies make one. A comma may as well be a part of one id."""
+
+
+def _ids(value: str) -> list[str]:
+    """
+    The ids that a header's value holds.
+    """
+    value = value.strip()
+    return value.split(",") if _LISTED.fullmatch(value) else [value] if value else []
 
 
 def _plain_id(text: str) -> str:

@@ -667,15 +667,6 @@ def _plain_400(sending: Sending) -> Iterator[Step]:
     yield End.CLOSE
 
 
-def _close_unheard(sending: Sending) -> Iterator[Step]:
-    """
-    What is no request ends the connection.
-    """
-    if sending.request is None and sending.answer is not None:
-        yield End.CLOSE
-    yield sending.wire
-
-
 def _fields_431(sending: Sending) -> Iterator[Step]:
     """
     Long heads are refused.
@@ -698,12 +689,6 @@ for _name, _words, _legal, _send in (
         "What is no HTTP request is answered 400 in plain text.",
         "RFC 9112 §2.2; no request of the operation",
         _plain_400,
-    ),
-    (
-        "malformed-unanswered",
-        "What is no HTTP request ends the connection.",
-        "RFC 9112 §2.2, §6.3: SHOULD respond, and close",
-        _close_unheard,
     ),
     ("fields-431", "More than 8 KiB of header fields are refused.", "RFC 6585 §5, RFC 9110 §5.4", _fields_431),
 ):

@@ -13,6 +13,7 @@ from chainproof.contract.clauses import (
     CONNECTION,
     OBJECT_ACCEPTED,
     OVERLOAD,
+    REQUEST_FRAMING,
     REQUEST_ID_UNIQUE,
     STATUS,
     UNAFFECTED,
@@ -130,7 +131,7 @@ def members_stay(asked: Asked) -> Answer:
         return honest
 
 
-@_at.decides(CONNECTION)
+@_at.decides(CONNECTION, REQUEST_FRAMING)
 def poisoned_connection(asked: Asked) -> Answer:
     """Behind a body that is no JSON a connection's objects are answered 400 too."""
     honest = asked.honest()
@@ -219,21 +220,22 @@ def _fails_when_busy(asked: Asked) -> Answer:
 
 _at.enter(
     "fails-when-busy",
-    "Where more than 16 requests run at once they take longer, and beyond 24 they are answered 500.",
-    Bend(decide=_fails_when_busy, wait=lambda asked: 0.5 if len(asked.meanwhile) > 16 else 0.0),
+    "Requests take longer the more of them run, and beyond 24 at once they are answered 500.",
+    Bend(decide=_fails_when_busy, wait=lambda asked: 0.04 * len(asked.meanwhile)),
     OVERLOAD,
+    REQUEST_FRAMING,
     needs=("--provoke",),
 )
 
 
 @_at.sends(OVERLOAD, needs=("--provoke",))
 def drops_when_busy(sending: Sending) -> Iterator[Step]:
-    """Where more than 16 answers are due at once they take longer, and beyond 24 they are resets."""
+    """Answers take longer the more of them are due, and beyond 24 at once they are resets."""
     at_once = sending.memory.count["at once"]
     if at_once > 24:
         yield End.RESET
     sending.memory.count["at once"] += 1
     yield sending.head
-    yield 0.5 if at_once > 16 else 0.005
+    yield 0.04 * at_once
     sending.memory.count["at once"] -= 1
     yield sending.body

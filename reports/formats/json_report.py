@@ -17,6 +17,7 @@ import orjson
 from chainproof.contract.acceptance import Acceptance
 from chainproof.jsontext import JSON
 from chainproof.judgement.caveats import Caveat
+from chainproof.judgement.fitness import in_flight
 from chainproof.judgement.objectives import Judged
 from chainproof.judgement.summary import (
     ClauseRow,
@@ -29,6 +30,7 @@ from chainproof.judgement.summary import (
     Report,
     Summary,
     acceptance,
+    figure,
 )
 from chainproof.judgement.verdict import EXIT_OF
 from chainproof.results.exchange import NotSent
@@ -137,6 +139,28 @@ def _load(summary: LoadSummary) -> Object:
         "objectives": _objectives(summary),
         "phases": [_phase(found) for found in summary.phases],
         "payloads": [_payload(found) for found in summary.payloads],
+        **_fitness(summary),
+    }
+
+
+def _fitness(summary: LoadSummary) -> Object:
+    """
+    How the generator itself did; nothing where nobody looked.
+    """
+    fitness = summary.whole.fitness
+    if fitness is None or not fitness.looks:
+        return {}
+    return {
+        "fitness": {
+            "loop_lag_s": _figure(figure(fitness.loop_lag)),
+            "cpu": fitness.cpu,
+            "busiest_second_cpu": fitness.busiest,
+            "open_files": fitness.descriptors,
+            "open_files_limit": fitness.descriptors_limit,
+            "ports": fitness.ports,
+            "ports_limit": fitness.ports_limit,
+            "in_flight": in_flight(fitness),
+        }
     }
 
 

@@ -31,6 +31,7 @@ from chainproof.conformance.checks import (
     media_type,
     rare,
     state,
+    until_told,
 )
 from chainproof.conformance.client import Client
 from chainproof.conformance.examination import Examination
@@ -61,6 +62,7 @@ PARTS = (
     media_type,
     rare,
     state,
+    until_told,
 )
 """Imported, so that their checks are entered."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.conformance import checks
+from chainproof.conformance import checks, suite
 from chainproof.conformance.checks import CHECKS
 from chainproof.conformance.checks.until_told import GENERATING
 from chainproof.conformance.ledger import EVERY_ANSWER
@@ -35,6 +35,17 @@ def test_every_file_of_checks_is_found_by_pytest() -> None:
 
     assert parts == {check.part for check in CHECKS} == {part.__name__.rpartition(".")[2] for part in PARTS}
     assert not [part for part in parts if not (_FOLDER.parent / f"test_{part}.py").exists()]
+
+
+def test_a_project_of_ones_own_gets_every_test() -> None:
+    """
+    What `suite` hands over is one test for each file of checks.
+    """
+    files = {path.stem for path in _FOLDER.parent.glob("test_*.py")}
+
+    assert files == {
+        getattr(suite, name).__module__.rpartition(".")[2] for name in suite.__all__ if name[:5] == "test_"
+    }
 
 
 def test_no_two_checks_have_one_name() -> None:

@@ -5,11 +5,16 @@ The generator looks at itself, and what it sees is what there is.
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import resource
+import subprocess
+import sys
 from collections.abc import Callable
+from importlib import resources
 from typing import Any
 
+import jsonschema_rs
 import orjson
 import pytest
 from hypothesis import given
@@ -106,6 +111,7 @@ def test_a_run_is_seen_second_by_second(serving: Serving, launch: Launch) -> Non
     assert 0 < whole.fitness.ports <= whole.sent + whole.in_flight_max
     assert 0 < whole.fitness.cpu <= 1.5
     assert counted == pytest.approx(whole.fitness.in_flight_s, rel=0.25)
+    assert "% of a processor" in done.output
     assert "LITTLES_LAW" not in {caveat.code for caveat in summarise_load(run).caveats}
 
 
@@ -133,6 +139,35 @@ def test_a_generator_that_is_kept_from_its_work_says_so(serving: Serving, launch
 
     assert 4 == done.code, done.errors
     assert {"GENERATOR_LATE", "LOOP_LATE"} <= codes
+
+
+def test_the_fitness_of_a_run_is_in_its_reports(serving: Serving, launch: Launch) -> None:
+    """
+    In JSON by its schema, in Markdown and HTML in words.
+    """
+
+    async def fine(told: Any) -> None:
+        await told.answer()
+
+    with serving(fine) as server:
+        done = launch(server, "--rate", "20", "--duration", "1s").end()
+    told = {
+        form: subprocess.run(
+            [sys.executable, "-P", "-m", "chainproof", "reports", f"--{form}", "-", str(done.folder)],
+            capture_output=True,
+            text=True,
+            check=False,
+        ).stdout
+        for form in ("json", "markdown", "html")
+    }
+    report = json.loads(told["json"])
+    schema = json.loads(resources.files("chainproof.reports.formats").joinpath("report.schema.json").read_text())
+
+    assert jsonschema_rs.is_valid(schema, report)
+    assert report["fitness"] == report["runs"][0]["fitness"]
+    assert 0 < report["fitness"]["open_files"] < report["fitness"]["open_files_limit"]
+    assert "Generator: " in told["markdown"]
+    assert "Generator: " in told["html"]
 
 
 def test_few_open_files_are_seen(serving: Serving, launch: Launch) -> None:
