@@ -18,7 +18,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from functools import partial
@@ -89,7 +89,10 @@ def main(arguments: Sequence[str]) -> int:
     print(f"{len(wanted) - len(left)} measured already, {len(left)} to go")
     RECORDS.parent.mkdir(exist_ok=True)
     with ThreadPoolExecutor(options.jobs) as pool, RECORDS.open("a", encoding="utf-8") as file:
-        for record in filter(None, pool.map(_measured, left)):
+        for done in as_completed([pool.submit(_measured, measure) for measure in left]):
+            record = done.result()
+            if record is None:
+                continue
             records[record.key] = record
             print(json.dumps(asdict(record)), file=file, flush=True)
             print(

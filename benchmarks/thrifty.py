@@ -84,7 +84,7 @@ def flat(requests: int) -> None:
     """
     with tempfile.TemporaryDirectory() as name, null_server() as origin:
         out = Path(name) / "run"
-        options = ["--model=closed", "--users=64", "--duration=1d", f"--max-requests={requests}"]
+        options = ["--model=closed", "--users=64", "--duration=20h", f"--max-requests={requests}"]
         process = started(origin, KEY, out, *options)
         held: list[tuple[int, float]] = []
         path = out / "intervals.jsonl"

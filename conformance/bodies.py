@@ -108,7 +108,8 @@ DISCRETIONARY: tuple[Body, ...] = (
     Body(label="an object with a lone surrogate in a name", content=object_of(r'"\ud800":1')),
     *(
         Body(label=f"an object with the number {number}", content=object_of(f'"x":{number}'))
-        for number in ("1e309", "1e999", "-1e999", "1E400", "1.8e308", "1e99999999999999999999", "1e-99999999999999999999")
+        # Not 1e999: what reads it as infinity and writes that is no JSON any more, in many a language's own library.
+        for number in ("1e-400", "-1e-999", "1e-99999999999999999999")
     ),
     *(
         Body(label=f"an object with an integer of {digits} digits", content=object_of(f'"x":{"9" * digits}'))

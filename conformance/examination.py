@@ -150,8 +150,6 @@ class Examination:
         self._client = client
         self._pause = pause
         self._patience = PATIENCE[settings.depth]
-        self.notes: list[str] = []
-        """What is worth knowing of the target and departs from nothing: where it begins to refuse, for one."""
         self._others = Others()
         self._settled: set[tuple[str, int]] = set()
         self._missed = 0
@@ -191,7 +189,12 @@ class Examination:
 
     def note(self, text: str) -> None:
         """Keep what is worth knowing of the target and departs from nothing."""
-        self.notes.append(text)
+        self.ledger.note(text)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What has been noted: where the target begins to refuse, for one."""
+        return self.ledger.coverage.notes
 
     def chance(self, purpose: str) -> random.Random:
         """Numbers that follow from the seed, other ones for each purpose."""

@@ -64,6 +64,8 @@ class Asked:
     meanwhile: tuple[Request, ...]
     """The requests of other connections that wait for theirs."""
     now: Seconds
+    said: list[Answer] = field(default_factory=list)
+    """The honest answer, once it has been asked for."""
 
     @property
     def body(self) -> bytes:
@@ -71,8 +73,10 @@ class Asked:
         return self.request.body
 
     def honest(self) -> Answer:
-        """What an honest endpoint says."""
-        return self.serve(self.request)
+        """What an honest endpoint says: however often it is asked for, it is one answer, with one request id."""
+        if not self.said:
+            self.said.append(self.serve(self.request))
+        return self.said[0]
 
     def given(self) -> bytes:
         """The Authorization header, where there is one."""

@@ -390,7 +390,7 @@ _variant(
 )
 _variant(
     "no-id-on-errors",
-    "Errors have no request id.",
+    "A 200 alone has a request id.",
     "the document declares the header for 200 alone",
     _errors(lambda honest: stating(honest, REQUEST_ID_HEADER)),
 )
@@ -696,9 +696,9 @@ for _name, _words, _legal, _send in (
 
 _variant(
     "slow-in-time",
-    "Every 20th answer takes a second longer.",
+    "Every 100th answer takes half a second longer.",
     "the document sets no time",
-    Bend(wait=lambda asked: 1.0 if asked.memory.every(20, "requests") else 0.0),
+    Bend(wait=lambda asked: 0.5 if asked.memory.every(100, "requests") else 0.0),
 )
 _variant(
     "early-refusal",

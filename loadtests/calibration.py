@@ -83,7 +83,7 @@ def calibrated(options: argparse.Namespace) -> int:
     options.objective = list(PUNCTUAL)
     objectives = tuple(map(parse_objective, PUNCTUAL))
     lowest = min(options.rate or LOWEST, highest)
-    work = Workload(name="calibration", rate=lowest, duration=duration, objectives=objectives)
+    work = Workload(name="calibration", rate=lowest, duration=duration, objectives=objectives).checked()
     search = Search(
         highest=highest,
         resolution=options.search_resolution or 0.1,

@@ -69,6 +69,12 @@ def limits(options: argparse.Namespace, chosen: Endpoint) -> Limits:
     """
     if (options.max_cost is None) is not (options.cost_per_request is None):
         raise Mistake("expected --max-cost and --cost-per-request together")
+    if options.error_budget is not None and not 0 <= options.error_budget <= 1:
+        raise Mistake(
+            f"expected --error-budget from 0% to 100%, found {options.error_budget:.0%}: 5 % is written 5% or 0.05"
+        )
+    if options.gone_after is not None and options.gone_after <= 0:
+        raise Mistake("expected --gone-after of more than 0 s")
     affordable = None if options.max_cost is None else int(options.max_cost / options.cost_per_request + 1e-9)
     asked = min((count for count in (options.max_requests, affordable) if count is not None), default=None)
     if affordable == 0:
@@ -82,7 +88,7 @@ def limits(options: argparse.Namespace, chosen: Endpoint) -> Limits:
         rate=_or(options.max_rate, STRANGERS_RATE if stranger else None),
         duration=_or(options.max_duration, STRANGERS_DURATION if stranger else None),
         errors=_or(options.error_budget, STRANGERS_ERRORS if stranger else None),
-        gone_after=_or(options.gone_after, GONE_AFTER) or GONE_AFTER,
+        gone_after=GONE_AFTER if options.gone_after is None else options.gone_after,
         cost_per_request=options.cost_per_request,
         max_cost=options.max_cost,
     )

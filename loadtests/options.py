@@ -224,7 +224,7 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure this machine's own floor (latency) and ceiling (rate) against a server that does nothing",
     )
-    group.add_argument("--search-to", type=float, metavar="R", help="the highest rate that is asked for")
+    group.add_argument("--search-to", type=_positive, metavar="R", help="the highest rate that is asked for")
     group.add_argument(
         "--search-resolution", type=_share, metavar="P", help="how close to a rate that is not met, such as 5%%"
     )

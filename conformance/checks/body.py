@@ -89,7 +89,7 @@ def a_chunked_body_is_a_body(examination: Examination) -> None:
 @upholds(clauses.STATUS, clauses.NAMES_UNIQUE, clauses.OUTPUT_JSON)
 def what_a_receiver_may_refuse_is_answered_as_documented(examination: Examination) -> None:
     """
-    Names twice, lone surrogates, numbers beyond a double, great depth: taken or not, the answer is documented.
+    Names twice, lone surrogates, numbers next to nothing, great depth: taken or not, the answer is documented.
     """
     _ask(examination, DISCRETIONARY)
 

@@ -24,7 +24,6 @@ _PROVOCATIONS: tuple[tuple[bytes | None, str], ...] = (
     (b'{"\xff":1}', "an object with a byte that is not UTF-8"),
     (b'{"__class__":{"__init__":null},"x":"\\ud800"}', "an object with a lone surrogate"),
     (b'{"__proto__":{"toString":null},"constructor":null}', "an object with the names of prototypes"),
-    (b'{"x":1e400}', "an object with a number beyond a double"),
     (b'{"x":"\\u0000"}', "an object with an escaped NUL"),
     (b'{"x":"\' or 1=1; --","y":"${7*7}{{7*7}}<%= 7 %>"}', "an object with another language in it"),
     (b'{"x":"../../../../../../nowhere","y":"file:///nowhere"}', "an object with a path in it"),

@@ -526,13 +526,6 @@ _at.table(
 
 
 @_at.decides(REQUEST_ID_PRESENT)
-def id_list(asked: Asked) -> Answer:
-    """The gateway's and the chain's request id stand in one field, with a comma."""
-    honest = asked.honest()
-    return _id(f"{honest.request_id}, {honest.request_id}-1")(honest) if honest.status == 200 else honest
-
-
-@_at.decides(REQUEST_ID_PRESENT)
 def id_missing_now_and_then(asked: Asked) -> Answer:
     """Every 10th 200 has no request id."""
     honest = asked.honest()

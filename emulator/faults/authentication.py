@@ -14,6 +14,7 @@ from chainproof.contract.clauses import (
     KEY_LOCATION,
     KEY_PREFIX,
     KEY_VERIFIED,
+    REQUEST_MALFORMED,
     STATUS,
 )
 
@@ -37,6 +38,7 @@ def _opens(to: Callable[[Asked, bytes], bool]) -> Decide:
 
 _at.table(
     KEY_VERIFIED,
+    REQUEST_MALFORMED,
     rows={
         "any-key": ("Any key opens, as long as there is one.", _opens(lambda _, token: token != b"")),
         "key-begins-right": (
@@ -79,7 +81,7 @@ def any_authorization(asked: Asked) -> Answer:
     return asked.admitted(asked.given() != b"")
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
+@_at.decides(AUTHENTICATION_REQUIRED, REQUEST_MALFORMED)
 def gate_open(asked: Asked) -> Answer:
     """There is no gate."""
     return asked.admitted()

@@ -152,7 +152,7 @@ def poisoned_endpoint(asked: Asked) -> Answer:
     return error(honest, 400, "client_error") if poisoned else honest
 
 
-@_at.decides(UNAFFECTED)
+@_at.decides(UNAFFECTED, OBJECT_ACCEPTED)
 def locked_out(asked: Asked) -> Answer:
     """For a second behind five refusals of the gate in a row the right key is refused too."""
     honest = asked.honest()

@@ -296,7 +296,7 @@ FAULTS = (
     Fault(
         name="the plainest object fails the chain",
         # Most checks send it, so it is seen wherever a 502 is not what was asked for.
-        breaks={"object-accepted", "error-on-demand", "media-type-parameters", "media-type-required"},
+        breaks={"object-accepted", "error-on-demand", "error-code-cause"},
         server=when(
             lambda asked: asked.authorized and ours(asked) and asked.body == b"{}",
             lambda asked, said: error(502, "application_error"),
@@ -512,7 +512,22 @@ SEEN_BY_SCHEMATHESIS = (
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
 def test_a_fault_is_caught_for_its_clause(fault: Fault, examine: Examine) -> None:
     """
-    For its clause, and for no other.
+    For its clause, and for no other, by the checks that uphold it and by those of errors and ids.
+    """
+    checks = [
+        check
+        for check in BY_HAND
+        if check.part in ("failure", "identity", "internals") or {clause.id for clause in check.clauses} & fault.breaks
+    ]
+    examined = examine(fault.server, checks=checks, examples=2, **fault.options)
+
+    assert fault.breaks == examined.clauses, examined.lines
+
+
+@pytest.mark.parametrize("fault", FAULTS[::12], ids=lambda fault: fault.name)
+def test_no_other_check_accuses_it_of_anything_else(fault: Fault, examine: Examine) -> None:
+    """
+    Whichever check asks.
     """
     examined = examine(fault.server, checks=BY_HAND, examples=2, **fault.options)
 

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
 import socket
 from pathlib import Path
 
@@ -137,6 +138,23 @@ def test_the_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
     variants = capsys.readouterr().out.splitlines()[1:]
 
     assert list(FAULTS) == [line.split()[0] for line in faults]
-    assert all(fault.breaks.id in line and fault.words in line for fault, line in zip(FAULTS.values(), faults, strict=True))
+    assert all(
+        fault.breaks.id in line and fault.words in line for fault, line in zip(FAULTS.values(), faults, strict=True)
+    )
     assert list(VARIANTS) == [line.split()[0] for line in variants]
     assert all(each.legal in line for each, line in zip(VARIANTS.values(), variants, strict=True))
+
+
+def test_the_page_names_what_there_is() -> None:
+    """
+    Every fault and variant that docs/emulator.md names can be asked for.
+    """
+    page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
+    section = page.partition("## Faults: broken in one way")[2].partition("## The truth")[0]
+    named = {
+        *re.findall(r"\(`([a-z0-9]+-[a-z0-9-]+)`\)", section),
+        *re.findall(r"--(?:fault|variant) ([a-z0-9-]+) --", section),
+    }
+
+    assert named
+    assert set() == named - set(FAULTS) - set(VARIANTS)

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import os
 import resource
 import subprocess
@@ -85,7 +86,7 @@ def test_a_hiccup_is_no_lateness(count: int, late: int) -> None:
     found = beyond(values, 0.050)
 
     assert not (found and late / (count + late) <= 0.01)
-    assert found or late / (count + late) < 0.01 + 4.5 / count or late < 4
+    assert found or late <= 3 + 0.01 * (count + late) + 2.5 * math.sqrt(0.01 * (count + late))
     assert not beyond(Histogram(), 0.050)
 
 

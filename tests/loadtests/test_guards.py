@@ -140,7 +140,8 @@ def test_a_cost_is_a_number_of_requests() -> None:
     assert 333 == limits(own("--max-cost=1", "--cost-per-request=0.003"), HERE).requests
     assert 10 == limits(own("--max-cost=1", "--cost-per-request=0.1"), HERE).requests
     assert 5 == limits(own("--max-cost=1", "--cost-per-request=0.1", "--max-requests=5"), HERE).requests
-    for words in (["--max-cost=1"], ["--cost-per-request=1"], ["--max-cost=1", "--cost-per-request=2"]):
+    alone = (["--max-cost=1"], ["--cost-per-request=1"], ["--max-cost=1", "--cost-per-request=2"])
+    for words in (*alone, ["--error-budget=5"], ["--gone-after=0s"]):
         with pytest.raises(Mistake, match="expected"):
             limits(own(*words), HERE)
 
@@ -283,7 +284,8 @@ def test_a_guarded_run_ends_at_once_and_says_why(
     run = done.run
     summary = summarise_load(run)
 
-    assert exit_code == done.code, done.errors
+    # Workers may begin late on a busy machine: their run is invalid then, and ended and told of all the same.
+    assert done.code in ((exit_code, 4) if processes else (exit_code,)), done.errors
     assert time.monotonic() - begun < 20
     assert (Ending.GUARDED, guard) == (run.end.ending, run.end.guard)
     assert f"stopped: {run.end.note}" in done.errors

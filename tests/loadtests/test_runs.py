@@ -504,8 +504,9 @@ def test_counts_and_times_agree_with_the_targets_own(launch: Launch, tmp_path: P
     for fraction in (0.5, 0.9, 0.95, 0.99):
         expected = times[math.ceil(fraction * len(times)) - 1]
 
-        # Theirs is within ours: ours has the way there and back, and on a busy machine some waiting, besides.
-        assert expected * 0.999 - 0.0005 <= merged.quantile(fraction) <= expected * 1.05 + 0.005, fraction
+        # Ours has the way there and back besides. Our end is the kernel's, theirs is read once the kernel has taken the
+        # answer: on a busy machine either process may be kept from its clock.
+        assert expected * 0.95 - 0.005 <= merged.quantile(fraction) <= expected * 1.05 + 0.005, fraction
 
 
 def test_a_folder_of_our_name_in_the_working_folder_is_not_us(serving: Serving, tmp_path: Path) -> None:

@@ -89,11 +89,12 @@ def findings(
     seed: int = 1,
     provoke: bool = False,
     deadline: Seconds = DEADLINE,
+    depth: Depth = Depth.STANDARD,
 ) -> tuple[Finding, ...]:
     """
     What some checks find; no further than to the first finding of the clause that is *wanted*.
     """
-    settings = Settings(echo=True, steerable=True, depth=Depth.STANDARD, seed=seed, deadline=deadline, provoke=provoke)
+    settings = Settings(echo=True, steerable=True, depth=depth, seed=seed, deadline=deadline, provoke=provoke)
     client = Client(parse_target(url), settings.deadline)
     ledger = Watchful(client.target, seed, wanted)
     examination = Examination(
