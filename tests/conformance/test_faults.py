@@ -296,7 +296,7 @@ FAULTS = (
     Fault(
         name="the plainest object fails the chain",
         # Most checks send it, so it is seen wherever a 502 is not what was asked for.
-        breaks={"object-accepted", "error-on-demand", "error-code-cause"},
+        breaks={"object-accepted", "error-on-demand"},
         server=when(
             lambda asked: asked.authorized and ours(asked) and asked.body == b"{}",
             lambda asked, said: error(502, "application_error"),
@@ -309,7 +309,7 @@ FAULTS = (
     ),
     Fault(
         name="502 to whatever is no JSON",
-        breaks={"malformed-refused"},
+        breaks={"malformed-refused", "non-object-refused"},
         server=when(
             lambda asked: asked.authorized and ours(asked) and b"x" in asked.body and not is_object(asked.body),
             lambda asked, said: error(502, None),
@@ -517,7 +517,7 @@ def test_a_fault_is_caught_for_its_clause(fault: Fault, examine: Examine) -> Non
     checks = [
         check
         for check in BY_HAND
-        if check.part in ("failure", "identity", "internals") or {clause.id for clause in check.clauses} & fault.breaks
+        if check.part in ("credentials", "failure", "identity", "internals") or {clause.id for clause in check.clauses} & fault.breaks
     ]
     examined = examine(fault.server, checks=checks, examples=2, **fault.options)
 
