@@ -10,8 +10,11 @@ from __future__ import annotations
 import json
 import random
 import re
+import statistics
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -44,7 +47,7 @@ from .jsonvalue import names_repeated
 from .leaks import where, without
 from .ledger import Evidence, Ledger, exercised_by
 from .request import JSON_TYPE, Request, Secret, key_secret
-from .settings import EXAMPLES, PATIENCE, Intrusion, Settings
+from .settings import EXAMPLES, PATIENCE, Depth, Intrusion, Settings
 from .signature import ANY_OBJECT, UNKNOWN, VALID, Signature
 from .traces import internals
 from .wire import Reception
@@ -87,6 +90,18 @@ _OF_AN_OUTPUT = frozenset(
 
 _LARGE = 2**18
 """Bytes of an answer beyond which its names are not compared."""
+
+_FAST: Seconds = 0.025
+"""An exchange that takes no longer is one with a fast target."""
+
+_ENOUGH = 20
+"""Exchanges from which on it can be told."""
+
+_FEWEST = 20
+"""Examples that a generating check makes in any case."""
+
+_AT_ONCE = 8
+"""Requests at the same time to a target that takes its time."""
 
 _MISSES = 3
 """Missed deadlines, or connections refused in a row, after which a run asks no more."""
@@ -150,6 +165,8 @@ class Examination:
         self._client = client
         self._pause = pause
         self._patience = PATIENCE[settings.depth]
+        self._took: deque[Seconds] = deque(maxlen=200)
+        """How long the latest exchanges took."""
         self._others = Others()
         self._settled: set[tuple[str, int]] = set()
         self._missed = 0
@@ -162,8 +179,18 @@ class Examination:
 
     @property
     def examples(self) -> int:
-        """How many requests a generating check makes."""
-        return EXAMPLES[self.settings.depth]
+        """How many requests a generating check makes: fewer where a target takes its time, since a run is to end."""
+        return max(_FEWEST, round(EXAMPLES[self.settings.depth] * self.haste))
+
+    @property
+    def haste(self) -> float:
+        """
+        By which share of what a fast target is asked a slow one is: 1 up to some milliseconds an answer, then in proportion.
+        At depth `deep` nobody is in a hurry.
+        """
+        if self.settings.depth is Depth.DEEP or len(self._took) < _ENOUGH:
+            return 1.0
+        return min(1.0, _FAST / max(_FAST, statistics.median(self._took)))
 
     def reseed(self, turn: int) -> None:
         """
@@ -244,6 +271,18 @@ class Examination:
             return self._entered(observation, expected)
         return observation
 
+    def ask_each(self, requests: Iterable[Request]) -> None:
+        """
+        Ask all of these in turn; a few at the same time where the target takes its time.
+        """
+        if self.haste == 1.0:
+            for request in requests:
+                self.ask(request)
+            return
+        with ThreadPoolExecutor(_AT_ONCE) as pool:
+            for _ in pool.map(self.ask, requests):
+                pass
+
     def ask_plainly(self, body: bytes) -> Answer | None:
         """
         The answer to an object with the right key, with nothing in particular expected of it.
@@ -280,7 +319,11 @@ class Examination:
         request = self.prepared(request)
         self._stop_when_in_vain()
         self.ledger.sent()
-        return self._client.send(request)
+        began = monotonic()
+        try:
+            return self._client.send(request)
+        finally:
+            self._took.append(monotonic() - began)
 
     @contextmanager
     def conversation(self) -> Iterator[Conversation]:

@@ -143,7 +143,11 @@ def heard(
         return None
     if advice:
         examination.hold(clauses.HTTP_ADVICE, None, request, answer)
-    if answer is not None and not expected.keeps(answer) and (not reception.misframed or _BEHIND in reception.misframed):
+    if (
+        answer is not None
+        and not expected.keeps(answer)
+        and (not reception.misframed or _BEHIND in reception.misframed)
+    ):
         # Its media type and its members are those of a refusal that should not have been, and what stands behind it is
         # the answer to the rest of the request: one departure, not three.
         examination.hold(expected.clause, expected.departure(answer), request, answer)

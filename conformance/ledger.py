@@ -6,6 +6,7 @@ The one place where answers become findings, whichever check provoked them.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -26,6 +27,11 @@ from chainproof.results.folder import RunWriter
 from chainproof.results.reproduce import PLAIN
 
 from .request import Request, reproduction
+
+_COUNTING = frozenset({clauses.FRAMING, clauses.ANSWERS})
+"""Clauses whose departures are told in numbers of bytes."""
+
+_NUMBER = re.compile(r"[0-9]+")
 
 _CASES = 12
 """How many kinds of request a finding names."""
@@ -162,8 +168,11 @@ class Ledger:
 
     @staticmethod
     def key(departure: Departure) -> tuple[str, str, str]:
-        """What makes two departures the same finding: not the excerpt of an answer behind a colon."""
-        return (departure.clause.id, departure.expected, departure.actual.partition(": ")[0])
+        """What makes two departures the same finding: not the excerpt of an answer behind a colon, nor how many bytes of it."""
+        actual = departure.actual.partition(": ")[0]
+        if departure.clause in _COUNTING:
+            actual = _NUMBER.sub("#", actual)
+        return (departure.clause.id, departure.expected, actual)
 
     @property
     def findings(self) -> tuple[Finding, ...]:

@@ -102,6 +102,8 @@ def a_body_is_required(examination: Examination) -> None:
     for body, label in ((None, "a request without a body"), (b"", "an empty body")):
         examination.ask(examination.request(body, label=label))
     examination.ask(examination.request(b"", chunked=True, label="an empty body in chunks"))
+    path = f"{examination.target.path}?a=1"
+    examination.ask(examination.request(b"", path=path, label="an empty body under a query"))
 
 
 @upholds(clauses.NON_OBJECT_REFUSED)
@@ -151,8 +153,7 @@ def _ask(examination: Examination, bodies: Iterable[Body]) -> None:
     """
     One request for each body.
     """
-    for body in bodies:
-        _asked(examination, body)
+    examination.ask_each(examination.request(body.content, label=body.label) for body in bodies)
 
 
 def _asked(examination: Examination, body: Body) -> Observation:

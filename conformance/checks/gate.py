@@ -372,7 +372,7 @@ def the_gate_stands_every_time(examination: Examination) -> None:
     """
     examination.require(Intrusion.KEY_GUESSING)
     chance = examination.chance("gate")
-    for request in _knocking(examination, _OFTEN[examination.settings.depth]):
+    for request in _knocking(examination, max(60, round(_OFTEN[examination.settings.depth] * examination.haste))):
         if chance.random() < _WITH_THE_KEY:
             examination.ask_plainly(examination.plain)
         last = (("Connection", "close"),) if chance.random() < _AND_GO else ()

@@ -88,9 +88,17 @@ def _coded(label: str, *lines: str, taken: Taken = Taken.NEVER) -> Malformed:
 
 
 MALFORMED: tuple[Malformed, ...] = (
-    Malformed(label="two lengths", lines=(_LENGTH, "Content-Length: {more}"), sent=lambda body: body + b" "),
     Malformed(
-        label="two lengths, the longer first", lines=("Content-Length: {more}", _LENGTH), sent=lambda body: body + b" "
+        label="two lengths",
+        lines=(_LENGTH, "Content-Length: {more}"),
+        sent=lambda body: body + b" ",
+        taken=Taken.SOMETIMES,
+    ),
+    Malformed(
+        label="two lengths, the longer first",
+        lines=("Content-Length: {more}", _LENGTH),
+        sent=lambda body: body + b" ",
+        taken=Taken.SOMETIMES,
     ),
     Malformed(
         label="two lengths in one field", lines=("Content-Length: {length}, {more}",), sent=lambda body: body + b" "
@@ -102,11 +110,11 @@ MALFORMED: tuple[Malformed, ...] = (
     Malformed(label="a length with a fraction", lines=("Content-Length: {length}.0",), taken=Taken.SOMETIMES),
     Malformed(label="a length that wraps in 32 bits", lines=("Content-Length: {wrapped32}",)),
     Malformed(label="a length that wraps in 64 bits", lines=("Content-Length: {wrapped64}",)),
-    _coded("an unknown transfer coding", "Transfer-Encoding: xchunked"),
-    _coded("chunks under another coding", "Transfer-Encoding: chunked, gzip"),
+    _coded("an unknown transfer coding", "Transfer-Encoding: xchunked", taken=Taken.SOMETIMES),
+    _coded("chunks under another coding", "Transfer-Encoding: chunked, gzip", taken=Taken.SOMETIMES),
     _coded("chunks twice", "Transfer-Encoding: chunked, chunked", taken=Taken.SOMETIMES),
     _coded("a coding behind a vertical tab", "Transfer-Encoding:\x0bchunked", taken=Taken.SOMETIMES),
-    _coded("a coding in quotation marks", 'Transfer-Encoding: "chunked"'),
+    _coded("a coding in quotation marks", 'Transfer-Encoding: "chunked"', taken=Taken.SOMETIMES),
     _coded("a blank before the colon of Transfer-Encoding", "Transfer-Encoding : chunked", taken=Taken.SOMETIMES),
     Malformed(
         label="chunks in HTTP/1.0", lines=_CHUNKED, sent=_plain_chunks, version="HTTP/1.0", taken=Taken.SOMETIMES
@@ -213,8 +221,11 @@ SMUGGLED: tuple[tuple[str, tuple[str, ...]], ...] = (
 )
 """Ways to say both where a message ends: whoever goes by the length takes the rest of the body for a request."""
 
+_MISSPELLED = frozenset(label for label, lines in SMUGGLED[2:] if "Transfer-Encoding: chunked" not in lines)
+"""Where the coding is spelled so that a plain server sees none, and goes by the length: that harms behind a proxy that does."""
 
-@upholds(clauses.REQUEST_MALFORMED)
+
+@upholds(clauses.REQUEST_MALFORMED, clauses.HTTP_ADVICE)
 def no_part_of_a_body_is_a_request(examination: Examination) -> None:
     """
     A message in chunks with a length besides is read as chunks or not at all (RFC 9112 §6.3): what stands in a chunk is
@@ -234,7 +245,8 @@ def no_part_of_a_body_is_a_request(examination: Examination) -> None:
         request = framed(examination, body, *given, sent=size + hidden + b"\r\n0\r\n\r\n", label=label)
         for answer in _answers(examination, request, plain):
             if 200 <= answer.status < 300:
-                _depart(examination, request, answer, "a request inside a body answered as another request")
+                clause = clauses.HTTP_ADVICE if label in _MISSPELLED else clauses.REQUEST_MALFORMED
+                _depart(examination, request, answer, "a request inside a body answered as another request", clause)
                 return
         examination.hold(clauses.REQUEST_MALFORMED, None, request)
 

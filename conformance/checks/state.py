@@ -63,6 +63,8 @@ def _alike(examination: Examination) -> Iterable[tuple[str, bytes]]:
             for _ in range(3):
                 words = {"padding": "x" * size, "token": f"{chance.getrandbits(64):016x}"}
                 yield name, (form % words).encode()
+    for text in ("chainproof", "Chainproof", "CHAINPROOF"):
+        yield "the same but for letter case", b'{"text":"%b"}' % text.encode()
 
 
 @upholds(clauses.ANSWER_BELONGS)
