@@ -629,7 +629,7 @@ _LONG_ID = 12
 """Characters of an id beyond which two that differ in letter case alone do so on purpose."""
 
 
-_LISTED = re.compile(r"[0-9A-Za-z_-]{8,}(?:\s*,\s*[0-9A-Za-z_-]{8,})+")
+_LISTED = re.compile(r"[0-9A-Za-z_.-]+(?:\s*,\s*[0-9A-Za-z_.-]+)+")
 """Ids in a list, as proxies make one. A comma may as well be a part of one id."""
 
 

@@ -654,10 +654,10 @@ for _name, _words, _change, _clause in (
     ),
     ("refuses-trailers", "Trailer fields are refused.", _no_trailers, HTTP_ADVICE),
     ("length-before-chunks", "Content-Length goes before Transfer-Encoding.", _length_wins, REQUEST_MALFORMED),
-    ("last-length-counts", "Of several lengths the last counts.", _one_length, REQUEST_MALFORMED),
+    ("last-length-counts", "Of several lengths the last counts.", _one_length, HTTP_ADVICE),
     ("odd-length-counts", "A length with a sign or a text behind it counts.", _odd_length, REQUEST_MALFORMED),
     ("blank-before-colon", "Blanks before a field's colon are passed over.", _unfolded, HTTP_ADVICE),
-    ("any-chunked", "Whatever has `chunked` in it is chunked.", _any_coding, REQUEST_MALFORMED),
+    ("any-chunked", "Whatever has `chunked` in it is chunked.", _any_coding, HTTP_ADVICE),
     ("host-twice", "Of two Host headers the first counts.", _second_host, HTTP_ADVICE),
 ):
     _at.enter(_name, _words, _rewritten(_change), _clause)

@@ -573,8 +573,8 @@ class Trusting(Handler):
 
 MALFORMED = (
     Fault(name="by the length, though there are chunks", breaks="request-malformed", reading=ByLength),
-    Fault(name="the first of two lengths", breaks="request-malformed", reading=OnePerName),
-    Fault(name="an unknown coding passed over", breaks="request-malformed", reading=Unknown),
+    Fault(name="the first of two lengths", breaks="http-advice", reading=OnePerName),
+    Fault(name="an unknown coding passed over", breaks="http-advice", reading=Unknown),
     Fault(name="half a body", breaks="request-malformed", reading=Half),
     Fault(name="chunk sizes in 32 bits", breaks="request-malformed", reading=Wrapping),
     Fault(name="500 to what is no message", breaks="request-malformed", reading=Falling),
