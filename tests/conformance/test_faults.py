@@ -517,7 +517,8 @@ def test_a_fault_is_caught_for_its_clause(fault: Fault, examine: Examine) -> Non
     checks = [
         check
         for check in BY_HAND
-        if check.part in ("credentials", "failure", "identity", "internals") or {clause.id for clause in check.clauses} & fault.breaks
+        if check.part in ("credentials", "failure", "identity", "internals")
+        or {clause.id for clause in check.clauses} & fault.breaks
     ]
     examined = examine(fault.server, checks=checks, examples=2, **fault.options)
 
