@@ -267,9 +267,9 @@ class Examination:
             self._patience -= pause
             self._pause(pause)
             observation = self._exchange(request, expected)
-        if self._hindered(observation, expected) and expected is not None and self._can_answer(observation):
-            return self._entered(observation, expected)
-        return observation
+        if expected is None or not self._hindered(observation, expected) or _says_it(expected, observation.departures):
+            return observation
+        return self._entered(observation, expected) if self._can_answer(observation) else observation
 
     def ask_each(self, requests: Iterable[Request]) -> None:
         """
@@ -583,7 +583,7 @@ class Examination:
         held against the error that was asked for as well.
         """
         assert observation.answer is not None
-        if expected.clause is clauses.STEERED_ERROR and any(each.clause in _OF_AN_ERROR for each in found):
+        if _says_it(expected, found):
             return False
         request, answer, contract = observation.request, observation.answer, self.settings.contract
         if request.of_operation and not expected.wrong and answer.status not in allowed_statuses(contract):
@@ -647,6 +647,13 @@ def _plain_id(text: str) -> str:
     """
     plain = text.strip().strip('"')
     return plain.lower() if len(plain) >= _LONG_ID else plain
+
+
+def _says_it(expected: Expectation, found: Iterable[Departure]) -> bool:
+    """
+    Whether an answer shows by itself that it is no documented error, where an error was asked for.
+    """
+    return expected.clause is clauses.STEERED_ERROR and any(each.clause in _OF_AN_ERROR for each in found)
 
 
 def _misframed(reason: str, raw: bytes) -> Departure:

@@ -126,7 +126,7 @@ FAULTS = (
     ),
     Fault(
         name="503 for a timeout on demand",
-        breaks={"error-code-status", "error-on-demand"},
+        breaks={"error-code-status"},
         server=when(
             lambda asked: "timeout" in asked.values("x-emulate"), lambda asked, said: replace(said, status=503)
         ),

@@ -276,7 +276,7 @@ def test_an_honest_endpoint_is_accused_of_nothing(server: Server, examine: Exami
     examined = examine(server, checks=CHECKS if server is honest else BY_HAND, provoke=True)
 
     assert examined.lines == []
-    assert examined.skipped == {}
+    assert examined.skipped.keys() <= {"generation_goes_on_for_as_long_as_told"}
 
 
 def test_every_clause_is_put_to_the_test(examine: Examine) -> None:
@@ -303,6 +303,7 @@ def test_a_chain_with_a_signature_is_accused_of_nothing(examine: Examine) -> Non
 
     assert examined.lines == []
     assert set(examined.skipped) == {
+        "generation_goes_on_for_as_long_as_told",
         "every_documented_error_is_given_on_demand",
         "an_answer_belongs_to_its_request",
         "an_error_on_demand_is_given_once",
