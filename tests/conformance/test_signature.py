@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chainproof.conformance.checks import CHECKS
 from chainproof.conformance.command import main
-from chainproof.conformance.signature import VALID, inputs, operation, simplest, valid
+from chainproof.conformance.signature import inputs, operation, simplest, valid
 from chainproof.contract.inputs import BadSchema, Schema, load_input_schema, load_output_schema
 from chainproof.contract.spec import document
 
@@ -88,8 +88,8 @@ def test_whoever_keeps_to_the_signature_is_accused_of_nothing(examine: Examine) 
 @pytest.mark.parametrize(
     ("server", "clause", "actual"),
     [
-        (but(error(400, "client_error")), "object-accepted", f"status 400 to {VALID}"),
-        (but(error(502, "application_error")), "object-accepted", f"status 502 to {VALID}"),
+        (but(error(400, "client_error")), "object-accepted", "status 400"),
+        (but(error(502, "application_error")), "object-accepted", "status 502"),
         (but(Said(status=200, body=b'{"greetings":[1],"longest":0}')), "output-schema", "another one: `greetings[0]`"),
         (but(Said(status=200, body=b'{"longest":-1,"greetings":[]}')), "output-schema", "another one: `longest`"),
         (but(Said(status=200, body=b'["Hello"]')), "output-object", "status 200, an array"),
