@@ -210,6 +210,10 @@ class _Exchange:
             if _malformed(event):
                 await self._error(400, "Bad Request")
                 return False
+            if event.method != event.method.upper():
+                # Methods are case-sensitive (RFC 9110 §9.1), and an app is told of them in capitals alone.
+                await self._error(501, "Not Implemented")
+                return False
             await self._app(self._scope(event), self._receive, self._send)
             if self._protocol.our_state is h11.SEND_RESPONSE:
                 await self._error(500, "Internal Server Error")

@@ -40,7 +40,7 @@ def near_misses(path: str) -> tuple[str, ...]:
     """
     parents = [path[:end] for end in range(1, len(path)) if path[end] == "/"]
     folder, _, name = path.rpartition("/")
-    return (
+    misses = (
         "/",
         *parents,
         *(f"{parent}/" for parent in parents[-1:]),
@@ -61,6 +61,11 @@ def near_misses(path: str) -> tuple[str, ...]:
         "/*",
         f"{folder}/*",
     )
+    return tuple(miss for miss in dict.fromkeys(misses) if miss != path and not _SISTER.fullmatch(miss))
+
+
+_SISTER = re.compile(r"/(?:production|development|environments/[^/]+|deployment/[^/]+)/run_remote")
+"""The operation in an environment, this one or another."""
 
 
 _BEHIND = (

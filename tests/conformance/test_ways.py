@@ -215,7 +215,7 @@ def test_the_operation_is_where_the_targets_path_is(path: str, examine: Examine)
     assert {"other-paths-refused", "regional-host", "object-accepted"} <= {
         name for name, count in examined.ledger._exercised.items() if count
     }
-    assert {} == examined.skipped
+    assert {"generation_goes_on_for_as_long_as_told", "overload_is_answered"} == examined.skipped.keys()
 
 
 @pytest.mark.parametrize(
@@ -261,8 +261,15 @@ def test_fields_go_along_with_every_request(examine: Examine) -> None:
     fields = (("X-Tenant", "blue"), ("X-Baseten-Request-Id", "mine"))
     examined = examine(server, fields=fields, examples=1)
 
-    assert [] == [asked.fields for asked in heard if asked.values("x-tenant") != ["blue"]]
-    assert {("mine",), ("chainproof",)} == {tuple(asked.values("x-baseten-request-id")) for asked in heard}
+    # What is hidden behind another request's body has the least that a request can have.
+    whole = [asked for asked in heard if len(asked.fields) > 3]
+
+    assert [] == [asked.fields for asked in whole if asked.values("x-tenant") != ["blue"]]
+    words = {tuple(asked.values("x-baseten-request-id")) for asked in whole}
+
+    assert ("mine",) in words
+    assert len(words) > 1
+    assert {1} == {len(each) for each in words}
     assert all("-H 'X-Tenant: blue'" in found.reproduce for found in examined.findings)
     assert examined.findings
 
