@@ -113,6 +113,7 @@ def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
     def examined(server: Server | str, *, examples: int = 4, path: str = "", **options: object) -> Examined:
         monkeypatch.setitem(settings_file.EXAMPLES, Depth.QUICK, examples)
         monkeypatch.setattr(generation, "_SHRINKING", 10 * examples)
+        monkeypatch.setattr(Examination, "haste", 1.0)
         if not callable(server):
             return _examined(server + path, **options)  # type: ignore[arg-type]
         with serving(server) as url:

