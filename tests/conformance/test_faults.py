@@ -572,4 +572,4 @@ def test_a_departure_is_one_finding_however_often_it_is_seen(examine: Examine) -
 
     assert [(each.actual, each.cases) for each in found] == [("status 400", ("a generated object",))]
     assert found[0].count > 1
-    assert found[0].reproduce.endswith("""--data-binary '{"":true}'""")
+    assert re.search(r"""--data-binary '\{"[^"]{0,12}":true\}'$""", found[0].reproduce)
