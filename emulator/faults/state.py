@@ -235,7 +235,9 @@ def drops_when_busy(sending: Sending) -> Iterator[Step]:
     if at_once > 24:
         yield End.RESET
     sending.memory.count["at once"] += 1
-    yield sending.head
-    yield 0.04 * at_once
-    sending.memory.count["at once"] -= 1
+    try:
+        yield sending.head
+        yield 0.04 * at_once
+    finally:
+        sending.memory.count["at once"] -= 1
     yield sending.body
