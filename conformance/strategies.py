@@ -50,7 +50,9 @@ def _texts(sorts: tuple[spellings.Sort, ...]) -> list[str]:
 
 
 _STRINGS = st.one_of(
-    st.tuples(st.sampled_from(list(_WAYS)), st.text(_CHARACTERS, max_size=12)).map(lambda drawn: _WAYS[drawn[0]](drawn[1])),
+    st.tuples(st.sampled_from(list(_WAYS)), st.text(_CHARACTERS, max_size=12)).map(
+        lambda drawn: _WAYS[drawn[0]](drawn[1])
+    ),
     _one_of(_texts(spellings.STRINGS)),
 )
 

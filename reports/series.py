@@ -68,9 +68,9 @@ def bins(histogram: Histogram, low: float, high: float, number: int) -> list[Bin
     edges = [low * ratio**place for place in range(number + 1)]
     counts = [0] * number
     place = 0
-    for index in sorted(histogram.buckets):
+    for index, count in histogram.buckets.items():
         value = min(max(middle_of(index), histogram.least), histogram.greatest)
         while place < number - 1 and value >= edges[place + 1]:
             place += 1
-        counts[place] += histogram.buckets[index]
+        counts[place] += count
     return [Bin(low=edges[i], high=edges[i + 1], count=counts[i]) for i in range(number)]

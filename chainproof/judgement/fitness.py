@@ -9,7 +9,7 @@ Is the generator itself to be trusted? Thresholds, and what lies beyond them, ea
 | planned requests that were not sent in time | 1 % | 5 %, where the generator was late too |
 | open files, of those allowed | 80 % | 95 % |
 | ports, of those there are | 80 % | 95 % |
-| in flight as sampled and as counted, apart | 5 % | never |
+| in flight as sampled and as counted, apart | 5 % | 20 % |
 
 A p99 is beyond a limit when more than 1 % of the values are, at 95 % confidence (exactly, by Clopper and Pearson): one
 hiccup in fifty requests is their p99 and says nothing yet.
@@ -51,6 +51,7 @@ FULL_BEYOND_TRUST = 0.95
 """Of open files and of ports."""
 LITTLE = 0.05
 """How far apart in-flight requests may be as sampled and as counted, as a share of the greater."""
+LITTLE_BEYOND_TRUST = 0.20
 LITTLE_EACH: Seconds = 0.002
 """… and how long beyond its end a request may be in flight to us: until our code has seen its answer."""
 FEWEST_LOOKS = 200
@@ -194,13 +195,15 @@ def _little(manifest: Manifest, whole: Interval, fitness: Fitness) -> Iterator[D
     mean = fitness.in_flight_sum / fitness.looks
     spread = math.sqrt(max(fitness.in_flight_squares / fitness.looks - mean * mean, 0.0) / fitness.looks)
     unsure = 3 * spread / mean * fitness.in_flight_s if mean else 0.0
-    allowed = LITTLE * max(counted, fitness.in_flight_s) + unsure + LITTLE_EACH * whole.sent
-    if abs(counted - fitness.in_flight_s) > allowed:
+    unsure += LITTLE_EACH * whole.sent
+    apart, greater = abs(counted - fitness.in_flight_s) - unsure, max(counted, fitness.in_flight_s)
+    if apart > LITTLE * greater:
         yield Doubt(
             code="LITTLES_LAW",
             text=f"Requests were in flight for {format_duration(fitness.in_flight_s)} together as sampled, and for "
             f"{format_duration(counted)} by their times: more apart than chance allows.",
             remedy="Service times or requests are missing from the record: look at loop lag first, then report it.",
+            spoils=apart > LITTLE_BEYOND_TRUST * greater,
         )
 
 

@@ -459,8 +459,9 @@ def _rates_within(
     """
     whole_seconds = [(ceil(start), int(end)) for start, end in stretches if ceil(start) < int(end)]
     window = sum(end - start for start, end in whole_seconds)
-    inside = total(each for each in seconds if any(start <= each.second < end for start, end in whole_seconds))
-    return (inside.answered / window, inside.count(Fate.OK) / window) if window else (0.0, 0.0)
+    inside = [each for each in seconds if any(start <= each.second < end for start, end in whole_seconds)]
+    answered, ok = sum(each.answered for each in inside), sum(each.count(Fate.OK) for each in inside)
+    return (answered / window, ok / window) if window else (0.0, 0.0)
 
 
 def _outcome_count(outcome: Outcome, count: int) -> OutcomeCount:

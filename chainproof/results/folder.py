@@ -241,12 +241,14 @@ def _lines(path: Path, from_json: Callable[[_Data], _Line], unreadable: dict[str
     if not path.exists():
         return []
     found: list[_Line] = []
-    # What follows the last newline is empty or torn: every whole line ends with one.
-    for line in path.read_bytes().split(b"\n")[:-1]:
-        try:
-            found.append(from_json(orjson.loads(line)))
-        except (ValueError, KeyError, TypeError, AttributeError):
-            unreadable[path.name] = unreadable.get(path.name, 0) + 1
+    with path.open("rb") as file:
+        for line in file:
+            if not line.endswith(b"\n"):
+                break  # torn: every whole line ends with one
+            try:
+                found.append(from_json(orjson.loads(line)))
+            except (ValueError, KeyError, TypeError, AttributeError):
+                unreadable[path.name] = unreadable.get(path.name, 0) + 1
     return found
 
 

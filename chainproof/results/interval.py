@@ -115,6 +115,13 @@ class Slice:
         for name, part in other.payloads.items():
             _named(self.payloads, name).add(part)
 
+    def pack(self) -> None:
+        """Take no more room than need be, until something is counted again."""
+        for histogram in (*self.response_time.values(), *self.service_time.values(), self.schedule_lag):
+            histogram.pack()
+        for part in self.payloads.values():
+            part.pack()
+
     def count(self, fate: Fate) -> int:
         """How many sent requests met this fate."""
         return sum(count for outcome, count in self.outcomes.items() if outcome.fate is fate)
@@ -215,6 +222,12 @@ class Interval(Slice):
             _settle(part, outcome, response_time, service_time)
         if payload is not None:
             _settle(_named(part.payloads, payload), outcome, response_time, service_time)
+
+    def pack(self) -> None:
+        """Take no more room than need be, until something is counted again."""
+        Slice.pack(self)  # `super()` does not find its way in a dataclass with slots
+        for part in self.phases.values():
+            part.pack()
 
     def merge(self, other: Interval) -> None:
         """
@@ -405,12 +418,25 @@ def _read_slice(data: SliceData) -> Slice:
 
 def by_second(intervals: Iterable[Interval]) -> list[Interval]:
     """
-    One interval a second, the workers' merged, ascending.
+    One interval a second, the workers' merged, ascending. What stood alone is given as it stands.
     """
-    seconds: dict[int, Interval] = {}
+    seconds: dict[int, list[Interval]] = {}
     for interval in intervals:
-        seconds.setdefault(interval.second, Interval(second=interval.second)).merge(interval)
-    return [seconds[second] for second in sorted(seconds)]
+        seconds.setdefault(interval.second, []).append(interval)
+    return [_together(seconds[second]) for second in sorted(seconds)]
+
+
+def _together(intervals: Sequence[Interval]) -> Interval:
+    """
+    Several workers' interval of one second.
+    """
+    if len(intervals) == 1:
+        return intervals[0]
+    whole = Interval(second=intervals[0].second)
+    for interval in intervals:
+        whole.merge(interval)
+    whole.pack()
+    return whole
 
 
 def total(intervals: Iterable[Interval]) -> Interval:

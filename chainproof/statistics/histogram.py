@@ -8,12 +8,17 @@ used, and a dict of them merges, subtracts and serialises as it stands.)
 
 Merging adds counts and loses nothing, so the quantiles of many seconds or workers are those of all their values put
 together. Percentiles are never averaged.
+
+What has been read is kept packed, three or four bytes a bucket where a dict takes a hundred: a soak of hours has five
+histograms for every second. It unpacks when something is counted in it.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from array import array
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import accumulate
 from typing import NotRequired, TypedDict
 
 from chainproof.clock import Seconds
@@ -43,14 +48,44 @@ class Histogram:
     Counts of durations, with the exact sum, least and greatest beside them.
     """
 
-    __slots__ = ("buckets", "count", "greatest", "least", "nanoseconds")
+    __slots__ = ("_counts", "_packed", "count", "greatest", "least", "nanoseconds")
 
     def __init__(self) -> None:
-        self.buckets: dict[int, int] = {}
+        self._counts: dict[int, int] = {}
+        self._packed: tuple[array[int], array[int]] | None = None  # steps and counts; then the dict is empty
         self.count = 0
         self.nanoseconds = 0  # whole ones add up exactly in any order; a float sum drifts
         self.least: Seconds = math.inf
         self.greatest: Seconds = -math.inf
+
+    @property
+    def buckets(self) -> Mapping[int, int]:
+        """How many values are in each bucket that has any, ascending by its number."""
+        return dict(self._ascending())
+
+    def _ascending(self) -> Iterator[tuple[int, int]]:
+        """
+        Numbers and counts of the buckets in use.
+        """
+        if self._packed is None:
+            return iter(sorted(self._counts.items()))
+        steps, counts = self._packed
+        return zip(accumulate(steps), counts, strict=True)
+
+    def _open(self) -> dict[int, int]:
+        """
+        The counts, to be added to.
+        """
+        if self._packed is not None:
+            self._counts, self._packed = dict(self._ascending()), None
+        return self._counts
+
+    def pack(self) -> None:
+        """Take no more room than need be, until something is counted again."""
+        if self._packed is None:
+            indices, counts = list(zip(*self._ascending(), strict=True)) or ((), ())
+            self._packed = _narrow(_steps(indices)), _narrow(counts)
+            self._counts = {}
 
     def record(self, value: Seconds, times: int = 1) -> None:
         """
@@ -62,8 +97,8 @@ class Histogram:
             raise ValueError(f"expected a finite duration, found {value!r}")
         value = max(value, 0.0)
         nanoseconds = round(value * _NANOSECONDS)
-        index = _bucket(nanoseconds)
-        self.buckets[index] = self.buckets.get(index, 0) + times
+        index, buckets = _bucket(nanoseconds), self._open()
+        buckets[index] = buckets.get(index, 0) + times
         self.count += times
         self.nanoseconds += nanoseconds * times
         self.least = min(self.least, value)
@@ -79,7 +114,7 @@ class Histogram:
             for value in values:
                 self.record(value)
             return
-        buckets, total = self.buckets, 0
+        buckets, total = self._open(), 0
         counted = buckets.get
         for value in values:
             nanoseconds = round(value * _NANOSECONDS)
@@ -96,8 +131,12 @@ class Histogram:
         """
         Add another histogram's counts to this one's.
         """
-        for index, count in other.buckets.items():
-            self.buckets[index] = self.buckets.get(index, 0) + count
+        if not other.count:
+            return
+        buckets = self._open()
+        counted = buckets.get
+        for index, count in other._ascending() if other._packed is not None else other._counts.items():
+            buckets[index] = counted(index, 0) + count
         self.count += other.count
         self.nanoseconds += other.nanoseconds
         self.least = min(self.least, other.least)
@@ -144,8 +183,8 @@ class Histogram:
         if rank == self.count:
             return self.greatest
         seen = 0
-        for index in sorted(self.buckets):
-            seen += self.buckets[index]
+        for index, count in self._ascending():
+            seen += count
             if seen >= rank:
                 return min(max(middle_of(index), self.least), self.greatest)
         raise AssertionError("the counts of a histogram add up to its count")
@@ -158,23 +197,28 @@ class Histogram:
             return self.count
         if limit < self.least:
             return 0
-        below = sum(count for index, count in self.buckets.items() if middle_of(index) <= limit)
+        below = sum(count for index, count in self._ascending() if middle_of(index) <= limit)
         return min(below, self.count - 1)  # the greatest is known exactly, and above the limit
 
     def bars(self) -> list[tuple[Seconds, Seconds, int]]:
         """
         Lower bound, upper bound and count of every bucket in use, ascending.
         """
-        return [(*bounds_of(index), self.buckets[index]) for index in sorted(self.buckets)]
+        return [(*bounds_of(index), count) for index, count in self._ascending()]
 
     def to_json(self) -> HistogramData:
         """
         The histogram as JSON types.
         """
-        indices = sorted(self.buckets)
+        packed = self._packed
+        if packed is None:
+            buckets = dict(self._ascending())
+            steps, counts = _steps(buckets), list(buckets.values())
+        else:
+            steps, counts = packed[0].tolist(), packed[1].tolist()
         data: HistogramData = {
-            "steps": [index - before for before, index in zip([0, *indices], indices, strict=False)],
-            "counts": [self.buckets[index] for index in indices],
+            "steps": steps,
+            "counts": counts,
             "sum_s": self.total,
         }
         if self.count:
@@ -188,11 +232,11 @@ class Histogram:
         The histogram that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else.
         """
         histogram = cls()
-        index = 0
-        for step, count in zip(data["steps"], data["counts"], strict=True):
-            index += step
-            histogram.buckets[index] = count
-        histogram.count = sum(data["counts"])
+        steps, counts = _narrow(data["steps"]), _narrow(data["counts"])
+        if len(steps) != len(counts):
+            raise ValueError(f"expected a count for each of {len(steps)} buckets, found {len(counts)}")
+        histogram._packed = steps, counts
+        histogram.count = sum(counts)
         histogram.nanoseconds = round(data["sum_s"] * _NANOSECONDS)
         if histogram.count:
             histogram.least = data["min_s"]
@@ -206,6 +250,29 @@ class Histogram:
 
     def __repr__(self) -> str:
         return f"Histogram({self.count} values)"
+
+
+def _steps(indices: Iterable[int]) -> list[int]:
+    """
+    How far each of some ascending numbers lies above the one before it.
+    """
+    before, steps = 0, []
+    for index in indices:
+        steps.append(index - before)
+        before = index
+    return steps
+
+
+def _narrow(values: Sequence[int]) -> array[int]:
+    """
+    Whole numbers of at least zero, each in as few bytes as the greatest needs. Raises TypeError or ValueError for others.
+    """
+    for code in "BHIQ":
+        try:
+            return array(code, values)
+        except OverflowError:
+            continue
+    raise ValueError("expected whole numbers from 0 to 2**64 - 1")
 
 
 def merged(histograms: Iterable[Histogram]) -> Histogram:

@@ -58,14 +58,15 @@ def seen(
     cpu: float = 0.3,
     files: int = 100,
     ports: int = 100,
-    in_flight: int = 500,
+    in_flight: int | None = None,
 ) -> Interval:
     """
-    The second as a generator saw itself in it; five thousand requests of a tenth of a second are 500 in flight.
+    The second as a generator saw itself in it; as many in flight as there must have been, unless told.
     """
     fitness = Fitness()
+    among = round(sum(times.total for times in second.service_time.values())) if in_flight is None else in_flight
     for _ in range(1000):
-        fitness.look(in_flight, loop, 0.001)
+        fitness.look(among, loop, 0.001)
     fitness.use(cpu, 1.0)
     fitness.descriptors, fitness.descriptors_limit = files, 1000
     fitness.ports, fitness.ports_limit = ports, 28_000
@@ -247,6 +248,11 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
     "met, no ports left": (lambda: load_run(seen(interval(), ports=27_900)), Verdict.INVALID),
     "met, the rate not reached": (lambda: load_run(*overdue(500, lag=0.2)), Verdict.INVALID),
     "met, the rate not reached, and not by us": (lambda: load_run(*overdue(500)), Verdict.PASS),
+    "met, some in flight of whom nothing is told": (lambda: load_run(seen(interval(), in_flight=600)), Verdict.PASS),
+    "met, many in flight of whom nothing is told": (
+        lambda: load_run(seen(interval(), in_flight=1000)),
+        Verdict.INVALID,
+    ),
     "nothing was asked, the generator late": (lambda: asking(load_run(interval(lag=0.2))), Verdict.INVALID),
     "met, the target gone": (lambda: stopped_by(Guard.TARGET_GONE), Verdict.FAIL),
     "met, the error budget burnt": (lambda: stopped_by(Guard.ERROR_BUDGET), Verdict.FAIL),

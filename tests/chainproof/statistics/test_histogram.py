@@ -256,3 +256,44 @@ def test_ranks_outside_the_sample_have_no_value() -> None:
     histogram = histogram_of([1, 2, 3])
 
     assert [None, None] == [histogram.value_at_rank(0), histogram.value_at_rank(4)]
+
+
+@given(SAMPLES | st.just([]), SAMPLES, PER_MILLE)
+def test_packing_changes_nothing_that_can_be_asked_or_added(sample: list[int], more: list[int], per_mille: int) -> None:
+    """
+    A packed histogram answers as the open one does, merges as it does, and goes on counting.
+    """
+    loose, packed = histogram_of(sample), histogram_of(sample)
+    packed.pack()
+
+    assert packed == loose
+    assert packed.buckets == loose.buckets
+    assert packed.bars() == loose.bars()
+    assert packed.quantile(per_mille / 1000) == loose.quantile(per_mille / 1000)
+    assert packed.count_at_most(per_mille / SECOND) == loose.count_at_most(per_mille / SECOND)
+    assert (
+        merged([histogram_of(more), packed]) == merged([packed, histogram_of(more)]) == histogram_of([*sample, *more])
+    )
+
+    packed.record_all([value / SECOND for value in more])
+
+    assert packed == histogram_of([*sample, *more])
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        {"steps": [1, 2], "counts": [1], "sum_s": 0.0, "min_s": 0.0, "max_s": 0.0},
+        {"steps": [-1], "counts": [1], "sum_s": 0.0, "min_s": 0.0, "max_s": 0.0},
+        {"steps": [1], "counts": [2**64], "sum_s": 0.0, "min_s": 0.0, "max_s": 0.0},
+        {"steps": ["1"], "counts": [1], "sum_s": 0.0, "min_s": 0.0, "max_s": 0.0},
+        {"steps": [1], "counts": [0.5], "sum_s": 0.0, "min_s": 0.0, "max_s": 0.0},
+        {"steps": [1], "counts": [1], "sum_s": 0.0},
+    ],
+)
+def test_what_is_no_histogram_is_not_read(data: dict[str, object]) -> None:
+    """
+    The errors that a reader of lines counts on, and no other.
+    """
+    with pytest.raises((KeyError, TypeError, ValueError)):
+        Histogram.from_json(data)  # type: ignore[arg-type]
