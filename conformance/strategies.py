@@ -13,7 +13,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 from . import nearmisses, spellings
 from .bodies import Body, of_no_object
 
-_CHARACTERS = st.characters(exclude_categories=("Cs",))
+_CHARACTERS = st.characters(exclude_categories=["Cs"])
 """All that UTF-8 can write. Naming the codec says the same, but tries it on every code point: a second of each run."""
 
 _BLANKS = st.sampled_from(["", "", " ", "\n", "\t", "\r\n  "])

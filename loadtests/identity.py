@@ -14,11 +14,11 @@ from chainproof.contract import clauses
 from chainproof.contract.answer import REQUEST_ID_HEADER
 from chainproof.contract.departures import Departure
 
-WINDOW = 1_000_000
+WINDOW = 250_000
 """An id that comes back is noticed as long as no more other ids than this lie between; up to twice as many are held."""
 
 DIGEST_BYTES = 8
-"""Among a million ids the chance that two are taken for one is below one in ten million."""
+"""Among half a million ids the chance that two are taken for one is below one in a hundred million."""
 
 REPEATED = Departure(
     clause=clauses.REQUEST_ID_UNIQUE,

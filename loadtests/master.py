@@ -36,7 +36,7 @@ from .session import Writing, guarded, settle_memory
 from .settings import Demand, Share
 from .telling import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Order, Readiness, Report
 
-LEAD: Seconds = 0.5
+LEAD: Seconds = 1.0
 """From the word to begin to second 0, so that it has reached every worker and every user is there."""
 PATIENCE: Seconds = 60.0
 """For every worker to be ready: it draws the plan, and connects to nobody."""
