@@ -22,7 +22,7 @@ from chainproof.clock import Seconds
 from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
 from chainproof.results.finding import ClauseCount, Finding, finding
 from chainproof.results.interval import Interval, Slice
-from chainproof.results.manifest import End, Ending, Guard, LostWorker
+from chainproof.results.manifest import End, Ending, LostWorker
 from chainproof.workload.workload import Model
 
 from .course import Course
@@ -108,9 +108,8 @@ class Gathering(Course):
         """
         *phase_of* names the phase of an intended start, the demand's unless given; *halt* tells every worker to `stop`, `interrupt` or `censor`; *let_go* ends a lost one where that can be done.
         """
+        super().__init__()
         self.demand = demand
-        self.ending = Ending.COMPLETED
-        self.note = ""
         self.members = {member.client: member for member in members}
         self._plan = plan
         self._sink = sink
@@ -118,13 +117,11 @@ class Gathering(Course):
         self._let_go = let_go
         self._phase_of = phase_of or demand.workload.phase_at
         self._zero: Seconds = 0.0
-        self._guard: Guard | None = None
         self._findings: dict[tuple[str, str, str], dict[str, Finding]] = {}
         self._clauses: dict[str, dict[str, ClauseCount]] = {}
         self._request_ids = RequestIds()
         self._repeated = 0
         self._news = Event()
-        self._finished = Event()
 
     # ------------------------------------------------------------------ from beginning to end
 
@@ -147,36 +144,13 @@ class Gathering(Course):
         self.demand, self._plan = demand, plan
 
     def interrupt(self) -> None:
-        """Stop as a person asks for it."""
-        if self.ending is Ending.COMPLETED and not self._finished.is_set():
-            self.ending = Ending.INTERRUPTED
+        """Stop as a person asks for it, each worker too."""
+        super().interrupt()
         self._halt("interrupt")
 
     def censor(self) -> None:
         """Wait for no answer any more."""
         self._halt("censor")
-
-    def guard(self, guard: Guard, reason: str) -> None:
-        """Stop because a guard says so, and remember which and why."""
-        if self.ending is Ending.COMPLETED and not self._finished.is_set():
-            self.ending, self.note, self._guard = Ending.GUARDED, reason, guard
-        self.stop()
-
-    def break_off(self, note: str) -> None:
-        """Stop because we are broken, and say why."""
-        if self.ending is not Ending.BROKEN:
-            self.ending = Ending.BROKEN
-            self.note = note
-        self.stop()
-
-    def wait(self, patience: Seconds | None = None) -> bool:
-        """Return when the run folder is complete; after *patience* at the latest, with whether it is."""
-        return bool(self._finished.wait(patience))
-
-    @property
-    def finished(self) -> bool:
-        """Whether the run folder is complete."""
-        return bool(self._finished.is_set())
 
     @property
     def in_flight(self) -> int:

@@ -34,7 +34,7 @@ from chainproof.contract.spec import METHOD
 from chainproof.embedded import Endpoint
 from chainproof.results.body import kept_body
 from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
-from chainproof.results.manifest import Ending, Guard
+from chainproof.results.manifest import Ending
 from chainproof.results.reproduce import curl_line
 from chainproof.workload.payloads import Payload
 from chainproof.workload.workload import Model
@@ -122,13 +122,11 @@ class LoadRun(Course):
         listener: Listener | None = None,
         trouble: Callable[[], str] = str,
     ) -> None:
+        super().__init__()
         share = share if share is not None else Share()
         self.demand = demand
         self.recorder = recorder
-        self.note = ""
-        self.ending = Ending.COMPLETED
         self.seconds: Seconds = 0.0
-        self._guard: Guard | None = None
         self._endpoint = endpoint
         self._variable = variable
         self._listener = listener
@@ -156,7 +154,6 @@ class LoadRun(Course):
         self._stopping = False
         self._all_started = Event()
         self._landed = Event()
-        self._finished = Event()
         recorder.plan(plan[number] for number in self._planned)
 
     # ------------------------------------------------------------------ from beginning to end
@@ -191,40 +188,12 @@ class LoadRun(Course):
         later = self._planned[bisect_left(self._planned, start, key=plan.__getitem__) :]
         self.recorder.replan(start, (plan[number] for number in later))
 
-    def interrupt(self) -> None:
-        """Stop as a person asks for it: the run counts as interrupted even if all was started."""
-        if self.ending is Ending.COMPLETED and not self._finished.is_set():
-            self.ending = Ending.INTERRUPTED
-        self.stop()
-
     def censor(self) -> None:
         """Wait for nothing: settle whatever is in flight as censored, now."""
         self.stop()
         for flight in list(self._flights.values()):
             self._give_up(flight, "in flight when the drain ended")
         self._landed.set()
-
-    def guard(self, guard: Guard, reason: str) -> None:
-        """Stop because a guard says so, and remember which and why."""
-        if self.ending is Ending.COMPLETED and not self._finished.is_set():
-            self.ending, self.note, self._guard = Ending.GUARDED, reason, guard
-        self.stop()
-
-    def break_off(self, note: str) -> None:
-        """Stop because we are broken, and say why."""
-        if self.ending is not Ending.BROKEN:
-            self.ending = Ending.BROKEN
-            self.note = note
-        self.stop()
-
-    def wait(self, patience: Seconds | None = None) -> bool:
-        """Return when the run folder is complete; after *patience* at the latest, with whether it is."""
-        return bool(self._finished.wait(patience))
-
-    @property
-    def finished(self) -> bool:
-        """Whether the run folder is complete."""
-        return bool(self._finished.is_set())
 
     @property
     def accounting(self) -> Accounting:

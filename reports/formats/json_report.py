@@ -35,6 +35,7 @@ from chainproof.judgement.summary import (
 from chainproof.judgement.verdict import EXIT_OF
 from chainproof.results.exchange import NotSent
 from chainproof.results.finding import Finding
+from chainproof.results.wire import TIMES as WIRE_TIMES
 from chainproof.workload.objectives import DURATIONS, Indicator
 
 SCHEMA = "chainproof.report/1"
@@ -139,7 +140,38 @@ def _load(summary: LoadSummary) -> Object:
         "objectives": _objectives(summary),
         "phases": [_phase(found) for found in summary.phases],
         "payloads": [_payload(found) for found in summary.payloads],
+        **_wire(summary),
+        **_calls(summary),
         **_fitness(summary),
+    }
+
+
+def _wire(summary: LoadSummary) -> Object:
+    """
+    How the bytes travelled; nothing where the record does not say.
+    """
+    found = summary.whole.wire
+    if not found:
+        return {}
+    return {"wire": {**found.counts(), **{f"{name}_s": _figure(figure(getattr(found, name))) for name in WIRE_TIMES}}}
+
+
+def _calls(summary: LoadSummary) -> Object:
+    """
+    What callers met who try again; nothing where none do.
+    """
+    calls = summary.whole.calls
+    if not calls:
+        return {}
+    ended: list[JSON] = [
+        {"attempts": attempts, "fate": fate.value, "count": number}
+        for (attempts, fate), number in sorted(calls.ended.items())
+    ]
+    return {
+        "calls": {
+            "ended": ended,
+            "total_time_by_fate_s": {fate.value: _figure(figure(times)) for fate, times in calls.total_time.items()},
+        }
     }
 
 

@@ -121,7 +121,8 @@ def _load(summary: LoadSummary) -> Iterator[str]:
     yield f"Latency of complete answers{words.judged_alone(summary)}:"
     yield _latency(summary)
     yield f"Throughput: {words.rate(summary.throughput)} complete answers, {words.rate(summary.ok_per_second)} ok."
-    yield f"Generator: {words.generator(summary)}." if words.generator(summary) else ""
+    for title, sentence in words.particulars(summary):
+        yield f"{title}: {sentence}."
     yield _phases(summary)
     yield _payloads(summary)
     yield _outcomes(summary)

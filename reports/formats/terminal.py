@@ -113,7 +113,8 @@ def _load(summary: LoadSummary, pen: Pen) -> Iterator[Section]:
     yield "Accounting", _accounting(summary)
     yield f"Latency of complete answers{words.judged_alone(summary)}", _latency(summary)
     yield "Throughput", _throughput(summary)
-    yield "Generator", _wrapped(words.generator(summary), "    ") if words.generator(summary) else []
+    for title, sentence in words.particulars(summary):
+        yield title, _wrapped(sentence, "    ")
     yield "Phases, by the intended start; times of ok answers", _phases(summary)
     yield f"Payloads{words.judged_alone(summary)}; times of ok answers", _payloads(summary)
     yield "Outcomes", _outcomes(summary)

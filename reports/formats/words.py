@@ -21,6 +21,7 @@ from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
 from chainproof.results.manifest import Ending, Phase, acceptances, phases
+from chainproof.statistics.histogram import Histogram
 from chainproof.workload.objectives import DURATIONS, INSTANTS, Indicator
 
 NOTHING = "–"
@@ -174,6 +175,78 @@ def generator(summary: LoadSummary) -> str:
     if fitness.ports_limit:
         parts.append(f"{count(fitness.ports)} of {count(fitness.ports_limit)} ports taken")
     return "; ".join(parts)
+
+
+def wire(summary: LoadSummary) -> str:
+    """
+    How the bytes travelled, in one sentence; empty where the record does not say.
+    """
+    found = summary.whole.wire
+    parts = []
+    if found.time_to_first_byte.count:
+        parts.append(f"first byte {_typical_and_slow(found.time_to_first_byte)} after the start")
+    if found.connect_time.count:
+        connections = count(found.connect_time.count)
+        parts.append(f"{connections} connections opened, {_typical_and_slow(found.connect_time)} each")
+    if found.tls_time.count:
+        parts.append(f"TLS handshakes {_typical_and_slow(found.tls_time)}")
+    if found.replaced_connections:
+        parts.append(f"{count(found.replaced_connections)} idle ones closed by the target meanwhile")
+    if found.slot_wait.count:
+        parts.append(f"{count(found.slot_wait.count)} arrivals waited for a slot, {_typical_and_slow(found.slot_wait)}")
+    if found.sent_bytes or found.received_bytes:
+        parts.append(f"{size(found.sent_bytes)} sent, {size(found.received_bytes)} received")
+    if instants := found.kernel_instants + found.own_instants:
+        parts.append(f"{percent(found.kernel_instants / instants)} of the ends told by the kernel")
+    if found.reading_lag.count:
+        parts.append(f"seen by us {_typical_and_slow(found.reading_lag)} later")
+    return "; ".join(parts)
+
+
+def callers(summary: LoadSummary) -> str:
+    """
+    What callers met who try again, in one sentence; empty where none do.
+    """
+    calls = summary.whole.calls
+    if not calls:
+        return ""
+    ok = {attempts: number for (attempts, fate), number in sorted(calls.ended.items()) if fate is Fate.OK}
+    whole = sum(calls.ended.values())
+    at = ", ".join(f"{count(number)} at attempt {attempts}" for attempts, number in ok.items())
+    parts = [f"{count(sum(ok.values()))} of {count(whole)} calls ended ok" + (f" ({at})" if at else "")]
+    times = calls.total_time.get(Fate.OK)
+    if times is not None and times.count:
+        parts.append(f"{_typical_and_slow(times)} from the first attempt to the end of the last")
+    return "; ".join(parts)
+
+
+def _typical_and_slow(times: Histogram) -> str:
+    """
+    The median and the 99th percentile of some durations.
+    """
+    return f"p50 {time(times.quantile(0.5))}, p99 {time(times.quantile(0.99))}"
+
+
+def size(octets: int) -> str:
+    """
+    So many bytes, in the unit that suits.
+
+    >>> [size(octets) for octets in (999, 1000, 1_234_567, 5 * 10**12)]
+    ['999 bytes', '1.00 kB', '1.23 MB', '5,000 GB']
+    """
+    if octets < 1000:
+        return f"{octets} bytes"
+    unit = min((len(str(octets)) - 1) // 3, 3)
+    value = octets / 1000**unit
+    return f"{value:,.0f} {'kMG'[unit - 1]}B" if value >= 100 else f"{value:.3g} {'kMG'[unit - 1]}B"
+
+
+def particulars(summary: LoadSummary) -> list[tuple[str, str]]:
+    """
+    Whatever else the record says of a load run: title and sentence.
+    """
+    said = (("Wire", wire(summary)), ("Callers who try again", callers(summary)), ("Generator", generator(summary)))
+    return [(title, sentence) for title, sentence in said if sentence]
 
 
 def rate(per_second: float) -> str:

@@ -87,8 +87,24 @@ def drawn_intervals(
         for _ in range(not_sent):
             interval.plan()
             interval.leave_out(NotSent.MAX_IN_FLIGHT)
+        travel(interval, random.Random(second))
         intervals.append(interval)
     return intervals
+
+
+def travel(interval: Interval, dice: random.Random) -> None:
+    """
+    Say how the bytes of a second travelled, and of callers who try again.
+    """
+    wire, answers = interval.wire, interval.answered
+    wire.read([dice.lognormvariate(-2.4, 0.5) for _ in range(answers)], [5e-5] * answers)
+    for _ in range(2):
+        wire.open(dice.uniform(0.001, 0.002), dice.uniform(0.004, 0.005), replaced=1)
+    wire.slot_wait.record(0.02)
+    wire.sent_bytes, wire.received_bytes = 312 * interval.sent, 287 * answers
+    for attempts in (1, 1, 1, 2):
+        interval.calls.end(attempts, Fate.OK, attempts * dice.uniform(0.1, 0.2))
+    interval.calls.end(3, Fate.FAILED, 1.5)
 
 
 PHASES = (
