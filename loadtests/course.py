@@ -57,9 +57,15 @@ class Course(ABC):
 
     def interrupt(self) -> None:
         """Stop as a person asks for it: the run counts as interrupted even if all was started."""
+        self._interrupted()
+        self.stop()
+
+    def _interrupted(self) -> None:
+        """
+        Remember that a person asked for the end.
+        """
         if self.ending is Ending.COMPLETED and not self.finished:
             self.ending = Ending.INTERRUPTED
-        self.stop()
 
     def guard(self, guard: Guard, reason: str) -> None:
         """Stop because a guard says so, and remember which and why."""

@@ -145,7 +145,7 @@ class Gathering(Course):
 
     def interrupt(self) -> None:
         """Stop as a person asks for it, each worker too."""
-        super().interrupt()
+        self._interrupted()
         self._halt("interrupt")
 
     def censor(self) -> None:

@@ -4,6 +4,7 @@ Faults of the answer: status, header fields, media type, body, and the identifie
 
 from __future__ import annotations
 
+import base64
 import gzip
 import hashlib
 import json
@@ -320,6 +321,18 @@ _at.table(
         ),
     },
 )
+
+
+@_at.decides(NO_INTERNALS)
+def tells_stack_of_gate(asked: Asked) -> Answer:
+    """A credential that is no base64 is answered with the stack trace of whoever wanted to read it."""
+    honest = asked.honest()
+    scheme, _, token = asked.given().partition(b" ")
+    try:
+        base64.b64decode(token, validate=True)
+    except ValueError:
+        return members(honest, detail=_JAVA) if scheme == b"Basic" and honest.status == 401 else honest
+    return honest
 
 
 def _telling_key(change: Callable[[Answer, str], Answer], *statuses: int) -> Decide:

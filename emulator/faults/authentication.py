@@ -160,6 +160,30 @@ def gate_once_per_connection(asked: Asked) -> Answer:
     return asked.admitted(known and not asked.given())
 
 
+@_at.decides(REQUEST_MALFORMED, AUTHENTICATION_REQUIRED)
+def key_of_the_one_before(asked: Asked) -> Answer:
+    """What comes without a key while another request of its connection waits is let in by that one's."""
+    return asked.admitted(not asked.given() and asked.waiting > 0)
+
+
+@_at.decides(AUTHENTICATION_REQUIRED)
+def gate_open_to_debug(asked: Asked) -> Answer:
+    """A query that was left in opens: `?debug=1`."""
+    return asked.admitted(not asked.given() and asked.request.target.endswith(b"?debug=1"))
+
+
+@_at.decides(AUTHENTICATION_REQUIRED)
+def gate_open_to_localhost(asked: Asked) -> Answer:
+    """Whoever says that it asks for localhost is let in."""
+    return asked.admitted(not asked.given() and asked.request.host == b"localhost")
+
+
+@_at.decides(AUTHENTICATION_REQUIRED)
+def gate_open_in_a_crowd(asked: Asked) -> Answer:
+    """While four others run, nobody looks."""
+    return asked.admitted(not asked.given() and len(asked.meanwhile) >= 4)
+
+
 @_at.decides(AUTHENTICATION_REQUIRED)
 def gate_first_request_only(asked: Asked) -> Answer:
     """Only a connection's first request passes the gate."""

@@ -16,6 +16,7 @@ from chainproof.contract.clauses import (
     BODY_REQUIRED,
     ERROR_CODE_CAUSE,
     HTTP_ADVICE,
+    KEY_VERIFIED,
     MALFORMED_REFUSED,
     MEDIA_TYPE_PARAMETERS,
     MEDIA_TYPE_REQUIRED,
@@ -642,7 +643,20 @@ def _second_host(lines: list[bytes], rest: bytes) -> tuple[list[bytes], bytes]:
     return ([*_without(lines, b"host"), b"Host: " + hosts[0]] if len(hosts) > 1 else lines), rest
 
 
+def _ended_by_nul(lines: list[bytes], rest: bytes) -> tuple[list[bytes], bytes]:
+    """
+    A NUL ends a field's value.
+    """
+    return [line.partition(b"\0")[0] for line in lines], rest
+
+
 for _name, _words, _change, _clause in (
+    (
+        "nul-ends-key",
+        "A NUL ends a field's value, the key among them, as it ends a string in C.",
+        _ended_by_nul,
+        KEY_VERIFIED,
+    ),
     ("reads-once", "The body is what came in one segment with the head.", _reads_once, REQUEST_FRAMING),
     ("field-names-cased", "Field names count in their usual letter case alone.", _cased, REQUEST_FRAMING),
     ("refuses-chunk-extensions", "A chunk with an extension is refused.", _no_extensions, HTTP_ADVICE),

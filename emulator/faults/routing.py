@@ -12,6 +12,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     ALLOW_LISTED,
     HTTP_ADVICE,
+    OBJECT_ACCEPTED,
     OTHER_METHODS_REFUSED,
     OTHER_PATHS_REFUSED,
     REGIONAL_HOST,
@@ -163,7 +164,7 @@ def regional_host_in_capitals_served(asked: Asked) -> Answer:
     return asked.serve(with_field(asked.request, b"host", b"localhost")) if odd else asked.honest()
 
 
-@_at.decides(REQUEST_FRAMING)
+@_at.decides(REQUEST_FRAMING, OBJECT_ACCEPTED)
 def query_not_found(asked: Asked) -> Answer:
     """The path with a query is another path: 400."""
     honest = asked.honest()

@@ -5,6 +5,8 @@ An emulator in a thread of this process, bent or honest, and what a conformance 
 from __future__ import annotations
 
 import asyncio
+import importlib
+import pkgutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -12,6 +14,7 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from chainproof.clock import Seconds
+from chainproof.conformance import checks
 from chainproof.conformance.checks import Check
 from chainproof.conformance.client import Client
 from chainproof.conformance.examination import Examination
@@ -29,6 +32,9 @@ from chainproof.emulator.server import Stop, new_run, serve
 from chainproof.emulator.transport import listening
 from chainproof.emulator.truth import Truth
 from chainproof.results.finding import Finding
+
+for _module in pkgutil.iter_modules(checks.__path__):  # a check is known once its file is imported
+    importlib.import_module(f"{checks.__name__}.{_module.name}")
 
 DEADLINE: Seconds = 1.0
 """For each answer: a fault that never answers is to be seen soon."""
@@ -83,18 +89,21 @@ class Watchful(Ledger):
 
 def findings(
     url: str,
-    checks: Sequence[Check],
+    asked: Sequence[Check],
     *,
     wanted: str | None = None,
     seed: int = 1,
     provoke: bool = False,
     deadline: Seconds = DEADLINE,
     depth: Depth = Depth.STANDARD,
+    duration: Seconds | None = None,
 ) -> tuple[Finding, ...]:
     """
     What some checks find; no further than to the first finding of the clause that is *wanted*.
     """
-    settings = Settings(echo=True, steerable=True, depth=depth, seed=seed, deadline=deadline, provoke=provoke)
+    settings = Settings(
+        echo=True, steerable=True, depth=depth, seed=seed, deadline=deadline, provoke=provoke, duration=duration
+    )
     client = Client(parse_target(url), settings.deadline)
     ledger = Watchful(client.target, seed, wanted)
     examination = Examination(
@@ -108,7 +117,7 @@ def findings(
     try:
         with suppress(Seen):
             examination.ask_plainly(examination.plain)
-        for check in checks:
+        for check in asked:
             examination.check = check.name
             try:
                 check.ask(examination)

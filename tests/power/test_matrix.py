@@ -7,15 +7,12 @@ put to every check: which ones follows from the day, so that all have their turn
 
 from __future__ import annotations
 
-import importlib
 import os
-import pkgutil
 import random
 from datetime import UTC, datetime
 
 import pytest
 
-from chainproof.conformance import checks
 from chainproof.conformance.checks import CHECKS, Check
 from chainproof.conformance.settings import Depth
 from chainproof.contract import clauses
@@ -25,9 +22,6 @@ from chainproof.emulator.faults import FAULTS, Fault, Stage
 from chainproof.emulator.variants import VARIANTS, Variant
 
 from .serving import bent, findings
-
-for _module in pkgutil.iter_modules(checks.__path__):
-    importlib.import_module(f"{checks.__name__}.{_module.name}")
 
 UNBROKEN = {
     clauses.OUTPUT_SCHEMA: "an echo chain has no shape of its own: tests/conformance/test_faults.py breaks it",
