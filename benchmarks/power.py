@@ -74,10 +74,11 @@ def main(arguments: Sequence[str]) -> int:
     """
     options = _options().parse_args(arguments)
     names = options.faults.split(",") if options.faults else list(FAULTS)
-    unknown = [name for name in names if name not in FAULTS]
+    variants = options.variants.split(",") if options.variants else []
+    unknown = [*(name for name in names if name not in FAULTS), *(name for name in variants if name not in VARIANTS)]
     if unknown:
         print(
-            f"power: expected faults of `chainproof emulator --list-faults`, found {', '.join(unknown)}",
+            f"power: expected names of `chainproof emulator --list-faults` or --list-variants, found {', '.join(unknown)}",
             file=sys.stderr,
         )
         return 2
@@ -127,6 +128,7 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument(
         "--seeds", type=int, default=0, metavar="N", help="honest contracts and variants, under N seeds each"
     )
+    options.add_argument("--variants", metavar="NAME,NAME", help="of the variants these alone (default: all)")
     options.add_argument(
         "--page", action="store_true", help="write the page from what has been measured, and measure nothing"
     )
@@ -148,7 +150,7 @@ def _wanted(names: Iterable[str], options: argparse.Namespace) -> Iterable[tuple
         for contract in CONTRACTS:
             told = ("--contract", contract)
             yield ("contract", contract, seed), partial(_ours, "contract", contract, seed, told, told)
-        for name in VARIANTS:
+        for name in options.variants.split(",") if options.variants else VARIANTS:
             yield ("variant", name, seed), partial(_ours, "variant", name, seed, ("--variant", name), ())
 
 

@@ -74,6 +74,8 @@ def operation(schema: Schema | None, examples: int = 1) -> Operation:
     """
     config = SchemathesisConfig.from_path(str(files("chainproof.conformance").joinpath("schemathesis.toml")))
     config.projects.default.generation.update(max_examples=examples)
+    # All but lone surrogates, as UTF-8 has it; naming the codec has Hypothesis try it on every code point for a second.
+    config.projects.default.generation.codec = None
     loaded = schemathesis.openapi.from_dict(_document(schema), config=config)
     return loaded[PATH][METHOD]
 
