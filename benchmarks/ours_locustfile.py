@@ -1,5 +1,6 @@
 """
-Our users as they are, and a stopwatch that stops when the run folder is complete: what follows is the summary's.
+Our users as they are, and a stopwatch that stops when the run folder is complete: what follows is the summary's. With a long
+BENCHMARK_WARM_UP it starts with second 1 of the run, whenever that is.
 """
 
 from __future__ import annotations
@@ -7,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import gevent
 import stopwatch
 from locust import events
 from locust.env import Environment
@@ -38,5 +40,18 @@ def timed(supervise: Callable[[Any], None]) -> Callable[[Any], None]:
     return follow
 
 
+def looked_at(begin: Callable[..., None]) -> Callable[..., None]:
+    """
+    The beginning of a run, with a look at the clocks as its second 1 begins.
+    """
+
+    def start(run: Any, *zero: float) -> None:
+        begin(run, *zero)
+        gevent.spawn_later(max(1.0 - run.now(), 0.0), lambda: stopwatch.look("begin", _environments[-1]))
+
+    return start
+
+
 for kind in (LoadRun, Gathering):
+    kind.begin = looked_at(kind.begin)  # type: ignore[method-assign]  # as below
     kind.supervise = timed(kind.supervise)  # type: ignore[method-assign]  # nowhere else is it known that a run is complete

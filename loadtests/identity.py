@@ -54,7 +54,12 @@ class RequestIds:
 
     def repeated_among(self, told: bytes) -> int:
         """How many of the ids that somebody else told as new to him were seen before; enters them."""
-        return sum(map(self._seen, _digests(told)))
+        digests = set(_digests(told))
+        known = sum(map(len, (digests & self._young, (digests - self._young) & self._old)))
+        self._young |= digests
+        if len(self._young) >= self._window:
+            self._age()
+        return len(told) // DIGEST_BYTES - len(digests) + known
 
     def untold(self) -> bytes:
         """The ids that are new since this was last asked."""
@@ -67,8 +72,11 @@ class RequestIds:
         known = digest in self._old
         self._young.add(digest)
         if len(self._young) >= self._window:
-            self._old, self._young = self._young, set()
+            self._age()
         return known
+
+    def _age(self) -> None:
+        self._old, self._young = self._young, set()
 
 
 def _digests(told: bytes) -> Iterator[bytes]:
