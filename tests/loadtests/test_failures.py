@@ -30,9 +30,9 @@ TLS = sorted(
     (each for each in vars(ssl).values() if isinstance(each, type) and issubclass(each, ssl.SSLError)),
     key=lambda each: each.__name__,
 )
-PARSER = [getattr(httptools.parser.errors, name) for name in httptools.parser.errors.__all__]
+PARSER = [getattr(httptools.parser.errors, name) for name in sorted(httptools.parser.errors.__all__)]
 NAMES = [socket.gaierror, socket.herror]
-WHILE_UNDER_WAY = {Stage.SENDING, Stage.AWAITING, Stage.READING}
+WHILE_UNDER_WAY = (Stage.SENDING, Stage.AWAITING, Stage.READING)
 
 CLASSES = {
     Stage.RESOLVING: {Transport.NAME_UNKNOWN},
