@@ -34,7 +34,7 @@ _OFTEN = 8
 # ------------------------------------------------------------------ whose answer it is
 
 
-@upholds(clauses.ANSWER_BELONGS)
+@upholds(clauses.ANSWER_BELONGS, clauses.ECHO_EXACT)
 def equally_long_bodies_are_told_apart(examination: Examination) -> None:
     """
     Bodies of the same length, with the same beginning or the same end, under the same query and the same header fields: a
@@ -42,7 +42,7 @@ def equally_long_bodies_are_told_apart(examination: Examination) -> None:
     """
     _echoing(examination)
     for name, body in _alike(examination):
-        request = examination.request(body, label=f"bodies of the same length, {name}")
+        request = examination.request(body, label=f"bodies that are nearly alike, {name}")
         examination.ask(request)
         examination.ask(replace(request, path=f"{request.path}?version=1"))
         fields = (("X-Request-Id", "chainproof"), ("If-None-Match", '"chainproof"'), ("Cache-Control", "max-age=3600"))
@@ -63,8 +63,19 @@ def _alike(examination: Examination) -> Iterable[tuple[str, bytes]]:
             for _ in range(3):
                 words = {"padding": "x" * size, "token": f"{chance.getrandbits(64):016x}"}
                 yield name, (form % words).encode()
-    for text in ("chainproof", "Chainproof", "CHAINPROOF"):
-        yield "the same but for letter case", b'{"text":"%b"}' % text.encode()
+    for name, values in _NEARLY.items():
+        for value in (*values, values[0]):
+            yield name, b'{"value":%b}' % value
+
+
+_NEARLY: dict[str, tuple[bytes, ...]] = {
+    "the same but for letter case": (b'"chainproof"', b'"Chainproof"', b'"CHAINPROOF"'),
+    "the same but for blanks": (b'"a b"', b'"a  b"', b'" a b"', b'"a\\tb"'),
+    "values that compare equal": (b"1", b"true", b'"1"', b"[1]", b"[true]"),
+    "values that count as false": (b"0", b"false", b"null", b'""', b"[]", b"{}", b'"0"'),
+    "values that are written alike": (b'"null"', b"null", b'"true"', b"true", b'"[]"', b"[]"),
+}
+"""Values that whoever compares carelessly takes for one."""
 
 
 @upholds(clauses.ANSWER_BELONGS)

@@ -11,6 +11,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     ANSWER_BELONGS,
     CONNECTION,
+    ECHO_EXACT,
     OBJECT_ACCEPTED,
     OVERLOAD,
     REQUEST_FRAMING,
@@ -62,6 +63,22 @@ def cached_by_names(asked: Asked) -> Answer:
     value = asked.value()
     names = json.dumps(sorted(value)) if isinstance(value, dict) else ""
     return _cached(asked, names.encode())
+
+
+@_at.decides(ECHO_EXACT, ANSWER_BELONGS)
+def cached_by_equality(asked: Asked) -> Answer:
+    """Outputs are cached by inputs that compare equal: `1` and `true` are one."""
+    value = asked.value()
+    return (
+        _cached(asked, repr(sorted(_compared(value).items())).encode()) if isinstance(value, dict) else asked.honest()
+    )
+
+
+def _compared(members: dict[str, object]) -> dict[str, object]:
+    """
+    Members with each truth value as the number that it equals.
+    """
+    return {name: int(value) if isinstance(value, bool) else value for name, value in members.items()}
 
 
 @_at.decides(ANSWER_BELONGS)
