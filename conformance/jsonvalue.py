@@ -380,7 +380,28 @@ def _values(here: object, there: object) -> str:
         return " and ".join(parts) or "a name once more or less"
     if isinstance(here, list) and isinstance(there, list):
         return f"{len(there)} in place of {len(here)}"
-    return f"{_short(there)} in place of {_short(here)}"
+    return " in place of ".join(_apart(there, here))
+
+
+def _apart(one: object, other: object) -> tuple[str, str]:
+    """
+    Two values that differ, in a few characters: those around the first that differs where their beginnings are alike.
+    """
+    shown = _short(one), _short(other)
+    if shown[0] != shown[1] or isinstance(one, Members | list) or isinstance(other, Members | list):
+        return shown
+    texts = [_written(one), _written(other)]
+    first = next((at for at, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), min(map(len, texts)))
+    begin = max(first - 12, 0)
+    one_part, other_part = (f"…{text[begin : first + 16]}" for text in texts)
+    return f"{one_part} (from character {begin + 1})", other_part
+
+
+def _written(value: object) -> str:
+    """
+    A value without members or items as text.
+    """
+    return str(value) if isinstance(value, Number) else json.dumps(value)
 
 
 def _short(value: object, limit: int = 30) -> str:
@@ -389,7 +410,7 @@ def _short(value: object, limit: int = 30) -> str:
     """
     if isinstance(value, Members | list):
         return _KINDS[type(value)]
-    text = str(value) if isinstance(value, Number) else json.dumps(value)
+    text = _written(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}… ({len(text)} characters)"
 
 

@@ -6,7 +6,6 @@ The one place where answers become findings, whichever check provoked them.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -22,16 +21,11 @@ from chainproof.contract.route import Route
 from chainproof.contract.targets import Target
 from chainproof.results.body import Body
 from chainproof.results.coverage import Coverage
-from chainproof.results.finding import ClauseCount, Finding, finding
+from chainproof.results.finding import ClauseCount, Finding, alike, finding
 from chainproof.results.folder import RunWriter
 from chainproof.results.reproduce import PLAIN
 
 from .request import Request, reproduction
-
-_COUNTING = frozenset({clauses.FRAMING, clauses.ANSWERS})
-"""Clauses whose departures are told in numbers of bytes."""
-
-_NUMBER = re.compile(r"[0-9]+")
 
 _CASES = 12
 """How many kinds of request a finding names."""
@@ -86,7 +80,7 @@ class Ledger:
         self._statuses: Counter[int] = Counter()
         self._codes: Counter[str] = Counter()
         self._parts: Counter[str] = Counter()
-        self._left_out: dict[str, str] = {}
+        self._left_out: dict[str, Counter[str]] = {}
         self._notes: dict[str, None] = {}
         self.requests = 0
         """How many were sent."""
@@ -133,7 +127,7 @@ class Ledger:
         Enter why a check did not put its clauses to the test.
         """
         for clause in clauses:
-            self._left_out.setdefault(clause.id, why)
+            self._left_out.setdefault(clause.id, Counter())[why] += 1
 
     def note(self, words: str) -> None:
         """
@@ -151,11 +145,16 @@ class Ledger:
                 parts=dict(self._parts),
                 statuses=dict(self._statuses),
                 codes=dict(self._codes),
-                not_exercised={
-                    name: why for name, why in (_CONDITIONAL | self._left_out).items() if not self._exercised[name]
-                },
+                not_exercised={name: why for name, why in self._reasons().items() if not self._exercised[name]},
                 notes=tuple(self._notes),
             )
+
+    def _reasons(self) -> dict[str, str]:
+        """
+        Why clauses may not have been put to the test: where several checks had a reason, that of most of them.
+        """
+        said = {name: reasons.most_common(1)[0][0] for name, reasons in self._left_out.items()}
+        return _CONDITIONAL | said | _UNKNOWN
 
     def seen_before(self, request_id: str, request: Request) -> bool:
         """
@@ -168,11 +167,8 @@ class Ledger:
 
     @staticmethod
     def key(departure: Departure) -> tuple[str, str, str]:
-        """What makes two departures the same finding: not the excerpt of an answer behind a colon, nor how many bytes of it."""
-        actual = departure.actual.partition(": ")[0]
-        if departure.clause in _COUNTING:
-            actual = _NUMBER.sub("#", actual)
-        return (departure.clause.id, departure.expected, actual)
+        """What makes two departures the same finding."""
+        return alike(departure.clause.id, departure.expected, departure.actual)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -233,7 +229,7 @@ class Ledger:
         if evidence.check == first.check and evidence.size < first.size:
             self._evidence[key] = evidence
             smaller = self._evidenced(departure, evidence)
-            shown = {name: getattr(smaller, name) for name in ("reproduce", "request_id", "answer_body")}
+            shown = {name: getattr(smaller, name) for name in ("actual", "reproduce", "request_id", "answer_body")}
             known = replace(known, **shown)
         self._findings[key] = known.seen_again()
 
@@ -279,6 +275,12 @@ _CONDITIONAL: dict[str, str] = {
     clauses.ERROR_DETAIL.id: "no error had the member",
 }
 """Clauses that only some answers can keep or break, and what is said where there was none."""
+
+_UNKNOWN: dict[str, str] = {
+    clauses.OBJECT_ACCEPTED.id: "which objects the chain takes is not known: --echo or --input-schema says so",
+    clauses.OUTPUT_SCHEMA.id: "what the chain returns is not known: --output-schema says so",
+}
+"""Clauses that nothing can be held against as long as the chain is not known, whichever checks had other reasons."""
 
 _ALWAYS = (clauses.STATUS, clauses.REQUEST_ID_PRESENT, clauses.REQUEST_ID_UNIQUE, clauses.SINGLETON_FIELDS)
 _OF_OUTPUT = (clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT)

@@ -58,7 +58,7 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
         "--max-in-flight",
         type=int,
         metavar="N",
-        help="open model: beyond this many at once a request is not sent, and counted",
+        help="open model: beyond this many at once an arrival waits for a slot, up to its deadline, then it is not sent and counted",
     )
     parser.add_argument(
         "--think-time",

@@ -24,7 +24,7 @@ from chainproof.embedded import Endpoint
 from chainproof.judgement.summary import LoadSummary, summarise_load
 from chainproof.judgement.verdict import Exit, Verdict
 from chainproof.results.exchange import Fate
-from chainproof.results.folder import MANIFEST, now, read_run
+from chainproof.results.folder import MANIFEST, SEARCH, now, read_run
 from chainproof.workload.objectives import Indicator, Objective
 from chainproof.workload.search import Search
 from chainproof.workload.workload import Workload
@@ -33,7 +33,6 @@ from .driving import distribution, driven
 from .limits import limits
 from .saturation import Answer, Probe, Purpose, Standing, saturation
 
-SUMMARY = "search.json"
 FORMAT = 1
 """The version of the summary file's format."""
 
@@ -227,8 +226,8 @@ class Probing:
             "sentence": sentence,
             "probes": [asdict(probe) for probe in self.probes],
         }
-        path = self._folder / SUMMARY
-        draft = path.with_name(f"{SUMMARY}.part")
+        path = self._folder / SEARCH
+        draft = path.with_name(f"{SEARCH}.part")
         draft.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
         draft.replace(path)
 

@@ -177,7 +177,7 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         if given[name] is not None and model is not work.model:
             option = f"--{name.replace('_', '-')}"
             raise Mistake(
-                f"{option} belongs to the {model} model, and the run is of the {work.model} one: add --model {model}"
+                f"{option} belongs to the {model} model, and the run is of the {work.model} one: leave it out, or use --model {model}"
             )
     if options.variation is not None and work.arrivals != "gamma":
         raise Mistake(f"--variation belongs to gamma arrivals, and these are {work.arrivals}: add --arrivals gamma")
@@ -211,7 +211,9 @@ def _base(options: argparse.Namespace) -> Workload:
             raise Mistake("expected --replay with --replay-key: it says where each line has its instant")
         return work
     if Model.CLOSED in (options.model, work.model if options.model is None else None):
-        raise Mistake("--replay belongs to the open model, and the run is of the closed one: add --model open")
+        raise Mistake(
+            "--replay belongs to the open model, and the run is of the closed one: leave it out, or use --model open"
+        )
     try:
         return work.replaying(load_instants(Path(options.replay), options.replay_key or DEFAULT_KEY))
     except BadRecording as wrong:

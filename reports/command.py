@@ -18,7 +18,7 @@ from typing import cast
 from chainproof.command import Mistake, command, parser
 from chainproof.judgement.summary import Report, report
 from chainproof.judgement.verdict import EXIT_OF
-from chainproof.results.folder import Run, read_run, run_paths
+from chainproof.results.folder import Run, read_run, run_paths, search_sentence
 
 from .formats import terminal
 
@@ -132,6 +132,10 @@ def _folders(paths: Sequence[Path]) -> list[Path]:
     """
     Every run folder that the paths mean, each once, in their order.
     """
+    for path in paths:
+        sentence = search_sentence(path.resolve())
+        if sentence is not None:
+            print(f"chainproof reports: {path}: {sentence}", file=sys.stderr)
     return list(dict.fromkeys(folder for path in paths for folder in run_paths(path.resolve())))
 
 

@@ -4,17 +4,18 @@ A departure with its evidence, stored; and how often each clause was put to the 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, replace
 from typing import NotRequired, TypedDict
 
-from chainproof.contract.clauses import COUNTED
+from chainproof.contract.clauses import ANSWERS, COUNTED, FRAMING
 from chainproof.contract.departures import Departure
 from chainproof.results.body import Body, BodyData
 
 
 class FindingData(TypedDict):
     """
-    One line of `findings.jsonl`. A later line with the same clause, expected and actual replaces an earlier one.
+    One line of `findings.jsonl`. A later line that is `alike` replaces an earlier one.
     """
 
     clause: str
@@ -34,6 +35,23 @@ class FindingData(TypedDict):
 
 
 _TEXTS = ("clause", "level", "source", "quotation", "expected", "actual", "reproduce")
+
+
+_COUNTING = frozenset({FRAMING.id, ANSWERS.id})
+"""Clauses whose departures are told in numbers of bytes."""
+
+_NUMBER = re.compile(r"[0-9]+")
+
+
+def alike(clause: str, expected: str, actual: str) -> tuple[str, str, str]:
+    """
+    What departures have in common that are one finding: not the excerpt behind a colon, nor how many bytes of it.
+
+    >>> alike("framing", "one message", "13 bytes behind the end: 'HTTP/1.1 200'")
+    ('framing', 'one message', '# bytes behind the end')
+    """
+    actual = actual.partition(": ")[0]
+    return clause, expected, _NUMBER.sub("#", actual) if clause in _COUNTING else actual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,7 +84,7 @@ class Finding:
     @property
     def key(self) -> tuple[str, str, str]:
         """What makes two departures the same finding."""
-        return (self.clause, self.expected, self.actual)
+        return alike(self.clause, self.expected, self.actual)
 
     def seen_again(self, times: int = 1) -> Finding:
         """The same finding, seen *times* more often."""

@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Self, TypeVar, cast
+from typing import IO, Any, Self, TypeVar, cast
 
 import orjson
 
@@ -34,6 +34,8 @@ FINDINGS = "findings.jsonl"
 CLAUSES = "clauses.jsonl"
 PLANS = "plans.jsonl"
 COVERAGE = "coverage.jsonl"
+SEARCH = "search.json"
+"""In a folder of runs that were made to find something: what was found, and by which of them."""
 
 DEFAULT_ROOT = Path("runs")
 
@@ -220,7 +222,8 @@ def read_run(path: Path) -> Run:
 
 def run_paths(path: Path) -> list[Path]:
     """
-    The run folders that a path means: itself, or those directly in it, by name: default names begin with the time.
+    The run folders that a path means: itself, or those directly in it, by name: default names begin with the time. Of a
+    search those that verified its answer: the others were made to miss.
 
     Raises FolderMistake when there is none.
     """
@@ -228,10 +231,49 @@ def run_paths(path: Path) -> list[Path]:
         raise FolderMistake(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
     if (path / MANIFEST).exists():
         return [path]
-    inside = sorted(child for child in path.iterdir() if (child / MANIFEST).exists())
-    if not inside:
+    inside = [run for child in sorted(path.iterdir()) for run in _runs_of(child)]
+    found = _verifying(path) or inside
+    if not found:
         raise FolderMistake(f"expected a run folder, found no {MANIFEST} in {path} nor in a folder of it")
-    return inside
+    return found
+
+
+def search_sentence(path: Path) -> str | None:
+    """
+    What a search found, in its own words; None where the folder is of no search.
+    """
+    said = _search(path)
+    return str(said["sentence"]) if said is not None and "sentence" in said else None
+
+
+def _runs_of(child: Path) -> list[Path]:
+    """
+    The run folder that a folder is, or those that verified the answer of the search that it is.
+    """
+    return [child] if (child / MANIFEST).exists() else _verifying(child)
+
+
+def _verifying(path: Path) -> list[Path]:
+    """
+    The runs at the rate that a search found; none where it found none, or the folder is of no search.
+    """
+    said = _search(path) or {}
+    answer, probes = said.get("answer_per_s"), said.get("probes")
+    if answer is None or not isinstance(probes, list):
+        return []
+    named = [path / str(probe.get("folder")) for probe in probes if probe.get("rate") == answer]
+    return [folder for folder in dict.fromkeys(named) if (folder / MANIFEST).exists()]
+
+
+def _search(path: Path) -> dict[str, Any] | None:
+    """
+    What a search wrote; None where there is nothing of that kind.
+    """
+    try:
+        said = orjson.loads((path / SEARCH).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return said if isinstance(said, dict) else None
 
 
 def _lines(path: Path, from_json: Callable[[_Data], _Line], unreadable: dict[str, int]) -> list[_Line]:

@@ -29,6 +29,7 @@ from chainproof.results.folder import (
     FINDINGS,
     INTERVALS,
     MANIFEST,
+    SEARCH,
     FolderMistake,
     RunWriter,
     check_writable,
@@ -36,6 +37,7 @@ from chainproof.results.folder import (
     now,
     read_run,
     run_paths,
+    search_sentence,
 )
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import FORMAT, End, Ending, Kind, Manifest, versions
@@ -322,3 +324,23 @@ def test_no_draft_stays_behind(tmp_path: Path) -> None:
     write(tmp_path / "run")
 
     assert {MANIFEST, END, INTERVALS, EXEMPLARS, FINDINGS, CLAUSES} == {p.name for p in (tmp_path / "run").iterdir()}
+
+
+def test_of_a_search_the_runs_that_verified_its_answer_are_meant(tmp_path: Path) -> None:
+    """
+    The others were made to miss, by name they can still be had; a search without an answer means all of its runs.
+    """
+    for name in ("01_20", "02_40", "03_20"):
+        with RunWriter(tmp_path / "search" / name, LOAD):
+            pass
+    probes = [{"rate": rate, "folder": name} for rate, name in ((20, "01_20"), (40, "02_40"), (20, "03_20"))]
+    said = {"answer_per_s": 20, "probes": probes, "sentence": "up to 20 a second"}
+    (tmp_path / "search" / SEARCH).write_bytes(orjson.dumps(said))
+
+    verified = [tmp_path / "search" / "01_20", tmp_path / "search" / "03_20"]
+    assert verified == run_paths(tmp_path / "search") == run_paths(tmp_path)
+    assert "up to 20 a second" == search_sentence(tmp_path / "search")
+    assert search_sentence(tmp_path) is None
+
+    (tmp_path / "search" / SEARCH).write_bytes(orjson.dumps({**said, "answer_per_s": None}))
+    assert [path.name for path in run_paths(tmp_path / "search")] == ["01_20", "02_40", "03_20"]
