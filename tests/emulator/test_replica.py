@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
@@ -58,14 +59,14 @@ def ask(endpoint: Endpoint, **arguments: object) -> tuple[int, dict[str, object]
     return told
 
 
-def at_once(endpoint: Endpoint, count: int) -> list[float]:
+def at_once(endpoint: Endpoint, count: int, units: int = 1) -> list[float]:
     """
-    How long each of so many requests took that were sent at the same time, in units, sorted.
+    How long each of so many requests, of so many units, took that were sent at the same time, in units, sorted.
     """
     took: list[float] = []
 
     def one() -> None:
-        status, _, seconds = ask(endpoint, seconds=UNIT)
+        status, _, seconds = ask(endpoint, seconds=units * UNIT)
         took.append(seconds if status == 200 else 1e9)
 
     threads = [threading.Thread(target=one) for _ in range(count)]
@@ -100,15 +101,18 @@ def test_one_runs_at_once_unless_told(emulating):
         assert [1, 2, 3] == whole(at_once(endpoint, 3))
 
 
-def test_a_plain_function_has_40_threads(emulating):
+def test_a_plain_function_has_40_threads(emulating, tmp_path, monkeypatch):
     """
-    However many are admitted: of sixty calls no more than forty take one unit, and the others wait for one of those.
+    However many are admitted: of sixty calls no more than forty run at once, and the others wait for one of those.
     """
+    log = tmp_path / "log"
+    monkeypatch.setenv("SLOW_CHAIN_LOG", str(log))
     with emulating("Plain", predict_concurrency=100) as endpoint:
-        units = whole(at_once(endpoint, 60))
+        units = at_once(endpoint, 60, units=4)
+    running = list(accumulate(1 if line.startswith("start") else -1 for line in log.read_text().splitlines()))
 
-    assert 60 == len(units)
-    assert 30 < units.count(1) <= 40  # a busy machine makes a few of them longer
+    assert (60, 120) == (len(units), len(running))
+    assert 30 < max(running) <= 40  # on a busy machine not all of them come while the first still run
 
 
 def test_a_coroutine_that_blocks_stops_no_gateway(emulating):
