@@ -67,11 +67,15 @@ def cached_by_names(asked: Asked) -> Answer:
 
 @_at.decides(ECHO_EXACT, ANSWER_BELONGS)
 def cached_by_equality(asked: Asked) -> Answer:
-    """Outputs are cached by inputs that compare equal: `1` and `true` are one."""
-    value = asked.value()
+    """Outputs are cached by small inputs that compare equal: `1` and `true` are one."""
+    value = asked.value() if len(asked.body) < _SMALL else None
     return (
         _cached(asked, repr(sorted(_compared(value).items())).encode()) if isinstance(value, dict) else asked.honest()
     )
+
+
+_SMALL = 100
+"""Bytes of an input that a cache is worth its while for."""
 
 
 def _compared(members: dict[str, object]) -> dict[str, object]:
