@@ -273,7 +273,7 @@ def _summary(ours: dict[str, Record], stock: dict[str, Record], correct: list[Re
     if correct:
         accused = sum(record.code != 0 for record in correct)
         lines.append(f"- correct endpoints, {len(correct)} runs: {accused} accused")
-    commands = "`python benchmarks/power.py --stock --seeds 20`"
+    commands = "`python benchmarks/power.py --stock --seeds 20` (of correct endpoints as many seeds as the table says)"
     versions = ", ".join(f"{name} {version(name)}" for name in ("schemathesis", "hypothesis"))
     when = " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "not yet"
     python = sys.version.split()[0]

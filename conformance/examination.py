@@ -661,7 +661,7 @@ def _misframed(reason: str, raw: bytes) -> Departure:
     The departure of an answer that is no whole HTTP message.
     """
     return Departure(
-        clause=clauses.FRAMING, expected="one complete HTTP/1.1 message", actual=f"{reason}: {shown(raw)!r}"
+        clause=clauses.FRAMING, expected="one complete HTTP/1.1 message", actual=f"{reason}: '{shown(raw)}'"
     )
 
 
