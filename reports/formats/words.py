@@ -232,7 +232,7 @@ def size(octets: int) -> str:
     So many bytes, in the unit that suits.
 
     >>> [size(octets) for octets in (999, 1000, 1_234_567, 5 * 10**12)]
-    ['999 bytes', '1.00 kB', '1.23 MB', '5,000 GB']
+    ['999 bytes', '1 kB', '1.23 MB', '5,000 GB']
     """
     if octets < 1000:
         return f"{octets} bytes"
