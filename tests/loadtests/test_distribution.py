@@ -199,10 +199,13 @@ def test_a_master_with_workers_of_their_own_shares_users_and_cap_out(serving: Se
             worker.communicate()
     run = read_run(folder)
     whole = total(run.intervals)
-    most = {interval.worker: interval.in_flight_max for interval in run.intervals if interval.second == 1}
+    most = {"0": 0, "1": 0}
+    for interval in run.intervals:
+        # In whichever second: on a busy machine the workers may begin seconds after their master.
+        most[interval.worker] = max(most[interval.worker], interval.in_flight_max)
 
     assert (0, [0, 0]) == (master.returncode, ended), output
-    assert {"0": 3, "1": 2} == dict(sorted(most.items())) or {"0": 2, "1": 3} == dict(sorted(most.items()))
+    assert most in ({"0": 3, "1": 2}, {"0": 2, "1": 3})
     assert len(server.requests) == whole.sent == whole.count(Fate.OK) > 100
     assert adds_up(run)
 
