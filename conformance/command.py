@@ -22,7 +22,7 @@ from chainproof.judgement.verdict import Exit
 from chainproof.processes import own_command, run
 
 from . import plugin
-from .opening import GIVEN, Given, agreed, asked, prepared
+from .opening import GIVEN, SCENARIO, Given, agreed, asked, prepared
 from .progress import Progress
 from .settings import OPTIONS, Settings, settings_from
 from .wording import finding_text
@@ -56,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     settings = _settings(arguments)
     known = agreed(settings)
     emulator = ("--contract", settings.contract.value)
-    with _terminable(), endpoint(asked(settings), options=emulator) as found:
+    with _terminable(), endpoint(asked(settings), scenario=SCENARIO, options=emulator) as found:
         given = prepared(settings, known, found)
         print(f"checking {found.target.url} against the {settings.contract} contract, seed {given.settings.seed}")
         print("\n".join(given.plan), flush=True)

@@ -239,8 +239,10 @@ class Ledger:
         The finding with what was special about one more request.
         """
         label = evidence.request.label
-        if not label or label in known.cases or len(known.cases) >= _CASES:
+        if not label or label in known.cases or known.more_cases:
             return known
+        if len(known.cases) >= _CASES:
+            return replace(known, more_cases=True)
         return replace(known, cases=(*known.cases, label))
 
     def _evidenced(self, departure: Departure, evidence: Evidence) -> Finding:

@@ -31,6 +31,9 @@ from .plan import plan_lines
 from .settings import POLITE_RATE, POLITE_REQUESTS, Settings
 from .signature import UNKNOWN, Signature, signature
 
+SCENARIO = "instant"
+"""What the embedded emulator serves to conformance: that its answers take a while would show nothing."""
+
 GIVEN = "chainproof-given"
 """Under which name `chainproof conformance` registers what it has opened itself."""
 
@@ -234,7 +237,7 @@ class Conducts:
             chosen = replace(chosen, url=url)
         environment = os.environ if key is None else {**os.environ, chosen.variable: key}
         emulator = ("--contract", settings.contract.value)
-        found = self.stack.enter_context(endpoint(chosen, options=emulator, environment=environment))
+        found = self.stack.enter_context(endpoint(chosen, scenario=SCENARIO, options=emulator, environment=environment))
         return prepared(settings, known, found)
 
 

@@ -378,12 +378,22 @@ CONNECTION = Clause(
 HTTP_ADVICE = Clause(
     id="http-advice",
     level=Level.SHOULD,
-    source="RFC 9112 §2.2, §3.2, §7.1; RFC 9110 §10.1.1, §12.5.3",
+    source="RFC 9112 §2.2, §3.2.2, §7.1; RFC 9110 §10.1.1, §12.5.3",
     quotation="a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line (CRLF) "
     "received prior to the request-line",
     statement="Where well-kept servers leave the letter of the RFCs, the target does not: it skips an empty line before a "
-    "request, takes chunk extensions, trailers and absolute URLs, asks for a body that waits, and refuses what is spelled "
-    "wrong.",
+    "request, takes chunk extensions, trailers and absolute URLs, asks for a body that waits, and codes a body only as it is "
+    "wanted.",
+)
+HTTP_STRICTNESS = Clause(
+    id="http-strictness",
+    level=Level.SHOULD,
+    source="RFC 9112 §3.2, §5.1, §6.1, §6.3, §7.1",
+    quotation="A server that receives a request message with a transfer coding it does not understand SHOULD respond with 501 "
+    "(Not Implemented).",
+    statement="What plain servers let pass though it is spelled wrong, the target refuses: several lengths, a coding that "
+    "nobody knows, a blank before a colon, no Host. Behind a proxy that reads it otherwise, one caller's body can become "
+    "another's request.",
 )
 
 # ------------------------------------------------------------------ how it fails, when made to

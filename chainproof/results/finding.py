@@ -30,6 +30,7 @@ class FindingData(TypedDict):
     seed: int | None
     check: NotRequired[str]
     cases: NotRequired[list[str]]
+    more_cases: NotRequired[bool]
     answer_body: NotRequired[BodyData]
     """Only where bodies were to be kept."""
 
@@ -78,6 +79,8 @@ class Finding:
     """Which check saw it first."""
     cases: tuple[str, ...] = ()
     """What was special about the requests that showed it, in words, the first few of them."""
+    more_cases: bool = False
+    """Whether other requests showed it too."""
     answer_body: Body | None = None
     """What the reproduced request was answered with; None where bodies were not to be kept, or no answer came."""
 
@@ -107,6 +110,8 @@ class Finding:
         }
         if self.cases:
             data["cases"] = list(self.cases)
+        if self.more_cases:
+            data["more_cases"] = True
         if self.answer_body is not None:
             data["answer_body"] = self.answer_body.to_json()
         return data

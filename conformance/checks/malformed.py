@@ -166,7 +166,7 @@ MALFORMED: tuple[Malformed, ...] = (
 )
 
 
-@upholds(clauses.REQUEST_MALFORMED, clauses.HTTP_ADVICE)
+@upholds(clauses.REQUEST_MALFORMED, clauses.HTTP_STRICTNESS)
 def an_invalid_message_is_refused(examination: Examination) -> None:
     """
     A message whose end or whose fields cannot be told is no request: refused, or left without an answer.
@@ -176,7 +176,7 @@ def an_invalid_message_is_refused(examination: Examination) -> None:
 
     def ask(malformed: Malformed) -> None:
         request = _message(examination, malformed)
-        clause = clauses.HTTP_ADVICE if malformed.taken is Taken.SOMETIMES else clauses.REQUEST_MALFORMED
+        clause = clauses.HTTP_STRICTNESS if malformed.taken is Taken.SOMETIMES else clauses.REQUEST_MALFORMED
         answers = _answers(examination, request, plain)
         _hold(examination, request, answers, clause)
 
@@ -225,7 +225,7 @@ _MISSPELLED = frozenset(label for label, lines in SMUGGLED[2:] if "Transfer-Enco
 """Where the coding is spelled so that a plain server sees none, and goes by the length: that harms behind a proxy that does."""
 
 
-@upholds(clauses.REQUEST_MALFORMED, clauses.HTTP_ADVICE)
+@upholds(clauses.REQUEST_MALFORMED, clauses.HTTP_STRICTNESS)
 def no_part_of_a_body_is_a_request(examination: Examination) -> None:
     """
     A message in chunks with a length besides is read as chunks or not at all (RFC 9112 §6.3): what stands in a chunk is
@@ -245,7 +245,7 @@ def no_part_of_a_body_is_a_request(examination: Examination) -> None:
         request = framed(examination, body, *given, sent=size + hidden + b"\r\n0\r\n\r\n", label=label)
         for answer in _answers(examination, request, plain):
             if 200 <= answer.status < 300:
-                clause = clauses.HTTP_ADVICE if label in _MISSPELLED else clauses.REQUEST_MALFORMED
+                clause = clauses.HTTP_STRICTNESS if label in _MISSPELLED else clauses.REQUEST_MALFORMED
                 _depart(examination, request, answer, "a request inside a body answered as another request", clause)
                 return
         examination.hold(clauses.REQUEST_MALFORMED, None, request)
@@ -316,7 +316,7 @@ def half_a_message_is_no_request(examination: Examination) -> None:
             if answer is not None and 200 <= answer.status < 300:
                 # A WSGI server tells its application nothing of a connection that ends early: what it got looks whole.
                 looks_whole = finish and label == _LOOKS_WHOLE
-                clause = clauses.HTTP_ADVICE if looks_whole else clauses.REQUEST_MALFORMED
+                clause = clauses.HTTP_STRICTNESS if looks_whole else clauses.REQUEST_MALFORMED
                 _depart(examination, request, answer, f"status {answer.status} to half a message", clause)
             elif answer is not None:
                 _hold(examination, request, [answer], clauses.REQUEST_MALFORMED)

@@ -16,6 +16,7 @@ from chainproof.contract.clauses import (
     BODY_REQUIRED,
     ERROR_CODE_CAUSE,
     HTTP_ADVICE,
+    HTTP_STRICTNESS,
     KEY_VERIFIED,
     MALFORMED_REFUSED,
     MEDIA_TYPE_PARAMETERS,
@@ -668,11 +669,11 @@ for _name, _words, _change, _clause in (
     ),
     ("refuses-trailers", "Trailer fields are refused.", _no_trailers, HTTP_ADVICE),
     ("length-before-chunks", "Content-Length goes before Transfer-Encoding.", _length_wins, REQUEST_MALFORMED),
-    ("last-length-counts", "Of several lengths the last counts.", _one_length, HTTP_ADVICE),
+    ("last-length-counts", "Of several lengths the last counts.", _one_length, HTTP_STRICTNESS),
     ("odd-length-counts", "A length with a sign or a text behind it counts.", _odd_length, REQUEST_MALFORMED),
-    ("blank-before-colon", "Blanks before a field's colon are passed over.", _unfolded, HTTP_ADVICE),
-    ("any-chunked", "Whatever has `chunked` in it is chunked.", _any_coding, HTTP_ADVICE),
-    ("host-twice", "Of two Host headers the first counts.", _second_host, HTTP_ADVICE),
+    ("blank-before-colon", "Blanks before a field's colon are passed over.", _unfolded, HTTP_STRICTNESS),
+    ("any-chunked", "Whatever has `chunked` in it is chunked.", _any_coding, HTTP_STRICTNESS),
+    ("host-twice", "Of two Host headers the first counts.", _second_host, HTTP_STRICTNESS),
 ):
     _at.enter(_name, _words, _rewritten(_change), _clause)
 

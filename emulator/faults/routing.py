@@ -12,6 +12,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     ALLOW_LISTED,
     HTTP_ADVICE,
+    HTTP_STRICTNESS,
     OBJECT_ACCEPTED,
     OTHER_METHODS_REFUSED,
     OTHER_PATHS_REFUSED,
@@ -185,7 +186,7 @@ def method_letter_case(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # a
     return b"POST" + data[4:] if begins and data[:5].lower() == b"post " else data
 
 
-@_at.reads(HTTP_ADVICE)
+@_at.reads(HTTP_STRICTNESS)
 def host_missing(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as above
     """HTTP/1.1 without Host is served."""
     head, blank, rest = data.partition(b"\r\n\r\n")

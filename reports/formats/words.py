@@ -416,7 +416,7 @@ def cases(found: Finding) -> str:
     """
     What was special about the requests that showed a finding.
     """
-    return "; ".join(visible(case) for case in found.cases)
+    return "; ".join(visible(case) for case in found.cases) + "; and more" * found.more_cases
 
 
 def tally(counts: Mapping[int, int] | Mapping[str, int]) -> str:

@@ -20,6 +20,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from chainproof.conformance.checks import connection, framing, malformed
+from chainproof.conformance.settings import Depth
 
 from .conftest import WIRE, Examine
 from .endpoints import KEY, Asked, Handler, NoMessage, Said, Server, error, honest, let_in, rendered, serving, when
@@ -573,8 +574,8 @@ class Trusting(Handler):
 
 MALFORMED = (
     Fault(name="by the length, though there are chunks", breaks="request-malformed", reading=ByLength),
-    Fault(name="the first of two lengths", breaks="http-advice", reading=OnePerName),
-    Fault(name="an unknown coding passed over", breaks="http-advice", reading=Unknown),
+    Fault(name="the first of two lengths", breaks="http-strictness", reading=OnePerName),
+    Fault(name="an unknown coding passed over", breaks="http-strictness", reading=Unknown),
     Fault(name="half a body", breaks="request-malformed", reading=Half),
     Fault(name="chunk sizes in 32 bits", breaks="request-malformed", reading=Wrapping),
     Fault(name="500 to what is no message", breaks="request-malformed", reading=Falling),
@@ -907,7 +908,7 @@ def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
     """
     What lies idle or waits does so for a shorter time.
     """
-    monkeypatch.setattr(connection, "_PAUSE", 0.1)
+    monkeypatch.setitem(connection._IDLE, Depth.QUICK, 0.1)
     monkeypatch.setattr(connection, "_CLOSING", 0.3)
     monkeypatch.setattr(malformed, "_WAITING", 0.15)
     monkeypatch.setattr(framing, "_WAITING", 0.15)
@@ -921,7 +922,7 @@ def test_a_fault_on_the_wire_is_caught_for_its_clause(fault: Fault, examine: Exa
     with serving(fault.server(), reading=fault.reading) as url:
         examined = examine(url, checks=checks_for(fault), **fault.options)
 
-    assert {fault.breaks} == examined.clauses - ({"http-advice"} - {fault.breaks}), examined.lines
+    assert {fault.breaks} == examined.clauses - ({"http-advice", "http-strictness"} - {fault.breaks}), examined.lines
 
 
 def test_the_faults_are_faults_of_this_endpoint(examine: Examine) -> None:

@@ -235,7 +235,7 @@ def test_an_honest_endpoint_is_accused_of_nothing_on_the_wire(
     """
     However it frames, codes and keeps, and whatever it refuses that it may refuse; advice it may get.
     """
-    monkeypatch.setattr(connection, "_PAUSE", 0.1)
+    monkeypatch.setitem(connection._IDLE, Depth.QUICK, 0.1)
     monkeypatch.setattr(malformed, "_WAITING", 0.15)
     monkeypatch.setattr(framing, "_WAITING", 0.15)
     monkeypatch.setitem(rare.STRETCHES, Depth.QUICK, rare.Stretch(requests=100, seconds=1.5))

@@ -106,13 +106,13 @@ def test_help_lists_the_scenarios():
     """
     shown = ran("--help").stdout
 
-    assert all(f"  {name} " in shown for name in ("warm", "flaky", "throttled", "slow-tail"))
+    assert all(f"  {name} " in shown for name in ("instant", "warm", "flaky", "throttled", "slow-tail"))
     assert "exit codes:" in shown
     assert "X-Emulate" in shown
 
 
 MISTAKES = {
-    "an unknown scenario": (["lukewarm"], "expected one of flaky, slow-tail, throttled, warm"),
+    "an unknown scenario": (["lukewarm"], "expected one of flaky, instant, slow-tail, throttled, warm"),
     "another machine": (["--host", "0.0.0.0"], "expected a loopback address"),
     "another machine's name": (["--host", "example.com"], "expected a loopback address"),
     "no key": (["--api-key-env", "NO_SUCH_VARIABLE"], "no API key"),

@@ -21,7 +21,7 @@ def test_the_four_scenarios_come_along():
     """
     scenarios = named_scenarios()
 
-    assert {"warm", "flaky", "throttled", "slow-tail"} == set(scenarios)
+    assert {"instant", "warm", "flaky", "throttled", "slow-tail"} == set(scenarios)
     assert all(scenario.description for scenario in scenarios.values())
     assert () == scenarios["warm"].errors
     assert 0.02 <= sum(rate for _, rate in scenarios["flaky"].errors) <= 0.04

@@ -42,7 +42,7 @@ FOLLOWS: dict[Clause, tuple[Clause, ...]] = {
     clauses.CONNECTION: (clauses.ANSWERS, clauses.FRAMING, clauses.KEY_VERIFIED),
     clauses.SINGLETON_FIELDS: (clauses.FRAMING,),
     clauses.REQUEST_FRAMING: (clauses.FRAMING, clauses.OBJECT_ACCEPTED, clauses.REQUEST_MALFORMED),
-    clauses.HTTP_ADVICE: (clauses.REQUEST_MALFORMED,),
+    clauses.HTTP_STRICTNESS: (clauses.REQUEST_MALFORMED,),
     # Another's output is not what was sent either.
     clauses.ANSWER_BELONGS: (clauses.ECHO_EXACT,),
     clauses.ECHO_EXACT: (clauses.ANSWER_BELONGS,),

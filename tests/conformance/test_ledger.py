@@ -1,0 +1,30 @@
+"""
+What a ledger makes of the departures that are entered in it.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from chainproof.conformance.ledger import Evidence, Ledger
+from chainproof.conformance.request import Request
+from chainproof.contract import clauses
+from chainproof.contract.departures import Departure
+from chainproof.contract.targets import parse_target
+from chainproof.results.finding import Finding
+
+
+@pytest.mark.parametrize("kinds", [1, 12, 13, 40])
+def test_a_finding_says_whether_it_names_all_that_showed_it(kinds: int) -> None:
+    """
+    The first twelve kinds of request are named, each once, and where there are more it says so, stored and read again.
+    """
+    ledger = Ledger(None, parse_target("http://127.0.0.1:1"), 1)
+    departure = Departure(clause=clauses.STATUS, expected="a documented one", actual="418")
+    for number in (*range(kinds), *range(kinds)):
+        ledger.enter([clauses.STATUS], [departure], Evidence(request=Request(label=f"kind {number}")))
+    found = ledger.findings[0]
+
+    assert found.cases == tuple(f"kind {number}" for number in range(min(kinds, 12)))
+    assert found.more_cases is (kinds > 12)
+    assert Finding.from_json(found.to_json()) == found
