@@ -85,8 +85,6 @@ def search_of(options: argparse.Namespace, workload: Workload) -> Search | None:
     mistakes = replace(workload, search=search, phases=()).mistakes() + search.mistakes(workload.rate)
     if workload.phases and not options.warm_up:
         mistakes.append("search: expected an open workload with one rate, found phases")
-    if options.workers:
-        mistakes.append("search: expected --processes in place of --workers, which end with the first run")
     if mistakes:
         raise Mistake("; ".join(mistakes))
     return search

@@ -15,6 +15,7 @@ import time
 from array import array
 from collections import Counter
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -208,6 +209,44 @@ def test_a_master_with_workers_of_their_own_shares_users_and_cap_out(serving: Se
     assert most in ({"0": 3, "1": 2}, {"0": 2, "1": 3})
     assert len(server.requests) == whole.sent == whole.count(Fate.OK) > 100
     assert adds_up(run)
+
+
+def test_workers_that_begin_anew_take_part_in_every_probe_of_a_search(serving: Serving, tmp_path: Path) -> None:
+    """
+    Each probe is shared out among two workers from elsewhere, which end with it, and are started anew for the next.
+    """
+
+    async def quick(told: Any) -> None:
+        await told.answer()
+
+    port, folder, until = free_port(), tmp_path / "search", time.monotonic() + 150
+    where = ["--worker", "--master-host=127.0.0.1", f"--master-port={port}"]
+    with serving(quick) as server:
+        words = ["--rate=20", "--search-to=40", "--duration=1s", "--warm-up=0s", "--objective=error_rate < 50%"]
+        words += ["--workers=2", f"--target={server.target.origin}", f"--out={folder}"]
+        words += ["--", "--master-bind-host=127.0.0.1", f"--master-bind-port={port}"]
+        search = subprocess.Popen(
+            [sys.executable, "-P", "-m", "chainproof", "loadtests", "saturation", *words],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            env={**os.environ, "BASETEN_API_KEY": "key"},
+        )
+        workers = [locust(*where) for _ in range(2)]
+        while search.poll() is None and time.monotonic() < until:
+            workers = [worker if worker.poll() is None else locust(*where) for worker in workers]
+            with suppress(subprocess.TimeoutExpired):
+                search.wait(0.2)
+        for process in (search, *workers):
+            process.kill()
+        output = search.communicate()[0]
+    found = json.loads((folder / "search.json").read_text())
+    runs = [read_run(folder / probe["folder"]) for probe in found["probes"]]
+
+    assert 3 == search.returncode, output  # met at the highest rate that was to be asked for
+    assert [20, 40] == [probe["rate"] for probe in found["probes"]], output
+    assert [2, 2] == [run.manifest.settings["workers"] for run in runs]
+    assert all({"0", "1"} == {interval.worker for interval in run.intervals if interval.sent} for run in runs)
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])

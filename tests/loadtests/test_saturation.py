@@ -182,7 +182,6 @@ WRONG = {
     "the options alone": (["--search-to", "30"], "expected --search saturation, or the workload saturation"),
     "phases": (["ramp", "--search", "saturation"], "expected an open workload with one rate"),
     "users": (["--model", "closed", "--search", "saturation"], "expected an open workload with one rate"),
-    "workers elsewhere": (["saturation", "--workers", "2"], "expected --processes in place of --workers"),
     "a scenario for a target": (
         ["saturation", "--scenario", "warm", "--target", "http://127.0.0.1:1"],
         "expected no target with --scenario",
