@@ -39,7 +39,7 @@ SUMMARY = "calibration.json"
 PUNCTUAL = ("p99 schedule_lag < 10ms", "error_rate <= 0%")
 """What a generator that keeps up does."""
 UNHURRIED: PerSecond = 250.0
-LOWEST: PerSecond = 1000.0
+"""The floor's rate, and the lowest at which a ceiling is looked for."""
 HIGHEST: PerSecond = 100_000.0
 LASTING: Seconds = 2.0
 _WARM_UP: Seconds = 0.5
@@ -57,16 +57,17 @@ class Calibration:
     """The highest rate at which the generator is punctual; None where it was not even at the lowest."""
     reached: bool
     """Whether a higher rate was asked for and not kept up with; else the ceiling is a lower bound."""
+    lowest: PerSecond = UNHURRIED
 
     @property
     def sentences(self) -> list[str]:
         """Both in words."""
         floor = ", ".join(f"{name} {format_duration(value)}" for name, value in self.floor.items())
         lines = [
-            f"floor    {floor or 'not measured'} (response time without a target, at {UNHURRIED:g} requests a second)"
+            f"floor    {floor or 'not measured'} (response time without a target, at {self.lowest:g} requests a second)"
         ]
         if self.ceiling is None:
-            return [*lines, f"ceiling  below {LOWEST:g} requests a second: this machine is busy with something else"]
+            return [*lines, f"ceiling  below {self.lowest:g} requests a second: this machine is busy with something else"]
         least = "" if self.reached else "at least "
         return [*lines, f"ceiling  {least}{self.ceiling:.4g} requests a second, sent on time ({PUNCTUAL[0]})"]
 
@@ -82,7 +83,7 @@ def calibrated(options: argparse.Namespace) -> int:
     options = argparse.Namespace(**{**vars(options), "warm_up": _WARM_UP, "workload": "smoke", "max_in_flight": 5000})
     options.objective = list(PUNCTUAL)
     objectives = tuple(map(parse_objective, PUNCTUAL))
-    lowest = min(options.rate or LOWEST, highest)
+    lowest = min(options.rate or UNHURRIED, highest)
     work = Workload(name="calibration", rate=lowest, duration=duration, objectives=objectives).checked()
     search = Search(
         highest=highest,
@@ -95,13 +96,16 @@ def calibrated(options: argparse.Namespace) -> int:
         check_writable(folder)
         probing = Probing(options, _asked(), chosen, folder, (), workload=work, search=search)
         try:
-            floor = probing.probe(min(UNHURRIED, highest), Purpose.DOUBLING)
-            answer = saturation(lambda rate, purpose: _kept_up(probing.probe(rate, purpose)), search, lowest)
+            floor = probing.probe(lowest, Purpose.DOUBLING)
+            known = iter([floor])
+            answer = saturation(
+                lambda rate, purpose: _kept_up(next(known, None) or probing.probe(rate, purpose)), search, lowest
+            )
         except Ended as ended:
             print(f"chainproof loadtests: {ended}", file=sys.stderr)
             return ended.code
     ceiling = highest if answer.refusal is Refusal.NEVER_MISSED else answer.rate
-    found = Calibration(floor=floor.response_time, ceiling=ceiling, reached=answer.rate is not None)
+    found = Calibration(floor=floor.response_time, ceiling=ceiling, reached=answer.rate is not None, lowest=lowest)
     _write(folder, found)
     print("\n".join([*table(probing.probes), "", *(f"  {line}" for line in found.sentences), ""]))
     print(folder, flush=True)
@@ -125,6 +129,7 @@ def _asked() -> Wanted:
 def _write(folder: Path, found: Calibration) -> None:
     said = {
         "floor_s": found.floor,
+        "lowest_per_s": found.lowest,
         "ceiling_per_s": found.ceiling,
         "reached": found.reached,
         "processors": os.cpu_count(),
