@@ -67,7 +67,10 @@ class Calibration:
             f"floor    {floor or 'not measured'} (response time without a target, at {self.lowest:g} requests a second)"
         ]
         if self.ceiling is None:
-            return [*lines, f"ceiling  below {self.lowest:g} requests a second: this machine is busy with something else"]
+            return [
+                *lines,
+                f"ceiling  below {self.lowest:g} requests a second: this machine is busy with something else",
+            ]
         least = "" if self.reached else "at least "
         return [*lines, f"ceiling  {least}{self.ceiling:.4g} requests a second, sent on time ({PUNCTUAL[0]})"]
 

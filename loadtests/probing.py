@@ -24,7 +24,8 @@ from chainproof.embedded import Endpoint
 from chainproof.judgement.summary import LoadSummary, summarise_load
 from chainproof.judgement.verdict import Exit, Verdict
 from chainproof.results.exchange import Fate
-from chainproof.results.folder import MANIFEST, SEARCH, now, read_run
+from chainproof.results.folder import MANIFEST, now, read_run
+from chainproof.results.search import SEARCH
 from chainproof.workload.objectives import Indicator, Objective
 from chainproof.workload.search import Search
 from chainproof.workload.workload import Workload

@@ -18,7 +18,7 @@ from typing import cast
 from chainproof.command import Mistake, command, parser
 from chainproof.judgement.summary import Report, report
 from chainproof.judgement.verdict import EXIT_OF
-from chainproof.results.folder import Run, read_run, run_paths, search_sentence
+from chainproof.results.folder import Run, read_run, run_paths, searches
 
 from .formats import terminal
 
@@ -54,7 +54,8 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     outputs = _outputs(options)
     renders = {output.format: _render(output.format) for output in outputs}
-    found = report(_read(path) for path in _folders(options.runs))
+    runs = [_read(path) for path in _folders(options.runs)]
+    found = report(runs, [each for path in dict.fromkeys(options.runs) for each in searches(path.resolve())])
     # Everything is rendered before anything is written: either all files are new, or none.
     texts = [(output, renders[output.format](found)) for output in outputs]
     for output, text in texts:
@@ -132,10 +133,6 @@ def _folders(paths: Sequence[Path]) -> list[Path]:
     """
     Every run folder that the paths mean, each once, in their order.
     """
-    for path in paths:
-        sentence = search_sentence(path.resolve())
-        if sentence is not None:
-            print(f"chainproof reports: {path}: {sentence}", file=sys.stderr)
     return list(dict.fromkeys(folder for path in paths for folder in run_paths(path.resolve())))
 
 
@@ -171,12 +168,20 @@ def _write(path: Path | None, text: str) -> None:
 
 def _say_what_was_written(found: Report, outputs: Sequence[Output]) -> None:
     """
-    One line on stderr, where it is in no format's way: the verdict and the files.
+    A line on stderr, where it is in no format's way: the verdict and the files; before it what each search found.
     """
+    for search in found.searches:
+        _say(f"{search.path.name}: {search.sentence}")
     files = [str(output.path) for output in outputs if output.path is not None]
     written = f"; wrote {', '.join(files)}" if files else ""
-    line = f"chainproof reports: {found.verdict.value}: {found.reason.rstrip('.')}{written}"
-    print(line.encode(errors="backslashreplace").decode(), file=sys.stderr)
+    _say(f"{found.verdict.value}: {found.reason.rstrip('.')}{written}")
+
+
+def _say(sentence: str) -> None:
+    """
+    A line on stderr, whatever its encoding can spell.
+    """
+    print(f"chainproof reports: {sentence}".encode(errors="backslashreplace").decode(), file=sys.stderr)
 
 
 def _show(text: str) -> None:

@@ -37,6 +37,7 @@ from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, Slice, by_second, joined, total
 from chainproof.results.manifest import Ending, Guard, Kind, Manifest, Phase
+from chainproof.results.search import SearchRecord
 from chainproof.statistics.histogram import Histogram, merged
 from chainproof.statistics.intervals import Estimate, quantile
 from chainproof.workload.objectives import parse_objective
@@ -199,6 +200,8 @@ class Report:
     """
 
     summaries: tuple[Summary, ...]
+    searches: tuple[SearchRecord, ...] = ()
+    """Those whose runs these are, or some of them."""
 
     @property
     def verdict(self) -> Verdict:
@@ -242,11 +245,11 @@ class Report:
         return tuple(sorted(pairs, key=lambda pair: gravity(pair[1])))
 
 
-def report(runs: Iterable[Run]) -> Report:
+def report(runs: Iterable[Run], searches: Iterable[SearchRecord] = ()) -> Report:
     """
-    What several runs amount to.
+    What several runs amount to, some of which may have been made by *searches*.
     """
-    return Report(summaries=tuple(summary(run) for run in runs))
+    return Report(summaries=tuple(summary(run) for run in runs), searches=tuple(searches))
 
 
 def summary(run: Run) -> Summary:

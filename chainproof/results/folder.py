@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any, Self, TypeVar, cast
+from typing import IO, Self, TypeVar, cast
 
 import orjson
 
@@ -25,6 +25,7 @@ from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import End, EndData, Manifest, ManifestData
 from chainproof.results.replan import Replan, replanned
+from chainproof.results.search import SearchRecord, read_search
 
 MANIFEST = "manifest.json"
 END = "end.json"
@@ -34,7 +35,6 @@ FINDINGS = "findings.jsonl"
 CLAUSES = "clauses.jsonl"
 PLANS = "plans.jsonl"
 COVERAGE = "coverage.jsonl"
-SEARCH = "search.json"
 """In a folder of runs that were made to find something: what was found, and by which of them."""
 
 DEFAULT_ROOT = Path("runs")
@@ -238,12 +238,12 @@ def run_paths(path: Path) -> list[Path]:
     return found
 
 
-def search_sentence(path: Path) -> str | None:
+def searches(path: Path) -> list[SearchRecord]:
     """
-    What a search found, in its own words; None where the folder is of no search.
+    The searches that a path means: that whose folder it is, or those directly in it, by name.
     """
-    said = _search(path)
-    return str(said["sentence"]) if said is not None and "sentence" in said else None
+    folders = [path, *sorted(child for child in path.iterdir() if child.is_dir())] if path.is_dir() else []
+    return [found for found in map(read_search, folders) if found is not None]
 
 
 def _runs_of(child: Path) -> list[Path]:
@@ -257,23 +257,9 @@ def _verifying(path: Path) -> list[Path]:
     """
     The runs at the rate that a search found; none where it found none, or the folder is of no search.
     """
-    said = _search(path) or {}
-    answer, probes = said.get("answer_per_s"), said.get("probes")
-    if answer is None or not isinstance(probes, list):
-        return []
-    named = [path / str(probe.get("folder")) for probe in probes if probe.get("rate") == answer]
-    return [folder for folder in dict.fromkeys(named) if (folder / MANIFEST).exists()]
-
-
-def _search(path: Path) -> dict[str, Any] | None:
-    """
-    What a search wrote; None where there is nothing of that kind.
-    """
-    try:
-        said = orjson.loads((path / SEARCH).read_bytes())
-    except (OSError, ValueError):
-        return None
-    return said if isinstance(said, dict) else None
+    found = read_search(path)
+    named = [path / name for name in found.verifying] if found is not None else []
+    return [folder for folder in named if (folder / MANIFEST).exists()]
 
 
 def _lines(path: Path, from_json: Callable[[_Data], _Line], unreadable: dict[str, int]) -> list[_Line]:

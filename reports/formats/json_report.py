@@ -35,6 +35,7 @@ from chainproof.judgement.summary import (
 from chainproof.judgement.verdict import EXIT_OF
 from chainproof.results.exchange import NotSent
 from chainproof.results.finding import Finding
+from chainproof.results.search import SearchRecord
 from chainproof.results.wire import TIMES as WIRE_TIMES
 from chainproof.workload.objectives import DURATIONS, Indicator
 
@@ -70,6 +71,37 @@ def as_json(report: Report) -> Object:
         "exemplars": [row for summary in report.loads for row in _exemplars(summary)],
         "caveats": [_caveat(each, summary) for summary in report.summaries for each in summary.caveats],
         "runs": [_run(summary) for summary in report.summaries],
+        "searches": [_search(search) for search in report.searches],
+    }
+
+
+def _search(search: SearchRecord) -> Object:
+    """
+    What a search found, and the probes that say so.
+    """
+    return {
+        "folder": search.path.name,
+        "workload": search.workload,
+        "target": search.target,
+        "emulated": search.emulated,
+        "objectives": list(search.objectives),
+        "answer_per_s": search.answer,
+        "missed_at_per_s": search.missed_at,
+        "sentence": search.sentence,
+        "probes": [
+            {
+                "rate_per_s": probe.rate,
+                "purpose": probe.purpose,
+                "standing": probe.standing,
+                "reason": probe.reason,
+                "folder": probe.folder,
+                "judged_s": probe.seconds,
+                "planned": probe.planned,
+                "ok": probe.ok,
+                "response_time_s": dict(probe.response_time),
+            }
+            for probe in search.probes
+        ],
     }
 
 

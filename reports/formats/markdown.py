@@ -21,6 +21,7 @@ from chainproof.judgement.summary import (
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Fate
 from chainproof.results.finding import Finding
+from chainproof.results.search import SearchRecord
 
 from . import words
 
@@ -45,6 +46,8 @@ def render(report: Report) -> str:
     The report as Markdown.
     """
     blocks = [f"# {_verdict(report.verdict)}", plain(report.reason)]
+    for search in report.searches:
+        blocks += _search(search)
     for summary in report.summaries:
         blocks += _run(summary, alone=len(report.summaries) == 1)
     blocks += _findings(report) + _caveats(report)
@@ -97,6 +100,16 @@ def _verdict(verdict: Verdict) -> str:
     A verdict with its sign.
     """
     return f"{_SIGNS[verdict]} {verdict.value}"
+
+
+def _search(search: SearchRecord) -> Iterator[str]:
+    """
+    What a search found, and the probes that say so.
+    """
+    yield f"## {plain(words.searched(search))}"
+    yield plain(search.sentence)
+    rows = [[plain(cell) for cell in row] for row in words.probes(search)]
+    yield _table(words.PROBE_COLUMNS, rows, right=(0, *range(3, 9))) if rows else ""
 
 
 def _run(summary: Summary, *, alone: bool) -> Iterator[str]:

@@ -22,6 +22,7 @@ from chainproof.judgement.summary import (
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Fate
 from chainproof.results.finding import Finding
+from chainproof.results.search import SearchRecord
 
 from . import words
 
@@ -64,7 +65,7 @@ def render(report: Report, *, colour: bool = False) -> str:
     The report as text for a terminal.
     """
     pen = Pen(colour)
-    parts = [_verdict(report.verdict, report.reason, pen)]
+    parts = [_verdict(report.verdict, report.reason, pen), *(_search(search, pen) for search in report.searches)]
     parts += [_run(summary, pen, alone=len(report.summaries) == 1) for summary in report.summaries]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
@@ -76,6 +77,15 @@ def _verdict(verdict: Verdict, reason: str, pen: Pen) -> list[str]:
     word = verdict.value.upper()
     first, *rest = _wrapped(words.visible(reason), " " * (len(word) + 2))
     return [f"{pen.verdict(verdict, word)}  {first.lstrip()}", *rest]
+
+
+def _search(search: SearchRecord, pen: Pen) -> list[str]:
+    """
+    What a search found, and the probes that say so.
+    """
+    title = [pen(line, _BOLD) for line in _wrapped(words.searched(search), "")]
+    said = _wrapped(words.visible(search.sentence), "  ")
+    return [*title, *said, "", *_table([words.PROBE_COLUMNS, *words.probes(search)], left=(1, 2))]
 
 
 def _run(summary: Summary, pen: Pen, *, alone: bool) -> list[str]:

@@ -21,8 +21,10 @@ from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
 from chainproof.results.manifest import Ending, Phase, acceptances, phases
+from chainproof.results.search import SearchRecord
 from chainproof.statistics.histogram import Histogram
 from chainproof.workload.objectives import DURATIONS, INSTANTS, Indicator
+from chainproof.workload.search import SATURATION
 
 NOTHING = "–"
 """What stands where there is no figure."""
@@ -410,6 +412,39 @@ def visible_share(row: ClauseRow) -> str:
     """
     share = row.visible_share
     return NOTHING if share is None else "any" if share > 0.9 else f"1 in {count(round(1 / share))}"
+
+
+PROBE_COLUMNS = ("rate", "purpose", "", "judged for", "planned", "ok", "ok p50", "ok p95", "ok p99")
+"""What `probe` says of each; the first three are words."""
+MOST_PROBES = 60
+"""Rows of a search, which makes no more."""
+
+
+def probes(search: SearchRecord) -> list[tuple[str, ...]]:
+    """
+    The probes of a search by rate, a row of `PROBE_COLUMNS` each.
+    """
+    shown = sorted(search.probes[:MOST_PROBES], key=lambda probe: probe.rate)
+    return [
+        (
+            f"{probe.rate:.4g}/s",
+            cut(visible(probe.purpose), 12),
+            cut(visible(probe.standing), 12),
+            format_duration(probe.seconds),
+            count(probe.planned),
+            count(probe.ok),
+            *(time(probe.response_time.get(name)) for name in ("p50", "p95", "p99")),
+        )
+        for probe in shown
+    ]
+
+
+def searched(search: SearchRecord) -> str:
+    """
+    What a search looked for.
+    """
+    workload = "" if search.workload == SATURATION else f", workload {visible(search.workload)}"
+    return f"Search for the saturation rate{workload}"
 
 
 def cases(found: Finding) -> str:

@@ -7,11 +7,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+import orjson
+
 from chainproof.judgement.summary import Report, report
 from chainproof.results.exchange import Fate, Outcome, Transport
-from chainproof.results.folder import read_run, run_paths
+from chainproof.results.folder import read_run, run_paths, searches
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending
+from chainproof.results.search import SEARCH
 
 from .sample_runs import (
     CENSORED,
@@ -57,6 +60,57 @@ def hostile(path: Path) -> None:
         ending=Ending.BROKEN,
         note=HOSTILE,
     )
+    probe = {"rate": 1e300, "purpose": HOSTILE, "standing": HUGE, "reason": HOSTILE, "folder": "../.."}
+    times = {HOSTILE: 1.0, "p50": 1e-9}
+    write_search(
+        path / "search",
+        sentence=HOSTILE,
+        workload=HOSTILE,
+        objectives=[HOSTILE, HUGE],
+        probes=[{**probe, "seconds": 0.0, "planned": 10**9, "ok": 0, "response_time": times}] * 100,
+    )
+
+
+def write_search(path: Path, **changes: object) -> None:
+    """
+    A search as `loadtests` leaves it, beside the folders of its probes.
+    """
+    path.mkdir(parents=True, exist_ok=True)
+    rows = [("01_20", 20.0, "doubling", "met"), ("02_40", 40.0, "doubling", "missed")]
+    rows += [("03_28.28", 28.28, "bisecting", "undecided"), ("04_20", 20.0, "verifying", "met")]
+    probes = [
+        {
+            "rate": rate,
+            "purpose": purpose,
+            "standing": standing,
+            "reason": "p95 response_time",
+            "folder": folder,
+            "seconds": 20.0,
+            "planned": int(rate * 20),
+            "ok": int(rate * 19),
+            "response_time": {} if standing == "missed" else {"p50": 0.05, "p95": 0.2, "p99": 0.4},
+        }
+        for folder, rate, purpose, standing in rows
+    ]
+    said = {
+        "workload": "saturation",
+        "target": "https://chain-abc123.api.baseten.co/production/run_remote",
+        "emulated": False,
+        "objectives": ["p95 response_time < 800ms"],
+        "answer_per_s": 20.0,
+        "missed_at_per_s": 28.28,
+        "sentence": "The objectives are met up to 20 requests a second, and not at 28.28.",
+        "probes": probes,
+    }
+    (path / SEARCH).write_bytes(orjson.dumps({**said, **changes}))
+
+
+def searched(path: Path) -> None:
+    """
+    A search that found a rate, and the run that verified it.
+    """
+    write_search(path / "20261122T132700Z_saturation")
+    write_load(path / "20261122T132700Z_saturation" / "04_20", drawn_intervals(20, 20))
 
 
 def huge(path: Path) -> None:
@@ -161,6 +215,11 @@ SAMPLES: dict[str, Callable[[Path], object]] = {
     "strange parts": strange_parts,
     "hostile": hostile,
     "huge": huge,
+    "search": searched,
+    "search without an answer": lambda path: (
+        write_load(path / "01_5", drawn_intervals(5, 5)),
+        write_search(path, answer_per_s=None, missed_at_per_s=None, probes=[], sentence="under way"),
+    ),
     "two loads": lambda path: (
         write_load(path / "a", drawn_intervals(5, 10)),
         write_load(path / "b", drawn_intervals(4, 20, seed=2, not_sent=1)),
@@ -176,4 +235,4 @@ def reports_of(name: str, path: Path) -> Report:
     """
     path.mkdir(parents=True, exist_ok=True)
     SAMPLES[name](path)
-    return report(read_run(folder) for folder in run_paths(path))
+    return report([read_run(folder) for folder in run_paths(path)], searches(path))

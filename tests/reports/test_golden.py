@@ -28,7 +28,7 @@ FORMATS: dict[str, Callable[[Report], str]] = {
 
 
 @pytest.mark.parametrize("ending", FORMATS)
-@pytest.mark.parametrize("name", ["both", "unfinished", "accepted", "phases"])
+@pytest.mark.parametrize("name", ["both", "unfinished", "accepted", "phases", "search"])
 def test_a_report_is_written_as_it_was(name, ending, tmp_path, monkeypatch):
     """
     The same run folder gives the same report, to the letter.

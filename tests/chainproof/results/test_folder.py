@@ -29,7 +29,6 @@ from chainproof.results.folder import (
     FINDINGS,
     INTERVALS,
     MANIFEST,
-    SEARCH,
     FolderMistake,
     RunWriter,
     check_writable,
@@ -37,10 +36,11 @@ from chainproof.results.folder import (
     now,
     read_run,
     run_paths,
-    search_sentence,
+    searches,
 )
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import FORMAT, End, Ending, Kind, Manifest, versions
+from chainproof.results.search import SEARCH
 
 STARTED = "2026-11-22T13:27:00.250Z"
 TARGET = parse_target("http://127.0.0.1:8080")
@@ -333,14 +333,32 @@ def test_of_a_search_the_runs_that_verified_its_answer_are_meant(tmp_path: Path)
     for name in ("01_20", "02_40", "03_20"):
         with RunWriter(tmp_path / "search" / name, LOAD):
             pass
-    probes = [{"rate": rate, "folder": name} for rate, name in ((20, "01_20"), (40, "02_40"), (20, "03_20"))]
-    said = {"answer_per_s": 20, "probes": probes, "sentence": "up to 20 a second"}
+    common = {"purpose": "doubling", "standing": "met", "reason": "", "seconds": 1, "planned": 2, "ok": 2}
+    probes = [
+        {**common, "rate": rate, "folder": name, "response_time": {"p50": 0.5}}
+        for rate, name in ((20, "01_20"), (40, "02_40"), (20, "03_20"))
+    ]
+    names = {"workload": "saturation", "target": "https://a", "emulated": False, "objectives": ["error_rate < 1%"]}
+    said = {**names, "answer_per_s": 20, "missed_at_per_s": 40, "probes": probes, "sentence": "up to 20 a second"}
     (tmp_path / "search" / SEARCH).write_bytes(orjson.dumps(said))
 
     verified = [tmp_path / "search" / "01_20", tmp_path / "search" / "03_20"]
     assert verified == run_paths(tmp_path / "search") == run_paths(tmp_path)
-    assert "up to 20 a second" == search_sentence(tmp_path / "search")
-    assert search_sentence(tmp_path) is None
+    assert ["up to 20 a second"] == [found.sentence for found in searches(tmp_path / "search")]
+    assert searches(tmp_path / "search") == searches(tmp_path)
 
     (tmp_path / "search" / SEARCH).write_bytes(orjson.dumps({**said, "answer_per_s": None}))
     assert [path.name for path in run_paths(tmp_path / "search")] == ["01_20", "02_40", "03_20"]
+
+
+@pytest.mark.parametrize("said", [b"", b"[]", b"{}", b'{"probes": 7}', b"null", b"\xff"])
+def test_what_is_no_record_of_a_search_is_passed_over(tmp_path: Path, said: bytes) -> None:
+    """
+    The runs beside it are meant, all of them.
+    """
+    with RunWriter(tmp_path / "search" / "01_20", LOAD):
+        pass
+    (tmp_path / "search" / SEARCH).write_bytes(said)
+
+    assert [] == searches(tmp_path / "search")
+    assert [tmp_path / "search" / "01_20"] == run_paths(tmp_path / "search")
