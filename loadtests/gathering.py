@@ -26,7 +26,7 @@ from chainproof.results.manifest import End, Ending, LostWorker
 from chainproof.workload.workload import Model
 
 from .course import Course
-from .identity import REPEATED, RequestIds
+from .identity import REPEATED, ToldIds
 from .recorder import Accounting, Sink
 from .settings import Demand, Share
 from .telling import Report
@@ -82,7 +82,7 @@ class Member:
         self.accounting = Accounting(**report.accounting)
         self.end = report.end
         for interval in report.intervals:
-            self.whole.merge(interval)
+            self.whole.merge_counts(interval)
             inside = {name: part.planned for name, part in interval.phases.items()}
             self.planned[interval.second, None] += interval.planned - sum(inside.values())
             for name, count in inside.items():
@@ -119,7 +119,7 @@ class Gathering(Course):
         self._zero: Seconds = 0.0
         self._findings: dict[tuple[str, str, str], dict[str, Finding]] = {}
         self._clauses: dict[str, dict[str, ClauseCount]] = {}
-        self._request_ids = RequestIds()
+        self._request_ids = ToldIds()
         self._repeated = 0
         self._news = Event()
 
@@ -310,7 +310,7 @@ class Gathering(Course):
         promised = Counter((int(start), self._phase_of(start)) for start in starts)
         for interval in closing(member, promised - member.planned):
             self._sink.interval(interval)
-            member.whole.merge(interval)
+            member.whole.merge_counts(interval)
         member.accounting = _summed(member.whole)
         member.in_flight = 0
 

@@ -8,7 +8,8 @@ master too, another worker has seen before.
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from array import array
+from typing import Generic, TypeVar
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import REQUEST_ID_HEADER
@@ -27,6 +28,41 @@ REPEATED = Departure(
 )
 
 
+Digest = TypeVar("Digest", bytes, int)
+
+
+class Window(Generic[Digest]):
+    """
+    The digests that came last.
+    """
+
+    def __init__(self, size: int) -> None:
+        self._size = size
+        self._young: set[Digest] = set()
+        self._old: set[Digest] = set()
+
+    def seen(self, digest: Digest) -> bool:
+        """Whether a digest was there before; enters it."""
+        if digest in self._young:
+            return True
+        known = digest in self._old
+        self._young.add(digest)
+        self._age()
+        return known
+
+    def seen_among(self, digests: set[Digest]) -> int:
+        """How many of some digests were there before; enters them."""
+        new = digests - self._young
+        known = len(digests) - len(new) + len(new & self._old)
+        self._young |= new
+        self._age()
+        return known
+
+    def _age(self) -> None:
+        if len(self._young) >= self._size:
+            self._old, self._young = self._young, set()
+
+
 class RequestIds:
     """
     The ids that came last.
@@ -36,48 +72,36 @@ class RequestIds:
         """
         Where it is *telling*, the new ones are kept until they are told.
         """
-        self._window = window
-        self._young: set[bytes] = set()
-        self._old: set[bytes] = set()
+        self._window: Window[bytes] = Window(window)
         self._telling = telling
         self._untold = bytearray()
 
     def repeated(self, request_id: str) -> bool:
         """Whether an id was seen before; enters it."""
         octets = request_id.encode("utf-8", "surrogatepass")
-        digest = hashlib.blake2b(octets, digest_size=DIGEST_BYTES, usedforsecurity=False).digest()
-        if self._seen(digest):
+        digest = hashlib.blake2b(octets, digest_size=DIGEST_BYTES).digest()
+        if self._window.seen(digest):
             return True
         if self._telling:
             self._untold += digest
         return False
 
-    def repeated_among(self, told: bytes) -> int:
-        """How many of the ids that somebody else told as new to him were seen before; enters them."""
-        digests = set(_digests(told))
-        known = sum(map(len, (digests & self._young, (digests - self._young) & self._old)))
-        self._young |= digests
-        if len(self._young) >= self._window:
-            self._age()
-        return len(told) // DIGEST_BYTES - len(digests) + known
-
     def untold(self) -> bytes:
-        """The ids that are new since this was last asked."""
+        """The digests of ids that are new since this was last asked, one behind another."""
         told, self._untold = bytes(self._untold), bytearray()
         return told
 
-    def _seen(self, digest: bytes) -> bool:
-        if digest in self._young:
-            return True
-        known = digest in self._old
-        self._young.add(digest)
-        if len(self._young) >= self._window:
-            self._age()
-        return known
 
-    def _age(self) -> None:
-        self._old, self._young = self._young, set()
+class ToldIds:
+    """
+    The ids that came last to somebody else.
+    """
 
+    def __init__(self, window: int = WINDOW) -> None:
+        self._window: Window[int] = Window(window)
 
-def _digests(told: bytes) -> Iterator[bytes]:
-    return (told[place : place + DIGEST_BYTES] for place in range(0, len(told), DIGEST_BYTES))
+    def repeated_among(self, told: bytes) -> int:
+        """How many of the ids that somebody tells as new to him were told before; enters them."""
+        # As numbers: thousands a second are compared in half of the time that octets take.
+        digests = array("Q", told)
+        return len(digests) - len(found := set(digests)) + self._window.seen_among(found)

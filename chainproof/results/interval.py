@@ -102,12 +102,16 @@ class Slice:
     payloads: dict[str, Slice] = field(default_factory=dict)
     """Apart by payload, where there is more than one: outcomes and times alone."""
 
-    def add(self, other: Slice) -> None:
-        """Add another slice's counts and times to this one's."""
+    def add_counts(self, other: Slice) -> None:
+        """Add another slice's counts to this one's, but neither its times nor what is apart by payload."""
         self.planned += other.planned
         self.sent += other.sent
         self.not_sent.update(other.not_sent)
         self.outcomes.update(other.outcomes)
+
+    def add(self, other: Slice) -> None:
+        """Add another slice's counts and times to this one's."""
+        self.add_counts(other)
         for fate in ANSWERED_FATES:
             self.response_time[fate].merge(other.response_time[fate])
             self.service_time[fate].merge(other.service_time[fate])
@@ -249,6 +253,13 @@ class Interval(Slice):
             self.fitness.merge(other.fitness)
         for name, part in other.phases.items():
             _named(self.phases, name).add(part)
+
+    def merge_counts(self, other: Interval) -> None:
+        """Add another interval's counts, its phases' and its wire's, but no times: those take longer to add."""
+        self.add_counts(other)
+        self.wire.merge_counts(other.wire)
+        for name, part in other.phases.items():
+            _named(self.phases, name).add_counts(part)
 
     def to_json(self) -> IntervalData:
         """The interval as JSON types."""

@@ -82,6 +82,10 @@ class Wire:
         """Add another's times and counts to these."""
         for name in TIMES:
             getattr(self, name).merge(getattr(other, name))
+        self.merge_counts(other)
+
+    def merge_counts(self, other: Wire) -> None:
+        """Add another's counts to these."""
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 

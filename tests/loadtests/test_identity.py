@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from chainproof.contract import clauses
 from chainproof.contract.levels import Contract
 from chainproof.loadtests.gathering import Gathering, Member
-from chainproof.loadtests.identity import RequestIds
+from chainproof.loadtests.identity import RequestIds, ToldIds
 from chainproof.loadtests.settings import Demand, Share
 from chainproof.loadtests.telling import Report
 from chainproof.results.finding import ClauseCount, Finding
@@ -48,7 +48,7 @@ def test_workers_and_master_together_count_every_repetition_once(answers: list[t
     """
     Whatever comes to whom and whenever they report: all answers but the first with each id are counted.
     """
-    workers, master = [RequestIds(telling=True) for _ in range(3)], RequestIds()
+    workers, master = [RequestIds(telling=True) for _ in range(3)], ToldIds()
     counted = 0
     for place, (worker, number) in enumerate(answers):
         counted += workers[worker].repeated(f"id-{number}")

@@ -83,6 +83,23 @@ def test_the_total_is_the_sum_of_its_parts(run: list[Interval]) -> None:
     assert whole.sent == sum(whole.count(fate) for fate in Fate) == whole.schedule_lag.count
 
 
+@given(RUNS)
+def test_counts_alone_are_those_of_the_whole(run: list[Interval]) -> None:
+    """
+    What is added up without its times has the same counts, phase by phase.
+    """
+    counts = Interval(second=-1)
+    for interval in run:
+        counts.merge_counts(interval)
+    whole = total(run)
+
+    for alone, all_of_it in ((counts, whole), *((counts.phases[name], part) for name, part in whole.phases.items())):
+        for name in ("planned", "sent", "not_sent", "outcomes"):
+            assert getattr(all_of_it, name) == getattr(alone, name)
+    assert whole.phases.keys() == counts.phases.keys()
+    assert whole.wire.counts() == counts.wire.counts()
+
+
 @given(RUNS, st.integers())
 def test_slices_are_the_sums_of_their_parts_in_any_order(run: list[Interval], seed: int) -> None:
     """
