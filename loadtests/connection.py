@@ -373,15 +373,15 @@ class Connection:
             headers=tuple([(_NAMES.get(name) or _name(name), value.decode("latin-1")) for name, value in self._fields]),
             body=body[0] if len(body) == 1 else b"".join(body),
         )
-        connect_time, tls_time = self._opened()
-        first = cast(Nanoseconds, self._first)
+        connect_time, tls_time = (None, None) if self._used else self._opened()
+        assert self._first is not None
         reply = Reply(
             Transport.ANSWERED,
             end,
             answer,
             "",
             now / _BILLION,
-            first / _BILLION,
+            self._first / _BILLION,
             connect_time,
             tls_time,
             self._size,
