@@ -28,9 +28,9 @@ def allowed_methods(answer: Answer) -> tuple[str, ...] | None:
 def speaks_of_methods(request: Request, answer: Answer) -> bool:
     """
     Whether an answer has to say, or says, which methods the path answers. What stands in front refuses TRACE and CONNECT for
-    all paths, and knows of none what it answers.
+    all paths, and knows of none what it answers; and takes what asks for another protocol for the GET that this begins with.
     """
-    if request.method in _OF_THE_SERVER:
+    if request.method in _OF_THE_SERVER or request.values("upgrade"):
         return False
     asked = request.method == "OPTIONS" and 200 <= answer.status < 300 and allowed_methods(answer) is not None
     return answer.status == 405 or asked

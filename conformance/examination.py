@@ -106,6 +106,12 @@ _AT_ONCE = 8
 _MISSES = 3
 """Missed deadlines, or connections refused in a row, after which a run asks no more."""
 
+_NOT_FAILED = frozenset({501, 505})
+"""Refusals of HTTP's own that have the form of a failure."""
+
+_STRAY = re.compile(r"(\d+) bytes behind the answer's end")
+"""How the words begin that say how much came behind an answer."""
+
 _REPEATED = 100_000
 """Bytes of a request's body that are looked for in an error."""
 
@@ -271,6 +277,21 @@ class Examination:
             return observation
         return self._entered(observation, expected) if self._can_answer(observation) else observation
 
+    def ask_oddly(self, request: Request, clause: Clause) -> None:
+        """
+        Send a request that HTTP itself may refuse, in words of its own; to fail at it is no refusal, and breaks the *clause*.
+        """
+        answer = self.ask(replace(request, message_valid=False)).answer
+        if answer is None:
+            return
+        if answer.status < 500 or answer.status in BUSY | _NOT_FAILED:
+            self.hold(clause, None, request, answer)
+            return
+        departed = Departure(clause=clause, expected="an answer, or a refusal", actual=f"status {answer.status}")
+        undocumented = (each for each in departures(answer, self.settings.contract) if each.clause is clauses.STATUS)
+        found = next(undocumented, departed)
+        self.hold(found.clause, found, request, answer)
+
     def ask_each(self, requests: Iterable[Request]) -> None:
         """
         Ask all of these in turn; a few at the same time where the target takes its time.
@@ -423,7 +444,7 @@ class Examination:
             exercised.append(clauses.NO_INTERNALS)
             found += _internals(request, answer)
         found += self._repeated_id(request, answer)
-        if not request.of_operation:
+        if not request.of_operation or (request.unsized and answer.status == 411):
             return
         value = parse_json(answer.body)
         self.ledger.answered(answer)
@@ -658,8 +679,10 @@ def _says_it(expected: Expectation, found: Iterable[Departure]) -> bool:
 
 def _misframed(reason: str, raw: bytes) -> Departure:
     """
-    The departure of an answer that is no whole HTTP message.
+    The departure of an answer that is no whole HTTP message, with what is wrong with it: what stands behind it, or all of it.
     """
+    behind = _STRAY.match(reason)
+    raw = raw[-int(behind[1]) :] if behind else raw
     return Departure(
         clause=clauses.FRAMING, expected="one complete HTTP/1.1 message", actual=f"{reason}: '{shown(raw)}'"
     )

@@ -49,7 +49,7 @@ _BLANKS = 4
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9a-z-]+"
 _JSON_TYPE = re.compile(
-    rf'application/json(?:[ \t]*;[ \t]*(?:charset="?utf-8"?|(?!charset){_TOKEN}=(?:{_TOKEN}|"[^"\\]*")))*'
+    rf'application/json(?:[ \t]*;[ \t]*(?:charset=(?:utf-8|"utf-8")|(?!charset){_TOKEN}=(?:{_TOKEN}|"[^"\\]*")))*'
 )
 """`application/json` in lower case, with parameters that change nothing."""
 _LIKE_JSON = re.compile(
@@ -364,6 +364,8 @@ def _body(request: Request, terms: Terms) -> _Judged:
         refused |= statuses(ErrorCode.PAYLOAD_TOO_LARGE, terms.contract)
     if not body:
         clause = clauses.BODY_REQUIRED
+        # RFC 9110 §15.5.12: a server may insist on a length, which a request without a body need not state.
+        refused |= frozenset({411}) if request.unsized else frozenset()
     else:
         clause = clauses.MALFORMED_REFUSED if isinstance(value, Malformed) else clauses.NON_OBJECT_REFUSED
     return _with_status(clause, refused)

@@ -16,7 +16,7 @@ from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
-from chainproof.contract.departures import Departure
+from chainproof.contract.departures import Departure, departures
 from chainproof.results.exchange import Transport
 
 from .conversation import Conversation
@@ -135,9 +135,11 @@ def heard(
         clause = clauses.HTTP_ADVICE if advice and reception.transport is not Transport.DEADLINE else expected.clause
         examination.hold(clause, Departure(clause=clause, expected=expected.expected, actual=said), request)
         return None
-    if answer is not None and answer.status in BUSY:
+    sound = answer is not None and not departures(answer, examination.settings.contract)
+    if answer is not None and answer.status in BUSY and (sound or not advice):
         return examination.enter(request, reception, None)
-    if advice and answer is not None and not expected.keeps(answer) and answer.status in REFUSALS | {404}:
+    refused = answer is not None and (400 <= answer.status < 500 or answer.status in REFUSALS)
+    if advice and answer is not None and refused and not expected.keeps(answer):
         departure = Departure(clause=clauses.HTTP_ADVICE, expected=expected.expected, actual=f"status {answer.status}")
         examination.hold(clauses.HTTP_ADVICE, departure, request, answer)
         return None

@@ -66,6 +66,11 @@ class Request:
             and self.message_valid
         )
 
+    @property
+    def unsized(self) -> bool:
+        """Whether it says nothing of a body, not even that there is none."""
+        return self.body is None and not self.chunked and self.raw is None and not self.values("content-length")
+
     def accompanied(self, fields: tuple[Field, ...]) -> Request:
         """The same request with further fields, save those that it has a word of its own about."""
         own = {name.lower() for name, _ in self.fields}

@@ -84,7 +84,7 @@ def _closing(examination: Examination) -> Iterable[Request]:
     for option in ("close", "Close"):
         body = body_of_its_own(examination, f"to be closed: {option}")
         lines = (f"Connection: {option}", f"Content-Length: {len(body)}")
-        yield framed(examination, body, *lines, sent=body, label="`Connection: close`")
+        yield framed(examination, body, *lines, sent=body, label=f"`Connection: {option}`")
     refused = framed(
         examination, b"[]", "Connection: close", "Content-Length: 2", sent=b"[]", label="`Connection: close`, refused"
     )

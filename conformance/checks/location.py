@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.departures import Departure
 from chainproof.contract.spec import PATH
@@ -28,6 +29,9 @@ _METHODS = (
 
 _ALMOST = ("post", "Post", "POSTS", "POS")
 """RFC 9110 §9.1: the method token is case-sensitive."""
+
+_WORDLESS: Seconds = 2.0
+"""How long an answer is waited for that need not come."""
 
 _BARE = "/run_remote"
 """The operation's path where the hostname names the environment."""
@@ -123,7 +127,8 @@ def _ask_to_connect(examination: Examination) -> None:
     request = examination.prepared(replace(request, message_valid=False))
     with examination.conversation() as conversation:
         conversation.say(request)
-        heard = conversation.hear(replace(request, method="GET"))
+        # Who has no word for it may say none.
+        heard = conversation.hear(replace(request, method="GET"), within=min(_WORDLESS, examination.settings.deadline))
     if heard.answer is None:
         return
     examination.enter(request, heard, None)

@@ -315,7 +315,8 @@ def half_a_message_is_no_request(examination: Examination) -> None:
             answer = reception.answer
             if answer is not None and 200 <= answer.status < 300:
                 # A WSGI server tells its application nothing of a connection that ends early: what it got looks whole.
-                looks_whole = finish and label == _LOOKS_WHOLE
+                # And a proxy whose client has left may end what nobody hears with an empty 200.
+                looks_whole = finish and (label == _LOOKS_WHOLE or not answer.body)
                 clause = clauses.HTTP_STRICTNESS if looks_whole else clauses.REQUEST_MALFORMED
                 _depart(examination, request, answer, f"status {answer.status} to half a message", clause)
             elif answer is not None:
@@ -372,7 +373,9 @@ def _hold(examination: Examination, request: Request, answers: list[Answer], cla
     if len(answers) > 1 and any(200 <= each.status < 300 for each in answers[1:]):
         _depart(examination, request, answers[-1], "a part of a malformed message answered as another request")
     elif broken is not None:
-        _depart(examination, request, broken, f"status {broken.status} to a malformed message")
+        # Whoever reads a body as it comes, behind the server's back, falls over it where it is none; nothing was taken.
+        said = f"status {broken.status} to a malformed message"
+        _depart(examination, request, broken, said, clauses.HTTP_STRICTNESS)
     elif taken is not None:
         _depart(examination, request, taken, f"status {taken.status} to a malformed message", clause)
     else:

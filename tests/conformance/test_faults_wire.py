@@ -578,7 +578,7 @@ MALFORMED = (
     Fault(name="an unknown coding passed over", breaks="http-strictness", reading=Unknown),
     Fault(name="half a body", breaks="request-malformed", reading=Half),
     Fault(name="chunk sizes in 32 bits", breaks="request-malformed", reading=Wrapping),
-    Fault(name="500 to what is no message", breaks="request-malformed", reading=Falling),
+    Fault(name="500 to what is no message", breaks="http-strictness", reading=Falling),
     Fault(name="one key per connection", breaks="request-malformed", reading=Trusting),
 )
 

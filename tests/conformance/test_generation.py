@@ -66,10 +66,11 @@ def test_what_departs_no_more_is_forgotten() -> None:
         return honest(asked)
 
     assert [] == examined_directly(mended, checks=DRAWN, stored=True).lines
-    assert b'{"":false}' == heard[0]
+    kept = heard[0]
     heard.clear()
+    assert b"false" in kept
     assert [] == examined_directly(mended, checks=DRAWN, stored=True).lines
-    assert b'{"":false}' != heard[0]
+    assert kept != heard[0]
 
 
 def test_nothing_is_kept_where_there_is_no_run_folder(tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ import re
 import time
 import uuid
 import zlib
+from collections.abc import Callable
 from dataclasses import replace
 
 import pytest
@@ -245,6 +246,37 @@ def test_an_honest_endpoint_is_accused_of_nothing_on_the_wire(
     assert [] == [f"{found.clause}: {found.actual} {found.cases}" for found in findings if found.level != "should"]
 
 
+def page(status: int) -> Callable[[Asked, Said], Said]:
+    """
+    A refusal by whatever stands in front, in words of its own.
+    """
+    return lambda asked, said: Said(status=status, body=b"<h1>No</h1>", media_type="text/html", request_id=None)
+
+
+def half_a_parameter(asked: Asked) -> bool:
+    """
+    Whether a parameter's quotation mark has no partner.
+    """
+    return any(value.count('"') % 2 for value in asked.values("content-type"))
+
+
+def not_for_the_front(asked: Asked) -> bool:
+    """
+    Whether stock servers refuse a request before anybody looks where it goes: broken cookies, keys beyond ASCII, parts that
+    are none.
+    """
+    parts = any(value.startswith("multipart/") for value in asked.values("content-type"))
+    odd = '=;=;"' in asked.values("cookie") or not "".join(asked.values("authorization")).isascii()
+    return odd or (parts and not asked.body.startswith(b"--x\r\n"))
+
+
+def without_a_length(asked: Asked) -> bool:
+    """
+    Whether a POST says nothing of a body, not even that there is none.
+    """
+    return asked.method == "POST" and not asked.values("content-length") and not asked.values("transfer-encoding")
+
+
 HONEST: dict[str, Server] = {
     "plainly": honest,
     "with a charset": on_every_answer(lambda said: replace(said, media_type="Application/JSON; charset=utf-8")),
@@ -261,6 +293,10 @@ HONEST: dict[str, Server] = {
         lambda asked: asked.authorized and asked.body == b"\xef\xbb\xbf{}",
         lambda asked, said: Said(status=200, body=b"{}"),
     ),
+    "taking half a parameter for none": when(half_a_parameter, lambda asked, said: error(400, "client_error")),
+    "behind a front with words of its own": when(not_for_the_front, page(400)),
+    "where a length is required": when(without_a_length, page(411)),
+    "that takes an upgrade for a GET": when(lambda asked: bool(asked.values("upgrade")), page(405)),
     "with redirects elsewhere": when(
         lambda asked: asked.path.endswith("remote/"),
         lambda asked, said: Said(status=307, more=(("Location", "/production/run_remote"),)),
