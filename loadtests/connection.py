@@ -16,7 +16,7 @@ import httptools
 from gevent import getcurrent
 
 from chainproof.clock import Seconds
-from chainproof.contract.answer import Answer
+from chainproof.contract.answer import quick_answer
 from chainproof.results.exchange import Transport
 
 from .deadlines import Deadlines
@@ -368,10 +368,10 @@ class Connection:
             # It came in after the deadline, and before anybody looked.
             raise late(Stage.READING)
         body = self._body
-        answer = Answer(
-            status=self._status,
-            headers=tuple([(_NAMES.get(name) or _name(name), value.decode("latin-1")) for name, value in self._fields]),
-            body=body[0] if len(body) == 1 else b"".join(body),
+        answer = quick_answer(
+            self._status,
+            tuple([(_NAMES.get(name) or _name(name), value.decode("latin-1")) for name, value in self._fields]),
+            body[0] if len(body) == 1 else b"".join(body),
         )
         connect_time, tls_time = (None, None) if self._used else self._opened()
         assert self._first is not None

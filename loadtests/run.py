@@ -400,7 +400,9 @@ class LoadRun(Course):
         ready = 0.0
         alarm = Alarm()
         try:
-            while ready < self.demand.workload.duration and self._sleep_until(ready, alarm):
+            while ready < self.demand.workload.duration and not self._stopping:
+                if self.now() < ready and not self._sleep_until(ready, alarm):
+                    return
                 number = self._next_number()
                 if number is None:
                     return

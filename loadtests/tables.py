@@ -58,11 +58,19 @@ class Tables:
         self, outcome: Outcome, response_time: Seconds, reply: Reply, exchange: Callable[[], Exchange]
     ) -> None:
         """Tell of one settled exchange."""
-        if len(self._listeners) == 1 and self._listeners[0] is self._locusts_own:
-            self._note(outcome, response_time, reply)
-        else:
+        if len(self._listeners) != 1 or self._listeners[0] is not self._locusts_own:
             self.enter()  # in the order in which they happened
             self._fire(exchange(), reply)
+            return
+        self._count += 1
+        if reply.answer is not None:
+            self._times.append(response_time * 1e3)
+            self._length += len(reply.answer.body)
+        if outcome.fate is not Fate.OK:
+            self._failed[self._failure(outcome)] += 1
+        if not self._due:
+            self._due = True
+            gevent.spawn_later(_EVERY, self.enter)
 
     def enter(self) -> None:
         """Enter in Locust's statistics what was noted."""
@@ -88,17 +96,6 @@ class Tables:
         for failure, times in self._failed.items():
             _count_failure(stats, self._target.path, failure, times, now)
         self._forget()
-
-    def _note(self, outcome: Outcome, response_time: Seconds, reply: Reply) -> None:
-        self._count += 1
-        if reply.answer is not None:
-            self._times.append(response_time * 1e3)
-            self._length += len(reply.answer.body)
-        if outcome.fate is not Fate.OK:
-            self._failed[self._failure(outcome)] += 1
-        if not self._due:
-            self._due = True
-            gevent.spawn_later(_EVERY, self.enter)
 
     def _forget(self) -> None:
         self._count = 0

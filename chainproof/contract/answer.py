@@ -54,3 +54,19 @@ class Answer:
         """The media type without parameters, in lower case; None when no Content-Type was sent."""
         value = self.field("content-type")
         return None if value is None else value.partition(";")[0].strip().lower()
+
+
+_new = object.__new__
+# What a frozen class's slots can be written by; its own way takes twice as long.
+_set_status, _set_headers, _set_body = (vars(Answer)[name].__set__ for name in ("status", "headers", "body"))
+
+
+def quick_answer(status: int, headers: tuple[tuple[str, str], ...], body: bytes) -> Answer:
+    """
+    An answer, made in half of the time: under load one is made for every request.
+    """
+    answer = _new(Answer)
+    _set_status(answer, status)
+    _set_headers(answer, headers)
+    _set_body(answer, body)
+    return answer

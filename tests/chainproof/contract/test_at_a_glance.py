@@ -4,11 +4,14 @@ The short way through for answers that are as they should be leads to where the 
 
 from __future__ import annotations
 
+from dataclasses import FrozenInstanceError
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract import clauses, departures
-from chainproof.contract.answer import Answer
+from chainproof.contract.answer import Answer, quick_answer
 from chainproof.contract.levels import Contract
 
 names = st.sampled_from(
@@ -51,3 +54,17 @@ def test_the_usual_answer_is_seen_to_be_right_at_a_glance() -> None:
     fields = (("Content-Type", "application/json"), ("Content-Length", "2"), ("X-BASETEN-REQUEST-ID", "id"))
 
     assert departures._plainly_right(Answer(status=200, headers=fields, body=b"{}"))
+
+
+def test_an_answer_made_quickly_is_any_other() -> None:
+    """
+    It is equal, prints alike, and cannot be changed either.
+    """
+    fields, body = (("Content-Type", "application/json"),), b"{}"
+    quick, plain = quick_answer(200, fields, body), Answer(status=200, headers=fields, body=body)
+
+    assert quick == plain
+    assert hash(quick) == hash(plain)
+    assert repr(quick) == repr(plain)
+    with pytest.raises(FrozenInstanceError):
+        quick.status = 500  # type: ignore[misc]  # which is what is tried
