@@ -282,10 +282,7 @@ class Examination:
         Send a request that HTTP itself may refuse, in words of its own; to fail at it is no refusal, and breaks the *clause*.
         """
         answer = self.ask(replace(request, message_valid=False)).answer
-        if answer is None:
-            return
-        if answer.status < 500 or answer.status in BUSY | _NOT_FAILED:
-            self.hold(clause, None, request, answer)
+        if answer is None or answer.status < 500 or answer.status in BUSY | _NOT_FAILED:
             return
         departed = Departure(clause=clause, expected="an answer, or a refusal", actual=f"status {answer.status}")
         undocumented = (each for each in departures(answer, self.settings.contract) if each.clause is clauses.STATUS)
@@ -399,9 +396,7 @@ class Examination:
         # What departs by itself is not held against what was asked as well, unless it lets in.
         heard = answer is not None and (sound or 200 <= answer.status < 300)
         if answer is not None and heard and expected is not None and self._decides(observation, expected, found):
-            exercised.append(expected.clause)
-            departure = self._departure(request, answer, expected)
-            found += [] if departure is None else [departure]
+            self._hold_expected(request, answer, expected, exercised, found)
         if answer is not None and not found:
             self._hold_cause(request, answer, expected, exercised, found)
         kept = tuple(self._scrubbed(each, request) for each in found if not waived(each.clause, self.settings.contract))
@@ -449,12 +444,32 @@ class Examination:
         value = parse_json(answer.body)
         self.ledger.answered(answer)
         exercised += exercised_by(answer, value)
+        exercised += (clauses.REQUEST_ID_UNIQUE,) * bool(answer.request_id)
         found += departures(answer, self.settings.contract)
         if answer.status == 200 and not isinstance(value, Malformed | TooDeep):
             self._hold_output(value, exercised, found)
         if isinstance(value, dict | list) and answer.media_type == "application/json":
             exercised.append(clauses.NAMES_UNIQUE)
             found += _names_twice(request, answer)
+
+    def _hold_expected(
+        self,
+        request: Request,
+        answer: Answer,
+        expected: Expectation,
+        exercised: list[Clause],
+        found: list[Departure],
+    ) -> None:
+        """
+        The answer against what was expected of it.
+        """
+        departure = self._departure(request, answer, expected)
+        found += [] if departure is None else [departure]
+        if departure is None or departure.clause is expected.clause:
+            exercised.append(expected.clause)
+        else:
+            # Where everybody is let in, nothing is known of what a wrong key would have opened.
+            self.ledger.left_out([expected.clause], f"{departure.clause.id} is broken: it cannot be told")
 
     def _departure(self, request: Request, answer: Answer, expected: Expectation) -> Departure | None:
         """

@@ -269,6 +269,7 @@ def level_of(found: Finding) -> Level:
 
 _CONDITIONAL: dict[str, str] = {
     clauses.RETRY_AFTER.id: "no answer carried a Retry-After",
+    clauses.REQUEST_ID_UNIQUE.id: "no answer carried a request id",
     clauses.ALLOW_LISTED.id: "no answer was a 405",
     clauses.ERROR_MESSAGE.id: "no error had the member",
     clauses.ERROR_CODE.id: "no error had the member",
@@ -284,7 +285,7 @@ _UNKNOWN: dict[str, str] = {
 }
 """Clauses that nothing can be held against as long as the chain is not known, whichever checks had other reasons."""
 
-_ALWAYS = (clauses.STATUS, clauses.REQUEST_ID_PRESENT, clauses.REQUEST_ID_UNIQUE, clauses.SINGLETON_FIELDS)
+_ALWAYS = (clauses.STATUS, clauses.REQUEST_ID_PRESENT, clauses.SINGLETON_FIELDS)
 _OF_OUTPUT = (clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT)
 _OF_ERROR = (
     clauses.ERROR_MEDIA_TYPE,

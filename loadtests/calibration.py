@@ -33,7 +33,7 @@ from chainproof.workload.search import Search
 from chainproof.workload.workload import Workload
 
 from .probing import Ended, Probing, table
-from .saturation import Probe, Purpose, Refusal, Standing, saturation
+from .saturation import Answer, Probe, Purpose, Refusal, Standing, saturation
 
 SUMMARY = "calibration.json"
 PUNCTUAL = ("p99 schedule_lag < 10ms", "error_rate <= 0%")
@@ -110,6 +110,7 @@ def calibrated(options: argparse.Namespace) -> int:
     ceiling = highest if answer.refusal is Refusal.NEVER_MISSED else answer.rate
     found = Calibration(floor=floor.response_time, ceiling=ceiling, reached=answer.rate is not None, lowest=lowest)
     _write(folder, found)
+    probing.write(Answer(rate=ceiling, missed_at=answer.missed_at), "; ".join(found.sentences))
     print("\n".join([*table(probing.probes), "", *(f"  {line}" for line in found.sentences), ""]))
     print(folder, flush=True)
     return Exit.PASS if ceiling is not None else Exit.INVALID

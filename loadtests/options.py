@@ -230,7 +230,7 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--search-verify", type=_several, metavar="N", help="how many runs more the answer must pass")
     group.add_argument(
-        "--search-longest", type=duration, metavar="D", help="how long one run may take to come to its verdict"
+        "--search-longest", type=duration, metavar="D", help="how long an undecided run may become (1 min)"
     )
 
 

@@ -112,7 +112,7 @@ class Answer:
         """The answer in words."""
         if self.refusal is not None:
             return SENTENCES[self.refusal]
-        return f"The objectives are met up to {self.rate:.4g} requests a second, and not at {self.missed_at:.4g}."
+        return f"The objectives are met up to {self.rate:.4g} requests a second, and not shown to be at {self.missed_at:.4g}."
 
     @property
     def exit_code(self) -> int:

@@ -33,13 +33,24 @@ class Accounting:
         )
 
     @property
-    def sentence(self) -> str:
+    def unknown(self) -> int:
+        """Requests that were sent and of whose end nothing is on record: a run that was killed has some."""
+        return max(self.sent - self.ok - self.failed - self.timed_out - self.censored, 0)
+
+    @property
+    def identities(self) -> tuple[str, str]:
         """The two identities with their figures."""
+        unknown = f" + unknown {self.unknown:,}" if self.unknown else ""
+        settled = f"ok {self.ok:,} + failed {self.failed:,} + timed out {self.timed_out:,} + censored {self.censored:,}"
         return (
-            f"planned {self.planned:,} = sent {self.sent:,} + not sent {self.not_sent:,}; "
-            f"sent {self.sent:,} = ok {self.ok:,} + failed {self.failed:,} + timed out {self.timed_out:,} "
-            f"+ censored {self.censored:,}."
+            f"planned {self.planned:,} = sent {self.sent:,} + not sent {self.not_sent:,}",
+            f"sent {self.sent:,} = {settled}{unknown}",
         )
+
+    @property
+    def sentence(self) -> str:
+        """The two identities in one sentence."""
+        return "; ".join(self.identities) + "."
 
     def to_json(self) -> dict[str, int]:
         """The counts by name."""

@@ -162,7 +162,7 @@ def _accounting(summary: LoadSummary) -> list[str]:
     The two identities, and why anything was not sent.
     """
     reasons = words.not_sent(summary)
-    lines = [line for part in summary.accounting.sentence.split("; ") for line in _wrapped(part.rstrip("."), "    ")]
+    lines = [line for part in summary.accounting.identities for line in _wrapped(part, "    ")]
     return lines + (_wrapped(f"not sent: {reasons}", "    ") if reasons else [])
 
 

@@ -4,14 +4,20 @@ What a ledger makes of the departures that are entered in it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from chainproof.conformance.checks import CHECKS
 from chainproof.conformance.ledger import Evidence, Ledger
 from chainproof.conformance.request import Request
 from chainproof.contract import clauses
 from chainproof.contract.departures import Departure
 from chainproof.contract.targets import parse_target
 from chainproof.results.finding import Finding
+
+from .conftest import Examine
+from .endpoints import honest, let_in
 
 
 @pytest.mark.parametrize("kinds", [1, 12, 13, 40])
@@ -28,3 +34,16 @@ def test_a_finding_says_whether_it_names_all_that_showed_it(kinds: int) -> None:
     assert found.cases == tuple(f"kind {number}" for number in range(min(kinds, 12)))
     assert found.more_cases is (kinds > 12)
     assert Finding.from_json(found.to_json()) == found
+
+
+def test_what_an_open_gate_hides_is_not_called_passed(examine: Examine) -> None:
+    """
+    Where everybody is let in, nobody can tell what a wrong key would have opened; and ids that never came are not unique.
+    """
+    # HTTP itself refuses a control character, whoever sends it.
+    checks = [each for each in CHECKS if each.part == "credentials" and "control" not in each.name]
+    ledger = examine(lambda asked: replace(honest(let_in(asked)), request_id=None), checks=checks).ledger
+
+    assert ledger.exercised(clauses.AUTHENTICATION_REQUIRED)
+    assert 0 == ledger.exercised(clauses.KEY_VERIFIED) == ledger.exercised(clauses.REQUEST_ID_UNIQUE)
+    assert "authentication-required is broken: it cannot be told" == ledger.coverage.not_exercised["key-verified"]

@@ -99,7 +99,7 @@ def write_search(path: Path, **changes: object) -> None:
         "objectives": ["p95 response_time < 800ms"],
         "answer_per_s": 20.0,
         "missed_at_per_s": 28.28,
-        "sentence": "The objectives are met up to 20 requests a second, and not at 28.28.",
+        "sentence": "The objectives are met up to 20 requests a second, and not shown to be at 28.28.",
         "probes": probes,
     }
     (path / SEARCH).write_bytes(orjson.dumps({**said, **changes}))
