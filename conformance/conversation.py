@@ -22,6 +22,9 @@ from .wire import Connection, Reception
 LINGER: Seconds = 0.05
 """How long a connection on which nothing more is due is listened to."""
 
+WORDLESS: Seconds = 2.0
+"""How long an answer is waited for that need not come."""
+
 
 class Conversation:
     """

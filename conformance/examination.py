@@ -374,7 +374,7 @@ class Examination:
             exercised.append(clauses.FRAMING)
         if reception.misframed or (reception.raw and reception.transport is Transport.CONNECTION_LOST):
             found.append(_misframed(reception.misframed or reception.reason, reception.raw))
-        elif reception.answer is None and reception.transport is not Transport.ANSWERED and request.message_valid:
+        elif reception.answer is None and reception.transport is not Transport.ANSWERED and request.valid:
             found.append(_unanswered(reception.transport, reception.reason, self._client.deadline))
         self._hold_coding(request, reception, exercised, found)
         self._enter_late()
@@ -549,7 +549,7 @@ class Examination:
         """
         found = where(answer, self._secrets(request), (request.body or b"") + request.path.encode("latin-1"))
         # Who cannot read a message may say in which line.
-        if found and request.message_valid:
+        if found and request.valid:
             yield Departure(
                 clause=clauses.NO_SECRET,
                 expected="an answer without the caller's credentials",

@@ -161,7 +161,7 @@ def _elsewhere(request: Request, terms: Terms) -> Expectation | None:
             expected="anything but a 2xx from the chain",
             keeps=lambda answer: not _from_the_chain(answer, request, terms),
         )
-    if not request.message_valid or stranger is _OPEN:
+    if not request.valid or stranger is _OPEN:
         return None
     if request.method in _SAY_WHAT_THEY_LIKE:
         return _no_run(request, terms)

@@ -135,8 +135,9 @@ def heard(
         clause = clauses.HTTP_ADVICE if advice and reception.transport is not Transport.DEADLINE else expected.clause
         examination.hold(clause, Departure(clause=clause, expected=expected.expected, actual=said), request)
         return None
-    sound = answer is not None and not departures(answer, examination.settings.contract)
-    if answer is not None and answer.status in BUSY and (sound or not advice):
+    busy = answer is not None and answer.status in BUSY
+    # A refusal of a server's own, which has no other form than a failure, says nothing of being busy.
+    if busy and not (advice and answer is not None and departures(answer, examination.settings.contract)):
         return examination.enter(request, reception, None)
     refused = answer is not None and (400 <= answer.status < 500 or answer.status in REFUSALS)
     if advice and answer is not None and refused and not expected.keeps(answer):

@@ -120,8 +120,6 @@ def _request(prepared: requests.PreparedRequest, examination: Examination) -> Re
         operation=examination.target.path,
         fields=fields,
         body=body,
-        # Some servers take what has parts apart before anybody asks for them, and say in words of their own that they cannot.
-        message_valid=not any(name.lower() == "content-type" and "multipart/" in value for name, value in fields),
         secret=examination.secret,
     )
     return replace(request, label=_label(request, examination))

@@ -60,11 +60,17 @@ class Request:
     def of_operation(self) -> bool:
         """Whether it is for the operation: its method and path, on the target's own host, in a valid message."""
         return (
-            self.method == METHOD
-            and self.path.partition("?")[0] == self.operation
-            and self.host is None
-            and self.message_valid
+            self.method == METHOD and self.path.partition("?")[0] == self.operation and self.host is None and self.valid
         )
+
+    @property
+    def valid(self) -> bool:
+        """
+        Whether HTTP itself has nothing to refuse. Some servers take what has parts apart before anybody asks for them, and say
+        in words of their own that they cannot.
+        """
+        has_parts = any(value.lower().startswith("multipart/") for value in self.values("content-type"))
+        return self.message_valid and (not has_parts or (self.body or b"").startswith(b"--"))
 
     @property
     def unsized(self) -> bool:

@@ -105,12 +105,15 @@ def calibrated(options: argparse.Namespace) -> int:
                 lambda rate, purpose: _kept_up(next(known, None) or probing.probe(rate, purpose)), search, lowest
             )
         except Ended as ended:
+            probing.write(None, str(ended))
             print(f"chainproof loadtests: {ended}", file=sys.stderr)
             return ended.code
     ceiling = highest if answer.refusal is Refusal.NEVER_MISSED else answer.rate
     found = Calibration(floor=floor.response_time, ceiling=ceiling, reached=answer.rate is not None, lowest=lowest)
     _write(folder, found)
-    probing.write(Answer(rate=ceiling, missed_at=answer.missed_at), "; ".join(found.sentences))
+    # On the terminal the two are a table.
+    said = "; ".join(" ".join(line.split()) for line in found.sentences)
+    probing.write(Answer(rate=ceiling, missed_at=answer.missed_at), said)
     print("\n".join([*table(probing.probes), "", *(f"  {line}" for line in found.sentences), ""]))
     print(folder, flush=True)
     return Exit.PASS if ceiling is not None else Exit.INVALID

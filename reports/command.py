@@ -19,6 +19,7 @@ from chainproof.command import Mistake, command, parser
 from chainproof.judgement.summary import Report, report
 from chainproof.judgement.verdict import EXIT_OF
 from chainproof.results.folder import Run, read_run, run_paths, searches
+from chainproof.results.search import SearchRecord
 
 from .formats import terminal
 
@@ -54,8 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     options = _parser().parse_args(arguments)
     outputs = _outputs(options)
     renders = {output.format: _render(output.format) for output in outputs}
-    runs = [_read(path) for path in _folders(options.runs)]
-    found = report(runs, [each for path in dict.fromkeys(options.runs) for each in searches(path.resolve())])
+    found = report((_read(path) for path in _folders(options.runs)), _searches(options.runs))
     # Everything is rendered before anything is written: either all files are new, or none.
     texts = [(output, renders[output.format](found)) for output in outputs]
     for output, text in texts:
@@ -134,6 +134,13 @@ def _folders(paths: Sequence[Path]) -> list[Path]:
     Every run folder that the paths mean, each once, in their order.
     """
     return list(dict.fromkeys(folder for path in paths for folder in run_paths(path.resolve())))
+
+
+def _searches(paths: Sequence[Path]) -> list[SearchRecord]:
+    """
+    Every search that the paths mean, each once, in their order.
+    """
+    return list({found.path: found for path in paths for found in searches(path.resolve())}.values())
 
 
 def _read(folder: Path) -> Run:

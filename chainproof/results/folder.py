@@ -35,7 +35,6 @@ FINDINGS = "findings.jsonl"
 CLAUSES = "clauses.jsonl"
 PLANS = "plans.jsonl"
 COVERAGE = "coverage.jsonl"
-"""In a folder of runs that were made to find something: what was found, and by which of them."""
 
 DEFAULT_ROOT = Path("runs")
 

@@ -13,6 +13,7 @@ import orjson
 from chainproof.clock import PerSecond, Seconds
 
 SEARCH = "search.json"
+"""In a folder of runs that were made to find something: what was found, and by which of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -10,14 +10,13 @@ from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
-from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.departures import Departure
 from chainproof.contract.errors import ErrorCode
 from chainproof.contract.fields import Field
 
-from ..conversation import Conversation
+from ..conversation import WORDLESS, Conversation
 from ..entrance import WRONG
 from ..examination import Examination, Observation
 from ..expectation import OK, STEER, expectation
@@ -35,8 +34,6 @@ _WITH_THE_KEY = 0.3
 _AND_GO = 0.1
 """How many strangers have the connection closed behind them."""
 
-_WORDLESS: Seconds = 2.0
-"""How long an answer is waited for that need not come."""
 _AT_ONCE = 12
 
 _ROUNDS: dict[Depth, int] = {Depth.QUICK: 2, Depth.STANDARD: 12, Depth.DEEP: 60}
@@ -179,7 +176,7 @@ def _ask_for_another_protocol(examination: Examination, protocol: str) -> None:
     request = examination.prepared(replace(request, message_valid=False))
     with examination.conversation() as conversation:
         conversation.say(request)
-        heard = conversation.hear(request, within=min(_WORDLESS, examination.settings.deadline))
+        heard = conversation.hear(request, within=min(WORDLESS, examination.settings.deadline))
         if heard.answer is not None:
             examination.enter(request, heard, expectation(request, examination.terms))
 
@@ -213,13 +210,11 @@ def no_body_opens(examination: Examination) -> None:
         examination.ask(replace(without, body=body, label=f"{without.label}, {label}"))
     examination.ask(replace(without, chunked=True, label=f"{without.label}, in chunks"))
     for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "*/*", ""):
-        said = replace(
-            without, fields=(("Content-Type", media_type),), label=f"{without.label}, as {media_type or 'nothing'}"
-        )
-        # What stands in front may take parts apart, and codings off, and fail at that in words of its own.
-        examination.ask(replace(said, message_valid=not media_type.startswith("multipart/")))
+        fields = (("Content-Type", media_type),)
+        examination.ask(replace(without, fields=fields, label=f"{without.label}, as {media_type or 'nothing'}"))
     examination.ask(replace(without, fields=(), label=f"{without.label} and Content-Type"))
     coded = (JSON_TYPE, ("Content-Encoding", "gzip"))
+    # What stands in front may undo codings, and fail at that in words of its own.
     said = replace(without, fields=coded, label=f"{without.label}, said to be in gzip")
     examination.ask(replace(said, message_valid=False))
 

@@ -10,12 +10,12 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.departures import Departure
 from chainproof.contract.spec import PATH
 from chainproof.contract.targets import Server, is_loopback
 
+from ..conversation import WORDLESS
 from ..examination import Examination
 from ..request import JSON_TYPE
 from ..settings import Intrusion
@@ -29,9 +29,6 @@ _METHODS = (
 
 _ALMOST = ("post", "Post", "POSTS", "POS")
 """RFC 9110 §9.1: the method token is case-sensitive."""
-
-_WORDLESS: Seconds = 2.0
-"""How long an answer is waited for that need not come."""
 
 _BARE = "/run_remote"
 """The operation's path where the hostname names the environment."""
@@ -128,7 +125,7 @@ def _ask_to_connect(examination: Examination) -> None:
     with examination.conversation() as conversation:
         conversation.say(request)
         # Who has no word for it may say none.
-        heard = conversation.hear(replace(request, method="GET"), within=min(_WORDLESS, examination.settings.deadline))
+        heard = conversation.hear(replace(request, method="GET"), within=min(WORDLESS, examination.settings.deadline))
     if heard.answer is None:
         return
     examination.enter(request, heard, None)
