@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from threading import Barrier
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
@@ -413,8 +414,10 @@ def the_gate_stands_in_a_crowd(examination: Examination) -> None:
     examination.require(Intrusion.KEY_GUESSING)
     for turn in range(_ROUNDS[examination.settings.depth]):
         crowd = list(_crowd(examination, turn))
-        with ThreadPoolExecutor(_AT_ONCE) as pool:
-            heard = list(pool.map(examination.ask, crowd))
+        # On a busy machine the first would be answered before the last has begun.
+        together = Barrier(len(crowd))
+        with ThreadPoolExecutor(len(crowd)) as pool:
+            heard = list(pool.map(lambda request: (together.wait(), examination.ask(request))[1], crowd))  # noqa: B023  # all are heard before the next turn
         for observation in heard:
             _overheard(examination, observation, crowd)
         if any(observation.answer is not None and observation.answer.status == 429 for observation in heard):
