@@ -26,10 +26,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from chainproof.command import Mistake
-from chainproof.embedded import Endpoint, emulator
 from chainproof.emulator.faults import FAULTS
 from chainproof.emulator.faults.fault import Fault
-from chainproof.emulator.variants import VARIANTS
+from chainproof.emulator.faults.variants import VARIANTS
+from chainproof.endpoint import Endpoint, emulator
 from chainproof.processes import own_command
 
 ROOT = Path(__file__).parents[1]

@@ -24,7 +24,7 @@ from contenders import RIVAL, Round, laps, null_server
 from thrifty import flat, in_flight, processes
 from truthful import arrivals, frozen, truth
 
-from chainproof.embedded import emulator
+from chainproof.endpoint import emulator
 from chainproof.processes import own_command
 from chainproof.results.exchange import Fate, Outcome, Transport
 from chainproof.results.interval import Interval

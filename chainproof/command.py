@@ -16,12 +16,12 @@ from functools import wraps
 from pathlib import Path
 from typing import TextIO, cast
 
-from chainproof.contract.acceptance import BadAcceptance
+from chainproof.contract.accepted_violations import BadAcceptance
 from chainproof.contract.credentials import DEFAULT_VARIABLE, NoKey, Scheme, key_from_environment
-from chainproof.contract.fields import BadField, Field, parse_field
+from chainproof.contract.header_fields import BadField, Field, parse_field
 from chainproof.contract.levels import Contract
 from chainproof.contract.route import Address, parse_address
-from chainproof.contract.targets import BadTarget, deployed
+from chainproof.contract.target import BadTarget, deployed
 from chainproof.durations import parse_duration
 from chainproof.judgement.verdict import Exit
 from chainproof.results.folder import FolderMistake

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chainproof.command import Mistake, add_contract_option, command, duration, folder, parser
-from chainproof.contract.targets import Target
-from chainproof.embedded import Endpoint, emulator
+from chainproof.contract.target import Target
+from chainproof.endpoint import Endpoint, emulator
 from chainproof.judgement.verdict import Exit
 from chainproof.processes import Ended, own_command, run
 from chainproof.results.folder import DEFAULT_ROOT, check_writable, default_path, now

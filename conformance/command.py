@@ -17,15 +17,15 @@ import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
 from chainproof.command import command, parser
-from chainproof.embedded import endpoint
+from chainproof.endpoint import endpoint
 from chainproof.judgement.verdict import Exit
 from chainproof.processes import own_command, run
 
 from . import plugin
-from .opening import GIVEN, SCENARIO, Given, agreed, asked, prepared
-from .progress import Progress
-from .settings import OPTIONS, Settings, settings_from
-from .wording import finding_text
+from .options import OPTIONS, Settings, settings_from
+from .runner.finding_text import finding_text
+from .runner.progress import Progress
+from .runner.setup import GIVEN, SCENARIO, Given, agreed, asked, prepared
 
 _FOLDER = Path(__file__).parent
 

@@ -11,7 +11,7 @@ from argparse import ArgumentError
 
 import pytest
 
-from .settings import OPTIONS, Option, Settings, settings_from
+from .options import OPTIONS, Option, Settings, settings_from
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -32,7 +32,7 @@ from .test_rare import test_it_holds_every_time
 from .test_state import test_nothing_stays_behind
 from .test_until_told import test_generation_goes_on
 
-pytest_plugins = ["chainproof.conformance.session"]
+pytest_plugins = ["chainproof.conformance.runner.pytest_hooks"]
 
 __all__ = [
     "pytest",

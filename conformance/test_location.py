@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import pytest
 
-from chainproof.conformance.checks import checks_in, location
-from chainproof.conformance.conduct import Observed
+from chainproof.conformance.checks import checks_in, routing
+from chainproof.conformance.runner.run import Observed
 
-pytest_plugins = ["chainproof.conformance.session"]
+pytest_plugins = ["chainproof.conformance.runner.pytest_hooks"]
 
 
-@pytest.mark.parametrize("observed", checks_in(location), indirect=True, ids=lambda check: check.name)
+@pytest.mark.parametrize("observed", checks_in(routing), indirect=True, ids=lambda check: check.name)
 def test_the_operation_is_where_it_is(observed: Observed) -> None:
     """
     The operation is where the document puts it, and nowhere else.

@@ -7,9 +7,9 @@ from __future__ import annotations
 import pytest
 
 from chainproof.conformance.checks import checks_in, media_type
-from chainproof.conformance.conduct import Observed
+from chainproof.conformance.runner.run import Observed
 
-pytest_plugins = ["chainproof.conformance.session"]
+pytest_plugins = ["chainproof.conformance.runner.pytest_hooks"]
 
 
 @pytest.mark.parametrize("observed", checks_in(media_type), indirect=True, ids=lambda check: check.name)

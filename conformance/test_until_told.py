@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import pytest
 
-from chainproof.conformance.checks import checks_in, until_told
-from chainproof.conformance.conduct import Observed
+from chainproof.conformance.checks import checks_in, extended_generation
+from chainproof.conformance.runner.run import Observed
 
-pytest_plugins = ["chainproof.conformance.session"]
+pytest_plugins = ["chainproof.conformance.runner.pytest_hooks"]
 
 
-@pytest.mark.parametrize("observed", checks_in(until_told), indirect=True, ids=lambda check: check.name)
+@pytest.mark.parametrize("observed", checks_in(extended_generation), indirect=True, ids=lambda check: check.name)
 def test_generation_goes_on(observed: Observed) -> None:
     """
     Generation goes on for as long as told, and finds nothing.

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from chainproof.conformance import checks
 from chainproof.conformance.checks import CHECKS
-from chainproof.conformance.ledger import EVERY_ANSWER
+from chainproof.conformance.judging.ledger import EVERY_ANSWER
 from chainproof.contract.clauses import ASSUMED, CLAUSES, WAIVERS, Clause, waived
 from chainproof.contract.errors import PAIRINGS, UNPAIRED_STATUSES, allowed_statuses
 from chainproof.contract.levels import Contract, Level
-from chainproof.contract.spec import documented_statuses
+from chainproof.contract.openapi import documented_statuses
 
 for _part in sorted((Path(checks.__file__).parent).glob("*.py")):
     import_module(f"{checks.__name__}.{_part.stem}")  # each file enters its checks when it is imported

@@ -21,22 +21,22 @@ from functools import partial
 from pathlib import Path
 
 from chainproof.command import TARGET_VARIABLE, Mistake, add_contract_option, command, parser
+from chainproof.contract.chain_schema import BadSchema
 from chainproof.contract.credentials import DEFAULT_VARIABLE, EMULATOR_KEY, ApiKey, key_from_environment
-from chainproof.contract.inputs import BadSchema
-from chainproof.contract.targets import is_loopback
-from chainproof.embedded import EMULATED_VARIABLE
+from chainproof.contract.target import is_loopback
+from chainproof.endpoint import EMULATED_VARIABLE
 from chainproof.judgement.verdict import Exit
 from chainproof.processes import end_with_parent
 
-from .bend import Bend
-from .chain import load_chain
+from .chain.chain import load_chain
 from .decision import Model
 from .faults import FAULTS
+from .faults.hooks import Bend
+from .faults.variants import VARIANTS
 from .scenario import BadScenario, Scenario, find_scenario, named_scenarios
 from .server import Begun, Stop, new_run, serve
-from .transport import listening
-from .truth import Truth
-from .variants import VARIANTS
+from .transport.access_log import Truth
+from .transport.connection import listening
 
 _DESCRIPTION = """\
 A server on loopback that answers POST /production/run_remote as a faithful chain would: it authenticates, takes JSON

@@ -17,20 +17,20 @@ from chainproof.contract.credentials import ApiKey
 from chainproof.contract.errors import ErrorCode, statuses
 from chainproof.contract.levels import Contract
 
-from .authentication import unauthorized
-from .body import no_object, too_large, unreadable
-from .deviations import ATTEMPTS, BARE_ERRORS, INPUT_ERRORS
-from .draws import Purpose, mixed, uniform
-from .echo import echoed
-from .latency import ServiceTime, service_time
-from .limits import Bucket, admitted
-from .passing import refused_as
-from .refusal import Refusal, bad_request, failure
-from .request import Request
-from .routing import misrouted
-from .said import Said, output
+from .behaviour.authentication import unauthorized
+from .behaviour.body import no_object, too_large, unreadable
+from .behaviour.deviations import ATTEMPTS, BARE_ERRORS, INPUT_ERRORS
+from .behaviour.errors import Refusal, bad_request, failure
+from .behaviour.latency import ServiceTime, service_time
+from .behaviour.rate_limit import Bucket, admitted
+from .behaviour.request import Request
+from .behaviour.routing import misrouted
+from .behaviour.seeded_random import Purpose, mixed, uniform
+from .behaviour.steering import OK, steered
+from .chain.chain_response import Said, output
+from .chain.echo import echoed
+from .chain.gateway_mapping import refused_as
 from .scenario import Scenario
-from .steering import OK, steered
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

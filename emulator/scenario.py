@@ -17,8 +17,8 @@ from chainproof.clock import Seconds
 from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode
 from chainproof.durations import parse_duration
 
-from .latency import AT_ONCE, Component, ServiceTime, constant, sigma_from_p99
-from .limits import RateLimit
+from .behaviour.latency import AT_ONCE, Component, ServiceTime, constant, sigma_from_p99
+from .behaviour.rate_limit import RateLimit
 
 
 class BadScenario(Exception):

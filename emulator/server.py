@@ -14,14 +14,14 @@ from itertools import count
 
 import uvloop
 
-from .bend import Bend
-from .bent import BentExchange, BentSite
-from .chain import Chain
+from .chain.chain import Chain
 from .decision import Model
-from .protocol import Exchange
-from .site import Site
-from .transport import Connection, Listener
-from .truth import Truth
+from .faults.faulty_server import BentExchange, BentSite
+from .faults.hooks import Bend
+from .transport.access_log import Truth
+from .transport.connection import Connection, Listener
+from .transport.protocol import Exchange
+from .transport.server_state import Site
 
 
 def new_run() -> str:

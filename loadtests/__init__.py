@@ -10,14 +10,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from .doors import ClosedUser, OpenUser
+    from .locust_adapter.api import ClosedUser, OpenUser
 
 __all__ = ["ClosedUser", "OpenUser"]
 
 
 def __getattr__(name: str) -> object:
     if name in __all__:
-        from . import doors  # noqa: PLC0415  # late, because whoever wants the command alone must not be patched
+        from .locust_adapter import api  # noqa: PLC0415  # late, because whoever wants the command alone must not be patched
 
-        return getattr(doors, name)
+        return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

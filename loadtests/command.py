@@ -18,18 +18,18 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chainproof.command import TARGET_VARIABLE, Mistake, command, parser, wanted
-from chainproof.embedded import endpoint
+from chainproof.endpoint import endpoint
 from chainproof.judgement.verdict import Exit
 from chainproof.processes import own_command
 from chainproof.results.folder import MANIFEST, check_writable, default_path, now
 from chainproof.workload.workload import Model, Workload
 
-from .calibration import calibrated
 from .catalogue import described
-from .driving import LOCUSTFILE, distribution, driven
+from .demand import demand
 from .options import add_own_options
-from .probing import search_of, searched
-from .settings import demand
+from .search.calibration import calibrated
+from .search.locust_process import LOCUSTFILE, distribution, driven
+from .search.runner import search_of, searched
 
 __all__ = ["LOCUSTFILE", "main"]
 

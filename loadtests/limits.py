@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.command import Mistake
-from chainproof.contract.targets import is_loopback
+from chainproof.contract.target import is_loopback
 from chainproof.durations import format_duration
-from chainproof.embedded import Endpoint
+from chainproof.endpoint import Endpoint
 from chainproof.results.manifest import Settings, as_settings
 from chainproof.workload.workload import Model, Workload
 
-from .settings import Demand
+from .demand import Demand
 
 GONE_AFTER: Seconds = 10.0
 """A target that only transport errors came from for so long is gone."""

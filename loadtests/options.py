@@ -13,7 +13,7 @@ from chainproof.command import add_contract_option, add_target_options, duration
 from chainproof.contract.levels import Contract
 from chainproof.workload.arrivals import PROCESSES
 from chainproof.workload.replay import DEFAULT_KEY
-from chainproof.workload.search import SEARCHES, parse_share
+from chainproof.workload.search_settings import SEARCHES, parse_share
 from chainproof.workload.workload import Model
 
 from .catalogue import DEFAULT

@@ -23,8 +23,8 @@ from chainproof.results.interval import Slice
 from chainproof.results.manifest import Phase
 from chainproof.statistics.histogram import Histogram
 
-from .formats import words
-from .series import Bin, Span, bins, spans
+from .formats import formatting
+from .time_series import Bin, Span, bins, spans
 
 WIDE, NARROW = 940, 300
 """Widths of the plotting area in pixels, axes not counted."""
@@ -107,7 +107,7 @@ def charts(summary: LoadSummary, colours: Palette) -> list[Chart]:
     phases = [found.phase for found in summary.phases]
     drawn = (
         latency_over_time(over_time, phases),
-        distribution(summary.judged, words.judged_alone(summary)),
+        distribution(summary.judged, formatting.judged_alone(summary)),
         throughput(over_time, phases),
         outcomes_over_time(over_time, summary, colours, phases),
     )
@@ -144,7 +144,7 @@ def latency_over_time(over_time: Sequence[Span], phases: Sequence[Phase] = ()) -
     ]
     description = (
         f"p50, p95 and p99 response time of ok answers{_grain(over_time)}. The p99 lies between "
-        f"{words.time(min(highest))} and {words.time(max(highest))}."
+        f"{formatting.time(min(highest))} and {formatting.time(max(highest))}."
     )
     legend = tuple(Key(colour=name, label=name, shape=shape) for name, _, shape, _ in PERCENTILES)
     return _chart(
@@ -214,8 +214,8 @@ def distribution(whole: Slice, where: str = "") -> Chart | None:
     if not response.count or not service.count:
         return None
     description = (
-        f"How {words.count(response.count)} ok answers{where} are spread over a logarithmic axis, from "
-        f"{words.time(service.min)} to {words.time(response.max)}. Where response time lies to the right of service "
+        f"How {formatting.count(response.count)} ok answers{where} are spread over a logarithmic axis, from "
+        f"{formatting.time(service.min)} to {formatting.time(response.max)}. Where response time lies to the right of service "
         "time, requests were sent late. The rules mark percentiles of the response time."
     )
     legend = (
@@ -282,7 +282,7 @@ def _percentile_rules(response: Histogram, low: Seconds, high: Seconds, x: alt.X
     layers: list[alt.Chart] = []
     for place, (name, fraction) in enumerate(_MARKS):
         value = max(response.quantile(fraction) or 0.0, _LEAST)
-        rule = alt.Chart(_inline([{"x": value * 1e3, "label": f"{name} {words.time(value)}"}]))
+        rule = alt.Chart(_inline([{"x": value * 1e3, "label": f"{name} {formatting.time(value)}"}]))
         # In the right half of the axis a name stands to the left of its rule, or it would run out of the picture.
         right = value * value > low * high
         name_mark = rule.mark_text(
@@ -337,7 +337,7 @@ def throughput(over_time: Sequence[Span], phases: Sequence[Phase] = ()) -> Chart
     below = _staircase("flight", flying, over_time, timeline.clock)
     description = (
         f"Requests planned, sent and answered ok per second{_grain(over_time)}; below, the most requests in flight at "
-        f"once, {words.count(round(max(flying)))} at the highest."
+        f"once, {formatting.count(round(max(flying)))} at the highest."
     )
     legend = (
         Key(colour="planned", label="planned", shape="dashes"),
@@ -406,7 +406,9 @@ def outcomes_over_time(
     below = _stacked(amiss, over_time, timeline.clock)
     lost = sum(row.count for row in summary.outcomes if row.outcome.fate is not Fate.OK)
     description = f"Requests by outcome per second{_grain(over_time)}, stacked. " + (
-        f"Below, the {words.count(lost)} that did not end ok, on an axis of their own." if lost else "All ended ok."
+        f"Below, the {formatting.count(lost)} that did not end ok, on an axis of their own."
+        if lost
+        else "All ended ok."
     )
     return _chart(
         "outcomes",
@@ -435,7 +437,7 @@ def _outcome_legend(summary: LoadSummary, colours: Palette) -> tuple[Key, ...]:
     labels: dict[str, str] = {}
     for row in summary.outcomes:
         colour = colours[row.outcome]
-        labels.setdefault(colour, "ok" if colour == "ok" else words.shortened(words.outcome(row.outcome), 60))
+        labels.setdefault(colour, "ok" if colour == "ok" else formatting.shortened(formatting.outcome(row.outcome), 60))
     if OTHER in labels:
         labels[OTHER] = "other outcomes"
     return tuple(Key(colour=colour, label=label) for colour, label in labels.items())
@@ -657,8 +659,8 @@ def _chart(
     A chart drawn for both widths; over time, its legend says what is shaded.
     """
     phases = timeline.phases if timeline is not None else ()
-    unjudged = [words.visible(phase.name) for phase in phases if not phase.judged]
-    shaded = f" Shaded: what is not judged ({words.shortened(', '.join(unjudged), 200)})." if unjudged else ""
+    unjudged = [formatting.visible(phase.name) for phase in phases if not phase.judged]
+    shaded = f" Shaded: what is not judged ({formatting.shortened(', '.join(unjudged), 200)})." if unjudged else ""
     return Chart(
         name=name,
         title=title,

@@ -19,7 +19,7 @@ from chainproof.command import Mistake, command, parser
 from chainproof.judgement.summary import Report, report
 from chainproof.judgement.verdict import EXIT_OF
 from chainproof.results.folder import Run, read_run, run_paths, searches
-from chainproof.results.search import SearchRecord
+from chainproof.results.search_record import SearchRecord
 
 from .formats import terminal
 

@@ -21,18 +21,18 @@ TOOLS = ("emulator", "conformance", "loadtests", "reports")
 
 # Lowest first; an arrow points from a later line to an earlier one, or stays within one part.
 LAYERS = (
-    {"__init__", "clock", "durations", "jsontext"},
+    {"__init__", "clock", "durations", "json_text"},
     {"contract", "statistics", "workload"},
     {"results"},
     {"judgement"},
     {"command"},
-    {"processes", "embedded"},
+    {"processes", "endpoint"},
     {"demo", "__main__"},
 )
 # Parts that may import a part of their own line.
-FREE = {"__init__", "clock", "durations", "jsontext", "processes", "embedded", "demo", "__main__"}
+FREE = {"__init__", "clock", "durations", "json_text", "processes", "endpoint", "demo", "__main__"}
 LAYER = {part: height for height, parts in enumerate(LAYERS) for part in parts}
-DOORS = {"command", "embedded", "processes", "demo", "__main__"}
+DOORS = {"command", "endpoint", "processes", "demo", "__main__"}
 
 NETWORK = {"socket", "ssl", "subprocess", "asyncio", "selectors", "http", "urllib.request", "multiprocessing"}
 

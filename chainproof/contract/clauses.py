@@ -11,7 +11,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from chainproof.contract.levels import Contract, Level
-from chainproof.contract.spec import OPERATION
+from chainproof.contract.openapi import OPERATION
 
 ASSUMED = "assumed"
 """The source of a clause that no document states."""

@@ -13,7 +13,7 @@ from enum import StrEnum
 from functools import cache
 
 from chainproof.contract.levels import Contract
-from chainproof.contract.spec import documented_statuses
+from chainproof.contract.openapi import documented_statuses
 
 
 class ErrorCode(StrEnum):

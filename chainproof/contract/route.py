@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from chainproof.contract.targets import BadTarget, Target, is_loopback
+from chainproof.contract.target import BadTarget, Target, is_loopback
 
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]/@ ]+):(?P<port>\d{1,5})")
 

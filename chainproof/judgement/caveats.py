@@ -10,14 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from chainproof.contract.acceptance import accepted
+from chainproof.contract.accepted_violations import accepted
 from chainproof.contract.clauses import CLAUSE, waived
 from chainproof.contract.levels import Contract, Level
-from chainproof.contract.spec import PATH
+from chainproof.contract.openapi import PATH
 from chainproof.durations import format_duration
 from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.cold_start import ColdStart
-from chainproof.judgement.fitness import Doubt
+from chainproof.judgement.generator_health import Doubt
 from chainproof.results.exchange import NotSent
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, Slice

@@ -13,7 +13,7 @@ from enum import StrEnum
 from math import ceil
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.contract.acceptance import Acceptance, accepted
+from chainproof.contract.accepted_violations import Acceptance, accepted
 from chainproof.contract.clauses import CLAUSES, Clause, waived
 from chainproof.contract.errors import Blame, blame
 from chainproof.contract.levels import Contract, Level
@@ -28,8 +28,8 @@ from chainproof.judgement.caveats import (
     transplanted,
 )
 from chainproof.judgement.cold_start import ColdStart, cold_start
-from chainproof.judgement.fitness import Doubt
-from chainproof.judgement.fitness import doubts as generator_doubts
+from chainproof.judgement.generator_health import Doubt
+from chainproof.judgement.generator_health import doubts as generator_doubts
 from chainproof.judgement.objectives import Judged, judge
 from chainproof.judgement.verdict import Verdict, gravest
 from chainproof.results.exchange import Fate, Outcome, Transport
@@ -37,7 +37,7 @@ from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, Slice, by_second, joined, total
 from chainproof.results.manifest import Ending, Guard, Kind, Manifest, Phase
-from chainproof.results.search import SearchRecord
+from chainproof.results.search_record import SearchRecord
 from chainproof.statistics.histogram import Histogram, merged
 from chainproof.statistics.intervals import Estimate, quantile
 from chainproof.workload.objectives import parse_objective

@@ -7,8 +7,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
-from chainproof.results.body import Body, BodyData
 from chainproof.results.exchange import CodeKind, Exchange
+from chainproof.results.stored_body import Body, BodyData
 
 
 class ExemplarData(TypedDict):

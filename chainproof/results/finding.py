@@ -9,8 +9,8 @@ from dataclasses import dataclass, replace
 from typing import NotRequired, TypedDict
 
 from chainproof.contract.clauses import ANSWERS, COUNTED, FRAMING
-from chainproof.contract.departures import Departure
-from chainproof.results.body import Body, BodyData
+from chainproof.contract.violations import Departure
+from chainproof.results.stored_body import Body, BodyData
 
 
 class FindingData(TypedDict):

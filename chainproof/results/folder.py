@@ -18,14 +18,14 @@ from typing import IO, Self, TypeVar, cast
 
 import orjson
 
-from chainproof.contract.targets import Target
+from chainproof.contract.target import Target
 from chainproof.results.coverage import Coverage
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import End, EndData, Manifest, ManifestData
 from chainproof.results.replan import Replan, replanned
-from chainproof.results.search import SearchRecord, read_search
+from chainproof.results.search_record import SearchRecord, read_search
 
 MANIFEST = "manifest.json"
 END = "end.json"

@@ -19,10 +19,10 @@ from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
 from chainproof.clock import Seconds
-from chainproof.results.calls import Calls, CallsData
 from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
-from chainproof.results.fitness import Fitness, FitnessData
-from chainproof.results.wire import Wire, WireData
+from chainproof.results.generator_health import Fitness, FitnessData
+from chainproof.results.retried_calls import Calls, CallsData
+from chainproof.results.transport_stats import Wire, WireData
 from chainproof.statistics.histogram import Histogram, HistogramData
 
 ANSWERED_FATES = (Fate.OK, Fate.FAILED)

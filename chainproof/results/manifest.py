@@ -15,9 +15,9 @@ from typing import NotRequired, TypedDict, TypeVar, cast
 
 from chainproof import __version__
 from chainproof.clock import Seconds
-from chainproof.contract.acceptance import Acceptance, AcceptanceData
+from chainproof.contract.accepted_violations import Acceptance, AcceptanceData
 from chainproof.contract.levels import Contract
-from chainproof.jsontext import JSON
+from chainproof.json_text import JSON
 
 FORMAT = 1
 """

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import TypedDict, cast
 
 from chainproof.clock import Seconds
-from chainproof.jsontext import JSON
+from chainproof.json_text import JSON
 from chainproof.results.manifest import Manifest
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import orjson
 
-from chainproof.jsontext import JSON
+from chainproof.json_text import JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

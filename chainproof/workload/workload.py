@@ -17,13 +17,13 @@ from typing import Any, cast
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.durations import parse_duration
-from chainproof.jsontext import JSON
+from chainproof.json_text import JSON
 from chainproof.workload.arrivals import PROCESSES, VARIATION, until
 from chainproof.workload.objectives import BadObjective, Objective, parse_objective
 from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, load_payloads
 from chainproof.workload.phases import Phase, bent, ends, phase_at
 from chainproof.workload.replay import DEFAULT_KEY, from_zero, load_instants, mean_rate, span
-from chainproof.workload.search import Search, parse_share
+from chainproof.workload.search_settings import Search, parse_share
 
 REPLAY = "replay"
 """In place of an arrival process: a recording."""

@@ -13,7 +13,7 @@ from types import ModuleType
 
 from chainproof.contract.clauses import Clause
 
-from ..examination import Examination
+from ..probing.requester import Examination
 
 Ask = Callable[[Examination], None]
 

@@ -8,14 +8,14 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from chainproof.contract import clauses
 
-from ..bodies import DISCRETIONARY, VALUES, Body
-from ..examination import Examination, Observation
-from ..generation import generate
-from ..nearmisses import NEAR_MISSES, elsewhere
-from ..settings import Depth
-from ..signature import spellings, valid
-from ..spellings import ALONE, PLANES, SORTS, SPELLED, code_points, escaped, raw
-from ..strategies import malformed, objects, others
+from ..inputs.bodies import DISCRETIONARY, VALUES, Body
+from ..inputs.chain_schema import spellings, valid
+from ..inputs.invalid_json import NEAR_MISSES, elsewhere
+from ..inputs.strategies import malformed, objects, others
+from ..inputs.valid_json import ALONE, PLANES, SORTS, SPELLED, code_points, escaped, raw
+from ..options import Depth
+from ..probing.hypothesis_runner import generate
+from ..probing.requester import Examination, Observation
 from . import upholds
 
 _PLAINLY: dict[Depth, float] = {Depth.QUICK: 0.25, Depth.STANDARD: 1.0, Depth.DEEP: 1.0}

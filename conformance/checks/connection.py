@@ -10,14 +10,14 @@ from dataclasses import replace
 
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
-from chainproof.contract.departures import Departure
+from chainproof.contract.violations import Departure
 from chainproof.results.exchange import Transport
 
-from ..examination import BUSY, Examination
-from ..framed import Plainly, body_of_its_own, framed, plainly
-from ..request import JSON_TYPE, Request
-from ..settings import Depth
-from ..wire import Reception
+from ..options import Depth
+from ..probing.raw_requests import Plainly, body_of_its_own, framed, plainly
+from ..probing.requester import BUSY, Examination
+from ..transport.connection import Reception
+from ..transport.request import JSON_TYPE, Request
 from . import upholds
 
 _AT_ONCE = 8

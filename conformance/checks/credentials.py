@@ -10,14 +10,14 @@ import base64
 from dataclasses import replace
 
 from chainproof.contract import clauses
-from chainproof.contract.fields import Field
+from chainproof.contract.header_fields import Field
 
-from ..entrance import WRONG
-from ..examination import PLAIN, Examination, Plain
-from ..expectation import expectation
-from ..keys import BASIC, PLACEHOLDERS, SPELLINGS, near_misses
-from ..request import JSON_TYPE, Request, Secret, message
-from ..settings import Intrusion
+from ..inputs.wrong_keys import BASIC, PLACEHOLDERS, SPELLINGS, near_misses
+from ..judging.auth_bypass_cause import WRONG
+from ..judging.expectation import expectation
+from ..options import Intrusion
+from ..probing.requester import PLAIN, Examination, Plain
+from ..transport.request import JSON_TYPE, Request, Secret, message
 from . import upholds
 
 

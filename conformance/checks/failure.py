@@ -11,10 +11,10 @@ import pytest
 from chainproof.contract import clauses
 from chainproof.contract.errors import ErrorCode
 
-from ..examination import PLAIN, Examination
-from ..expectation import STEER
-from ..request import JSON_TYPE, Request
-from ..settings import Depth
+from ..judging.expectation import STEER
+from ..options import Depth
+from ..probing.requester import PLAIN, Examination
+from ..transport.request import JSON_TYPE, Request
 from . import upholds
 
 _TIMES: dict[Depth, int] = {Depth.QUICK: 2, Depth.STANDARD: 6, Depth.DEEP: 40}

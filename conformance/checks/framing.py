@@ -13,10 +13,10 @@ from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.results.exchange import Transport
 
-from ..examination import PLAIN, Examination
-from ..expectation import Expectation
-from ..framed import body_of_its_own, chunked, conversed, framed, heard, plainly
-from ..request import JSON_TYPE, Request
+from ..judging.expectation import Expectation
+from ..probing.raw_requests import body_of_its_own, chunked, conversed, framed, heard, plainly
+from ..probing.requester import PLAIN, Examination
+from ..transport.request import JSON_TYPE, Request
 from . import upholds
 
 Thing = TypeVar("Thing")

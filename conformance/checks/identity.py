@@ -13,8 +13,8 @@ import pytest
 
 from chainproof.contract import clauses
 
-from ..examination import Examination
-from ..request import JSON_TYPE, Request
+from ..probing.requester import Examination
+from ..transport.request import JSON_TYPE, Request
 from . import upholds
 
 _AT_ONCE = 12

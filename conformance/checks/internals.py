@@ -7,9 +7,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chainproof.contract import clauses
-from chainproof.contract.fields import Field
+from chainproof.contract.header_fields import Field
 
-from ..examination import Examination
+from ..probing.requester import Examination
 from . import upholds
 from .credentials import asking
 

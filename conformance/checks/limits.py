@@ -10,9 +10,9 @@ from collections.abc import Iterator
 
 from chainproof.contract import clauses
 
-from ..examination import Examination, Observation
-from ..settings import Depth, Intrusion
-from ..sizes import DIMENSIONS, Dimension
+from ..inputs.sizes import DIMENSIONS, Dimension
+from ..options import Depth, Intrusion
+from ..probing.requester import Examination, Observation
 from . import upholds
 
 

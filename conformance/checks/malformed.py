@@ -17,12 +17,12 @@ from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
-from chainproof.contract.departures import Departure
+from chainproof.contract.violations import Departure
 
-from ..examination import BUSY, Examination
-from ..framed import REFUSALS, Plainly, body_of_its_own, chunked, framed, plainly
-from ..request import Request
-from ..settings import Intrusion
+from ..options import Intrusion
+from ..probing.raw_requests import REFUSALS, Plainly, body_of_its_own, chunked, framed, plainly
+from ..probing.requester import BUSY, Examination
+from ..transport.request import Request
 from . import upholds
 
 _AT_ONCE = 8

@@ -9,12 +9,12 @@ import zlib
 from dataclasses import replace
 
 from chainproof.contract import clauses
-from chainproof.contract.departures import Departure
-from chainproof.contract.fields import Field
+from chainproof.contract.header_fields import Field
+from chainproof.contract.violations import Departure
 
-from ..examination import Examination
-from ..request import JSON_TYPE
-from ..sizes import LONGEST_FIELD
+from ..inputs.sizes import LONGEST_FIELD
+from ..probing.requester import Examination
+from ..transport.request import JSON_TYPE
 from . import upholds
 
 _SPELLINGS = (

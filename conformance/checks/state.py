@@ -14,13 +14,13 @@ import pytest
 
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
-from chainproof.contract.departures import Departure
+from chainproof.contract.violations import Departure
 
-from ..examination import BUSY, Examination
-from ..expectation import Expectation
-from ..framed import body_of_its_own, framed, plainly
-from ..request import JSON_TYPE, Request
-from ..settings import Intrusion
+from ..judging.expectation import Expectation
+from ..options import Intrusion
+from ..probing.raw_requests import body_of_its_own, framed, plainly
+from ..probing.requester import BUSY, Examination
+from ..transport.request import JSON_TYPE, Request
 from . import upholds
 
 _AT_ONCE = 12

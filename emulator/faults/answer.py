@@ -37,10 +37,10 @@ from chainproof.contract.clauses import (
     SINGLETON_FIELDS,
     STATUS,
 )
-from chainproof.jsontext import JSON
+from chainproof.json_text import JSON
 
-from ..bend import Asked, Decide, error, members, saying, stating
 from .fault import Entry, Stage
+from .hooks import Asked, Decide, error, members, saying, stating
 
 _at = Entry(stage=Stage.ANSWER)
 

@@ -18,8 +18,8 @@ from chainproof.contract.clauses import (
     STATUS,
 )
 
-from ..bend import Asked, Decide, error
 from .fault import Entry, Stage
+from .hooks import Asked, Decide, error
 
 _at = Entry(stage=Stage.AUTHENTICATION)
 

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from chainproof.contract.clauses import Clause
 
-from ..bend import Bend, Decide, Read, Send, Wait
+from .hooks import Bend, Decide, Read, Send, Wait
 
 
 class Stage(StrEnum):

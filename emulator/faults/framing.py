@@ -14,8 +14,8 @@ from chainproof.contract.clauses import (
     SINGLETON_FIELDS,
 )
 
-from ..bend import End, Send, Sending, Step, headed, without_lines
 from .fault import Entry, Stage
+from .hooks import End, Send, Sending, Step, headed, without_lines
 
 _at = Entry(stage=Stage.FRAMING)
 

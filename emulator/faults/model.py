@@ -16,10 +16,10 @@ from urllib.parse import unquote
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import ECHO_EXACT, NAMES_UNIQUE, OUTPUT_JSON, OUTPUT_OBJECT, STEERED_ERROR
-from chainproof.jsontext import JSON
+from chainproof.json_text import JSON
 
-from ..bend import Asked, Decide, error, saying
 from .fault import Entry, Stage
+from .hooks import Asked, Decide, error, saying
 
 _at = Entry(stage=Stage.MODEL)
 

@@ -27,10 +27,10 @@ from chainproof.contract.clauses import (
     REQUEST_MALFORMED,
     STATUS,
 )
-from chainproof.jsontext import JSON, Malformed, TooDeep, parse_json
+from chainproof.json_text import JSON, Malformed, TooDeep, parse_json
 
-from ..bend import Asked, Bend, Decide, error, with_field
 from .fault import Entry, Stage
+from .hooks import Asked, Bend, Decide, error, with_field
 
 _at = Entry(stage=Stage.PARSING)
 

@@ -20,10 +20,10 @@ from chainproof.contract.clauses import (
     REGIONAL_HOST_SPELLING,
     REQUEST_FRAMING,
 )
-from chainproof.contract.spec import METHOD, PATH
+from chainproof.contract.openapi import METHOD, PATH
 
-from ..bend import Asked, Decide, error, saying, stating, with_field
 from .fault import Entry, Stage
+from .hooks import Asked, Decide, error, saying, stating, with_field
 
 _at = Entry(stage=Stage.ROUTING)
 _PATH = PATH.encode()

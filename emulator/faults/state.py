@@ -20,10 +20,10 @@ from chainproof.contract.clauses import (
     UNAFFECTED,
 )
 from chainproof.contract.errors import ErrorCode
-from chainproof.jsontext import Malformed
+from chainproof.json_text import Malformed
 
-from ..bend import Asked, Bend, End, Sending, Step, error, saying
 from .fault import Entry, Stage
+from .hooks import Asked, Bend, End, Sending, Step, error, saying
 
 _at = Entry(stage=Stage.STATE)
 

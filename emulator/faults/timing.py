@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from chainproof.clock import Seconds
 from chainproof.contract.clauses import ANSWERS, REQUEST_FRAMING
 
-from ..bend import Asked, End, Sending, Step
 from .fault import Entry, Stage
+from .hooks import Asked, End, Sending, Step
 
 _at = Entry(stage=Stage.TIMING)
 

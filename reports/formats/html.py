@@ -31,8 +31,8 @@ from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import Finding
 
 from ..charts import OTHER, Chart, Palette, charts, palette
-from ..series import Span, spans
-from . import words
+from ..time_series import Span, spans
+from . import formatting
 
 Draw = Callable[[LoadSummary, Palette], list[Chart]]
 """What makes the charts of a run."""
@@ -105,9 +105,9 @@ def _names(report: Report) -> dict[int, str]:
     """
     What each run is called, by its place; its beginning tells runs of the same name apart.
     """
-    kinds = [words.kind(summary) for summary in report.summaries]
+    kinds = [formatting.kind(summary) for summary in report.summaries]
     return {
-        id(summary): kind if kinds.count(kind) == 1 else f"{kind}, {words.started(summary.run)}"
+        id(summary): kind if kinds.count(kind) == 1 else f"{kind}, {formatting.started(summary.run)}"
         for summary, kind in zip(report.summaries, kinds, strict=True)
     }
 
@@ -176,7 +176,7 @@ def exemplar_outcome(found: Exemplar) -> str:
         outcome = Outcome(Transport(found.transport), found.status, found.error_code, Fate(found.fate))
     except ValueError:
         return f"{found.transport} {found.status or ''}"
-    return words.outcome(outcome)
+    return formatting.outcome(outcome)
 
 
 def statement(found: Finding) -> str:
@@ -208,7 +208,7 @@ def _shown(value: object) -> object:
     What an expression of the template becomes: every text visible, and none endless.
     """
     if isinstance(value, str) and not isinstance(value, Markup):
-        return words.shortened(words.visible(value), LONGEST)
+        return formatting.shortened(formatting.visible(value), LONGEST)
     return value
 
 
@@ -216,7 +216,7 @@ def _whole(text: str) -> Markup:
     """
     A text escaped and visible, but not cut: a command that is copied must be whole.
     """
-    return Markup.escape(words.visible(text))
+    return Markup.escape(formatting.visible(text))
 
 
 _CODE = re.compile(r"`([^`]+)`")
@@ -226,12 +226,12 @@ def _prose(text: str) -> Markup:
     """
     A sentence escaped, what it writes between backticks as code.
     """
-    shown = str(Markup.escape(words.shortened(words.visible(text), LONGEST)))
+    shown = str(Markup.escape(formatting.shortened(formatting.visible(text), LONGEST)))
     return Markup(_CODE.sub(r"<code>\1</code>", shown))  # noqa: S704  # escaped one line above
 
 
 KEPT = {"slowest": "slowest", "outcome": "first of its outcome"}
-"""Why an exemplar is shown, in words."""
+"""Why an exemplar is shown, in formatting."""
 
 _SIGNS = {"pass": "✓", "fail": "✕", "inconclusive": "?", "invalid": "!", "error": "!"}
 
@@ -247,7 +247,7 @@ _TEMPLATES = jinja2.Environment(
 )
 _TEMPLATES.filters["key"] = id
 _TEMPLATES.globals.update(
-    words=words,
+    words=formatting,
     signs=_SIGNS,
     quantiles=[name for name, _ in QUANTILES],
     part_times=("p50", "p95", "p99", "max"),

@@ -14,10 +14,10 @@ from typing import cast
 
 import orjson
 
-from chainproof.contract.acceptance import Acceptance
-from chainproof.jsontext import JSON
+from chainproof.contract.accepted_violations import Acceptance
+from chainproof.json_text import JSON
 from chainproof.judgement.caveats import Caveat
-from chainproof.judgement.fitness import in_flight
+from chainproof.judgement.generator_health import in_flight
 from chainproof.judgement.objectives import Judged
 from chainproof.judgement.summary import (
     ClauseRow,
@@ -35,8 +35,8 @@ from chainproof.judgement.summary import (
 from chainproof.judgement.verdict import EXIT_OF
 from chainproof.results.exchange import NotSent
 from chainproof.results.finding import Finding
-from chainproof.results.search import SearchRecord
-from chainproof.results.wire import TIMES as WIRE_TIMES
+from chainproof.results.search_record import SearchRecord
+from chainproof.results.transport_stats import TIMES as WIRE_TIMES
 from chainproof.workload.objectives import DURATIONS, Indicator
 
 SCHEMA = "chainproof.report/1"

@@ -33,7 +33,7 @@ from chainproof.judgement.summary import (
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.finding import Finding
 
-from . import words
+from . import formatting
 
 MOST_FINDINGS = 10
 """Findings of one clause that its test case shows in full."""
@@ -118,7 +118,7 @@ def _line(text: str) -> str:
     """
     A text in one line that XML 1.0 can hold: it has no way to write most control characters, escaped or not.
     """
-    return words.shortened(words.visible(text), LONGEST)
+    return formatting.shortened(formatting.visible(text), LONGEST)
 
 
 def _run_case(summary: Summary, *, text: str = "", explained: bool = False) -> Case:
@@ -160,11 +160,11 @@ def _objective(judged: Judged, summary: LoadSummary) -> Case:
     """
     One objective.
     """
-    detail = [words.good_share(judged), words.share_bounds(judged), words.more_needed(judged)]
+    detail = [formatting.good_share(judged), formatting.share_bounds(judged), formatting.more_needed(judged)]
     text = "\n".join(
         [
             f"expected: {judged.objective.text}",
-            f"actual: {words.observed(judged)}{words.judged_alone(summary)}",
+            f"actual: {formatting.observed(judged)}{formatting.judged_alone(summary)}",
             *filter(None, detail),
         ]
     )
@@ -172,9 +172,9 @@ def _objective(judged: Judged, summary: LoadSummary) -> Case:
     if summary.verdict in (Verdict.ERROR, Verdict.INVALID):
         ending, message = "skipped", f"not judged: {summary.reason}"
     elif judged.verdict is Verdict.FAIL:
-        ending, message = "failure", f"missed: observed {words.observed(judged)}"
+        ending, message = "failure", f"missed: observed {formatting.observed(judged)}"
     elif judged.verdict is Verdict.INCONCLUSIVE:
-        ending, message = "skipped", "; ".join(["inconclusive", *filter(None, [words.more_needed(judged)])])
+        ending, message = "skipped", "; ".join(["inconclusive", *filter(None, [formatting.more_needed(judged)])])
     return Case(kind="load.objective", name=judged.objective.text, ending=ending, message=message, text=text)
 
 
@@ -227,7 +227,7 @@ def _departed(level: str, clause: str, found: Sequence[Finding], summary: Confor
     first = f"expected {found[0].expected}, found {found[0].actual}"
     ending, message = None, ""
     if accepting is not None:
-        ending, message = "skipped", f"{words.waived(accepting)}: {first}"
+        ending, message = "skipped", f"{formatting.waived(accepting)}: {first}"
     elif any(each.level in failing_levels(summary.run) for each in found):
         ending, message = "failure", first
     return Case(
@@ -235,7 +235,7 @@ def _departed(level: str, clause: str, found: Sequence[Finding], summary: Confor
         name=clause,
         ending=ending,
         message=message,
-        text=f"{shown}\n\n… and {words.count(left)} more" if left > 0 else shown,
+        text=f"{shown}\n\n… and {formatting.count(left)} more" if left > 0 else shown,
     )
 
 
@@ -244,15 +244,15 @@ def _finding(found: Finding) -> str:
     A finding in lines: what was expected, what came, who says so, how to see it again.
     """
     lines = [
-        f"{_line(found.level)} {_line(found.clause)} × {words.count(found.count)}",
+        f"{_line(found.level)} {_line(found.clause)} × {formatting.count(found.count)}",
         f"expected: {_line(found.expected)}",
         f"actual: {_line(found.actual)}",
         f"says: “{_line(found.quotation)}” ({_line(found.source)})",
     ]
     if found.cases:
-        lines.append(f"seen with: {_line(words.cases(found))}")
+        lines.append(f"seen with: {_line(formatting.cases(found))}")
     if found.request_id is not None:
         lines.append(f"request id: {_line(found.request_id)}")
     if found.reproduce:
-        lines.append(words.visible(found.reproduce))
+        lines.append(formatting.visible(found.reproduce))
     return "\n".join(lines)

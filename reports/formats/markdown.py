@@ -21,9 +21,9 @@ from chainproof.judgement.summary import (
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Fate
 from chainproof.results.finding import Finding
-from chainproof.results.search import SearchRecord
+from chainproof.results.search_record import SearchRecord
 
-from . import words
+from . import formatting
 
 MOST_FINDINGS = 10
 MOST_OUTCOMES = 15
@@ -71,7 +71,7 @@ def plain(text: str) -> str:
     >>> plain("see https://a.example/x_y, please")
     'see `https://a.example/x_y`, please'
     """
-    pieces = _LINKED.split(words.shortened(words.visible(text), LONGEST))
+    pieces = _LINKED.split(formatting.shortened(formatting.visible(text), LONGEST))
     # A pattern with one group: every second piece is what it found.
     return "".join(code(piece) if place % 2 else _SPECIAL.sub(r"\\\1", piece) for place, piece in enumerate(pieces))
 
@@ -83,7 +83,7 @@ def code(text: str) -> str:
     >>> code("a`b|c")
     '`` a`b\\|c ``'
     """
-    shown = words.shortened(words.visible(text), LONGEST).replace("|", "\\|")
+    shown = formatting.shortened(formatting.visible(text), LONGEST).replace("|", "\\|")
     fence = "`" * (_longest_run(shown) + 1)
     return f"{fence}{shown}{fence}" if fence == "`" and shown.strip() == shown else f"{fence} {shown} {fence}"
 
@@ -106,10 +106,10 @@ def _search(search: SearchRecord) -> Iterator[str]:
     """
     What a search found, and the probes that say so.
     """
-    yield f"## {plain(words.searched(search))}"
+    yield f"## {plain(formatting.searched(search))}"
     yield plain(search.sentence)
-    rows = [[plain(cell) for cell in row] for row in words.probes(search)]
-    yield _table(words.PROBE_COLUMNS, rows, right=(0, *range(3, 9))) if rows else ""
+    rows = [[plain(cell) for cell in row] for row in formatting.probes(search)]
+    yield _table(formatting.PROBE_COLUMNS, rows, right=(0, *range(3, 9))) if rows else ""
 
 
 def _run(summary: Summary, *, alone: bool) -> Iterator[str]:
@@ -117,10 +117,10 @@ def _run(summary: Summary, *, alone: bool) -> Iterator[str]:
     One run's blocks.
     """
     run = summary.run
-    yield f"## {plain(words.kind(summary))}" + ("" if alone else f": {_verdict(summary.verdict)}")
+    yield f"## {plain(formatting.kind(summary))}" + ("" if alone else f": {_verdict(summary.verdict)}")
     yield "" if alone else plain(summary.reason)
     emulated = " (chainproof's own emulator)" if run.manifest.emulated else ""
-    facts = f"{words.started(run)}; {words.lasted(run)}; contract {run.manifest.contract}; seed {run.manifest.seed}"
+    facts = f"{formatting.started(run)}; {formatting.lasted(run)}; contract {run.manifest.contract}; seed {run.manifest.seed}"
     yield f"{code(run.manifest.target)}{emulated}  \n{plain(facts)}"
     yield from _load(summary) if isinstance(summary, LoadSummary) else _conformance(summary)
 
@@ -131,10 +131,10 @@ def _load(summary: LoadSummary) -> Iterator[str]:
     """
     yield _objectives(summary)
     yield plain(summary.accounting.sentence)
-    yield f"Latency of complete answers{words.judged_alone(summary)}:"
+    yield f"Latency of complete answers{formatting.judged_alone(summary)}:"
     yield _latency(summary)
-    yield f"Throughput: {words.rate(summary.throughput)} complete answers, {words.rate(summary.ok_per_second)} ok."
-    for title, sentence in words.particulars(summary):
+    yield f"Throughput: {formatting.rate(summary.throughput)} complete answers, {formatting.rate(summary.ok_per_second)} ok."
+    for title, sentence in formatting.particulars(summary):
         yield f"{title}: {sentence}."
     yield _phases(summary)
     yield _payloads(summary)
@@ -149,9 +149,9 @@ def _objectives(summary: LoadSummary) -> str:
         [
             _verdict(judged.verdict),
             code(judged.objective.text),
-            words.observed(judged),
-            words.good_share(judged) or words.NOTHING,
-            words.share_bounds(judged) or words.NOTHING,
+            formatting.observed(judged),
+            formatting.good_share(judged) or formatting.NOTHING,
+            formatting.share_bounds(judged) or formatting.NOTHING,
         ]
         for judged in summary.objectives
     ]
@@ -165,13 +165,19 @@ def _latency(summary: LoadSummary) -> str:
     names = [name for name, _ in QUANTILES] + ["max"]
     figures = summary.figures.values()
     rows = [
-        [name, *(words.time(words.columns(each).get(name)) + "\\*" * words.too_few(each, name) for each in figures)]
+        [
+            name,
+            *(
+                formatting.time(formatting.columns(each).get(name)) + "\\*" * formatting.too_few(each, name)
+                for each in figures
+            ),
+        ]
         for name in names
     ]
-    rows.append(["count", *(words.count(each.count) for each in figures)])
-    unsure = any(words.too_few(each, name) for each in figures for name in names)
+    rows.append(["count", *(formatting.count(each.count) for each in figures)])
+    unsure = any(formatting.too_few(each, name) for each in figures for name in names)
     note = "\n\n\\* too few answers for an upper 95 % bound" if unsure else ""
-    return _table(["", *(words.FIGURES[key] for key in summary.figures)], rows, right=(1, 2, 3)) + note
+    return _table(["", *(formatting.FIGURES[key] for key in summary.figures)], rows, right=(1, 2, 3)) + note
 
 
 _TIMES = ("p50", "p95", "p99", "max")
@@ -184,13 +190,17 @@ def _phases(summary: LoadSummary) -> str:
     rows = []
     for found in summary.phases[:MOST_OUTCOMES]:
         counts = found.accounting.to_json()
-        numbers = [words.count(counts[key]) for key in ("planned", *(fate.value for fate in Fate))]
+        numbers = [formatting.count(counts[key]) for key in ("planned", *(fate.value for fate in Fate))]
         times = _times(found.figures_by_fate[Fate.OK.value]["response_time_s"])
-        about = [code(words.cut(found.phase.name, LONGEST_NAME)), words.stretch(found.phase), words.judged(found.phase)]
-        rows.append([*about, words.planned_rate(found), *numbers, *times])
-    header = ["phase", "from – to", "", "asked", "planned", *(words.FATES[fate] for fate in Fate)]
+        about = [
+            code(formatting.cut(found.phase.name, LONGEST_NAME)),
+            formatting.stretch(found.phase),
+            formatting.judged(found.phase),
+        ]
+        rows.append([*about, formatting.planned_rate(found), *numbers, *times])
+    header = ["phase", "from – to", "", "asked", "planned", *(formatting.FATES[fate] for fate in Fate)]
     left = len(summary.phases) - MOST_OUTCOMES
-    more = f"\n\n… and {words.count(left)} more phases" if left > 0 else ""
+    more = f"\n\n… and {formatting.count(left)} more phases" if left > 0 else ""
     return _table([*header, *(f"ok {name}" for name in _TIMES)], rows, right=tuple(range(3, 13))) + more if rows else ""
 
 
@@ -200,15 +210,15 @@ def _payloads(summary: LoadSummary) -> str:
     """
     rows = [
         [
-            code(words.cut(found.name, LONGEST_NAME)),
-            *(words.count(found.counts[fate]) for fate in Fate),
+            code(formatting.cut(found.name, LONGEST_NAME)),
+            *(formatting.count(found.counts[fate]) for fate in Fate),
             *_times(found.response_time_by_fate[Fate.OK.value]),
         ]
         for found in summary.payloads[:MOST_OUTCOMES]
     ]
     left = len(summary.payloads) - MOST_OUTCOMES
-    more = f"\n\n… and {words.count(left)} more payloads" if left > 0 else ""
-    header = ["payload", *(words.FATES[fate] for fate in Fate), *(f"ok {name}" for name in _TIMES)]
+    more = f"\n\n… and {formatting.count(left)} more payloads" if left > 0 else ""
+    header = ["payload", *(formatting.FATES[fate] for fate in Fate), *(f"ok {name}" for name in _TIMES)]
     return _table(header, rows, right=tuple(range(1, 9))) + more if rows else ""
 
 
@@ -216,8 +226,8 @@ def _times(figure: Figure) -> list[str]:
     """
     A few percentiles of one time.
     """
-    values = words.columns(figure)
-    return [words.time(values.get(name)) + "\\*" * words.too_few(figure, name) for name in _TIMES]
+    values = formatting.columns(figure)
+    return [formatting.time(values.get(name)) + "\\*" * formatting.too_few(figure, name) for name in _TIMES]
 
 
 def _outcomes(summary: LoadSummary) -> str:
@@ -227,17 +237,17 @@ def _outcomes(summary: LoadSummary) -> str:
     settled = sum(row.count for row in summary.outcomes)
     rows = [
         [
-            code(words.shortened(words.outcome(row.outcome), 80)),
-            words.code_kind(row.outcome) or words.NOTHING,
-            words.FATES[row.outcome.fate],
-            words.blame(row) or words.NOTHING,
-            words.count(row.count),
-            words.percent(row.count / settled),
+            code(formatting.shortened(formatting.outcome(row.outcome), 80)),
+            formatting.code_kind(row.outcome) or formatting.NOTHING,
+            formatting.FATES[row.outcome.fate],
+            formatting.blame(row) or formatting.NOTHING,
+            formatting.count(row.count),
+            formatting.percent(row.count / settled),
         ]
         for row in summary.outcomes[:MOST_OUTCOMES]
     ]
     left = len(summary.outcomes) - MOST_OUTCOMES
-    more = f"\n\n… and {words.count(left)} more outcomes" if left > 0 else ""
+    more = f"\n\n… and {formatting.count(left)} more outcomes" if left > 0 else ""
     header = ["outcome", "error code is", "counts as", "to act", "requests", "share"]
     return _table(header, rows, right=(4, 5)) + more if rows else ""
 
@@ -251,10 +261,12 @@ def _conformance(summary: ConformanceSummary) -> Iterator[str]:
     coverage = summary.run.coverage
     if coverage is not None:
         yield (
-            f"Coverage: {words.count(coverage.requests)} requests; answers {plain(words.tally(coverage.statuses))}; "
-            f"error codes {plain(words.tally(coverage.codes))}."
+            f"Coverage: {formatting.count(coverage.requests)} requests; answers {plain(formatting.tally(coverage.statuses))}; "
+            f"error codes {plain(formatting.tally(coverage.codes))}."
         )
-    accepted = [f"- {code(row.clause.id)}: {words.state(row)}" for row in summary.clauses if row.acceptance is not None]
+    accepted = [
+        f"- {code(row.clause.id)}: {formatting.state(row)}" for row in summary.clauses if row.acceptance is not None
+    ]
     yield "\n".join(accepted)
 
 
@@ -268,29 +280,33 @@ def _findings(report: Report) -> list[str]:
     several = len(report.summaries) > 1
     shown = [_finding(each, summary, several=several) for summary, each in found[:MOST_FINDINGS]]
     left = len(found) - MOST_FINDINGS
-    return [f"## Findings ({words.count(len(found))})", *shown, f"… and {words.count(left)} more" if left > 0 else ""]
+    return [
+        f"## Findings ({formatting.count(len(found))})",
+        *shown,
+        f"… and {formatting.count(left)} more" if left > 0 else "",
+    ]
 
 
 def _finding(found: Finding, summary: Summary, *, several: bool) -> str:
     """
     One finding, its curl line in a block of its own.
     """
-    where = f", {plain(words.kind(summary))}" if several else ""
+    where = f", {plain(formatting.kind(summary))}" if several else ""
     accepting = acceptance(summary, found)
-    known = f", **{words.waived(accepting)}**" if accepting is not None else ""
+    known = f", **{formatting.waived(accepting)}**" if accepting is not None else ""
     lines = [
-        f"- **{plain(found.level)}** {code(found.clause)} × {words.count(found.count)}{where}{known}",
+        f"- **{plain(found.level)}** {code(found.clause)} × {formatting.count(found.count)}{where}{known}",
         f"  - says: “{plain(found.quotation)}” ({plain(found.source)})",
         f"  - expected: {plain(found.expected)}",
         f"  - actual: {plain(found.actual)}",
     ]
     if found.cases:
-        lines.append(f"  - seen with: {plain(words.shortened(words.cases(found), 400))}")
+        lines.append(f"  - seen with: {plain(formatting.shortened(formatting.cases(found), 400))}")
     if found.request_id is not None:
         lines.append(f"  - request id: {code(found.request_id)}")
     if found.reproduce:
         fence = "`" * max(3, _longest_run(found.reproduce) + 1)
-        lines += ["", f"  {fence}sh", f"  {words.visible(found.reproduce)}", f"  {fence}"]
+        lines += ["", f"  {fence}sh", f"  {formatting.visible(found.reproduce)}", f"  {fence}"]
     return "\n".join(lines)
 
 

@@ -22,9 +22,9 @@ from chainproof.judgement.summary import (
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Fate
 from chainproof.results.finding import Finding
-from chainproof.results.search import SearchRecord
+from chainproof.results.search_record import SearchRecord
 
-from . import words
+from . import formatting
 
 WIDTH = 100
 MOST_FINDINGS = 10
@@ -75,7 +75,7 @@ def _verdict(verdict: Verdict, reason: str, pen: Pen) -> list[str]:
     The verdict and its sentence.
     """
     word = verdict.value.upper()
-    first, *rest = _wrapped(words.visible(reason), " " * (len(word) + 2))
+    first, *rest = _wrapped(formatting.visible(reason), " " * (len(word) + 2))
     return [f"{pen.verdict(verdict, word)}  {first.lstrip()}", *rest]
 
 
@@ -83,16 +83,16 @@ def _search(search: SearchRecord, pen: Pen) -> list[str]:
     """
     What a search found, and the probes that say so.
     """
-    title = [pen(line, _BOLD) for line in _wrapped(words.searched(search), "")]
-    said = _wrapped(words.visible(search.sentence), "  ")
-    return [*title, *said, "", *_table([words.PROBE_COLUMNS, *words.probes(search)], left=(1, 2))]
+    title = [pen(line, _BOLD) for line in _wrapped(formatting.searched(search), "")]
+    said = _wrapped(formatting.visible(search.sentence), "  ")
+    return [*title, *said, "", *_table([formatting.PROBE_COLUMNS, *formatting.probes(search)], left=(1, 2))]
 
 
 def _run(summary: Summary, pen: Pen, *, alone: bool) -> list[str]:
     """
     One run: who, what, when, and all its sections.
     """
-    lines = [pen(line, _BOLD) for line in _wrapped(words.kind(summary), "")] + _particulars(summary)
+    lines = [pen(line, _BOLD) for line in _wrapped(formatting.kind(summary), "")] + _particulars(summary)
     if not alone:
         lines += ["", *(f"  {line}" for line in _verdict(summary.verdict, summary.reason, pen))]
     sections = _load(summary, pen) if isinstance(summary, LoadSummary) else _conformance(summary, pen)
@@ -108,8 +108,8 @@ def _particulars(summary: Summary) -> list[str]:
     """
     manifest = summary.run.manifest
     emulated = " (our own emulator)" if manifest.emulated else ""
-    facts = f"{words.started(summary.run)}; {words.lasted(summary.run)}; contract {words.visible(manifest.contract)}; seed {manifest.seed}"
-    return _wrapped(f"{words.visible(manifest.target)}{emulated}", "  ") + _wrapped(facts, "  ")
+    facts = f"{formatting.started(summary.run)}; {formatting.lasted(summary.run)}; contract {formatting.visible(manifest.contract)}; seed {manifest.seed}"
+    return _wrapped(f"{formatting.visible(manifest.target)}{emulated}", "  ") + _wrapped(facts, "  ")
 
 
 Section = tuple[str, list[str]]
@@ -121,12 +121,12 @@ def _load(summary: LoadSummary, pen: Pen) -> Iterator[Section]:
     """
     yield "Objectives", _objectives(summary, pen)
     yield "Accounting", _accounting(summary)
-    yield f"Latency of complete answers{words.judged_alone(summary)}", _latency(summary)
+    yield f"Latency of complete answers{formatting.judged_alone(summary)}", _latency(summary)
     yield "Throughput", _throughput(summary)
-    for title, sentence in words.particulars(summary):
+    for title, sentence in formatting.particulars(summary):
         yield title, _wrapped(sentence, "    ")
     yield "Phases, by the intended start; times of ok answers", _phases(summary)
-    yield f"Payloads{words.judged_alone(summary)}; times of ok answers", _payloads(summary)
+    yield f"Payloads{formatting.judged_alone(summary)}; times of ok answers", _payloads(summary)
     yield "Outcomes", _outcomes(summary)
     yield "Findings", _findings(summary, pen)
     yield "Caveats", _caveats(summary.caveats)
@@ -148,10 +148,10 @@ def _objectives(summary: LoadSummary, pen: Pen) -> list[str]:
     """
     lines = []
     for judged in summary.objectives:
-        text = f"{judged.verdict.value:<12}  {judged.objective.text}   observed {words.observed(judged)}"
+        text = f"{judged.verdict.value:<12}  {judged.objective.text}   observed {formatting.observed(judged)}"
         head, *rest = _wrapped(text, "    ", "                  ")
         lines += [head.replace(judged.verdict.value, pen.verdict(judged.verdict, judged.verdict.value), 1), *rest]
-        detail = [words.good_share(judged), words.share_bounds(judged), words.more_needed(judged)]
+        detail = [formatting.good_share(judged), formatting.share_bounds(judged), formatting.more_needed(judged)]
         if any(detail):
             lines += _wrapped("; ".join(filter(None, detail)), "                  ")
     return lines
@@ -161,7 +161,7 @@ def _accounting(summary: LoadSummary) -> list[str]:
     """
     The two identities, and why anything was not sent.
     """
-    reasons = words.not_sent(summary)
+    reasons = formatting.not_sent(summary)
     lines = [line for part in summary.accounting.identities for line in _wrapped(part, "    ")]
     return lines + (_wrapped(f"not sent: {reasons}", "    ") if reasons else [])
 
@@ -173,10 +173,12 @@ def _latency(summary: LoadSummary) -> list[str]:
     names = [name for name, _ in QUANTILES] + ["max"]
     rows = [["", *names, "count"]]
     for key, figure in summary.figures.items():
-        values = words.columns(figure)
-        cells = [words.time(values.get(name)) + ("*" if words.too_few(figure, name) else " ") for name in names]
-        rows.append([words.FIGURES[key], *cells, words.count(figure.count)])
-    unsure = any(words.too_few(figure, name) for figure in summary.figures.values() for name in names)
+        values = formatting.columns(figure)
+        cells = [
+            formatting.time(values.get(name)) + ("*" if formatting.too_few(figure, name) else " ") for name in names
+        ]
+        rows.append([formatting.FIGURES[key], *cells, formatting.count(figure.count)])
+    unsure = any(formatting.too_few(figure, name) for figure in summary.figures.values() for name in names)
     note = ["    * too few answers for an upper 95 % bound: the true value may be far above"] if unsure else []
     return _table(rows) + note
 
@@ -185,7 +187,7 @@ def _throughput(summary: LoadSummary) -> list[str]:
     """
     Complete answers and ok ones per second.
     """
-    return [f"    {words.rate(summary.throughput)} complete answers, {words.rate(summary.ok_per_second)} ok"]
+    return [f"    {formatting.rate(summary.throughput)} complete answers, {formatting.rate(summary.ok_per_second)} ok"]
 
 
 def _phases(summary: LoadSummary) -> list[str]:
@@ -194,12 +196,12 @@ def _phases(summary: LoadSummary) -> list[str]:
     """
     rows = [["", "", "planned", "ok", "failed", *_TIMES]]
     for found in summary.phases[:MOST_OUTCOMES]:
-        name = words.cut(words.visible(found.phase.name), LONGEST_NAME) + ("" if found.phase.judged else " †")
+        name = formatting.cut(formatting.visible(found.phase.name), LONGEST_NAME) + ("" if found.phase.judged else " †")
         counts = (found.accounting.planned, found.accounting.ok, found.accounting.failed)
         times = _times(found.figures_by_fate[Fate.OK.value]["response_time_s"])
-        rows.append([name, words.stretch(found.phase), *map(words.count, counts), *times])
+        rows.append([name, formatting.stretch(found.phase), *map(formatting.count, counts), *times])
     left = len(summary.phases) - MOST_OUTCOMES
-    more = [f"    … and {words.count(left)} more phases"] if left > 0 else []
+    more = [f"    … and {formatting.count(left)} more phases"] if left > 0 else []
     unjudged = ["    † not judged"] if any(not found.phase.judged for found in summary.phases) else []
     return _table(rows, left=(0, 1)) + more + unjudged if summary.phases else []
 
@@ -208,13 +210,13 @@ def _payloads(summary: LoadSummary) -> list[str]:
     """
     A payload a row.
     """
-    rows = [["", *(words.FATES[fate] for fate in Fate), *_TIMES]]
+    rows = [["", *(formatting.FATES[fate] for fate in Fate), *_TIMES]]
     for found in summary.payloads[:MOST_OUTCOMES]:
-        name = words.cut(words.visible(found.name), LONGEST_NAME)
-        numbers = [words.count(found.counts[fate]) for fate in Fate]
+        name = formatting.cut(formatting.visible(found.name), LONGEST_NAME)
+        numbers = [formatting.count(found.counts[fate]) for fate in Fate]
         rows.append([name, *numbers, *_times(found.response_time_by_fate[Fate.OK.value])])
     left = len(summary.payloads) - MOST_OUTCOMES
-    more = [f"    … and {words.count(left)} more payloads"] if left > 0 else []
+    more = [f"    … and {formatting.count(left)} more payloads"] if left > 0 else []
     return _table(rows) + more if summary.payloads else []
 
 
@@ -226,8 +228,8 @@ def _times(figure: Figure) -> list[str]:
     """
     A few percentiles of one time.
     """
-    values = words.columns(figure)
-    return [words.time(values.get(name)) + ("*" if words.too_few(figure, name) else " ") for name in _TIMES]
+    values = formatting.columns(figure)
+    return [formatting.time(values.get(name)) + ("*" if formatting.too_few(figure, name) else " ") for name in _TIMES]
 
 
 def _outcomes(summary: LoadSummary) -> list[str]:
@@ -237,11 +239,13 @@ def _outcomes(summary: LoadSummary) -> list[str]:
     settled = sum(row.count for row in summary.outcomes)
     rows = [["count", "share", "fate", "outcome", "code", "to act"]] if settled else []
     for row in summary.outcomes[:MOST_OUTCOMES]:
-        fate, name = words.FATES[row.outcome.fate], words.shortened(words.outcome(row.outcome), 40)
-        cells = [words.count(row.count), words.percent(row.count / settled), fate, name]
-        rows.append([*cells, words.code_kind(row.outcome), words.blame(row)])
+        fate, name = formatting.FATES[row.outcome.fate], formatting.shortened(formatting.outcome(row.outcome), 40)
+        cells = [formatting.count(row.count), formatting.percent(row.count / settled), fate, name]
+        rows.append([*cells, formatting.code_kind(row.outcome), formatting.blame(row)])
     rest = summary.outcomes[MOST_OUTCOMES:]
-    more = [f"    … and {words.count(len(rest))} more outcomes, {words.count(sum(r.count for r in rest))} requests"]
+    more = [
+        f"    … and {formatting.count(len(rest))} more outcomes, {formatting.count(sum(r.count for r in rest))} requests"
+    ]
     return _table(rows, left=(2, 3, 4, 5)) + (more if rest else [])
 
 
@@ -255,7 +259,9 @@ def _clauses(summary: ConformanceSummary) -> list[str]:
         if row.state in (ClauseState.FAILED, ClauseState.ADVISED):
             lines.append(f"    {row.state.value:<7} {row.clause.level.value:<8}  {row.clause.id}")
         elif row.acceptance is not None:
-            lines.append(f"    waived  {row.clause.level.value:<8}  {row.clause.id}  {words.accepted(row.acceptance)}")
+            lines.append(
+                f"    waived  {row.clause.level.value:<8}  {row.clause.id}  {formatting.accepted(row.acceptance)}"
+            )
     return lines
 
 
@@ -266,16 +272,18 @@ def _coverage(summary: ConformanceSummary) -> list[str]:
     coverage = summary.run.coverage
     if coverage is None:
         return []
-    lines = _labelled("answers", words.tally(coverage.statuses)) + _labelled("codes", words.tally(coverage.codes))
-    lines += _labelled("requests", words.count(coverage.requests))
+    lines = _labelled("answers", formatting.tally(coverage.statuses)) + _labelled(
+        "codes", formatting.tally(coverage.codes)
+    )
+    lines += _labelled("requests", formatting.count(coverage.requests))
     status = next((row for row in summary.clauses if row.clause.id == "status"), None)
     if status is not None and status.exercised:
         lines += _labelled(
             "rare ones",
-            f"a departure in {words.visible_share(status)} answers, whatever the request, would have been seen with 95 % probability",
+            f"a departure in {formatting.visible_share(status)} answers, whatever the request, would have been seen with 95 % probability",
         )
     for note in coverage.notes:
-        lines += _labelled("note", words.visible(note))
+        lines += _labelled("note", formatting.visible(note))
     return lines
 
 
@@ -287,26 +295,26 @@ def _findings(summary: Summary, pen: Pen) -> list[str]:
     for number, found in enumerate(summary.findings[:MOST_FINDINGS]):
         lines += ([""] if number else []) + _finding(found, summary, pen)
     left = len(summary.findings) - MOST_FINDINGS
-    return [*lines, "", f"    … and {words.count(left)} more: see --html or --json"] if left > 0 else lines
+    return [*lines, "", f"    … and {formatting.count(left)} more: see --html or --json"] if left > 0 else lines
 
 
 def _finding(found: Finding, summary: Summary, pen: Pen) -> list[str]:
     """
     One finding: clause, expected, actual, how to see it again.
     """
-    head = f"{words.visible(found.level)}  {words.visible(found.clause)}  × {words.count(found.count)}"
+    head = f"{formatting.visible(found.level)}  {formatting.visible(found.clause)}  × {formatting.count(found.count)}"
     accepting = acceptance(summary, found)
     if accepting is not None:
-        head += f"  {words.waived(accepting)}"
+        head += f"  {formatting.waived(accepting)}"
     lines = [pen(line, _COLOURS[Verdict.FAIL] if accepting is None else _DIM) for line in _wrapped(head, "    ")]
     source = f"“{found.quotation}” ({found.source})"
     for name, value in (("says", source), ("expected", found.expected), ("actual", found.actual)):
-        lines += _labelled(name, words.shortened(words.visible(value), 600))
+        lines += _labelled(name, formatting.shortened(formatting.visible(value), 600))
     if found.cases:
-        lines += _labelled("seen with", words.shortened(words.cases(found), 400))
+        lines += _labelled("seen with", formatting.shortened(formatting.cases(found), 400))
     if found.request_id:
-        lines += _labelled("request id", words.shortened(words.visible(found.request_id), 200))
-    return lines + _shell_line(words.visible(found.reproduce))
+        lines += _labelled("request id", formatting.shortened(formatting.visible(found.request_id), 200))
+    return lines + _shell_line(formatting.visible(found.reproduce))
 
 
 def _labelled(name: str, value: str) -> list[str]:
@@ -318,10 +326,10 @@ def _labelled(name: str, value: str) -> list[str]:
 
 def _shell_line(line: str) -> list[str]:
     """
-    A curl line broken between its words, so that it can be copied as it stands; a longer word is left whole.
+    A curl line broken between its formatting, so that it can be copied as it stands; a longer word is left whole.
     """
     lines: list[str] = []
-    for word in words.shell_words(line):
+    for word in formatting.shell_words(line):
         if lines and len(lines[-1]) + len(word) + 3 <= WIDTH:
             lines[-1] += f" {word}"
         else:
@@ -335,8 +343,8 @@ def _caveats(caveats: Iterable[Caveat]) -> list[str]:
     """
     lines: list[str] = []
     for caveat in caveats:
-        lines += _wrapped(f"{caveat.code}  {words.visible(caveat.text)}", "    ", "      ")
-        lines += _wrapped(f"→ {words.visible(caveat.remedy)}", "      ", "        ") if caveat.remedy else []
+        lines += _wrapped(f"{caveat.code}  {formatting.visible(caveat.text)}", "    ", "      ")
+        lines += _wrapped(f"→ {formatting.visible(caveat.remedy)}", "      ", "        ") if caveat.remedy else []
     return lines
 
 

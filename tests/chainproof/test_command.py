@@ -26,7 +26,7 @@ from chainproof.command import (
 )
 from chainproof.contract.credentials import NoKey, Scheme
 from chainproof.contract.levels import Contract
-from chainproof.contract.targets import BadTarget
+from chainproof.contract.target import BadTarget
 from chainproof.judgement.verdict import Exit
 from chainproof.results.folder import FolderMistake
 from chainproof.workload.objectives import BadObjective

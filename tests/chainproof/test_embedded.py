@@ -12,8 +12,8 @@ import pytest
 from chainproof.command import TARGET_VARIABLE, Mistake, Wanted
 from chainproof.contract.credentials import ApiKey, NoKey
 from chainproof.contract.route import Address
-from chainproof.contract.targets import BadTarget
-from chainproof.embedded import EMULATED_VARIABLE, endpoint
+from chainproof.contract.target import BadTarget
+from chainproof.endpoint import EMULATED_VARIABLE, endpoint
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.jsontext import Malformed, TooDeep, parse_json
+from chainproof.json_text import Malformed, TooDeep, parse_json
 
 VALUES = st.recursive(
     st.none()

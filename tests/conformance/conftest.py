@@ -10,38 +10,38 @@ from dataclasses import dataclass
 
 import pytest
 
-from chainproof.conformance import generation
-from chainproof.conformance import settings as settings_file
-from chainproof.conformance.allowance import ANY, Allowance
+from chainproof.conformance import options as settings_file
 from chainproof.conformance.checks import (
     CHECKS,
     Check,
+    auth_bypass,
     body,
     connection,
     credentials,
+    extended_generation,
     failure,
     framing,
-    gate,
-    generated,
     identity,
     internals,
     limits,
-    location,
     malformed,
     media_type,
-    rare,
+    openapi_document,
+    repetition,
+    routing,
     state,
-    until_told,
 )
-from chainproof.conformance.client import Client
-from chainproof.conformance.examination import Examination
-from chainproof.conformance.ledger import Ledger
-from chainproof.conformance.settings import Depth, Settings
-from chainproof.conformance.signature import Signature, simplest
+from chainproof.conformance.inputs.chain_schema import Signature, simplest
+from chainproof.conformance.judging.ledger import Ledger
+from chainproof.conformance.options import Depth, Settings
+from chainproof.conformance.probing import hypothesis_runner
+from chainproof.conformance.probing.requester import Examination
+from chainproof.conformance.transport.client import Client
+from chainproof.conformance.transport.rate_limit import ANY, Allowance
+from chainproof.contract.chain_schema import Schema
 from chainproof.contract.credentials import ApiKey, Scheme
-from chainproof.contract.fields import Field
-from chainproof.contract.inputs import Schema
-from chainproof.contract.targets import parse_target
+from chainproof.contract.header_fields import Field
+from chainproof.contract.target import parse_target
 from chainproof.results.finding import Finding
 
 from .endpoints import KEY, Server, serving
@@ -52,17 +52,17 @@ PARTS = (
     credentials,
     failure,
     framing,
-    gate,
-    generated,
+    auth_bypass,
+    openapi_document,
     identity,
     internals,
     limits,
-    location,
+    routing,
     malformed,
     media_type,
-    rare,
+    repetition,
     state,
-    until_told,
+    extended_generation,
 )
 """Imported, so that their checks are entered."""
 
@@ -112,7 +112,7 @@ def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
 
     def examined(server: Server | str, *, examples: int = 4, path: str = "", **options: object) -> Examined:
         monkeypatch.setitem(settings_file.EXAMPLES, Depth.QUICK, examples)
-        monkeypatch.setattr(generation, "_SHRINKING", 10 * examples)
+        monkeypatch.setattr(hypothesis_runner, "_SHRINKING", 10 * examples)
         monkeypatch.setattr(Examination, "haste", 1.0)
         if not callable(server):
             return _examined(server + path, **options)  # type: ignore[arg-type]

@@ -10,15 +10,15 @@ from dataclasses import replace
 import pytest
 
 from chainproof.conformance.checks import Check, body, checks_in, limits, media_type
-from chainproof.conformance.client import Client
-from chainproof.conformance.examination import Examination
-from chainproof.conformance.ledger import Ledger
-from chainproof.conformance.request import Request
-from chainproof.conformance.settings import Depth, Settings
-from chainproof.conformance.wire import Reception
+from chainproof.conformance.judging.ledger import Ledger
+from chainproof.conformance.options import Depth, Settings
+from chainproof.conformance.probing.requester import Examination
+from chainproof.conformance.transport.client import Client
+from chainproof.conformance.transport.connection import Reception
+from chainproof.conformance.transport.request import Request
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
-from chainproof.contract.targets import parse_target
+from chainproof.contract.target import parse_target
 from chainproof.results.exchange import Transport
 
 from .conftest import Examined

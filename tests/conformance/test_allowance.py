@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.conformance import opening
-from chainproof.conformance.allowance import Allowance
-from chainproof.conformance.plan import parts_of, plan_lines
-from chainproof.conformance.settings import POLITE_RATE, POLITE_REQUESTS, Depth, Intrusion, Settings
+from chainproof.conformance.options import POLITE_RATE, POLITE_REQUESTS, Depth, Intrusion, Settings
+from chainproof.conformance.runner import setup
+from chainproof.conformance.runner.forecast import parts_of, plan_lines
+from chainproof.conformance.transport.rate_limit import Allowance
 
 from .conftest import Examine
 from .endpoints import Asked, Said
@@ -95,8 +95,8 @@ def test_a_target_elsewhere_is_asked_politely_unless_told_otherwise(
     Loopback is asked as fast as it answers.
     """
     settings = Settings(depth=depth, max_requests=most, rate_limit=rate)
-    elsewhere = opening._allowance(settings, polite=True)
-    here = opening._allowance(settings, polite=False)
+    elsewhere = setup._allowance(settings, polite=True)
+    here = setup._allowance(settings, polite=False)
 
     assert (most or POLITE_REQUESTS[depth], rate or POLITE_RATE) == (elsewhere.most, elsewhere.rate)
     assert (most, rate) == (here.most, here.rate)

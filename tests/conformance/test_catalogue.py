@@ -10,8 +10,8 @@ import pytest
 
 from chainproof.conformance import checks, suite
 from chainproof.conformance.checks import CHECKS
-from chainproof.conformance.checks.until_told import GENERATING
-from chainproof.conformance.ledger import EVERY_ANSWER
+from chainproof.conformance.checks.extended_generation import GENERATING
+from chainproof.conformance.judging.ledger import EVERY_ANSWER
 from chainproof.contract.clauses import CLAUSES, Clause
 
 from .conftest import PARTS

@@ -17,16 +17,16 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from chainproof.conformance.command import main
-from chainproof.conformance.conduct import Conduct
-from chainproof.conformance.ledger import binding_levels
-from chainproof.conformance.opening import _manifest, agreed, asked, prepared
-from chainproof.conformance.settings import Settings
+from chainproof.conformance.judging.ledger import binding_levels
+from chainproof.conformance.options import Settings
+from chainproof.conformance.runner.run import Conduct
+from chainproof.conformance.runner.setup import _manifest, agreed, asked, prepared
 from chainproof.contract import clauses
 from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.credentials import Scheme
-from chainproof.contract.departures import Departure
 from chainproof.contract.levels import Level
-from chainproof.embedded import endpoint
+from chainproof.contract.violations import Departure
+from chainproof.endpoint import endpoint
 from chainproof.results.finding import finding
 from chainproof.results.folder import read_run
 from chainproof.results.manifest import Ending

@@ -11,8 +11,8 @@ import pytest
 from chainproof.contract import clauses
 from chainproof.contract.credentials import EMULATOR_KEY
 from chainproof.contract.levels import Contract
-from chainproof.embedded import emulator
-from chainproof.emulator.deviations import DEVIATIONS
+from chainproof.emulator.behaviour.deviations import DEVIATIONS
+from chainproof.endpoint import emulator
 
 from .conftest import BY_HAND, Examine
 

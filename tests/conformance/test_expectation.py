@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.conformance.bodies import DISCRETIONARY, VALUES
-from chainproof.conformance.expectation import Terms, expectation
-from chainproof.conformance.jsonvalue import discretionary, same
-from chainproof.conformance.nearmisses import NEAR_MISSES, elsewhere
-from chainproof.conformance.request import JSON_TYPE, Request
-from chainproof.conformance.sizes import DIMENSIONS, Dimension
-from chainproof.conformance.spellings import ALONE, SORTS, SPELLED
-from chainproof.conformance.strategies import malformed, objects, others
+from chainproof.conformance.inputs.bodies import DISCRETIONARY, VALUES
+from chainproof.conformance.inputs.invalid_json import NEAR_MISSES, elsewhere
+from chainproof.conformance.inputs.sizes import DIMENSIONS, Dimension
+from chainproof.conformance.inputs.strategies import malformed, objects, others
+from chainproof.conformance.inputs.valid_json import ALONE, SORTS, SPELLED
+from chainproof.conformance.judging.expectation import Terms, expectation
+from chainproof.conformance.judging.json_equality import discretionary, same
+from chainproof.conformance.transport.request import JSON_TYPE, Request
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.levels import Contract
-from chainproof.jsontext import Malformed, parse_json
+from chainproof.json_text import Malformed, parse_json
 
 from .endpoints import KEY, is_object
 

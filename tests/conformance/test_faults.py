@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from chainproof.conformance.checks import CHECKS
-from chainproof.contract.inputs import Schema
+from chainproof.contract.chain_schema import Schema
 
 from .conftest import BY_HAND, GENERATED, Examine
 from .endpoints import (

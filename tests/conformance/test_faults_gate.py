@@ -21,7 +21,7 @@ from urllib.parse import unquote
 import pytest
 
 from chainproof.conformance.checks import CHECKS, Check
-from chainproof.conformance.settings import Depth
+from chainproof.conformance.options import Depth
 
 from .conftest import Examine
 from .endpoints import KEY, PATH, Asked, Said, Server, as_if, error, honest, is_object, let_in, on_status, when

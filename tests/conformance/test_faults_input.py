@@ -15,8 +15,8 @@ from urllib.parse import unquote_plus
 
 import pytest
 
-from chainproof.conformance import settings as settings_file
-from chainproof.conformance.settings import Depth
+from chainproof.conformance import options as settings_file
+from chainproof.conformance.options import Depth
 
 from .conftest import Examine
 from .directly import OF_INPUT, examined_directly

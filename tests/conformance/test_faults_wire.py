@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from chainproof.conformance.checks import connection, framing, malformed
-from chainproof.conformance.settings import Depth
+from chainproof.conformance.options import Depth
 
 from .conftest import WIRE, Examine
 from .endpoints import KEY, Asked, Handler, NoMessage, Said, Server, error, honest, let_in, rendered, serving, when

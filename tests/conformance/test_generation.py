@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.conformance import generation
-from chainproof.conformance import settings as settings_file
+from chainproof.conformance import options as settings_file
 from chainproof.conformance.checks import body, checks_in
-from chainproof.conformance.settings import Depth
+from chainproof.conformance.options import Depth
+from chainproof.conformance.probing import hypothesis_runner
 
 from .directly import examined_directly
 from .endpoints import Asked, Said, error, honest, is_object
@@ -91,4 +91,4 @@ def test_the_database_is_hypothesiss_own(monkeypatch: pytest.MonkeyPatch) -> Non
     """
     monkeypatch.delenv("HYPOTHESIS_STORAGE_DIRECTORY")
 
-    assert Path(".hypothesis/examples") == generation.examples_folder()
+    assert Path(".hypothesis/examples") == hypothesis_runner.examples_folder()

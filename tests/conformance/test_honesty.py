@@ -14,8 +14,8 @@ from dataclasses import replace
 
 import pytest
 
-from chainproof.conformance.checks import CHECKS, connection, framing, malformed, rare
-from chainproof.conformance.settings import Depth
+from chainproof.conformance.checks import CHECKS, connection, framing, malformed, repetition
+from chainproof.conformance.options import Depth
 from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.levels import Contract
 
@@ -239,7 +239,7 @@ def test_an_honest_endpoint_is_accused_of_nothing_on_the_wire(
     monkeypatch.setitem(connection._IDLE, Depth.QUICK, 0.1)
     monkeypatch.setattr(malformed, "_WAITING", 0.15)
     monkeypatch.setattr(framing, "_WAITING", 0.15)
-    monkeypatch.setitem(rare.STRETCHES, Depth.QUICK, rare.Stretch(requests=100, seconds=1.5))
+    monkeypatch.setitem(repetition.STRETCHES, Depth.QUICK, repetition.Stretch(requests=100, seconds=1.5))
     with serving(server, reading=reading) as url:
         findings = examine(url, checks=WIRE).findings
 

@@ -13,11 +13,11 @@ from urllib.parse import unquote
 
 import pytest
 
-from chainproof.conformance.expectation import Terms, expectation, same_path
-from chainproof.conformance.keys import near_misses
-from chainproof.conformance.leaks import spellings
-from chainproof.conformance.request import JSON_TYPE, Request
-from chainproof.conformance.traces import trace
+from chainproof.conformance.inputs.wrong_keys import near_misses
+from chainproof.conformance.judging.credential_leaks import spellings
+from chainproof.conformance.judging.expectation import Terms, expectation, same_path
+from chainproof.conformance.judging.stack_traces import trace
+from chainproof.conformance.transport.request import JSON_TYPE, Request
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
 

@@ -12,9 +12,9 @@ from dataclasses import replace
 
 import pytest
 
-from chainproof.conformance import settings as settings_file
-from chainproof.conformance.jsonvalue import names_repeated
-from chainproof.conformance.settings import Depth
+from chainproof.conformance import options as settings_file
+from chainproof.conformance.judging.json_equality import names_repeated
+from chainproof.conformance.options import Depth
 
 from .directly import examined_directly
 from .endpoints import Asked, Said, Server, error, honest

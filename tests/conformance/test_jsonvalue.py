@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.conformance.bodies import DISCRETIONARY
-from chainproof.conformance.echo import Others, echo_departure
-from chainproof.conformance.jsonvalue import Members, difference, names_repeated, read, read_deep, same
-from chainproof.conformance.strategies import malformed, objects
+from chainproof.conformance.inputs.bodies import DISCRETIONARY
+from chainproof.conformance.inputs.strategies import malformed, objects
+from chainproof.conformance.judging.echo import Others, echo_departure
+from chainproof.conformance.judging.json_equality import Members, difference, names_repeated, read, read_deep, same
 
 DEEP = 20_000
 TOKEN, ANOTHER = "0123456789abcdef", "fedcba9876543210"

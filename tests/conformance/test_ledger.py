@@ -9,11 +9,11 @@ from dataclasses import replace
 import pytest
 
 from chainproof.conformance.checks import CHECKS
-from chainproof.conformance.ledger import Evidence, Ledger
-from chainproof.conformance.request import Request
+from chainproof.conformance.judging.ledger import Evidence, Ledger
+from chainproof.conformance.transport.request import Request
 from chainproof.contract import clauses
-from chainproof.contract.departures import Departure
-from chainproof.contract.targets import parse_target
+from chainproof.contract.target import parse_target
+from chainproof.contract.violations import Departure
 from chainproof.results.finding import Finding
 
 from .conftest import Examine

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from chainproof.conformance.checks import CHECKS
 from chainproof.conformance.command import main
-from chainproof.conformance.signature import inputs, operation, simplest, valid
-from chainproof.contract.inputs import BadSchema, Schema, load_input_schema, load_output_schema
-from chainproof.contract.spec import document
+from chainproof.conformance.inputs.chain_schema import inputs, operation, simplest, valid
+from chainproof.contract.chain_schema import BadSchema, Schema, load_input_schema, load_output_schema
+from chainproof.contract.openapi import document
 
 from .conftest import BY_HAND, Examine, Examined
 from .endpoints import Asked, Said, Server, error, refused

@@ -14,10 +14,10 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chainproof.conformance.asgi import BadApp, served
-from chainproof.conformance.client import Client
-from chainproof.conformance.request import JSON_TYPE, Request
-from chainproof.contract.targets import parse_target
+from chainproof.conformance.transport.asgi import BadApp, served
+from chainproof.conformance.transport.client import Client
+from chainproof.conformance.transport.request import JSON_TYPE, Request
+from chainproof.contract.target import parse_target
 from chainproof.results.exchange import Transport
 from chainproof.results.folder import read_run
 

@@ -17,13 +17,13 @@ import pytest
 
 from chainproof.command import add_target_options
 from chainproof.conformance.checks import CHECKS
-from chainproof.conformance.checks.location import near_misses
-from chainproof.conformance.client import Client
-from chainproof.conformance.request import JSON_TYPE, Request
-from chainproof.conformance.settings import TARGET_OPTIONS
+from chainproof.conformance.checks.routing import near_misses
+from chainproof.conformance.options import TARGET_OPTIONS
+from chainproof.conformance.transport.client import Client
+from chainproof.conformance.transport.request import JSON_TYPE, Request
 from chainproof.contract.credentials import Scheme
 from chainproof.contract.route import Address, Proxy, Route
-from chainproof.contract.targets import BadTarget, parse_target
+from chainproof.contract.target import BadTarget, parse_target
 from chainproof.results.exchange import Transport
 
 from .conftest import BY_HAND, Examine

@@ -17,13 +17,13 @@ from dataclasses import replace
 
 import pytest
 
-from chainproof.conformance.client import Client
-from chainproof.conformance.coding import decoded
-from chainproof.conformance.reading import Reading, Unreadable
-from chainproof.conformance.request import JSON_TYPE, Request, key_secret, message, reproduction
+from chainproof.conformance.transport.client import Client
+from chainproof.conformance.transport.content_coding import decoded
+from chainproof.conformance.transport.request import JSON_TYPE, Request, key_secret, message, reproduction
+from chainproof.conformance.transport.response_parser import Reading, Unreadable
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
-from chainproof.contract.targets import Target, parse_target
+from chainproof.contract.target import Target, parse_target
 from chainproof.results.exchange import Transport
 
 from .endpoints import KEY, Asked, Said, honest, serving

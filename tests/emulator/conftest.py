@@ -13,7 +13,7 @@ import pytest
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import EMULATOR_KEY
-from chainproof.embedded import Endpoint, emulator
+from chainproof.endpoint import Endpoint, emulator
 
 Talk = Callable[..., list[Answer]]
 

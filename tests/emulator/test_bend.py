@@ -14,18 +14,18 @@ import pytest
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
-from chainproof.embedded import Endpoint, emulator
-from chainproof.emulator.bend import Bend
-from chainproof.emulator.bent import BentExchange, BentSite
 from chainproof.emulator.command import main
 from chainproof.emulator.decision import Model
 from chainproof.emulator.faults import FAULTS
-from chainproof.emulator.protocol import Exchange
+from chainproof.emulator.faults.faulty_server import BentExchange, BentSite
+from chainproof.emulator.faults.hooks import Bend
+from chainproof.emulator.faults.variants import VARIANTS
 from chainproof.emulator.scenario import find_scenario
 from chainproof.emulator.server import _site
-from chainproof.emulator.site import Site
-from chainproof.emulator.truth import Truth
-from chainproof.emulator.variants import VARIANTS
+from chainproof.emulator.transport.access_log import Truth
+from chainproof.emulator.transport.protocol import Exchange
+from chainproof.emulator.transport.server_state import Site
+from chainproof.endpoint import Endpoint, emulator
 
 from .conftest import read_answers
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.emulator.body import is_deep_object, no_object
-from chainproof.emulator.request import Request
+from chainproof.emulator.behaviour.body import is_deep_object, no_object
+from chainproof.emulator.behaviour.request import Request
 
 DEPTH = 20_000
 

@@ -14,15 +14,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.answer import Answer
+from chainproof.contract.chain_schema import BadSchema, load_input_schema
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
-from chainproof.contract.departures import departures
 from chainproof.contract.errors import ErrorCode, statuses
-from chainproof.contract.inputs import BadSchema, load_input_schema
 from chainproof.contract.levels import Contract
-from chainproof.emulator.chain import Chain, load_chain
+from chainproof.contract.violations import departures
+from chainproof.emulator.behaviour.request import Request
+from chainproof.emulator.chain.chain import Chain, load_chain
+from chainproof.emulator.chain.chain_response import Kind, Said, late, lost
 from chainproof.emulator.decision import Forward, Model, State, answered, decide
-from chainproof.emulator.request import Request
-from chainproof.emulator.said import Kind, Said, late, lost
 from chainproof.emulator.scenario import Scenario
 
 PROBED = Path(__file__).with_name("probed.py")

@@ -202,7 +202,7 @@ def test_our_own_error_is_never_a_quiet_one():
     An error in the emulator cuts the connection, is told at once, and makes the exit code 70 whatever the command says.
     """
     script = (
-        "import sys, chainproof.emulator.site as site\n"
+        "import sys, chainproof.emulator.transport.server_state as site\n"
         "site.decide = lambda *_: 1 // 0\n"
         "from chainproof.emulator.command import main\n"
         "sys.exit(main(['--', sys.executable, '-c', sys.argv[1]]))"

@@ -11,13 +11,13 @@ from hypothesis import strategies as st
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
-from chainproof.contract.departures import departures
 from chainproof.contract.errors import PAIRINGS, ErrorCode, statuses
 from chainproof.contract.levels import Contract
+from chainproof.contract.violations import departures
+from chainproof.emulator.behaviour.latency import constant
+from chainproof.emulator.behaviour.rate_limit import RateLimit
+from chainproof.emulator.behaviour.request import Request
 from chainproof.emulator.decision import Decision, Model, State, decide, malformed
-from chainproof.emulator.latency import constant
-from chainproof.emulator.limits import RateLimit
-from chainproof.emulator.request import Request
 from chainproof.emulator.scenario import Scenario, named_scenarios
 
 PATH = b"/production/run_remote"

@@ -16,15 +16,15 @@ from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import SINGLE_ANSWER, WAIVERS, Clause, waived
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
-from chainproof.contract.departures import departures
 from chainproof.contract.errors import UNPAIRED_STATUSES, ErrorCode, allowed_statuses
 from chainproof.contract.levels import Contract
-from chainproof.emulator import deviations
-from chainproof.emulator.chain import load_chain
+from chainproof.contract.violations import departures
+from chainproof.emulator.behaviour import deviations
+from chainproof.emulator.behaviour.deviations import DEVIATIONS, Deviation
+from chainproof.emulator.behaviour.request import Request
+from chainproof.emulator.chain.chain import load_chain
+from chainproof.emulator.chain.chain_response import Said
 from chainproof.emulator.decision import Forward, Model, State, answered, decide
-from chainproof.emulator.deviations import DEVIATIONS, Deviation
-from chainproof.emulator.request import Request
-from chainproof.emulator.said import Said
 from chainproof.emulator.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]

@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.emulator.draws import Purpose, mixed, uniform
-from chainproof.emulator.latency import Component, below, constant, service_time, sigma_from_p99
+from chainproof.emulator.behaviour.latency import Component, below, constant, service_time, sigma_from_p99
+from chainproof.emulator.behaviour.seeded_random import Purpose, mixed, uniform
 from chainproof.emulator.scenario import named_scenarios
 
 LAWS = {

@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.emulator.limits import RateLimit, admitted
+from chainproof.emulator.behaviour.rate_limit import RateLimit, admitted
 
 LIMIT = RateLimit(rate=20.0, burst=5.0)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainproof.contract.departures import departures
-from chainproof.embedded import emulator
-from chainproof.emulator import protocol
+from chainproof.contract.violations import departures
+from chainproof.emulator.transport import protocol
+from chainproof.endpoint import emulator
 
 BAD = (400, "client_error")
 

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from chainproof.contract.credentials import EMULATOR_KEY
-from chainproof.embedded import Endpoint, emulator
+from chainproof.endpoint import Endpoint, emulator
 
 SLOW = Path(__file__).with_name("slow.py")
 UNIT = 0.25

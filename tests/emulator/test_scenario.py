@@ -3,8 +3,8 @@ from __future__ import annotations
 import pytest
 
 from chainproof.contract.errors import ErrorCode
-from chainproof.emulator.latency import Component, sigma_from_p99
-from chainproof.emulator.limits import RateLimit
+from chainproof.emulator.behaviour.latency import Component, sigma_from_p99
+from chainproof.emulator.behaviour.rate_limit import RateLimit
 from chainproof.emulator.scenario import (
     BadScenario,
     Scenario,

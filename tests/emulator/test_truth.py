@@ -16,9 +16,9 @@ import pytest
 import uvloop
 
 from chainproof.contract.credentials import EMULATOR_KEY
-from chainproof.embedded import emulator
-from chainproof.emulator.timers import Timers
-from chainproof.emulator.truth import Truth
+from chainproof.emulator.transport.access_log import Truth
+from chainproof.emulator.transport.timers import Timers
+from chainproof.endpoint import emulator
 
 HEADERS = {"Authorization": f"Api-Key {EMULATOR_KEY}", "Content-Type": "application/json"}
 PATH = "/production/run_remote"

@@ -21,7 +21,7 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.contract.targets import Target, parse_target
+from chainproof.contract.target import Target, parse_target
 from chainproof.results.folder import Run, read_run
 
 KEY = "a-key.that-must-not-be-seen"

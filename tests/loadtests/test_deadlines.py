@@ -10,7 +10,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.loadtests.deadlines import Deadlines
+from chainproof.loadtests.client.deadlines import Deadlines
 
 
 class Timers:

@@ -24,11 +24,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.levels import Contract
-from chainproof.embedded import emulator
+from chainproof.endpoint import emulator
 from chainproof.loadtests.command import LOCUSTFILE
-from chainproof.loadtests.gathering import Gathering, Member, closing
-from chainproof.loadtests.settings import Demand, Share
-from chainproof.loadtests.telling import Order, Report
+from chainproof.loadtests.demand import Demand, Share
+from chainproof.loadtests.distributed.merge import Gathering, Member, closing
+from chainproof.loadtests.distributed.messages import Order, Report
 from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import Interval, total

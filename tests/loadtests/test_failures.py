@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.loadtests.failures import LOSSES, REFUSALS, Failed, Stage, failed, late, transport_of
+from chainproof.loadtests.client.transport_errors import LOSSES, REFUSALS, Failed, Stage, failed, late, transport_of
 from chainproof.results.exchange import Transport
 
 

@@ -21,9 +21,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.judgement.fitness import beyond, residence
+from chainproof.judgement.generator_health import beyond, residence
 from chainproof.judgement.summary import summarise_load
-from chainproof.results.fitness import Fitness
+from chainproof.results.generator_health import Fitness
 from chainproof.results.interval import Interval, total
 from chainproof.statistics.histogram import Histogram
 

@@ -19,11 +19,12 @@ from hypothesis import strategies as st
 from chainproof.command import Mistake
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.route import Proxy, Route, parse_address
-from chainproof.contract.targets import parse_target
-from chainproof.embedded import Endpoint
+from chainproof.contract.target import parse_target
+from chainproof.endpoint import Endpoint
 from chainproof.judgement.summary import summarise_load
 from chainproof.judgement.verdict import Verdict
-from chainproof.loadtests.guards import Guards, Look
+from chainproof.loadtests.demand import demand
+from chainproof.loadtests.engine.guards import Guards, Look
 from chainproof.loadtests.limits import (
     STRANGERS_DURATION,
     STRANGERS_ERRORS,
@@ -35,7 +36,6 @@ from chainproof.loadtests.limits import (
     within,
 )
 from chainproof.loadtests.options import add_own_options
-from chainproof.loadtests.settings import demand
 from chainproof.results.exchange import NotSent
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending, Guard

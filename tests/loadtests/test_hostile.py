@@ -23,9 +23,9 @@ from hypothesis import strategies as st
 
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.route import Route
-from chainproof.contract.targets import parse_target
-from chainproof.loadtests.reply import Reply
-from chainproof.loadtests.wire import Client, request_bytes
+from chainproof.contract.target import parse_target
+from chainproof.loadtests.client.client import Client, request_bytes
+from chainproof.loadtests.client.reply import Reply
 from chainproof.results.exchange import Transport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
@@ -387,8 +387,8 @@ def test_more_than_we_hold_is_too_large(stage: Stage, monkeypatch: pytest.Monkey
     """
     Neither an endless body nor endless interim answers fill our memory.
     """
-    monkeypatch.setattr("chainproof.loadtests.connection.MOST_BODY_BYTES", 1000)
-    monkeypatch.setattr("chainproof.loadtests.connection.MOST_HEADER_BYTES", 1000)
+    monkeypatch.setattr("chainproof.loadtests.client.connection.MOST_BODY_BYTES", 1000)
+    monkeypatch.setattr("chainproof.loadtests.client.connection.MOST_HEADER_BYTES", 1000)
     endless = {
         "length": [b"HTTP/1.1 200 OK\r\nContent-Length: 5000\r\n\r\n", *[b"x" * 500] * 4],
         "chunked": [b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n", *[b"1f4\r\n" + b"x" * 500 + b"\r\n"] * 4],

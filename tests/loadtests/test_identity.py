@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 
 from chainproof.contract import clauses
 from chainproof.contract.levels import Contract
-from chainproof.loadtests.gathering import Gathering, Member
-from chainproof.loadtests.identity import RequestIds, ToldIds
-from chainproof.loadtests.settings import Demand, Share
-from chainproof.loadtests.telling import Report
+from chainproof.loadtests.demand import Demand, Share
+from chainproof.loadtests.distributed.merge import Gathering, Member
+from chainproof.loadtests.distributed.messages import Report
+from chainproof.loadtests.recording.request_ids import RequestIds, ToldIds
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.manifest import End, Ending
 from chainproof.workload.workload import Workload

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.loadtests.kernel import ANCILLARY, SO_TIMESTAMPNS, Stamps, ask_for_stamps
+from chainproof.loadtests.client.receive_timestamps import ANCILLARY, SO_TIMESTAMPNS, Stamps, ask_for_stamps
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000

@@ -10,7 +10,7 @@ import sys
 import gevent
 import pytest
 
-from chainproof.loadtests.opening import Line
+from chainproof.loadtests.client.connect import Line
 
 
 def address(listening: socket.socket) -> tuple[int, int, int, tuple[str, int]]:

@@ -18,11 +18,11 @@ from chainproof.command import Mistake
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import OWN_CHECK
-from chainproof.contract.departures import Departure
+from chainproof.contract.violations import Departure
 from chainproof.judgement.summary import summarise_load
-from chainproof.loadtests.output import Output
-from chainproof.loadtests.own_check import LONGEST_WORDS, Checking, load_check
-from chainproof.loadtests.signature import Holding
+from chainproof.loadtests.engine.schema_check import Holding
+from chainproof.loadtests.engine.user_check import LONGEST_WORDS, Checking, load_check
+from chainproof.loadtests.output_schema import Output
 from chainproof.results.manifest import Ending
 
 Launch = Callable[..., Any]

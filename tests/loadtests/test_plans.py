@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from chainproof.command import Mistake
 from chainproof.contract.levels import Contract
 from chainproof.judgement.summary import summarise_load
-from chainproof.loadtests.book import Book
-from chainproof.loadtests.plans import Naming, Renewal, renewed
-from chainproof.loadtests.recorder import Recorder
-from chainproof.loadtests.settings import Demand
+from chainproof.loadtests.demand import Demand
+from chainproof.loadtests.engine.replan import Naming, Renewal, renewed
+from chainproof.loadtests.recording.recorder import Recorder
+from chainproof.loadtests.recording.totals_writer import Book
 from chainproof.results.folder import PLANS, RunWriter, read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending, Kind, Manifest

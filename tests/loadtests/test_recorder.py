@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.answer import Answer
-from chainproof.contract.departures import departures, error_code
 from chainproof.contract.levels import Contract
-from chainproof.loadtests.evidence import (
+from chainproof.contract.violations import departures, error_code
+from chainproof.loadtests.recording.exemplars import (
     FIRST_OF_AN_OUTCOME,
     MOST_CODES,
     MOST_FINDINGS,
@@ -25,7 +25,7 @@ from chainproof.loadtests.evidence import (
     Codes,
     Exemplars,
 )
-from chainproof.loadtests.recorder import Recorder
+from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
 from chainproof.results.folder import Run, RunWriter, read_run
 from chainproof.results.interval import by_second, total

@@ -15,10 +15,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.loadtests.retries import POLICIES
-from chainproof.results.calls import Calls
 from chainproof.results.exchange import Fate, Outcome, Transport
 from chainproof.results.folder import read_run
 from chainproof.results.interval import Interval, total
+from chainproof.results.retried_calls import Calls
 
 Serving = Callable[..., Any]
 BASETEN = POLICIES["baseten"]

@@ -13,11 +13,11 @@ import pytest
 
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.levels import Contract
-from chainproof.embedded import Endpoint
-from chainproof.loadtests import run as run_module
-from chainproof.loadtests.recorder import Recorder
-from chainproof.loadtests.run import LoadRun
-from chainproof.loadtests.settings import Demand
+from chainproof.endpoint import Endpoint
+from chainproof.loadtests.demand import Demand
+from chainproof.loadtests.engine import load_run as run_module
+from chainproof.loadtests.engine.load_run import LoadRun
+from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.results.folder import RunWriter, read_run
 from chainproof.results.manifest import Ending, Kind, Manifest
 from chainproof.workload.workload import Workload

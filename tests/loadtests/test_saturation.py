@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from chainproof.judgement.verdict import Exit
 from chainproof.loadtests.catalogue import workload
 from chainproof.loadtests.command import main
-from chainproof.loadtests.null_server import Null, request_length
 from chainproof.loadtests.options import add_own_options
-from chainproof.loadtests.probing import AMPLE, enough, search_of, table
-from chainproof.loadtests.saturation import (
+from chainproof.loadtests.search.null_server import Null, request_length
+from chainproof.loadtests.search.runner import AMPLE, enough, search_of, table
+from chainproof.loadtests.search.saturation import (
     EXIT_OF,
     MOST_PROBES,
     SENTENCES,
@@ -36,7 +36,7 @@ from chainproof.loadtests.saturation import (
 )
 from chainproof.results.folder import read_run
 from chainproof.workload.objectives import parse_objective
-from chainproof.workload.search import Search, parse_share
+from chainproof.workload.search_settings import Search, parse_share
 from chainproof.workload.workload import BadWorkload, workload_from
 
 Said = Callable[[float], Standing]

@@ -20,16 +20,16 @@ import pytest
 from chainproof.command import Mistake
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.departures import departures
-from chainproof.contract.inputs import load_input_schema
+from chainproof.contract.chain_schema import load_input_schema
 from chainproof.contract.levels import Contract
+from chainproof.contract.violations import departures
 from chainproof.loadtests.command import LOCUSTFILE, main
-from chainproof.loadtests.evidence import OTHER_WAYS, Clauses
+from chainproof.loadtests.demand import Share, demand
+from chainproof.loadtests.distributed.messages import Order
+from chainproof.loadtests.engine.schema_check import MOST_LONG, SHORT, Holding, known_output
 from chainproof.loadtests.options import FORM, add_locust_options, add_own_options, locust_arguments
-from chainproof.loadtests.output import Output
-from chainproof.loadtests.settings import Share, demand
-from chainproof.loadtests.signature import MOST_LONG, SHORT, Holding, known_output
-from chainproof.loadtests.telling import Order
+from chainproof.loadtests.output_schema import Output
+from chainproof.loadtests.recording.exemplars import OTHER_WAYS, Clauses
 from chainproof.results.finding import ClauseCount
 from chainproof.results.folder import read_run
 from chainproof.results.interval import total
@@ -271,7 +271,7 @@ def test_nothing_is_loaded_that_nobody_asked_for() -> None:
         "import argparse, sys; from chainproof.loadtests import command, options, settings\n"
         "parser = argparse.ArgumentParser(); options.add_own_options(parser)\n"
         "settings.demand(parser.parse_args([]), None)\n"
-        "print([name for name in ('pydantic', 'jsonschema_rs', 'chainproof.contract.inputs') if name in sys.modules])"
+        "print([name for name in ('pydantic', 'jsonschema_rs', 'chainproof.contract.chain_schema') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False)
 

@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from chainproof.contract.levels import Contract
 from chainproof.loadtests import catalogue
 from chainproof.loadtests.command import main
+from chainproof.loadtests.demand import Share, demand
 from chainproof.loadtests.options import add_locust_options, add_own_options, locust_arguments
-from chainproof.loadtests.settings import Share, demand
 from chainproof.workload.workload import Model
 
 

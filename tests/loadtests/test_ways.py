@@ -17,8 +17,8 @@ import pytest
 
 from chainproof.contract.credentials import ApiKey, Scheme
 from chainproof.contract.route import Address, Proxy, Route
-from chainproof.contract.targets import parse_target
-from chainproof.loadtests.wire import Client, Reply, request_bytes
+from chainproof.contract.target import parse_target
+from chainproof.loadtests.client.client import Client, Reply, request_bytes
 from chainproof.results.exchange import Transport
 
 Serving = Callable[..., Any]

@@ -16,8 +16,8 @@ import gevent
 import pytest
 
 from chainproof.contract.credentials import ApiKey
-from chainproof.contract.targets import parse_target
-from chainproof.loadtests.wire import Client, Reply, request_bytes
+from chainproof.contract.target import parse_target
+from chainproof.loadtests.client.client import Client, Reply, request_bytes
 from chainproof.results.exchange import Transport
 
 Serving = Callable[..., Any]

@@ -16,21 +16,21 @@ import pytest
 from chainproof.clock import Seconds
 from chainproof.conformance import checks
 from chainproof.conformance.checks import Check
-from chainproof.conformance.client import Client
-from chainproof.conformance.examination import Examination
-from chainproof.conformance.ledger import Evidence, Ledger
-from chainproof.conformance.settings import Depth, Settings
-from chainproof.conformance.signature import Signature
+from chainproof.conformance.inputs.chain_schema import Signature
+from chainproof.conformance.judging.ledger import Evidence, Ledger
+from chainproof.conformance.options import Depth, Settings
+from chainproof.conformance.probing.requester import Examination
+from chainproof.conformance.transport.client import Client
 from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
-from chainproof.contract.departures import Departure
-from chainproof.contract.targets import Target, parse_target
-from chainproof.emulator.bend import Bend
+from chainproof.contract.target import Target, parse_target
+from chainproof.contract.violations import Departure
 from chainproof.emulator.decision import Model
+from chainproof.emulator.faults.hooks import Bend
 from chainproof.emulator.scenario import find_scenario
 from chainproof.emulator.server import Stop, new_run, serve
-from chainproof.emulator.transport import listening
-from chainproof.emulator.truth import Truth
+from chainproof.emulator.transport.access_log import Truth
+from chainproof.emulator.transport.connection import listening
 from chainproof.results.finding import Finding
 
 for _module in pkgutil.iter_modules(checks.__path__):  # a check is known once its file is imported

@@ -14,12 +14,12 @@ from datetime import UTC, datetime
 import pytest
 
 from chainproof.conformance.checks import CHECKS, Check
-from chainproof.conformance.settings import Depth
+from chainproof.conformance.options import Depth
 from chainproof.contract import clauses
 from chainproof.contract.clauses import CLAUSES, SINGLE_ANSWER, Clause
 from chainproof.contract.levels import Level
 from chainproof.emulator.faults import FAULTS, Fault, Stage
-from chainproof.emulator.variants import VARIANTS, Variant
+from chainproof.emulator.faults.variants import VARIANTS, Variant
 
 from .serving import bent, findings
 

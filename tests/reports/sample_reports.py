@@ -14,7 +14,7 @@ from chainproof.results.exchange import Fate, Outcome, Transport
 from chainproof.results.folder import read_run, run_paths, searches
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending
-from chainproof.results.search import SEARCH
+from chainproof.results.search_record import SEARCH
 
 from .sample_runs import (
     CENSORED,

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from chainproof.contract.acceptance import parse_acceptance
+from chainproof.contract.accepted_violations import parse_acceptance
 from chainproof.contract.clauses import CLAUSE, CLAUSES, ERROR_CODE, REQUEST_ID_PRESENT
 from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
 from chainproof.results.exemplar import exemplar

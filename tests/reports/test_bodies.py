@@ -12,9 +12,9 @@ import pytest
 
 from chainproof.judgement.summary import Report, report
 from chainproof.reports.formats import html, json_report, markdown, terminal
-from chainproof.results.body import kept_body
 from chainproof.results.exemplar import exemplar
 from chainproof.results.folder import RunWriter, read_run
+from chainproof.results.stored_body import kept_body
 
 from .sample_runs import EXCHANGES, a_finding, load_manifest, write_conformance
 from .test_json import VALIDATOR

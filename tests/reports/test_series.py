@@ -10,7 +10,7 @@ from itertools import pairwise
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.reports.series import bins, spans
+from chainproof.reports.time_series import bins, spans
 from chainproof.results.exchange import Fate
 from chainproof.results.interval import Interval
 from chainproof.statistics.histogram import Histogram

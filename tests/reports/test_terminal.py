@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.credentials import ApiKey
-from chainproof.reports.formats import terminal, words
-from chainproof.results.reproduce import curl_line
+from chainproof.reports.formats import formatting, terminal
+from chainproof.results.curl import curl_line
 
 from .sample_reports import SAMPLES, reports_of
 
@@ -77,7 +77,7 @@ def test_a_visible_text_has_nothing_hidden_in_it(text):
     """
     Whatever a target writes, every character of it shows; what already showed is left alone.
     """
-    shown = words.visible(text)
+    shown = formatting.visible(text)
 
     assert shown.isprintable()
     assert shown == (text if text.isprintable() else shown)
@@ -88,7 +88,7 @@ def test_a_share_is_whole_only_when_it_is(share):
     """
     One failure in a million is not rounded away.
     """
-    text = words.percent(share)
+    text = formatting.percent(share)
 
     if 1e-8 < share < 1 - 1e-8:
         assert text not in ("0 %", "100 %")

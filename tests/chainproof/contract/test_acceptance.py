@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.contract.acceptance import Acceptance, BadAcceptance, accepted, parse_acceptance
+from chainproof.contract.accepted_violations import Acceptance, BadAcceptance, accepted, parse_acceptance
 from chainproof.contract.clauses import CLAUSE
 
 clauses = st.sampled_from(sorted(CLAUSE))

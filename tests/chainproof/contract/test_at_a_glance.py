@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.contract import clauses, departures
+from chainproof.contract import clauses, violations
 from chainproof.contract.answer import Answer, quick_answer
 from chainproof.contract.levels import Contract
 
@@ -41,10 +41,10 @@ def test_at_a_glance_or_closely_the_departures_are_the_same(answer: Answer, cont
     Whatever clause is added to the long way, the short one must not pass over it.
     """
     closely = tuple(
-        found for found in departures._departures(answer, contract) if not clauses.waived(found.clause, contract)
+        found for found in violations._departures(answer, contract) if not clauses.waived(found.clause, contract)
     )
 
-    assert closely == departures.departures(answer, contract)
+    assert closely == violations.departures(answer, contract)
 
 
 def test_the_usual_answer_is_seen_to_be_right_at_a_glance() -> None:
@@ -53,7 +53,7 @@ def test_the_usual_answer_is_seen_to_be_right_at_a_glance() -> None:
     """
     fields = (("Content-Type", "application/json"), ("Content-Length", "2"), ("X-BASETEN-REQUEST-ID", "id"))
 
-    assert departures._plainly_right(Answer(status=200, headers=fields, body=b"{}"))
+    assert violations._plainly_right(Answer(status=200, headers=fields, body=b"{}"))
 
 
 def test_an_answer_made_quickly_is_any_other() -> None:

@@ -11,7 +11,7 @@ import pytest
 from chainproof.contract import clauses
 from chainproof.contract.clauses import ASSUMED, CLAUSES, SINGLE_ANSWER, WAIVERS, Clause
 from chainproof.contract.levels import Contract, Level
-from chainproof.contract.spec import Node, lookup
+from chainproof.contract.openapi import Node, lookup
 
 
 def written(node: Node) -> str:

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 from chainproof.contract import clauses
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
 from chainproof.contract.clauses import SINGLE_ANSWER, WAIVERS, Clause
-from chainproof.contract.departures import breaks_a_must, departures, error_code
 from chainproof.contract.errors import PAIRINGS, UNPAIRED_STATUSES, ErrorCode, Pairing
 from chainproof.contract.levels import Contract, Level
+from chainproof.contract.violations import breaks_a_must, departures, error_code
 
 JSON_TYPE = ("Content-Type", "application/json")
 REQUEST_ID = (REQUEST_ID_HEADER, "9d3f")

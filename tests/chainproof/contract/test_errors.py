@@ -17,7 +17,7 @@ from chainproof.contract.errors import (
     statuses,
 )
 from chainproof.contract.levels import Contract
-from chainproof.contract.spec import documented_statuses, lookup
+from chainproof.contract.openapi import documented_statuses, lookup
 
 TABLE = {
     "unauthorized": ({401}, {403}),

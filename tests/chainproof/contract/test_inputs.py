@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.contract.inputs import (
+from chainproof.contract.chain_schema import (
     LONGEST_MISTAKE,
     MOST_MISTAKES,
     BadInput,
@@ -29,7 +29,7 @@ from chainproof.contract.inputs import (
     load_input_schema,
     load_output_schema,
 )
-from chainproof.jsontext import JSON
+from chainproof.json_text import JSON
 
 HELLO = f"{Path(__file__).parents[3] / 'docs' / 'chain' / 'hello.py'}:Hello"
 
@@ -399,7 +399,7 @@ def test_an_import_leaves_nothing_behind(tmp_path: Path) -> None:
     (tmp_path / "hello.py").write_text("from sibling_of_hello import Base\nprint('loud')\nclass Hello(Base): ...")
     before = sorted(tmp_path.iterdir())
     script = (
-        "import sys; from chainproof.contract.inputs import load_input_schema as load\n"
+        "import sys; from chainproof.contract.chain_schema import load_input_schema as load\n"
         "path = list(sys.path); load(sys.argv[1]); load(sys.argv[1])\n"
         "print(path == sys.path, sys.dont_write_bytecode)"
     )

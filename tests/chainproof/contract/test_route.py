@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.contract.fields import OURS, SECRET, BadField, parse_field
+from chainproof.contract.header_fields import OURS, SECRET, BadField, parse_field
 from chainproof.contract.route import Address, Route, parse_address, proxy_for
-from chainproof.contract.targets import BadTarget, deployed, parse_target
+from chainproof.contract.target import BadTarget, deployed, parse_target
 
 TARGET = parse_target("https://chain-abc123.api.baseten.co")
 LOOPBACK = parse_target("https://127.0.0.1:8443")

@@ -9,7 +9,7 @@ import hashlib
 import pytest
 
 from chainproof.contract.answer import REQUEST_ID_HEADER
-from chainproof.contract.spec import (
+from chainproof.contract.openapi import (
     METHOD,
     OPERATION,
     PATH,

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.contract.acceptance import Acceptance
+from chainproof.contract.accepted_violations import Acceptance
 from chainproof.contract.clauses import CLAUSE, CLAUSES
 from chainproof.judgement.summary import (
     ClauseState,

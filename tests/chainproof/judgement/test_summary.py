@@ -27,8 +27,8 @@ from chainproof.judgement.summary import (
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
 from chainproof.results.finding import ClauseCount, Finding
-from chainproof.results.fitness import Fitness
 from chainproof.results.folder import Run
+from chainproof.results.generator_health import Fitness
 from chainproof.results.interval import Interval, total
 from chainproof.results.manifest import End, Ending, Guard, Kind, Manifest
 

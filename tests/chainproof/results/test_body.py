@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.credentials import REDACTED
-from chainproof.results.body import MOST_BYTES, Body, kept_body
+from chainproof.results.stored_body import MOST_BYTES, Body, kept_body
 
 KEYS = st.text(string.ascii_letters + string.digits + '."\\/', min_size=8, max_size=20)
 

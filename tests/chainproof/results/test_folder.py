@@ -16,8 +16,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from chainproof.contract import clauses
-from chainproof.contract.departures import Departure
-from chainproof.contract.targets import parse_target
+from chainproof.contract.target import parse_target
+from chainproof.contract.violations import Departure
 from chainproof.results import folder
 from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
 from chainproof.results.exemplar import exemplar
@@ -40,7 +40,7 @@ from chainproof.results.folder import (
 )
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import FORMAT, End, Ending, Kind, Manifest, versions
-from chainproof.results.search import SEARCH
+from chainproof.results.search_record import SEARCH
 
 STARTED = "2026-11-22T13:27:00.250Z"
 TARGET = parse_target("http://127.0.0.1:8080")

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 
 from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
 from chainproof.contract.route import Address, Route
-from chainproof.results.reproduce import curl_line
+from chainproof.results.curl import curl_line
 
 URL = "https://chain-abc123.api.baseten.co/production/run_remote"
 TCHAR = "!#$%&'*+-.^_`|~" + string.ascii_letters + string.digits

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from chainproof.results.exchange import Fate, Outcome, Transport
 from chainproof.results.interval import Interval
-from chainproof.results.wire import Wire
+from chainproof.results.transport_stats import Wire
 
 times = st.floats(0, 100)
 reads = st.lists(st.tuples(times, st.one_of(st.just(0.0), times)), max_size=10)

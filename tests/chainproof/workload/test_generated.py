@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, StringConstraints
 
-from chainproof.contract.inputs import Schema
-from chainproof.jsontext import JSON
-from chainproof.workload.generated import LARGEST, MOST_PAYLOADS, TRIES, generated
+from chainproof.contract.chain_schema import Schema
+from chainproof.json_text import JSON
+from chainproof.workload.generated_payloads import LARGEST, MOST_PAYLOADS, TRIES, generated
 
 Form = dict[str, Any]
 
@@ -282,7 +282,7 @@ def test_the_same_seed_makes_the_same_in_every_process() -> None:
     Nothing hangs on the order of a set, which is another in every process.
     """
     script = (
-        "import orjson; from chainproof.workload.generated import generated\n"
+        "import orjson; from chainproof.workload.generated_payloads import generated\n"
         "document = {'properties': {'a': {}, 'b': {'type': ['string', 'integer']}}, 'required': ['b', 'x', 'y', 'z'],\n"
         "            'additionalProperties': {'type': 'object', 'minProperties': 2}}\n"
         "print(orjson.dumps([payload.body for payload in generated(document, lambda _: True, 5)]))"

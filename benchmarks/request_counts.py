@@ -1,0 +1,47 @@
+"""
+Counts what a conformance run sends, by depth and part, on the emulator: `python benchmarks/request_counts.py` writes
+`conformance/plan.json`.
+"""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from chainproof.conformance.options import Depth
+from chainproof.conformance.runner.forecast import PLAN
+from chainproof.results.folder import read_run
+
+SEED = 1
+
+
+def counted(depth: Depth) -> dict[str, int]:
+    """
+    Requests by part, of one run at a depth.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "run"
+        command = [sys.executable, "-P", "-m", "chainproof", "conformance"]
+        subprocess.run([*command, "--depth", depth.value, "--seed", str(SEED), "--out", str(out)], check=True)
+        coverage = read_run(out).coverage
+    assert coverage is not None
+    return dict(coverage.parts)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """
+    Count at the depths that are named, at each one where none is.
+    """
+    depths = [Depth(name) for name in arguments] or list(Depth)
+    plan = json.loads(PLAN.read_text())
+    for depth in depths:
+        plan[depth.value] = counted(depth)
+    PLAN.write_text(json.dumps({depth.value: plan.get(depth.value, {}) for depth in Depth}, indent=2) + "\n")
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,3 @@
+"""
+Which request bodies and keys are sent? Tables and strategies, without I/O.
+"""

@@ -1,0 +1,196 @@
+"""
+What the inside of a server looks like in the text of an error.
+
+Each row is a form that a runtime, a framework, a database or a cluster gives its own diagnostics. A caller's own words are
+none of it: whatever the request said itself may come back. A server's name and version may be said as well.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+from chainproof.contract.answer import Answer
+from chainproof.json_text import Malformed, TooDeep, parse_json
+
+_OF_THE_HOP = frozenset(
+    {
+        *("server", "via", "x-powered-by", "date", "etag", "set-cookie", "alt-svc", "nel", "report-to"),
+        *("link", "location", "content-location", "x-baseten-request-id", "x-request-id", "traceparent"),
+    }
+)
+"""Fields that name a server, lead elsewhere or number an answer, because they are there for that."""
+
+_LONGEST = 50_000
+"""Characters of a text that are looked at."""
+
+_POD = "[bcdfghjklmnpqrstvwxz2456789]"
+"""The characters of which Kubernetes makes names: no vowels, and no digits that look like one."""
+
+_OF_PYTHON = (
+    "sqlalchemy|psycopg2?|pymysql|asyncpg|botocore|django|flask|starlette|fastapi|pydantic|pydantic_core|torch|requests|"
+    "urllib3|httpx|aiohttp|redis|grpc"
+)
+"""Packages whose exceptions nobody outside is told about by name."""
+
+_ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
+    # What runtimes print of a stack.
+    ("a Python traceback", (r"Traceback \(most recent call last\)", r'File \\?"[^"\n]+", line \d+')),
+    ("the chain's stack trace", (r'"user_stack_trace"\s*:\s*\[\s*\{',)),
+    (
+        "a Java stack frame",
+        (r"\bat [\w.$/<>]+\([\w$]+\.(?:java|kt|scala):\d+\)", r"\bat [\w.$]+\((?:Native Method|Unknown Source)\)"),
+    ),
+    (
+        "a JavaScript stack frame",
+        (
+            r"\bat (?:async )?[\w.<>\[\] ]*\(?[^\s()]+\.[cm]?[jt]sx?:\d+:\d+\)?",
+            r"\bat [\w.]+ \(<anonymous>\)",
+            r"\bnode:internal/",
+        ),
+    ),
+    (
+        "a Go stack trace",
+        (r"\bgoroutine \d+ \[", r"\bruntime error: (?:invalid memory|index out of|slice bounds)", r"\w\.go:\d+\b"),
+    ),
+    ("a Ruby stack frame", (r"\.rb:\d+:in [`']",)),
+    (
+        "a PHP stack frame",
+        (r"\bPHP (?:Fatal|Parse|Warning|Notice)", r"#\d+ \S+\.php\(\d+\)", r"\.php(?:</b>)? on line (?:<b>)?\d+"),
+    ),
+    (
+        "a .NET stack frame",
+        (r"\bat [\w.`<>+\[\]]+\([^)\n]*\) in \S+:line \d+", r"\bat (?:System|Microsoft)\.[\w.`<>+\[\]]+\("),
+    ),
+    (
+        "a Rust panic",
+        (r"\bthread '[^'\n]*' (?:\(\d+\) )?panicked at", r"\bRUST_BACKTRACE\b", r"(?<![\w/.-])[\w/.-]+\.rs:\d+:\d+"),
+    ),
+    ("a native crash", (r"\bSegmentation fault\b", r"\bcore dumped\b", r"\bterminate called after throwing")),
+    (
+        "an exception's class",
+        (
+            r"(?<![\w.])(?:java|javax|jakarta|org|com|io|net|kotlin)(?:\.\w+)+(?:Exception|Error)\b",
+            r"(?<![\w.])System(?:\.\w+)*\.\w+Exception\b",
+            rf"(?<![\w.])(?:{_OF_PYTHON})(?:\.\w+)*\.\w+(?:Error|Exception|Timeout)\b",
+        ),
+    ),
+    ("an object's address", (r"<[\w.]+(?: object)? at 0x[0-9a-fA-F]{6,}>",)),
+    # Pages for developers.
+    (
+        "a debugger's page",
+        (
+            r"Werkzeug Debugger|__debugger__",
+            r"You're seeing this error because you have|\bDEBUG = True\b",
+            r"Whoops, looks like|<title>Action Controller: Exception|\bRails\.root:|\bLaravel\\|\bSymfony\\Component",
+        ),
+    ),
+    # Where things lie.
+    ("a source path", (r"(?<![\w.:/])(?:/[\w.@+-]+){2,}\.(?:py|go|rs|java|kt|js|ts|mjs|rb|php|cs|cpp|cc|so|jar)\b",)),
+    (
+        "a path of the server",
+        (
+            r"(?<![\w.:/-])/(?:home|usr|opt|srv|var|etc|proc|mnt)/[\w.@+-]+(?:/[\w.@+-]+)+",
+            r"(?<![\w.:/-])/(?:home|etc|usr/lib|usr/local)/[\w.@+-]+",
+            r"\b[A-Za-z]:\\{1,2}(?:Users|Windows|Program Files|inetpub|app|src|code|build|projects?|work)\b",
+        ),
+    ),
+    # What stands behind it.
+    (
+        "a database's error",
+        (
+            r"\bSQLSTATE\b|\bORA-\d{5}\b|\bE11000 duplicate key|\bWRONGTYPE Operation",
+            r"You have an error in your SQL syntax|\bsyntax error at or near\b|\bnear \\?\"[^\"\n]*\\?\": syntax error",
+            r"\bUNIQUE constraint failed\b|\bno such table\b|\brelation \\?\"[^\"\n]+\\?\" does not exist",
+        ),
+    ),
+    (
+        "a query",
+        (
+            r"(?i)\bSELECT\b.{1,200}?\bFROM\b.{1,200}?\bWHERE\b",
+            r"(?i)\bINSERT INTO \w+ ?\(",
+            r"(?i)\bUPDATE \w+ SET \w+ ?=",
+        ),
+    ),
+    (
+        "a connection string",
+        (r"\b(?:postgres(?:ql)?|mysql|rediss?|mongodb(?:\+srv)?|amqps?|kafka|jdbc:\w+)://[^\s\"']+",),
+    ),
+    (
+        "a name inside the cluster",
+        (
+            r"(?<![\w.-])(?:[\w-]+\.)+(?:svc\.)?cluster\.local\b",
+            r"(?<![\w.-])(?:[\w-]+\.){2,}(?:svc|internal|corp|intranet)\b(?!\.\w)",
+            r"(?<![\w.-])[\w-]+\.(?:svc|internal|corp|intranet):\d+",
+        ),
+    ),
+    (
+        "a private address",
+        (r"(?<![\w.])(?:10\.\d{1,3}|172\.(?:1[6-9]|2\d|3[01])|192\.168)\.\d{1,3}\.\d{1,3}\b(?!\.?\w)",),
+    ),
+    ("a pod's name", (rf"(?<![\w-])[a-z][a-z0-9-]*-{_POD}{{8,10}}-{_POD}{{5}}(?![\w-])",)),
+    # What it was started with.
+    (
+        "an environment variable",
+        (
+            r"(?<![A-Z0-9_])(?:[A-Z][A-Z0-9]*_)+(?:KEY|TOKEN|SECRET|PASSWORD|CREDENTIALS|URL)=[A-Za-z0-9/+]{4}",
+            r"'(?:[A-Z][A-Z0-9]*_)+[A-Z0-9]+': '[^']",
+            r"\benviron\(\{|\bKUBERNETES_SERVICE_\w+|\bPYTHONPATH\b|\bLD_LIBRARY_PATH\b|\bAWS_SECRET\w*",
+        ),
+    ),
+    ("a resource's name", (r"\barn:aws[\w-]*:[\w-]+:",)),
+)
+
+_TRACES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+    (words, re.compile(pattern)) for words, patterns in _ROWS for pattern in patterns
+)
+
+
+def internals(answer: Answer, told: str = "") -> str | None:
+    """
+    The first trace of the inside of a server in an answer, in words; None where there is none but what it was *told*.
+    """
+    for place, text in _texts(answer):
+        found = trace(text, told)
+        if found is not None:
+            return found + place
+    return None
+
+
+def trace(text: str, told: str = "") -> str | None:
+    """
+    The first trace of the inside of a server in a text, in words; None where there is none.
+    """
+    looked_at = text[:_LONGEST]
+    for words, pattern in _TRACES:
+        if any(found[0] not in told for found in pattern.finditer(looked_at)):
+            return words
+    return None
+
+
+def _texts(answer: Answer) -> Iterator[tuple[str, str]]:
+    """
+    Everything that an answer says, with where: the body as it stands and, where it is JSON, without its escapes.
+    """
+    yield "", answer.body.decode("utf-8", "replace")
+    value = parse_json(answer.body)
+    if not isinstance(value, Malformed | TooDeep):
+        yield "", "\n".join(_strings(value))
+    for name, text in answer.headers:
+        if name.lower() not in _OF_THE_HOP:
+            yield f" in {name}", text
+
+
+def _strings(value: object) -> Iterator[str]:
+    """
+    Every text in a JSON value, names included.
+    """
+    waiting = [value]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            waiting += [*value, *value.values()]
+        elif isinstance(value, list):
+            waiting += value

@@ -1,0 +1,3 @@
+"""
+How is a request put on the wire, and how is the response read? Knows nothing of clauses.
+"""

@@ -1,0 +1,183 @@
+"""
+One request as it goes onto the wire, wrong on purpose where a check wants it so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from chainproof.clock import Seconds
+from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
+from chainproof.contract.header_fields import Field
+from chainproof.contract.openapi import METHOD, PATH
+from chainproof.contract.route import Route
+from chainproof.contract.target import Target
+from chainproof.results.curl import PLAIN, curl_line
+
+JSON_TYPE = ("Content-Type", "application/json")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Secret:
+    """
+    What of a request must never be shown, and the shell word that makes it again.
+    """
+
+    text: str = field(repr=False)
+    """As it stands in the request."""
+    word: str
+    """The double-quoted word that a curl line has in its place."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Request:
+    """
+    A method, a path, header fields and a body. Host and the framing are added on the wire, nothing else is.
+    """
+
+    method: str = METHOD
+    path: str = PATH
+    """The request target, a query included."""
+    operation: str = PATH
+    """The path that the target has the operation at."""
+    host: str | None = None
+    """What the Host header says where it is not the target's own."""
+    fields: tuple[Field, ...] = field(default=(), repr=False)
+    """In the order and the letter case in which they are sent."""
+    body: bytes | None = None
+    """None: neither a body nor a word about one. Empty: a body of 0 bytes."""
+    chunked: bool = False
+    message_valid: bool = True
+    """False: HTTP itself may refuse it before anybody looks where it goes, in words of its own."""
+    raw: bytes | None = field(default=None, repr=False)
+    """What goes over the wire in place of all that, which then says what it means: where the framing is what is special."""
+    secret: Secret | None = field(default=None, repr=False)
+    label: str = ""
+    """What is special about it, to complete "status 200 to …"."""
+
+    @property
+    def of_operation(self) -> bool:
+        """Whether it is for the operation: its method and path, on the target's own host, in a valid message."""
+        return (
+            self.method == METHOD and self.path.partition("?")[0] == self.operation and self.host is None and self.valid
+        )
+
+    @property
+    def valid(self) -> bool:
+        """
+        Whether HTTP itself has nothing to refuse. Some servers take what has parts apart before anybody asks for them, and say
+        in words of their own that they cannot.
+        """
+        has_parts = any(value.lower().startswith("multipart/") for value in self.values("content-type"))
+        return self.message_valid and (not has_parts or (self.body or b"").startswith(b"--"))
+
+    @property
+    def unsized(self) -> bool:
+        """Whether it says nothing of a body, not even that there is none."""
+        return self.body is None and not self.chunked and self.raw is None and not self.values("content-length")
+
+    def accompanied(self, fields: tuple[Field, ...]) -> Request:
+        """The same request with further fields, save those that it has a word of its own about."""
+        own = {name.lower() for name, _ in self.fields}
+        return replace(self, fields=self.fields + tuple(each for each in fields if each[0].lower() not in own))
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Every value of a header field."""
+        return tuple(value for key, value in self.fields if key.lower() == name.lower())
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """The smaller of two requests that show the same is the better evidence."""
+        return (len(self.body or b""), len(self.path) + sum(len(name) + len(value) for name, value in self.fields))
+
+
+def key_secret(key: ApiKey, variable: str = DEFAULT_VARIABLE) -> Secret:
+    """
+    The key itself, as a secret.
+    """
+    return Secret(text=key.reveal(), word=f'"${{{variable}}}"')
+
+
+def message(request: Request, target: Target) -> bytes:
+    """
+    The request's bytes.
+    """
+    if request.raw is not None:
+        return request.raw
+    head = [f"{request.method} {request.path} HTTP/1.1", f"Host: {request.host or target.authority}"]
+    head += [f"{name}: {value}" for name, value in request.fields]
+    head += [f"{name}: {value}" for name, value in _framing(request)]
+    text = "\r\n".join(head).encode("latin-1") + b"\r\n\r\n"
+    body = request.body or b""
+    return text + (b"".join(_chunks(body)) if request.chunked else body)
+
+
+def _framing(request: Request) -> tuple[Field, ...]:
+    """
+    What tells the receiver where the body ends.
+    """
+    if request.chunked:
+        return (("Transfer-Encoding", "chunked"),)
+    return () if request.body is None else (("Content-Length", str(len(request.body))),)
+
+
+def _chunks(body: bytes, size: int = 7) -> Iterator[bytes]:
+    """
+    The body cut small, so that members and characters fall across the cuts.
+    """
+    for start in range(0, len(body), size):
+        piece = body[start : start + size]
+        yield b"%x\r\n%s\r\n" % (len(piece), piece)
+    yield b"0\r\n\r\n"
+
+
+_PLACE = "CHAINPROOF_SECRET"
+
+
+def reproduction(request: Request, target: Target, *, route: Route = PLAIN, deadline: Seconds | None = None) -> str:
+    """
+    A curl line that sends the request again by the same *route*, its secret made by the shell; where a *deadline* was
+    missed, it waits as long as we did.
+    """
+    if request.raw is not None:
+        return _raw_line(request, target)
+    host = (("Host", request.host),) if request.host is not None else ()
+    coding = (("Transfer-Encoding", "chunked"),) if request.chunked else ()
+    line = curl_line(
+        method=request.method,
+        url=target.origin + request.path,
+        headers=(*host, *request.fields, *coding),
+        body=request.body,
+        key=ApiKey(request.secret.text) if request.secret else None,
+        variable=_PLACE,
+        route=route,
+        deadline=deadline,
+    )
+    return line.replace(f'"${{{_PLACE}}}"', request.secret.word) if request.secret else line
+
+
+_PLAIN_BYTES = frozenset(range(0x20, 0x7F)) - frozenset(b"%'\\")
+_NAMED_BYTES = {0x0D: r"\r", 0x0A: r"\n", 0x09: r"\t", 0x25: "%%", 0x5C: r"\\"}
+
+
+def _raw_line(request: Request, target: Target) -> str:
+    """
+    A shell line that sends a request's very bytes, where curl would put them right.
+    """
+    assert request.raw is not None
+    pieces = request.raw.split(request.secret.text.encode("latin-1")) if request.secret else [request.raw]
+    words = [request.secret.word] * (len(pieces) - 1) if request.secret else []
+    text = "%s".join("".join(map(_printed, piece)) for piece in pieces)
+    host = target.host.strip("[]")
+    there = f"nc {host} {target.port}"
+    if target.scheme == "https":
+        there = f"openssl s_client -quiet -connect {target.authority} -servername {host}"
+    return " ".join(("printf", f"'{text}'", *words, "|", there))
+
+
+def _printed(byte: int) -> str:
+    """
+    One byte, as printf's format has it between single quotes.
+    """
+    return chr(byte) if byte in _PLAIN_BYTES else _NAMED_BYTES.get(byte, f"\\{byte:03o}")

@@ -1,0 +1,3 @@
+"""
+What does the gateway do with a request before and after the chain? One file per stage.
+"""

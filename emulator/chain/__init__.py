@@ -1,0 +1,3 @@
+"""
+What does the chain behind the gateway answer?
+"""

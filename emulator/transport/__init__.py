@@ -1,0 +1,3 @@
+"""
+How do bytes become requests, and responses bytes? Sockets, HTTP/1.1, timers.
+"""

@@ -1,0 +1,3 @@
+"""
+When is each request sent, and what becomes of it?
+"""

@@ -1,0 +1,57 @@
+"""
+Where a run stands, in one line.
+"""
+
+from __future__ import annotations
+
+import sys
+from contextlib import suppress
+
+from chainproof.clock import Seconds
+from chainproof.durations import format_duration
+
+from .base_run import Course
+
+EVERY: Seconds = 2.0
+_WIDTH = 110
+
+
+def show_progress(run: Course, *, overwrite: bool) -> None:
+    """
+    A line on stderr every two seconds as long as the run lasts, on a terminal over the one before.
+    """
+    sent_before, before = 0, 0.0
+    while not run.wait(EVERY):
+        now, sent = run.now(), run.accounting.sent
+        rate = (sent - sent_before) / max(now - before, 1e-9)
+        sent_before, before = sent, now
+        line = progress_line(run, now, rate)
+        _show(f"{line:<{_WIDTH}}\r" if overwrite else f"{line}\n")
+    if overwrite:
+        _show(f"{'':<{_WIDTH}}\r")
+
+
+def _show(text: str) -> None:
+    with suppress(OSError):  # nobody reads it any more: the run folder is what counts
+        sys.stderr.write(text)
+        sys.stderr.flush()
+
+
+def progress_line(run: Course, now: Seconds, rate: float) -> str:
+    """
+    Elapsed and total time, what became of the requests, how many are in flight and are being sent a second.
+    """
+    totals = run.accounting
+    duration = run.demand.workload.duration
+    stage = f"{min(now, duration):.0f} s of {format_duration(duration)}" if now < duration else "draining"
+    parts = (
+        stage,
+        f"sent {totals.sent}",
+        f"ok {totals.ok}",
+        f"failed {totals.failed}",
+        f"timed out {totals.timed_out}",
+        *([f"not sent {totals.not_sent}"] if totals.not_sent else []),
+        f"in flight {run.in_flight}",
+        f"{rate:.0f}/s",
+    )
+    return " · ".join(parts)

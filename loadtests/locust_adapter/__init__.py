@@ -1,0 +1,3 @@
+"""
+How do Locust's users, options and web page drive our runs?
+"""

@@ -1,0 +1,23 @@
+"""
+What a locustfile needs: the users, our options, and the session that turns Locust's events into a run folder.
+
+Locust knows of options and listeners by what its locustfile imports, so importing this is what attaches them.
+"""
+
+from __future__ import annotations
+
+import os
+
+from locust import events
+
+from ..distributed.session import listen
+from ..distributed.worker import end_with_parent
+from ..options import add_locust_options
+from .roles import take_role
+from .users import ClosedUser, OpenUser
+
+__all__ = ["ClosedUser", "OpenUser"]
+
+os.register_at_fork(after_in_child=end_with_parent)
+listen(events.init_command_line_parser, add_locust_options)
+listen(events.init, take_role)

@@ -1,0 +1,460 @@
+"""
+Locust's web page with what is ours: the options in its form, three tabs, the report of the run so far.
+
+The form's values are read as our command line reads them, so what is wrong is said in the same words, before anything
+starts. Another rate, or another duration, while a run of the open model is under way is another plan for the rest of it, from
+a whole second on: the run folder says from which, and reports tell the plans apart as phases. Whoever asks for anything else
+ends the run, drained and with its folder complete, and begins the next.
+
+Pages of other origins get nothing: they may neither read nor post. The key is on no page.
+"""
+
+from __future__ import annotations
+
+import argparse
+import subprocess
+from collections.abc import Callable, Iterable, Mapping
+from html import escape
+from typing import Any, NoReturn, cast
+from urllib.parse import urlsplit
+
+import gevent
+from locust import web
+from locust.argument_parser import default_args_dict
+
+from chainproof.clock import Seconds
+from chainproof.contract.target import is_loopback
+from chainproof.durations import format_duration
+from chainproof.processes import own_command
+from chainproof.statistics.histogram import Histogram, merged
+
+from ..distributed.merge import Gathering
+from ..distributed.session import MISTAKES, Writing
+from ..options import FORM, SWITCHES, UNASKED, add_form_options
+
+OUTCOMES = "outcomes"
+PERCENTILES = "percentiles"
+ACCOUNTS = "accounts"
+
+_TABS = {
+    OUTCOMES: ("Outcomes", {"name": "Outcome", "status": "Status", "code": "Error code", "fate": "Fate", "count": "#"}),
+    PERCENTILES: (
+        "True percentiles",
+        {"what": "", "response": "Response time", "service": "Service time", "lag": "Schedule lag"},
+    ),
+    ACCOUNTS: ("Accounting and fitness", {"what": "", "value": "Value", "meaning": "Meaning"}),
+}
+"""Title and columns of each tab, by key. Locust's page sorts rows by `name` where there is one."""
+
+_FRACTIONS = {"p50": 0.5, "p90": 0.9, "p95": 0.95, "p99": 0.99, "p99.9": 0.999, "max": 1.0}
+
+Row = dict[str, str | int]
+
+_web = cast(Any, web)
+"""Locust's module, for the names of Flask's that it has and does not export."""
+
+
+class BadForm(Exception):
+    """
+    A form that cannot be read; the message is what argparse says.
+    """
+
+
+class _Reader(argparse.ArgumentParser):
+    """
+    Our options as a form gives them.
+    """
+
+    def error(self, message: str) -> NoReturn:
+        raise BadForm(message)
+
+
+class Pages:
+    """
+    What we add to Locust's web page.
+    """
+
+    def __init__(self, session: Writing, ui: Any) -> None:
+        self._session = session
+        self._ui = ui
+        self._environment = session.environment
+
+    def attach(self) -> None:
+        """Add it all."""
+        app, ui = self._ui.app, self._ui
+        # The form's fields stand as we name them, not by the alphabet.
+        app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
+        self._environment.host = self._session.endpoint.target.origin
+        ui.template_args |= {
+            "extended_tabs": [{"title": title, "key": key} for key, (title, _) in _TABS.items()],
+            "extended_tables": [
+                {"key": key, "structure": [{"key": name, "title": text} for name, text in columns.items()]}
+                for key, (_, columns) in _TABS.items()
+            ],
+            "extended_csv_files": [
+                {"href": "./chainproof/report", "title": "Report of the run so far"},
+                {"href": "./chainproof/report/download", "title": "Download the report of the run so far"},
+                {"href": "./chainproof/change", "title": "Change the rate or the users"},
+            ],
+        }
+        fill, told = ui.update_template_args, app.view_functions["locust.request_stats"]
+        ui.update_template_args = lambda: self._fill(fill)
+        app.view_functions["locust.request_stats"] = ui.auth_required_if_enabled(lambda: self._with_tabs(told()))
+        app.view_functions["locust.swarm"] = ui.auth_required_if_enabled(self.swarm)
+        for path, view in (
+            ("report", self.report),
+            ("report/download", self.download),
+            ("change", self.change),
+        ):
+            methods = ["GET", "POST"] if path == "change" else ["GET"]
+            rule = f"{self._session.options.web_base_path or ''}/chainproof/{path}"
+            app.add_url_rule(rule, f"chainproof.{path}", ui.auth_required_if_enabled(view), methods=methods)
+        app.before_request(self._refuse_strangers)
+        # First in the list is last to run: after the one that lets every origin in.
+        app.after_request_funcs.setdefault(None, []).insert(0, _keep_to_ourselves)
+
+    def _fill(self, fill: Callable[[], None]) -> None:
+        """
+        Locust's form with our options in place of what it makes of them, others' left as they are.
+        """
+        fill()
+        options, ui = vars(self._session.options), self._ui
+        others = {name: each for name, each in ui.template_args["extra_options"].items() if name not in _OURS}
+        ui.template_args["extra_options"] = form_fields(options) | others
+        if options["model"] == "closed":
+            ui.template_args["num_users"] = self._session.users()
+
+    # ------------------------------------------------------------------ what is asked
+
+    def swarm(self) -> Any:
+        """Start a run as the form says; give the one under way another plan, or end it first."""
+        try:
+            said = self._start(_web.request.form)
+        except (BadForm, *MISTAKES) as mistake:
+            return _web.jsonify({"success": False, "message": str(mistake), "host": self._environment.host})
+        return _web.jsonify({"success": True, "message": said, "host": self._environment.host})
+
+    def change(self) -> Any:
+        """A page that asks for another rate or other users, and what came of it."""
+        said = ""
+        if _web.request.method == "POST":
+            try:
+                said = self._start(_web.request.form)
+            except (BadForm, *MISTAKES) as mistake:
+                said = f"Nothing was changed: {mistake}"
+        return _change_page(self._session, said)
+
+    def _start(self, form: Mapping[str, str]) -> str:
+        """
+        Take over what a form says, and have it done: what was done. Raises BadForm or one of MISTAKES, and keeps the
+        options as they were then.
+        """
+        session, options = self._session, self._session.options
+        before, users = dict(vars(options)), session.users_asked
+        vars(options).update(read_form(form, before, self._environment.host))
+        work = session.demand.workload
+        if form.get("user_count") and (options.model or work.model).value == "closed":
+            session.users_asked = _whole(form["user_count"])
+        else:
+            session.users_asked = None
+        begun = "A run was begun."
+        try:
+            demand, _ = session.check()
+            if session.running and session.changeable and _of_a_plan(before, vars(options)):
+                start = session.change(options.rate or session.rate, demand.workload.duration)
+                return f"Another plan holds from {format_duration(start)} of the run on."
+            if session.running:
+                session.runner.stop()  # drained, before its target may be let go
+                begun = "The run before was ended, and another begun."
+            session.look_through()
+        except MISTAKES:
+            vars(options).update(before)
+            session.users_asked = users
+            if not session.running:
+                session.look_through()
+            raise
+        self._environment.host = session.endpoint.target.origin
+        gevent.spawn(session.runner.start, session.users(), 1.0)
+        return begun
+
+    # ------------------------------------------------------------------ what is shown
+
+    def _with_tabs(self, answer: Any) -> Any:
+        """
+        Locust's statistics with ours.
+        """
+        told = answer.get_json()
+        told["extended_stats"] = [
+            {"key": OUTCOMES, "data": list(self._outcomes())},
+            {"key": PERCENTILES, "data": list(self._percentiles())},
+            {"key": ACCOUNTS, "data": list(self._accounts())},
+        ]
+        return _web.jsonify(told)
+
+    def _outcomes(self) -> Iterable[Row]:
+        """
+        How often each outcome came up, the most frequent first.
+        """
+        book = self._session.book
+        for outcome, count in book.whole.outcomes.most_common() if book is not None else ():
+            yield {
+                "name": outcome.transport.value,
+                "status": outcome.status if outcome.status is not None else "",
+                "code": outcome.error_code or "",
+                "fate": outcome.fate.value,
+                "count": count,
+            }
+
+    def _percentiles(self) -> Iterable[Row]:
+        """
+        Quantiles of the three times, of all requests so far.
+        """
+        book = self._session.book
+        if book is None:
+            return
+        times = {
+            "response": merged(book.whole.response_time.values()),
+            "service": merged(book.whole.service_time.values()),
+            "lag": book.whole.schedule_lag,
+        }
+        for name, fraction in _FRACTIONS.items():
+            yield {"what": name, **{key: _told(each, fraction) for key, each in times.items()}}
+        yield {"what": "count", **{key: each.count for key, each in times.items()}}
+
+    def _accounts(self) -> Iterable[Row]:
+        """
+        Where every planned request is, and whether the generator keeps up.
+        """
+        session, course = self._session, self._session.course
+        if course is None or session.book is None:
+            return
+        totals, whole = course.accounting, session.book.whole
+        for name, value in totals.to_json().items():
+            yield {"what": name.replace("_", " "), "value": value, "meaning": _MEANINGS[name]}
+        yield {"what": "in flight", "value": course.in_flight, "meaning": "sent, and neither answered nor given up yet"}
+        yield {"what": "most in flight", "value": whole.in_flight_max, "meaning": "at once"}
+        lag = whole.schedule_lag.quantile(0.99)
+        yield {
+            "what": "schedule lag, p99",
+            "value": _told(whole.schedule_lag, 0.99),
+            "meaning": "late: response times contain lateness of ours" if (lag or 0.0) > _LATE else "in time",
+        }
+        yield {"what": "CPU", "value": f"{session.runner.current_cpu_usage:.0f} %", "meaning": "of this process"}
+        for member in course.members.values() if isinstance(course, Gathering) else ():
+            state = f"lost: {member.lost}" if member.lost else "reports"
+            yield {"what": f"worker {member.worker}", "value": member.reports, "meaning": state}
+        yield {"what": "run folder", "value": str(session.book.path), "meaning": _stage(session)}
+
+    def report(self) -> Any:
+        """The report of the run so far."""
+        return self._rendered({})
+
+    def download(self) -> Any:
+        """The report of the run so far, as a file."""
+        book = self._session.book
+        name = book.path.name if book is not None else "report"
+        return self._rendered({"Content-Disposition": f'attachment; filename="{name}.html"'})
+
+    def _rendered(self, fields: dict[str, str]) -> Any:
+        """
+        The run folder as a page: by a process of its own, since reports must not run under gevent.
+        """
+        book = self._session.book
+        if book is None:
+            return "No run has begun: there is nothing to report yet.", 404
+        child = subprocess.run(own_command("reports", str(book.path), "--html", "-"), capture_output=True, check=False)
+        if not child.stdout:
+            return f"The report cannot be made: {escape(child.stderr.decode('utf-8', 'replace'))}", 500
+        return child.stdout, 200, {"Content-Type": "text/html; charset=utf-8", **fields}
+
+    # ------------------------------------------------------------------ who may ask
+
+    def _refuse_strangers(self) -> Any:
+        """
+        Turn away what a page of another origin asks, and names that only pretend to be this machine's.
+        """
+        request = _web.request
+        here = request.host
+        origin = request.headers.get("Origin")
+        if origin is not None and urlsplit(origin).netloc != here:
+            return "expected a page of this origin", 403
+        bound = getattr(self._ui, "host", "")
+        if bound and is_loopback(bound) and not is_loopback(urlsplit(f"//{here}").hostname or ""):
+            return "expected the address that this page is bound to", 403
+        return None
+
+
+def form_fields(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """
+    Our options as Locust's form takes them, with their present values.
+    """
+    reader = _Reader(add_help=False, allow_abbrev=False)
+    add_form_options(reader)
+    actions = {action.dest: action for action in reader._actions}  # noqa: SLF001  # argparse has no other way to ask
+    return {
+        name: {
+            "default_value": _UNSAID if actions[name].choices and options[name] is None else _as_text(options[name]),
+            "is_secret": False,
+            "is_required": False,
+            "is_multiple": False,
+            "help_text": (actions[name].help or "") % {"default": actions[name].default},
+            "choices": _choices(actions[name]),
+        }
+        for name in FORM
+    }
+
+
+def _choices(action: argparse.Action) -> list[str] | None:
+    """
+    What a field may say, nothing too where nothing is the default.
+    """
+    if action.choices is None:
+        return None
+    nothing = [_UNSAID] if action.default is None else []
+    return [*nothing, *(str(getattr(choice, "value", choice)) for choice in action.choices)]
+
+
+def _as_text(value: object) -> str | bool:
+    """
+    An option's value in a field of a form.
+    """
+    match value:
+        case None:
+            return ""
+        case bool():
+            return value
+        case list():
+            return "; ".join(map(str, value))
+        case float():
+            return f"{value:g}"
+        case _:
+            return str(getattr(value, "value", value))
+
+
+def read_form(form: Mapping[str, str], before: Mapping[str, Any], host: str | None = None) -> dict[str, Any]:
+    """
+    The options as a form says them; those it does not mention stay as they were. Raises BadForm.
+
+    Another *host* than the one that the page shows is another target.
+    """
+    reader = _Reader(add_help=False, allow_abbrev=False)
+    add_form_options(reader)
+    words = []
+    for name in FORM:
+        if form.get(name, "").strip() in ("", _UNSAID):
+            continue
+        option, text = f"--{name.replace('_', '-')}", form[name].strip()
+        if name in SWITCHES:
+            words += [option] if text == "true" else []
+        else:
+            texts = text.split(";") if name in ("objective", "header") else [text]
+            words += [f"{option}={each.strip()}" for each in texts if each.strip()]
+    read = vars(reader.parse_args(words))
+    found = {name: read[name] if name in form else before.get(name) for name in FORM}
+    asked = form.get("host", "").strip()
+    if asked and host is not None and asked != host:
+        found["target"] = asked
+    others = (name for name in form if name in before and name not in _OURS and name not in _LOCUSTS)
+    return found | {name: _alike(before[name], form[name]) for name in others}
+
+
+def _alike(before: object, text: str) -> object:
+    """
+    A text from a form as the type that an option of somebody else's had before.
+    """
+    match before:
+        case bool():
+            return text == "true"
+        case list():
+            return text.split(",") if text else []
+        case int() | float():
+            return type(before)(text)
+        case _:
+            return text
+
+
+def _of_a_plan(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+    """
+    Whether two sets of options differ in nothing but what a plan can be changed in.
+    """
+    differing = {name for name, value in after.items() if before.get(name) != value}
+    return bool(differing) and differing <= {"rate", "duration"}
+
+
+def _whole(text: str) -> int:
+    if not text.isascii() or not text.isdigit():
+        raise BadForm(f"users: expected a whole number, found {text!r}")
+    return int(text)
+
+
+_UNSAID = "as the workload says"
+_OURS = frozenset({*FORM, *UNASKED, "api_key_env", "until_eof", "overwrite_progress"})
+_LOCUSTS = frozenset(default_args_dict())
+
+_LATE: Seconds = 0.010
+_MEANINGS = {
+    "planned": "= sent + not sent",
+    "not_sent": "stopped before their turn, or as many in flight as allowed",
+    "sent": "= ok + failed + timed out + censored + in flight",
+    "ok": "200, and no must-clause broken",
+    "failed": "any other answer, or a transport error",
+    "timed_out": "no complete answer by the deadline",
+    "censored": "in flight when the drain ended",
+}
+
+
+def _told(times: Histogram, fraction: float) -> str:
+    value = times.quantile(fraction)
+    return "" if value is None else format_duration(value)
+
+
+def _stage(session: Writing) -> str:
+    """
+    How far the last run is.
+    """
+    course = session.course
+    if course is None:
+        return ""
+    return course.ending.value if course.finished else f"under way for {max(course.now(), 0.0):.0f} s"
+
+
+def _keep_to_ourselves(answer: Any) -> Any:
+    """
+    Let no other origin read, frame or keep a page.
+    """
+    for name in [name for name, _ in answer.headers if name.lower().startswith("access-control-")]:
+        del answer.headers[name]
+    answer.headers["X-Frame-Options"] = "SAMEORIGIN"
+    answer.headers["X-Content-Type-Options"] = "nosniff"
+    return answer
+
+
+def _change_page(session: Writing, said: str) -> str:
+    """
+    A form of its own: Locust's knows users alone.
+    """
+    work = session.demand.workload
+    closed = work.model.value == "closed"
+    fields: Mapping[str, Callable[[], object]] = {
+        "rate": lambda: f"{session.rate:g}",
+        "duration": lambda: f"{work.duration:g}s",
+        **({"user_count": lambda: work.users} if closed else {}),
+    }
+    rows = "".join(
+        f'<p><label>{name.replace("_", " ")} <input name="{name}" value="{escape(str(value()))}"></label></p>'
+        for name, value in fields.items()
+        if not (name == "rate" and closed)
+    )
+    done = "ends the run under way, drained and with its folder complete, and begins another"
+    if not closed:
+        done = (
+            "gives the run under way another plan from one of the next seconds on; the run folder says from which, and its "
+            "report tells the plans apart. The duration is that of the whole run"
+        )
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
+        "<title>Change the run</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:2em auto;"
+        "padding:0 1em}input{font:inherit}</style><h1>Change the run</h1>"
+        f'<p>A change {done}.</p><p role="status"><strong>{escape(said)}</strong></p>'
+        f'<form method="post">{rows}<button>Change</button></form><p><a href="../">Back</a></p></html>'
+    )

@@ -1,0 +1,3 @@
+"""
+What is written to the run folder while a run goes on?
+"""

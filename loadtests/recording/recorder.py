@@ -1,0 +1,392 @@
+"""
+From what happens to what is written: one interval a second, evidence as it comes, and the end.
+
+Every event is counted in the second in which it happens (a planned or unsent request in that of its intended start). A
+second is written once it is over; whatever must be counted in it later is appended as a second line for the same
+second, so that every sum over the file is exact. The run's own totals are counted apart from the intervals, to be held
+against them.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Protocol
+
+from chainproof.clock import Seconds
+from chainproof.contract.answer import Answer
+from chainproof.contract.levels import Contract
+from chainproof.contract.violations import Departure
+from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome
+from chainproof.results.exemplar import Exemplar
+from chainproof.results.finding import ClauseCount, Finding
+from chainproof.results.generator_health import Fitness
+from chainproof.results.interval import Interval
+from chainproof.results.manifest import End, Ending, Guard
+
+from ..client.reply import Reply
+from .exemplars import Bodies, Clauses, Codes, Exemplars, Findings, no_bodies
+
+AT_ONCE = 200
+"""Requests that are noted before they are entered: few enough that entering them keeps nothing waiting."""
+SLOWEST_EVERY = 10
+"""Seconds between two writings of the slowest exemplars: a slowly rising latency makes every answer the slowest yet."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Accounting:
+    """
+    What became of the plan: planned = sent + not_sent, sent = ok + failed + timed_out + censored.
+    """
+
+    planned: int = 0
+    not_sent: int = 0
+    sent: int = 0
+    ok: int = 0
+    failed: int = 0
+    timed_out: int = 0
+    censored: int = 0
+
+    def settle(self, fate: Fate) -> None:
+        """Count what became of a sent request."""
+        if fate is Fate.OK:
+            self.ok += 1
+            return
+        name = fate.value
+        setattr(self, name, getattr(self, name) + 1)
+
+    def add(self, other: Mapping[str, int]) -> None:
+        """Add other totals, by name."""
+        for name, value in other.items():
+            setattr(self, name, getattr(self, name) + value)
+
+    def to_json(self) -> dict[str, int]:
+        """The totals by name."""
+        return asdict(self)
+
+    def contradiction(self) -> str:
+        """What does not add up, in words; empty when everything does."""
+        settled = self.ok + self.failed + self.timed_out + self.censored
+        if self.planned != self.sent + self.not_sent:
+            return f"planned {self.planned} ≠ sent {self.sent} + not sent {self.not_sent}"
+        if self.sent != settled:
+            return f"sent {self.sent} ≠ ok, failed, timed out and censored together {settled}"
+        return ""
+
+
+class Sink(Protocol):
+    """
+    Where a record goes: a run folder, or whoever writes one from several records.
+    """
+
+    def interval(self, interval: Interval, /) -> None:
+        """Take one second, or a part of it."""
+        ...
+
+    def exemplar(self, exemplar: Exemplar, /) -> None:
+        """Take one exchange worth keeping."""
+        ...
+
+    def finding(self, finding: Finding, /) -> None:
+        """Take a finding, or its newer count."""
+        ...
+
+    def clause(self, count: ClauseCount, /) -> None:
+        """Take how often a clause was put to the test, or its newer count."""
+        ...
+
+    def finish(self, end: End, /) -> None:
+        """Take it that nothing follows."""
+        ...
+
+
+class Recorder:
+    """
+    From events to lines, one worker's view.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        *,
+        contract: Contract,
+        seed: int,
+        worker: str = "0",
+        phase_of: Callable[[Seconds], str | None] | None = None,
+        shaped: bool = False,
+        checked: bool = False,
+        flushed: Callable[[Recorder], None] | None = None,
+    ) -> None:
+        """
+        *phase_of* names the phase of an intended start, if it is in one, where there are any; *shaped* where outputs are
+        held against the chain's own schema, *checked* by a check of the user's own; *flushed* is told when a second's lines are complete.
+        """
+        self._phased = phase_of is not None
+        self._phase_of: Callable[[Seconds], str | None] = phase_of if phase_of is not None else lambda _: None
+        self._sink = sink
+        self._flushed = flushed
+        self._worker = worker
+        self._planned: dict[int, Counter[str | None]] = {}
+        self._current = Interval(second=0, worker=worker)
+        self._over_at: Seconds = 1.0
+        self._read: list[tuple[Seconds, Seconds]] = []
+        self._sent_bytes = self._received_bytes = 0
+        self._travelled: Counter[str] = Counter()
+        self._usual: Outcome | None = None
+        """An outcome whose exemplars are all there but for the slowest; by its identity."""
+        self._slow: Seconds = 0.0
+        """What an answer must have taken to be one of the slowest."""
+        self._sent: list[tuple[Seconds, str | None]] = []
+        self._settled: list[tuple[Outcome, Seconds, Seconds, str | None, str | None]] = []
+        self._over: list[Interval] = []
+        self._late: dict[int, Interval] = {}
+        self._ahead: dict[int, Interval] = {}
+        self._slowest_due = SLOWEST_EVERY
+        self._exemplars = Exemplars()
+        self._findings = Findings(seed)
+        self._clauses = Clauses(contract, shaped=shaped, checked=checked, telling=flushed is not None)
+        self._codes = Codes()
+        self.counted_code: Callable[[str | None], str | None] = self._codes.counted
+        self.accounting = Accounting()
+        self.in_flight = 0
+
+    # ------------------------------------------------------------------ what happens
+
+    def plan(self, starts: Iterable[Seconds]) -> None:
+        """Take note of a whole plan before the run begins."""
+        for start in starts:
+            self._planned.setdefault(int(start), Counter())[self._phase_of(start)] += 1
+        self.accounting.planned += sum(counts.total() for counts in self._planned.values())
+        self._take_plan(self._current)
+
+    def replan(self, start: Seconds, starts: Iterable[Seconds]) -> None:
+        """Take note of another plan in place of what was planned from the second *start* on, which has not begun."""
+        replaced = [self._planned.pop(second) for second in list(self._planned) if second >= start]
+        self.accounting.planned -= sum(counts.total() for counts in replaced)
+        for intended in starts:
+            self._planned.setdefault(int(intended), Counter())[self._phase_of(intended)] += 1
+            self.accounting.planned += 1
+
+    def plan_one(self, intended: Seconds) -> None:
+        """Count a request that is planned as it is sent: the closed model's."""
+        self.accounting.planned += 1
+        if not self._phased and self._current.second <= intended < self._over_at:
+            self._current.planned += 1
+        else:
+            self._at(intended).plan(phase=self._phase_of(intended))
+
+    def leave_out(self, intended: Seconds, why: NotSent) -> None:
+        """Count a planned request that is not sent."""
+        self.accounting.not_sent += 1
+        self._at(intended).leave_out(why, phase=self._phase_of(intended))
+
+    def send(self, start: Seconds, intended: Seconds, waited: Seconds = 0.0) -> None:
+        """Count a request as it is sent, after it *waited* for a slot: which is no lateness of ours."""
+        self.accounting.sent += 1
+        current = self._current if start < self._over_at else self._now(start)
+        self.in_flight += 1
+        current.in_flight_max = max(current.in_flight_max, self.in_flight)
+        if waited:
+            current.wire.slot_wait.record(waited)
+        self._sent.append((start - intended - waited, self._phase_of(intended) if self._phased else None))
+        if len(self._sent) >= AT_ONCE:
+            self._enter()
+
+    def settle(
+        self,
+        exchange: Exchange,
+        now: Seconds,
+        reason: str,
+        payload: str | None = None,
+        bodies: Callable[[], Bodies] = no_bodies,
+    ) -> None:
+        """
+        Count what became of a request, at the instant it was decided; of its kind of *payload* apart, if it has one.
+
+        Its *bodies* are asked for where it is kept as an exemplar.
+        """
+        if self.count(exchange.outcome, exchange.intended_start, exchange.start, exchange.end, now, payload):
+            self.keep(exchange, reason, bodies)
+
+    def count(  # noqa: PLR0917  # called for every request: keywords cost
+        self,
+        outcome: Outcome,
+        intended: Seconds,
+        start: Seconds,
+        end: Seconds,
+        now: Seconds,
+        payload: str | None = None,
+    ) -> bool:
+        """Count what became of a request; whether it may be an exemplar, which is then to be kept."""
+        self.accounting.settle(outcome.fate)
+        if now >= self._over_at:
+            self._now(now)
+        self.in_flight -= 1
+        response_time = end - intended
+        phase = self._phase_of(intended) if self._phased else None
+        self._settled.append((outcome, response_time, end - start, payload, phase))
+        if len(self._settled) >= AT_ONCE:
+            self._enter()
+        return outcome is not self._usual or response_time > self._slow
+
+    def observe(self, reply: Reply, start: Seconds) -> None:
+        """Count how an answer travelled whose request started at that instant of its clock."""
+        if reply.first_byte is not None and reply.answer is not None:
+            self._read.append((reply.first_byte - start, reply.seen - reply.end))
+        self._sent_bytes += reply.sent
+        self._received_bytes += reply.received
+        if reply.connect_time is not None or reply.replaced:
+            self._current.wire.open(reply.connect_time, reply.tls_time, reply.replaced)
+
+    def end_call(self, attempts: int, fate: Fate, total_time: Seconds, now: Seconds) -> None:
+        """Count what a caller who tries again met in the end."""
+        self._now(now).calls.end(attempts, fate, total_time)
+
+    def keep(self, exchange: Exchange, reason: str, bodies: Callable[[], Bodies] = no_bodies) -> None:
+        """Keep an exchange if it is an exemplar, with its *bodies*."""
+        self._exemplars.consider(exchange, reason, bodies)
+        bar = self._exemplars.bar(exchange.outcome)
+        if bar is not None and exchange.outcome.fate is Fate.OK:
+            self._usual, self._slow = exchange.outcome, bar
+
+    def judge(self, answer: Answer, departed: tuple[Departure, ...], reproduce: Callable[[], str]) -> None:
+        """Count what an answer says of the contract."""
+        self._clauses.add(answer, departed)
+        request_id = answer.request_id
+        repeated = self._clauses.repeated(request_id)
+        if departed or repeated is not None:
+            for departure in (*departed, repeated) if repeated is not None else departed:
+                self._findings.add(departure, request_id, reproduce)
+
+    def fitness(self, now: Seconds) -> Fitness:
+        """What the present second says of the generator itself."""
+        current = self._now(now)
+        if current.fitness is None:
+            current.fitness = Fitness()
+        return current.fitness
+
+    def sample_outputs(self, held: Callable[[], int]) -> None:
+        """Let whoever holds outputs against their schema say how many he did."""
+        self._clauses.held = held
+
+    @property
+    def clauses(self) -> tuple[ClauseCount, ...]:
+        """How often each clause has been put to the test so far."""
+        return tuple(self._clauses.counts())
+
+    def new_request_ids(self) -> bytes:
+        """Digests of the request ids that came first since this was last asked, where somebody else is told."""
+        return self._clauses.ids.untold()
+
+    # ------------------------------------------------------------------ what is written
+
+    def flush(self, now: Seconds) -> None:
+        """Write every second that is over, and what is new of the evidence."""
+        self._now(now)
+        self._write_intervals()
+        for exemplar in self._exemplars.fresh():
+            self._sink.exemplar(exemplar)
+        if now >= self._slowest_due:
+            self._slowest_due = int(now) + SLOWEST_EVERY
+            self._write_slowest()
+        for found in self._findings.changed():
+            self._sink.finding(found)
+        if self._flushed is not None:
+            self._flushed(self)
+
+    def finish(self, now: Seconds, ending: Ending, note: str, guard: Guard | None = None) -> None:
+        """Write everything that is left, and the end."""
+        self._now(now).in_flight = self.in_flight
+        self._over.append(self._current)
+        self.flush(now)
+        self._write_slowest()
+        for second in list(self._planned):
+            self._take_plan(self._ahead.setdefault(second, self._empty(second)))
+        for interval in self._ahead.values():
+            self._sink.interval(interval)
+        for count in self._clauses.counts():
+            self._sink.clause(count)
+        end = End(
+            ending=ending,
+            seconds=now,
+            accounting=self.accounting.to_json(),
+            note=note,
+            wire=dict(self._travelled),
+            guard=guard,
+        )
+        self._sink.finish(end)
+
+    def _write_intervals(self) -> None:
+        over, self._over = self._over, []
+        late, self._late = self._late, {}
+        for interval in (*over, *late.values()):
+            self._travelled.update(interval.wire.counts())
+            self._sink.interval(interval)
+
+    def _write_slowest(self) -> None:
+        for exemplar in self._exemplars.slowest():
+            self._sink.exemplar(exemplar)
+
+    # ------------------------------------------------------------------ which second
+
+    def _now(self, now: Seconds) -> Interval:
+        """
+        The interval of the present second; those before it are over.
+        """
+        self._enter()
+        while self._current.second + 1 <= now:
+            self._current.in_flight = self.in_flight
+            self._over.append(self._current)
+            second = self._current.second + 1
+            self._current = self._ahead.pop(second, self._empty(second))
+            self._take_plan(self._current)
+            self._current.in_flight_max = self.in_flight
+        self._over_at = self._current.second + 1.0
+        return self._current
+
+    def _enter(self) -> None:
+        """
+        Enter in the present second what was noted in it. Many at once cost a third of what they cost one by one.
+        """
+        sent, self._sent = self._sent, []
+        lags: dict[str | None, list[Seconds]] = {}
+        for lag, phase in sent:
+            lags.setdefault(phase, []).append(lag)
+        for phase, values in lags.items():
+            self._current.send_all(values, phase=phase)
+        read, self._read = self._read, []
+        wire = self._current.wire
+        wire.read([first for first, _ in read], [lag for _, lag in read])
+        wire.sent_bytes += self._sent_bytes
+        wire.received_bytes += self._received_bytes
+        self._sent_bytes = self._received_bytes = 0
+        settled, self._settled = self._settled, []
+        times: dict[tuple[int, str | None, str | None], tuple[Outcome, list[Seconds], list[Seconds]]] = {}
+        for outcome, response_time, service_time, payload, phase in settled:
+            # By identity: equal outcomes that are two objects are two groups, which add up all the same.
+            group = times.setdefault((id(outcome), payload, phase), (outcome, [], []))
+            group[1].append(response_time)
+            group[2].append(service_time)
+        for (_, payload, phase), (outcome, response_times, service_times) in times.items():
+            self._current.settle_all(outcome, response_times, service_times, payload=payload, phase=phase)
+
+    def _take_plan(self, interval: Interval) -> None:
+        """
+        Count what the plan has for a second.
+        """
+        for phase, count in self._planned.pop(interval.second, Counter[str | None]()).items():
+            interval.plan(phase=phase, times=count)
+
+    def _at(self, intended: Seconds) -> Interval:
+        """
+        Where a request with this intended start is counted.
+        """
+        second = int(intended)
+        if second == self._current.second:
+            return self._current
+        side = self._late if second < self._current.second else self._ahead
+        return side.setdefault(second, self._empty(second))
+
+    def _empty(self, second: int) -> Interval:
+        return Interval(second=second, worker=self._worker)

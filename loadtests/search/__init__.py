@@ -1,0 +1,3 @@
+"""
+What is the highest rate that meets the objectives, and what can this machine generate?
+"""
