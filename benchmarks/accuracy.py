@@ -58,7 +58,7 @@ def emulator(folder: Path, name: str, scenario: str) -> Iterator[Served]:
     described, record = folder / f"{name}.toml", folder / f"{name}.jsonl"
     described.write_text(scenario, encoding="utf-8")
     process = subprocess.Popen(
-        own_command("emulator", str(described), "--until-eof", "--truth", str(record)),
+        own_command("emulator", str(described), "--until-eof", "--access-log", str(record)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

@@ -143,7 +143,7 @@ def _wanted(names: Iterable[str], options: argparse.Namespace) -> Iterable[tuple
     """
     for name in names:
         if not options.only_stock:
-            yield ("ours", name, SEED), partial(_ours, "ours", name, SEED, ("--fault", name), FAULTS[name].needs)
+            yield ("ours", name, SEED), partial(_ours, "ours", name, SEED, ("--fault", name), FAULTS[name].needs_options)
         if options.stock or options.only_stock:
             yield ("stock", name, SEED), partial(_stock, name)
     for seed in range(1, options.seeds + 1):
@@ -261,7 +261,7 @@ def _summary(ours: dict[str, Record], stock: dict[str, Record], correct: list[Re
     """
     The figures, and how they were come by.
     """
-    named = sum(FAULTS[name].breaks.id in record.found for name, record in ours.items())
+    named = sum(FAULTS[name].violates.id in record.found for name, record in ours.items())
     theirs = sum(record.code == 1 for record in stock.values())
     days = sorted({record.day for record in (*ours.values(), *stock.values(), *correct)})
     times = sorted(record.seconds for record in ours.values())
@@ -287,16 +287,16 @@ def _row(fault: Fault, ours: Record | None, stock: Record | None) -> str:
     cells = (
         f"`{fault.name}`",
         fault.stage,
-        fault.words,
-        f"`{fault.breaks.id}`",
+        fault.description,
+        f"`{fault.violates.id}`",
         ""
         if ours is None
         else "named"
-        if fault.breaks.id in ours.found
+        if fault.violates.id in ours.found
         else "caught"
         if ours.code == 1
         else "**missed**",
-        "" if ours is None else ", ".join(f"`{each}`" for each in ours.found if each != fault.breaks.id),
+        "" if ours is None else ", ".join(f"`{each}`" for each in ours.found if each != fault.violates.id),
         "" if stock is None else "; ".join(stock.found) if stock.code == 1 else "—",
     )
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
@@ -312,7 +312,7 @@ def _correct(correct: list[Record]) -> list[str]:
         runs = [record for record in correct if (record.side, record.name) == (side, name)]
         accused = [record for record in runs if record.code != 0]
         found = sorted({clause for record in accused for clause in record.found})
-        why = VARIANTS[name].legal if side == "variant" else "the emulator itself"
+        why = VARIANTS[name].allowed_by if side == "variant" else "the emulator itself"
         lines.append(
             f"| `{name}` | {why.replace('|', chr(92) + '|')} | {len(runs)} | {len(accused)} | {', '.join(found)} |"
         )

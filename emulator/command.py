@@ -29,21 +29,21 @@ from chainproof.judgement.verdict import Exit
 from chainproof.processes import end_with_parent
 
 from .chain.chain import load_chain
-from .decision import Model
+from .decision import EmulatorConfig
 from .faults import FAULTS
-from .faults.hooks import Bend
+from .faults.hooks import FaultHook
 from .faults.variants import VARIANTS
-from .scenario import BadScenario, Scenario, find_scenario, named_scenarios
-from .server import Begun, Stop, new_run, serve
-from .transport.access_log import Truth
-from .transport.connection import listening
+from .scenario import BadScenario, Scenario, find_scenario, builtin_scenarios
+from .server import StartedCallback, Stop, new_request_id_prefix, serve
+from .transport.access_log import AccessLog
+from .transport.connection import listening_socket
 
 _DESCRIPTION = """\
 A server on loopback that answers POST /production/run_remote as a faithful chain would: it authenticates, takes JSON
 objects, and returns its input. Prints one line with its URL once it listens, and serves until SIGINT, SIGTERM, or the
 end of its standard input with --until-eof. With a command behind --, it serves for as long as that runs."""
 
-Serving = Callable[[Begun], None]
+ServeFunction = Callable[[StartedCallback], None]
 """The server, but for what is done once it listens."""
 
 
@@ -64,26 +64,26 @@ def main(arguments: Sequence[str]) -> int:
         chain = load_chain(options.chain) if options.chain else None
     except (BadScenario, BadSchema) as wrong:
         raise Mistake(str(wrong)) from None
-    bend = _bend(options.fault, options.variant)
-    if bend is not None and chain is not None:
+    hook = _bend(options.fault, options.variant)
+    if hook is not None and chain is not None:
         raise Mistake("expected --chain or a --fault or --variant, found both: they bend the echo chain alone")
     if options.predict_concurrency is not None:
         scenario = replace(scenario, predict_concurrency=options.predict_concurrency)
-    model = Model(
+    config = EmulatorConfig(
         scenario=scenario,
         key=key_from_environment(options.api_key_env) if options.api_key_env else ApiKey(EMULATOR_KEY),
-        run=new_run(),
+        request_id_prefix=new_request_id_prefix(),
         seed=options.seed,
         contract=options.contract,
         steering=not options.no_steering,
-        chained=chain is not None,
+        has_chain=chain is not None,
     )
     bent = options.fault or options.variant
     with _listening(options.host, options.port) as sock:
         origin = _origin(sock)
         of = "".join(f", {one}" for one in (options.chain, bent) if one)
         line = f"chainproof emulator: {scenario.name}{of} at {origin}"
-        serving = partial(serve, model, sock, _truth(options.truth), chain=chain, bend=bend)
+        serving = partial(serve, config, sock, _truth(options.access_log), chain=chain, hook=hook)
         told = partial(print, line, flush=True, file=sys.stdout if around is None else sys.stderr)
         _raise_descriptor_limit()
         with redirect_stdout(sys.stderr):  # stdout is for our one line, or the command's: not for what a chain prints
@@ -91,21 +91,21 @@ def main(arguments: Sequence[str]) -> int:
                 _serve_alone(serving, told, until_eof=options.until_eof)
                 return Exit.PASS
             told()
-            return _serve_around(around, serving, _found(origin, model))
+            return _serve_around(around, serving, _found(origin, config))
 
 
-def _found(origin: str, model: Model) -> dict[str, str]:
+def _found(origin: str, config: EmulatorConfig) -> dict[str, str]:
     """
     What a command finds in its environment: the target, its key, and whether it is the emulator's own echo chain.
     """
     return {
         TARGET_VARIABLE: origin,
-        DEFAULT_VARIABLE: model.key.reveal(),
-        EMULATED_VARIABLE: "0" if model.chained else "1",
+        DEFAULT_VARIABLE: config.key.reveal(),
+        EMULATED_VARIABLE: "0" if config.has_chain else "1",
     }
 
 
-def _bend(fault: str | None, variant: str | None) -> Bend | None:
+def _bend(fault: str | None, variant: str | None) -> FaultHook | None:
     """
     What bends the endpoint, if anything does. Raises Mistake.
     """
@@ -115,7 +115,7 @@ def _bend(fault: str | None, variant: str | None) -> Bend | None:
         raise Mistake(f"expected one of those of --list-faults, found {fault!r}{_near(fault, FAULTS)}")
     if variant and variant not in VARIANTS:
         raise Mistake(f"expected one of those of --list-variants, found {variant!r}{_near(variant, VARIANTS)}")
-    return FAULTS[fault].bend if fault else VARIANTS[variant].bend if variant else None
+    return FAULTS[fault].hook if fault else VARIANTS[variant].hook if variant else None
 
 
 def _near(name: str, names: Iterable[str]) -> str:
@@ -130,7 +130,7 @@ def _faults() -> str:
     Every fault: name, stage, the clauses that it breaks, what it does.
     """
     rows = [
-        (each.name, each.stage, ", ".join(clause.id for clause in (each.breaks, *each.also)), each.words)
+        (each.name, each.stage, ", ".join(clause.id for clause in (each.violates, *each.also_violates)), each.description)
         for each in FAULTS.values()
     ]
     return _lines([("NAME", "STAGE", "CLAUSES", "WHAT IT DOES"), *rows])
@@ -140,7 +140,7 @@ def _variants() -> str:
     """
     Every variant: name, what it does, why that is legal.
     """
-    rows = [(each.name, each.words, each.legal) for each in VARIANTS.values()]
+    rows = [(each.name, each.description, each.allowed_by) for each in VARIANTS.values()]
     return _lines([("NAME", "WHAT IT DOES", "WHY IT IS LEGAL"), *rows])
 
 
@@ -170,7 +170,7 @@ def _options() -> argparse.ArgumentParser:
     """
     What the command line may say.
     """
-    options = parser("emulator", _DESCRIPTION, _epilog(named_scenarios()))
+    options = parser("emulator", _DESCRIPTION, _epilog(builtin_scenarios()))
     options.usage = "chainproof emulator [SCENARIO] [OPTIONS] [-- COMMAND …]"
     options.add_argument(
         "scenario", nargs="?", default="warm", metavar="SCENARIO", help="one of those below, or the path of a TOML file"
@@ -195,7 +195,7 @@ def _options() -> argparse.ArgumentParser:
     options.add_argument("--list-faults", action="store_true", help="show every fault and the clauses that it breaks")
     options.add_argument("--variant", metavar="NAME", help="behave oddly, but legally; see --list-variants")
     options.add_argument("--list-variants", action="store_true", help="show every variant and why it is legal")
-    options.add_argument("--truth", metavar="FILE", type=Path, help="one JSON line for each request answered")
+    options.add_argument("--access-log", metavar="FILE", type=Path, help="one JSON line for each request answered")
     options.add_argument("--no-steering", action="store_true", help="take no notice of X-Emulate")
     add_contract_option(options)
     options.add_argument(
@@ -251,7 +251,7 @@ def _listening(host: str, port: int) -> socket.socket:
     if not is_loopback(host):
         raise Mistake(f"expected a loopback address for --host, such as 127.0.0.1 or ::1, found {host!r}")
     try:
-        return listening(host, port)
+        return listening_socket(host, port)
     except OSError as wrong:
         why = (wrong.strerror or str(wrong)).lower()
         raise Mistake(f"cannot listen on {host} port {port}: {why}; try another --port, or none") from None
@@ -265,14 +265,14 @@ def _origin(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _truth(path: Path | None) -> Truth:
+def _truth(path: Path | None) -> AccessLog:
     """
     The file of truth. Raises Mistake.
     """
     try:
-        return Truth(path)
+        return AccessLog(path)
     except OSError as wrong:
-        raise Mistake(f"cannot write --truth {path}: {wrong.strerror}") from None
+        raise Mistake(f"cannot write --access-log {path}: {wrong.strerror}") from None
 
 
 def _raise_descriptor_limit() -> None:
@@ -283,7 +283,7 @@ def _raise_descriptor_limit() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _serve_alone(serving: Serving, told: Callable[[], None], *, until_eof: bool) -> None:
+def _serve_alone(serving: ServeFunction, told: Callable[[], None], *, until_eof: bool) -> None:
     """
     Serve until told to stop; *told* tells that we listen.
     """
@@ -298,7 +298,7 @@ def _serve_alone(serving: Serving, told: Callable[[], None], *, until_eof: bool)
     serving(begun)
 
 
-def _serve_around(around: list[str], serving: Serving, found: dict[str, str]) -> int:
+def _serve_around(around: list[str], serving: ServeFunction, found: dict[str, str]) -> int:
     """
     Serve for as long as a command runs, which has *found* in its environment; its exit code.
     """

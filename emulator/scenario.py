@@ -17,7 +17,7 @@ from chainproof.clock import Seconds
 from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode
 from chainproof.durations import parse_duration
 
-from .behaviour.latency import AT_ONCE, Component, ServiceTime, constant, sigma_from_p99
+from .behaviour.latency import NO_DELAY, Component, ServiceTime, constant, sigma_from_p99
 from .behaviour.rate_limit import RateLimit
 
 
@@ -35,7 +35,7 @@ class Scenario:
 
     name: str
     description: str = ""
-    service_time: ServiceTime = AT_ONCE
+    service_time: ServiceTime = NO_DELAY
     error_service_time: ServiceTime | None = None
     """The law of failures; without one they take as long as successes."""
     errors: tuple[tuple[ErrorCode, float], ...] = ()
@@ -49,21 +49,21 @@ class Scenario:
     """After this long such a chain's request is answered 504; the default is Baseten's own."""
 
 
-def named_scenarios() -> dict[str, Scenario]:
+def builtin_scenarios() -> dict[str, Scenario]:
     """
     The scenarios that come along, by name.
     """
     folder = files("chainproof.emulator").joinpath("scenarios")
     found = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
     texts = {file.name.removesuffix(".toml"): file.read_text(encoding="utf-8") for file in found}
-    return {name: scenario_from(tomllib.loads(text), name=name) for name, text in texts.items()}
+    return {name: parse_scenario(tomllib.loads(text), name=name) for name, text in texts.items()}
 
 
 def find_scenario(name: str) -> Scenario:
     """
     The scenario of this name, or in the TOML file at this path. Raises BadScenario.
     """
-    named = named_scenarios()
+    named = builtin_scenarios()
     if name in named:
         return named[name]
     if not name.endswith(".toml") and not Path(name).exists():
@@ -81,10 +81,10 @@ def load_scenario(path: Path) -> Scenario:
         raise BadScenario(f"cannot read the scenario {path}: {wrong.strerror}") from wrong
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
         raise BadScenario(f"{path} is not TOML: {wrong}") from wrong
-    return scenario_from(table, name=path.stem)
+    return parse_scenario(table, name=path.stem)
 
 
-def scenario_from(table: Mapping[str, object], *, name: str) -> Scenario:
+def parse_scenario(table: Mapping[str, object], *, name: str) -> Scenario:
     """
     The scenario that a TOML table describes. Raises BadScenario with every mistake in it.
     """

@@ -14,17 +14,17 @@ from itertools import count
 
 import uvloop
 
-from .chain.chain import Chain
-from .decision import Model
-from .faults.faulty_server import BentExchange, BentSite
-from .faults.hooks import Bend
-from .transport.access_log import Truth
-from .transport.connection import Connection, Listener
-from .transport.protocol import Exchange
-from .transport.server_state import Site
+from .chain.chain import UserChain
+from .decision import EmulatorConfig
+from .faults.faulty_server import FaultyProtocol, FaultyServer
+from .faults.hooks import FaultHook
+from .transport.access_log import AccessLog
+from .transport.connection import TcpConnection, Listener
+from .transport.protocol import HttpProtocol
+from .transport.server_state import ServerState
 
 
-def new_run() -> str:
+def new_request_id_prefix() -> str:
     """
     The beginning of the request ids of one run. Not seeded: two servers with the same seed must not share ids.
     """
@@ -34,18 +34,18 @@ def new_run() -> str:
 Stop = Callable[[], None]
 """Ends the server; may be called in its loop, any number of times."""
 
-Begun = Callable[[asyncio.AbstractEventLoop, Stop], None]
+StartedCallback = Callable[[asyncio.AbstractEventLoop, Stop], None]
 """Told once that the server serves: the place to print its URL, and to see to its end."""
 
 
 def serve(
-    model: Model,
+    config: EmulatorConfig,
     sock: socket.socket,
-    truth: Truth,
-    begun: Begun,
+    access_log: AccessLog,
+    begun: StartedCallback,
     *,
-    chain: Chain | None = None,
-    bend: Bend | None = None,
+    chain: UserChain | None = None,
+    hook: FaultHook | None = None,
 ) -> None:
     """
     Serve on a listening socket until told to stop; a *chain* stands in for the echo chain of a model that is chained, a
@@ -54,24 +54,24 @@ def serve(
     An error of our own cuts the connection where it happened, and is raised when the server has stopped.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(model, sock, truth, begun, chain=chain, bend=bend))
+        runner.run(_serve(config, sock, access_log, begun, chain=chain, hook=hook))
 
 
 async def _serve(
-    model: Model, sock: socket.socket, truth: Truth, begun: Begun, *, chain: Chain | None, bend: Bend | None
+    config: EmulatorConfig, sock: socket.socket, access_log: AccessLog, begun: StartedCallback, *, chain: UserChain | None, hook: FaultHook | None
 ) -> None:
     """
     The same, in the loop.
     """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    site, exchanging = _site(loop, model, truth, chain, bend)
+    site, exchanging = _site(loop, config, access_log, chain, hook)
     numbers = count(1)
     broken: list[BaseException] = []
 
-    def accept(connection: Connection) -> None:
+    def accept(connection: TcpConnection) -> None:
         exchange = exchanging(connection, next(numbers))
-        site.remember(exchange)
+        site.add_connection(exchange)
         connection.start(exchange)
 
     loop.set_exception_handler(lambda _, context: _remember(context, broken))
@@ -89,21 +89,21 @@ async def _serve(
         raise broken[0]
 
 
-Exchanging = Callable[[Connection, int], Exchange]
+ProtocolFactory = Callable[[TcpConnection, int], HttpProtocol]
 """From a connection and its number to the server's side of it."""
 
 
 def _site(
-    loop: asyncio.AbstractEventLoop, model: Model, truth: Truth, chain: Chain | None, bend: Bend | None
-) -> tuple[Site, Exchanging]:
+    loop: asyncio.AbstractEventLoop, config: EmulatorConfig, access_log: AccessLog, chain: UserChain | None, hook: FaultHook | None
+) -> tuple[ServerState, ProtocolFactory]:
     """
     The honest endpoint, or one with a bend in it: told apart here, once, and nowhere else.
     """
-    if bend is None:
-        site = Site(loop, model, truth, chain)
-        return site, lambda connection, number: Exchange(connection, site, number)
-    bent = BentSite(loop, model, truth, bend)
-    return bent, lambda connection, number: BentExchange(connection, bent, number)
+    if hook is None:
+        site = ServerState(loop, config, access_log, chain)
+        return site, lambda connection, number: HttpProtocol(connection, site, number)
+    bent = FaultyServer(loop, config, access_log, hook)
+    return bent, lambda connection, number: FaultyProtocol(connection, bent, number)
 
 
 def _remember(context: dict[str, object], broken: list[BaseException]) -> None:

@@ -11,39 +11,39 @@ from chainproof.contract.errors import ErrorCode
 from chainproof.contract.levels import Contract
 
 from .deviations import BEARER, HTML_502, PLAIN_401, WRONG_KEY
-from .errors import Page, Refusal
-from .request import Request
+from .errors import NonJsonBody, ErrorReply
+from .request import ReceivedRequest
 
-_PLAIN = Page(media_type="text/plain; charset=utf-8", text="No Authorization header provided")
-_HTML = Page(
+_PLAIN = NonJsonBody(media_type="text/plain; charset=utf-8", text="No Authorization header provided")
+_HTML = NonJsonBody(
     media_type="text/html",
     text="<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>",
 )
 
 
-def unauthorized(request: Request, key: ApiKey, contract: Contract) -> Refusal | None:
+def authentication_error(request: ReceivedRequest, key: ApiKey, contract: Contract) -> ErrorReply | None:
     """
     Why a request is not let in, if it is not.
     """
     given = request.fields(b"authorization")
     if not given:
         detail = "Send the API key as `Authorization: Api-Key …`; this request has no such header."
-        return _refused(401, detail, _PLAIN if PLAIN_401.shown(contract) else None)
+        return _refused(401, detail, _PLAIN if PLAIN_401.applies_to(contract) else None)
     if len(given) > 1:
         return _refused(401, "Send one Authorization header; this request has several.")
-    if HTML_502.shown(contract) and given[0] == b"Bearer":
+    if HTML_502.applies_to(contract) and given[0] == b"Bearer":
         return _refused(502, "Send a key behind `Bearer`; this request has none.", _HTML)
     # No early exit: how long the comparison takes must not tell which prefix, or how much of the key, was right.
-    prefixes = ("Api-Key", "Bearer") if BEARER.shown(contract) else ("Api-Key",)
+    prefixes = ("Api-Key", "Bearer") if BEARER.applies_to(contract) else ("Api-Key",)
     matches = [compare_digest(given[0], f"{prefix} {key.reveal()}".encode()) for prefix in prefixes]
     if any(matches):
         return None
-    status = 403 if WRONG_KEY.shown(contract) else 401
+    status = 403 if WRONG_KEY.applies_to(contract) else 401
     return _refused(status, "The Authorization header does not hold `Api-Key`, one blank and a valid key.")
 
 
-def _refused(status: int, detail: str, page: Page | None = None) -> Refusal:
+def _refused(status: int, detail: str, non_json_body: NonJsonBody | None = None) -> ErrorReply:
     """
     A request without a key that counts.
     """
-    return Refusal(status=status, code=ErrorCode.UNAUTHORIZED, detail=detail, page=page)
+    return ErrorReply(status=status, code=ErrorCode.UNAUTHORIZED, detail=detail, non_json_body=non_json_body)

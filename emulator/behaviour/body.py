@@ -11,15 +11,15 @@ from chainproof.contract.levels import Contract
 from chainproof.json_text import Malformed, TooDeep, parse_json
 
 from .deviations import ANY_MEDIA_TYPE, LARGE_BODY
-from .errors import Refusal, bad_request
-from .request import Request
+from .errors import ErrorReply, bad_request
+from .request import ReceivedRequest
 
 
-def unreadable(request: Request, contract: Contract) -> Refusal | None:
+def content_header_error(request: ReceivedRequest, contract: Contract) -> ErrorReply | None:
     """
     Why the body's media type or coding is refused, if it is.
     """
-    if ANY_MEDIA_TYPE.shown(contract):
+    if ANY_MEDIA_TYPE.applies_to(contract):
         return None
     types = request.fields(b"content-type")
     if len(types) != 1 or types[0].partition(b";")[0].strip().lower() != b"application/json":
@@ -30,20 +30,20 @@ def unreadable(request: Request, contract: Contract) -> Refusal | None:
     return None
 
 
-def too_large(request: Request, limit: int, contract: Contract) -> Refusal | None:
+def body_size_error(request: ReceivedRequest, limit: int, contract: Contract) -> ErrorReply | None:
     """
     Why the body's size is refused, if it is.
     """
     if request.length <= limit:
         return None
-    return Refusal(
-        status=413 if LARGE_BODY.shown(contract) else 400,
+    return ErrorReply(
+        status=413 if LARGE_BODY.applies_to(contract) else 400,
         code=ErrorCode.PAYLOAD_TOO_LARGE,
         detail=f"Expected a body of at most {limit} bytes.",
     )
 
 
-def no_object(request: Request) -> Refusal | None:
+def json_object_error(request: ReceivedRequest) -> ErrorReply | None:
     """
     Why the body is not a JSON object, if it is none.
     """

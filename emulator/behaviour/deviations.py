@@ -20,85 +20,85 @@ class Deviation:
     One way in which the service differs from the strict contract.
     """
 
-    shows: str
+    description: str
     contract: Contract
     """The first that shows it."""
-    breaks: tuple[Clause, ...] = ()
+    violates: tuple[Clause, ...] = ()
     """The clauses of the strict contract that it goes against; none where the document is silent."""
     citation: str
 
-    def shown(self, contract: Contract) -> bool:
+    def applies_to(self, contract: Contract) -> bool:
         """Whether a contract shows it."""
         return contract.includes(self.contract)
 
 
 WRONG_KEY = Deviation(
-    shows="403 to a wrong key",
+    description="403 to a wrong key",
     contract=Contract.DOCUMENTED,
-    breaks=(clauses.STATUS, clauses.KEY_VERIFIED),
+    violates=(clauses.STATUS, clauses.KEY_VERIFIED),
     citation="inference/errors groups 401 and 403 as a missing or invalid API key",
 )
 BEARER = Deviation(
-    shows="the key behind `Bearer` counts",
+    description="the key behind `Bearer` counts",
     contract=Contract.DOCUMENTED,
-    breaks=(clauses.KEY_PREFIX,),
+    violates=(clauses.KEY_PREFIX,),
     citation="inference OpenAPI document since 2026-06-08: BearerAuth, with Api-Key accepted as the legacy scheme",
 )
 ANY_MEDIA_TYPE = Deviation(
-    shows="the body is read whatever Content-Type and Content-Encoding say",
+    description="the body is read whatever Content-Type and Content-Encoding say",
     contract=Contract.DOCUMENTED,
-    breaks=(clauses.MEDIA_TYPE_REQUIRED,),
+    violates=(clauses.MEDIA_TYPE_REQUIRED,),
     citation="basetenlabs/truss: the chain's server looks at the media type for application/octet-stream alone",
 )
 LARGE_BODY = Deviation(
-    shows="413 to a body over the limit",
+    description="413 to a body over the limit",
     contract=Contract.DOCUMENTED,
-    breaks=(clauses.STATUS,),
+    violates=(clauses.STATUS,),
     citation="inference/errors: a body above 100 MB is answered 413",
 )
 NON_FINITE = Deviation(
-    shows="`NaN` and `Infinity` in a body are taken, and written as null",
+    description="`NaN` and `Infinity` in a body are taken, and written as null",
     contract=Contract.DOCUMENTED,
-    breaks=(clauses.MALFORMED_REFUSED,),
+    violates=(clauses.MALFORMED_REFUSED,),
     citation="basetenlabs/truss: the chain's server parses with Python's json, and writes with pydantic",
 )
 BARE_ERRORS = Deviation(
-    shows='errors are `{"error": "<message>"}`, without code and detail',
+    description='errors are `{"error": "<message>"}`, without code and detail',
     contract=Contract.DOCUMENTED,
     citation="inference/errors: every failed response is JSON of that form",
 )
 ATTEMPTS = Deviation(
-    shows="`X-BASETEN-MODEL-PREDICTION-ATTEMPTS: 1` on whatever reached the chain",
+    description="`X-BASETEN-MODEL-PREDICTION-ATTEMPTS: 1` on whatever reached the chain",
     contract=Contract.DOCUMENTED,
     citation="deployment/autoscaling/request-lifecycle: the gateway retries, and the header counts",
 )
 INPUT_ERRORS = Deviation(
-    shows="the chain's server words its input errors itself, with `X-BASETEN-ERROR-SOURCE: 04` and `-CODE: 700`",
+    description="the chain's server words its input errors itself, with `X-BASETEN-ERROR-SOURCE: 04` and `-CODE: 700`",
     contract=Contract.DOCUMENTED,
     citation="basetenlabs/truss, truss/templates/server: errors.py",
 )
 ERROR_OBJECTS = Deviation(
-    shows="500, or the status of an HTTPException, with `error` an object, to an exception in run_remote",
+    description="500, or the status of an HTTPException, with `error` an object, to an exception in run_remote",
     contract=Contract.DOCUMENTED,
-    breaks=(clauses.STATUS, clauses.ERROR_MESSAGE, clauses.NO_INTERNALS),
+    violates=(clauses.STATUS, clauses.ERROR_MESSAGE, clauses.NO_INTERNALS),
     citation="basetenlabs/truss: an exception is answered with its class, message and stack, passed on unchanged",
 )
 ANY_OUTPUT = Deviation(
-    shows="any JSON value is an output",
+    description="any JSON value is an output",
     contract=Contract.DOCUMENTED,
-    breaks=(clauses.OUTPUT_OBJECT,),
+    violates=(clauses.OUTPUT_OBJECT,),
     citation="docs.baseten.co/development/chain/getting-started: the first example returns a string",
 )
 PLAIN_401 = Deviation(
-    shows="text/plain `No Authorization header provided` as the 401 to a request without one",
+    description="text/plain `No Authorization header provided` as the 401 to a request without one",
     contract=Contract.OBSERVED,
-    breaks=(clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON),
+    violates=(clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON),
     citation="third party, inference.poolside.ai, 2026-09-26: a gateway of Baseten's, not known to be a chain's",
 )
 HTML_502 = Deviation(
-    shows="an HTML 502 to `Authorization: Bearer` without a key",
+    description="an HTML 502 to `Authorization: Bearer` without a key",
     contract=Contract.OBSERVED,
-    breaks=(clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON),  # it lets nobody in; what it lacks is the gateway's 401
+    violates=(clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON),  # it lets nobody in; what it lacks is the gateway's 401
     citation="third party, a front proxy of the same kind of gateway",
 )
 

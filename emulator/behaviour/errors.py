@@ -10,7 +10,7 @@ from chainproof.contract.errors import PAIRING, ErrorCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Page:
+class NonJsonBody:
     """
     A body that is no JSON.
     """
@@ -20,7 +20,7 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
+class ErrorReply:
     """
     Why a request is not served. The words never repeat the request: nothing secret can come back.
     """
@@ -29,20 +29,20 @@ class Refusal:
     code: ErrorCode
     detail: str
     error: str = ""
-    """Empty: the sentence that the code has in `SENTENCES`."""
+    """Empty: the sentence that the code has in `ERROR_MESSAGES`."""
     headers: tuple[tuple[str, str], ...] = ()
-    wished: bool = False
+    on_demand: bool = False
     """Whether the caller asked for this very code: then the answer names it, whatever the contract's errors look like."""
-    page: Page | None = None
+    non_json_body: NonJsonBody | None = None
     """What is said in place of an `ErrorResponse`."""
 
     @property
     def message(self) -> str:
         """What `error` says."""
-        return self.error or SENTENCES[self.code]
+        return self.error or ERROR_MESSAGES[self.code]
 
 
-SENTENCES: dict[ErrorCode, str] = {
+ERROR_MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.TIMEOUT: "The chain did not finish within the time allowed.",
     ErrorCode.CLIENT_ERROR: "The request cannot be served as it was sent.",
     ErrorCode.MODEL_UNAVAILABLE: "No replica of the chain could be reached.",
@@ -57,15 +57,15 @@ SENTENCES: dict[ErrorCode, str] = {
 """What `error` says with each code."""
 
 
-def bad_request(detail: str) -> Refusal:
+def bad_request(detail: str) -> ErrorReply:
     """
     What the caller has to change before sending the request again.
     """
-    return Refusal(status=400, code=ErrorCode.CLIENT_ERROR, detail=detail)
+    return ErrorReply(status=400, code=ErrorCode.CLIENT_ERROR, detail=detail)
 
 
-def failure(code: ErrorCode, detail: str, status: int | None = None) -> Refusal:
+def failure(code: ErrorCode, detail: str, status: int | None = None) -> ErrorReply:
     """
     A code with the first status of its row in the strict contract, or with another one.
     """
-    return Refusal(status=status or PAIRING[code].strict[0], code=code, detail=detail)
+    return ErrorReply(status=status or PAIRING[code].strict[0], code=code, detail=detail)

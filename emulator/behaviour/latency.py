@@ -39,7 +39,7 @@ def constant(seconds: Seconds) -> ServiceTime:
     return (Component(median=seconds),)
 
 
-AT_ONCE: ServiceTime = constant(0.0)
+NO_DELAY: ServiceTime = constant(0.0)
 
 
 def sigma_from_p99(median: Seconds, p99: Seconds) -> float:
@@ -57,7 +57,7 @@ def service_time(law: ServiceTime, *, component: float, quantile: float) -> Seco
     return chosen.median * exp(chosen.sigma * _NORMAL.inv_cdf(quantile)) if chosen.sigma else chosen.median
 
 
-def below(law: ServiceTime, seconds: Seconds) -> float:
+def probability_at_most(law: ServiceTime, seconds: Seconds) -> float:
     """
     The probability of a service time of at most *seconds*.
     """

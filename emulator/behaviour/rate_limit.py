@@ -20,19 +20,19 @@ class RateLimit:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bucket:
+class TokenBucket:
     """
     How many requests could be admitted at an instant.
     """
 
     tokens: float
-    at: Seconds
+    updated_at: Seconds
 
 
-def admitted(bucket: Bucket | None, limit: RateLimit, now: Seconds) -> tuple[bool, Bucket]:
+def take_token(bucket: TokenBucket | None, limit: RateLimit, now: Seconds) -> tuple[bool, TokenBucket]:
     """
     Whether a request is admitted now, and the bucket after it. A bucket begins full.
     """
-    tokens = limit.burst if bucket is None else min(limit.burst, bucket.tokens + (now - bucket.at) * limit.rate)
+    tokens = limit.burst if bucket is None else min(limit.burst, bucket.tokens + (now - bucket.updated_at) * limit.rate)
     admit = tokens >= 1.0
-    return admit, Bucket(tokens=tokens - admit, at=now)
+    return admit, TokenBucket(tokens=tokens - admit, updated_at=now)

@@ -9,8 +9,8 @@ import re
 from chainproof.contract.errors import ErrorCode
 from chainproof.contract.openapi import METHOD, PATH
 
-from .errors import Refusal
-from .request import Request
+from .errors import ErrorReply
+from .request import ReceivedRequest
 
 _PATH = PATH.encode()
 _METHOD = METHOD.encode()
@@ -19,7 +19,7 @@ _REGIONAL = re.compile(rb"(?:model|chain)-[a-z0-9]+-.*\.api\.baseten\.co\.?", re
 """An id is alphanumeric, so that whatever follows a hyphen behind it is an environment's name."""
 
 
-def misrouted(request: Request) -> Refusal | None:
+def routing_error(request: ReceivedRequest) -> ErrorReply | None:
     """
     Why a request is not for the operation, if it is not: 404 for its path or host, 405 for its method.
     """
@@ -28,7 +28,7 @@ def misrouted(request: Request) -> Refusal | None:
     if _REGIONAL.fullmatch(request.host):
         return _not_found("Path-based routes are not available on regional hostnames.")
     if request.method != _METHOD:
-        return Refusal(
+        return ErrorReply(
             status=405,
             code=ErrorCode.CLIENT_ERROR,
             error="Method not allowed.",
@@ -38,8 +38,8 @@ def misrouted(request: Request) -> Refusal | None:
     return None
 
 
-def _not_found(detail: str) -> Refusal:
+def _not_found(detail: str) -> ErrorReply:
     """
     A path or host that leads nowhere.
     """
-    return Refusal(status=404, code=ErrorCode.CLIENT_ERROR, error="Not found.", detail=detail)
+    return ErrorReply(status=404, code=ErrorCode.CLIENT_ERROR, error="Not found.", detail=detail)

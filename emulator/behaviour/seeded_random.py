@@ -15,7 +15,7 @@ _GAMMA = 0x9E3779B97F4A7C15
 """2^64 divided by the golden ratio, odd: its multiples visit every 64-bit number once."""
 
 
-class Purpose(IntEnum):
+class DrawPurpose(IntEnum):
     """
     What a number is drawn for: each purpose has its own draw for each request.
     """
@@ -29,7 +29,7 @@ _PURPOSES = 16
 """Draws set aside for each request: more than there are purposes, so that a new one leaves the others' draws alone."""
 
 
-def mixed(value: int) -> int:
+def mix64(value: int) -> int:
     """
     A 64-bit number for a 64-bit number, one to one, without visible order.
     """
@@ -38,10 +38,10 @@ def mixed(value: int) -> int:
     return value ^ (value >> 31)
 
 
-def uniform(seed: int, number: int, purpose: Purpose) -> float:
+def uniform(seed: int, number: int, purpose: DrawPurpose) -> float:
     """
     A number between 0 and 1, both excluded, for one purpose of one request.
     """
     # The seed is mixed first: neighbouring seeds must not give the same sequence, shifted.
-    position = mixed(seed & _MASK) + (number * _PURPOSES + purpose) * _GAMMA
-    return ((mixed(position & _MASK) >> 12) + 0.5) / (1 << 52)
+    position = mix64(seed & _MASK) + (number * _PURPOSES + purpose) * _GAMMA
+    return ((mix64(position & _MASK) >> 12) + 0.5) / (1 << 52)

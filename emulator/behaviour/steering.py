@@ -9,15 +9,15 @@ from dataclasses import replace
 from chainproof.contract.errors import PAIRING, PAIRINGS, UNPAIRED_STATUSES, ErrorCode, statuses
 from chainproof.contract.levels import Contract
 
-from .errors import Refusal, bad_request, failure
-from .request import Request
+from .errors import ErrorReply, bad_request, failure
+from .request import ReceivedRequest
 
 HEADER = b"x-emulate"
 OK = "ok"
 _DETAIL = "Asked for by X-Emulate."
 
 
-def steered(request: Request, contract: Contract) -> Refusal | str | None:
+def requested_outcome(request: ReceivedRequest, contract: Contract) -> ErrorReply | str | None:
     """
     What a request asks to be answered: a refusal, OK, or None when it asks for nothing.
 
@@ -40,16 +40,16 @@ def steered(request: Request, contract: Contract) -> Refusal | str | None:
     if len(words) == 2 and words[1] not in map(str, row):
         return bad_request(f"Expected behind {words[0]} in X-Emulate one of {', '.join(map(str, sorted(row)))}.")
     wish = failure(ErrorCode(words[0]), _DETAIL, int(words[1]) if len(words) == 2 else None)
-    return replace(wish, wished=True)
+    return replace(wish, on_demand=True)
 
 
-def _unpaired(word: str, contract: Contract) -> Refusal | None:
+def _unpaired(word: str, contract: Contract) -> ErrorReply | None:
     """
     A status that the contract knows and no code goes with.
     """
     if not contract.includes(Contract.DOCUMENTED) or word not in map(str, UNPAIRED_STATUSES):
         return None
-    return Refusal(status=int(word), code=ErrorCode.CLIENT_ERROR, error="The request is not served.", detail=_DETAIL)
+    return ErrorReply(status=int(word), code=ErrorCode.CLIENT_ERROR, error="The request is not served.", detail=_DETAIL)
 
 
 def _expected(contract: Contract) -> str:

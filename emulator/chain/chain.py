@@ -14,22 +14,22 @@ from typing import cast
 from chainproof.contract.chain_schema import BadInput, BadOutput, BadSchema, Entrypoint, load_entrypoint
 
 from .chain_response import (
-    Said,
-    Unreadable,
+    ChainResponse,
+    PythonJsonError,
     input_error,
-    lost,
-    mistyped,
+    process_exit_error,
+    return_type_error,
     output,
-    python_json,
-    raised,
-    surprise,
-    unreadable,
+    parse_python_json,
+    exception_error,
+    server_error,
+    json_error,
 )
 
 Arguments = dict[str, object]
 
 
-class Chain:
+class UserChain:
     """
     An instance of the user's class, with its input and output.
     """
@@ -40,18 +40,18 @@ class Chain:
         self._entrypoint = entrypoint
         self._run: Callable[..., object] = getattr(instance, "run_remote")  # noqa: B009  # a class that we do not know
 
-    def read(self, body: bytes) -> Arguments | Said:
+    def parse_arguments(self, body: bytes) -> Arguments | ChainResponse:
         """The arguments that a body stands for, or what is said to one that stands for none."""
         try:
-            return self._entrypoint.arguments(python_json(body))
-        except Unreadable as wrong:
-            return unreadable(wrong)
+            return self._entrypoint.arguments(parse_python_json(body))
+        except PythonJsonError as wrong:
+            return json_error(wrong)
         except BadInput as wrong:
             return input_error(wrong.mistakes)
         except Exception as wrong:  # noqa: BLE001  # blamed as the server blames it: on itself
-            return surprise(wrong)
+            return server_error(wrong)
 
-    async def await_it(self, arguments: Arguments) -> Said:
+    async def run_async(self, arguments: Arguments) -> ChainResponse:
         """What is said after run_remote, a coroutine function."""
         try:
             result = await cast(Awaitable[object], self._run(**arguments))
@@ -59,7 +59,7 @@ class Chain:
             return _broken(wrong)
         return self._written(result)
 
-    def call_it(self, arguments: Arguments) -> Said:
+    def run_sync(self, arguments: Arguments) -> ChainResponse:
         """What is said after run_remote, a plain function."""
         try:
             result = self._run(**arguments)
@@ -67,19 +67,19 @@ class Chain:
             return _broken(wrong)
         return self._written(result)
 
-    def _written(self, result: object) -> Said:
+    def _written(self, result: object) -> ChainResponse:
         """
         A result as the answer's body.
         """
         try:
             return output(self._entrypoint.output(result))
         except BadOutput:
-            return mistyped()
+            return return_type_error()
         except Exception as wrong:  # noqa: BLE001  # blamed as the server blames it: on itself
-            return surprise(wrong)
+            return server_error(wrong)
 
 
-def load_chain(text: str) -> Chain:
+def load_chain(text: str) -> UserChain:
     """
     The chain of `FILE.py:Class` or `package.module:Class`. Raises BadSchema, also for what its constructor raises.
     """
@@ -98,7 +98,7 @@ def load_chain(text: str) -> Chain:
         raise BadSchema(
             f"{text}: its constructor raised {type(wrong).__name__}{f': {reason}' if reason else ''}"
         ) from None
-    return Chain(entrypoint, instance)
+    return UserChain(entrypoint, instance)
 
 
 def _local() -> AbstractContextManager[object]:
@@ -109,11 +109,11 @@ def _local() -> AbstractContextManager[object]:
     return cast(AbstractContextManager[object], local()) if local else nullcontext()
 
 
-def _broken(wrong: BaseException) -> Said:
+def _broken(wrong: BaseException) -> ChainResponse:
     """
     What is said to an exception out of run_remote; anything but an Exception ends the process of a chain.
     """
     if not isinstance(wrong, Exception):
-        return lost()
+        return process_exit_error()
     stack = traceback.extract_tb(wrong.__traceback__)
-    return raised(wrong, dropwhile(lambda frame: frame.filename == __file__, stack))
+    return exception_error(wrong, dropwhile(lambda frame: frame.filename == __file__, stack))

@@ -19,40 +19,40 @@ from chainproof.clock import Seconds
 from chainproof.contract.chain_schema import dotted
 from chainproof.json_text import JSON
 
-Mistakes = tuple[tuple[tuple[str | int, ...], str], ...]
+InputErrors = tuple[tuple[tuple[str | int, ...], str], ...]
 """What is wrong with an input: places and words."""
 
 
-class Kind(Enum):
+class ChainResponseKind(Enum):
     """
     What became of a request that reached the chain.
     """
 
     OUTPUT = auto()
     """run_remote returned, and this is what."""
-    INPUT = auto()
+    BAD_INPUT = auto()
     """The body is no input of this chain."""
-    RAISED = auto()
+    EXCEPTION = auto()
     """run_remote raised, or returned what its type does not say."""
-    SURPRISE = auto()
+    SERVER_ERROR = auto()
     """The server's own code raised: the output cannot be written."""
-    LOST = auto()
+    PROCESS_EXITED = auto()
     """The process that ran it ended."""
-    LATE = auto()
+    TIMED_OUT = auto()
     """It has not answered in the time allowed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class ChainResponse:
     """
     What the chain's server says, before the gateway passes it on.
     """
 
-    kind: Kind
+    kind: ChainResponseKind
     status: int
     body: bytes
-    fields: tuple[tuple[str, str], ...] = ()
-    words: str = ""
+    headers: tuple[tuple[str, str], ...] = ()
+    public_message: str = ""
     """What may be told of a failure without the chain's internals."""
 
 
@@ -60,33 +60,33 @@ _UNEXPECTED, _DOWNSTREAM, _CALLER = "500", "600", "700"
 """`X-BASETEN-ERROR-CODE`: the server's own surprise, the chain's failure, the caller's mistake."""
 
 
-def output(body: bytes) -> Said:
+def output(body: bytes) -> ChainResponse:
     """
     To a request whose run_remote returned.
     """
-    return Said(kind=Kind.OUTPUT, status=200, body=body)
+    return ChainResponse(kind=ChainResponseKind.OUTPUT, status=200, body=body)
 
 
-def input_error(mistakes: Mistakes) -> Said:
+def input_error(mistakes: InputErrors) -> ChainResponse:
     """
     To a body that is no input: every mistake with its place.
     """
     title = "Input Parsing Error:" if len(mistakes) == 1 else "Input Parsing Errors:"
-    words = "\n".join([title, *(f"  `{dotted(place)}`: {text}." for place, text in mistakes)])
-    return _failed(Kind.INPUT, 400, words, _CALLER, words)
+    public_message = "\n".join([title, *(f"  `{dotted(place)}`: {text}." for place, text in mistakes)])
+    return _failed(ChainResponseKind.BAD_INPUT, 400, public_message, _CALLER, public_message)
 
 
-def surprise(wrong: Exception) -> Said:
+def server_error(wrong: Exception) -> ChainResponse:
     """
     To a request over which the server itself stumbles: an input nested too deeply, or an output that cannot be written.
     """
     deep = isinstance(wrong, RecursionError)
-    words = "The body is nested too deeply." if deep else "The output of run_remote cannot be written."
+    public_message = "The body is nested too deeply." if deep else "The output of run_remote cannot be written."
     text = f"Unhandled exception: {type(wrong).__name__}: {wrong}"
-    return _failed(Kind.INPUT if deep else Kind.SURPRISE, 500, text, _UNEXPECTED, words)
+    return _failed(ChainResponseKind.BAD_INPUT if deep else ChainResponseKind.SERVER_ERROR, 500, text, _UNEXPECTED, public_message)
 
 
-def raised(wrong: Exception, stack: Iterable[FrameSummary]) -> Said:
+def exception_error(wrong: Exception, stack: Iterable[FrameSummary]) -> ChainResponse:
     """
     To a request whose run_remote raised: all there is to know of the exception, with the status of an HTTPException.
     """
@@ -99,47 +99,47 @@ def raised(wrong: Exception, stack: Iterable[FrameSummary]) -> Said:
             for frame in stack
         ],
     }
-    return _failed(Kind.RAISED, _status(wrong), error, _DOWNSTREAM, "run_remote raised an exception.")
+    return _failed(ChainResponseKind.EXCEPTION, _status(wrong), error, _DOWNSTREAM, "run_remote raised an exception.")
 
 
-def mistyped() -> Said:
+def return_type_error() -> ChainResponse:
     """
     To a request whose run_remote returned what its return type does not say.
     """
-    words = "run_remote returned what its return type does not say."
-    return _failed(Kind.RAISED, 500, "Internal Server Error (in model/chainlet).", _DOWNSTREAM, words)
+    public_message = "run_remote returned what its return type does not say."
+    return _failed(ChainResponseKind.EXCEPTION, 500, "Internal Server Error (in model/chainlet).", _DOWNSTREAM, public_message)
 
 
-def lost() -> Said:
+def process_exit_error() -> ChainResponse:
     """
     To a request that took its server with it. The gateway says so: there is no server any more.
     """
-    return Said(
-        kind=Kind.LOST, status=502, body=_error("Error making prediction"), words="run_remote ended its process."
+    return ChainResponse(
+        kind=ChainResponseKind.PROCESS_EXITED, status=502, body=_error("Error making prediction"), public_message="run_remote ended its process."
     )
 
 
-def late(allowed: Seconds) -> Said:
+def timeout_error(allowed: Seconds) -> ChainResponse:
     """
     To a request that the chain has not answered in time. The gateway says so.
     """
-    words = f"run_remote did not return within {allowed:g} s."
-    return Said(kind=Kind.LATE, status=504, body=_error(words), words=words)
+    public_message = f"run_remote did not return within {allowed:g} s."
+    return ChainResponse(kind=ChainResponseKind.TIMED_OUT, status=504, body=_error(public_message), public_message=public_message)
 
 
-def unreadable(wrong: Unreadable) -> Said:
+def json_error(wrong: PythonJsonError) -> ChainResponse:
     """
     To a body that is not even JSON.
     """
     return input_error(((("__root__",), str(wrong)),))
 
 
-def _failed(kind: Kind, status: int, error: object, code: str, words: str) -> Said:
+def _failed(kind: ChainResponseKind, status: int, error: object, code: str, public_message: str) -> ChainResponse:
     """
     An error that the chain's server answers itself.
     """
-    fields = (("X-BASETEN-ERROR-SOURCE", "04"), ("X-BASETEN-ERROR-CODE", code))
-    return Said(kind=kind, status=status, body=_error(error), fields=fields, words=words)
+    headers = (("X-BASETEN-ERROR-SOURCE", "04"), ("X-BASETEN-ERROR-CODE", code))
+    return ChainResponse(kind=kind, status=status, body=_error(error), headers=headers, public_message=public_message)
 
 
 def _error(error: object) -> bytes:
@@ -174,13 +174,13 @@ def _status(wrong: Exception) -> int:
 # ------------------------------------------------------------------ what the server reads
 
 
-class Unreadable(ValueError):
+class PythonJsonError(ValueError):
     """
     A body that Python's JSON parser refuses; the message is the parser's.
     """
 
 
-def python_json(body: bytes) -> JSON:
+def parse_python_json(body: bytes) -> JSON:
     """
     The value of a body as Python has it, which takes `NaN` and `Infinity` beside JSON. Raises Unreadable, and
     RecursionError for a body nested too deeply.
@@ -188,4 +188,4 @@ def python_json(body: bytes) -> JSON:
     try:
         return cast(JSON, json.loads(body.decode("utf-8")))
     except ValueError as wrong:
-        raise Unreadable(str(wrong)) from None
+        raise PythonJsonError(str(wrong)) from None

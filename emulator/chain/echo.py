@@ -10,12 +10,12 @@ import math
 from chainproof.json_text import JSON, Malformed, TooDeep, parse_json
 
 from ..behaviour.body import is_deep_object
-from .chain_response import Said, Unreadable, input_error, output, python_json, surprise, unreadable
+from .chain_response import ChainResponse, PythonJsonError, input_error, output, parse_python_json, server_error, json_error
 
 _NO_OBJECT = "Input should be a valid dictionary or instance of EchoInput"
 
 
-def echoed(body: bytes) -> Said:
+def echo_response(body: bytes) -> ChainResponse:
     """
     An object comes back byte for byte; one with numbers that JSON does not have, with null in their place.
     """
@@ -25,14 +25,14 @@ def echoed(body: bytes) -> Said:
     if not isinstance(value, Malformed):
         return input_error((((), _NO_OBJECT),))
     try:
-        wider = python_json(body)
+        wider = parse_python_json(body)
         if not isinstance(wider, dict):
             return input_error((((), _NO_OBJECT),))
         return output(json.dumps(_finite(wider), separators=(",", ":")).encode())
-    except Unreadable as wrong:
-        return unreadable(wrong)
+    except PythonJsonError as wrong:
+        return json_error(wrong)
     except RecursionError as wrong:
-        return surprise(wrong)
+        return server_error(wrong)
 
 
 def _finite(value: JSON) -> JSON:

@@ -16,40 +16,40 @@ from contextlib import suppress
 from typing import NoReturn, TypeVar
 
 from ..scenario import Scenario
-from .chain import Chain
-from .chain_response import Said, late
+from .chain import UserChain
+from .chain_response import ChainResponse, timeout_error
 
-THREADS = 40
+MAX_THREADS = 40
 """Plain functions that run at once, however many more are admitted."""
 
-Told = Callable[[Said], None]
+ResponseCallback = Callable[[ChainResponse], None]
 _Told = TypeVar("_Told")
 
 
-class Call:
+class ChainCall:
     """
     One request on its way through the chain.
     """
 
-    __slots__ = ("_told", "left", "timer")
+    __slots__ = ("_told", "abandoned", "timer")
 
-    def __init__(self, told: Told) -> None:
-        self._told: Told | None = told
-        self.left = False
+    def __init__(self, told: ResponseCallback) -> None:
+        self._told: ResponseCallback | None = told
+        self.abandoned = False
         """Whether nobody waits for it any more."""
         self.timer: asyncio.TimerHandle | None = None
 
-    def leave(self) -> None:
+    def abandon(self) -> None:
         """Wait for it no longer."""
-        self.left = True
+        self.abandoned = True
         self._told = None
         if self.timer is not None:
             self.timer.cancel()
 
-    def tell(self, said: Said) -> None:
+    def deliver(self, said: ChainResponse) -> None:
         """Tell whoever waits, once."""
         told = self._told
-        self.leave()
+        self.abandon()
         if told is not None:
             told(said)
 
@@ -59,7 +59,7 @@ class Replica:
     The chain at work. Made, called and ended in the gateway's loop.
     """
 
-    def __init__(self, chain: Chain, gateway: asyncio.AbstractEventLoop, *, scenario: Scenario) -> None:
+    def __init__(self, chain: UserChain, gateway: asyncio.AbstractEventLoop, *, scenario: Scenario) -> None:
         self._chain = chain
         self._gateway = gateway
         self._timeout = scenario.predict_timeout
@@ -68,12 +68,12 @@ class Replica:
         # Daemons: a run_remote that never returns must not keep the process.
         threading.Thread(target=self._run, name="chain", daemon=True).start()
         self._turns = asyncio.Semaphore(scenario.predict_concurrency)
-        self._threads = asyncio.Semaphore(THREADS)
+        self._threads = asyncio.Semaphore(MAX_THREADS)
 
-    def call(self, body: bytes, told: Told) -> Call:
+    def call(self, body: bytes, told: ResponseCallback) -> ChainCall:
         """Have the chain answer a body; *told* is told in the gateway's loop."""
-        call = Call(told)
-        call.timer = self._gateway.call_later(self._timeout, lambda: call.tell(late(self._timeout)))
+        call = ChainCall(told)
+        call.timer = self._gateway.call_later(self._timeout, lambda: call.deliver(timeout_error(self._timeout)))
         self._loop.call_soon_threadsafe(self._begin, body, call)
         return call
 
@@ -85,7 +85,7 @@ class Replica:
             with suppress(SystemExit, KeyboardInterrupt):
                 self._loop.run_forever()
 
-    def _begin(self, body: bytes, call: Call) -> None:
+    def _begin(self, body: bytes, call: ChainCall) -> None:
         """
         A task for a call, kept until it is done.
         """
@@ -109,37 +109,37 @@ class Replica:
         with suppress(RuntimeError):
             self._gateway.call_soon_threadsafe(call, what)
 
-    async def _served(self, body: bytes, call: Call) -> None:
+    async def _served(self, body: bytes, call: ChainCall) -> None:
         """
         One call, from its body to what is said.
         """
-        if call.left:
+        if call.abandoned:
             return
         arguments = self._chain.read(body)
-        said = arguments if isinstance(arguments, Said) else await self._in_turn(arguments, call)
+        said = arguments if isinstance(arguments, ChainResponse) else await self._in_turn(arguments, call)
         if said is not None:
-            self._at_gateway(call.tell, said)
+            self._at_gateway(call.deliver, said)
 
-    async def _in_turn(self, arguments: dict[str, object], call: Call) -> Said | None:
+    async def _in_turn(self, arguments: dict[str, object], call: ChainCall) -> ChainResponse | None:
         """
         Run it when it is its turn; None when nobody waits for it any more.
         """
         async with self._turns:
-            if call.left:
+            if call.abandoned:
                 return None
             if self._chain.awaited:
-                return await self._chain.await_it(arguments)
+                return await self._chain.run_async(arguments)
             async with self._threads:
                 return await self._threaded(arguments)
 
-    async def _threaded(self, arguments: dict[str, object]) -> Said:
+    async def _threaded(self, arguments: dict[str, object]) -> ChainResponse:
         """
         The same on a thread.
         """
-        future: asyncio.Future[Said] = self._loop.create_future()
+        future: asyncio.Future[ChainResponse] = self._loop.create_future()
 
         def run() -> None:
-            said = self._chain.call_it(arguments)
+            said = self._chain.run_sync(arguments)
             self._loop.call_soon_threadsafe(future.set_result, said)
 
         threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()

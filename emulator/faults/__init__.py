@@ -5,7 +5,7 @@ Every fault that the emulator can have, one file for each stage of a request.
 from __future__ import annotations
 
 from . import answer, authentication, framing, model, parsing, routing, state, timing
-from .fault import FAULTS, Fault, Stage
+from .fault import FAULTS, Fault, FaultStage
 
 __all__ = [
     "FAULTS",

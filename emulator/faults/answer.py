@@ -39,27 +39,27 @@ from chainproof.contract.clauses import (
 )
 from chainproof.json_text import JSON
 
-from .fault import Entry, Stage
-from .hooks import Asked, Decide, error, members, saying, stating
+from .fault import FaultRegistrar, FaultStage
+from .hooks import RequestContext, DecideHook, error, with_members, with_body, with_header
 
-_at = Entry(stage=Stage.ANSWER)
+_at = FaultRegistrar(stage=FaultStage.ANSWER)
 
 Change = Callable[[Answer], Answer]
 
 
-def _on(*statuses: int) -> Callable[[Change], Decide]:
+def _on(*statuses: int) -> Callable[[Change], DecideHook]:
     """
     Answers of these statuses to requests for the operation, changed.
     """
 
-    def bend(change: Change) -> Decide:
-        def decide(asked: Asked) -> Answer:
-            honest = asked.honest()
-            return change(honest) if honest.status in statuses and asked.ours() else honest
+    def hook(change: Change) -> DecideHook:
+        def decide(context: RequestContext) -> Answer:
+            correct_answer = context.correct_answer()
+            return change(correct_answer) if correct_answer.status in statuses and context.targets_operation() else correct_answer
 
         return decide
 
-    return bend
+    return hook
 
 
 _success = _on(200)
@@ -71,56 +71,56 @@ def _body(change: Callable[[bytes], bytes]) -> Change:
     """
     An answer with its body changed.
     """
-    return lambda answer: saying(answer, change(answer.body))
+    return lambda answer: with_body(answer, change(answer.body))
 
 
 def _typed(media_type: str) -> Change:
     """
     An answer of another media type.
     """
-    return lambda answer: stating(answer, "Content-Type", *([media_type] if media_type else []))
+    return lambda answer: with_header(answer, "Content-Type", *([media_type] if media_type else []))
 
 
 def _with(**changes: JSON) -> Change:
     """
     An error with other members.
     """
-    return lambda answer: members(answer, **changes)
+    return lambda answer: with_members(answer, **changes)
 
 
 # ------------------------------------------------------------------ what a success is
 
-_at.table(
+_at.add_table(
     OUTPUT_MEDIA_TYPE,
     rows={
-        "output-untyped": ("A 200 has no Content-Type.", _success(_typed(""))),
+        "output-without-content-type": ("A 200 has no Content-Type.", _success(_typed(""))),
         "output-text": ("A 200 is text/plain.", _success(_typed("text/plain; charset=utf-8"))),
     },
 )
 
 
-@_at.decides(OUTPUT_MEDIA_TYPE)
-def output_untyped_when_empty(asked: Asked) -> Answer:
+@_at.on_decide(OUTPUT_MEDIA_TYPE)
+def empty_output_without_content_type(context: RequestContext) -> Answer:
     """A 200 to the empty object has no Content-Type."""
-    honest = asked.honest()
-    return stating(honest, "Content-Type") if honest.status == 200 and honest.body.strip() == b"{}" else honest
+    correct_answer = context.correct_answer()
+    return with_header(correct_answer, "Content-Type") if correct_answer.status == 200 and correct_answer.body.strip() == b"{}" else correct_answer
 
 
-_at.table(
+_at.add_table(
     OUTPUT_JSON,
     rows={
-        "output-mark": (
+        "output-with-bom": (
             "A byte order mark stands before the output.",
             _success(_body(lambda body: b"\xef\xbb\xbf" + body)),
         ),
-        "output-cut": ("The output's last byte is missing.", _success(_body(lambda body: body[:-1]))),
-        "output-followed": ("A second object stands behind the output.", _success(_body(lambda body: body + b"{}"))),
+        "output-truncated": ("The output's last byte is missing.", _success(_body(lambda body: body[:-1]))),
+        "output-with-trailing-data": ("A second object stands behind the output.", _success(_body(lambda body: body + b"{}"))),
         "output-empty-body": ("A 200 has an empty body.", _success(_body(lambda _: b""))),
         "output-utf-16": (
             "The output is written in UTF-16.",
             _success(_body(lambda body: body.decode("utf-8").encode("utf-16"))),
         ),
-        "output-cut-when-large": (
+        "large-output-truncated": (
             "Output of more than 60 000 bytes ends a byte early.",
             _success(_body(lambda body: body[:-1] if len(body) > 60_000 else body)),
         ),
@@ -128,97 +128,97 @@ _at.table(
 )
 
 
-@_at.decides(OUTPUT_JSON)
-def gzip_unclaimed(asked: Asked) -> Answer:
+@_at.on_decide(OUTPUT_JSON)
+def gzip_undeclared(context: RequestContext) -> Answer:
     """Where gzip is asked for, output is compressed and not called so."""
-    honest = asked.honest()
-    wished = honest.status == 200 and b"gzip" in asked.field(b"accept-encoding")
-    return saying(honest, gzip.compress(honest.body)) if wished else honest
+    correct_answer = context.correct_answer()
+    wished = correct_answer.status == 200 and b"gzip" in context.field(b"accept-encoding")
+    return with_body(correct_answer, gzip.compress(correct_answer.body)) if wished else correct_answer
 
 
-@_at.decides(OUTPUT_JSON)
-def output_latin_1(asked: Asked) -> Answer:
+@_at.on_decide(OUTPUT_JSON)
+def output_latin_1(context: RequestContext) -> Answer:
     """Output is written in Latin-1 where that has the characters."""
-    honest = asked.honest()
+    correct_answer = context.correct_answer()
     try:
-        text = json.dumps(json.loads(honest.body), ensure_ascii=False).encode("latin-1")
+        text = json.dumps(json.loads(correct_answer.body), ensure_ascii=False).encode("latin-1")
     except (ValueError, RecursionError):
-        return honest
-    return saying(honest, text) if honest.status == 200 and not text.isascii() else honest
+        return correct_answer
+    return with_body(correct_answer, text) if correct_answer.status == 200 and not text.isascii() else correct_answer
 
 
-@_at.decides(OUTPUT_JSON)
-def output_raw_controls(asked: Asked) -> Answer:
+@_at.on_decide(OUTPUT_JSON)
+def output_with_unescaped_controls(context: RequestContext) -> Answer:
     """Control characters are written into strings as they are."""
-    honest = asked.honest()
+    correct_answer = context.correct_answer()
     return (
-        saying(honest, honest.body.replace(b"\\u0000", b"\0").replace(b"\\n", b"\n"))
-        if honest.status == 200
-        else honest
+        with_body(correct_answer, correct_answer.body.replace(b"\\u0000", b"\0").replace(b"\\n", b"\n"))
+        if correct_answer.status == 200
+        else correct_answer
     )
 
 
-@_at.decides(OUTPUT_JSON)
-def output_of_python(asked: Asked) -> Answer:
+@_at.on_decide(OUTPUT_JSON)
+def output_as_python_repr(context: RequestContext) -> Answer:
     """Output with true, false or null in it is written as Python writes it."""
-    honest = asked.honest()
+    correct_answer = context.correct_answer()
     try:
-        text = repr(json.loads(honest.body)).encode("utf-8", "replace")
+        text = repr(json.loads(correct_answer.body)).encode("utf-8", "replace")
     except (ValueError, RecursionError):
-        return honest
+        return correct_answer
     odd = any(word in text for word in (b"True", b"False", b"None"))
-    return saying(honest, text) if honest.status == 200 and odd else honest
+    return with_body(correct_answer, text) if correct_answer.status == 200 and odd else correct_answer
 
 
 # ------------------------------------------------------------------ what an error is
 
 _HTML = b"<html><head><title>Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
-_at.table(
+_at.add_table(
     ERROR_MEDIA_TYPE,
     rows={
-        "errors-untyped": ("Errors have no Content-Type.", _failure(_typed(""))),
+        "errors-without-content-type": ("Errors have no Content-Type.", _failure(_typed(""))),
         "errors-text": (
             "The gate answers in plain text.",
-            _on(401)(lambda answer: saying(answer, b"Unauthorized", "text/plain; charset=utf-8")),
+            _on(401)(lambda answer: with_body(answer, b"Unauthorized", "text/plain; charset=utf-8")),
         ),
         "errors-html": (
             "The proxy answers 502 with a page.",
-            _on(502)(lambda answer: saying(answer, _HTML, "text/html")),
+            _on(502)(lambda answer: with_body(answer, _HTML, "text/html")),
         ),
         "errors-504-empty": (
             "The proxy answers 504 with nothing at all.",
-            _on(504)(lambda answer: stating(saying(answer, b""), "Content-Type")),
+            _on(504)(lambda answer: with_header(with_body(answer, b""), "Content-Type")),
         ),
-        "errors-problem": (
+        "errors-as-problem-json": (
             "Bad requests are answered as application/problem+json.",
             _refusal(_typed("application/problem+json")),
         ),
     },
 )
-_at.table(
+_at.add_table(
     ERROR_JSON,
     rows={
         "errors-bare-text": ("An error's body is a bare sentence.", _refusal(_body(lambda _: b"Bad request"))),
         "errors-empty": ("A 401 has no body.", _on(401)(_body(lambda _: b""))),
-        "errors-cut": ("Errors are cut off after 40 bytes.", _failure(_body(lambda body: body[:40]))),
+        "errors-truncated": ("Errors are cut off after 40 bytes.", _failure(_body(lambda body: body[:40]))),
         "errors-html-as-json": ("The proxy's page is called application/json.", _on(502)(_body(lambda _: _HTML))),
     },
 )
-_at.table(
+_at.add_table(
     ERROR_OBJECT,
     rows={
         "errors-array": ("An error's body is an array.", _refusal(_body(lambda body: b"[" + body + b"]"))),
     },
 )
-_at.table(
+_at.add_table(
     ERROR_MESSAGE,
     rows={
-        "error-object-inside": ("`error` is an object.", _failure(_with(error={"message": "no", "type": "bad"}))),
+        "error-is-object": ("`error` is an object.", _failure(_with(error={"message": "no", "type": "bad"}))),
         "error-null": ("`error` is null.", _on(401)(_with(error=None))),
     },
 )
-_at.table(
+_at.add_table(
     ERROR_DETAIL,
     rows={
         "detail-list": (
@@ -228,20 +228,20 @@ _at.table(
         "detail-null": ("`detail` is null.", _failure(_with(detail=None))),
     },
 )
-_at.table(
+_at.add_table(
     ERROR_CODE,
     rows={
-        "code-invented": ("A bad request is called `bad_request`.", _refusal(_with(error_code="bad_request"))),
+        "code-undocumented": ("A bad request is called `bad_request`.", _refusal(_with(error_code="bad_request"))),
         "code-in-capitals": (
             "Codes are written in capitals.",
             _failure(lambda answer: _recoded(answer, str.upper)),
         ),
     },
 )
-_at.table(
+_at.add_table(
     ERROR_CODE_STATUS,
     rows={
-        "code-of-another-status": ("A 400 is called `timeout`.", _refusal(_with(error_code="timeout"))),
+        "code-for-another-status": ("A 400 is called `timeout`.", _refusal(_with(error_code="timeout"))),
         "code-unauthorized-400": ("A 400 is called `unauthorized`.", _refusal(_with(error_code="unauthorized"))),
         "status-503-for-timeout": (
             "A timeout has the status 503.",
@@ -257,25 +257,25 @@ def _recoded(answer: Answer, change: Callable[[str], str]) -> Answer:
     """
     said = orjson.loads(answer.body)
     code = said.get("error_code")
-    return members(answer, error_code=change(code)) if isinstance(code, str) else answer
+    return with_members(answer, error_code=change(code)) if isinstance(code, str) else answer
 
 
-@_at.decides(ERROR_CODE_CAUSE)
-def empty_body_is_too_large(asked: Asked) -> Answer:
+@_at.on_decide(ERROR_CODE_CAUSE)
+def empty_body_is_too_large(context: RequestContext) -> Answer:
     """A request without a body is called `payload_too_large`."""
-    honest = asked.honest()
-    empty = honest.status == 400 and not asked.body and asked.ours() and asked.request.length == 0
-    return members(honest, error_code="payload_too_large") if empty else honest
+    correct_answer = context.correct_answer()
+    empty = correct_answer.status == 400 and not context.body and context.targets_operation() and context.request.length == 0
+    return with_members(correct_answer, error_code="payload_too_large") if empty else correct_answer
 
 
-_at.table(
+_at.add_table(
     NAMES_UNIQUE,
     rows={
-        "error-named-twice": (
+        "error-member-twice": (
             "`error` stands in an error twice.",
             _refusal(_body(lambda body: b'{"error":"first",' + body.lstrip()[1:])),
         ),
-        "code-named-twice": (
+        "code-member-twice": (
             "`error_code` stands in a 401 twice.",
             _on(401)(_body(lambda body: b'{"error_code":"client_error",' + body.lstrip()[1:])),
         ),
@@ -284,14 +284,14 @@ _at.table(
 
 # ------------------------------------------------------------------ statuses that the document does not have
 
-_at.table(
+_at.add_table(
     STATUS,
     rows={
         "success-is-201": ("A success is answered 201.", _success(lambda answer: replace(answer, status=201))),
         "success-is-204": (
             "A success with the empty object is answered 204.",
             _success(
-                lambda answer: saying(replace(answer, status=204), b"") if answer.body.strip() == b"{}" else answer
+                lambda answer: with_body(replace(answer, status=204), b"") if answer.body.strip() == b"{}" else answer
             ),
         ),
         "chain-error-is-500": (
@@ -311,11 +311,11 @@ _TRACE = (
 )
 _JAVA = "java.lang.NullPointerException\n\tat com.example.Gateway.parse(Gateway.java:42)\n\tat java.base/java.lang.Thread.run"
 
-_at.table(
+_at.add_table(
     NO_INTERNALS,
     rows={
-        "tells-its-stack": ("A bad request is answered with a stack trace.", _refusal(_with(detail=_TRACE))),
-        "tells-stack-of-chain": (
+        "stack-trace-in-400": ("A bad request is answered with a stack trace.", _refusal(_with(detail=_TRACE))),
+        "stack-trace-of-chain": (
             "What the chain fails at is answered with its stack trace.",
             _on(502)(_with(detail=_TRACE)),
         ),
@@ -323,80 +323,80 @@ _at.table(
 )
 
 
-@_at.decides(NO_INTERNALS)
-def tells_stack_of_gate(asked: Asked) -> Answer:
+@_at.on_decide(NO_INTERNALS)
+def stack_trace_of_auth(context: RequestContext) -> Answer:
     """A credential that is no base64 is answered with the stack trace of whoever wanted to read it."""
-    honest = asked.honest()
-    scheme, _, token = asked.given().partition(b" ")
+    correct_answer = context.correct_answer()
+    scheme, _, token = context.authorization().partition(b" ")
     try:
         base64.b64decode(token, validate=True)
     except ValueError:
-        return members(honest, detail=_JAVA) if scheme == b"Basic" and honest.status == 401 else honest
-    return honest
+        return with_members(correct_answer, detail=_JAVA) if scheme == b"Basic" and correct_answer.status == 401 else correct_answer
+    return correct_answer
 
 
-def _telling_key(change: Callable[[Answer, str], Answer], *statuses: int) -> Decide:
+def _telling_key(change: Callable[[Answer, str], Answer], *statuses: int) -> DecideHook:
     """
     Answers of these statuses with the caller's key in them.
     """
 
-    def decide(asked: Asked) -> Answer:
-        honest = asked.honest()
-        given = asked.given().decode("latin-1")
-        return change(honest, given) if honest.status in statuses and given else honest
+    def decide(context: RequestContext) -> Answer:
+        correct_answer = context.correct_answer()
+        authorization = context.authorization().decode("latin-1")
+        return change(correct_answer, authorization) if correct_answer.status in statuses and authorization else correct_answer
 
     return decide
 
 
-_at.table(
+_at.add_table(
     NO_SECRET,
     rows={
         "key-in-error": (
             "A 401 repeats the key that it refuses.",
-            _telling_key(lambda answer, given: members(answer, detail=f"no such key: {given}"), 401),
+            _telling_key(lambda answer, authorization: with_members(answer, detail=f"no such key: {authorization}"), 401),
         ),
         "key-in-header": (
             "A 200 repeats the key in a header field.",
-            _telling_key(lambda answer, given: stating(answer, "X-Forwarded-Authorization", given), 200),
+            _telling_key(lambda answer, authorization: with_header(answer, "X-Forwarded-Authorization", authorization), 200),
         ),
     },
 )
 
 
-@_at.decides(NO_SECRET)
-def trace_tells_key(asked: Asked) -> Answer:
+@_at.on_decide(NO_SECRET)
+def trace_echoes_key(context: RequestContext) -> Answer:
     """TRACE repeats the request, its key included."""
-    if asked.request.method != b"TRACE":
-        return asked.honest()
-    lines = b"".join(name + b": " + value + b"\r\n" for name, value in asked.request.headers)
-    return saying(replace(asked.honest(), status=200), b"TRACE / HTTP/1.1\r\n" + lines, "message/http")
+    if context.request.method != b"TRACE":
+        return context.correct_answer()
+    lines = b"".join(name + b": " + value + b"\r\n" for name, value in context.request.headers)
+    return with_body(replace(context.correct_answer(), status=200), b"TRACE / HTTP/1.1\r\n" + lines, "message/http")
 
 
 # ------------------------------------------------------------------ header fields
 
-_at.table(
+_at.add_table(
     SINGLETON_FIELDS,
     rows={
         "content-type-twice": (
             "Content-Type stands there twice.",
-            _success(lambda answer: stating(answer, "Content-Type", "application/json", "application/json")),
+            _success(lambda answer: with_header(answer, "Content-Type", "application/json", "application/json")),
         ),
         "retry-after-twice": (
             "A 429 has Retry-After twice.",
-            _on(429)(lambda answer: stating(answer, "Retry-After", "1", "2")),
+            _on(429)(lambda answer: with_header(answer, "Retry-After", "1", "2")),
         ),
     },
 )
-_at.table(
+_at.add_table(
     RETRY_AFTER,
     rows={
         "retry-after-words": (
             "A 429 says `Retry-After: soon`.",
-            _on(429)(lambda answer: stating(answer, "Retry-After", "soon")),
+            _on(429)(lambda answer: with_header(answer, "Retry-After", "soon")),
         ),
         "retry-after-iso": (
             "A 429 has an ISO date in Retry-After.",
-            _on(429)(lambda answer: stating(answer, "Retry-After", "2026-12-01T00:00:00Z")),
+            _on(429)(lambda answer: with_header(answer, "Retry-After", "2026-12-01T00:00:00Z")),
         ),
     },
 )
@@ -406,126 +406,126 @@ def _packed(answer: Answer) -> Answer:
     """
     An answer in gzip.
     """
-    return stating(saying(answer, gzip.compress(answer.body, mtime=0)), "Content-Encoding", "gzip")
+    return with_header(with_body(answer, gzip.compress(answer.body, mtime=0)), "Content-Encoding", "gzip")
 
 
-_at.table(
+_at.add_table(
     CONTENT_CODING,
     rows={
-        "gzip-unasked": (
+        "gzip-unrequested": (
             "Output is compressed whatever Accept-Encoding says.",
-            lambda asked: (
-                _packed(asked.honest())
-                if asked.honest().status == 200 and b"gzip" not in asked.field(b"accept-encoding")
-                else asked.honest()
+            lambda context: (
+                _packed(context.correct_answer())
+                if context.correct_answer().status == 200 and b"gzip" not in context.field(b"accept-encoding")
+                else context.correct_answer()
             ),
         ),
-        "gzip-claimed": (
+        "gzip-falsely-declared": (
             "Output that is not compressed is called gzip.",
-            _success(lambda answer: stating(answer, "Content-Encoding", "gzip")),
+            _success(lambda answer: with_header(answer, "Content-Encoding", "gzip")),
         ),
     },
 )
 
 
-@_at.decides(HTTP_ADVICE)
-def gzip_though_refused(asked: Asked) -> Answer:
+@_at.on_decide(HTTP_ADVICE)
+def gzip_despite_q0(context: RequestContext) -> Answer:
     """`gzip;q=0` is taken for a wish."""
-    honest = asked.honest()
-    refused = honest.status == 200 and asked.field(b"accept-encoding").replace(b" ", b"") == b"gzip;q=0"
-    return _packed(honest) if refused else honest
+    correct_answer = context.correct_answer()
+    refused = correct_answer.status == 200 and context.field(b"accept-encoding").replace(b" ", b"") == b"gzip;q=0"
+    return _packed(correct_answer) if refused else correct_answer
 
 
 # ------------------------------------------------------------------ request ids
 
 
-def _identified(made: Callable[[Asked], str]) -> Decide:
+def _identified(made: Callable[[RequestContext], str]) -> DecideHook:
     """
     Answers whose request id is made in another way.
     """
-    return lambda asked: stating(asked.honest(), REQUEST_ID_HEADER, made(asked))
+    return lambda context: with_header(context.correct_answer(), REQUEST_ID_HEADER, made(context))
 
 
-_at.table(
+_at.add_table(
     REQUEST_ID_UNIQUE,
     rows={
         "id-constant": ("There is one request id for all.", _identified(lambda _: "0")),
         "id-per-connection": (
             "The requests of a connection share an id.",
-            _identified(lambda asked: f"{id(asked.connection):032x}"),
+            _identified(lambda context: f"{id(context.connection):032x}"),
         ),
-        "id-of-body": (
+        "id-is-body-hash": (
             "The request id is a hash of the body.",
-            _identified(lambda asked: hashlib.sha256(asked.body).hexdigest()[:32]),
+            _identified(lambda context: hashlib.sha256(context.body).hexdigest()[:32]),
         ),
-        "id-of-16-bits": (
+        "id-16-bit": (
             "The request id is a random number of 16 bits.",
-            _identified(lambda asked: f"{asked.memory.chance.getrandbits(16):04x}"),
+            _identified(lambda context: f"{context.memory.rng.getrandbits(16):04x}"),
         ),
         "id-rolls-over": (
             "The request id is a counter that begins again after 100.",
-            _identified(lambda asked: f"request-{_counted(asked) % 100}"),
+            _identified(lambda context: f"request-{_counted(context) % 100}"),
         ),
         "id-from-caller": (
             "The caller's X-BASETEN-REQUEST-ID is taken over.",
-            lambda asked: (
-                stating(asked.honest(), REQUEST_ID_HEADER, asked.field(b"x-baseten-request-id").decode("latin-1"))
-                if asked.field(b"x-baseten-request-id")
-                else asked.honest()
+            lambda context: (
+                with_header(context.correct_answer(), REQUEST_ID_HEADER, context.field(b"x-baseten-request-id").decode("latin-1"))
+                if context.field(b"x-baseten-request-id")
+                else context.correct_answer()
             ),
         ),
         "id-from-x-request-id": (
             "The caller's X-Request-Id is taken over.",
-            lambda asked: (
-                stating(asked.honest(), REQUEST_ID_HEADER, asked.field(b"x-request-id").decode("latin-1"))
-                if asked.field(b"x-request-id")
-                else asked.honest()
+            lambda context: (
+                with_header(context.correct_answer(), REQUEST_ID_HEADER, context.field(b"x-request-id").decode("latin-1"))
+                if context.field(b"x-request-id")
+                else context.correct_answer()
             ),
         ),
-        "id-of-errors-constant": (
+        "id-constant-on-errors": (
             "All errors of a status share an id.",
-            lambda asked: (
-                stating(asked.honest(), REQUEST_ID_HEADER, f"error-{asked.honest().status}")
-                if asked.honest().status != 200
-                else asked.honest()
+            lambda context: (
+                with_header(context.correct_answer(), REQUEST_ID_HEADER, f"error-{context.correct_answer().status}")
+                if context.correct_answer().status != 200
+                else context.correct_answer()
             ),
         ),
-        "id-shared-at-once": (
+        "id-shared-when-concurrent": (
             "Requests that run at the same time share an id.",
-            lambda asked: _shared(asked),  # noqa: PLW0108  # it stands below
+            lambda context: _shared(context),  # noqa: PLW0108  # it stands below
         ),
     },
 )
 
 
-def _counted(asked: Asked) -> int:
+def _counted(context: RequestContext) -> int:
     """
     The number of a request.
     """
-    asked.memory.count["requests"] += 1
-    return asked.memory.count["requests"]
+    context.memory.count["requests"] += 1
+    return context.memory.count["requests"]
 
 
-def _shared(asked: Asked) -> Answer:
+def _shared(context: RequestContext) -> Answer:
     """
     The honest answer, but with the id of the last one where requests of other connections wait.
     """
-    honest = asked.honest()
-    last = asked.memory.answers.get(b"")
-    if asked.meanwhile and last is not None and last.request_id:
-        return stating(honest, REQUEST_ID_HEADER, last.request_id)
-    asked.memory.answers[b""] = honest
-    return honest
+    correct_answer = context.correct_answer()
+    last = context.memory.answers.get(b"")
+    if context.concurrent and last is not None and last.request_id:
+        return with_header(correct_answer, REQUEST_ID_HEADER, last.request_id)
+    context.memory.answers[b""] = correct_answer
+    return correct_answer
 
 
 def _id(*values: str) -> Change:
     """
     An answer with these request ids.
     """
-    return lambda answer: stating(answer, REQUEST_ID_HEADER, *values)
+    return lambda answer: with_header(answer, REQUEST_ID_HEADER, *values)
 
 
-_at.table(
+_at.add_table(
     REQUEST_ID_PRESENT,
     rows={
         "id-missing": ("A 200 has no request id.", _success(_id())),
@@ -538,22 +538,22 @@ _at.table(
 )
 
 
-@_at.decides(REQUEST_ID_PRESENT)
-def id_missing_now_and_then(asked: Asked) -> Answer:
+@_at.on_decide(REQUEST_ID_PRESENT)
+def id_missing_now_and_then(context: RequestContext) -> Answer:
     """Every 10th 200 has no request id."""
-    honest = asked.honest()
-    return _id()(honest) if honest.status == 200 and asked.memory.every(10, "200") else honest
+    correct_answer = context.correct_answer()
+    return _id()(correct_answer) if correct_answer.status == 200 and context.memory.every_nth(10, "200") else correct_answer
 
 
-@_at.decides(REQUEST_ID_PRESENT)
-def id_missing_when_large(asked: Asked) -> Answer:
+@_at.on_decide(REQUEST_ID_PRESENT)
+def id_missing_when_large(context: RequestContext) -> Answer:
     """A large 200 has no request id."""
-    honest = asked.honest()
-    return _id()(honest) if honest.status == 200 and len(honest.body) > 8192 else honest
+    correct_answer = context.correct_answer()
+    return _id()(correct_answer) if correct_answer.status == 200 and len(correct_answer.body) > 8192 else correct_answer
 
 
-@_at.decides(REQUEST_ID_ON_ERRORS)
-def id_missing_on_errors(asked: Asked) -> Answer:
+@_at.on_decide(REQUEST_ID_ON_ERRORS)
+def id_missing_on_errors(context: RequestContext) -> Answer:
     """Errors have no request id."""
-    honest = asked.honest()
-    return honest if honest.status == 200 else _id()(honest)
+    correct_answer = context.correct_answer()
+    return correct_answer if correct_answer.status == 200 else _id()(correct_answer)

@@ -18,266 +18,266 @@ from chainproof.contract.clauses import (
     STATUS,
 )
 
-from .fault import Entry, Stage
-from .hooks import Asked, Decide, error
+from .fault import FaultRegistrar, FaultStage
+from .hooks import RequestContext, DecideHook, error
 
-_at = Entry(stage=Stage.AUTHENTICATION)
+_at = FaultRegistrar(stage=FaultStage.AUTHENTICATION)
 
 
-def _opens(to: Callable[[Asked, bytes], bool]) -> Decide:
+def _opens(to: Callable[[RequestContext, bytes], bool]) -> DecideHook:
     """
     A gate that is open too for what *to* says of the request and of what stands behind `Api-Key`.
     """
 
-    def decide(asked: Asked) -> Answer:
-        scheme, _, token = asked.given().partition(b" ")
-        return asked.admitted(scheme == b"Api-Key" and to(asked, token.strip()))
+    def decide(context: RequestContext) -> Answer:
+        scheme, _, token = context.authorization().partition(b" ")
+        return context.serve_authenticated(scheme == b"Api-Key" and to(context, token.strip()))
 
     return decide
 
 
-_at.table(
+_at.add_table(
     KEY_VERIFIED,
     REQUEST_MALFORMED,
     rows={
         "any-key": ("Any key opens, as long as there is one.", _opens(lambda _, token: token != b"")),
-        "key-begins-right": (
+        "key-with-suffix": (
             "Whatever begins with the key opens: compared up to the length of the right one.",
-            _opens(lambda asked, token: token.startswith(asked.key)),
+            _opens(lambda context, token: token.startswith(context.key)),
         ),
-        "key-cut-short": (
+        "key-truncated": (
             "A beginning of the key opens: compared up to the length of the given one.",
-            _opens(lambda asked, token: len(token) > 3 and asked.key.startswith(token)),
+            _opens(lambda context, token: len(token) > 3 and context.key.startswith(token)),
         ),
         "key-first-part": (
             "The key's part before the dot opens: the secret behind it is not looked at.",
-            _opens(lambda asked, token: token.partition(b".")[0] == asked.key.partition(b".")[0]),
+            _opens(lambda context, token: token.partition(b".")[0] == context.key.partition(b".")[0]),
         ),
-        "key-letter-case": (
+        "key-case-insensitive": (
             "The key opens in any letter case.",
-            _opens(lambda asked, token: token.lower() == asked.key.lower()),
+            _opens(lambda context, token: token.lower() == context.key.lower()),
         ),
         "key-of-same-length": (
             "Any key of the right length opens: the comparison's outcome is lost.",
-            _opens(lambda asked, token: len(token) == len(asked.key)),
+            _opens(lambda context, token: len(token) == len(context.key)),
         ),
-        "key-within": (
+        "key-as-substring": (
             "Whatever contains the key opens.",
-            _opens(lambda asked, token: asked.key in token),
+            _opens(lambda context, token: context.key in token),
         ),
     },
 )
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
-def no_key_needed(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED)
+def no_key_needed(context: RequestContext) -> Answer:
     """Who gives no key is let in; who gives a wrong one is not."""
-    return asked.admitted(not asked.given())
+    return context.serve_authenticated(not context.authorization())
 
 
-@_at.decides(KEY_VERIFIED, KEY_PREFIX)
-def any_authorization(asked: Asked) -> Answer:
+@_at.on_decide(KEY_VERIFIED, KEY_PREFIX)
+def any_authorization(context: RequestContext) -> Answer:
     """Any Authorization header opens."""
-    return asked.admitted(asked.given() != b"")
+    return context.serve_authenticated(context.authorization() != b"")
 
 
-@_at.decides(AUTHENTICATION_REQUIRED, REQUEST_MALFORMED)
-def gate_open(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED, REQUEST_MALFORMED)
+def auth_disabled(context: RequestContext) -> Answer:
     """There is no gate."""
-    return asked.admitted()
+    return context.serve_authenticated()
 
 
-@_at.decides(KEY_PREFIX)
-def key_bare(asked: Asked) -> Answer:
+@_at.on_decide(KEY_PREFIX)
+def key_without_scheme(context: RequestContext) -> Answer:
     """The key counts without a prefix."""
-    return asked.admitted(asked.given() == asked.key)
+    return context.serve_authenticated(context.authorization() == context.key)
 
 
-@_at.decides(KEY_PREFIX)
-def key_behind_bearer(asked: Asked) -> Answer:
+@_at.on_decide(KEY_PREFIX)
+def key_with_bearer(context: RequestContext) -> Answer:
     """The key counts behind Bearer."""
-    return asked.admitted(asked.given() == b"Bearer " + asked.key)
+    return context.serve_authenticated(context.authorization() == b"Bearer " + context.key)
 
 
-@_at.decides(KEY_PREFIX)
-def key_behind_anything(asked: Asked) -> Answer:
+@_at.on_decide(KEY_PREFIX)
+def key_with_any_scheme(context: RequestContext) -> Answer:
     """The key counts behind any scheme."""
-    return asked.admitted(asked.given().partition(b" ")[2] == asked.key)
+    return context.serve_authenticated(context.authorization().partition(b" ")[2] == context.key)
 
 
-@_at.decides(KEY_PREFIX)
-def key_in_basic(asked: Asked) -> Answer:
+@_at.on_decide(KEY_PREFIX)
+def key_in_basic(context: RequestContext) -> Answer:
     """The key counts as user or password of Basic."""
-    scheme, _, token = asked.given().partition(b" ")
+    scheme, _, token = context.authorization().partition(b" ")
     try:
         said = base64.b64decode(token, validate=True)
     except ValueError:
         said = b""
-    return asked.admitted(scheme == b"Basic" and asked.key in said.split(b":"))
+    return context.serve_authenticated(scheme == b"Basic" and context.key in said.split(b":"))
 
 
-@_at.decides(KEY_LOCATION)
-def key_in_query(asked: Asked) -> Answer:
+@_at.on_decide(KEY_LOCATION)
+def key_in_query(context: RequestContext) -> Answer:
     """The key counts in the query."""
-    return asked.admitted(not asked.given() and b"=" + asked.key in asked.request.target)
+    return context.serve_authenticated(not context.authorization() and b"=" + context.key in context.request.target)
 
 
-@_at.decides(KEY_LOCATION)
-def key_in_cookie(asked: Asked) -> Answer:
+@_at.on_decide(KEY_LOCATION)
+def key_in_cookie(context: RequestContext) -> Answer:
     """The key counts in a cookie."""
-    return asked.admitted(not asked.given() and asked.key in asked.field(b"cookie"))
+    return context.serve_authenticated(not context.authorization() and context.key in context.field(b"cookie"))
 
 
-@_at.decides(KEY_LOCATION)
-def key_in_x_api_key(asked: Asked) -> Answer:
+@_at.on_decide(KEY_LOCATION)
+def key_in_x_api_key(context: RequestContext) -> Answer:
     """The key counts in X-API-Key."""
-    return asked.admitted(not asked.given() and asked.field(b"x-api-key").endswith(asked.key))
+    return context.serve_authenticated(not context.authorization() and context.field(b"x-api-key").endswith(context.key))
 
 
-@_at.decides(KEY_LOCATION)
-def key_in_proxy_authorization(asked: Asked) -> Answer:
+@_at.on_decide(KEY_LOCATION)
+def key_in_proxy_authorization(context: RequestContext) -> Answer:
     """The key counts in Proxy-Authorization."""
-    return asked.admitted(not asked.given() and asked.field(b"proxy-authorization").endswith(asked.key))
+    return context.serve_authenticated(not context.authorization() and context.field(b"proxy-authorization").endswith(context.key))
 
 
-@_at.decides(KEY_LOCATION)
-def key_in_body(asked: Asked) -> Answer:
+@_at.on_decide(KEY_LOCATION)
+def key_in_body(context: RequestContext) -> Answer:
     """The key counts as a member of the body."""
-    return asked.admitted(not asked.given() and asked.key in asked.body)
+    return context.serve_authenticated(not context.authorization() and context.key in context.body)
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
-def trusts_forwarded_for(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED)
+def trusts_forwarded_for(context: RequestContext) -> Answer:
     """Who says in X-Forwarded-For to come from 127.0.0.1 needs no key."""
-    return asked.admitted(not asked.given() and asked.field(b"x-forwarded-for").startswith(b"127."))
+    return context.serve_authenticated(not context.authorization() and context.field(b"x-forwarded-for").startswith(b"127."))
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
-def gate_once_per_connection(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED)
+def auth_once_per_connection(context: RequestContext) -> Answer:
     """Once the right key has come on a connection, what follows on it needs none."""
-    known = asked.connection.count["right"] > 0
-    asked.connection.count["right"] += asked.right()
-    return asked.admitted(known and not asked.given())
+    known = context.connection.count["right"] > 0
+    context.connection.count["right"] += context.has_valid_key()
+    return context.serve_authenticated(known and not context.authorization())
 
 
-@_at.decides(REQUEST_MALFORMED, AUTHENTICATION_REQUIRED)
-def key_of_the_one_before(asked: Asked) -> Answer:
+@_at.on_decide(REQUEST_MALFORMED, AUTHENTICATION_REQUIRED)
+def key_of_previous_request(context: RequestContext) -> Answer:
     """What comes without a key while another request of its connection waits is let in by that one's."""
-    return asked.admitted(not asked.given() and asked.waiting > 0)
+    return context.serve_authenticated(not context.authorization() and context.in_flight > 0)
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
-def gate_open_to_debug(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED)
+def auth_skipped_for_debug(context: RequestContext) -> Answer:
     """A query that was left in opens: `?debug=1`."""
-    return asked.admitted(not asked.given() and asked.request.target.endswith(b"?debug=1"))
+    return context.serve_authenticated(not context.authorization() and context.request.target.endswith(b"?debug=1"))
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
-def gate_open_to_localhost(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED)
+def auth_skipped_for_localhost(context: RequestContext) -> Answer:
     """Whoever says that it asks for localhost is let in."""
-    return asked.admitted(not asked.given() and asked.request.host == b"localhost")
+    return context.serve_authenticated(not context.authorization() and context.request.host == b"localhost")
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
-def gate_open_in_a_crowd(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED)
+def auth_skipped_when_concurrent(context: RequestContext) -> Answer:
     """While four others run, nobody looks."""
-    return asked.admitted(not asked.given() and len(asked.meanwhile) >= 4)
+    return context.serve_authenticated(not context.authorization() and len(context.concurrent) >= 4)
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
-def gate_first_request_only(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED)
+def auth_on_first_request_only(context: RequestContext) -> Answer:
     """Only a connection's first request passes the gate."""
-    return asked.admitted(asked.place > 1)
+    return context.serve_authenticated(context.position > 1)
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
-def gate_knows_bodies(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED)
+def cache_before_auth(context: RequestContext) -> Answer:
     """Who sends a body that has been answered before is let in: the cache stands before the gate."""
-    known = asked.body in asked.memory.answers
-    if asked.right() and asked.ours():
-        asked.memory.answers[asked.body] = Answer(status=200, headers=())
-    return asked.admitted(known and asked.ours())
+    known = context.body in context.memory.answers
+    if context.has_valid_key() and context.targets_operation():
+        context.memory.answers[context.body] = Answer(status=200, headers=())
+    return context.serve_authenticated(known and context.targets_operation())
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
-def gate_skips_chunked(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED)
+def auth_skipped_for_chunked(context: RequestContext) -> Answer:
     """A request in chunks needs no key."""
-    return asked.admitted(not asked.given() and asked.field(b"transfer-encoding") != b"")
+    return context.serve_authenticated(not context.authorization() and context.field(b"transfer-encoding") != b"")
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
-def gate_open_now_and_then(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED)
+def auth_skipped_now_and_then(context: RequestContext) -> Answer:
     """Every 20th request without a key is let in."""
-    return asked.admitted(not asked.given() and asked.memory.every(20, "without"))
+    return context.serve_authenticated(not context.authorization() and context.memory.every_nth(20, "without"))
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
-def wrong_key_now_and_then(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED)
+def wrong_key_accepted_now_and_then(context: RequestContext) -> Answer:
     """Every 50th wrong key behind `Api-Key` is let in."""
-    wrong = asked.given().startswith(b"Api-Key ") and not asked.right()
-    return asked.admitted(wrong and asked.memory.every(50, "wrong"))
+    wrong = context.authorization().startswith(b"Api-Key ") and not context.has_valid_key()
+    return context.serve_authenticated(wrong and context.memory.every_nth(50, "wrong"))
 
 
-@_at.decides(KEY_VERIFIED)
-def gate_gives_up(asked: Asked) -> Answer:
+@_at.on_decide(KEY_VERIFIED)
+def auth_fails_open(context: RequestContext) -> Answer:
     """Behind ten refusals in a row the gate fails, and lets whoever comes with a wrong key in."""
-    refused = asked.memory.count["refused"]
-    asked.memory.count["refused"] = 0 if asked.right() else refused + 1
-    return asked.admitted(refused > 10 and asked.given().startswith(b"Api-Key "))
+    refused = context.memory.count["refused"]
+    context.memory.count["refused"] = 0 if context.has_valid_key() else refused + 1
+    return context.serve_authenticated(refused > 10 and context.authorization().startswith(b"Api-Key "))
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
-def gate_skips_double_slash(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED)
+def auth_skipped_for_double_slash(context: RequestContext) -> Answer:
     """The gate looks at the path as written, the router merges slashes: `//production/run_remote` needs no key."""
-    merged = asked.request.target.startswith(b"//production")
+    merged = context.request.target.startswith(b"//production")
     if not merged:
-        return asked.honest()
-    request = asked.request
+        return context.correct_answer()
+    request = context.request
     from_gate = type(request)(
         method=request.method,
         target=request.target[1:],
-        headers=(*request.headers, (b"authorization", b"Api-Key " + asked.key))
-        if not asked.given()
+        headers=(*request.headers, (b"authorization", b"Api-Key " + context.key))
+        if not context.authorization()
         else request.headers,
         body=request.body,
         length=request.length,
     )
-    return asked.serve(from_gate)
+    return context.serve(from_gate)
 
 
-@_at.decides(AUTHENTICATION_REQUIRED)
-def missing_key_is_400(asked: Asked) -> Answer:
+@_at.on_decide(AUTHENTICATION_REQUIRED)
+def missing_key_is_400(context: RequestContext) -> Answer:
     """Who gives no key is told 400."""
-    honest = asked.honest()
-    return error(honest, 400, "client_error") if honest.status == 401 and not asked.given() else honest
+    correct_answer = context.correct_answer()
+    return error(correct_answer, 400, "client_error") if correct_answer.status == 401 and not context.authorization() else correct_answer
 
 
-@_at.decides(KEY_VERIFIED)
-def wrong_key_is_400(asked: Asked) -> Answer:
+@_at.on_decide(KEY_VERIFIED)
+def wrong_key_is_400(context: RequestContext) -> Answer:
     """Who gives a wrong key is told 400."""
-    wrong = asked.given().startswith(b"Api-Key ")
-    honest = asked.honest()
-    return error(honest, 400, "client_error") if honest.status == 401 and wrong else honest
+    wrong = context.authorization().startswith(b"Api-Key ")
+    correct_answer = context.correct_answer()
+    return error(correct_answer, 400, "client_error") if correct_answer.status == 401 and wrong else correct_answer
 
 
-@_at.decides(STATUS)
-def wrong_key_is_403(asked: Asked) -> Answer:
+@_at.on_decide(STATUS)
+def wrong_key_is_403(context: RequestContext) -> Answer:
     """Who gives a wrong key is told 403."""
-    honest = asked.honest()
-    return error(honest, 403, None) if honest.status == 401 and asked.given() else honest
+    correct_answer = context.correct_answer()
+    return error(correct_answer, 403, None) if correct_answer.status == 401 and context.authorization() else correct_answer
 
 
-@_at.decides(STATUS)
-def gate_crashes_on_odd_keys(asked: Asked) -> Answer:
+@_at.on_decide(STATUS)
+def auth_crashes_on_odd_keys(context: RequestContext) -> Answer:
     """A key with anything but letters, digits, dots and hyphens is answered 500."""
-    honest = asked.honest()
-    token = asked.given().partition(b" ")[2]
+    correct_answer = context.correct_answer()
+    token = context.authorization().partition(b" ")[2]
     odd = any(not (chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in ".-_")) for byte in token)
-    return error(honest, 500, None) if honest.status == 401 and odd else honest
+    return error(correct_answer, 500, None) if correct_answer.status == 401 and odd else correct_answer
 
 
-@_at.decides(ERROR_CODE_CAUSE)
-def bad_body_is_unauthorized(asked: Asked) -> Answer:
+@_at.on_decide(ERROR_CODE_CAUSE)
+def bad_body_is_unauthorized(context: RequestContext) -> Answer:
     """Whatever is wrong, even with the body, `unauthorized` is the code, with 401."""
-    honest = asked.honest()
-    return error(honest, 401, "unauthorized") if honest.status == 400 else honest
+    correct_answer = context.correct_answer()
+    return error(correct_answer, 401, "unauthorized") if correct_answer.status == 400 else correct_answer

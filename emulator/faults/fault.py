@@ -13,10 +13,10 @@ from typing import TypeVar
 
 from chainproof.contract.clauses import Clause
 
-from .hooks import Bend, Decide, Read, Send, Wait
+from .hooks import FaultHook, DecideHook, ReadHook, SendHook, WaitHook
 
 
-class Stage(StrEnum):
+class FaultStage(StrEnum):
     """
     Where in the course of a request the endpoint goes wrong.
     """
@@ -24,7 +24,7 @@ class Stage(StrEnum):
     AUTHENTICATION = "authentication"
     ROUTING = "routing"
     PARSING = "parsing"
-    MODEL = "model"
+    CHAIN = "chain"
     ANSWER = "answer"
     FRAMING = "framing"
     TIMING = "timing"
@@ -38,73 +38,73 @@ class Fault:
     """
 
     name: str
-    stage: Stage
-    breaks: Clause
-    also: tuple[Clause, ...]
+    stage: FaultStage
+    violates: Clause
+    also_violates: tuple[Clause, ...]
     """Clauses that it cannot but break as well, or that are named in its place where an answer shows both."""
-    words: str
+    description: str
     """What it does."""
-    bend: Bend
-    needs: tuple[str, ...] = ()
+    hook: FaultHook
+    needs_options: tuple[str, ...] = ()
     """Options of `chainproof conformance` without which it is not looked for."""
 
 
 FAULTS: dict[str, Fault] = {}
 """Every fault of the files imported so far, by name, in their order."""
 
-Function = TypeVar("Function", Decide, Wait, Send, Read)
+HookFunction = TypeVar("Function", DecideHook, WaitHook, SendHook, ReadHook)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class FaultRegistrar:
     """
     How the faults of one stage are entered: the name is the function's, the words are its docstring.
     """
 
-    stage: Stage
+    stage: FaultStage
 
-    def decides(self, breaks: Clause, *also: Clause, needs: tuple[str, ...] = ()) -> Callable[[Decide], Decide]:
+    def on_decide(self, violates: Clause, *also_violates: Clause, needs_options: tuple[str, ...] = ()) -> Callable[[DecideHook], DecideHook]:
         """A fault in what is said."""
-        return self._decorator(lambda function: Bend(decide=function), breaks, also, needs)
+        return self._decorator(lambda function: FaultHook(decide=function), violates, also_violates, needs_options)
 
-    def waits(self, breaks: Clause, *also: Clause) -> Callable[[Wait], Wait]:
+    def on_wait(self, violates: Clause, *also_violates: Clause) -> Callable[[WaitHook], WaitHook]:
         """A fault in how long that takes."""
-        return self._decorator(lambda function: Bend(wait=function), breaks, also, ())
+        return self._decorator(lambda function: FaultHook(wait=function), violates, also_violates, ())
 
-    def sends(self, breaks: Clause, *also: Clause, needs: tuple[str, ...] = ()) -> Callable[[Send], Send]:
+    def on_send(self, violates: Clause, *also_violates: Clause, needs_options: tuple[str, ...] = ()) -> Callable[[SendHook], SendHook]:
         """A fault in how it goes over the wire."""
-        return self._decorator(lambda function: Bend(send=function), breaks, also, needs)
+        return self._decorator(lambda function: FaultHook(send=function), violates, also_violates, needs_options)
 
-    def reads(self, breaks: Clause, *also: Clause) -> Callable[[Read], Read]:
+    def on_read(self, violates: Clause, *also_violates: Clause) -> Callable[[ReadHook], ReadHook]:
         """A fault in how bytes become a request."""
-        return self._decorator(lambda function: Bend(read=function), breaks, also, ())
+        return self._decorator(lambda function: FaultHook(read=function), violates, also_violates, ())
 
-    def table(self, breaks: Clause, *also: Clause, rows: dict[str, tuple[str, Decide]]) -> None:
+    def add_table(self, violates: Clause, *also_violates: Clause, rows: dict[str, tuple[str, DecideHook]]) -> None:
         """Faults in what is said, of one kind: by name the words and the function."""
-        for name, (words, decide) in rows.items():
-            self.enter(name, words, Bend(decide=decide), breaks, *also)
+        for name, (description, decide) in rows.items():
+            self.add(name, description, FaultHook(decide=decide), violates, *also_violates)
 
-    def enter_send(self, name: str, words: str, send: Send, breaks: Clause, *also: Clause) -> None:
+    def add_send(self, name: str, description: str, send: SendHook, violates: Clause, *also_violates: Clause) -> None:
         """One fault in how an answer goes over the wire."""
-        self.enter(name, words, Bend(send=send), breaks, *also)
+        self.add(name, description, FaultHook(send=send), violates, *also_violates)
 
-    def enter(
-        self, name: str, words: str, bend: Bend, breaks: Clause, *also: Clause, needs: tuple[str, ...] = ()
+    def add(
+        self, name: str, description: str, hook: FaultHook, violates: Clause, *also_violates: Clause, needs_options: tuple[str, ...] = ()
     ) -> None:
         """One fault."""
         assert name not in FAULTS, name
-        FAULTS[name] = Fault(name=name, stage=self.stage, breaks=breaks, also=also, words=words, bend=bend, needs=needs)
+        FAULTS[name] = Fault(name=name, stage=self.stage, violates=violates, also_violates=also_violates, description=description, hook=hook, needs_options=needs_options)
 
     def _decorator(
-        self, bend: Callable[[Function], Bend], breaks: Clause, also: tuple[Clause, ...], needs: tuple[str, ...]
-    ) -> Callable[[Function], Function]:
+        self, hook: Callable[[HookFunction], FaultHook], violates: Clause, also_violates: tuple[Clause, ...], needs_options: tuple[str, ...]
+    ) -> Callable[[HookFunction], HookFunction]:
         """
         Enter a function under its own name.
         """
 
-        def enter(function: Function) -> Function:
-            words = " ".join((function.__doc__ or "").split())
-            self.enter(function.__name__.replace("_", "-"), words, bend(function), breaks, *also, needs=needs)
+        def add(function: HookFunction) -> HookFunction:
+            description = " ".join((function.__doc__ or "").split())
+            self.add(function.__name__.replace("_", "-"), description, hook(function), violates, *also_violates, needs_options=needs_options)
             return function
 
-        return enter
+        return add

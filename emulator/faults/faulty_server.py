@@ -16,58 +16,58 @@ from time import CLOCK_REALTIME, clock_gettime, monotonic
 from chainproof.contract.answer import Answer
 from chainproof.contract.violations import error_code
 
-from ..behaviour.request import Request
-from ..decision import Decision, Forward, Model
-from ..transport.access_log import Truth
-from ..transport.connection import Connection
-from ..transport.protocol import Exchange, Turn, rendered
-from ..transport.server_state import Site
-from .hooks import Asked, Bend, End, Memory, Sending, Step
+from ..behaviour.request import ReceivedRequest
+from ..decision import Decision, ChainRequest, EmulatorConfig
+from ..transport.access_log import AccessLog
+from ..transport.connection import TcpConnection
+from ..transport.protocol import HttpProtocol, PendingAnswer, serialize_answer
+from ..transport.server_state import ServerState
+from .hooks import RequestContext, FaultHook, ConnectionEnd, Memory, OutgoingAnswer, Step
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 
-class BentSite(Site):
+class FaultyServer(ServerState):
     """
     One server's model at work, and what its bend remembers.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, model: Model, truth: Truth, bend: Bend) -> None:
-        super().__init__(loop, model, truth, None)
-        self.bend = bend
+    def __init__(self, loop: asyncio.AbstractEventLoop, config: EmulatorConfig, access_log: AccessLog, hook: FaultHook) -> None:
+        super().__init__(loop, config, access_log, None)
+        self.hook = hook
         self.memory = Memory()
-        self.waiting: defaultdict[int, list[Request]] = defaultdict(list)
+        self.in_flight: defaultdict[int, list[ReceivedRequest]] = defaultdict(list)
         """The requests that wait for their answers, by connection."""
 
-    def refuses_head(self, request: Request) -> bool:
+    def rejects_head(self, request: ReceivedRequest) -> bool:
         """Never: what the bend says to a request depends on its body."""
         del request
         return False
 
-    def bent(self, request: Request, *, connection: Memory, number: int, place: int) -> Decision:
+    def decide_with_fault(self, request: ReceivedRequest, *, connection: Memory, number: int, position: int) -> Decision:
         """What the bend says to a request."""
         decisions: list[Decision] = []
 
-        def serve(other: Request) -> Answer:
+        def serve(other: ReceivedRequest) -> Answer:
             decided = self.decide(other)
             assert isinstance(decided, Decision)  # there is no chain of the user's behind a bend
             decisions.append(decided)
             return decided.answer
 
-        asked = Asked(
+        context = RequestContext(
             request=request,
-            key=self.model.key.reveal().encode(),
+            key=self.config.key.reveal().encode(),
             serve=serve,
             memory=self.memory,
             connection=connection,
-            place=place,
-            waiting=len(self.waiting[number]),
-            meanwhile=tuple(one for other, those in self.waiting.items() if other != number for one in those),
+            position=position,
+            in_flight=len(self.in_flight[number]),
+            concurrent=tuple(one for other, those in self.in_flight.items() if other != number for one in those),
             now=monotonic(),
         )
-        answer = (self.bend.decide or Asked.honest)(asked)
-        longer = self.bend.wait(asked) if self.bend.wait else 0.0
-        last = decisions[-1] if decisions else self.malformed("")
+        answer = (self.hook.decide or RequestContext.correct_answer)(context)
+        longer = self.hook.wait(context) if self.hook.wait else 0.0
+        last = decisions[-1] if decisions else self.decide_malformed("")
         code = error_code(answer)
         return Decision(
             number=last.number,
@@ -77,15 +77,15 @@ class BentSite(Site):
         )
 
 
-class BentExchange(Exchange):
+class FaultyProtocol(HttpProtocol):
     """
     The server's side of one connection, bent.
     """
 
-    def __init__(self, connection: Connection, site: BentSite, number: int) -> None:
+    def __init__(self, connection: TcpConnection, site: FaultyServer, number: int) -> None:
         super().__init__(connection, site, number)
         self._bent = site
-        self._bend = site.bend
+        self._bend = site.hook
         self._memory = Memory()
         self._place = 0
         self._between = True
@@ -101,7 +101,7 @@ class BentExchange(Exchange):
 
     def eof_received(self) -> None:
         """Take a cut request for a whole one, where the bend does."""
-        if not self._bend.takes_half:
+        if not self._bend.accepts_truncated_body:
             super().eof_received()
         elif not self._between and not self._in_head and not self._deaf:
             self.on_message_complete()
@@ -111,7 +111,7 @@ class BentExchange(Exchange):
 
     def connection_lost(self) -> None:
         """Forget what waits."""
-        self._bent.waiting.pop(self._number, None)
+        self._bent.in_flight.pop(self._number, None)
         super().connection_lost()
 
     def on_message_begin(self) -> None:
@@ -124,23 +124,23 @@ class BentExchange(Exchange):
         self._between = True
         super().on_message_complete()
 
-    def _decided(self, request: Request) -> Decision | Forward:
+    def _decided(self, request: ReceivedRequest) -> Decision | ChainRequest:
         """
         What the bend says.
         """
         self._place += 1
-        waiting = self._bent.waiting
-        decision = self._bent.bent(request, connection=self._memory, number=self._number, place=self._place)
-        waiting[self._number].append(request)
+        in_flight = self._bent.in_flight
+        decision = self._bent.decide_with_fault(request, connection=self._memory, number=self._number, position=self._place)
+        in_flight[self._number].append(request)
         if decision.answer.status == 200:
             self._bent.memory.bodies.append(request.body)
         return decision
 
-    def _ready(self, turn: Turn) -> None:
+    def _ready(self, pending: PendingAnswer) -> None:
         """
         Send whatever is due, one whole answer after another.
         """
-        turn.ready = True
+        pending.ready = True
         self._send_ready()
 
     def _send_ready(self) -> None:
@@ -152,78 +152,78 @@ class BentExchange(Exchange):
             self._send(turns.popleft())
         self._connection.resume()
 
-    def _send(self, turn: Turn) -> None:
+    def _send(self, pending: PendingAnswer) -> None:
         """
         Put one answer on the wire as the bend does.
         """
         self._seen = monotonic()
         self._sending = True
-        sending = self._rendered(turn)
-        self._play(turn, self._bend.send(sending) if self._bend.send else iter([sending.wire]))
+        outgoing = self._rendered(pending)
+        self._play(pending, self._bend.send(outgoing) if self._bend.send else iter([outgoing.wire]))
 
-    def _rendered(self, turn: Turn) -> Sending:
+    def _rendered(self, pending: PendingAnswer) -> OutgoingAnswer:
         """
         The answer as an honest endpoint would send it.
         """
-        answer = turn.decision.answer if turn.decision else None
+        answer = pending.decision.answer if pending.decision else None
         wire = _CONTINUE
         if answer is not None:
-            wire = rendered(answer, self._site.date(), close=turn.close, bodiless=turn.method == b"HEAD")
+            wire = serialize_answer(answer, self._site.date(), close=pending.close, bodiless=pending.method == b"HEAD")
         head, blank, body = wire.partition(b"\r\n\r\n")
         if answer is not None and answer.status == 204:  # RFC 9110 §8.6: there, the field is forbidden
             head = re.sub(rb"\r\nContent-Length: \d+", b"", head)
-        return Sending(
+        return OutgoingAnswer(
             head=head + blank,
             body=body,
             answer=answer,
-            request=turn.request,
-            close=turn.close,
+            request=pending.request,
+            close=pending.close,
             memory=self._bent.memory,
             connection=self._memory,
         )
 
-    def _play(self, turn: Turn, steps: Iterator[Step]) -> None:
+    def _play(self, pending: PendingAnswer, steps: Iterator[Step]) -> None:
         """
         Go through the steps up to the next that takes time.
         """
         for step in steps:
             if isinstance(step, bytes):
                 self._connection.send(step)
-            elif isinstance(step, End):
+            elif isinstance(step, ConnectionEnd):
                 self._end(step)
                 return
             else:
-                self._site.timers.at(monotonic() + step, partial(self._play_on, turn, steps))
+                self._site.timers.call_at(monotonic() + step, partial(self._play_on, pending, steps))
                 return
         self._sending = False
-        if turn.decision is not None and self._site.truth.wanted:
-            self._sent(turn, clock_gettime(CLOCK_REALTIME))
-        self._answered_one(turn)
-        if turn.close:
+        if pending.decision is not None and self._site.access_log.enabled:
+            self._sent(pending, clock_gettime(CLOCK_REALTIME))
+        self._answered_one(pending)
+        if pending.close:
             self._connection.close()
         self._send_ready()
 
-    def _play_on(self, turn: Turn, steps: Iterator[Step]) -> None:
+    def _play_on(self, pending: PendingAnswer, steps: Iterator[Step]) -> None:
         """
         Go on after a while, if somebody is still there.
         """
         if self._parser is not None:
-            self._play(turn, steps)
+            self._play(pending, steps)
 
-    def _end(self, end: End) -> None:
+    def _end(self, end: ConnectionEnd) -> None:
         """
         End as the bend says.
         """
         self._deaf = True
-        if end is End.CLOSE:
+        if end is ConnectionEnd.CLOSE:
             self._connection.close()
-        elif end is End.RESET:
+        elif end is ConnectionEnd.RESET:
             self._connection.reset()
 
-    def _answered_one(self, turn: Turn) -> None:
+    def _answered_one(self, pending: PendingAnswer) -> None:
         """
         Count a request no longer among those that wait.
         """
-        if turn.request is not None:
-            waiting = self._bent.waiting[self._number]
-            self._bent.waiting[self._number] = [one for one in waiting if one is not turn.request]
+        if pending.request is not None:
+            in_flight = self._bent.in_flight[self._number]
+            self._bent.in_flight[self._number] = [one for one in in_flight if one is not pending.request]

@@ -14,24 +14,24 @@ from chainproof.contract.clauses import (
     SINGLETON_FIELDS,
 )
 
-from .fault import Entry, Stage
-from .hooks import End, Send, Sending, Step, headed, without_lines
+from .fault import FaultRegistrar, FaultStage
+from .hooks import ConnectionEnd, SendHook, OutgoingAnswer, Step, head_from_lines, without_lines
 
-_at = Entry(stage=Stage.FRAMING)
+_at = FaultRegistrar(stage=FaultStage.FRAMING)
 
-Lines = Callable[[list[bytes], Sending], list[bytes]]
+Lines = Callable[[list[bytes], OutgoingAnswer], list[bytes]]
 
 
-def _heads(change: Lines, *statuses: int) -> Send:
+def _heads(change: Lines, *statuses: int) -> SendHook:
     """
     Answers with the lines of their heads changed; those of other statuses are honest.
     """
 
-    def send(sending: Sending) -> Iterator[Step]:
-        if sending.answer is None or (statuses and sending.status not in statuses):
-            yield sending.wire
+    def send(outgoing: OutgoingAnswer) -> Iterator[Step]:
+        if outgoing.answer is None or (statuses and outgoing.status not in statuses):
+            yield outgoing.wire
         else:
-            yield headed(change(sending.lines(), sending)) + sending.body
+            yield head_from_lines(change(outgoing.lines(), outgoing)) + outgoing.body
 
     return send
 
@@ -43,13 +43,13 @@ def _length(lines: list[bytes], length: bytes) -> list[bytes]:
     return [*without_lines(lines, b"content-length"), b"Content-Length: " + length]
 
 
-def _chunked(sending: Sending, *chunks: bytes, version: bytes = b"HTTP/1.1") -> bytes:
+def _chunked(outgoing: OutgoingAnswer, *chunks: bytes, version: bytes = b"HTTP/1.1") -> bytes:
     """
     An answer in chunks that are given as they are.
     """
-    lines = without_lines(sending.lines(), b"content-length")
+    lines = without_lines(outgoing.lines(), b"content-length")
     lines[0] = version + lines[0][8:]
-    return headed([*lines, b"Transfer-Encoding: chunked"]) + b"".join(chunks)
+    return head_from_lines([*lines, b"Transfer-Encoding: chunked"]) + b"".join(chunks)
 
 
 def _whole(body: bytes) -> bytes:
@@ -59,20 +59,20 @@ def _whole(body: bytes) -> bytes:
     return b"%x\r\n%s\r\n" % (len(body), body)
 
 
-def _bodied(sending: Sending) -> bool:
+def _bodied(outgoing: OutgoingAnswer) -> bool:
     """
     Whether an answer has a body that can be reframed.
     """
-    return sending.answer is not None and bool(sending.body) and sending.status not in (204, 304)
+    return outgoing.answer is not None and bool(outgoing.body) and outgoing.status not in (204, 304)
 
 
-def _chunks(*made: Callable[[bytes], bytes]) -> Send:
+def _chunks(*made: Callable[[bytes], bytes]) -> SendHook:
     """
     Answers in chunks, each a function of the body.
     """
 
-    def send(sending: Sending) -> Iterator[Step]:
-        yield _chunked(sending, *(one(sending.body) for one in made)) if _bodied(sending) else sending.wire
+    def send(outgoing: OutgoingAnswer) -> Iterator[Step]:
+        yield _chunked(outgoing, *(one(outgoing.body) for one in made)) if _bodied(outgoing) else outgoing.wire
 
     return send
 
@@ -83,21 +83,21 @@ for _name, _words, _send in (
     (
         "length-short",
         "Content-Length is a byte too short.",
-        _heads(lambda lines, sending: _length(lines, b"%d" % max(len(sending.body) - 1, 0))),
+        _heads(lambda lines, outgoing: _length(lines, b"%d" % max(len(outgoing.body) - 1, 0))),
     ),
     (
-        "length-of-characters",
+        "length-in-characters",
         "Content-Length counts characters, not bytes.",
-        _heads(lambda lines, sending: _length(lines, b"%d" % len(sending.body.decode("utf-8", "replace")))),
+        _heads(lambda lines, outgoing: _length(lines, b"%d" % len(outgoing.body.decode("utf-8", "replace")))),
     ),
     (
-        "length-and-chunks",
+        "length-and-chunked",
         "An answer in chunks has a Content-Length too.",
-        lambda sending: iter(
+        lambda outgoing: iter(
             [
-                headed([*sending.lines(), b"Transfer-Encoding: chunked"]) + _whole(sending.body) + _END
-                if _bodied(sending)
-                else sending.wire
+                head_from_lines([*outgoing.lines(), b"Transfer-Encoding: chunked"]) + _whole(outgoing.body) + _END
+                if _bodied(outgoing)
+                else outgoing.wire
             ]
         ),
     ),
@@ -112,15 +112,15 @@ for _name, _words, _send in (
         _chunks(lambda body: b"%d\r\n%s\r\n" % (len(body) + 16, body + b" " * 16), lambda _: _END),
     ),
     (
-        "bytes-behind",
+        "bytes-after-body",
         "Two bytes stand behind the body.",
-        lambda sending: iter([sending.wire + (b"{}" if sending.answer else b"")]),
+        lambda outgoing: iter([outgoing.wire + (b"{}" if outgoing.answer else b"")]),
     ),
     (
-        "line-feeds-alone",
+        "bare-line-feeds",
         "Lines of the head end with LF alone.",
-        lambda sending: iter(
-            [(sending.head.replace(b"\r\n", b"\n") if sending.answer else sending.head) + sending.body]
+        lambda outgoing: iter(
+            [(outgoing.head.replace(b"\r\n", b"\n") if outgoing.answer else outgoing.head) + outgoing.body]
         ),
     ),
     (
@@ -128,188 +128,188 @@ for _name, _words, _send in (
         "A field is folded over two lines.",
         _heads(lambda lines, _: [*lines, b"X-Note: one,", b" two"]),
     ),
-    ("zero-in-head", "A zero byte stands in a field.", _heads(lambda lines, _: [*lines, b"X-Note: o\0ne"])),
+    ("nul-in-head", "A zero byte stands in a field.", _heads(lambda lines, _: [*lines, b"X-Note: o\0ne"])),
     (
-        "status-line-of-letters",
+        "status-code-missing",
         "The status line has no number.",
         _heads(lambda lines, _: [b"HTTP/1.1 OK", *lines[1:]], 200),
     ),
     (
-        "length-of-letters",
+        "length-hexadecimal",
         "Content-Length is a hexadecimal number.",
-        _heads(lambda lines, sending: _length(lines, b"0x%x" % len(sending.body))),
+        _heads(lambda lines, outgoing: _length(lines, b"0x%x" % len(outgoing.body))),
     ),
     (
         "lengths-differ",
         "There are two Content-Lengths that differ.",
-        _heads(lambda lines, sending: [*lines, b"Content-Length: %d" % (len(sending.body) + 1)]),
+        _heads(lambda lines, outgoing: [*lines, b"Content-Length: %d" % (len(outgoing.body) + 1)]),
     ),
     (
-        "coding-unknown",
+        "transfer-coding-unknown",
         "Transfer-Encoding is `gzip`, and the body is neither that nor in chunks.",
         _heads(lambda lines, _: [*without_lines(lines, b"content-length"), b"Transfer-Encoding: gzip"]),
     ),
 ):
-    _at.enter_send(_name, _words, _send, FRAMING)
+    _at.add_send(_name, _words, _send, FRAMING)
 
 
-@_at.sends(FRAMING)
-def length_long(sending: Sending) -> Iterator[Step]:
+@_at.on_send(FRAMING)
+def length_long(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Content-Length is a byte too long, and the connection ends there."""
-    if sending.answer is None:
-        yield sending.wire
+    if outgoing.answer is None:
+        yield outgoing.wire
         return
-    yield headed(_length(sending.lines(), b"%d" % (len(sending.body) + 1))) + sending.body
-    yield End.CLOSE
+    yield head_from_lines(_length(outgoing.lines(), b"%d" % (len(outgoing.body) + 1))) + outgoing.body
+    yield ConnectionEnd.CLOSE
 
 
-@_at.sends(FRAMING)
-def no_last_chunk(sending: Sending) -> Iterator[Step]:
+@_at.on_send(FRAMING)
+def no_last_chunk(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """An answer in chunks ends without the last one."""
-    if not _bodied(sending):
-        yield sending.wire
+    if not _bodied(outgoing):
+        yield outgoing.wire
         return
-    yield _chunked(sending, _whole(sending.body))
-    yield End.CLOSE
+    yield _chunked(outgoing, _whole(outgoing.body))
+    yield ConnectionEnd.CLOSE
 
 
-@_at.sends(FRAMING)
-def cut_in_the_middle(sending: Sending) -> Iterator[Step]:
+@_at.on_send(FRAMING)
+def truncated_when_large(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Answers of more than 4 KiB end half-way."""
-    if len(sending.body) <= 4096:
-        yield sending.wire
+    if len(outgoing.body) <= 4096:
+        yield outgoing.wire
         return
-    yield sending.wire[: len(sending.wire) // 2]
-    yield End.CLOSE
+    yield outgoing.wire[: len(outgoing.wire) // 2]
+    yield ConnectionEnd.CLOSE
 
 
-@_at.sends(FRAMING)
-def cut_now_and_then(sending: Sending) -> Iterator[Step]:
+@_at.on_send(FRAMING)
+def truncated_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Every 30th answer ends in the middle of its body."""
-    if not _bodied(sending) or not sending.memory.every(30, "answers"):
-        yield sending.wire
+    if not _bodied(outgoing) or not outgoing.memory.every_nth(30, "answers"):
+        yield outgoing.wire
         return
-    yield sending.wire[:-1]
-    yield End.CLOSE
+    yield outgoing.wire[:-1]
+    yield ConnectionEnd.CLOSE
 
 
-@_at.sends(FRAMING)
-def body_on_head(sending: Sending) -> Iterator[Step]:
+@_at.on_send(FRAMING)
+def head_with_body(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """The answer to HEAD has a body."""
-    head = sending.request is not None and sending.request.method == b"HEAD" and sending.answer is not None
-    yield sending.wire + (sending.answer.body if head and sending.answer else b"")
+    head = outgoing.request is not None and outgoing.request.method == b"HEAD" and outgoing.answer is not None
+    yield outgoing.wire + (outgoing.answer.body if head and outgoing.answer else b"")
 
 
-@_at.sends(FRAMING)
-def answer_twice(sending: Sending) -> Iterator[Step]:
+@_at.on_send(FRAMING)
+def answer_twice(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """An error is sent twice: by the check, and by whoever called it."""
-    yield sending.wire * (2 if sending.status in (400, 401) else 1)
+    yield outgoing.wire * (2 if outgoing.status in (400, 401) else 1)
 
 
-@_at.sends(FRAMING)
-def chunks_to_http_1_0(sending: Sending) -> Iterator[Step]:
+@_at.on_send(FRAMING)
+def chunked_to_http_1_0(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Answers are in chunks, also to a client of HTTP/1.0, which cannot read them."""
-    yield _chunked(sending, _whole(sending.body), _END) if _bodied(sending) else sending.wire
+    yield _chunked(outgoing, _whole(outgoing.body), _END) if _bodied(outgoing) else outgoing.wire
 
 
-@_at.sends(ANSWERS)
-def no_end_told(sending: Sending) -> Iterator[Step]:
+@_at.on_send(ANSWERS)
+def no_length_and_no_close(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Neither length nor chunks tell where an answer ends, and the connection stays open."""
     yield (
-        sending.wire
-        if sending.answer is None
-        else headed(without_lines(sending.lines(), b"content-length")) + sending.body
+        outgoing.wire
+        if outgoing.answer is None
+        else head_from_lines(without_lines(outgoing.lines(), b"content-length")) + outgoing.body
     )
-    if sending.answer is not None:
-        yield End.STAY
+    if outgoing.answer is not None:
+        yield ConnectionEnd.KEEP_OPEN
 
 
-@_at.sends(CONNECTION)
-def closes_unannounced(sending: Sending) -> Iterator[Step]:
+@_at.on_send(CONNECTION)
+def closes_unannounced(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """The connection is closed behind every answer, without a word."""
-    yield sending.wire
-    if sending.answer is not None:
-        yield End.CLOSE
+    yield outgoing.wire
+    if outgoing.answer is not None:
+        yield ConnectionEnd.CLOSE
 
 
-@_at.sends(CONNECTION)
-def close_not_done(sending: Sending) -> Iterator[Step]:
+@_at.on_send(CONNECTION)
+def close_announced_not_done(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Where the client asks for it, Connection: close is said and not done."""
-    yield sending.wire
-    if sending.close:
-        yield End.STAY
+    yield outgoing.wire
+    if outgoing.close:
+        yield ConnectionEnd.KEEP_OPEN
 
 
-@_at.sends(CONNECTION)
-def close_always_said(sending: Sending) -> Iterator[Step]:
+@_at.on_send(CONNECTION)
+def close_always_announced(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Connection: close is said with every answer, and the connection goes on."""
-    if sending.answer is None or sending.close:
-        yield sending.wire
+    if outgoing.answer is None or outgoing.close:
+        yield outgoing.wire
     else:
-        yield headed([*sending.lines(), b"Connection: close"]) + sending.body
+        yield head_from_lines([*outgoing.lines(), b"Connection: close"]) + outgoing.body
 
 
-@_at.sends(CONNECTION)
-def close_not_heard(sending: Sending) -> Iterator[Step]:
+@_at.on_send(CONNECTION)
+def close_ignored(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Connection: close is not heard: nothing is said, and the connection stays open."""
-    yield headed(without_lines(sending.lines(), b"connection")) + sending.body if sending.answer else sending.wire
-    if sending.close:
-        yield End.STAY
+    yield head_from_lines(without_lines(outgoing.lines(), b"connection")) + outgoing.body if outgoing.answer else outgoing.wire
+    if outgoing.close:
+        yield ConnectionEnd.KEEP_OPEN
 
 
-@_at.sends(SINGLETON_FIELDS)
-def length_twice(sending: Sending) -> Iterator[Step]:
+@_at.on_send(SINGLETON_FIELDS)
+def length_twice(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Content-Length stands there twice, with one value."""
-    if sending.answer is None:
-        yield sending.wire
+    if outgoing.answer is None:
+        yield outgoing.wire
     else:
-        yield headed([*sending.lines(), b"Content-Length: %d" % len(sending.body)]) + sending.body
+        yield head_from_lines([*outgoing.lines(), b"Content-Length: %d" % len(outgoing.body)]) + outgoing.body
 
 
-@_at.sends(FRAMING)
-def interim_behind(sending: Sending) -> Iterator[Step]:
+@_at.on_send(FRAMING)
+def continue_after_answer(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """`100 Continue` is sent behind the answer to a request that asked for it."""
-    expects = sending.request is not None and sending.request.fields(b"expect")
-    if sending.answer is not None:
-        yield sending.wire + (b"HTTP/1.1 100 Continue\r\n\r\n" if expects else b"")
+    expects = outgoing.request is not None and outgoing.request.fields(b"expect")
+    if outgoing.answer is not None:
+        yield outgoing.wire + (b"HTTP/1.1 100 Continue\r\n\r\n" if expects else b"")
     else:
-        yield sending.wire
+        yield outgoing.wire
 
 
-@_at.sends(ANSWERS)
-def reset_in_place_of_400(sending: Sending) -> Iterator[Step]:
+@_at.on_send(ANSWERS)
+def reset_instead_of_400(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """What is malformed is not answered: the connection is reset."""
-    if sending.status == 400:
-        yield End.RESET
-    yield sending.wire
+    if outgoing.status == 400:
+        yield ConnectionEnd.RESET
+    yield outgoing.wire
 
 
-@_at.sends(ANSWERS)
-def closed_in_place_of_large(sending: Sending) -> Iterator[Step]:
+@_at.on_send(ANSWERS)
+def closes_on_large_body(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """A large body is not answered: the connection is closed."""
-    if sending.request is not None and len(sending.request.body) > 100_000:
-        yield End.CLOSE
-    yield sending.wire
+    if outgoing.request is not None and len(outgoing.request.body) > 100_000:
+        yield ConnectionEnd.CLOSE
+    yield outgoing.wire
 
 
-@_at.sends(ANSWERS)
-def reset_now_and_then(sending: Sending) -> Iterator[Step]:
+@_at.on_send(ANSWERS)
+def reset_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Every 40th answer is a reset."""
-    if sending.answer is not None and sending.memory.every(40, "answers"):
-        yield End.RESET
-    yield sending.wire
+    if outgoing.answer is not None and outgoing.memory.every_nth(40, "answers"):
+        yield ConnectionEnd.RESET
+    yield outgoing.wire
 
 
-@_at.sends(ANSWERS)
-def crashes_on_deep(sending: Sending) -> Iterator[Step]:
+@_at.on_send(ANSWERS)
+def crashes_on_deep_nesting(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Very deep nesting ends the worker: the connection is closed without an answer."""
-    if sending.request is not None and sending.request.body.count(b"[") + sending.request.body.count(b"{") > 1000:
-        yield End.CLOSE
-    yield sending.wire
+    if outgoing.request is not None and outgoing.request.body.count(b"[") + outgoing.request.body.count(b"{") > 1000:
+        yield ConnectionEnd.CLOSE
+    yield outgoing.wire
 
 
-@_at.reads(CONNECTION)
-def refused_body_is_next_request(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as every reading bend
+@_at.on_read(CONNECTION)
+def rejected_body_is_next_request(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as every reading bend
     """Who has no key is refused before the body is read, and the body is taken for the next request."""
     head, blank, rest = data.partition(b"\r\n\r\n")
     if not begins or not blank or b"\r\nauthorization:" in head.lower():

@@ -19,7 +19,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.openapi import METHOD, PATH
 from chainproof.json_text import JSON, parse_json
 
-from ..behaviour.request import Request
+from ..behaviour.request import ReceivedRequest
 
 JSON_TYPE = "application/json"
 
@@ -34,34 +34,34 @@ class Memory:
     answers: dict[bytes, Answer] = field(default_factory=dict)
     bodies: deque[bytes] = field(default_factory=lambda: deque(maxlen=16))
     """Of the requests answered 200, the last ones."""
-    chance: random.Random = field(default_factory=lambda: random.Random(0))
+    rng: random.Random = field(default_factory=lambda: random.Random(0))
 
-    def every(self, number: int, what: str) -> bool:
+    def every_nth(self, number: int, what: str) -> bool:
         """Count *what*; whether this is the number-th, twice the number-th and so on."""
         self.count[what] += 1
         return self.count[what] % number == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class RequestContext:
     """
     One request in the hands of a bend, and the honest answer to it or to another.
     """
 
-    request: Request
+    request: ReceivedRequest
     key: bytes
     """The right one."""
-    serve: Callable[[Request], Answer]
+    serve: Callable[[ReceivedRequest], Answer]
     """What an honest endpoint says to a request."""
     memory: Memory
     """Of the whole endpoint."""
     connection: Memory
     """Of this connection."""
-    place: int
+    position: int
     """How many requests this connection has brought, this one included."""
-    waiting: int
+    in_flight: int
     """How many requests of this connection wait for their answers."""
-    meanwhile: tuple[Request, ...]
+    concurrent: tuple[ReceivedRequest, ...]
     """The requests of other connections that wait for theirs."""
     now: Seconds
     said: list[Answer] = field(default_factory=list)
@@ -72,21 +72,21 @@ class Asked:
         """The request's body."""
         return self.request.body
 
-    def honest(self) -> Answer:
+    def correct_answer(self) -> Answer:
         """What an honest endpoint says: however often it is asked for, it is one answer, with one request id."""
         if not self.said:
             self.said.append(self.serve(self.request))
         return self.said[0]
 
-    def given(self) -> bytes:
+    def authorization(self) -> bytes:
         """The Authorization header, where there is one."""
         return b", ".join(self.request.fields(b"authorization"))
 
-    def right(self) -> bool:
+    def has_valid_key(self) -> bool:
         """Whether the key is the right one in the right place."""
-        return self.given() == b"Api-Key " + self.key
+        return self.authorization() == b"Api-Key " + self.key
 
-    def ours(self) -> bool:
+    def targets_operation(self) -> bool:
         """Whether the request is for the operation."""
         return self.request.method == METHOD.encode() and self.request.path == PATH.encode()
 
@@ -98,16 +98,16 @@ class Asked:
         """A header field of the request, the name in lower case; empty where there is none."""
         return b", ".join(self.request.fields(name))
 
-    def admitted(self, when: bool = True) -> Answer:  # noqa: FBT001, FBT002  # read as: admitted when …
+    def serve_authenticated(self, when: bool = True) -> Answer:  # noqa: FBT001, FBT002  # read as: admitted when …
         """What is said with the right key in the place of whatever was given, when *when*; else the honest answer."""
-        return self.serve(with_field(self.request, b"authorization", b"Api-Key " + self.key)) if when else self.honest()
+        return self.serve(with_field(self.request, b"authorization", b"Api-Key " + self.key)) if when else self.correct_answer()
 
-    def reading(self, body: bytes | None) -> Answer:
+    def serve_body(self, body: bytes | None) -> Answer:
         """What is said to another body in the place of this one; None for no other."""
-        return self.honest() if body is None else self.serve(replace(self.request, body=body, length=len(body)))
+        return self.correct_answer() if body is None else self.serve(replace(self.request, body=body, length=len(body)))
 
 
-def with_field(request: Request, name: bytes, value: bytes | None) -> Request:
+def with_field(request: ReceivedRequest, name: bytes, value: bytes | None) -> ReceivedRequest:
     """
     A request with one header field set, or taken out.
     """
@@ -115,7 +115,7 @@ def with_field(request: Request, name: bytes, value: bytes | None) -> Request:
     return replace(request, headers=fields if value is None else (*fields, (name, value)))
 
 
-def stating(answer: Answer, name: str, *values: str) -> Answer:
+def with_header(answer: Answer, name: str, *values: str) -> Answer:
     """
     An answer with one header field set, repeated, or taken out.
     """
@@ -123,12 +123,12 @@ def stating(answer: Answer, name: str, *values: str) -> Answer:
     return replace(answer, headers=(*fields, *((name, value) for value in values)))
 
 
-def saying(answer: Answer, body: bytes, media_type: str = "") -> Answer:
+def with_body(answer: Answer, body: bytes, media_type: str = "") -> Answer:
     """
     An answer with another body.
     """
     answer = replace(answer, body=body)
-    return stating(answer, "Content-Type", media_type) if media_type else answer
+    return with_header(answer, "Content-Type", media_type) if media_type else answer
 
 
 def error(answer: Answer, status: int, code: str | None, message: str = "The request cannot be served.") -> Answer:
@@ -136,10 +136,10 @@ def error(answer: Answer, status: int, code: str | None, message: str = "The req
     An error in the place of an answer, with its request id.
     """
     said = {"error": message} if code is None else {"error": message, "error_code": code}
-    return saying(replace(answer, status=status), orjson.dumps(said), JSON_TYPE)
+    return with_body(replace(answer, status=status), orjson.dumps(said), JSON_TYPE)
 
 
-def members(answer: Answer, **changes: JSON) -> Answer:
+def with_members(answer: Answer, **changes: JSON) -> Answer:
     """
     An error with other members; an answer that is no object stays.
     """
@@ -147,23 +147,23 @@ def members(answer: Answer, **changes: JSON) -> Answer:
     return replace(answer, body=orjson.dumps({**value, **changes})) if isinstance(value, dict) else answer
 
 
-class End(Enum):
+class ConnectionEnd(Enum):
     """
     How the sending of an answer ends, where it is not as the answer says.
     """
 
     CLOSE = auto()
     RESET = auto()
-    STAY = auto()
+    KEEP_OPEN = auto()
     """Whatever was said, the connection stays open, and nothing is heard on it any more."""
 
 
-Step = bytes | Seconds | End
+Step = bytes | Seconds | ConnectionEnd
 """Bytes to send, seconds to wait, or an end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sending:
+class OutgoingAnswer:
     """
     One answer about to go over the wire.
     """
@@ -173,7 +173,7 @@ class Sending:
     body: bytes
     answer: Answer | None
     """None for `100 Continue`."""
-    request: Request | None
+    request: ReceivedRequest | None
     """None where there was none."""
     close: bool
     """Whether the connection is to end behind it."""
@@ -195,7 +195,7 @@ class Sending:
         return self.head[:-4].split(b"\r\n")
 
 
-def headed(lines: list[bytes]) -> bytes:
+def head_from_lines(lines: list[bytes]) -> bytes:
     """
     A head of these lines.
     """
@@ -209,26 +209,26 @@ def without_lines(lines: list[bytes], *names: bytes) -> list[bytes]:
     return [line for line in lines if line.partition(b":")[0].lower() not in names]
 
 
-Decide = Callable[[Asked], Answer]
-Wait = Callable[[Asked], Seconds]
-Send = Callable[[Sending], Iterator[Step]]
-Read = Callable[[bytes, bool], bytes]
+DecideHook = Callable[[RequestContext], Answer]
+WaitHook = Callable[[RequestContext], Seconds]
+SendHook = Callable[[OutgoingAnswer], Iterator[Step]]
+ReadHook = Callable[[bytes, bool], bytes]
 """Bytes as they came, and whether a request begins with them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Bend:
+class FaultHook:
     """
     Where an endpoint is not the honest one; what is None is honest.
     """
 
-    read: Read | None = None
+    read: ReadHook | None = None
     """Before anything is parsed."""
-    decide: Decide | None = None
+    decide: DecideHook | None = None
     """What is said."""
-    wait: Wait | None = None
+    wait: WaitHook | None = None
     """How much longer it takes to say it."""
-    send: Send | None = None
+    send: SendHook | None = None
     """How it goes over the wire."""
-    takes_half: bool = False
+    accepts_truncated_body: bool = False
     """Whether a body that is cut off counts for what came of it."""

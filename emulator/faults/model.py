@@ -18,29 +18,29 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import ECHO_EXACT, NAMES_UNIQUE, OUTPUT_JSON, OUTPUT_OBJECT, STEERED_ERROR
 from chainproof.json_text import JSON
 
-from .fault import Entry, Stage
-from .hooks import Asked, Decide, error, saying
+from .fault import FaultRegistrar, FaultStage
+from .hooks import RequestContext, DecideHook, error, with_body
 
-_at = Entry(stage=Stage.MODEL)
+_at = FaultRegistrar(stage=FaultStage.CHAIN)
 
 Change = Callable[[JSON], JSON]
 
 
-def _alters(change: Callable[[dict[str, JSON]], object]) -> Decide:
+def _alters(change: Callable[[dict[str, JSON]], object]) -> DecideHook:
     """
     A chain whose output is its input, changed. Whatever the change leaves alone comes back byte for byte.
     """
 
-    def decide(asked: Asked) -> Answer:
-        honest = asked.honest()
-        if honest.status != 200:
-            return honest
+    def decide(context: RequestContext) -> Answer:
+        correct_answer = context.correct_answer()
+        if correct_answer.status != 200:
+            return correct_answer
         try:
-            value = json.loads(honest.body)
+            value = json.loads(correct_answer.body)
             before, after = json.dumps(value), json.dumps(change(value))
         except (ValueError, RecursionError):
-            return honest
-        return honest if before == after else saying(honest, after.encode())
+            return correct_answer
+        return correct_answer if before == after else with_body(correct_answer, after.encode())
 
     return decide
 
@@ -60,14 +60,14 @@ def _each(change: Change) -> Callable[[dict[str, JSON]], JSON]:
     return lambda value: {name: walk(item) for name, item in value.items()}
 
 
-def _text(change: Callable[[str], JSON]) -> Decide:
+def _text(change: Callable[[str], JSON]) -> DecideHook:
     """
     Every string is changed.
     """
     return _alters(_each(lambda value: change(value) if isinstance(value, str) else value))
 
 
-def _number(change: Callable[[float], JSON]) -> Decide:
+def _number(change: Callable[[float], JSON]) -> DecideHook:
     """
     Every number is changed.
     """
@@ -78,7 +78,7 @@ def _number(change: Callable[[float], JSON]) -> Decide:
     return _alters(_each(changed))
 
 
-def _without(dropped: Callable[[JSON], bool]) -> Decide:
+def _without(dropped: Callable[[JSON], bool]) -> DecideHook:
     """
     Members of some values are dropped.
     """
@@ -89,7 +89,7 @@ def _without(dropped: Callable[[JSON], bool]) -> Decide:
     return _alters(lambda value: change(_each(change)(value)))
 
 
-def _names(change: Callable[[str], str | None]) -> Decide:
+def _names(change: Callable[[str], str | None]) -> DecideHook:
     """
     Names of members are changed, or dropped with their members.
     """
@@ -102,7 +102,7 @@ def _names(change: Callable[[str], str | None]) -> Decide:
     return _alters(lambda value: renamed(_each(renamed)(value)))
 
 
-def _list(change: Callable[[list[JSON]], JSON]) -> Decide:
+def _list(change: Callable[[list[JSON]], JSON]) -> DecideHook:
     """
     Arrays are changed.
     """
@@ -166,22 +166,22 @@ def _camel(name: str) -> str:
     return re.sub(r"_([a-z])", lambda found: found[1].upper(), name)
 
 
-_at.table(
+_at.add_table(
     ECHO_EXACT,
     rows={
         "rounds-integers": ("Integers beyond 2^53 are rounded to doubles.", _number(_double)),
         "rounds-fractions": ("Fractions keep six digits.", _number(_six)),
-        "loses-signs-of-exponents": (
+        "small-numbers-to-zero": (
             "Numbers below 1e-5 become 0.",
             _number(lambda value: 0.0 if 0 < abs(value) < 1e-5 else value),
         ),
         "normalizes-nfc": ("Strings are normalized to NFC.", _text(lambda text: unicodedata.normalize("NFC", text))),
-        "trims": ("Strings are trimmed.", _text(str.strip)),
+        "trims-strings": ("Strings are trimmed.", _text(str.strip)),
         "escapes-html": ("Strings are escaped for HTML.", _text(html.escape)),
         "decodes-percent": ("Percent signs are decoded as in a URL.", _text(unquote)),
         "unescapes-backslashes": ("Two backslashes become one.", _text(lambda text: text.replace("\\\\", "\\"))),
-        "cuts-at-nul": ("Strings end at the first zero.", _text(lambda text: text.partition("\0")[0])),
-        "drops-controls": (
+        "truncates-at-nul": ("Strings end at the first zero.", _text(lambda text: text.partition("\0")[0])),
+        "drops-control-characters": (
             "Control characters are dropped.",
             _text(lambda text: re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", text)),
         ),
@@ -190,7 +190,7 @@ _at.table(
             _text(lambda text: re.sub("[\U00010000-\U0010ffff]", "\ufffd", text)),
         ),
         "coerces-digits": ("Strings of digits become numbers.", _text(_numeric)),
-        "empties-to-null": ("Empty strings become null.", _text(lambda text: text or None)),
+        "empty-strings-to-null": ("Empty strings become null.", _text(lambda text: text or None)),
         "nulls-dropped": ("Members that are null are dropped.", _without(lambda value: value is None)),
         "booleans-to-numbers": (
             "true and false become 1 and 0.",
@@ -211,7 +211,7 @@ _at.table(
             "Arrays in arrays are joined.",
             _list(lambda value: [inner for item in value for inner in (item if isinstance(item, list) else [item])]),
         ),
-        "cuts-depth": (
+        "truncates-depth": (
             "What lies deeper than eight levels is null.",
             _alters(lambda value: _cut(value, 8)),
         ),
@@ -220,68 +220,68 @@ _at.table(
 )
 
 
-@_at.decides(ECHO_EXACT)
-def output_empty(asked: Asked) -> Answer:
+@_at.on_decide(ECHO_EXACT)
+def output_empty(context: RequestContext) -> Answer:
     """The output is always the empty object."""
-    honest = asked.honest()
-    return saying(honest, b"{}") if honest.status == 200 else honest
+    correct_answer = context.correct_answer()
+    return with_body(correct_answer, b"{}") if correct_answer.status == 200 else correct_answer
 
 
-@_at.decides(NAMES_UNIQUE)
-def members_twice(asked: Asked) -> Answer:
+@_at.on_decide(NAMES_UNIQUE)
+def member_duplicated(context: RequestContext) -> Answer:
     """The first member is written twice."""
-    honest = asked.honest()
-    found = re.match(rb'\s*\{\s*("(?:[^"\\]|\\.)*"\s*:\s*(?:-?\d+|"[^"\\]*"|true|false|null))\s*[,}]', honest.body)
-    if honest.status != 200 or found is None:
-        return honest
-    return saying(honest, b"{" + found[1] + b"," + honest.body.lstrip()[1:])
+    correct_answer = context.correct_answer()
+    found = re.match(rb'\s*\{\s*("(?:[^"\\]|\\.)*"\s*:\s*(?:-?\d+|"[^"\\]*"|true|false|null))\s*[,}]', correct_answer.body)
+    if correct_answer.status != 200 or found is None:
+        return correct_answer
+    return with_body(correct_answer, b"{" + found[1] + b"," + correct_answer.body.lstrip()[1:])
 
 
-@_at.decides(OUTPUT_OBJECT)
-def output_in_array(asked: Asked) -> Answer:
+@_at.on_decide(OUTPUT_OBJECT)
+def output_in_array(context: RequestContext) -> Answer:
     """The output comes back in an array."""
-    honest = asked.honest()
-    return saying(honest, b"[" + honest.body + b"]") if honest.status == 200 else honest
+    correct_answer = context.correct_answer()
+    return with_body(correct_answer, b"[" + correct_answer.body + b"]") if correct_answer.status == 200 else correct_answer
 
 
-@_at.decides(OUTPUT_OBJECT)
-def output_coded_twice(asked: Asked) -> Answer:
+@_at.on_decide(OUTPUT_OBJECT)
+def output_double_encoded(context: RequestContext) -> Answer:
     """The output comes back as a string that holds its JSON text."""
-    honest = asked.honest()
-    return saying(honest, json.dumps(honest.body.decode()).encode()) if honest.status == 200 else honest
+    correct_answer = context.correct_answer()
+    return with_body(correct_answer, json.dumps(correct_answer.body.decode()).encode()) if correct_answer.status == 200 else correct_answer
 
 
-@_at.decides(OUTPUT_OBJECT)
-def output_null(asked: Asked) -> Answer:
+@_at.on_decide(OUTPUT_OBJECT)
+def output_null(context: RequestContext) -> Answer:
     """An empty object comes back as null."""
-    honest = asked.honest()
-    return saying(honest, b"null") if honest.status == 200 and honest.body.strip() == b"{}" else honest
+    correct_answer = context.correct_answer()
+    return with_body(correct_answer, b"null") if correct_answer.status == 200 and correct_answer.body.strip() == b"{}" else correct_answer
 
 
-@_at.decides(OUTPUT_JSON)
-def output_infinite(asked: Asked) -> Answer:
+@_at.on_decide(OUTPUT_JSON)
+def output_infinity(context: RequestContext) -> Answer:
     """Numbers beyond a double come back as Infinity."""
-    honest = asked.honest()
+    correct_answer = context.correct_answer()
     beyond = re.compile(rb"(?<=[\[:,\s])-?\d+(?:\.\d+)?[eE]\+?(?:[4-9]\d\d|\d{4,})")
-    return saying(honest, beyond.sub(b"Infinity", honest.body)) if honest.status == 200 else honest
+    return with_body(correct_answer, beyond.sub(b"Infinity", correct_answer.body)) if correct_answer.status == 200 else correct_answer
 
 
-@_at.decides(STEERED_ERROR)
-def one_code_for_all(asked: Asked) -> Answer:
+@_at.on_decide(STEERED_ERROR)
+def one_code_for_all(context: RequestContext) -> Answer:
     """Whatever goes wrong in the chain is an `internal_baseten_error` with 502."""
-    honest = asked.honest()
-    return error(honest, 502, "internal_baseten_error") if honest.status in (502, 503, 504) else honest
+    correct_answer = context.correct_answer()
+    return error(correct_answer, 502, "internal_baseten_error") if correct_answer.status in (502, 503, 504) else correct_answer
 
 
-@_at.decides(STEERED_ERROR)
-def retries_hide_429(asked: Asked) -> Answer:
+@_at.on_decide(STEERED_ERROR)
+def retries_hide_429(context: RequestContext) -> Answer:
     """A 429 is answered 503, as by a gateway that gives up waiting."""
-    honest = asked.honest()
-    return error(honest, 503, "model_unavailable") if honest.status == 429 else honest
+    correct_answer = context.correct_answer()
+    return error(correct_answer, 503, "model_unavailable") if correct_answer.status == 429 else correct_answer
 
 
-@_at.decides(STEERED_ERROR)
-def errors_are_swallowed(asked: Asked) -> Answer:
+@_at.on_decide(STEERED_ERROR)
+def errors_are_swallowed(context: RequestContext) -> Answer:
     """What the chain fails at is answered 200 with the error as the output."""
-    honest = asked.honest()
-    return replace(honest, status=200) if honest.status in (502, 503, 504) else honest
+    correct_answer = context.correct_answer()
+    return replace(correct_answer, status=200) if correct_answer.status in (502, 503, 504) else correct_answer

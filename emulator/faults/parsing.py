@@ -29,28 +29,28 @@ from chainproof.contract.clauses import (
 )
 from chainproof.json_text import JSON, Malformed, TooDeep, parse_json
 
-from .fault import Entry, Stage
-from .hooks import Asked, Bend, Decide, error, with_field
+from .fault import FaultRegistrar, FaultStage
+from .hooks import RequestContext, FaultHook, DecideHook, error, with_field
 
-_at = Entry(stage=Stage.PARSING)
+_at = FaultRegistrar(stage=FaultStage.PARSING)
 
 Mend = Callable[[bytes], bytes | None]
 """What a lenient parser makes of a body that is no JSON object; None for nothing."""
 
 
-def _lenient(mend: Mend) -> Decide:
+def _lenient(mend: Mend) -> DecideHook:
     """
     A parser that mends what is no JSON object.
     """
 
-    def decide(asked: Asked) -> Answer:
-        if isinstance(asked.value(), dict | TooDeep):
-            return asked.honest()
+    def decide(context: RequestContext) -> Answer:
+        if isinstance(context.value(), dict | TooDeep):
+            return context.correct_answer()
         try:
-            mended = mend(asked.body)
+            mended = mend(context.body)
         except (ValueError, SyntaxError, RecursionError, MemoryError):
             mended = None
-        return asked.reading(mended if mended and isinstance(parse_json(mended), dict) else None)
+        return context.serve_body(mended if mended and isinstance(parse_json(mended), dict) else None)
 
     return decide
 
@@ -104,54 +104,54 @@ def _closed(body: bytes) -> bytes:
     return body + b"".join(reversed(opened[: max(0, len(opened) - closed)]))
 
 
-_at.table(
+_at.add_table(
     MALFORMED_REFUSED,
     rows={
-        "takes-nan": (
+        "accepts-nan": (
             "NaN and Infinity are taken, and read as null.",
             _lenient(_outside(rb"-?Infinity|NaN", b"null")),
         ),
-        "takes-trailing-commas": (
+        "accepts-trailing-commas": (
             "A comma may stand behind the last member.",
             _lenient(_outside(rb",\s*(?=[}\]])", b"")),
         ),
-        "takes-comments": (
+        "accepts-comments": (
             "Comments are passed over.",
             _lenient(_outside(rb"/\*.*?\*/|//[^\n]*", b"")),
         ),
-        "takes-single-quotes": ("Single quotes count.", _lenient(_outside(rb"'([^'\"]*)'", rb'"\2"'))),
-        "takes-bare-names": (
+        "accepts-single-quotes": ("Single quotes count.", _lenient(_outside(rb"'([^'\"]*)'", rb'"\2"'))),
+        "accepts-unquoted-names": (
             "Names may stand without quotes.",
             _lenient(_outside(rb"(?<=[{,\s])([A-Za-z_]\w*)(?=\s*:)", rb'"\2"')),
         ),
-        "takes-leading-zeros": (
+        "accepts-leading-zeros": (
             "Numbers may begin with zeros.",
             _lenient(_outside(rb"(?<![\d.eE+-])(-?)0+(?=\d)", rb"\2")),
         ),
-        "takes-python": ("Literals of Python's are taken: `None`, tuples, single quotes.", _lenient(_python)),
-        "takes-control-characters": (
+        "accepts-python-literals": ("Literals of Python's are taken: `None`, tuples, single quotes.", _lenient(_python)),
+        "accepts-control-characters": (
             "Line breaks and tabs may stand in strings as they are.",
             _lenient(_inside(rb"[\x00-\x1f]", b" ")),
         ),
-        "takes-unknown-escapes": (
+        "accepts-unknown-escapes": (
             r"Escapes that JSON does not have are taken for what stands behind the backslash.",
             _lenient(_inside(rb"\\(?![\"\\/bfnrtu])", b"")),
         ),
-        "takes-bad-utf8": (
+        "accepts-invalid-utf-8": (
             "Bytes that are no UTF-8 are replaced.",
             _lenient(_decoded("utf-8", "replace")),
         ),
-        "takes-utf-16": ("UTF-16 is read.", _lenient(_decoded("utf-16"))),
-        "takes-trailing-text": ("Whatever stands behind the object is passed over.", _lenient(_first_value)),
-        "takes-closing-brackets": (
+        "accepts-utf-16": ("UTF-16 is read.", _lenient(_decoded("utf-16"))),
+        "accepts-trailing-text": ("Whatever stands behind the object is passed over.", _lenient(_first_value)),
+        "accepts-extra-closing-brackets": (
             "A closing bracket too many is passed over.",
             _lenient(lambda body: _first_value(body) if body.rstrip().endswith((b"}}", b"}]")) else None),
         ),
-        "takes-nul-at-end": (
+        "accepts-data-after-nul": (
             "What stands behind a zero byte is not read.",
             _lenient(lambda body: body.partition(b"\0")[0]),
         ),
-        "takes-cut-objects": ("Brackets that are missing at the end are added.", _lenient(_closed)),
+        "accepts-truncated-objects": ("Brackets that are missing at the end are added.", _lenient(_closed)),
     },
 )
 
@@ -163,15 +163,15 @@ def _wrapped(body: bytes) -> bytes:
     return b'{"value":' + body + b"}"
 
 
-def _non_object(taken: Callable[[object], bool]) -> Decide:
+def _non_object(taken: Callable[[object], bool]) -> DecideHook:
     """
     A parser that takes values of another kind for objects.
     """
 
-    def decide(asked: Asked) -> Answer:
-        value = asked.value()
+    def decide(context: RequestContext) -> Answer:
+        value = context.value()
         other = not isinstance(value, dict | Malformed | TooDeep) and taken(value)
-        return asked.reading(_wrapped(asked.body) if other else None)
+        return context.serve_body(_wrapped(context.body) if other else None)
 
     return decide
 
@@ -183,40 +183,40 @@ def _holds_object(value: object) -> bool:
     return isinstance(value, str) and isinstance(parse_json(value.encode("utf-8", "replace")), dict)
 
 
-_at.table(
+_at.add_table(
     NON_OBJECT_REFUSED,
     rows={
-        "takes-arrays": ("Arrays are taken.", _non_object(lambda value: isinstance(value, list))),
-        "takes-null": ("null is taken for no members.", _non_object(lambda value: value is None)),
-        "takes-strings": ("Strings are taken.", _non_object(lambda value: isinstance(value, str))),
-        "takes-anything": ("Any JSON value is taken.", _non_object(lambda _: True)),
-        "takes-coded-objects": (
+        "accepts-arrays": ("Arrays are taken.", _non_object(lambda value: isinstance(value, list))),
+        "accepts-null": ("null is taken for no members.", _non_object(lambda value: value is None)),
+        "accepts-strings": ("Strings are taken.", _non_object(lambda value: isinstance(value, str))),
+        "accepts-any-value": ("Any JSON value is taken.", _non_object(lambda _: True)),
+        "accepts-double-encoded-objects": (
             "A string that holds the text of an object is taken.",
             _non_object(_holds_object),
         ),
     },
 )
 
-_at.table(
+_at.add_table(
     BODY_REQUIRED,
     rows={
-        "takes-no-body": (
+        "accepts-missing-body": (
             "No body is taken for no members.",
-            lambda asked: (
-                asked.serve(
-                    with_field(replace(asked.request, body=b"{}", length=2), b"content-type", b"application/json")
+            lambda context: (
+                context.serve(
+                    with_field(replace(context.request, body=b"{}", length=2), b"content-type", b"application/json")
                 )
-                if not asked.body and asked.request.length == 0
-                else asked.honest()
+                if not context.body and context.request.length == 0
+                else context.correct_answer()
             ),
         ),
     },
 )
 
-_at.table(
+_at.add_table(
     MALFORMED_REFUSED,
     rows={
-        "takes-blank-body": (
+        "accepts-blank-body": (
             "A body of white space is taken for no members.",
             _lenient(lambda body: b"{}" if body and not body.strip() else None),
         ),
@@ -224,30 +224,30 @@ _at.table(
 )
 
 
-def _reads_type(matches: Callable[[bytes], object]) -> Decide:
+def _reads_type(matches: Callable[[bytes], object]) -> DecideHook:
     """
     A parser that reads JSON under other media types too.
     """
 
-    def decide(asked: Asked) -> Answer:
-        given = asked.field(b"content-type")
+    def decide(context: RequestContext) -> Answer:
+        given = context.field(b"content-type")
         if (
-            not asked.body
+            not context.body
             or given.partition(b";")[0].strip().lower() == b"application/json"
             or not matches(given.lower())
         ):
-            return asked.honest()
-        return asked.serve(with_field(asked.request, b"content-type", b"application/json"))
+            return context.correct_answer()
+        return context.serve(with_field(context.request, b"content-type", b"application/json"))
 
     return decide
 
 
-_at.table(
+_at.add_table(
     MEDIA_TYPE_REQUIRED,
     rows={
         "any-media-type": ("The body is read whatever Content-Type says.", _reads_type(lambda _: True)),
-        "no-media-type": ("The body is read without a Content-Type.", _reads_type(lambda given: given == b"")),
-        "media-type-within": (
+        "media-type-optional": ("The body is read without a Content-Type.", _reads_type(lambda given: given == b"")),
+        "media-type-substring": (
             "Whatever has `json` in its media type is read.",
             _reads_type(lambda given: b"json" in given),
         ),
@@ -255,34 +255,34 @@ _at.table(
 )
 
 
-@_at.decides(MEDIA_TYPE_REQUIRED)
-def takes_forms(asked: Asked) -> Answer:
+@_at.on_decide(MEDIA_TYPE_REQUIRED)
+def accepts_forms(context: RequestContext) -> Answer:
     """A form is taken for an object."""
-    pairs = dict(parse_qsl(asked.body.decode("latin-1"), keep_blank_values=True))
-    if not asked.field(b"content-type").startswith(b"application/x-www-form-urlencoded") or not pairs:
-        return asked.honest()
-    request = replace(asked.request, body=json.dumps(pairs).encode())
-    return asked.serve(with_field(request, b"content-type", b"application/json"))
+    pairs = dict(parse_qsl(context.body.decode("latin-1"), keep_blank_values=True))
+    if not context.field(b"content-type").startswith(b"application/x-www-form-urlencoded") or not pairs:
+        return context.correct_answer()
+    request = replace(context.request, body=json.dumps(pairs).encode())
+    return context.serve(with_field(request, b"content-type", b"application/json"))
 
 
-def _refuses(matches: Callable[[Asked], object]) -> Decide:
+def _refuses(matches: Callable[[RequestContext], object]) -> DecideHook:
     """
     A parser that refuses what it has to take.
     """
 
-    def decide(asked: Asked) -> Answer:
-        honest = asked.honest()
-        return error(honest, 400, "client_error") if honest.status == 200 and matches(asked) else honest
+    def decide(context: RequestContext) -> Answer:
+        correct_answer = context.correct_answer()
+        return error(correct_answer, 400, "client_error") if correct_answer.status == 200 and matches(context) else correct_answer
 
     return decide
 
 
-def _has(pattern: bytes) -> Decide:
+def _has(pattern: bytes) -> DecideHook:
     """
     A parser that refuses bodies with this in them.
     """
     found = re.compile(pattern, re.DOTALL)
-    return _refuses(lambda asked: found.search(asked.body))
+    return _refuses(lambda context: found.search(context.body))
 
 
 def _every(value: object) -> Iterator[object]:
@@ -296,11 +296,11 @@ def _every(value: object) -> Iterator[object]:
         left += [*one, *one.values()] if isinstance(one, dict) else one if isinstance(one, list) else []
 
 
-def _any(wanted: Callable[[object], bool]) -> Decide:
+def _any(wanted: Callable[[object], bool]) -> DecideHook:
     """
     A parser that refuses objects with such a value or name in them.
     """
-    return _refuses(lambda asked: any(wanted(one) for one in _every(asked.value())))
+    return _refuses(lambda context: any(wanted(one) for one in _every(context.value())))
 
 
 def _depth(body: bytes) -> int:
@@ -330,181 +330,181 @@ def _most(value: object, kind: type[dict[str, JSON] | list[JSON]]) -> int:
 
 _NUMBER = rb"[\[,:\s]-?\d+(?:\.\d+)?"
 
-_at.table(
+_at.add_table(
     OBJECT_ACCEPTED,
     rows={
-        "refuses-raw-utf8": ("Characters beyond ASCII are refused where they are not escaped.", _has(rb"[\x80-\xff]")),
-        "refuses-four-bytes": ("Characters beyond the basic plane are refused.", _has(rb"[\xf0-\xf4]|\\u[dD]8")),
-        "refuses-nul": (r"`\u0000` is refused.", _has(rb"\\u0000")),
-        "refuses-exponents": ("Exponents are refused.", _has(_NUMBER + rb"[eE]")),
-        "refuses-big-integers": (
+        "rejects-raw-utf-8": ("Characters beyond ASCII are refused where they are not escaped.", _has(rb"[\x80-\xff]")),
+        "rejects-four-byte-characters": ("Characters beyond the basic plane are refused.", _has(rb"[\xf0-\xf4]|\\u[dD]8")),
+        "rejects-nul": (r"`\u0000` is refused.", _has(rb"\\u0000")),
+        "rejects-exponents": ("Exponents are refused.", _has(_NUMBER + rb"[eE]")),
+        "rejects-big-integers": (
             "Integers of more than 20 digits are refused.",
             _has(rb"(?<![\d.eE\"])\d{21,}(?![\d.eE])"),
         ),
-        "refuses-empty-object": ("The object without members is refused.", _refuses(lambda asked: asked.value() == {})),
-        "refuses-empty-names": ("The empty name is refused.", _has(rb'[{,]\s*""\s*:')),
-        "refuses-proto": ("The name `__proto__` is refused.", _has(rb'"(?:__proto__|constructor|prototype)"\s*:')),
-        "refuses-white-space": ("White space before the object is refused.", _has(rb"^[ \t\r\n]")),
-        "refuses-depth-20": ("More than 20 levels are refused.", _refuses(lambda asked: _depth(asked.body) > 20)),
-        "refuses-depth-60": ("More than 50 levels are refused.", _refuses(lambda asked: _depth(asked.body) > 50)),
-        "refuses-long-strings": (
+        "rejects-empty-object": ("The object without members is refused.", _refuses(lambda context: context.value() == {})),
+        "rejects-empty-names": ("The empty name is refused.", _has(rb'[{,]\s*""\s*:')),
+        "rejects-proto": ("The name `__proto__` is refused.", _has(rb'"(?:__proto__|constructor|prototype)"\s*:')),
+        "rejects-leading-white-space": ("White space before the object is refused.", _has(rb"^[ \t\r\n]")),
+        "rejects-depth-20": ("More than 20 levels are refused.", _refuses(lambda context: _depth(context.body) > 20)),
+        "rejects-depth-50": ("More than 50 levels are refused.", _refuses(lambda context: _depth(context.body) > 50)),
+        "rejects-long-strings": (
             "Strings beyond 32 KiB are refused.",
-            _refuses(lambda asked: _longest(asked.value()) > 1 << 15),
+            _refuses(lambda context: _longest(context.value()) > 1 << 15),
         ),
-        "refuses-many-members": (
+        "rejects-many-members": (
             "Objects of more than 256 members are refused.",
-            _refuses(lambda asked: _most(asked.value(), dict) > 256),
+            _refuses(lambda context: _most(context.value(), dict) > 256),
         ),
     },
 )
 
-_at.table(
+_at.add_table(
     MEDIA_TYPE_PARAMETERS,
     rows={
-        "refuses-parameters": (
+        "rejects-media-type-parameters": (
             "Content-Type with a parameter is refused.",
-            _refuses(lambda asked: b";" in asked.field(b"content-type")),
+            _refuses(lambda context: b";" in context.field(b"content-type")),
         ),
-        "refuses-type-letter-case": (
+        "media-type-case-sensitive": (
             "Content-Type counts in lower case alone.",
-            _refuses(lambda asked: asked.field(b"content-type").partition(b";")[0] != b"application/json"),
+            _refuses(lambda context: context.field(b"content-type").partition(b";")[0] != b"application/json"),
         ),
     },
 )
 
 
-def _crashes(matches: Callable[[Asked], object], status: int) -> Decide:
+def _crashes(matches: Callable[[RequestContext], object], status: int) -> DecideHook:
     """
     A parser, or whoever stands before it, that answers with a status that the document does not have.
     """
 
-    def decide(asked: Asked) -> Answer:
+    def decide(context: RequestContext) -> Answer:
         return (
-            error(asked.honest(), status, None) if asked.ours() and asked.right() and matches(asked) else asked.honest()
+            error(context.correct_answer(), status, None) if context.targets_operation() and context.has_valid_key() and matches(context) else context.correct_answer()
         )
 
     return decide
 
 
-def _is(*kinds: object) -> Callable[[Asked], bool]:
+def _is(*kinds: object) -> Callable[[RequestContext], bool]:
     """
     Whether a body is one of these kinds of malformed, or of these types.
     """
-    return lambda asked: asked.value() in kinds if isinstance(asked.value(), Malformed) else False
+    return lambda context: context.value() in kinds if isinstance(context.value(), Malformed) else False
 
 
-_at.table(
+_at.add_table(
     STATUS,
     rows={
         "malformed-is-500": ("A body that is no JSON is answered 500.", _crashes(_is(Malformed.NOT_JSON), 500)),
         "array-is-422": (
             "An array is answered 422.",
-            _crashes(lambda asked: isinstance(asked.value(), list), 422),
+            _crashes(lambda context: isinstance(context.value(), list), 422),
         ),
-        "no-body-is-411": ("A request without a body is answered 411.", _crashes(lambda asked: not asked.body, 411)),
-        "wrong-type-is-415": (
+        "no-body-is-411": ("A request without a body is answered 411.", _crashes(lambda context: not context.body, 411)),
+        "wrong-media-type-is-415": (
             "Another media type is answered 415.",
-            _crashes(lambda asked: asked.body and b"application/json" not in asked.field(b"content-type").lower(), 415),
+            _crashes(lambda context: context.body and b"application/json" not in context.field(b"content-type").lower(), 415),
         ),
         "one-megabyte-is-413": (
             "More than a megabyte is answered 413.",
-            _crashes(lambda asked: asked.request.length > 1 << 20, 413),
+            _crashes(lambda context: context.request.length > 1 << 20, 413),
         ),
         "chunked-is-411": (
             "A body in chunks is answered 411.",
-            _crashes(lambda asked: asked.field(b"transfer-encoding") != b"", 411),
+            _crashes(lambda context: context.field(b"transfer-encoding") != b"", 411),
         ),
-        "depth-is-500": ("Deep nesting is answered 500.", _crashes(lambda asked: _depth(asked.body) > 40, 500)),
+        "depth-is-500": ("Deep nesting is answered 500.", _crashes(lambda context: _depth(context.body) > 40, 500)),
         "lone-surrogate-is-500": (
             "Half a surrogate pair is answered 500.",
             _crashes(
-                lambda asked: re.search(
-                    rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]", asked.body
+                lambda context: re.search(
+                    rb"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]", context.body
                 ),
                 500,
             ),
         ),
-        "wall-is-403": (
+        "firewall-is-403": (
             "A firewall answers 403 to what looks like an attack.",
             _crashes(
-                lambda asked: re.search(rb"<script|' OR |\.\./|UNION SELECT|\$\{jndi", asked.body, re.IGNORECASE), 403
+                lambda context: re.search(rb"<script|' OR |\.\./|UNION SELECT|\$\{jndi", context.body, re.IGNORECASE), 403
             ),
         ),
     },
 )
 
 
-_at.table(
+_at.add_table(
     ERROR_CODE_CAUSE,
     rows={
         "malformed-is-too-large": (
             "A body that is no JSON is called `payload_too_large`.",
-            lambda asked: (
-                error(asked.honest(), 400, "payload_too_large") if asked.honest().status == 400 else asked.honest()
+            lambda context: (
+                error(context.correct_answer(), 400, "payload_too_large") if context.correct_answer().status == 400 else context.correct_answer()
             ),
         ),
-        "malformed-is-no-model": (
+        "malformed-is-unknown-model": (
             "A body that is no JSON is called `model_does_not_exist`.",
-            lambda asked: (
-                error(asked.honest(), 400, "model_does_not_exist")
-                if asked.honest().status == 400 and not asked.field(b"x-emulate")
-                else asked.honest()
+            lambda context: (
+                error(context.correct_answer(), 400, "model_does_not_exist")
+                if context.correct_answer().status == 400 and not context.field(b"x-emulate")
+                else context.correct_answer()
             ),
         ),
     },
 )
 
 
-@_at.decides(MALFORMED_REFUSED)
-def malformed_is_502(asked: Asked) -> Answer:
+@_at.on_decide(MALFORMED_REFUSED)
+def malformed_is_502(context: RequestContext) -> Answer:
     """A body that is no JSON is passed on, and what the chain then says is answered 502."""
-    honest = asked.honest()
-    wrong = honest.status == 400 and asked.ours() and isinstance(asked.value(), Malformed) and bool(asked.body)
-    return error(honest, 502, "application_error") if wrong else honest
+    correct_answer = context.correct_answer()
+    wrong = correct_answer.status == 400 and context.targets_operation() and isinstance(context.value(), Malformed) and bool(context.body)
+    return error(correct_answer, 502, "application_error") if wrong else correct_answer
 
 
-@_at.decides(NON_OBJECT_REFUSED)
-def no_object_is_502(asked: Asked) -> Answer:
+@_at.on_decide(NON_OBJECT_REFUSED)
+def non_object_is_502(context: RequestContext) -> Answer:
     """A value that is no object is passed on, and what the chain then says is answered 502."""
-    honest = asked.honest()
-    value = asked.value()
+    correct_answer = context.correct_answer()
+    value = context.value()
     return (
-        error(honest, 502, "application_error")
-        if isinstance(value, list | str | int | float) and honest.status == 400
-        else honest
+        error(correct_answer, 502, "application_error")
+        if isinstance(value, list | str | int | float) and correct_answer.status == 400
+        else correct_answer
     )
 
 
 # ------------------------------------------------------------------ how bytes become a request
 
-_at.table(
+_at.add_table(
     REQUEST_FRAMING,
     rows={
-        "refuses-expect": (
+        "rejects-expect": (
             "`Expect: 100-continue` is refused.",
-            _refuses(lambda asked: asked.field(b"expect") != b""),
+            _refuses(lambda context: context.field(b"expect") != b""),
         ),
-        "refuses-pipelining": (
+        "rejects-pipelining": (
             "A request behind one that waits is refused.",
-            _refuses(lambda asked: asked.waiting > 0),
+            _refuses(lambda context: context.in_flight > 0),
         ),
     },
 )
 
 
-@_at.decides(REQUEST_FRAMING, OBJECT_ACCEPTED)
-def refuses_chunks(asked: Asked) -> Answer:
+@_at.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)
+def rejects_chunked(context: RequestContext) -> Answer:
     """A body in chunks is refused."""
-    honest = asked.honest()
-    chunked = asked.field(b"transfer-encoding") != b""
-    return error(honest, 400, "client_error") if honest.status == 200 and chunked else honest
+    correct_answer = context.correct_answer()
+    chunked = context.field(b"transfer-encoding") != b""
+    return error(correct_answer, 400, "client_error") if correct_answer.status == 200 and chunked else correct_answer
 
 
-@_at.decides(REQUEST_FRAMING, OBJECT_ACCEPTED)
-def chunks_not_read(asked: Asked) -> Answer:
+@_at.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)
+def chunked_body_ignored(context: RequestContext) -> Answer:
     """A body in chunks is taken for none."""
-    chunked = asked.field(b"transfer-encoding") != b""
-    return asked.serve(replace(asked.request, body=b"", length=0)) if chunked else asked.honest()
+    chunked = context.field(b"transfer-encoding") != b""
+    return context.serve(replace(context.request, body=b"", length=0)) if chunked else context.correct_answer()
 
 
 def _head(data: bytes) -> tuple[list[bytes], bytes] | None:
@@ -515,7 +515,7 @@ def _head(data: bytes) -> tuple[list[bytes], bytes] | None:
     return (head.split(b"\r\n"), rest) if blank else None
 
 
-def _rewritten(change: Callable[[list[bytes], bytes], tuple[list[bytes], bytes]]) -> Bend:
+def _rewritten(change: Callable[[list[bytes], bytes], tuple[list[bytes], bytes]]) -> FaultHook:
     """
     A parser that reads a request's head and body as *change* has them.
     """
@@ -527,7 +527,7 @@ def _rewritten(change: Callable[[list[bytes], bytes], tuple[list[bytes], bytes]]
         lines, rest = change(*found)
         return b"\r\n".join(lines) + b"\r\n\r\n" + rest
 
-    return Bend(read=read)
+    return FaultHook(read=read)
 
 
 def _named(line: bytes) -> bytes:
@@ -658,28 +658,28 @@ for _name, _words, _change, _clause in (
         _ended_by_nul,
         KEY_VERIFIED,
     ),
-    ("reads-once", "The body is what came in one segment with the head.", _reads_once, REQUEST_FRAMING),
-    ("field-names-cased", "Field names count in their usual letter case alone.", _cased, REQUEST_FRAMING),
-    ("refuses-chunk-extensions", "A chunk with an extension is refused.", _no_extensions, HTTP_ADVICE),
+    ("reads-first-segment-only", "The body is what came in one segment with the head.", _reads_once, REQUEST_FRAMING),
+    ("field-names-case-sensitive", "Field names count in their usual letter case alone.", _cased, REQUEST_FRAMING),
+    ("rejects-chunk-extensions", "A chunk with an extension is refused.", _no_extensions, HTTP_ADVICE),
     (
-        "refuses-chunk-sizes",
+        "rejects-odd-chunk-sizes",
         "Chunk sizes in capitals, or with zeros before, are refused.",
         _capital_sizes,
         REQUEST_FRAMING,
     ),
-    ("refuses-trailers", "Trailer fields are refused.", _no_trailers, HTTP_ADVICE),
-    ("length-before-chunks", "Content-Length goes before Transfer-Encoding.", _length_wins, REQUEST_MALFORMED),
-    ("last-length-counts", "Of several lengths the last counts.", _one_length, HTTP_STRICTNESS),
-    ("odd-length-counts", "A length with a sign or a text behind it counts.", _odd_length, REQUEST_MALFORMED),
-    ("blank-before-colon", "Blanks before a field's colon are passed over.", _unfolded, HTTP_STRICTNESS),
-    ("any-chunked", "Whatever has `chunked` in it is chunked.", _any_coding, HTTP_STRICTNESS),
-    ("host-twice", "Of two Host headers the first counts.", _second_host, HTTP_STRICTNESS),
+    ("rejects-trailers", "Trailer fields are refused.", _no_trailers, HTTP_ADVICE),
+    ("length-overrides-chunked", "Content-Length goes before Transfer-Encoding.", _length_wins, REQUEST_MALFORMED),
+    ("last-length-wins", "Of several lengths the last counts.", _one_length, HTTP_STRICTNESS),
+    ("accepts-odd-length", "A length with a sign or a text behind it counts.", _odd_length, REQUEST_MALFORMED),
+    ("accepts-space-before-colon", "Blanks before a field's colon are passed over.", _unfolded, HTTP_STRICTNESS),
+    ("chunked-as-substring", "Whatever has `chunked` in it is chunked.", _any_coding, HTTP_STRICTNESS),
+    ("accepts-two-hosts", "Of two Host headers the first counts.", _second_host, HTTP_STRICTNESS),
 ):
-    _at.enter(_name, _words, _rewritten(_change), _clause)
+    _at.add(_name, _words, _rewritten(_change), _clause)
 
-_at.enter(
-    "cut-body-counts",
+_at.add(
+    "accepts-truncated-body",
     "A body that ends before its length is taken for what came of it.",
-    Bend(takes_half=True),
+    FaultHook(accepts_truncated_body=True),
     REQUEST_MALFORMED,
 )

@@ -22,39 +22,39 @@ from chainproof.contract.clauses import (
 )
 from chainproof.contract.openapi import METHOD, PATH
 
-from .fault import Entry, Stage
-from .hooks import Asked, Decide, error, saying, stating, with_field
+from .fault import FaultRegistrar, FaultStage
+from .hooks import RequestContext, DecideHook, error, with_body, with_header, with_field
 
-_at = Entry(stage=Stage.ROUTING)
+_at = FaultRegistrar(stage=FaultStage.ROUTING)
 _PATH = PATH.encode()
 _METHOD = METHOD.encode()
 
 
-def _here(asked: Asked) -> Answer:
+def _here(context: RequestContext) -> Answer:
     """
     What is said to the request as if it were for the operation.
     """
-    return asked.serve(replace(asked.request, method=_METHOD, target=_PATH))
+    return context.serve(replace(context.request, method=_METHOD, target=_PATH))
 
 
-def _serves_path(matches: Callable[[bytes], object]) -> Decide:
+def _serves_path(matches: Callable[[bytes], object]) -> DecideHook:
     """
     A router that takes other paths for the operation's, too.
     """
 
-    def decide(asked: Asked) -> Answer:
-        path = asked.request.path
-        if path == _PATH or asked.request.method != _METHOD or not matches(path):
-            return asked.honest()
-        return _here(asked)
+    def decide(context: RequestContext) -> Answer:
+        path = context.request.path
+        if path == _PATH or context.request.method != _METHOD or not matches(path):
+            return context.correct_answer()
+        return _here(context)
 
     return decide
 
 
-_at.table(
+_at.add_table(
     OTHER_PATHS_REFUSED,
     rows={
-        "path-letter-case": ("The path counts in any letter case.", _serves_path(lambda path: path.lower() == _PATH)),
+        "path-case-insensitive": ("The path counts in any letter case.", _serves_path(lambda path: path.lower() == _PATH)),
         "path-trailing-slash": (
             "The path counts with a slash at its end.",
             _serves_path(lambda path: path == _PATH + b"/"),
@@ -63,7 +63,7 @@ _at.table(
             "Whatever begins with the path counts.",
             _serves_path(lambda path: path.startswith(_PATH)),
         ),
-        "path-any": ("Any path counts.", _serves_path(lambda _: True)),
+        "any-path": ("Any path counts.", _serves_path(lambda _: True)),
         "path-extension": (
             "The path counts with an extension, as `.json`.",
             _serves_path(lambda path: re.fullmatch(re.escape(_PATH) + rb"\.\w+", path)),
@@ -72,21 +72,21 @@ _at.table(
             "The path counts with parameters behind a semicolon.",
             _serves_path(lambda path: path.partition(b";")[0] == _PATH),
         ),
-        "path-bare": ("/run_remote counts on this host.", _serves_path(lambda path: path == b"/run_remote")),
+        "path-without-prefix": ("/run_remote counts on this host.", _serves_path(lambda path: path == b"/run_remote")),
     },
 )
 
 
-def _serves_method(*methods: bytes) -> Decide:
+def _serves_method(*methods: bytes) -> DecideHook:
     """
     A router that takes other methods for the operation's, too.
     """
-    return lambda asked: (
-        _here(asked) if asked.request.method in methods and asked.request.path == _PATH else asked.honest()
+    return lambda context: (
+        _here(context) if context.request.method in methods and context.request.path == _PATH else context.correct_answer()
     )
 
 
-_at.table(
+_at.add_table(
     OTHER_METHODS_REFUSED,
     rows={
         "get-executes": ("GET runs the chain.", _serves_method(b"GET")),
@@ -94,99 +94,99 @@ _at.table(
 )
 
 
-@_at.decides(OTHER_METHODS_REFUSED)
-def any_method_executes(asked: Asked) -> Answer:
+@_at.on_decide(OTHER_METHODS_REFUSED)
+def any_method_executes(context: RequestContext) -> Answer:
     """Any method but HEAD and OPTIONS runs the chain."""
-    quiet = asked.request.method in (b"HEAD", b"OPTIONS", b"TRACE")
-    return asked.honest() if quiet or asked.request.path != _PATH else _here(asked)
+    quiet = context.request.method in (b"HEAD", b"OPTIONS", b"TRACE")
+    return context.correct_answer() if quiet or context.request.path != _PATH else _here(context)
 
 
-@_at.decides(OTHER_METHODS_REFUSED)
-def method_override(asked: Asked) -> Answer:
+@_at.on_decide(OTHER_METHODS_REFUSED)
+def method_override(context: RequestContext) -> Answer:
     """GET with X-HTTP-Method-Override: POST runs the chain."""
-    override = asked.field(b"x-http-method-override") == b"POST" and asked.request.path == _PATH
-    return _here(asked) if override else asked.honest()
+    override = context.field(b"x-http-method-override") == b"POST" and context.request.path == _PATH
+    return _here(context) if override else context.correct_answer()
 
 
-@_at.decides(OTHER_METHODS_REFUSED)
-def get_shows_a_page(asked: Asked) -> Answer:
+@_at.on_decide(OTHER_METHODS_REFUSED)
+def get_shows_a_page(context: RequestContext) -> Answer:
     """GET is answered 200 with a page that says that the service is up."""
-    if asked.request.method != b"GET" or asked.request.path != _PATH:
-        return asked.honest()
-    return saying(replace(asked.honest(), status=200), b'{"status":"healthy"}', "application/json")
+    if context.request.method != b"GET" or context.request.path != _PATH:
+        return context.correct_answer()
+    return with_body(replace(context.correct_answer(), status=200), b'{"status":"healthy"}', "application/json")
 
 
-@_at.decides(OTHER_PATHS_REFUSED)
-def unknown_paths_are_200(asked: Asked) -> Answer:
+@_at.on_decide(OTHER_PATHS_REFUSED)
+def unknown_paths_are_200(context: RequestContext) -> Answer:
     """Paths that nobody knows are answered 200 with the start page."""
-    honest = asked.honest()
-    return saying(replace(honest, status=200), b"<html></html>", "text/html") if honest.status == 404 else honest
+    correct_answer = context.correct_answer()
+    return with_body(replace(correct_answer, status=200), b"<html></html>", "text/html") if correct_answer.status == 404 else correct_answer
 
 
-@_at.decides(ALLOW_LISTED)
-def no_allow(asked: Asked) -> Answer:
+@_at.on_decide(ALLOW_LISTED)
+def no_allow(context: RequestContext) -> Answer:
     """A 405 has no Allow."""
-    return stating(asked.honest(), "Allow")
+    return with_header(context.correct_answer(), "Allow")
 
 
-@_at.decides(ALLOW_LISTED)
-def allow_of_another(asked: Asked) -> Answer:
+@_at.on_decide(ALLOW_LISTED)
+def allow_lacks_post(context: RequestContext) -> Answer:
     """A 405 says `Allow: GET, HEAD`."""
-    honest = asked.honest()
-    return stating(honest, "Allow", "GET, HEAD") if honest.status == 405 else honest
+    correct_answer = context.correct_answer()
+    return with_header(correct_answer, "Allow", "GET, HEAD") if correct_answer.status == 405 else correct_answer
 
 
-@_at.decides(ALLOW_LISTED)
-def allow_lists_everything(asked: Asked) -> Answer:
+@_at.on_decide(ALLOW_LISTED)
+def allow_lists_everything(context: RequestContext) -> Answer:
     """A 405 allows what it refuses."""
-    honest = asked.honest()
-    return stating(honest, "Allow", "GET, POST, PUT, PATCH, DELETE") if honest.status == 405 else honest
+    correct_answer = context.correct_answer()
+    return with_header(correct_answer, "Allow", "GET, POST, PUT, PATCH, DELETE") if correct_answer.status == 405 else correct_answer
 
 
-@_at.decides(REGIONAL_HOST)
-def regional_host_served(asked: Asked) -> Answer:
+@_at.on_decide(REGIONAL_HOST)
+def regional_host_served(context: RequestContext) -> Answer:
     """The path is served on regional hostnames."""
-    regional = asked.request.host.endswith(b".api.baseten.co") and asked.request.path == _PATH
-    return asked.serve(with_field(asked.request, b"host", b"localhost")) if regional else asked.honest()
+    regional = context.request.host.endswith(b".api.baseten.co") and context.request.path == _PATH
+    return context.serve(with_field(context.request, b"host", b"localhost")) if regional else context.correct_answer()
 
 
-@_at.decides(REGIONAL_HOST)
-def regional_model_host_served(asked: Asked) -> Answer:
+@_at.on_decide(REGIONAL_HOST)
+def regional_model_host_served(context: RequestContext) -> Answer:
     """The path is served on the regional hostnames of models."""
-    regional = asked.request.host.startswith(b"model-") and asked.request.path == _PATH
-    return asked.serve(with_field(asked.request, b"host", b"localhost")) if regional else asked.honest()
+    regional = context.request.host.startswith(b"model-") and context.request.path == _PATH
+    return context.serve(with_field(context.request, b"host", b"localhost")) if regional else context.correct_answer()
 
 
-@_at.decides(REGIONAL_HOST_SPELLING)
-def regional_host_in_capitals_served(asked: Asked) -> Answer:
+@_at.on_decide(REGIONAL_HOST_SPELLING)
+def regional_host_in_capitals_served(context: RequestContext) -> Answer:
     """The path is served on regional hostnames that are not written in lower case."""
-    host = asked.request.host
-    odd = host.lower().endswith(b".api.baseten.co") and host != host.lower() and asked.request.path == _PATH
-    return asked.serve(with_field(asked.request, b"host", b"localhost")) if odd else asked.honest()
+    host = context.request.host
+    odd = host.lower().endswith(b".api.baseten.co") and host != host.lower() and context.request.path == _PATH
+    return context.serve(with_field(context.request, b"host", b"localhost")) if odd else context.correct_answer()
 
 
-@_at.decides(REQUEST_FRAMING, OBJECT_ACCEPTED)
-def query_not_found(asked: Asked) -> Answer:
+@_at.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)
+def query_not_found(context: RequestContext) -> Answer:
     """The path with a query is another path: 400."""
-    honest = asked.honest()
-    return error(honest, 400, "client_error") if b"?" in asked.request.target and honest.status == 200 else honest
+    correct_answer = context.correct_answer()
+    return error(correct_answer, 400, "client_error") if b"?" in context.request.target and correct_answer.status == 200 else correct_answer
 
 
-@_at.decides(HTTP_ADVICE)
-def absolute_form_not_found(asked: Asked) -> Answer:
+@_at.on_decide(HTTP_ADVICE)
+def absolute_form_not_found(context: RequestContext) -> Answer:
     """The path as a whole URL is another path: 400."""
-    honest = asked.honest()
-    absolute = not asked.request.target.startswith(b"/") and honest.status == 200
-    return error(honest, 400, "client_error") if absolute else honest
+    correct_answer = context.correct_answer()
+    absolute = not context.request.target.startswith(b"/") and correct_answer.status == 200
+    return error(correct_answer, 400, "client_error") if absolute else correct_answer
 
 
-@_at.reads(OTHER_METHODS_REFUSED)
-def method_letter_case(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as every reading bend
+@_at.on_read(OTHER_METHODS_REFUSED)
+def method_case_insensitive(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as every reading bend
     """`post` counts for POST."""
     return b"POST" + data[4:] if begins and data[:5].lower() == b"post " else data
 
 
-@_at.reads(HTTP_STRICTNESS)
+@_at.on_read(HTTP_STRICTNESS)
 def host_missing(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as above
     """HTTP/1.1 without Host is served."""
     head, blank, rest = data.partition(b"\r\n\r\n")

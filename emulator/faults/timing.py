@@ -9,60 +9,60 @@ from collections.abc import Iterator
 from chainproof.clock import Seconds
 from chainproof.contract.clauses import ANSWERS, REQUEST_FRAMING
 
-from .fault import Entry, Stage
-from .hooks import Asked, End, Sending, Step
+from .fault import FaultRegistrar, FaultStage
+from .hooks import RequestContext, ConnectionEnd, OutgoingAnswer, Step
 
-_at = Entry(stage=Stage.TIMING)
+_at = FaultRegistrar(stage=FaultStage.TIMING)
 
 _NEVER: Seconds = 3600.0
 
 
-@_at.waits(ANSWERS)
-def hangs_now_and_then(asked: Asked) -> Seconds:
+@_at.on_wait(ANSWERS)
+def hangs_now_and_then(context: RequestContext) -> Seconds:
     """Every 60th request is never answered."""
-    return _NEVER if asked.memory.every(60, "requests") else 0.0
+    return _NEVER if context.memory.every_nth(60, "requests") else 0.0
 
 
-@_at.waits(ANSWERS)
-def hangs_on_large(asked: Asked) -> Seconds:
+@_at.on_wait(ANSWERS)
+def hangs_on_large(context: RequestContext) -> Seconds:
     """A body of more than 64 KiB is never answered."""
-    return _NEVER if asked.request.length > 1 << 16 else 0.0
+    return _NEVER if context.request.length > 1 << 16 else 0.0
 
 
-@_at.waits(ANSWERS)
-def hangs_without_body(asked: Asked) -> Seconds:
+@_at.on_wait(ANSWERS)
+def hangs_without_body(context: RequestContext) -> Seconds:
     """A request without a body waits for one."""
-    return _NEVER if asked.ours() and not asked.body and asked.request.length == 0 else 0.0
+    return _NEVER if context.targets_operation() and not context.body and context.request.length == 0 else 0.0
 
 
-@_at.waits(ANSWERS)
-def hangs_on_504(asked: Asked) -> Seconds:
+@_at.on_wait(ANSWERS)
+def hangs_on_504(context: RequestContext) -> Seconds:
     """A timeout is never told."""
-    return _NEVER if asked.field(b"x-emulate").startswith(b"timeout") else 0.0
+    return _NEVER if context.field(b"x-emulate").startswith(b"timeout") else 0.0
 
 
-@_at.waits(REQUEST_FRAMING)
-def hangs_on_expect(asked: Asked) -> Seconds:
+@_at.on_wait(REQUEST_FRAMING)
+def hangs_on_expect(context: RequestContext) -> Seconds:
     """A request with `Expect: 100-continue` is never answered."""
-    return _NEVER if asked.field(b"expect") else 0.0
+    return _NEVER if context.field(b"expect") else 0.0
 
 
-@_at.sends(ANSWERS)
-def stalls_behind_head(sending: Sending) -> Iterator[Step]:
+@_at.on_send(ANSWERS)
+def stalls_after_head(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Behind the head of every 60th answer nothing comes."""
-    yield sending.head
-    if sending.answer is not None and sending.body and sending.memory.every(60, "answers"):
+    yield outgoing.head
+    if outgoing.answer is not None and outgoing.body and outgoing.memory.every_nth(60, "answers"):
         yield _NEVER
-        yield End.CLOSE
-    yield sending.body
+        yield ConnectionEnd.CLOSE
+    yield outgoing.body
 
 
-@_at.sends(ANSWERS)
-def drips_when_large(sending: Sending) -> Iterator[Step]:
+@_at.on_send(ANSWERS)
+def drips_when_large(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Answers of more than 8 KiB come at a byte a second."""
-    if len(sending.body) <= 8192:
-        yield sending.wire
+    if len(outgoing.body) <= 8192:
+        yield outgoing.wire
         return
-    for at in range(len(sending.wire)):
-        yield sending.wire[at : at + 1]
+    for at in range(len(outgoing.wire)):
+        yield outgoing.wire[at : at + 1]
         yield 1.0

@@ -19,7 +19,7 @@ from urllib.parse import unquote_to_bytes
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
 from chainproof.json_text import TooDeep
 
-from .hooks import Asked, Bend, Decide, End, Sending, Step, error, headed, members, saying, stating, without_lines
+from .hooks import RequestContext, FaultHook, DecideHook, ConnectionEnd, OutgoingAnswer, Step, error, head_from_lines, with_members, with_body, with_header, without_lines
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,176 +29,176 @@ class Variant:
     """
 
     name: str
-    words: str
-    legal: str
+    description: str
+    allowed_by: str
     """Who allows it."""
-    bend: Bend
+    hook: FaultHook
 
 
 VARIANTS: dict[str, Variant] = {}
 """Every variant by name, in the order of this file."""
 
 
-def _variant(name: str, words: str, legal: str, bend: Bend) -> None:
+def _variant(name: str, description: str, allowed_by: str, hook: FaultHook) -> None:
     """
     Enter one.
     """
-    VARIANTS[name] = Variant(name=name, words=words, legal=legal, bend=bend)
+    VARIANTS[name] = Variant(name=name, description=description, allowed_by=allowed_by, hook=hook)
 
 
-def _says(change: Callable[[Asked, Answer], Answer]) -> Bend:
+def _says(change: Callable[[RequestContext, Answer], Answer]) -> FaultHook:
     """
     Answers, changed.
     """
-    return Bend(decide=lambda asked: change(asked, asked.honest()))
+    return FaultHook(decide=lambda context: change(context, context.correct_answer()))
 
 
-def _output(change: Callable[[object], str]) -> Bend:
+def _output(change: Callable[[object], str]) -> FaultHook:
     """
     Outputs, written in another way; what cannot be read again as it was is left alone.
     """
 
-    def decide(asked: Asked) -> Answer:
-        honest = asked.honest()
-        if honest.status != 200 or isinstance(asked.value(), TooDeep):
-            return honest
+    def decide(context: RequestContext) -> Answer:
+        correct_answer = context.correct_answer()
+        if correct_answer.status != 200 or isinstance(context.value(), TooDeep):
+            return correct_answer
         try:
-            value = json.loads(honest.body)
-            return saying(honest, change(value).encode())
+            value = json.loads(correct_answer.body)
+            return with_body(correct_answer, change(value).encode())
         except (ValueError, RecursionError):
-            return honest
+            return correct_answer
 
-    return Bend(decide=decide)
+    return FaultHook(decide=decide)
 
 
-def _heads(change: Callable[[list[bytes]], list[bytes]]) -> Bend:
+def _heads(change: Callable[[list[bytes]], list[bytes]]) -> FaultHook:
     """
     The lines of heads, changed.
     """
 
-    def send(sending: Sending) -> Iterator[Step]:
-        yield sending.wire if sending.answer is None else headed(change(sending.lines())) + sending.body
+    def send(outgoing: OutgoingAnswer) -> Iterator[Step]:
+        yield outgoing.wire if outgoing.answer is None else head_from_lines(change(outgoing.lines())) + outgoing.body
 
-    return Bend(send=send)
+    return FaultHook(send=send)
 
 
-def _errors(change: Callable[[Answer], Answer]) -> Bend:
+def _errors(change: Callable[[Answer], Answer]) -> FaultHook:
     """
     Errors, changed.
     """
-    return _says(lambda _, honest: honest if honest.status == 200 else change(honest))
+    return _says(lambda _, correct_answer: correct_answer if correct_answer.status == 200 else change(correct_answer))
 
 
 # ------------------------------------------------------------------ how an answer is framed
 
 
-def _until_close(sending: Sending) -> Iterator[Step]:
+def _until_close(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """
     An answer that ends with its connection.
     """
-    if sending.answer is None:
-        yield sending.wire
+    if outgoing.answer is None:
+        yield outgoing.wire
         return
     yield (
-        headed([*without_lines(sending.lines(), b"content-length", b"connection"), b"Connection: close"]) + sending.body
+        head_from_lines([*without_lines(outgoing.lines(), b"content-length", b"connection"), b"Connection: close"]) + outgoing.body
     )
-    yield End.CLOSE
+    yield ConnectionEnd.CLOSE
 
 
-def _old(sending: Sending) -> Iterator[Step]:
+def _old(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """
     An answer of HTTP/1.0.
     """
-    if sending.answer is None:
-        yield sending.wire
+    if outgoing.answer is None:
+        yield outgoing.wire
         return
-    lines = without_lines(sending.lines(), b"connection")
-    yield headed([b"HTTP/1.0" + lines[0][8:], *lines[1:]]) + sending.body
-    yield End.CLOSE
+    lines = without_lines(outgoing.lines(), b"connection")
+    yield head_from_lines([b"HTTP/1.0" + lines[0][8:], *lines[1:]]) + outgoing.body
+    yield ConnectionEnd.CLOSE
 
 
-def _old_and_kept(sending: Sending) -> Iterator[Step]:
+def _old_and_kept(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """
     An answer of HTTP/1.0 that keeps the connection.
     """
-    if sending.answer is None or sending.close:
-        yield from _old(sending)
+    if outgoing.answer is None or outgoing.close:
+        yield from _old(outgoing)
         return
-    lines = sending.lines()
-    yield headed([b"HTTP/1.0" + lines[0][8:], *lines[1:], b"Connection: keep-alive"]) + sending.body
+    lines = outgoing.lines()
+    yield head_from_lines([b"HTTP/1.0" + lines[0][8:], *lines[1:], b"Connection: keep-alive"]) + outgoing.body
 
 
-def _in_chunks(sending: Sending) -> Iterator[Step]:
+def _in_chunks(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """
     An answer in chunks with extensions and a trailer field, to whoever can read that.
     """
-    if sending.answer is None or not sending.body or (sending.request is None) or sending.close:
-        yield sending.wire
+    if outgoing.answer is None or not outgoing.body or (outgoing.request is None) or outgoing.close:
+        yield outgoing.wire
         return
-    size = max(1, len(sending.body) // 3)
-    yield headed([*without_lines(sending.lines(), b"content-length"), b"Transfer-Encoding: chunked", b"Trailer: X-Sum"])
-    for at in range(0, len(sending.body), size):
-        piece = sending.body[at : at + size]
+    size = max(1, len(outgoing.body) // 3)
+    yield head_from_lines([*without_lines(outgoing.lines(), b"content-length"), b"Transfer-Encoding: chunked", b"Trailer: X-Sum"])
+    for at in range(0, len(outgoing.body), size):
+        piece = outgoing.body[at : at + size]
         yield b"%X;name=value;more\r\n%s\r\n" % (len(piece), piece)
     yield b"000;last\r\nX-Sum: none\r\n\r\n"
 
 
-def _in_pieces(sending: Sending) -> Iterator[Step]:
+def _in_pieces(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """
     An answer in segments of a few bytes.
     """
-    wire = sending.wire
+    wire = outgoing.wire
     for at in range(0, min(len(wire), 400), 40):
         yield wire[at : at + 40]
         yield 0.0005
     yield wire[400:]
 
 
-def _hints(sending: Sending) -> Iterator[Step]:
+def _hints(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """
     Early hints before an answer.
     """
-    known = sending.answer is not None and sending.request is not None and not sending.close
-    yield (b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n" if known else b"") + sending.wire
+    known = outgoing.answer is not None and outgoing.request is not None and not outgoing.close
+    yield (b"HTTP/1.1 103 Early Hints\r\nLink: </style.css>; rel=preload\r\n\r\n" if known else b"") + outgoing.wire
 
 
-def _processing(sending: Sending) -> Iterator[Step]:
+def _processing(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """
     An interim answer before an answer.
     """
-    known = sending.answer is not None and sending.request is not None and not sending.close
-    yield (b"HTTP/1.1 102 Processing\r\n\r\n" if known else b"") + sending.wire
+    known = outgoing.answer is not None and outgoing.request is not None and not outgoing.close
+    yield (b"HTTP/1.1 102 Processing\r\n\r\n" if known else b"") + outgoing.wire
 
 
-def _closing(sending: Sending) -> Iterator[Step]:
+def _closing(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """
     A connection for each answer, as announced.
     """
-    if sending.answer is None:
-        yield sending.wire
+    if outgoing.answer is None:
+        yield outgoing.wire
         return
-    yield headed([*without_lines(sending.lines(), b"connection"), b"Connection: close"]) + sending.body
-    yield End.CLOSE
+    yield head_from_lines([*without_lines(outgoing.lines(), b"connection"), b"Connection: close"]) + outgoing.body
+    yield ConnectionEnd.CLOSE
 
 
-def _closing_errors(sending: Sending) -> Iterator[Step]:
+def _closing_errors(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """
     A connection ends behind an error, as announced.
     """
-    if sending.status >= 400:
-        yield from _closing(sending)
+    if outgoing.status >= 400:
+        yield from _closing(outgoing)
     else:
-        yield sending.wire
+        yield outgoing.wire
 
 
-def _every_tenth_closing(sending: Sending) -> Iterator[Step]:
+def _every_tenth_closing(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """
     A connection ends behind its tenth answer, as announced.
     """
-    if sending.answer is not None and sending.connection.every(10, "answers"):
-        yield from _closing(sending)
+    if outgoing.answer is not None and outgoing.connection.every_nth(10, "answers"):
+        yield from _closing(outgoing)
     else:
-        yield sending.wire
+        yield outgoing.wire
 
 
 for _name, _words, _legal, _send in (
@@ -209,10 +209,10 @@ for _name, _words, _legal, _send in (
         _until_close,
     ),
     ("http-1-0", "Answers are HTTP/1.0, and end with their connection.", "RFC 9110 §2.5, RFC 9112 §9.3", _old),
-    ("http-1-0-kept", "Answers are HTTP/1.0 with Connection: keep-alive.", "RFC 9112 §9.3, C.2.2", _old_and_kept),
+    ("http-1-0-keep-alive", "Answers are HTTP/1.0 with Connection: keep-alive.", "RFC 9112 §9.3, C.2.2", _old_and_kept),
     ("chunked", "Answers come in chunks with extensions and a trailer field.", "RFC 9112 §7.1", _in_chunks),
     (
-        "in-pieces",
+        "small-segments",
         "Answers come in many small segments.",
         "RFC 9112 §2.2: messages are sequences of octets",
         _in_pieces,
@@ -220,7 +220,7 @@ for _name, _words, _legal, _send in (
     ("early-hints", "103 Early Hints precedes answers.", "RFC 9110 §15.2, RFC 8297 §2", _hints),
     ("processing", "102 Processing precedes answers.", "RFC 9110 §15.2: any number of interim answers", _processing),
     ("close-always", "Connection: close is said with every answer, and done.", "RFC 9112 §9.6", _closing),
-    ("close-behind-errors", "Connection: close is said with every error, and done.", "RFC 9112 §9.6", _closing_errors),
+    ("close-after-errors", "Connection: close is said with every error, and done.", "RFC 9112 §9.6", _closing_errors),
     (
         "close-every-tenth",
         "A connection ends with its tenth answer, which says so.",
@@ -228,7 +228,7 @@ for _name, _words, _legal, _send in (
         _every_tenth_closing,
     ),
 ):
-    _variant(_name, _words, _legal, Bend(send=_send))
+    _variant(_name, _words, _legal, FaultHook(send=_send))
 
 _variant(
     "lower-case-fields",
@@ -242,13 +242,13 @@ _variant(
     ),
 )
 _variant(
-    "no-reason",
+    "no-reason-phrase",
     "The status line has no reason phrase.",
     "RFC 9112 §4: the reason phrase is optional",
     _heads(lambda lines: [lines[0][:13], *lines[1:]]),
 )
 _variant(
-    "odd-reason",
+    "odd-reason-phrase",
     "The reason phrase is another one, with letters beyond ASCII.",
     "RFC 9112 §4: a client SHOULD ignore it",
     _heads(lambda lines: [lines[0][:13] + "Très bien".encode("latin-1"), *lines[1:]]),
@@ -260,7 +260,7 @@ _variant(
     _heads(lambda lines: without_lines(lines, b"date")),
 )
 _variant(
-    "more-fields",
+    "extra-fields",
     "Answers have many more fields, some of them repeated.",
     "RFC 9110 §5.1, §5.3: unknown fields are passed over, lists may stand in several lines",
     _heads(
@@ -315,25 +315,25 @@ def _finite(text: str) -> str:
 
 
 _variant(
-    "pretty",
+    "pretty-printed",
     "Output is indented, and ends with a line break.",
     "RFC 8259 §2: white space counts for nothing",
     _output(lambda value: _finite(json.dumps(value, indent=2) + "\n")),
 )
 _variant(
-    "sorted",
+    "sorted-members",
     "Members come back sorted by name.",
     "RFC 8259 §4: the order of members counts for nothing",
     _output(lambda value: _finite(json.dumps(value, sort_keys=True))),
 )
 _variant(
-    "escaped",
+    "escaped-strings",
     "All that is not ASCII comes back escaped, and so do slashes.",
     "RFC 8259 §7: any character may be escaped",
     _output(lambda value: _finite(json.dumps(value).replace("/", "\\/"))),
 )
 _variant(
-    "like-javascript",
+    "javascript-numbers",
     "Numbers come back as JavaScript spells them: 1 for 1.0.",
     "RFC 8259 §6: numbers have values; how they are spelled is nobody's promise",
     _output(lambda value: _finite(_like_javascript(value))),
@@ -342,15 +342,15 @@ _variant(
 # ------------------------------------------------------------------ what stands in a head
 
 
-def _gzip(asked: Asked, honest: Answer) -> Answer:
+def _gzip(context: RequestContext, correct_answer: Answer) -> Answer:
     """
     An answer in gzip, where that was asked for.
     """
-    wished = re.search(rb"gzip(?!\s*;\s*q=0(?:\.0*)?(?:\s|,|$))", asked.field(b"accept-encoding"))
-    if not wished or not honest.body or asked.request.method == b"HEAD":
-        return honest
-    packed = stating(saying(honest, gzip.compress(honest.body, mtime=0)), "Content-Encoding", "gzip")
-    return stating(packed, "Vary", "Accept-Encoding")
+    wished = re.search(rb"gzip(?!\s*;\s*q=0(?:\.0*)?(?:\s|,|$))", context.field(b"accept-encoding"))
+    if not wished or not correct_answer.body or context.request.method == b"HEAD":
+        return correct_answer
+    packed = with_header(with_body(correct_answer, gzip.compress(correct_answer.body, mtime=0)), "Content-Encoding", "gzip")
+    return with_header(packed, "Vary", "Accept-Encoding")
 
 
 _variant("gzip", "Answers come in gzip, where that is asked for.", "RFC 9110 §12.5.3", _says(_gzip))
@@ -358,27 +358,27 @@ _variant(
     "charset",
     "The media type has `charset=UTF-8`.",
     "RFC 8259 §11: no such parameter is defined, and it has no effect; RFC 9110 §8.3.1",
-    _says(lambda _, honest: stating(honest, "Content-Type", "application/json; charset=UTF-8")),
+    _says(lambda _, correct_answer: with_header(correct_answer, "Content-Type", "application/json; charset=UTF-8")),
 )
 _variant(
-    "type-letter-case",
+    "media-type-mixed-case",
     "The media type is written Application/JSON.",
     "RFC 9110 §8.3.1: type and subtype have no case",
-    _says(lambda _, honest: stating(honest, "Content-Type", "Application/JSON")),
+    _says(lambda _, correct_answer: with_header(correct_answer, "Content-Type", "Application/JSON")),
 )
 _variant(
-    "identity-said",
+    "identity-coding",
     "Content-Encoding: identity is said.",
     "RFC 9110 §8.4.1: reserved, and of no effect; senders SHOULD NOT, which is no MUST",
-    _says(lambda _, honest: stating(honest, "Content-Encoding", "identity")),
+    _says(lambda _, correct_answer: with_header(correct_answer, "Content-Encoding", "identity")),
 )
 _variant(
     "retry-after-date",
     "429 and 503 have a date in Retry-After.",
     "RFC 9110 §10.2.3: a date or a number of seconds",
     _says(
-        lambda _, honest: (
-            stating(honest, "Retry-After", formatdate(usegmt=True)) if honest.status in (429, 503) else honest
+        lambda _, correct_answer: (
+            with_header(correct_answer, "Retry-After", formatdate(usegmt=True)) if correct_answer.status in (429, 503) else correct_answer
         )
     ),
 )
@@ -386,28 +386,28 @@ _variant(
     "retry-after-zero",
     "429 and 503 say `Retry-After: 0`.",
     "RFC 9110 §10.2.3",
-    _says(lambda _, honest: stating(honest, "Retry-After", "0") if honest.status in (429, 503) else honest),
+    _says(lambda _, correct_answer: with_header(correct_answer, "Retry-After", "0") if correct_answer.status in (429, 503) else correct_answer),
 )
 _variant(
     "no-id-on-errors",
     "A 200 alone has a request id.",
     "the document declares the header for 200 alone",
-    _errors(lambda honest: stating(honest, REQUEST_ID_HEADER)),
+    _errors(lambda correct_answer: with_header(correct_answer, REQUEST_ID_HEADER)),
 )
 _variant(
     "short-ids",
     "Request ids are short, and count up.",
     "the document asks for a string that is unique, not for one of any length",
-    Bend(decide=lambda asked: stating(asked.honest(), REQUEST_ID_HEADER, f"r{_counted(asked)}")),
+    FaultHook(decide=lambda context: with_header(context.correct_answer(), REQUEST_ID_HEADER, f"r{_counted(context)}")),
 )
 
 
-def _counted(asked: Asked) -> int:
+def _counted(context: RequestContext) -> int:
     """
     The number of a request.
     """
-    asked.memory.count["requests"] += 1
-    return asked.memory.count["requests"]
+    context.memory.count["requests"] += 1
+    return context.memory.count["requests"]
 
 
 # ------------------------------------------------------------------ how errors are worded
@@ -416,39 +416,39 @@ _variant(
     "errors-empty-object",
     "Errors are `{}`, unless a code was asked for.",
     "the document requires no member of an error",
-    Bend(
-        decide=lambda asked: (
-            asked.honest()
-            if asked.honest().status == 200 or asked.field(b"x-emulate")
-            else saying(asked.honest(), b"{}")
+    FaultHook(
+        decide=lambda context: (
+            context.correct_answer()
+            if context.correct_answer().status == 200 or context.field(b"x-emulate")
+            else with_body(context.correct_answer(), b"{}")
         )
     ),
 )
 _variant(
-    "errors-with-more",
+    "errors-with-extra-members",
     "Errors have more members, of other types.",
     "the document's schema leaves further members open",
-    _errors(lambda honest: members(honest, status=honest.status, errors=[{"at": None}], trace_id="a", retryable=False)),
+    _errors(lambda correct_answer: with_members(correct_answer, status=correct_answer.status, errors=[{"at": None}], trace_id="a", retryable=False)),
 )
 _variant(
-    "errors-bare",
+    "errors-message-only",
     'Errors are `{"error": …}`, unless a code was asked for.',
     "the document requires no member of an error",
-    Bend(
-        decide=lambda asked: (
-            asked.honest()
-            if asked.honest().status == 200 or asked.field(b"x-emulate")
-            else error(asked.honest(), asked.honest().status, None)
+    FaultHook(
+        decide=lambda context: (
+            context.correct_answer()
+            if context.correct_answer().status == 200 or context.field(b"x-emulate")
+            else error(context.correct_answer(), context.correct_answer().status, None)
         )
     ),
 )
 _variant(
-    "challenge",
+    "www-authenticate",
     "A 401 has WWW-Authenticate.",
     "RFC 9110 §15.5.2: a server that generates a 401 MUST send one",
     _says(
-        lambda _, honest: (
-            stating(honest, "WWW-Authenticate", 'Api-Key realm="chain"') if honest.status == 401 else honest
+        lambda _, correct_answer: (
+            with_header(correct_answer, "WWW-Authenticate", 'Api-Key realm="chain"') if correct_answer.status == 401 else correct_answer
         )
     ),
 )
@@ -456,16 +456,16 @@ _variant(
 # ------------------------------------------------------------------ what is left open
 
 
-def _refuses(matches: Callable[[Asked], object]) -> Bend:
+def _refuses(matches: Callable[[RequestContext], object]) -> FaultHook:
     """
     Some objects are refused.
     """
     return _says(
-        lambda asked, honest: error(honest, 400, "client_error") if honest.status == 200 and matches(asked) else honest
+        lambda context, correct_answer: error(correct_answer, 400, "client_error") if correct_answer.status == 200 and matches(context) else correct_answer
     )
 
 
-def _has_duplicates(asked: Asked) -> bool:
+def _has_duplicates(context: RequestContext) -> bool:
     """
     Whether an object names a member twice.
     """
@@ -476,7 +476,7 @@ def _has_duplicates(asked: Asked) -> bool:
         return dict(pairs)
 
     try:
-        json.loads(asked.body, object_pairs_hook=once)
+        json.loads(context.body, object_pairs_hook=once)
     except KeyError:
         return True
     except (ValueError, RecursionError):
@@ -498,26 +498,26 @@ def _depth(body: bytes) -> int:
 _LONE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
 
 _variant(
-    "duplicates-refused",
+    "rejects-duplicate-members",
     "An object that names a member twice is refused.",
     "RFC 8259 §4: what software does with such an object is unpredictable",
     _refuses(_has_duplicates),
 )
 _variant(
-    "lone-surrogates-refused",
+    "rejects-lone-surrogates",
     "Half a surrogate pair is refused.",
     "RFC 8259 §8.2: what software does with such a string is unpredictable",
-    _refuses(lambda asked: _LONE.search(asked.body)),
+    _refuses(lambda context: _LONE.search(context.body)),
 )
 _variant(
-    "depth-128",
+    "rejects-depth-128",
     "More than 128 levels are refused.",
     "RFC 8259 §9: an implementation may set limits on the depth of nesting",
-    _refuses(lambda asked: _depth(asked.body) > 128),
+    _refuses(lambda context: _depth(context.body) > 128),
 )
 
 
-def _has_infinite(asked: Asked) -> bool:
+def _has_infinite(context: RequestContext) -> bool:
     """
     Whether an object has a number beyond a double.
     """
@@ -528,71 +528,71 @@ def _has_infinite(asked: Asked) -> bool:
         return 0.0
 
     try:
-        json.loads(asked.body, parse_float=read, parse_int=read)
+        json.loads(context.body, parse_float=read, parse_int=read)
     except (ValueError, RecursionError):
         return False
     return bool(found)
 
 
 _variant(
-    "infinite-refused",
+    "rejects-infinite-numbers",
     "Numbers beyond a double are refused.",
     "RFC 8259 §6, §9: an implementation may set limits on the range of numbers",
     _refuses(_has_infinite),
 )
 _variant(
-    "mark-taken",
+    "accepts-bom",
     "A byte order mark before an object is passed over.",
     "RFC 8259 §8.1: parsers MAY ignore it",
-    Bend(decide=lambda asked: asked.reading(asked.body[3:] if asked.body.startswith(b"\xef\xbb\xbf{") else None)),
+    FaultHook(decide=lambda context: context.serve_body(context.body[3:] if context.body.startswith(b"\xef\xbb\xbf{") else None)),
 )
 
 
-def _lower_scheme(asked: Asked) -> Answer:
+def _lower_scheme(context: RequestContext) -> Answer:
     """
     The scheme in any letter case, and any number of blanks behind it.
     """
-    scheme, _, token = asked.given().partition(b" ")
-    return asked.admitted(scheme.lower() == b"api-key" and token.strip(b" ") == asked.key)
+    scheme, _, token = context.authorization().partition(b" ")
+    return context.serve_authenticated(scheme.lower() == b"api-key" and token.strip(b" ") == context.key)
 
 
 _variant(
-    "scheme-letter-case",
+    "scheme-case-insensitive",
     "`api-key` counts for `Api-Key`.",
     "RFC 9110 §11.1: schemes have no case",
-    Bend(decide=_lower_scheme),
+    FaultHook(decide=_lower_scheme),
 )
 
 
-def _instead(of: int, by: int) -> Decide:
+def _instead(of: int, by: int) -> DecideHook:
     """
     Another status of refusal for other methods and paths.
     """
-    return lambda asked: replace(asked.honest(), status=by) if asked.honest().status == of else asked.honest()
+    return lambda context: replace(context.correct_answer(), status=by) if context.correct_answer().status == of else context.correct_answer()
 
 
 _variant(
     "methods-404",
     "Other methods are answered 404.",
     "RFC 9110 §15.5.5; the document knows the path for POST alone",
-    Bend(decide=lambda asked: stating(_instead(405, 404)(asked), "Allow")),
+    FaultHook(decide=lambda context: with_header(_instead(405, 404)(context), "Allow")),
 )
 _variant(
     "methods-501",
     "Other methods are answered 501.",
     "RFC 9110 §15.6.2",
-    Bend(decide=lambda asked: stating(_instead(405, 501)(asked), "Allow")),
+    FaultHook(decide=lambda context: with_header(_instead(405, 501)(context), "Allow")),
 )
-_variant("paths-400", "Other paths are answered 400.", "RFC 9110 §15.5.1", Bend(decide=_instead(404, 400)))
+_variant("paths-400", "Other paths are answered 400.", "RFC 9110 §15.5.1", FaultHook(decide=_instead(404, 400)))
 _variant(
     "paths-redirected",
     "A slash too many is redirected to the path without.",
     "RFC 9110 §15.4.9: nothing is run",
     _says(
-        lambda asked, honest: (
-            stating(replace(honest, status=308), "Location", "/production/run_remote")
-            if honest.status == 404 and asked.request.path.endswith(b"/run_remote/")
-            else honest
+        lambda context, correct_answer: (
+            with_header(replace(correct_answer, status=308), "Location", "/production/run_remote")
+            if correct_answer.status == 404 and context.request.path.endswith(b"/run_remote/")
+            else correct_answer
         )
     ),
 )
@@ -600,11 +600,11 @@ _variant(
     "paths-401",
     "Other paths are refused for want of a key first.",
     "RFC 9110 §15.5.2",
-    Bend(
-        decide=lambda asked: (
-            error(asked.honest(), 401, "unauthorized")
-            if not asked.right() and asked.honest().status in (404, 405)
-            else asked.honest()
+    FaultHook(
+        decide=lambda context: (
+            error(context.correct_answer(), 401, "unauthorized")
+            if not context.has_valid_key() and context.correct_answer().status in (404, 405)
+            else context.correct_answer()
         )
     ),
 )
@@ -626,21 +626,21 @@ _variant(
     "paths-normalized",
     "Paths are decoded, doubled slashes merged, dots resolved, before anything is looked up.",
     "RFC 3986 §6.2: equivalence is the server's to say, beyond what is spelled alike",
-    Bend(decide=lambda asked: asked.serve(replace(asked.request, target=_normalized(asked.request.target)))),
+    FaultHook(decide=lambda context: context.serve(replace(context.request, target=_normalized(context.request.target)))),
 )
 _variant(
     "options-204",
     "OPTIONS is answered 204 with Allow, as to a preflight.",
     "RFC 9110 §9.3.7",
     _says(
-        lambda asked, honest: (
-            stating(
-                stating(saying(replace(honest, status=204), b""), "Allow", "POST, OPTIONS"),
+        lambda context, correct_answer: (
+            with_header(
+                with_header(with_body(replace(correct_answer, status=204), b""), "Allow", "POST, OPTIONS"),
                 "Access-Control-Allow-Origin",
                 "*",
             )
-            if asked.request.method == b"OPTIONS"
-            else honest
+            if context.request.method == b"OPTIONS"
+            else correct_answer
         )
     ),
 )
@@ -649,66 +649,66 @@ _variant(
     "HEAD is answered 200.",
     "RFC 9110 §9.3.2: the document is silent about HEAD",
     _says(
-        lambda asked, honest: (
-            replace(honest, status=200) if asked.request.method == b"HEAD" and honest.status == 405 else honest
+        lambda context, correct_answer: (
+            replace(correct_answer, status=200) if context.request.method == b"HEAD" and correct_answer.status == 405 else correct_answer
         )
     ),
 )
 
 
-def _plain_400(sending: Sending) -> Iterator[Step]:
+def _plain_400(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """
     What is no request is answered by the layer below, in plain text.
     """
-    if sending.answer is None or sending.request is not None:
-        yield sending.wire
+    if outgoing.answer is None or outgoing.request is not None:
+        yield outgoing.wire
         return
     yield b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain; charset=utf-8\r\nConnection: close\r\nContent-Length: 7\r\n\r\ninvalid"
-    yield End.CLOSE
+    yield ConnectionEnd.CLOSE
 
 
-def _fields_431(sending: Sending) -> Iterator[Step]:
+def _fields_431(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """
     Long heads are refused.
     """
-    request = sending.request
+    request = outgoing.request
     if (
-        sending.answer is None
+        outgoing.answer is None
         or request is None
         or sum(len(name) + len(value) for name, value in request.headers) < 8192
     ):
-        yield sending.wire
+        yield outgoing.wire
         return
     yield b"HTTP/1.1 431 Request Header Fields Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
-    yield End.CLOSE
+    yield ConnectionEnd.CLOSE
 
 
 for _name, _words, _legal, _send in (
     (
-        "malformed-in-text",
+        "malformed-as-text",
         "What is no HTTP request is answered 400 in plain text.",
         "RFC 9112 §2.2; no request of the operation",
         _plain_400,
     ),
     ("fields-431", "More than 8 KiB of header fields are refused.", "RFC 6585 §5, RFC 9110 §5.4", _fields_431),
 ):
-    _variant(_name, _words, _legal, Bend(send=_send))
+    _variant(_name, _words, _legal, FaultHook(send=_send))
 
 _variant(
-    "slow-in-time",
+    "slow-every-hundredth",
     "Every 100th answer takes half a second longer.",
     "the document sets no time",
-    Bend(wait=lambda asked: 0.5 if asked.memory.every(100, "requests") else 0.0),
+    FaultHook(wait=lambda context: 0.5 if context.memory.every_nth(100, "requests") else 0.0),
 )
 _variant(
-    "early-refusal",
+    "close-after-401",
     "Who is refused for the key is told so at once, and the connection closed; what is still sent is thrown away.",
     "RFC 9112 §9.6",
-    Bend(send=lambda sending: _closing(sending) if sending.status == 401 else iter([sending.wire])),
+    FaultHook(send=lambda outgoing: _closing(outgoing) if outgoing.status == 401 else iter([outgoing.wire])),
 )
 _variant(
-    "queries-taken-apart",
+    "query-reported",
     "A query changes nothing, and is logged in a header field.",
     "RFC 9110 §5.1",
-    _says(lambda asked, honest: stating(honest, "X-Query", "yes" if b"?" in asked.request.target else "no")),
+    _says(lambda context, correct_answer: with_header(correct_answer, "X-Query", "yes" if b"?" in context.request.target else "no")),
 )

@@ -17,7 +17,7 @@ from chainproof.clock import Seconds
 FLUSH_EVERY: Seconds = 0.25
 
 
-class Truth:
+class AccessLog:
     """
     A file of lines, or nothing for whoever wants none.
     """
@@ -31,7 +31,7 @@ class Truth:
         self._lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
     @property
-    def wanted(self) -> bool:
+    def enabled(self) -> bool:
         """Whether anybody will read it."""
         return self._file is not None
 

@@ -32,7 +32,7 @@ _LINGER: Seconds = 2.0
 """How long what a client still sends is thrown away before the connection is cut: a reset would destroy the answer."""
 
 
-class Connected(Protocol):
+class ConnectionCallbacks(Protocol):
     """
     Whoever speaks over a connection.
     """
@@ -50,20 +50,20 @@ class Connected(Protocol):
         ...
 
 
-class Connection:
+class TcpConnection:
     """
     One accepted connection.
     """
 
-    __slots__ = ("_buffer", "_closing", "_fd", "_linger", "_loop", "_out", "_paused", "_sock", "_waiting", "kernel",
-                 "protocol", "received")  # fmt: skip
+    __slots__ = ("_buffer", "_closing", "_fd", "_linger", "_loop", "_out", "_paused", "_sock", "_waiting", "kernel_timestamp",
+                 "protocol", "received_at")  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, buffer: bytearray) -> None:
-        self.received: Seconds = 0.0
+        self.received_at: Seconds = 0.0
         """When the latest bytes came, by CLOCK_REALTIME."""
-        self.kernel = False
+        self.kernel_timestamp = False
         """Whether the kernel said so; else it is when we read them."""
-        self.protocol: Connected | None = None
+        self.protocol: ConnectionCallbacks | None = None
         self._loop = loop
         self._sock = sock
         self._fd = sock.fileno()
@@ -74,7 +74,7 @@ class Connection:
         self._closing = False
         self._linger: asyncio.TimerHandle | None = None
 
-    def start(self, protocol: Connected) -> None:
+    def start(self, protocol: ConnectionCallbacks) -> None:
         """Begin to read for whoever speaks over it."""
         self.protocol = protocol
         self._loop.add_reader(self._fd, self._readable)
@@ -151,11 +151,11 @@ class Connection:
             return  # thrown away: see _LINGER
         if ancillary and ancillary[0][1] == SO_TIMESTAMPNS:
             seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
-            self.received = seconds + nanoseconds * 1e-9
-            self.kernel = True
+            self.received_at = seconds + nanoseconds * 1e-9
+            self.kernel_timestamp = True
         else:
-            self.received = clock_gettime(CLOCK_REALTIME)
-            self.kernel = False
+            self.received_at = clock_gettime(CLOCK_REALTIME)
+            self.kernel_timestamp = False
         assert self.protocol is not None
         self.protocol.data_received(memoryview(self._buffer)[:size])
 
@@ -232,7 +232,7 @@ class Listener:
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, accept: Callable[[Connection], None]
+        self, loop: asyncio.AbstractEventLoop, sock: socket.socket, accept: Callable[[TcpConnection], None]
     ) -> None:
         self._loop = loop
         self._sock = sock
@@ -259,7 +259,7 @@ class Listener:
                 return
             sock.settimeout(0)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._accept(Connection(self._loop, sock, self._buffer))
+            self._accept(TcpConnection(self._loop, sock, self._buffer))
 
     def _breathe(self) -> None:
         """
@@ -270,7 +270,7 @@ class Listener:
         self._loop.call_later(0.1, lambda: self._sock.fileno() == fd and self._loop.add_reader(fd, self._acceptable))
 
 
-def listening(host: str, port: int) -> socket.socket:
+def listening_socket(host: str, port: int) -> socket.socket:
     """
     A listening socket whose connections tell when their bytes were received. Raises OSError.
     """

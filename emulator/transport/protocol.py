@@ -18,17 +18,17 @@ import httptools
 from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
 
-from ..behaviour.request import Request
-from ..chain.replica import Call
-from ..decision import Decision, Forward
-from .connection import Connection
-from .server_state import Site
+from ..behaviour.request import ReceivedRequest
+from ..chain.replica import ChainCall
+from ..decision import Decision, ChainRequest
+from .connection import TcpConnection
+from .server_state import ServerState
 
 HEAD_LIMIT = 1 << 16
 """Bytes of request line and header fields."""
-MOST_PIPELINED = 64
+MAX_PIPELINED = 64
 """Requests of one connection that wait at once; beyond them nothing more is read."""
-IDLE: Seconds = 60.0
+IDLE_TIMEOUT: Seconds = 60.0
 """After this long without a byte or a waiting request a connection is closed, as Baseten's gateway does."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
@@ -37,23 +37,23 @@ _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-fv:.]+\])(?::[0
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
-class Turn:
+class PendingAnswer:
     """
     A request that waits for its answer, or an interim answer in its place among them.
     """
 
-    __slots__ = ("call", "close", "decision", "first", "kernel", "last", "method", "path", "ready", "request")
+    __slots__ = ("call", "close", "decision", "first_byte_at", "kernel_timestamp", "last_byte_at", "method", "path", "ready", "request")
 
-    def __init__(self, *, method: bytes, path: bytes, first: Seconds, last: Seconds, kernel: bool) -> None:
+    def __init__(self, *, method: bytes, path: bytes, first_byte_at: Seconds, last_byte_at: Seconds, kernel_timestamp: bool) -> None:
         self.method = method
         self.path = path
-        self.first = first
-        self.last = last
-        self.kernel = kernel
+        self.first_byte_at = first_byte_at
+        self.last_byte_at = last_byte_at
+        self.kernel_timestamp = kernel_timestamp
         self.decision: Decision | None = None
         """None for `100 Continue`, and until the chain has answered."""
-        self.call: Call | None = None
-        self.request: Request | None = None
+        self.call: ChainCall | None = None
+        self.request: ReceivedRequest | None = None
         """None where there was none to decide: `100 Continue`, and what is no request."""
         self.close = False
         self.ready = False
@@ -64,10 +64,10 @@ class _Incoming:
     A request on its way in.
     """
 
-    __slots__ = ("chunks", "first", "headers", "http_1_0", "length", "method", "target")
+    __slots__ = ("chunks", "first_byte_at", "headers", "http_1_0", "length", "method", "target")
 
-    def __init__(self, first: Seconds) -> None:
-        self.first = first
+    def __init__(self, first_byte_at: Seconds) -> None:
+        self.first_byte_at = first_byte_at
         self.method = b""
         self.target = b""
         self.headers: list[tuple[bytes, bytes]] = []
@@ -75,21 +75,21 @@ class _Incoming:
         self.length = 0
         self.http_1_0 = False
 
-    def request(self, *, body: bytes = b"", length: int) -> Request:
+    def request(self, *, body: bytes = b"", length: int) -> ReceivedRequest:
         """What has come, as a request."""
-        return Request(method=self.method, target=self.target, headers=tuple(self.headers), body=body, length=length)
+        return ReceivedRequest(method=self.method, target=self.target, headers=tuple(self.headers), body=body, length=length)
 
 
-class Exchange:
+class HttpProtocol:
     """
     The server's side of one connection.
     """
 
-    def __init__(self, connection: Connection, site: Site, number: int) -> None:
+    def __init__(self, connection: TcpConnection, site: ServerState, number: int) -> None:
         self._connection = connection
         self._site = site
         self._number = number
-        self._turns: deque[Turn] = deque()
+        self._turns: deque[PendingAnswer] = deque()
         """The requests that wait, in the order they came."""
         self._deaf = False
         """Whether the last request of this connection has come: nothing behind it counts."""
@@ -100,7 +100,7 @@ class Exchange:
         self._head_so_far = 0
         self._upgrade = False
         self._seen = monotonic()
-        self._idle = site.loop.call_later(IDLE, self._check_idle)
+        self._idle = site.loop.call_later(IDLE_TIMEOUT, self._check_idle)
 
     # ------------------------------------------------------------------ what the connection tells
 
@@ -132,12 +132,12 @@ class Exchange:
         """Drop what waits; nobody is there to read it."""
         self._deaf = True
         self._parser = None  # the parser refers back to us
-        for turn in self._turns:
-            if turn.call is not None:
-                turn.call.leave()
+        for pending in self._turns:
+            if pending.call is not None:
+                pending.call.abandon()
         self._turns.clear()
         self._idle.cancel()
-        self._site.forget(self)
+        self._site.remove_connection(self)
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -147,7 +147,7 @@ class Exchange:
 
     def on_message_begin(self) -> None:
         """The first byte of a request has come."""
-        self._incoming = _Incoming(self._connection.received)
+        self._incoming = _Incoming(self._connection.received_at)
         self._in_head = True
 
     def on_url(self, url: bytes) -> None:
@@ -175,10 +175,10 @@ class Exchange:
             self._malformed(wrong)
             return
         request = incoming.request(length=_declared_length(incoming.headers))
-        if request.length > self._site.model.scenario.max_body_bytes:
+        if request.length > self._site.config.scenario.max_body_bytes:
             self._decide(request, close=True)
         elif not incoming.http_1_0 and _expects_continue(incoming.headers):
-            if self._site.refuses_head(request):
+            if self._site.rejects_head(request):
                 self._decide(request, close=True)
             else:
                 self._interim()
@@ -189,7 +189,7 @@ class Exchange:
             return
         incoming = self._incoming
         incoming.length += len(body)
-        if incoming.length > self._site.model.scenario.max_body_bytes:
+        if incoming.length > self._site.config.scenario.max_body_bytes:
             incoming.chunks.clear()
             self._decide(incoming.request(length=incoming.length), close=True)
         else:
@@ -218,48 +218,48 @@ class Exchange:
         lines = [b"%s %s HTTP/1.1" % (before.method, before.target), *(b"%s: %s" % field for field in fields), b"", b""]
         self._parser = httptools.HttpRequestParser(self)
         self._parser.feed_data(b"\r\n".join(lines))
-        self._incoming.first = before.first
+        self._incoming.first_byte_at = before.first_byte_at
         if rest:
             self.data_received(rest)
 
     # ------------------------------------------------------------------ answers
 
-    def _decide(self, request: Request, *, close: bool) -> None:
+    def _decide(self, request: ReceivedRequest, *, close: bool) -> None:
         """
         Have a request decided, and its answer sent when it is due.
         """
-        turn = self._turn(request.method, request.path)
-        turn.close = self._deaf = close
-        turn.request = request
+        pending = self._turn(request.method, request.path)
+        pending.close = self._deaf = close
+        pending.request = request
         decision = self._decided(request)
-        self._turns.append(turn)
-        if len(self._turns) >= MOST_PIPELINED:
+        self._turns.append(pending)
+        if len(self._turns) >= MAX_PIPELINED:
             self._connection.pause()
-        if isinstance(decision, Forward):
-            turn.call = self._site.forward(decision, partial(self._answered, turn))
+        if isinstance(decision, ChainRequest):
+            pending.call = self._site.forward(decision, partial(self._answered, pending))
             return
-        turn.decision = decision
+        pending.decision = decision
         # The service time counts from when the kernel had the request, not from when we came to read it.
-        read_late = min(max(clock_gettime(CLOCK_REALTIME) - turn.last, 0.0), decision.service_time)
+        read_late = min(max(clock_gettime(CLOCK_REALTIME) - pending.last_byte_at, 0.0), decision.service_time)
         now = monotonic()
         due = now + decision.service_time - read_late
         if due <= now:
-            self._ready(turn)
+            self._ready(pending)
         else:
-            self._site.timers.at(due, partial(self._ready, turn))
+            self._site.timers.call_at(due, partial(self._ready, pending))
 
-    def _decided(self, request: Request) -> Decision | Forward:
+    def _decided(self, request: ReceivedRequest) -> Decision | ChainRequest:
         """
         What is said to a whole request, or that the chain is to say it.
         """
         return self._site.decide(request)
 
-    def _answered(self, turn: Turn, decision: Decision) -> None:
+    def _answered(self, pending: PendingAnswer, decision: Decision) -> None:
         """
         The chain has answered.
         """
-        turn.decision = decision
-        self._ready(turn)
+        pending.decision = decision
+        self._ready(pending)
 
     def _malformed(self, why: str) -> None:
         """
@@ -268,67 +268,67 @@ class Exchange:
         if self._deaf:
             return
         self._deaf = True
-        turn = self._turn(self._incoming.method, b"")
-        turn.close = True
-        turn.decision = self._site.malformed(why)
-        self._turns.append(turn)
-        self._ready(turn)
+        pending = self._turn(self._incoming.method, b"")
+        pending.close = True
+        pending.decision = self._site.decide_malformed(why)
+        self._turns.append(pending)
+        self._ready(pending)
 
     def _interim(self) -> None:
         """
         Ask for the body, in turn.
         """
-        turn = self._turn(self._incoming.method, b"")
-        self._turns.append(turn)
-        self._ready(turn)
+        pending = self._turn(self._incoming.method, b"")
+        self._turns.append(pending)
+        self._ready(pending)
 
-    def _turn(self, method: bytes, path: bytes) -> Turn:
+    def _turn(self, method: bytes, path: bytes) -> PendingAnswer:
         """
         A place among those who wait, with the instants of the request.
         """
         connection = self._connection
-        first = self._incoming.first or connection.received
-        return Turn(method=method, path=path, first=first, last=connection.received, kernel=connection.kernel)
+        first_byte_at = self._incoming.first_byte_at or connection.received_at
+        return PendingAnswer(method=method, path=path, first_byte_at=first_byte_at, last_byte_at=connection.received_at, kernel_timestamp=connection.kernel_timestamp)
 
-    def _ready(self, turn: Turn) -> None:
+    def _ready(self, pending: PendingAnswer) -> None:
         """
         Send whatever is due at the head of the queue.
         """
-        turn.ready = True
+        pending.ready = True
         turns = self._turns
         while turns and turns[0].ready:
             self._send(turns.popleft())
-        if len(turns) < MOST_PIPELINED:
+        if len(turns) < MAX_PIPELINED:
             self._connection.resume()
 
-    def _send(self, turn: Turn) -> None:
+    def _send(self, pending: PendingAnswer) -> None:
         """
         Put one answer on the wire.
         """
         self._seen = monotonic()
-        if turn.decision is None:
+        if pending.decision is None:
             self._connection.send(_CONTINUE)
             return
-        wire = rendered(turn.decision.answer, self._site.date(), close=turn.close, bodiless=turn.method == b"HEAD")
-        self._connection.send(wire, partial(self._sent, turn) if self._site.truth.wanted else None)
-        if turn.close:
+        wire = serialize_answer(pending.decision.answer, self._site.date(), close=pending.close, bodiless=pending.method == b"HEAD")
+        self._connection.send(wire, partial(self._sent, pending) if self._site.access_log.enabled else None)
+        if pending.close:
             self._connection.close()
 
-    def _sent(self, turn: Turn, sent: Seconds) -> None:
+    def _sent(self, pending: PendingAnswer, sent: Seconds) -> None:
         """
         Tell the truth about an answer.
         """
-        decision = turn.decision
+        decision = pending.decision
         assert decision is not None
-        self._site.truth.record(
+        self._site.access_log.record(
             {
                 "number": decision.number,
                 "connection": self._number,
-                "method": turn.method.decode("latin-1"),
-                "path": turn.path.decode("latin-1"),
-                "received_first_s": turn.first,
-                "received_s": turn.last,
-                "kernel": turn.kernel,
+                "method": pending.method.decode("latin-1"),
+                "path": pending.path.decode("latin-1"),
+                "received_first_s": pending.first_byte_at,
+                "received_s": pending.last_byte_at,
+                "kernel_timestamp": pending.kernel_timestamp,
                 "sent_s": sent,
                 "status": decision.answer.status,
                 "error_code": decision.error_code,
@@ -341,7 +341,7 @@ class Exchange:
         """
         Close a connection on which nothing has happened for long, or look again when that could be.
         """
-        left = self._seen + IDLE - monotonic()
+        left = self._seen + IDLE_TIMEOUT - monotonic()
         if left <= 0 and not self._turns:
             self._connection.abort()
         else:
@@ -351,7 +351,7 @@ class Exchange:
 _TOO_LONG = f"Expected at most {HEAD_LIMIT} bytes of request line and header fields."
 
 
-def rendered(answer: Answer, date: str, *, close: bool = False, bodiless: bool = False) -> bytes:
+def serialize_answer(answer: Answer, date: str, *, close: bool = False, bodiless: bool = False) -> bytes:
     """
     An answer as it goes over the wire.
     """

@@ -12,16 +12,16 @@ from email.utils import formatdate
 from time import monotonic, time
 from typing import Protocol
 
-from ..behaviour.request import Request
-from ..chain.chain import Chain
-from ..chain.chain_response import Said
-from ..chain.replica import Call, Replica
-from ..decision import Decision, Forward, Model, State, answered, decide, malformed, refused_at_head
-from .access_log import FLUSH_EVERY, Truth
+from ..behaviour.request import ReceivedRequest
+from ..chain.chain import UserChain
+from ..chain.chain_response import ChainResponse
+from ..chain.replica import ChainCall, Replica
+from ..decision import Decision, ChainRequest, EmulatorConfig, EmulatorState, decision_from_chain, decide, decide_malformed, head_error
+from .access_log import FLUSH_EVERY, AccessLog
 from .timers import Timers
 
 
-class Open(Protocol):
+class Abortable(Protocol):
     """
     A connection that can be ended.
     """
@@ -31,46 +31,46 @@ class Open(Protocol):
         ...
 
 
-class Site:
+class ServerState:
     """
     One server's model at work.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, model: Model, truth: Truth, chain: Chain | None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, config: EmulatorConfig, access_log: AccessLog, chain: UserChain | None) -> None:
         self.loop = loop
-        self.model = model
-        self.truth = truth
+        self.config = config
+        self.access_log = access_log
         self.timers = Timers(loop)
-        self._state = State()
-        self._replica = None if chain is None else Replica(chain, loop, scenario=model.scenario)
-        self._open: set[Open] = set()
+        self._state = EmulatorState()
+        self._replica = None if chain is None else Replica(chain, loop, scenario=config.scenario)
+        self._open: set[Abortable] = set()
         self._date = ""
         self._second = 0
         self._flusher = loop.call_later(FLUSH_EVERY, self._flush)
 
-    def decide(self, request: Request) -> Decision | Forward:
+    def decide(self, request: ReceivedRequest) -> Decision | ChainRequest:
         """What is said to a request that is whole now, or that the chain is to say it."""
-        decision, self._state = decide(request, self.model, self._state, monotonic())
+        decision, self._state = decide(request, self.config, self._state, monotonic())
         return decision
 
-    def forward(self, request: Forward, told: Callable[[Decision], None]) -> Call:
+    def forward(self, request: ChainRequest, told: Callable[[Decision], None]) -> ChainCall:
         """Have the chain answer a request; *told* is told what is said once it has."""
         assert self._replica is not None
         begun = monotonic()
 
-        def tell(said: Said) -> None:
-            told(answered(said, self.model, request.number, monotonic() - begun))
+        def tell(said: ChainResponse) -> None:
+            told(decision_from_chain(said, self.config, request.number, monotonic() - begun))
 
         return self._replica.call(request.body, tell)
 
-    def malformed(self, why: str) -> Decision:
+    def decide_malformed(self, why: str) -> Decision:
         """What is said to whatever is no request."""
-        decision, self._state = malformed(why, self.model, self._state)
+        decision, self._state = decide_malformed(why, self.config, self._state)
         return decision
 
-    def refuses_head(self, request: Request) -> bool:
+    def rejects_head(self, request: ReceivedRequest) -> bool:
         """Whether a request will be refused whatever its body says."""
-        return refused_at_head(request, self.model) is not None
+        return head_error(request, self.config) is not None
 
     def date(self) -> str:
         """The Date field's value, made once a second."""
@@ -80,11 +80,11 @@ class Site:
             self._date = formatdate(second, usegmt=True)
         return self._date
 
-    def remember(self, connection: Open) -> None:
+    def add_connection(self, connection: Abortable) -> None:
         """Count a connection among those to end with the server."""
         self._open.add(connection)
 
-    def forget(self, connection: Open) -> None:
+    def remove_connection(self, connection: Abortable) -> None:
         """Count it no longer."""
         self._open.discard(connection)
 
@@ -94,11 +94,11 @@ class Site:
             connection.abort()
         self._flusher.cancel()
         self.timers.close()
-        self.truth.close()
+        self.access_log.close()
 
     def _flush(self) -> None:
         """
         Write down what has been answered, again and again.
         """
         self._flusher = self.loop.call_later(FLUSH_EVERY, self._flush)
-        self.truth.flush()
+        self.access_log.flush()

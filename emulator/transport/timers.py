@@ -51,7 +51,7 @@ class Timers:
             raise OSError(ctypes.get_errno(), "timerfd_create")
         loop.add_reader(self._fd, self._wake)
 
-    def at(self, instant: Seconds, call: Callable[[], None]) -> None:
+    def call_at(self, instant: Seconds, call: Callable[[], None]) -> None:
         """Call at an instant of the monotonic clock; two at the same instant in the order they were given."""
         heappush(self._due, (instant, next(self._order), call))
         if instant < self._armed:

@@ -32,8 +32,8 @@ def broken(shown: Contract, held: Contract) -> set[str]:
     """
     The clauses that whoever shows one contract breaks of another.
     """
-    rows = [row for row in DEVIATIONS if row.shown(shown) and not row.shown(held)]
-    names = {clause.id for row in rows for clause in row.breaks} - ONE_DEPARTURE
+    rows = [row for row in DEVIATIONS if row.applies_to(shown) and not row.applies_to(held)]
+    names = {clause.id for row in rows for clause in row.violates} - ONE_DEPARTURE
     return names - {hidden for hidden, speaks in BEHIND.items() if speaks in names}
 
 

@@ -15,11 +15,11 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import EMULATOR_KEY
 from chainproof.endpoint import Endpoint, emulator
 
-Talk = Callable[..., list[Answer]]
+SendPieces = Callable[..., list[Answer]]
 
 
 @pytest.fixture(scope="session")
-def at_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
+def instant_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """
     An emulator that answers at once, and takes bodies of at most 100 000 bytes.
     """
@@ -30,36 +30,36 @@ def at_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
 
 
 @pytest.fixture(scope="session")
-def connect(at_once: Endpoint) -> Callable[[], AbstractContextManager[socket.socket]]:
+def connect(instant_endpoint: Endpoint) -> Callable[[], AbstractContextManager[socket.socket]]:
     """
     A new connection to it.
     """
-    return lambda: socket.create_connection((at_once.target.host, at_once.target.port), timeout=5)
+    return lambda: socket.create_connection((instant_endpoint.target.host, instant_endpoint.target.port), timeout=5)
 
 
 @pytest.fixture(scope="session")
-def talk(connect: Callable[[], AbstractContextManager[socket.socket]]) -> Talk:
+def send_pieces(connect: Callable[[], AbstractContextManager[socket.socket]]) -> SendPieces:
     """
     Sends pieces of bytes over one connection, each in a segment of its own, and returns the answers by method.
     """
 
-    def talk(*pieces: bytes, methods: tuple[str, ...] = ("POST",)) -> list[Answer]:
+    def send_pieces(*pieces: bytes, methods: tuple[str, ...] = ("POST",)) -> list[Answer]:
         with connect() as sock:
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             for piece in pieces:
                 sock.sendall(piece)
             return read_answers(sock, methods)
 
-    return talk
+    return send_pieces
 
 
 @pytest.fixture(scope="session")
-def post() -> Callable[..., bytes]:
+def raw_post() -> Callable[..., bytes]:
     """
     The bytes of a request that is as it should be but for what is named: fields by name, None to leave one out.
     """
 
-    def post(
+    def raw_post(
         body: bytes = b"{}", *, line: bytes = b"POST /production/run_remote HTTP/1.1", **changed: str | None
     ) -> bytes:
         fields: dict[str, str | None] = {
@@ -72,7 +72,7 @@ def post() -> Callable[..., bytes]:
         lines = [f"{name.replace('_', '-')}: {value}".encode() for name, value in fields.items() if value is not None]
         return b"\r\n".join([line, *lines, b"", body])
 
-    return post
+    return raw_post
 
 
 def read_answers(sock: socket.socket, methods: tuple[str, ...]) -> list[Answer]:
@@ -118,7 +118,7 @@ def _one(client: h11.Connection, sock: socket.socket) -> Answer | None:
 
 
 @pytest.fixture(scope="session")
-def answers_of() -> Callable[[socket.socket, tuple[str, ...]], list[Answer]]:
+def answer_reader() -> Callable[[socket.socket, tuple[str, ...]], list[Answer]]:
     """
     `read_answers`, for tests that hold the connection themselves.
     """

@@ -42,7 +42,7 @@ class Blocking:
         return {"name": name}
 
 
-class Fleeting:
+class ExitsLater:
     """
     Leaves behind what ends a process.
     """

@@ -15,16 +15,16 @@ import pytest
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
 from chainproof.emulator.command import main
-from chainproof.emulator.decision import Model
+from chainproof.emulator.decision import EmulatorConfig
 from chainproof.emulator.faults import FAULTS
-from chainproof.emulator.faults.faulty_server import BentExchange, BentSite
-from chainproof.emulator.faults.hooks import Bend
+from chainproof.emulator.faults.faulty_server import FaultyProtocol, FaultyServer
+from chainproof.emulator.faults.hooks import FaultHook
 from chainproof.emulator.faults.variants import VARIANTS
 from chainproof.emulator.scenario import find_scenario
 from chainproof.emulator.server import _site
-from chainproof.emulator.transport.access_log import Truth
-from chainproof.emulator.transport.protocol import Exchange
-from chainproof.emulator.transport.server_state import Site
+from chainproof.emulator.transport.access_log import AccessLog
+from chainproof.emulator.transport.protocol import HttpProtocol
+from chainproof.emulator.transport.server_state import ServerState
 from chainproof.endpoint import Endpoint, emulator
 
 from .conftest import read_answers
@@ -54,9 +54,9 @@ def posted(body: bytes) -> bytes:
 @pytest.mark.parametrize(
     ("option", "body", "status", "answered"),
     [
-        (("--fault", "takes-trailing-commas"), b'{"a":1,}', 200, b'{"a":1}'),
+        (("--fault", "accepts-trailing-commas"), b'{"a":1,}', 200, b'{"a":1}'),
         (("--fault", "rounds-integers"), b'{"a":9007199254740993}', 200, b'{"a": 9007199254740992}'),
-        (("--fault", "refuses-exponents"), b'{"a":1e5}', 400, None),
+        (("--fault", "rejects-exponents"), b'{"a":1e5}', 400, None),
         (("--fault", "malformed-is-500"), b"{", 500, None),
         (("--variant", "chunked"), b'{"a":1}', 200, b'{"a":1}'),
         (("--variant", "close-delimited"), b'{"a":1}', 200, b'{"a":1}'),
@@ -81,7 +81,7 @@ def test_the_truth_is_told_of_bent_answers(tmp_path: Path) -> None:
     What an endpoint says with a fault is what its truth says it said.
     """
     truth = tmp_path / "truth.jsonl"
-    with emulator(options=("--fault", "array-is-422", "--truth", str(truth))) as endpoint:
+    with emulator(options=("--fault", "array-is-422", "--access-log", str(truth))) as endpoint:
         answers = [asked(endpoint, posted(body))[-1] for body in (b"{}", b"[]", b"{")]
 
     lines = [json.loads(line) for line in truth.read_text().splitlines()]
@@ -91,29 +91,29 @@ def test_the_truth_is_told_of_bent_answers(tmp_path: Path) -> None:
     assert [200, 422, 400] == [line["status"] for line in lines]
 
 
-@pytest.mark.parametrize("bend", [None, Bend()])
-def test_the_honest_endpoint_knows_nothing_of_bends(bend: Bend | None) -> None:
+@pytest.mark.parametrize("hook", [None, FaultHook()])
+def test_the_honest_endpoint_knows_nothing_of_bends(hook: FaultHook | None) -> None:
     """
     Without a fault or variant, no code of theirs is in the way of a request.
     """
-    model = Model(scenario=find_scenario("warm"), key=ApiKey(EMULATOR_KEY), run="0" * 21)
+    config = EmulatorConfig(scenario=find_scenario("warm"), key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21)
     loop = asyncio.new_event_loop()
-    site, exchanging = _site(loop, model, Truth(None), None, bend)
+    site, exchanging = _site(loop, config, AccessLog(None), None, hook)
     site.close()
     loop.close()
 
-    assert (Site if bend is None else BentSite) is type(site)
+    assert (ServerState if hook is None else FaultyServer) is type(site)
     assert callable(exchanging)
-    assert issubclass(BentExchange, Exchange)
+    assert issubclass(FaultyProtocol, HttpProtocol)
 
 
 @pytest.mark.parametrize(
     ("options", "told"),
     [
-        (("--fault", "takes-nam"), "did you mean takes-nan?"),
+        (("--fault", "accepts-nam"), "did you mean accepts-nan?"),
         (("--variant", "gzpi"), "did you mean gzip?"),
-        (("--fault", "takes-nan", "--variant", "gzip"), "found both"),
-        (("--fault", "takes-nan", "--chain", "docs/chain/hello.py:Hello"), "found both"),
+        (("--fault", "accepts-nan", "--variant", "gzip"), "found both"),
+        (("--fault", "accepts-nan", "--chain", "docs/chain/hello.py:Hello"), "found both"),
     ],
 )
 def test_a_mistake_is_one_line(options: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]) -> None:
@@ -139,10 +139,10 @@ def test_the_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert list(FAULTS) == [line.split()[0] for line in faults]
     assert all(
-        fault.breaks.id in line and fault.words in line for fault, line in zip(FAULTS.values(), faults, strict=True)
+        fault.violates.id in line and fault.description in line for fault, line in zip(FAULTS.values(), faults, strict=True)
     )
     assert list(VARIANTS) == [line.split()[0] for line in variants]
-    assert all(each.legal in line for each, line in zip(VARIANTS.values(), variants, strict=True))
+    assert all(each.allowed_by in line for each, line in zip(VARIANTS.values(), variants, strict=True))
 
 
 def test_the_page_names_what_there_is() -> None:

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.emulator.behaviour.body import is_deep_object, no_object
-from chainproof.emulator.behaviour.request import Request
+from chainproof.emulator.behaviour.body import is_deep_object, json_object_error
+from chainproof.emulator.behaviour.request import ReceivedRequest
 
 DEPTH = 20_000
 
@@ -85,7 +85,7 @@ def test_an_object_is_taken_however_it_is_spelled(body):
     """
     Depth, size and spelling of a JSON object are no reason to refuse it.
     """
-    assert None is no_object(Request(method=b"POST", target=b"/", headers=(), body=body))
+    assert None is json_object_error(ReceivedRequest(method=b"POST", target=b"/", headers=(), body=body))
 
 
 @pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED)
@@ -93,7 +93,7 @@ def test_whatever_is_no_object_is_refused(body):
     """
     Near misses of JSON, and JSON values of other kinds, are refused with 400 and a sentence.
     """
-    refusal = no_object(Request(method=b"POST", target=b"/", headers=(), body=body))
+    refusal = json_object_error(ReceivedRequest(method=b"POST", target=b"/", headers=(), body=body))
 
     assert refusal is not None
     assert (400, "client_error") == (refusal.status, refusal.code)

@@ -19,40 +19,40 @@ from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
 from chainproof.contract.errors import ErrorCode, statuses
 from chainproof.contract.levels import Contract
 from chainproof.contract.violations import departures
-from chainproof.emulator.behaviour.request import Request
-from chainproof.emulator.chain.chain import Chain, load_chain
-from chainproof.emulator.chain.chain_response import Kind, Said, late, lost
-from chainproof.emulator.decision import Forward, Model, State, answered, decide
+from chainproof.emulator.behaviour.request import ReceivedRequest
+from chainproof.emulator.chain.chain import UserChain, load_chain
+from chainproof.emulator.chain.chain_response import ChainResponseKind, ChainResponse, timeout_error, process_exit_error
+from chainproof.emulator.decision import ChainRequest, EmulatorConfig, EmulatorState, decision_from_chain, decide
 from chainproof.emulator.scenario import Scenario
 
 PROBED = Path(__file__).with_name("probed.py")
 HELLO = f"{Path(__file__).parents[2] / 'docs' / 'chain' / 'hello.py'}:Hello"
-MODEL = Model(scenario=Scenario(name="calm"), key=ApiKey(EMULATOR_KEY), run="0" * 21, chained=True)
+MODEL = EmulatorConfig(scenario=Scenario(name="calm"), key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21, has_chain=True)
 WIDE = replace(MODEL, contract=Contract.DOCUMENTED)
 
 
-def chain(name: str) -> Chain:
+def chain(name: str) -> UserChain:
     """
     A class of the probed module.
     """
     return load_chain(f"{PROBED}:{name}")
 
 
-def said(chain: Chain, body: bytes) -> Said:
+def said(chain: UserChain, body: bytes) -> ChainResponse:
     """
     What a chain says to a body.
     """
-    arguments = chain.read(body)
-    if isinstance(arguments, Said):
+    arguments = chain.parse_arguments(body)
+    if isinstance(arguments, ChainResponse):
         return arguments
-    return asyncio.run(chain.await_it(arguments)) if chain.awaited else chain.call_it(arguments)
+    return asyncio.run(chain.run_async(arguments)) if chain.awaited else chain.run_sync(arguments)
 
 
-def answer(chain: Chain, body: bytes, model: Model = WIDE) -> Answer:
+def answer(chain: UserChain, body: bytes, config: EmulatorConfig = WIDE) -> Answer:
     """
     The answer to a body behind the gateway.
     """
-    return answered(said(chain, body), model, 1, 0.0).answer
+    return decision_from_chain(said(chain, body), config, 1, 0.0).answer
 
 
 # ------------------------------------------------------------------ the record
@@ -147,7 +147,7 @@ def test_a_chain_says_what_was_recorded(contract, body, status, code, expected):
     assert ("application/json", "1") == (found.media_type, found.field("x-baseten-model-prediction-attempts"))
 
 
-RAISED = {
+EXCEPTION = {
     "http_422": (422, "HTTPException", "fastapi.exceptions", "422: This is a test error."),
     "http_429": (429, "HTTPException", "fastapi.exceptions", "429: slow down"),
     "http_503": (503, "HTTPException", "fastapi.exceptions", "503: draining"),
@@ -157,12 +157,12 @@ RAISED = {
 }
 
 
-@pytest.mark.parametrize("mode", RAISED)
+@pytest.mark.parametrize("mode", EXCEPTION)
 def test_an_exception_is_told_with_class_message_and_stack(mode):
     """
     An HTTPException keeps its status where that is an error's; header fields of its own are dropped.
     """
-    status, name, module, message = RAISED[mode]
+    status, name, module, message = EXCEPTION[mode]
     found = answer(chain("Hello"), json.dumps({"names": [], "mode": mode}).encode())
     error = json.loads(found.body)["error"]
 
@@ -229,15 +229,15 @@ def test_the_strict_contract_keeps_to_the_document(body, status, code, detail):
     assert [] == [word for word in ("boom", "probed", ".py", "lineno", "0x") if word in found.body.decode()]
 
 
-@pytest.mark.parametrize("outcome", [lost(), late(3.0)], ids=["lost", "late"])
+@pytest.mark.parametrize("outcome", [process_exit_error(), timeout_error(3.0)], ids=["lost", "late"])
 @pytest.mark.parametrize("contract", Contract)
 def test_whatever_the_gateway_says_for_a_chain_keeps_every_contract(outcome, contract):
     """
     502 for a chain that is gone, 504 for one that is late, from the gateway and not the chain's server.
     """
-    found = answered(outcome, replace(MODEL, contract=contract), 1, 0.0).answer
+    found = decision_from_chain(outcome, replace(MODEL, contract=contract), 1, 0.0).answer
 
-    assert (502 if outcome.kind is Kind.LOST else 504, None) == (found.status, found.field("x-baseten-error-source"))
+    assert (502 if outcome.kind is ChainResponseKind.PROCESS_EXITED else 504, None) == (found.status, found.field("x-baseten-error-source"))
     assert () == departures(found, contract)
 
 
@@ -294,11 +294,11 @@ FIELDS = (
 )
 
 
-def asked(body: bytes, *fields: tuple[bytes, bytes]) -> Request:
+def asked(body: bytes, *fields: tuple[bytes, bytes]) -> ReceivedRequest:
     """
     A good request but for its body.
     """
-    return Request(method=b"POST", target=b"/production/run_remote", headers=(*FIELDS, *fields), body=body)
+    return ReceivedRequest(method=b"POST", target=b"/production/run_remote", headers=(*FIELDS, *fields), body=body)
 
 
 @pytest.mark.parametrize(("body", "strict"), [(b"{}", True), (b"[]", False), (b"{", False), (b"", False)])
@@ -306,8 +306,8 @@ def test_what_is_no_object_reaches_a_chain_under_a_wider_contract_alone(body, st
     """
     The strict gateway refuses it itself; the service's passes on whatever comes.
     """
-    assert isinstance(decide(asked(body), WIDE, State(), 0.0)[0], Forward)
-    assert strict is isinstance(decide(asked(body), MODEL, State(), 0.0)[0], Forward)
+    assert isinstance(decide(asked(body), WIDE, EmulatorState(), 0.0)[0], ChainRequest)
+    assert strict is isinstance(decide(asked(body), MODEL, EmulatorState(), 0.0)[0], ChainRequest)
 
 
 def test_a_scenario_fails_before_the_chain():
@@ -317,8 +317,8 @@ def test_a_scenario_fails_before_the_chain():
     failing = replace(MODEL, scenario=Scenario(name="broken", errors=((ErrorCode.TIMEOUT, 1.0),)))
     wish = asked(b"{}", (b"x-emulate", b"rate_limited"))
 
-    assert 504 == decide(asked(b"{}"), failing, State(), 0.0)[0].answer.status
-    assert 429 == decide(wish, MODEL, State(), 0.0)[0].answer.status
+    assert 504 == decide(asked(b"{}"), failing, EmulatorState(), 0.0)[0].answer.status
+    assert 429 == decide(wish, MODEL, EmulatorState(), 0.0)[0].answer.status
     assert {429} == statuses("rate_limited", Contract.STRICT)
 
 

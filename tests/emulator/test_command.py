@@ -106,13 +106,13 @@ def test_help_lists_the_scenarios():
     """
     shown = ran("--help").stdout
 
-    assert all(f"  {name} " in shown for name in ("instant", "warm", "flaky", "throttled", "slow-tail"))
+    assert all(f"  {name} " in shown for name in ("instant", "warm", "flaky", "rate-limited", "slow-tail"))
     assert "exit codes:" in shown
     assert "X-Emulate" in shown
 
 
 MISTAKES = {
-    "an unknown scenario": (["lukewarm"], "expected one of flaky, instant, slow-tail, throttled, warm"),
+    "an unknown scenario": (["lukewarm"], "expected one of flaky, instant, rate-limited, slow-tail, warm"),
     "another machine": (["--host", "0.0.0.0"], "expected a loopback address"),
     "another machine's name": (["--host", "example.com"], "expected a loopback address"),
     "no key": (["--api-key-env", "NO_SUCH_VARIABLE"], "no API key"),
@@ -120,7 +120,7 @@ MISTAKES = {
     "an unknown command": (["--", "no-such-command-anywhere"], "cannot run the command 'no-such-command-anywhere'"),
     "a command that is a folder": (["--", "/"], "cannot run the command '/'"),
     "two users of the input": (["--until-eof", "--", "true"], "found both"),
-    "truth in no folder": (["--truth", "/no/such/folder/file"], "cannot write --truth"),
+    "truth in no folder": (["--access-log", "/no/such/folder/file"], "cannot write --access-log"),
     "a port beyond ports": (["--port", "65536"], "expected a port between 0 and 65535"),
     "an unknown option": (["--colour", "red"], "unrecognized arguments"),
 }
@@ -164,7 +164,7 @@ def test_a_command_finds_target_and_key():
     """
     The command has the origin and the key in its environment and the streams for itself; the URL goes to stderr.
     """
-    done = ran("throttled", "--", sys.executable, "-c", ASKING, input="input")
+    done = ran("rate-limited", "--", sys.executable, "-c", ASKING, input="input")
 
     assert (0, "200 1 input\n") == (done.returncode, done.stdout)
     assert LINE.fullmatch(done.stderr)

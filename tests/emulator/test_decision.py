@@ -16,13 +16,13 @@ from chainproof.contract.levels import Contract
 from chainproof.contract.violations import departures
 from chainproof.emulator.behaviour.latency import constant
 from chainproof.emulator.behaviour.rate_limit import RateLimit
-from chainproof.emulator.behaviour.request import Request
-from chainproof.emulator.decision import Decision, Model, State, decide, malformed
-from chainproof.emulator.scenario import Scenario, named_scenarios
+from chainproof.emulator.behaviour.request import ReceivedRequest
+from chainproof.emulator.decision import Decision, EmulatorConfig, EmulatorState, decide, decide_malformed
+from chainproof.emulator.scenario import Scenario, builtin_scenarios
 
 PATH = b"/production/run_remote"
 CALM = Scenario(name="calm", service_time=constant(0.5), error_service_time=constant(0.1))
-MODEL = Model(scenario=CALM, key=ApiKey(EMULATOR_KEY), run="0" * 21)
+MODEL = EmulatorConfig(scenario=CALM, key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21)
 FIELDS = {
     b"host": b"127.0.0.1:8000",
     b"authorization": b"Api-Key " + EMULATOR_KEY.encode(),
@@ -32,31 +32,31 @@ FIELDS = {
 
 def request(
     body: bytes = b'{"a":1}', *, method: bytes = b"POST", target: bytes = PATH, **changed: bytes | None
-) -> Request:
+) -> ReceivedRequest:
     """
     A request that is as it should be but for what is named.
     """
     fields = {**FIELDS, **{name.replace("_", "-").encode(): value for name, value in changed.items()}}
     headers = tuple((name, value) for name, value in fields.items() if value is not None)
-    return Request(method=method, target=target, headers=headers, body=body, length=len(body))
+    return ReceivedRequest(method=method, target=target, headers=headers, body=body, length=len(body))
 
 
-def decided(asked: Request, model: Model = MODEL, state: State | None = None) -> Decision:
+def decided(asked: ReceivedRequest, config: EmulatorConfig = MODEL, state: EmulatorState | None = None) -> Decision:
     """
     What a model says to one request.
     """
-    decision, _ = decide(asked, model, state or State(), 0.0)
+    decision, _ = decide(asked, config, state or EmulatorState(), 0.0)
     assert isinstance(decision, Decision)
     return decision
 
 
-def decisions(model: Model, *, gap: float = 1.0):
+def decisions(config: EmulatorConfig, *, gap: float = 1.0):
     """
     What a model says to the same good request, again and again.
     """
-    state, now = State(), 0.0
+    state, now = EmulatorState(), 0.0
     while True:
-        decision, state = decide(request(), model, state, now)
+        decision, state = decide(request(), config, state, now)
         yield decision
         now += gap
 
@@ -72,7 +72,7 @@ def outcome(answer: Answer) -> tuple[int, str | None]:
 
 anything = st.binary(max_size=30)
 requests = st.builds(
-    Request,
+    ReceivedRequest,
     method=st.sampled_from([b"POST", b"GET", b"HEAD"]),
     target=st.sampled_from([PATH, PATH + b"?a=b", b"http://x" + PATH, PATH + b"/", b"*"]) | anything,
     headers=st.lists(
@@ -99,16 +99,16 @@ models = st.builds(
     st.just(MODEL),
     seed=st.integers(),
     steering=st.booleans(),
-    scenario=st.sampled_from(list(named_scenarios().values())),
+    scenario=st.sampled_from(list(builtin_scenarios().values())),
 )
 
 
 @given(requests, models, st.integers(0, 10**6))
-def test_nothing_said_of_the_operation_departs_from_the_document(asked, model, number):
+def test_nothing_said_of_the_operation_departs_from_the_document(asked, config, number):
     """
     In the strict contract every answer to the operation keeps every clause, whatever was sent.
     """
-    answer = decided(asked, model, State(number=number)).answer
+    answer = decided(asked, config, EmulatorState(number=number)).answer
 
     if answer.status in (404, 405):
         assert asked.method != b"POST" or asked.path != PATH or asked.host.startswith(b"chain-")
@@ -117,11 +117,11 @@ def test_nothing_said_of_the_operation_departs_from_the_document(asked, model, n
 
 
 @given(requests, models)
-def test_every_refusal_is_an_error_response(asked, model):
+def test_every_refusal_is_an_error_response(asked, config):
     """
     Whatever is not a 200, on this path or another, is JSON in the form of `ErrorResponse`, with a request id.
     """
-    answer = decided(asked, model).answer
+    answer = decided(asked, config).answer
 
     if answer.status != 200:
         assert ["detail", "error"] == sorted(set(json.loads(answer.body)) - {"error_code"})
@@ -129,23 +129,23 @@ def test_every_refusal_is_an_error_response(asked, model):
 
 
 @given(requests, models, st.integers(0, 10**6), st.floats(0, 1e6))
-def test_a_decision_depends_on_nothing_else(asked, model, number, now):
+def test_a_decision_depends_on_nothing_else(asked, config, number, now):
     """
     The same request, model, state and time give the same answer and the same state.
     """
-    state = State(number=number)
+    state = EmulatorState(number=number)
 
-    assert decide(asked, model, state, now) == decide(asked, model, state, now)
+    assert decide(asked, config, state, now) == decide(asked, config, state, now)
 
 
 @given(requests, models)
-def test_the_key_never_comes_back(asked, model):
+def test_the_key_never_comes_back(asked, config):
     """
     No answer repeats the key, wherever it stood: an error quotes nothing of the request.
     """
     key = EMULATOR_KEY.encode()
     asked = replace(asked, target=asked.target + b"?key=" + key, headers=(*asked.headers, (b"x-emulate", key)))
-    answer = decided(asked, model).answer
+    answer = decided(asked, config).answer
 
     assert key not in answer.body
     assert EMULATOR_KEY not in repr(answer.headers)
@@ -210,8 +210,8 @@ def test_request_ids_are_unlike_within_a_run_and_between_runs():
     """
     37 lower-case hexadecimal digits, never the same twice, even from two servers with the same seed.
     """
-    runs = [replace(MODEL, run=run * 21) for run in "ab"]
-    ids = [decision.answer.request_id for model in runs for decision in islice(decisions(model), 500)]
+    runs = [replace(MODEL, request_id_prefix=request_id_prefix * 21) for request_id_prefix in "ab"]
+    ids = [decision.answer.request_id for config in runs for decision in islice(decisions(config), 500)]
 
     assert 1000 == len(set(ids))
     assert all(len(i) == 37 and set(i) <= set("0123456789abcdef") for i in ids)
@@ -334,8 +334,8 @@ def test_a_body_may_be_as_large_as_the_limit(contract, expected, length, large):
     """
     The limit itself is taken; a byte more is `payload_too_large`.
     """
-    model = replace(MODEL, contract=Contract(contract), scenario=replace(CALM, max_body_bytes=1000))
-    answer = decided(replace(request(), length=length), model).answer
+    config = replace(MODEL, contract=Contract(contract), scenario=replace(CALM, max_body_bytes=1000))
+    answer = decided(replace(request(), length=length), config).answer
 
     code = "payload_too_large" if expected == 400 else None
     assert ((expected, code) if large else (200, None)) == outcome(answer)
@@ -345,7 +345,7 @@ def test_whatever_is_no_request_is_a_client_error():
     """
     Malformed HTTP is answered in the form of every other mistake, and counted like one.
     """
-    decision, state = malformed("Expected HTTP.", MODEL, State(number=6))
+    decision, state = decide_malformed("Expected HTTP.", MODEL, EmulatorState(number=6))
 
     assert (BAD, (), 7) == (outcome(decision.answer), departures(decision.answer), state.number)
 
@@ -365,8 +365,8 @@ def test_each_code_comes_on_demand_with_each_status_of_its_row(code, status, con
     """
     `X-Emulate: code status` gives that pair, in the time of failures, and keeps the contract.
     """
-    model = replace(MODEL, contract=contract)
-    decision = decided(request(x_emulate=f"{code} {status}".encode()), model)
+    config = replace(MODEL, contract=contract)
+    decision = decided(request(x_emulate=f"{code} {status}".encode()), config)
 
     assert (status, code, 0.1) == (*outcome(decision.answer), decision.service_time)
     assert () == departures(decision.answer, contract)
@@ -405,11 +405,11 @@ def test_a_wish_for_ok_stands_above_rates_and_limit():
     `X-Emulate: ok` is answered 200 by a chain that fails everything else.
     """
     failing = replace(CALM, errors=((ErrorCode.TIMEOUT, 1.0),), rate_limit=RateLimit(rate=1e-9, burst=1.0))
-    model = replace(MODEL, scenario=failing)
-    said = [outcome(decision.answer) for decision in islice(decisions(model), 3)]
+    config = replace(MODEL, scenario=failing)
+    said = [outcome(decision.answer) for decision in islice(decisions(config), 3)]
 
     assert [(504, "timeout"), (429, "rate_limited"), (429, "rate_limited")] == said
-    assert 200 == decided(request(x_emulate=b"ok"), model).answer.status
+    assert 200 == decided(request(x_emulate=b"ok"), config).answer.status
 
 
 def test_each_code_comes_as_often_as_its_rate_says():
@@ -417,8 +417,8 @@ def test_each_code_comes_as_often_as_its_rate_says():
     All ten codes at 5 % each leave half of the requests to succeed; none is off by more than five standard deviations.
     """
     count, rate = 20_000, 0.05
-    model = replace(MODEL, scenario=replace(CALM, errors=tuple((code, rate) for code in ErrorCode)), seed=7)
-    seen = Counter(decision.error_code for decision in islice(decisions(model), count))
+    config = replace(MODEL, scenario=replace(CALM, errors=tuple((code, rate) for code in ErrorCode)), seed=7)
+    seen = Counter(decision.error_code for decision in islice(decisions(config), count))
 
     assert {None, *ErrorCode} == set(seen)
     assert all(abs(seen[code] - rate * count) < 5 * (count * rate * (1 - rate)) ** 0.5 for code in ErrorCode)
@@ -429,11 +429,11 @@ def test_the_same_seed_gives_the_same_answers():
     Outcomes, bodies and times depend on the seed alone: not on when requests come, nor on the run.
     """
 
-    def said(seed: int, run: str, gap: float) -> list[object]:
-        model = replace(MODEL, scenario=named_scenarios()["flaky"], seed=seed, run=run * 21)
+    def said(seed: int, request_id_prefix: str, gap: float) -> list[object]:
+        config = replace(MODEL, scenario=builtin_scenarios()["flaky"], seed=seed, request_id_prefix=request_id_prefix * 21)
         return [
             (d.answer.status, d.error_code, d.answer.body, d.service_time)
-            for d in islice(decisions(model, gap=gap), 500)
+            for d in islice(decisions(config, gap=gap), 500)
         ]
 
     assert said(1, "a", 1.0) == said(1, "b", 0.01)
@@ -444,8 +444,8 @@ def test_what_is_refused_at_the_gate_takes_no_time():
     """
     Only requests that reach the chain take a service time; those over the rate limit are refused at once.
     """
-    model = replace(MODEL, scenario=replace(CALM, rate_limit=RateLimit(rate=1.0, burst=2.0)))
-    times = [decision.service_time for decision in islice(decisions(model, gap=0.0), 3)]
+    config = replace(MODEL, scenario=replace(CALM, rate_limit=RateLimit(rate=1.0, burst=2.0)))
+    times = [decision.service_time for decision in islice(decisions(config, gap=0.0), 3)]
 
     assert [0.5, 0.5, 0.0] == times
     assert 0.0 == decided(request(authorization=None)).service_time

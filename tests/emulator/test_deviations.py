@@ -21,16 +21,16 @@ from chainproof.contract.levels import Contract
 from chainproof.contract.violations import departures
 from chainproof.emulator.behaviour import deviations
 from chainproof.emulator.behaviour.deviations import DEVIATIONS, Deviation
-from chainproof.emulator.behaviour.request import Request
+from chainproof.emulator.behaviour.request import ReceivedRequest
 from chainproof.emulator.chain.chain import load_chain
-from chainproof.emulator.chain.chain_response import Said
-from chainproof.emulator.decision import Forward, Model, State, answered, decide
+from chainproof.emulator.chain.chain_response import ChainResponse
+from chainproof.emulator.decision import ChainRequest, EmulatorConfig, EmulatorState, decision_from_chain, decide
 from chainproof.emulator.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
 PROBED = Path(__file__).with_name("probed.py")
 KEY = EMULATOR_KEY.encode()
-MODEL = Model(scenario=Scenario(name="calm", max_body_bytes=1000), key=ApiKey(EMULATOR_KEY), run="0" * 21)
+MODEL = EmulatorConfig(scenario=Scenario(name="calm", max_body_bytes=1000), key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21)
 GOOD = {b"host": b"x", b"authorization": b"Api-Key " + KEY, b"content-type": b"application/json"}
 
 
@@ -93,24 +93,24 @@ def answer(shown: Showing, contract: Contract) -> Answer:
     """
     What a contract answers to a showing.
     """
-    model = replace(MODEL, contract=contract, chained=shown.chain is not None)
+    config = replace(MODEL, contract=contract, has_chain=shown.chain is not None)
     headers = tuple((name, value) for name, value in {**GOOD, **shown.fields}.items() if value is not None)
     length = len(shown.body) if shown.length is None else shown.length
-    request = Request(method=b"POST", target=b"/production/run_remote", headers=headers, body=shown.body, length=length)
-    decision, _ = decide(request, model, State(), 0.0)
-    if not isinstance(decision, Forward):
+    request = ReceivedRequest(method=b"POST", target=b"/production/run_remote", headers=headers, body=shown.body, length=length)
+    decision, _ = decide(request, config, EmulatorState(), 0.0)
+    if not isinstance(decision, ChainRequest):
         return decision.answer
     chain = load_chain(f"{PROBED}:{shown.chain}")
-    arguments = chain.read(decision.body)
-    said = arguments if isinstance(arguments, Said) else chain.call_it(arguments)
-    return answered(said, model, 1, 0.0).answer
+    arguments = chain.parse_arguments(decision.body)
+    said = arguments if isinstance(arguments, ChainResponse) else chain.run_sync(arguments)
+    return decision_from_chain(said, config, 1, 0.0).answer
 
 
 def broken(deviation: Deviation, found: Answer) -> set[Clause]:
     """
     The clauses of the strict contract that an answer to the showing of a deviation breaks.
     """
-    probed = {clause for clause in deviation.breaks if clause in PROBES and not PROBES[clause](found)}
+    probed = {clause for clause in deviation.violates if clause in PROBES and not PROBES[clause](found)}
     return probed | {departure.clause for departure in departures(found, Contract.STRICT)}
 
 
@@ -118,7 +118,7 @@ def named(deviation: Deviation) -> set[Clause]:
     """
     Of the clauses that a deviation goes against, those that come first.
     """
-    return {clause for clause in deviation.breaks if BEHIND.get(clause) not in deviation.breaks}
+    return {clause for clause in deviation.violates if BEHIND.get(clause) not in deviation.violates}
 
 
 def test_every_deviation_has_its_showing():
@@ -134,8 +134,8 @@ def test_the_strict_contract_names_exactly_what_a_deviation_breaks(name, deviati
     From its contract on it is shown, and breaks the clauses of its row and no other: those that come first are named. Before that nothing is broken.
     """
     for contract in Contract:
-        if deviation.shown(contract):
-            wider = {clause for other in DEVIATIONS if other.shown(contract) for clause in other.breaks}
+        if deviation.applies_to(contract):
+            wider = {clause for other in DEVIATIONS if other.applies_to(contract) for clause in other.violates}
             found = broken(deviation, answer(SHOWN[name], contract))
             assert named(deviation) <= found <= wider
             assert contract is not deviation.contract or named(deviation) == found
@@ -150,11 +150,11 @@ def test_the_contract_that_shows_a_deviation_names_none(name, deviation):
     """
     Whatever a wider contract shows, that contract and those beyond it allow: by a waiver, or by a status of its table.
     """
-    for contract in (contract for contract in Contract if deviation.shown(contract)):
+    for contract in (contract for contract in Contract if deviation.applies_to(contract)):
         found = answer(SHOWN[name], contract)
 
         assert () == departures(found, contract)
-        for clause in deviation.breaks:
+        for clause in deviation.violates:
             assert waived(clause, contract) or (
                 clause in (clauses.STATUS, clauses.KEY_VERIFIED) and found.status in allowed_statuses(contract)
             )
@@ -165,7 +165,7 @@ def test_every_waiver_can_be_shown(waiver):
     """
     A contract takes nothing back that the emulator does not show from that contract on.
     """
-    assert [row for row in DEVIATIONS if waiver.clause in row.breaks and row.contract is waiver.contract]
+    assert [row for row in DEVIATIONS if waiver.clause in row.violates and row.contract is waiver.contract]
 
 
 @pytest.mark.parametrize("status", sorted(allowed_statuses(Contract.OBSERVED) - {200}))
@@ -191,13 +191,13 @@ def test_a_wish_names_its_code_in_every_contract():
     assert (["error", "error_code"], ["error"]) == (sorted(wished), sorted(bare))
 
 
-@pytest.mark.parametrize("row", DEVIATIONS, ids=lambda row: row.shows[:30])
+@pytest.mark.parametrize("row", DEVIATIONS, ids=lambda row: row.description[:30])
 def test_the_page_has_every_row(row):
     """
     docs/emulator.md tells each deviation with its clauses and its citation.
     """
-    broken_clauses = ", ".join(f"`{clause.id}`" for clause in row.breaks)
-    line = f"| {row.shows} | `{row.contract}` | {broken_clauses} | {row.citation} |"
+    broken_clauses = ", ".join(f"`{clause.id}`" for clause in row.violates)
+    line = f"| {row.description} | `{row.contract}` | {broken_clauses} | {row.citation} |"
 
     assert line in (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8").splitlines()
 

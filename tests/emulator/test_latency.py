@@ -7,15 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.emulator.behaviour.latency import Component, below, constant, service_time, sigma_from_p99
-from chainproof.emulator.behaviour.seeded_random import Purpose, mixed, uniform
-from chainproof.emulator.scenario import named_scenarios
+from chainproof.emulator.behaviour.latency import Component, probability_at_most, constant, service_time, sigma_from_p99
+from chainproof.emulator.behaviour.seeded_random import DrawPurpose, mix64, uniform
+from chainproof.emulator.scenario import builtin_scenarios
 
 LAWS = {
     "constant": constant(0.005),
     "lognormal": (Component(median=0.004, sigma=0.5),),
     "mixture": (Component(median=0.03, sigma=0.3, weight=98), Component(median=0.6, sigma=0.4, weight=2)),
-    **{name: scenario.service_time for name, scenario in named_scenarios().items()},
+    **{name: scenario.service_time for name, scenario in builtin_scenarios().items()},
 }
 
 
@@ -28,11 +28,11 @@ def test_draws_follow_the_law(law):
     """
     count = 20_000
     drawn = sorted(
-        service_time(law, component=uniform(1, n, Purpose.COMPONENT), quantile=uniform(1, n, Purpose.SERVICE_TIME))
+        service_time(law, component=uniform(1, n, DrawPurpose.COMPONENT), quantile=uniform(1, n, DrawPurpose.SERVICE_TIME))
         for n in range(count)
     )
 
-    distance = max(abs(bisect_right(drawn, seconds) / count - below(law, seconds)) for seconds in drawn[::7])
+    distance = max(abs(bisect_right(drawn, seconds) / count - probability_at_most(law, seconds)) for seconds in drawn[::7])
 
     assert distance < 1.95 / count**0.5
 
@@ -44,8 +44,8 @@ def test_a_law_given_by_its_p99_has_that_p99(median, ratio):
     """
     law = (Component(median=median, sigma=sigma_from_p99(median, median * ratio)),)
 
-    assert below(law, median * ratio) == pytest.approx(0.99)
-    assert below(law, median) == pytest.approx(0.5)
+    assert probability_at_most(law, median * ratio) == pytest.approx(0.99)
+    assert probability_at_most(law, median) == pytest.approx(0.5)
     assert log(service_time(law, component=0.5, quantile=0.99)) == pytest.approx(log(median * ratio), abs=1e-9)
 
 
@@ -63,7 +63,7 @@ def test_a_component_applies_as_often_as_its_weight_says(weights, share):
     assert sum(weights[: chosen + 1]) / total >= share - 1e-9
 
 
-@given(seed=st.integers(), number=st.integers(1, 10**12), purpose=st.sampled_from(Purpose))
+@given(seed=st.integers(), number=st.integers(1, 10**12), purpose=st.sampled_from(DrawPurpose))
 def test_a_draw_lies_strictly_between_0_and_1(seed, number, purpose):
     """
     A draw is never 0 or 1, where a normal law has no quantile; any integer is a seed.
@@ -75,19 +75,19 @@ def test_draws_of_neighbours_have_nothing_in_common():
     """
     Neighbouring seeds, requests and purposes draw numbers as unlike as any.
     """
-    drawn = [uniform(seed, number, p) for seed in range(20) for number in range(200) for p in Purpose]
+    drawn = [uniform(seed, number, p) for seed in range(20) for number in range(200) for p in DrawPurpose]
 
     assert len(drawn) == len(set(drawn))
     # Seeds a request's stride apart: were the seed not mixed, one sequence would be the other, a request later.
     stride = 16 * 0x9E3779B97F4A7C15 % 2**64
-    assert uniform(stride, 1, Purpose.OUTCOME) != uniform(0, 2, Purpose.OUTCOME)
+    assert uniform(stride, 1, DrawPurpose.OUTCOME) != uniform(0, 2, DrawPurpose.OUTCOME)
 
 
 def test_numbers_are_mixed_one_to_one():
     """
     Request ids of one run differ because their numbers do.
     """
-    assert 100_000 == len({mixed(number) for number in range(100_000)})
+    assert 100_000 == len({mix64(number) for number in range(100_000)})
     # The first outputs of SplitMix64 from state 0, as its authors' code prints them.
     gamma = 0x9E3779B97F4A7C15
-    assert [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4] == [mixed(gamma * n % 2**64) for n in (1, 2)]
+    assert [0xE220A8397B1DCDAF, 0x6E789E6AA1B965F4] == [mix64(gamma * n % 2**64) for n in (1, 2)]

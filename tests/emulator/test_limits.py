@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.emulator.behaviour.rate_limit import RateLimit, admitted
+from chainproof.emulator.behaviour.rate_limit import RateLimit, take_token
 
 LIMIT = RateLimit(rate=20.0, burst=5.0)
 
@@ -16,7 +16,7 @@ def test_no_window_admits_more_than_burst_and_rate_allow(gaps):
     now, bucket, times = 0.0, None, []
     for gap in gaps:
         now += gap
-        admit, bucket = admitted(bucket, LIMIT, now)
+        admit, bucket = take_token(bucket, LIMIT, now)
         if admit:
             times.append(now)
 
@@ -32,7 +32,7 @@ def test_whoever_keeps_to_the_rate_is_always_admitted(count):
     """
     bucket, verdicts = None, []
     for number in range(count):
-        admit, bucket = admitted(bucket, LIMIT, number * 1.001 / LIMIT.rate)
+        admit, bucket = take_token(bucket, LIMIT, number * 1.001 / LIMIT.rate)
         verdicts.append(admit)
 
     assert [True] * count == verdicts

@@ -37,67 +37,67 @@ def chunked(body: bytes, size: int) -> bytes:
 # ------------------------------------------------------------------ framing of requests
 
 
-def test_a_request_may_be_split_anywhere(talk, post):
+def test_a_request_may_be_split_anywhere(send_pieces, raw_post):
     """
     Where the network cuts a request makes no difference, wherever that is.
     """
     body = b'{"a":"\xc3\xa9"}'
-    whole = post(body)
+    whole = raw_post(body)
 
     for at in range(1, len(whole)):
-        (answer,) = talk(whole[:at], whole[at:])
+        (answer,) = send_pieces(whole[:at], whole[at:])
         assert (200, body) == (answer.status, answer.body), at
 
 
-def test_a_request_may_come_byte_by_byte(connect, post, talk):
+def test_a_request_may_come_byte_by_byte(connect, raw_post, send_pieces):
     """
     A request is what its bytes say, however slowly they come.
     """
-    whole = post(b"{}", transfer_encoding="chunked", content_length=None)[:-2] + chunked(b'{"a": 1}', 3)
-    (answer,) = talk(*(whole[at : at + 1] for at in range(len(whole))))
+    whole = raw_post(b"{}", transfer_encoding="chunked", content_length=None)[:-2] + chunked(b'{"a": 1}', 3)
+    (answer,) = send_pieces(*(whole[at : at + 1] for at in range(len(whole))))
 
     assert (200, b'{"a": 1}') == (answer.status, answer.body)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.dictionaries(st.text(), st.text() | st.integers() | st.none()), st.integers(1, 50))
-def test_a_chunked_body_is_the_same_body(talk, post, value, size):
+def test_a_chunked_body_is_the_same_body(send_pieces, raw_post, value, size):
     """
     A body in chunks of any size is echoed like the body in one piece.
     """
     body = json.dumps(value).encode()
-    head = post(b"", transfer_encoding="chunked", content_length=None)
-    (answer,) = talk(head + chunked(body, size))
+    head = raw_post(b"", transfer_encoding="chunked", content_length=None)
+    (answer,) = send_pieces(head + chunked(body, size))
 
     assert (200, body) == (answer.status, answer.body)
 
 
-def test_a_trailer_is_no_header(talk, post):
+def test_a_trailer_is_no_header(send_pieces, raw_post):
     """
     A key that comes behind the body comes too late.
     """
-    head = post(b"", transfer_encoding="chunked", content_length=None, authorization=None)
-    (answer,) = talk(head + b"2\r\n{}\r\n0\r\nAuthorization: Api-Key emulator.throw-away-key\r\n\r\n")
+    head = raw_post(b"", transfer_encoding="chunked", content_length=None, authorization=None)
+    (answer,) = send_pieces(head + b"2\r\n{}\r\n0\r\nAuthorization: Api-Key emulator.throw-away-key\r\n\r\n")
 
     assert (401, "unauthorized") == outcome(answer)
 
 
-def test_pipelined_requests_are_answered_in_order(talk, post):
+def test_pipelined_requests_are_answered_in_order(send_pieces, raw_post):
     """
     Good, bad and repeated requests in one segment are answered each in its turn, more of them than wait at once.
     """
     wanted = [b'{"n":%d}' % number for number in range(300)]
-    answers = talk(b"".join(post(body) for body in wanted), methods=("POST",) * 300)
+    answers = send_pieces(b"".join(raw_post(body) for body in wanted), methods=("POST",) * 300)
 
     assert wanted == [answer.body for answer in answers]
     assert 300 == len({answer.request_id for answer in answers})
 
 
-def test_what_is_malformed_is_refused_behind_what_was_not(talk, post):
+def test_what_is_malformed_is_refused_behind_what_was_not(send_pieces, raw_post):
     """
     Garbage behind good requests is answered after them, once, and ends the connection.
     """
-    answers = talk(post(b'{"n":1}') + post(b"[]") + b"\x00garbage" + post(), methods=("POST",) * 4)
+    answers = send_pieces(raw_post(b'{"n":1}') + raw_post(b"[]") + b"\x00garbage" + raw_post(), methods=("POST",) * 4)
 
     assert [(200, None), BAD, BAD] == [outcome(answer) for answer in answers]
     assert "close" == answers[-1].field("connection")
@@ -114,37 +114,37 @@ def slow(tmp_path_factory):
         yield endpoint
 
 
-def test_an_answer_waits_for_those_before_it(slow, post, answers_of):
+def test_an_answer_waits_for_those_before_it(slow, raw_post, answer_reader):
     """
     A refusal that is ready at once stays behind an answer that takes its time.
     """
     with socket.create_connection((slow.target.host, slow.target.port), timeout=5) as sock:
         begun = time.monotonic()
-        sock.sendall(post() + post(authorization=None))
-        answers = answers_of(sock, ("POST",) * 2)
+        sock.sendall(raw_post() + raw_post(authorization=None))
+        answers = answer_reader(sock, ("POST",) * 2)
         waited = time.monotonic() - begun
 
     assert [(200, None), (401, "unauthorized")] == [outcome(answer) for answer in answers]
     assert waited >= 0.3
 
 
-def test_a_large_body_comes_back_whole(slow, post, answers_of):
+def test_a_large_body_comes_back_whole(slow, raw_post, answer_reader):
     """
     An answer of many times what the kernel takes at once loses no byte and doubles none.
     """
     body = json.dumps({"a": list(range(2_000_000))}).encode()
     with socket.create_connection((slow.target.host, slow.target.port), timeout=5) as sock:
-        sock.sendall(post(body))
-        (answer,) = answers_of(sock, ("POST",))
+        sock.sendall(raw_post(body))
+        (answer,) = answer_reader(sock, ("POST",))
 
     assert (200, True) == (answer.status, answer.body == body)
 
 
-def test_no_more_is_read_than_waits_to_be_answered(slow, post):
+def test_no_more_is_read_than_waits_to_be_answered(slow, raw_post):
     """
     A client that sends and sends is made to wait while its first requests are served.
     """
-    wire = memoryview(post(b'{"a":"' + b"b" * 90_000 + b'"}') * 800)
+    wire = memoryview(raw_post(b'{"a":"' + b"b" * 90_000 + b'"}') * 800)
     sent = 0
     with socket.create_connection((slow.target.host, slow.target.port), timeout=0.2) as sock:
         while sent < len(wire):
@@ -192,34 +192,34 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED)
-def test_what_is_no_request_is_refused_and_hung_up_on(talk, sent):
+def test_what_is_no_request_is_refused_and_hung_up_on(send_pieces, sent):
     """
     Malformed HTTP gets one 400 in the form of an error, and then the connection ends: the next request is unknown.
     """
-    answers = talk(sent, methods=("POST", "POST"))
+    answers = send_pieces(sent, methods=("POST", "POST"))
 
     assert [BAD] == [outcome(answer) for answer in answers]
     assert ((), "close") == (departures(answers[0]), answers[0].field("connection"))
 
 
-def test_a_head_may_be_as_long_as_the_limit(talk, post):
+def test_a_head_may_be_as_long_as_the_limit(send_pieces, raw_post):
     """
     A head of a little less than 64 KiB is read, behind a body in the same segment too.
     """
-    long = post(x_padding="x" * 65_000)
-    answers = talk(post(b'{"a":"' + b"b" * 90_000 + b'"}') + long[:100], long[100:], methods=("POST", "POST"))
+    long = raw_post(x_padding="x" * 65_000)
+    answers = send_pieces(raw_post(b'{"a":"' + b"b" * 90_000 + b'"}') + long[:100], long[100:], methods=("POST", "POST"))
 
     assert [200, 200] == [answer.status for answer in answers]
 
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32))
-def test_no_mutation_of_a_request_departs_or_hangs(connect, post, number):
+def test_no_mutation_of_a_request_departs_or_hangs(connect, raw_post, number):
     """
     A request with bytes changed, dropped or doubled is answered or hung up on, and never departs from the document.
     """
     chance = random.Random(number)
-    sent = bytearray(post(b'{"a":[1,2,{"b":null}]}'))
+    sent = bytearray(raw_post(b'{"a":[1,2,{"b":null}]}'))
     for _ in range(chance.randint(1, 6)):
         at = chance.randrange(len(sent))
         sent[at : at + chance.randint(0, 2)] = chance.choice(
@@ -227,7 +227,7 @@ def test_no_mutation_of_a_request_departs_or_hangs(connect, post, number):
         )
     with connect() as sock:
         sock.sendall(bytes(sent))
-        sock.sendall(b"\r\n\r\n" * 50 + post(b"{}", connection="close"))
+        sock.sendall(b"\r\n\r\n" * 50 + raw_post(b"{}", connection="close"))
         sock.settimeout(5)
         received = b""
         while part := sock.recv(65536):
@@ -241,39 +241,39 @@ def test_no_mutation_of_a_request_departs_or_hangs(connect, post, number):
 
 
 @pytest.mark.parametrize("framing", ["declared", "chunked", "expected"])
-def test_a_body_over_the_limit_is_refused_without_being_read(connect, post, framing, answers_of):
+def test_a_body_over_the_limit_is_refused_without_being_read(connect, raw_post, framing, answer_reader):
     """
     By its Content-Length before a byte of it, or as soon as its chunks exceed the limit; the connection ends.
     """
     with connect() as sock:
         if framing == "chunked":
-            sock.sendall(post(b"", transfer_encoding="chunked", content_length=None))
+            sock.sendall(raw_post(b"", transfer_encoding="chunked", content_length=None))
             sock.sendall(b"186a1\r\n" + b" " * 100_001)
         else:
-            sock.sendall(post(b"", content_length="100001", expect="100-continue" if framing == "expected" else None))
-        answers = answers_of(sock, ("POST", "POST"))
+            sock.sendall(raw_post(b"", content_length="100001", expect="100-continue" if framing == "expected" else None))
+        answers = answer_reader(sock, ("POST", "POST"))
 
     assert [(400, "payload_too_large")] == [outcome(answer) for answer in answers]
     assert "close" == answers[0].field("connection")
 
 
-def test_whoever_sends_it_all_can_still_read_the_refusal(connect, post, answers_of):
+def test_whoever_sends_it_all_can_still_read_the_refusal(connect, raw_post, answer_reader):
     """
     A client that sends megabytes before it reads gets its answer, not a reset.
     """
     with connect() as sock:
-        sock.sendall(post(b" " * 8_000_000))
-        (answer,) = answers_of(sock, ("POST",))
+        sock.sendall(raw_post(b" " * 8_000_000))
+        (answer,) = answer_reader(sock, ("POST",))
 
     assert (400, "payload_too_large") == outcome(answer)
 
 
-def test_a_body_of_the_limit_is_echoed(talk, post):
+def test_a_body_of_the_limit_is_echoed(send_pieces, raw_post):
     """
     The limit itself is taken, whole.
     """
     body = b'{"a":"' + b"b" * (100_000 - 8) + b'"}'
-    (answer,) = talk(post(body))
+    (answer,) = send_pieces(raw_post(body))
 
     assert (200, body) == (answer.status, answer.body)
 
@@ -281,26 +281,26 @@ def test_a_body_of_the_limit_is_echoed(talk, post):
 # ------------------------------------------------------------------ connections
 
 
-def test_a_client_that_asks_is_told_to_go_on(connect, post, answers_of):
+def test_a_client_that_asks_is_told_to_go_on(connect, raw_post, answer_reader):
     """
     `Expect: 100-continue` gets its 100 before the body is sent, and the answer after.
     """
     with connect() as sock:
-        sock.sendall(post(b"", content_length="2", expect="100-continue"))
+        sock.sendall(raw_post(b"", content_length="2", expect="100-continue"))
         assert b"HTTP/1.1 100 Continue\r\n\r\n" == sock.recv(100)
         sock.sendall(b"{}")
-        (answer,) = answers_of(sock, ("POST",))
+        (answer,) = answer_reader(sock, ("POST",))
 
     assert (200, b"{}") == (answer.status, answer.body)
 
 
-def test_a_client_that_asks_in_vain_is_refused_at_once(connect, post, answers_of):
+def test_a_client_that_asks_in_vain_is_refused_at_once(connect, raw_post, answer_reader):
     """
     Who will be refused whatever the body says is refused before sending it.
     """
     with connect() as sock:
-        sock.sendall(post(b"", content_length="2", expect="100-continue", authorization="Api-Key wrong"))
-        (answer,) = answers_of(sock, ("POST",))
+        sock.sendall(raw_post(b"", content_length="2", expect="100-continue", authorization="Api-Key wrong"))
+        (answer,) = answer_reader(sock, ("POST",))
 
     assert ((401, "unauthorized"), "close") == (outcome(answer), answer.field("connection"))
 
@@ -314,82 +314,82 @@ CONNECTIONS = {
 
 
 @pytest.mark.parametrize(("line", "connection", "count"), CONNECTIONS.values(), ids=CONNECTIONS)
-def test_a_connection_lasts_as_long_as_it_was_meant_to(talk, post, line, connection, count):
+def test_a_connection_lasts_as_long_as_it_was_meant_to(send_pieces, raw_post, line, connection, count):
     """
     HTTP/1.1 stays open unless asked to close; HTTP/1.0 never does.
     """
-    sent = post(line=line, connection=connection)
-    answers = talk(sent, sent, methods=("POST", "POST"))
+    sent = raw_post(line=line, connection=connection)
+    answers = send_pieces(sent, sent, methods=("POST", "POST"))
 
     assert [200] * count == [answer.status for answer in answers]
     assert ("close" if count == 1 else None) == answers[0].field("connection")
 
 
-def test_head_is_answered_without_a_body(talk, post):
+def test_head_is_answered_without_a_body(send_pieces, raw_post):
     """
     HEAD is refused like GET, but for the body.
     """
     line = b"HEAD /production/run_remote HTTP/1.1"
-    answers = talk(post(b"", line=line, content_length=None) + post(), methods=("HEAD", "POST"))
+    answers = send_pieces(raw_post(b"", line=line, content_length=None) + raw_post(), methods=("HEAD", "POST"))
 
     assert [(405, b""), (200, b"{}")] == [(answer.status, answer.body) for answer in answers]
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "PROPFIND"])
-def test_other_methods_are_refused_in_words(talk, post, method):
+def test_other_methods_are_refused_in_words(send_pieces, raw_post, method):
     """
     405 with what is allowed, and a body in the form of an error; the connection stays.
     """
-    answers = talk(post(line=f"{method} /production/run_remote HTTP/1.1".encode()) + post(), methods=("GET", "POST"))
+    answers = send_pieces(raw_post(line=f"{method} /production/run_remote HTTP/1.1".encode()) + raw_post(), methods=("GET", "POST"))
 
     assert [405, 200] == [answer.status for answer in answers]
     assert ("POST", "application/json") == (answers[0].field("allow"), answers[0].media_type)
 
 
 @pytest.mark.parametrize("line", [b"CONNECT 127.0.0.1:80 HTTP/1.1", b"FROB /production/run_remote HTTP/1.1"])
-def test_methods_beyond_http_end_the_connection(talk, post, line):
+def test_methods_beyond_http_end_the_connection(send_pieces, raw_post, line):
     """
     What would change the protocol, or is unknown, is refused for good.
     """
-    (answer,) = talk(post(line=line) + post(), methods=("POST", "POST"))
+    (answer,) = send_pieces(raw_post(line=line) + raw_post(), methods=("POST", "POST"))
 
     assert (True, "close") == (answer.status in (400, 404), answer.field("connection"))
 
 
 @pytest.mark.parametrize("cut", [None, 60, 1])
-def test_a_wish_for_another_protocol_is_not_heard(talk, post, cut):
+def test_a_wish_for_another_protocol_is_not_heard(send_pieces, raw_post, cut):
     """
     A request with Upgrade is answered in HTTP/1.1 as if it had none, its body included.
     """
-    sent = post(b'{"a":1}', connection="Upgrade", upgrade="h2c") + post(b'{"a":2}')
-    answers = talk(*([sent] if cut is None else [sent[:-cut], sent[-cut:]]), methods=("POST", "POST"))
+    sent = raw_post(b'{"a":1}', connection="Upgrade", upgrade="h2c") + raw_post(b'{"a":2}')
+    answers = send_pieces(*([sent] if cut is None else [sent[:-cut], sent[-cut:]]), methods=("POST", "POST"))
 
     assert [b'{"a":1}', b'{"a":2}'] == [answer.body for answer in answers]
 
 
-def test_a_field_may_be_empty_or_padded(talk, post):
+def test_a_field_may_be_empty_or_padded(send_pieces, raw_post):
     """
     Blanks around a value are no part of it, and an empty value does not swallow the next field.
     """
-    (answer,) = talk(post(x_empty="", host=" 127.0.0.1 \t", content_type="\tapplication/json  "))
+    (answer,) = send_pieces(raw_post(x_empty="", host=" 127.0.0.1 \t", content_type="\tapplication/json  "))
 
     assert 200 == answer.status
 
 
-def test_every_answer_says_when_and_how_long(talk, post):
+def test_every_answer_says_when_and_how_long(send_pieces, raw_post):
     """
     Date and Content-Length stand in every answer, once.
     """
-    for answer in talk(post() + post(authorization=None), methods=("POST", "POST")):
+    for answer in send_pieces(raw_post() + raw_post(authorization=None), methods=("POST", "POST")):
         assert (1, 1) == (len(answer.fields("date")), len(answer.fields("content-length")))
         time.strptime(answer.field("date") or "", "%a, %d %b %Y %H:%M:%S GMT")
 
 
-def test_whoever_leaves_is_not_missed(connect, post, talk):
+def test_whoever_leaves_is_not_missed(connect, raw_post, send_pieces):
     """
     Clients that reset or close in the middle of anything leave a server that answers the next one.
     """
-    whole = post(b'{"a":1}')
+    whole = raw_post(b'{"a":1}')
     for at in (0, 1, 50, len(whole) - 1, len(whole)):
         for reset in (True, False):
             with connect() as sock:
@@ -397,12 +397,12 @@ def test_whoever_leaves_is_not_missed(connect, post, talk):
                 if reset:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    (answer,) = talk(whole)
+    (answer,) = send_pieces(whole)
 
     assert 200 == answer.status
 
 
-def test_whoever_reads_late_gets_every_byte(connect, post, answers_of):
+def test_whoever_reads_late_gets_every_byte(connect, raw_post, answer_reader):
     """
     A client that sends for long before it reads makes the server wait, and loses nothing.
     """
@@ -410,7 +410,7 @@ def test_whoever_reads_late_gets_every_byte(connect, post, answers_of):
     count = 400
     with connect() as sock:
         sock.settimeout(0.5)
-        wire = memoryview(post(body) * count)
+        wire = memoryview(raw_post(body) * count)
         sent = 0
         while sent < len(wire):
             try:
@@ -420,7 +420,7 @@ def test_whoever_reads_late_gets_every_byte(connect, post, answers_of):
         whole = sent // (len(wire) // count)
         assert 0 < whole < count
         sock.settimeout(5)
-        answers = answers_of(sock, ("POST",) * whole)
+        answers = answer_reader(sock, ("POST",) * whole)
 
     assert [body] * whole == [answer.body for answer in answers]
 
@@ -432,8 +432,8 @@ def test_a_connection_ends_after_a_minute_of_silence(monkeypatch):
     now, due, aborted = [0.0], [], []
     monkeypatch.setattr(protocol, "monotonic", lambda: now[0])
     loop = SimpleNamespace(call_later=lambda seconds, call: due.append((now[0] + seconds, call)))
-    connection = SimpleNamespace(abort=lambda: aborted.append(now[0]), received=0.0)
-    exchange = protocol.Exchange(connection, SimpleNamespace(loop=loop), 1)
+    connection = SimpleNamespace(abort=lambda: aborted.append(now[0]), received_at=0.0)
+    exchange = protocol.HttpProtocol(connection, SimpleNamespace(loop=loop), 1)
     now[0] = 45.0
     exchange.data_received(memoryview(b"POST "))
     exchange._turns.append(object())

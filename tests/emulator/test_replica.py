@@ -146,7 +146,7 @@ def test_what_a_chain_leaves_behind_ends_nothing(emulating):
     """
     A callback of the chain's that raises SystemExit later ends neither the chain's loop nor the request.
     """
-    with emulating("Fleeting", predict_timeout="3s") as endpoint:
+    with emulating("ExitsLater", predict_timeout="3s") as endpoint:
         assert [200, 200] == [ask(endpoint)[0] for _ in range(2)]
 
 
@@ -190,7 +190,7 @@ def test_the_truth_tells_what_a_chain_took(tmp_path):
     Receive and send times stand as for the echo; the service time is the chain's, its wait in line included.
     """
     truth = tmp_path / "truth.jsonl"
-    options = ("--chain", f"{SLOW}:Coroutine", "--truth", str(truth), "--predict-concurrency", "2")
+    options = ("--chain", f"{SLOW}:Coroutine", "--access-log", str(truth), "--predict-concurrency", "2")
     with emulator("warm", options=options) as endpoint:
         ask(endpoint, seconds=UNIT)
         ask(endpoint, seconds="long")
@@ -242,7 +242,7 @@ MISTAKES = {
     "no such file": (["--chain", "nowhere.py:Hello"], "cannot read nowhere.py: No such file or directory"),
     "no such class": (
         ["--chain", f"{SLOW}:Fast"],
-        "has no class 'Fast'; it has Blocking, Coroutine, Fleeting, Loud, Plain",
+        "has no class 'Fast'; it has Blocking, Coroutine, ExitsLater, Loud, Plain",
     ),
     "no class": (["--chain", "slow"], "expected FILE.py:Class or package.module:Class"),
     "nobody at once": (["--predict-concurrency", "0"], "expected a whole number, at least 1, found '0'"),

@@ -10,8 +10,8 @@ from chainproof.emulator.scenario import (
     Scenario,
     find_scenario,
     load_scenario,
-    named_scenarios,
-    scenario_from,
+    builtin_scenarios,
+    parse_scenario,
 )
 
 
@@ -19,13 +19,13 @@ def test_the_four_scenarios_come_along():
     """
     Each named scenario loads and says what it is.
     """
-    scenarios = named_scenarios()
+    scenarios = builtin_scenarios()
 
-    assert {"instant", "warm", "flaky", "throttled", "slow-tail"} == set(scenarios)
+    assert {"instant", "warm", "flaky", "rate-limited", "slow-tail"} == set(scenarios)
     assert all(scenario.description for scenario in scenarios.values())
     assert () == scenarios["warm"].errors
     assert 0.02 <= sum(rate for _, rate in scenarios["flaky"].errors) <= 0.04
-    assert scenarios["throttled"].rate_limit is not None
+    assert scenarios["rate-limited"].rate_limit is not None
     assert len(scenarios["slow-tail"].service_time) > 1
 
 
@@ -74,7 +74,7 @@ def test_every_mistake_is_reported_at_once():
     A file with a mistake in each field is told of all of them.
     """
     with pytest.raises(BadScenario) as told:
-        scenario_from({key: value for key, (value, _) in MISTAKES.items()}, name="wrong")
+        parse_scenario({key: value for key, (value, _) in MISTAKES.items()}, name="wrong")
 
     assert [] == [words for _, words in MISTAKES.values() if words not in str(told.value)]
 
@@ -108,7 +108,7 @@ def test_a_value_that_cannot_be_served_is_a_mistake(key, value):
     What no emulator could do is refused by name, with what was expected.
     """
     with pytest.raises(BadScenario, match=f"{key}: expected"):
-        scenario_from({key: value}, name="wrong")
+        parse_scenario({key: value}, name="wrong")
 
 
 @pytest.mark.parametrize("name", ["lukewarm", "missing.toml"])

@@ -16,7 +16,7 @@ import pytest
 import uvloop
 
 from chainproof.contract.credentials import EMULATOR_KEY
-from chainproof.emulator.transport.access_log import Truth
+from chainproof.emulator.transport.access_log import AccessLog
 from chainproof.emulator.transport.timers import Timers
 from chainproof.endpoint import emulator
 
@@ -55,7 +55,7 @@ def told(tmp_path_factory):
     What 4 clients saw of 50 requests each on the flaky scenario, and what the emulator says of them.
     """
     path = tmp_path_factory.mktemp("truth") / "truth.jsonl"
-    with emulator("flaky", options=["--truth", str(path), "--seed", "3"]) as endpoint, ThreadPoolExecutor(4) as pool:
+    with emulator("flaky", options=["--access-log", str(path), "--seed", "3"]) as endpoint, ThreadPoolExecutor(4) as pool:
         seen = [row for rows in pool.map(lambda _: ask(endpoint.target.authority, 50), range(4)) for row in rows]
     return seen, lines(path)
 
@@ -82,7 +82,7 @@ def test_its_instants_are_the_kernels_and_in_order(told):
     seen, truth = told
     instants = {row[2]: row[3:] for row in seen}
 
-    assert {True} == {line["kernel"] for line in truth}
+    assert {True} == {line["kernel_timestamp"] for line in truth}
     for line in truth:
         begun, ended = instants[line["request_id"]]
         assert begun <= line["received_first_s"] <= line["received_s"] <= line["sent_s"] - line["service_time_s"] + 1e-6
@@ -104,7 +104,7 @@ def test_the_same_seed_tells_the_same_story(told, tmp_path):
     Another run, one client instead of four: the n-th request has the same outcome and service time, under another id.
     """
     path = tmp_path / "truth.jsonl"
-    with emulator("flaky", options=["--truth", str(path), "--seed", "3"]) as endpoint:
+    with emulator("flaky", options=["--access-log", str(path), "--seed", "3"]) as endpoint:
         ask(endpoint.target.authority, 25)
     story = [(line["number"], line["status"], line["error_code"], line["service_time_s"]) for line in lines(path)]
 
@@ -125,7 +125,7 @@ def test_the_first_byte_may_come_long_before_the_last(tmp_path, wish):
     path = tmp_path / "truth.jsonl"
     fields = b"".join(f"{name}: {value}\r\n".encode() for name, value in HEADERS.items())
     with (
-        emulator("warm", options=["--truth", str(path)]) as endpoint,
+        emulator("warm", options=["--access-log", str(path)]) as endpoint,
         socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=5) as sock,
     ):
         sock.sendall(b"POST /production/run_remote HTTP/1.1\r\n")
@@ -144,7 +144,7 @@ def test_whoever_leaves_early_is_not_told_of(tmp_path):
     path = tmp_path / "truth.jsonl"
     scenario = tmp_path / "slow.toml"
     scenario.write_text('service_time = "200ms"')
-    with emulator(str(scenario), options=["--truth", str(path)]) as endpoint:
+    with emulator(str(scenario), options=["--access-log", str(path)]) as endpoint:
         connection = http.client.HTTPConnection(endpoint.target.authority, timeout=5)
         connection.request("POST", PATH, b"{}", HEADERS)
         connection.close()
@@ -161,7 +161,7 @@ def test_a_killed_emulator_has_told_all_but_the_last_second(tmp_path, number, lo
     path = tmp_path / "truth.jsonl"
     scenario = tmp_path / "at-once.toml"
     scenario.write_text("service_time = 0")
-    command = [sys.executable, "-m", "chainproof", "emulator", str(scenario), "--truth", str(path)]
+    command = [sys.executable, "-m", "chainproof", "emulator", str(scenario), "--access-log", str(path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, start_new_session=True) as child:
         try:
             authority = child.stdout.readline().split("//")[1].strip()
@@ -182,14 +182,14 @@ def test_a_full_disk_is_told_once():
     """
     When the lines cannot be written that is an error, and no line is kept for later.
     """
-    truth = Truth(None)
+    truth = AccessLog(None)
     with Path("/dev/full").open("wb", buffering=0) as full:
         truth._file = full
         truth.record({"number": 1})
         with pytest.raises(OSError, match="No space left"):
             truth.flush()
 
-    assert (False, None) == (truth.wanted, truth.flush())
+    assert (False, None) == (truth.enabled, truth.flush())
 
 
 def test_timers_call_in_order_and_never_early():
@@ -203,9 +203,9 @@ def test_timers_call_in_order_and_never_early():
         loop.set_exception_handler(lambda *_: None)
         timers, now, over = Timers(loop), time.monotonic(), asyncio.Event()
         for offset in (0.02, -1.0, 0.003, 0.0101, 0.01):
-            timers.at(now + offset, lambda instant=now + offset: called.append((instant, time.monotonic())))
-        timers.at(now + 0.005, lambda: 1 // 0)
-        timers.at(now + 0.03, over.set)
+            timers.call_at(now + offset, lambda instant=now + offset: called.append((instant, time.monotonic())))
+        timers.call_at(now + 0.005, lambda: 1 // 0)
+        timers.call_at(now + 0.03, over.set)
         await asyncio.wait_for(over.wait(), 5)
         timers.close()
 
@@ -214,4 +214,4 @@ def test_timers_call_in_order_and_never_early():
 
     assert 5 == len(called)
     assert sorted(instant for instant, _ in called) == [instant for instant, _ in called]
-    assert all(instant <= at for instant, at in called)
+    assert all(instant <= call_at for instant, call_at in called)

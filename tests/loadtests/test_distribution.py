@@ -73,7 +73,7 @@ def measured(launch: Launch, folder: Path, *options: str) -> tuple[Run, list[dic
     """
     scenario, truth = folder / "scenario.toml", folder / f"truth-{len(options)}.jsonl"
     scenario.write_text(SCENARIO)
-    emulator = [sys.executable, "-P", "-m", "chainproof", "emulator", str(scenario), "--truth", str(truth), "--"]
+    emulator = [sys.executable, "-P", "-m", "chainproof", "emulator", str(scenario), "--access-log", str(truth), "--"]
     done = launch(None, "--rate", "150", "--duration", "3s", *options, wrapper=tuple(emulator)).end()
     assert done.run.end is not None, done.errors
     assert Ending.COMPLETED is done.run.end.ending, done.errors
@@ -151,7 +151,7 @@ def test_a_master_with_two_workers_measures_what_the_target_saw(tmp_path: Path) 
     """
     scenario, truth, folder, port = tmp_path / "s.toml", tmp_path / "truth.jsonl", tmp_path / "run", free_port()
     scenario.write_text(SCENARIO)
-    with emulator(str(scenario), options=("--truth", str(truth))) as served:
+    with emulator(str(scenario), options=("--access-log", str(truth))) as served:
         words = ["--target", served.target.origin, "--rate=150", "--duration=3s", f"--out={folder}"]
         bind = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", "--expect-workers=2"]
         key = served.key.reveal()

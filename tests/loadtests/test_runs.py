@@ -484,7 +484,7 @@ def test_counts_and_times_agree_with_the_targets_own(launch: Launch, tmp_path: P
         str(scenario),
         "--port",
         "0",
-        "--truth",
+        "--access-log",
         str(truth),
         "--",
     )

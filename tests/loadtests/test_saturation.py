@@ -249,7 +249,7 @@ def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
     Twenty requests a second are admitted, and 20 beyond that at once: in 3.5 s, at most 20 % of them refused, so much is
     met, and no more. Each probe leaves a run folder; the summary and the table say the same.
     """
-    words = ["saturation", "--scenario=throttled", "--arrivals=constant", "--rate=18", "--duration=2500ms"]
+    words = ["saturation", "--scenario=rate-limited", "--arrivals=constant", "--rate=18", "--duration=2500ms"]
     words += [
         "--warm-up=1s",
         "--search-resolution=50%",

@@ -25,12 +25,12 @@ from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
 from chainproof.contract.target import Target, parse_target
 from chainproof.contract.violations import Departure
-from chainproof.emulator.decision import Model
-from chainproof.emulator.faults.hooks import Bend
+from chainproof.emulator.decision import EmulatorConfig
+from chainproof.emulator.faults.hooks import FaultHook
 from chainproof.emulator.scenario import find_scenario
-from chainproof.emulator.server import Stop, new_run, serve
-from chainproof.emulator.transport.access_log import Truth
-from chainproof.emulator.transport.connection import listening
+from chainproof.emulator.server import Stop, new_request_id_prefix, serve
+from chainproof.emulator.transport.access_log import AccessLog
+from chainproof.emulator.transport.connection import listening_socket
 from chainproof.results.finding import Finding
 
 for _module in pkgutil.iter_modules(checks.__path__):  # a check is known once its file is imported
@@ -41,18 +41,18 @@ DEADLINE: Seconds = 1.0
 
 
 @contextmanager
-def bent(bend: Bend | None) -> Iterator[str]:
+def running_emulator(hook: FaultHook | None) -> Iterator[str]:
     """
     The URL of an emulator with a bend in it.
     """
-    model = Model(scenario=find_scenario("warm"), key=ApiKey(EMULATOR_KEY), run=new_run())
-    sock = listening("127.0.0.1", 0)
+    config = EmulatorConfig(scenario=find_scenario("warm"), key=ApiKey(EMULATOR_KEY), request_id_prefix=new_request_id_prefix())
+    sock = listening_socket("127.0.0.1", 0)
     port = sock.getsockname()[1]
     begun: list[tuple[asyncio.AbstractEventLoop, Stop]] = []
     thread = threading.Thread(
         target=serve,
-        args=(model, sock, Truth(None), lambda loop, stop: begun.append((loop, stop))),
-        kwargs={"bend": bend},
+        args=(config, sock, AccessLog(None), lambda loop, stop: begun.append((loop, stop))),
+        kwargs={"hook": hook},
         daemon=True,
     )
     thread.start()
@@ -64,13 +64,13 @@ def bent(bend: Bend | None) -> Iterator[str]:
         thread.join(10)
 
 
-class Seen(Exception):
+class ClauseFound(Exception):
     """
     The finding that is looked for has been made.
     """
 
 
-class Watchful(Ledger):
+class StoppingLedger(Ledger):
     """
     A ledger that ends the checks with the first departure from one clause.
     """
@@ -84,10 +84,10 @@ class Watchful(Ledger):
         found = tuple(departures)
         super().enter(exercised, found, evidence)
         if self._wanted in {each.clause.id for each in found}:
-            raise Seen
+            raise ClauseFound
 
 
-def findings(
+def run_checks(
     url: str,
     asked: Sequence[Check],
     *,
@@ -105,7 +105,7 @@ def findings(
         echo=True, steerable=True, depth=depth, seed=seed, deadline=deadline, provoke=provoke, duration=duration
     )
     client = Client(parse_target(url), settings.deadline)
-    ledger = Watchful(client.target, seed, wanted)
+    ledger = StoppingLedger(client.target, seed, wanted)
     examination = Examination(
         client,
         ledger,
@@ -115,7 +115,7 @@ def findings(
         pause=lambda seconds: None,
     )
     try:
-        with suppress(Seen):
+        with suppress(ClauseFound):
             examination.ask_plainly(examination.plain)
         for check in asked:
             examination.check = check.name
@@ -123,7 +123,7 @@ def findings(
                 check.ask(examination)
             except pytest.skip.Exception:
                 continue
-            except (Seen, pytest.fail.Exception):
+            except (ClauseFound, pytest.fail.Exception):
                 break
     finally:
         client.close()

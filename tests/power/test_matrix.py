@@ -18,16 +18,16 @@ from chainproof.conformance.options import Depth
 from chainproof.contract import clauses
 from chainproof.contract.clauses import CLAUSES, SINGLE_ANSWER, Clause
 from chainproof.contract.levels import Level
-from chainproof.emulator.faults import FAULTS, Fault, Stage
+from chainproof.emulator.faults import FAULTS, Fault, FaultStage
 from chainproof.emulator.faults.variants import VARIANTS, Variant
 
-from .serving import bent, findings
+from .serving import running_emulator, run_checks
 
-UNBROKEN = {
+CLAUSES_WITHOUT_FAULT = {
     clauses.OUTPUT_SCHEMA: "an echo chain has no shape of its own: tests/conformance/test_faults.py breaks it",
 }
 
-FOLLOWS: dict[Clause, tuple[Clause, ...]] = {
+IMPLIED_VIOLATIONS: dict[Clause, tuple[Clause, ...]] = {
     # A gate that stands open lets in what stands behind a body, and is asked with keys in many places.
     clauses.AUTHENTICATION_REQUIRED: (clauses.REQUEST_MALFORMED, clauses.KEY_LOCATION, clauses.KEY_VERIFIED),
     # What ends elsewhere than it says leaves its connection to whoever comes next.
@@ -76,7 +76,7 @@ ORDER = ("failure", "credentials", "identity", "framing", "location", "internals
 PATIENCE = 10.0
 """Seconds that a correct endpoint has for each answer."""
 
-SEED = int(os.environ.get("CHAINPROOF_ROTATION", datetime.now(UTC).strftime("%Y%m%d")))
+SEED = int(os.environ.get("CHAINPROOF_SAMPLE_SEED", datetime.now(UTC).strftime("%Y%m%d")))
 """Which faults and variants have their turn at everything."""
 
 TURN = random.Random(SEED)
@@ -84,7 +84,7 @@ FULL_FAULTS = TURN.sample(sorted(FAULTS), 2)
 FULL_VARIANTS = TURN.sample(sorted(VARIANTS), 2)
 
 
-def showing(clause: Clause) -> list[Check]:
+def checks_for(clause: Clause) -> list[Check]:
     """
     The checks that uphold a clause, and those whose answers may show it all the same, the quickest first.
     """
@@ -100,10 +100,10 @@ def test_a_fault_is_caught_for_its_own_clause(fault: Fault) -> None:
     """
     Each fault of the emulator is found, and named by the clause that it breaks.
     """
-    with bent(fault.bend) as url:
-        found = findings(url, showing(fault.breaks), wanted=fault.breaks.id, provoke="--provoke" in fault.needs)
+    with running_emulator(fault.hook) as url:
+        found = run_checks(url, checks_for(fault.violates), wanted=fault.violates.id, provoke="--provoke" in fault.needs_options)
 
-    assert fault.breaks.id in {each.clause for each in found}
+    assert fault.violates.id in {each.clause for each in found}
 
 
 @pytest.mark.parametrize("name", FULL_FAULTS)
@@ -113,11 +113,11 @@ def test_a_fault_is_one_finding(name: str) -> None:
     where they follow from its own.
     """
     fault = FAULTS[name]
-    print(f"CHAINPROOF_ROTATION={SEED}")
-    with bent(fault.bend) as url:
-        found = findings(url, CHECKS, depth=Depth.QUICK, deadline=PATIENCE, provoke="--provoke" in fault.needs)
+    print(f"CHAINPROOF_SAMPLE_SEED={SEED}")
+    with running_emulator(fault.hook) as url:
+        found = run_checks(url, CHECKS, depth=Depth.QUICK, deadline=PATIENCE, provoke="--provoke" in fault.needs_options)
 
-    said = {clause.id for clause in (fault.breaks, *fault.also, *FOLLOWS.get(fault.breaks, ()))} | advice()
+    said = {clause.id for clause in (fault.violates, *fault.also_violates, *IMPLIED_VIOLATIONS.get(fault.violates, ()))} | warning_clauses()
     assert [] == [f"{each.clause}: {each.actual}" for each in found if each.clause not in said]
 
 
@@ -127,14 +127,14 @@ def test_a_variant_is_not_accused(name: str) -> None:
     Put to every check, an odd but legal endpoint departs from no binding clause.
     """
     variant: Variant = VARIANTS[name]
-    print(f"CHAINPROOF_ROTATION={SEED}")
-    with bent(variant.bend) as url:
-        found = findings(url, CHECKS, depth=Depth.QUICK, deadline=PATIENCE)
+    print(f"CHAINPROOF_SAMPLE_SEED={SEED}")
+    with running_emulator(variant.hook) as url:
+        found = run_checks(url, CHECKS, depth=Depth.QUICK, deadline=PATIENCE)
 
-    assert [] == [f"{each.clause}: {each.actual}" for each in found if each.clause not in advice()]
+    assert [] == [f"{each.clause}: {each.actual}" for each in found if each.clause not in warning_clauses()]
 
 
-def advice() -> set[str]:
+def warning_clauses() -> set[str]:
     """
     The clauses whose departures fail no run.
     """
@@ -145,24 +145,24 @@ def test_every_clause_has_a_fault() -> None:
     """
     A clause that no fault breaks is one that no check is known to uphold.
     """
-    broken = {fault.breaks for fault in FAULTS.values()}
+    broken = {fault.violates for fault in FAULTS.values()}
 
-    assert [] == [clause.id for clause in CLAUSES if clause not in broken and clause not in UNBROKEN]
+    assert [] == [clause.id for clause in CLAUSES if clause not in broken and clause not in CLAUSES_WITHOUT_FAULT]
 
 
 def test_every_stage_has_a_fault() -> None:
     """
     Endpoints go wrong at every stage of a request.
     """
-    assert set(Stage) == {fault.stage for fault in FAULTS.values()}
+    assert set(FaultStage) == {fault.stage for fault in FAULTS.values()}
 
 
 def test_names_and_words_are_their_own() -> None:
     """
     No two faults or variants say that they do the same.
     """
-    words = [each.words for each in (*FAULTS.values(), *VARIANTS.values())]
+    description = [each.description for each in (*FAULTS.values(), *VARIANTS.values())]
 
-    assert len(words) == len(set(words))
-    assert all(each.words.endswith(".") for each in FAULTS.values())
-    assert all(each.legal for each in VARIANTS.values())
+    assert len(description) == len(set(description))
+    assert all(each.description.endswith(".") for each in FAULTS.values())
+    assert all(each.allowed_by for each in VARIANTS.values())
