@@ -41,7 +41,7 @@ QUICK = ("--depth", "quick", "--seed", "1")
 FEW = """
 import sys
 from chainproof.conformance.command import main
-from chainproof.conformance.settings import EXAMPLES, Depth
+from chainproof.conformance.options import EXAMPLES, Depth
 EXAMPLES[Depth.QUICK] = 2
 sys.exit(main(sys.argv[1:]))
 """
@@ -298,7 +298,7 @@ def test_our_own_error_is_not_the_targets(tmp_path: Path) -> None:
     What breaks in a check of ours ends in 70 and in no finding.
     """
     broken = """
-from chainproof.conformance.examination import Examination
+from chainproof.conformance.probing.requester import Examination
 ask = Examination.ask
 Examination.ask = lambda self, request: 1 / 0 if request.path == "/" else ask(self, request)
 """

@@ -117,7 +117,7 @@ def test_what_we_break_is_an_error(tmp_path: Path) -> None:
     In JUnit XML `<error>` is ours and `<failure>` the target's.
     """
     broken = """
-from chainproof.conformance.examination import Examination
+from chainproof.conformance.probing.requester import Examination
 Examination.ask = lambda self, request: 1 / 0
 """
     ended = project(
