@@ -20,12 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from contenders import GENERATOR_CORE, HERE, SERVER_CORE, keep_to, null_server, ours, ran
-from contenders import Lap as ClosedLap
+from load_generators import GENERATOR_CORE, HERE, SERVER_CORE, null_server, ours, pin_to_core, run_generator
+from load_generators import RoundSettings as ClosedRoundSettings
 from scipy import stats
 
 from chainproof.contract.credentials import EMULATOR_KEY
-from chainproof.processes import own_command
+from chainproof.processes import chainproof_command
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import total
 from chainproof.workload.arrivals import poisson
@@ -35,7 +35,7 @@ NAMES = ("p50", "p99", "p99.9")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Served:
+class RunningEmulator:
     """
     An emulator and what it saw.
     """
@@ -51,37 +51,37 @@ class Served:
 
 
 @contextmanager
-def emulator(folder: Path, name: str, scenario: str) -> Iterator[Served]:
+def emulator(folder: Path, name: str, scenario: str) -> Iterator[RunningEmulator]:
     """
     An emulator on the server's core, as long as the context lasts.
     """
     described, record = folder / f"{name}.toml", folder / f"{name}.jsonl"
     described.write_text(scenario, encoding="utf-8")
     process = subprocess.Popen(
-        own_command("emulator", str(described), "--until-eof", "--access-log", str(record)),
+        chainproof_command("emulator", str(described), "--until-eof", "--access-log", str(record)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=keep_to(SERVER_CORE),  # noqa: PLW1509  # no other thread is at work yet
+        preexec_fn=pin_to_core(SERVER_CORE),  # noqa: PLW1509  # no other thread is at work yet
     )
     assert process.stdin is not None
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
         origin = next(word for word in line.split() if word.startswith("http://")).rstrip(".,")
-        yield Served(origin=origin.removesuffix("/production/run_remote"), process=process.pid, record=record)
+        yield RunningEmulator(origin=origin.removesuffix("/production/run_remote"), process=process.pid, record=record)
     finally:
         process.send_signal(signal.SIGCONT)
         process.stdin.close()
         process.wait()
 
 
-def load(served: Served, out: Path, *options: str) -> Run:
+def load(served: RunningEmulator, out: Path, *options: str) -> Run:
     """
     What a load run against an emulator wrote.
     """
-    ran(
-        own_command("loadtests", "steady", f"--target={served.origin}", f"--out={out}", *options),
+    run_generator(
+        chainproof_command("loadtests", "steady", f"--target={served.origin}", f"--out={out}", *options),
         BASETEN_API_KEY=EMULATOR_KEY,
     )
     return read_run(out)
@@ -104,7 +104,7 @@ def truth(seconds: int) -> None:
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with null_server() as origin:
-            lap = ClosedLap(origin=origin, connections=64, seconds=3, warm_up=1, folder=folder)
+            lap = ClosedRoundSettings(origin=origin, connections=64, seconds=3, warm_up=1, folder=folder)
             ceiling = ours(lap).per_second
         rate = round(ceiling / 2)
         print(f"truth: our ceiling {ceiling:.0f}/s in a closed loop against a null server; the rate is {rate}/s")
@@ -113,21 +113,21 @@ def truth(seconds: int) -> None:
             most = "--max-in-flight=5000"
             run = load(served, folder / "run", f"--rate={rate}", f"--duration={seconds}s", "--deadline=20s", most)
             said = total(run.intervals)
-            times = next(each for fate, each in said.service_time.items() if fate == "ok")
-            lag = said.wire.reading_lag
+            times = next(each for result, each in said.service_time.items() if result == "ok")
+            lag = said.network.read_delay
             told = [times.quantile(fraction) or 0.0 for fraction in QUANTILES]
-            show("chainproof", told, on_record(served), len(served.lines()))
-            ends = run.end.wire if run.end is not None else {}
+            show("chainproof", told, recorded_service_times(served), len(served.lines()))
+            ends = run.end.network if run.end is not None else {}
             print(
                 f"  our own lag in reading p50 {(lag.quantile(0.5) or 0) * 1e3:.3f} p99 {(lag.quantile(0.99) or 0) * 1e3:.3f} ms; "
-                f"{ends.get('kernel_instants', 0)} instants by the kernel, {ends.get('own_instants', 0)} by ourselves"
+                f"{ends.get('kernel_timestamps', 0)} instants by the kernel, {ends.get('own_timestamps', 0)} by ourselves"
             )
         with emulator(folder, "rival", scenario) as served:
-            said_by_locust = stock(served, rate, seconds)
-            show("Locust FastHttpUser", said_by_locust, on_record(served), len(served.lines()))
+            said_by_locust = stock_service_times(served, rate, seconds)
+            show("Locust FastHttpUser", said_by_locust, recorded_service_times(served), len(served.lines()))
 
 
-def on_record(served: Served) -> list[float]:
+def recorded_service_times(served: RunningEmulator) -> list[float]:
     """
     What the wire took by the emulator's record.
     """
@@ -135,7 +135,7 @@ def on_record(served: Served) -> list[float]:
     return [nearest_rank(took, fraction) for fraction in QUANTILES]
 
 
-def stock(served: Served, rate: int, seconds: int) -> list[float]:
+def stock_service_times(served: RunningEmulator, rate: int, seconds: int) -> list[float]:
     """
     What stock Locust reports at a rate, by as many users of `constant_throughput` as keep it up.
     """
@@ -146,11 +146,11 @@ def stock(served: Served, rate: int, seconds: int) -> list[float]:
         "-m",
         "locust",
         "-f",
-        str(HERE / "paced_locustfile.py"),
+        str(HERE / "locust_paced_locustfile.py"),
         "--headless",
         "--only-summary",
     ]
-    said, _ = ran(
+    said, _ = run_generator(
         [*words, "-u", str(users), "-r", str(users)],
         CHAINPROOF_TARGET=f"{served.origin}/production/run_remote",
         BENCHMARK_RATE=str(rate / users),
@@ -199,11 +199,11 @@ def frozen(seconds: int, freeze: float = 10.0, rate: int = 50) -> None:
             with emulator(folder, kind, scenario) as served:
                 if kind == "frozen":
                     threading.Thread(
-                        target=freeze_it, args=(served.process, seconds * 0.4, freeze), daemon=True
+                        target=freeze_process, args=(served.process, seconds * 0.4, freeze), daemon=True
                     ).start()
                 found[kind] = total(load(served, folder / f"run-{kind}", *options).intervals)
         theory = freeze - 0.01 * seconds
-        waited = found["frozen"].response_time["ok"].quantile(0.99) or 0.0  # type: ignore[index]  # the fate is a string
+        waited = found["frozen"].response_time["ok"].quantile(0.99) or 0.0  # type: ignore[index]  # the result is a string
         took = [(found[kind].service_time["ok"].quantile(0.99) or 0.0) * 1e3 for kind in ("steady", "frozen")]  # type: ignore[index]  # likewise
         print(
             f"frozen: {freeze:.0f} s of {seconds} s at {rate}/s, 10 in flight: response time p99 {waited:.3f} s, by theory "
@@ -212,7 +212,7 @@ def frozen(seconds: int, freeze: float = 10.0, rate: int = 50) -> None:
         )
 
 
-def freeze_it(process: int, after: float, long: float) -> None:
+def freeze_process(process: int, after: float, long: float) -> None:
     """
     Stop a process for a while.
     """

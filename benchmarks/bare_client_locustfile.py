@@ -14,21 +14,21 @@ from chainproof.contract.credentials import ApiKey
 from chainproof.contract.openapi import METHOD
 from chainproof.contract.route import Route
 from chainproof.contract.target import parse_target
-from chainproof.loadtests.client.client import Client, request_bytes
+from chainproof.loadtests.client.client import LoadClient, request_bytes
 
-__all__ = ["Lean", "stopwatch"]
+__all__ = ["ClientOnlyUser", "stopwatch"]
 
 TARGET = parse_target(os.environ["CHAINPROOF_TARGET"].removesuffix("/production/run_remote"), loopback=True)
 REQUEST = request_bytes(TARGET, ApiKey(os.environ["BASETEN_API_KEY"]), b'{"names":["Ada","Grace"],"greeting":"hello"}')
 DEADLINE = 20.0
 
 
-class Lean(User):
+class ClientOnlyUser(User):
     """
     A user who sends, awaits, and sends again.
     """
 
-    client = Client(TARGET, Route(ca_file=os.environ["BENCHMARK_CA_FILE"]))
+    client = LoadClient(TARGET, Route(ca_file=os.environ["BENCHMARK_CA_FILE"]))
 
     @task
     def call(self) -> None:

@@ -14,7 +14,7 @@ from locust import events
 from locust.env import Environment
 
 from chainproof.loadtests import ClosedUser, OpenUser
-from chainproof.loadtests.distributed.merge import Gathering
+from chainproof.loadtests.distributed.merge import DistributedRun
 from chainproof.loadtests.engine.load_run import LoadRun
 
 __all__ = ["ClosedUser", "OpenUser"]
@@ -28,30 +28,30 @@ def remember(environment: Environment, **_: Any) -> None:
     _environments.append(environment)
 
 
-def timed(supervise: Callable[[Any], None]) -> Callable[[Any], None]:
+def with_end_reading(supervise: Callable[[Any], None]) -> Callable[[Any], None]:
     """
     The following of a run to its end, with a look at the clocks then.
     """
 
     def follow(run: Any) -> None:
         supervise(run)
-        stopwatch.look("end", _environments[-1])
+        stopwatch.read_clocks("end", _environments[-1])
 
     return follow
 
 
-def looked_at(begin: Callable[..., None]) -> Callable[..., None]:
+def with_start_reading(begin: Callable[..., None]) -> Callable[..., None]:
     """
     The beginning of a run, with a look at the clocks as its second 1 begins.
     """
 
     def start(run: Any, *zero: float) -> None:
         begin(run, *zero)
-        gevent.spawn_later(max(1.0 - run.now(), 0.0), lambda: stopwatch.look("begin", _environments[-1]))
+        gevent.spawn_later(max(1.0 - run.now(), 0.0), lambda: stopwatch.read_clocks("begin", _environments[-1]))
 
     return start
 
 
-for kind in (LoadRun, Gathering):
-    kind.begin = looked_at(kind.begin)  # type: ignore[method-assign]  # as below
-    kind.supervise = timed(kind.supervise)  # type: ignore[method-assign]  # nowhere else is it known that a run is complete
+for kind in (LoadRun, DistributedRun):
+    kind.begin = with_start_reading(kind.begin)  # type: ignore[method-assign]  # as below
+    kind.supervise = with_end_reading(kind.supervise)  # type: ignore[method-assign]  # nowhere else is it known that a run is complete

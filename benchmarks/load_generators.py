@@ -30,7 +30,7 @@ SERVER_CORE, GENERATOR_CORE = CORES[0], CORES[-1]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Round:
+class RoundResult:
     """
     What one contender achieved in one round.
     """
@@ -51,7 +51,7 @@ class Round:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lap:
+class RoundSettings:
     """
     What a round is to be.
     """
@@ -66,7 +66,7 @@ class Lap:
     """For whatever a contender writes."""
 
 
-def keep_to(core: int) -> Callable[[], None]:
+def pin_to_core(core: int) -> Callable[[], None]:
     """
     What a child process does first, to keep to a core.
     """
@@ -89,7 +89,7 @@ def null_server(*, tls: bool = False, core: int = SERVER_CORE) -> Iterator[str]:
         process.wait()
 
 
-def ran(words: list[str], *, core: int = GENERATOR_CORE, **variables: str) -> tuple[str, float]:
+def run_generator(words: list[str], *, core: int = GENERATOR_CORE, **variables: str) -> tuple[str, float]:
     """
     What a generator printed, and the CPU time that it took. Exits where it fails.
     """
@@ -101,7 +101,7 @@ def ran(words: list[str], *, core: int = GENERATOR_CORE, **variables: str) -> tu
         capture_output=True,
         text=True,
         check=False,
-        preexec_fn=keep_to(core),
+        preexec_fn=pin_to_core(core),
     )
     if ended.returncode not in (0, 1, 3, 4):
         sys.exit(f"{words[0]} ended with {ended.returncode}:\n{ended.stdout[-2000:]}\n{ended.stderr[-2000:]}")
@@ -113,13 +113,13 @@ def _cpu_of_children() -> float:
     return used.ru_utime + used.ru_stime
 
 
-def locust(lap: Lap, locustfile: str, *options: str, **variables: str) -> Round:
+def locust(lap: RoundSettings, locustfile: str, *options: str, **variables: str) -> RoundResult:
     """
     A round of a locustfile of this folder, which tells by itself what it took: starting Locust is not counted.
     """
     words = [sys.executable, "-P", "-m", "locust", "-f", str(HERE / locustfile), "--headless", "--only-summary"]
     users = ("-u", str(lap.connections), "-r", str(lap.connections))
-    said, _ = ran(
+    said, _ = run_generator(
         [*words, *users, *options],
         CHAINPROOF_TARGET=lap.origin + PATH,
         BENCHMARK_CA_FILE=str(CERTIFICATE),
@@ -130,10 +130,10 @@ def locust(lap: Lap, locustfile: str, *options: str, **variables: str) -> Round:
     told = re.search(r"^BENCHMARK (.*)$", said, re.MULTILINE)
     if told is None:
         sys.exit(f"{locustfile} told nothing:\n{said[-3000:]}")
-    return Round(**json.loads(told[1]))
+    return RoundResult(**json.loads(told[1]))
 
 
-def ours(lap: Lap) -> Round:
+def ours(lap: RoundSettings) -> RoundResult:
     """Everything: the plan, judging, histograms, exemplars, the run folder, Locust's statistics."""
     out = lap.folder / f"run-{len(list(lap.folder.iterdir()))}"
     options = [
@@ -143,58 +143,58 @@ def ours(lap: Lap) -> Round:
         f"--out={out}",
         f"--target={lap.origin}",
     ]
-    return locust(lap, "ours_locustfile.py", *options, f"--ca-file={CERTIFICATE}")
+    return locust(lap, "chainproof_locustfile.py", *options, f"--ca-file={CERTIFICATE}")
 
 
-def lean(lap: Lap) -> Round:
+def client_only(lap: RoundSettings) -> RoundResult:
     """The same client in a Locust user of its own, with Locust's events and statistics alone."""
-    return locust(lap, "lean_locustfile.py", BENCHMARK_SECONDS=str(lap.seconds))
+    return locust(lap, "bare_client_locustfile.py", BENCHMARK_SECONDS=str(lap.seconds))
 
 
-def fast_http_user(lap: Lap) -> Round:
+def fast_http_user(lap: RoundSettings) -> RoundResult:
     """Locust's fast client."""
-    return locust(lap, "rival_locustfile.py", "FastRival", BENCHMARK_SECONDS=str(lap.seconds))
+    return locust(lap, "locust_closed_locustfile.py", "StockFastHttpUser", BENCHMARK_SECONDS=str(lap.seconds))
 
 
-def http_user(lap: Lap) -> Round:
+def http_user(lap: RoundSettings) -> RoundResult:
     """Locust's other client."""
-    return locust(lap, "rival_locustfile.py", "Rival", BENCHMARK_SECONDS=str(lap.seconds))
+    return locust(lap, "locust_closed_locustfile.py", "StockHttpUser", BENCHMARK_SECONDS=str(lap.seconds))
 
 
-def wrk(lap: Lap) -> Round:
+def wrk(lap: RoundSettings) -> RoundResult:
     """wrk, with one thread."""
     script = lap.folder / "post.lua"
     fields = {"Content-Type": "application/json", "Authorization": f"Api-Key {KEY}"}
     lines = ['wrk.method = "POST"', f"wrk.body = '{BODY}'", *(f'wrk.headers["{k}"] = "{v}"' for k, v in fields.items())]
     script.write_text("\n".join(lines))
     options = ["-t1", f"-c{lap.connections}", f"-d{lap.seconds}s", "-s", str(script)]
-    said, cpu = ran(["wrk", *options, lap.origin + PATH])
+    said, cpu = run_generator(["wrk", *options, lap.origin + PATH])
     found = re.search(r"(\d+) requests in ([\d.]+)(m?)s", said)
     assert found is not None, said
-    return Round(requests=int(found[1]), seconds=float(found[2]) * (60 if found[3] else 1), cpu_seconds=cpu)
+    return RoundResult(requests=int(found[1]), seconds=float(found[2]) * (60 if found[3] else 1), cpu_seconds=cpu)
 
 
-def hey(lap: Lap) -> Round:
+def hey(lap: RoundSettings) -> RoundResult:
     """The Go program hey, on one core."""
     options = ["-z", f"{lap.seconds}s", "-c", str(lap.connections), "-m", "POST", "-T", "application/json", "-d", BODY]
-    said, cpu = ran(["hey", *options, "-H", f"Authorization: Api-Key {KEY}", lap.origin + PATH])
+    said, cpu = run_generator(["hey", *options, "-H", f"Authorization: Api-Key {KEY}", lap.origin + PATH])
     seconds = re.search(r"Total:\s+([\d.]+) secs", said)
     rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
     assert seconds is not None, said
     assert rate is not None, said
-    return Round(requests=round(float(rate[1]) * float(seconds[1])), seconds=float(seconds[1]), cpu_seconds=cpu)
+    return RoundResult(requests=round(float(rate[1]) * float(seconds[1])), seconds=float(seconds[1]), cpu_seconds=cpu)
 
 
-def autocannon(lap: Lap) -> Round:
+def autocannon(lap: RoundSettings) -> RoundResult:
     """autocannon, from npm."""
     options = ["-j", "-c", str(lap.connections), "-d", str(lap.seconds), "-m", "POST", "-b", BODY]
     fields = ["-H", "Content-Type=application/json", "-H", f"Authorization=Api-Key {KEY}"]
-    said, cpu = ran(["autocannon", *options, *fields, lap.origin + PATH], NODE_TLS_REJECT_UNAUTHORIZED="0")
+    said, cpu = run_generator(["autocannon", *options, *fields, lap.origin + PATH], NODE_TLS_REJECT_UNAUTHORIZED="0")
     told = json.loads(next(line for line in said.splitlines() if line.startswith("{")))
-    return Round(requests=told["2xx"], seconds=told["duration"], cpu_seconds=cpu)
+    return RoundResult(requests=told["2xx"], seconds=told["duration"], cpu_seconds=cpu)
 
 
-def k6(lap: Lap) -> Round:
+def k6(lap: RoundSettings) -> RoundResult:
     """k6."""
     script, told = lap.folder / "post.js", lap.folder / "k6.json"
     fields = {"Content-Type": "application/json", "Authorization": f"Api-Key {KEY}"}
@@ -204,18 +204,20 @@ def k6(lap: Lap) -> Round:
         f"export default function () {{ http.post({json.dumps(lap.origin + PATH)}, {json.dumps(BODY)}, parameters); }}\n"
     )
     options = ["--vus", str(lap.connections), "--duration", f"{lap.seconds}s", "--insecure-skip-tls-verify"]
-    _, cpu = ran(["k6", "run", "--quiet", *options, "--summary-export", str(told), str(script)], GOMAXPROCS="1")
+    _, cpu = run_generator(
+        ["k6", "run", "--quiet", *options, "--summary-export", str(told), str(script)], GOMAXPROCS="1"
+    )
     requests = json.loads(told.read_text())["metrics"]["http_reqs"]
-    return Round(requests=requests["count"], seconds=requests["count"] / requests["rate"], cpu_seconds=cpu)
+    return RoundResult(requests=requests["count"], seconds=requests["count"] / requests["rate"], cpu_seconds=cpu)
 
 
 OURS = "chainproof: recording, histograms, judging"
-LEAN = "chainproof's client: recording by Locust's statistics"
-RIVAL = "Locust FastHttpUser"
-CONTENDERS: dict[str, Callable[[Lap], Round]] = {
+CLIENT_ONLY = "chainproof's client: recording by Locust's statistics"
+STOCK_LOCUST = "Locust FastHttpUser"
+GENERATORS: dict[str, Callable[[RoundSettings], RoundResult]] = {
     OURS: ours,
-    LEAN: lean,
-    RIVAL: fast_http_user,
+    CLIENT_ONLY: client_only,
+    STOCK_LOCUST: fast_http_user,
     "Locust HttpUser": http_user,
     "k6": k6,
     "hey": hey,
@@ -225,19 +227,23 @@ CONTENDERS: dict[str, Callable[[Lap], Round]] = {
 """Those whose command is not installed are left out."""
 
 
-def present() -> dict[str, Callable[[Lap], Round]]:
+def installed_generators() -> dict[str, Callable[[RoundSettings], RoundResult]]:
     """
     The contenders that are there.
     """
     commands = {"k6", "hey", "autocannon", "wrk"}
-    return {name: race for name, race in CONTENDERS.items() if name not in commands or shutil.which(name)}
+    return {name: race for name, race in GENERATORS.items() if name not in commands or shutil.which(name)}
 
 
-def laps(origin: str, *, connections: int, seconds: int, rounds: int, warm_up: int = 1) -> Iterator[dict[str, Round]]:
+def run_rounds(
+    origin: str, *, connections: int, seconds: int, rounds: int, warm_up: int = 1
+) -> Iterator[dict[str, RoundResult]]:
     """
     Round after round of all contenders in turn, so that all of them meet the same weather.
     """
     with tempfile.TemporaryDirectory() as folder:
-        lap = Lap(origin=origin, connections=connections, seconds=seconds, warm_up=warm_up, folder=Path(folder))
+        lap = RoundSettings(
+            origin=origin, connections=connections, seconds=seconds, warm_up=warm_up, folder=Path(folder)
+        )
         for _ in range(rounds):
-            yield {name: race(lap) for name, race in present().items()}
+            yield {name: race(lap) for name, race in installed_generators().items()}

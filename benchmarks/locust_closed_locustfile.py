@@ -9,14 +9,14 @@ import os
 import stopwatch
 from locust import FastHttpUser, HttpUser, task
 
-__all__ = ["FastRival", "Rival", "stopwatch"]
+__all__ = ["StockFastHttpUser", "StockHttpUser", "stopwatch"]
 
 HOST = os.environ["CHAINPROOF_TARGET"].removesuffix("/production/run_remote")
 BODY = b'{"names":["Ada","Grace"],"greeting":"hello"}'
 FIELDS = {"Authorization": f"Api-Key {os.environ['BASETEN_API_KEY']}", "Content-Type": "application/json"}
 
 
-class FastRival(FastHttpUser):
+class StockFastHttpUser(FastHttpUser):
     """
     A user who sends, awaits, and sends again.
     """
@@ -29,7 +29,7 @@ class FastRival(FastHttpUser):
         self.client.post("/production/run_remote", data=BODY, headers=FIELDS, allow_redirects=False)
 
 
-class Rival(HttpUser):
+class StockHttpUser(HttpUser):
     """
     The same by requests.
     """

@@ -11,10 +11,10 @@ import stopwatch
 from locust import FastHttpUser, constant_throughput, events, task
 from locust.env import Environment
 
-__all__ = ["Paced", "stopwatch"]
+__all__ = ["PacedUser", "stopwatch"]
 
 
-class Paced(FastHttpUser):
+class PacedUser(FastHttpUser):
     """
     A user who sends so many times a second, as far as the answers let him.
     """

@@ -22,10 +22,10 @@ BODY = b'{"greetings":["Hello, Ada","Hello, Grace"]}'
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nX-BASETEN-REQUEST-ID: %016x\r\nContent-Length: %d\r\n\r\n"
 _READ = 1 << 16
 
-WANTING = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
-class Client:
+class ServerConnection:
     """
     One connection: what has come in of a request.
     """
@@ -65,7 +65,7 @@ def serve(listening: socket.socket, context: ssl.SSLContext | None) -> None:
     """
     numbers = itertools.count()
     poll = select.epoll()
-    clients: dict[int, Client] = {}
+    clients: dict[int, ServerConnection] = {}
     poll.register(listening.fileno(), select.EPOLLIN)
     poll.register(sys.stdin.fileno(), select.EPOLLIN | select.EPOLLHUP)
     while True:
@@ -74,13 +74,13 @@ def serve(listening: socket.socket, context: ssl.SSLContext | None) -> None:
             if client is None:
                 if file != listening.fileno():
                     return
-                for connection in accepted(listening, context):
-                    clients[connection.fileno()] = Client(connection)
+                for connection in accept_connections(listening, context):
+                    clients[connection.fileno()] = ServerConnection(connection)
                     poll.register(connection.fileno(), select.EPOLLIN)
                 continue
             try:
-                open_still = converse(client, numbers)
-            except WANTING:
+                open_still = answer_requests(client, numbers)
+            except WOULD_BLOCK:
                 continue
             except OSError:
                 open_still = False
@@ -89,7 +89,7 @@ def serve(listening: socket.socket, context: ssl.SSLContext | None) -> None:
                 clients.pop(file).connection.close()
 
 
-def converse(client: Client, numbers: itertools.count[int]) -> bool:
+def answer_requests(client: ServerConnection, numbers: itertools.count[int]) -> bool:
     """
     Answer what has come over a connection; False when it has ended. Raises one of WANTING, or OSError.
     """
@@ -106,7 +106,7 @@ def converse(client: Client, numbers: itertools.count[int]) -> bool:
     return True
 
 
-def accepted(listening: socket.socket, context: ssl.SSLContext | None) -> list[socket.socket]:
+def accept_connections(listening: socket.socket, context: ssl.SSLContext | None) -> list[socket.socket]:
     """
     Those who wait to be let in.
     """

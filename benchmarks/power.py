@@ -25,12 +25,12 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from chainproof.command import Mistake
+from chainproof.command import UsageError
 from chainproof.emulator.faults import FAULTS
 from chainproof.emulator.faults.fault import Fault
 from chainproof.emulator.faults.variants import VARIANTS
-from chainproof.endpoint import Endpoint, emulator
-from chainproof.processes import own_command
+from chainproof.endpoint import Endpoint, start_emulator
+from chainproof.processes import chainproof_command
 
 ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "runs" / "power.jsonl"
@@ -112,7 +112,7 @@ def _measured(measure: Measure) -> Record | None:
     """
     try:
         return measure()
-    except Mistake as mistake:
+    except UsageError as mistake:
         print(f"power: {mistake}", file=sys.stderr, flush=True)
         return None
 
@@ -143,7 +143,10 @@ def _wanted(names: Iterable[str], options: argparse.Namespace) -> Iterable[tuple
     """
     for name in names:
         if not options.only_stock:
-            yield ("ours", name, SEED), partial(_ours, "ours", name, SEED, ("--fault", name), FAULTS[name].needs_options)
+            yield (
+                ("ours", name, SEED),
+                partial(_ours, "ours", name, SEED, ("--fault", name), FAULTS[name].needs_options),
+            )
         if options.stock or options.only_stock:
             yield ("stock", name, SEED), partial(_stock, name)
     for seed in range(1, options.seeds + 1):
@@ -171,10 +174,10 @@ def _ours(side: str, name: str, seed: int, bend: Sequence[str], needs: Sequence[
     """
     What `chainproof conformance` says of an emulator.
     """
-    with emulator(options=bend) as endpoint, tempfile.TemporaryDirectory() as folder:
+    with start_emulator(options=bend) as endpoint, tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         asked = ("--target", endpoint.target.origin, "--depth", "standard", "--steerable", "--echo")
-        command = own_command("conformance", *asked, "--seed", str(seed), "--out", str(out), *needs)
+        command = chainproof_command("conformance", *asked, "--seed", str(seed), "--out", str(out), *needs)
         code, _, seconds = _run(command, endpoint, folder)
         return _record(side, name, seed, code=code, found=_clauses(out / "findings.jsonl"), seconds=seconds)
 
@@ -191,7 +194,7 @@ def _stock(name: str) -> Record:
     """
     What `schemathesis run` says of an emulator. Against the honest one it reports nothing, so whatever it reports is found.
     """
-    with emulator(options=("--fault", name)) as endpoint, tempfile.TemporaryDirectory() as folder:
+    with start_emulator(options=("--fault", name)) as endpoint, tempfile.TemporaryDirectory() as folder:
         command = ["schemathesis", "run", str(SPEC), "-u", endpoint.target.origin, "--checks", "all", "--no-color"]
         command += ["-H", f"Authorization: Api-Key {endpoint.key.reveal()}", "--seed", str(SEED)]
         command[0] = str(Path(sys.executable).with_name("schemathesis"))

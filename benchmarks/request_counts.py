@@ -13,13 +13,13 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from chainproof.conformance.options import Depth
-from chainproof.conformance.runner.forecast import PLAN
+from chainproof.conformance.runner.forecast import FORECAST_FILE
 from chainproof.results.folder import read_run
 
 SEED = 1
 
 
-def counted(depth: Depth) -> dict[str, int]:
+def request_counts(depth: Depth) -> dict[str, int]:
     """
     Requests by part, of one run at a depth.
     """
@@ -29,7 +29,7 @@ def counted(depth: Depth) -> dict[str, int]:
         subprocess.run([*command, "--depth", depth.value, "--seed", str(SEED), "--out", str(out)], check=True)
         coverage = read_run(out).coverage
     assert coverage is not None
-    return dict(coverage.parts)
+    return dict(coverage.requests_by_module)
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -37,10 +37,10 @@ def main(arguments: Sequence[str]) -> None:
     Count at the depths that are named, at each one where none is.
     """
     depths = [Depth(name) for name in arguments] or list(Depth)
-    plan = json.loads(PLAN.read_text())
+    plan = json.loads(FORECAST_FILE.read_text())
     for depth in depths:
-        plan[depth.value] = counted(depth)
-    PLAN.write_text(json.dumps({depth.value: plan.get(depth.value, {}) for depth in Depth}, indent=2) + "\n")
+        plan[depth.value] = request_counts(depth)
+    FORECAST_FILE.write_text(json.dumps({depth.value: plan.get(depth.value, {}) for depth in Depth}, indent=2) + "\n")
 
 
 if __name__ == "__main__":

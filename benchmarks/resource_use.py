@@ -14,15 +14,15 @@ import tempfile
 import time
 from pathlib import Path
 
-from contenders import GENERATOR_CORE, HERE, KEY, keep_to, null_server, ran
-from truthful import emulator
+from accuracy import emulator
+from load_generators import GENERATOR_CORE, HERE, KEY, null_server, pin_to_core, run_generator
 
 from chainproof.contract.credentials import EMULATOR_KEY
 from chainproof.results.folder import read_run
 from chainproof.results.interval import total
 
 
-def started(origin: str, key: str, out: Path, *options: str) -> subprocess.Popen[bytes]:
+def start_load_run(origin: str, key: str, out: Path, *options: str) -> subprocess.Popen[bytes]:
     """
     A load run in one process, under way.
     """
@@ -32,7 +32,7 @@ def started(origin: str, key: str, out: Path, *options: str) -> subprocess.Popen
         "-m",
         "locust",
         "-f",
-        str(HERE / "ours_locustfile.py"),
+        str(HERE / "chainproof_locustfile.py"),
         "--headless",
         "--only-summary",
     ]
@@ -42,7 +42,7 @@ def started(origin: str, key: str, out: Path, *options: str) -> subprocess.Popen
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=keep_to(GENERATOR_CORE),  # noqa: PLW1509  # no other thread is at work yet
+        preexec_fn=pin_to_core(GENERATOR_CORE),  # noqa: PLW1509  # no other thread is at work yet
     )
 
 
@@ -65,7 +65,7 @@ def in_flight(requests: int = 10_000) -> None:
         with emulator(folder, "slow", scenario) as served:
             options = [f"--rate={requests // 4}", "--arrivals=constant", "--duration=5s", "--deadline=60s"]
             out = folder / "run"
-            process = started(served.origin, EMULATOR_KEY, out, *options, f"--max-in-flight={requests}")
+            process = start_load_run(served.origin, EMULATOR_KEY, out, *options, f"--max-in-flight={requests}")
             most = 0.0
             begun = time.monotonic()
             while process.poll() is None and time.monotonic() - begun < 60:
@@ -78,14 +78,14 @@ def in_flight(requests: int = 10_000) -> None:
         print(f"in flight: {whole.in_flight_max} at once in one process, at most {most:.0f} MB\n")
 
 
-def flat(requests: int) -> None:
+def measure_memory(requests: int) -> None:
     """
     The memory of a process along many requests.
     """
     with tempfile.TemporaryDirectory() as name, null_server() as origin:
         out = Path(name) / "run"
         options = ["--model=closed", "--users=64", "--duration=20h", f"--max-requests={requests}"]
-        process = started(origin, KEY, out, *options)
+        process = start_load_run(origin, KEY, out, *options)
         held: list[tuple[int, float]] = []
         path = out / "intervals.jsonl"
         sent, position = 0, 0
@@ -114,7 +114,7 @@ def processes(seconds: int) -> None:
     found: dict[int, list[float]] = {}
     for count in (1, 2) * 3:
         with tempfile.TemporaryDirectory() as name, null_server() as origin:
-            words = [sys.executable, "-P", "-m", "locust", "-f", str(HERE / "ours_locustfile.py"), "--headless"]
+            words = [sys.executable, "-P", "-m", "locust", "-f", str(HERE / "chainproof_locustfile.py"), "--headless"]
             options = [
                 "--only-summary",
                 "--workload=steady",
@@ -123,7 +123,7 @@ def processes(seconds: int) -> None:
                 f"--duration={seconds + 1}s",
             ]
             options += [f"--target={origin}", f"--out={name}/run", *["--processes=2"] * (count == 2)]
-            said, _ = ran([*words, *options], BENCHMARK_WARM_UP="60")  # the stopwatch starts with second 1
+            said, _ = run_generator([*words, *options], BENCHMARK_WARM_UP="60")  # the stopwatch starts with second 1
             told = [json.loads(each) for each in re.findall(r"^BENCHMARK (.*)$", said, re.MULTILINE)]
             intervals = read_run(Path(name) / "run").intervals
         # Locust's own counts leave a worker when they are reported.

@@ -20,13 +20,13 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from contenders import RIVAL, Round, laps, null_server
-from thrifty import flat, in_flight, processes
-from truthful import arrivals, frozen, truth
+from accuracy import arrivals, frozen, truth
+from load_generators import STOCK_LOCUST, RoundResult, null_server, run_rounds
+from resource_use import in_flight, measure_memory, processes
 
-from chainproof.endpoint import emulator
-from chainproof.processes import own_command
-from chainproof.results.exchange import Fate, Outcome, Transport
+from chainproof.endpoint import start_emulator
+from chainproof.processes import chainproof_command
+from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.interval import Interval
 
 USERS = 64
@@ -40,16 +40,18 @@ def closed(*, tls: bool = False) -> None:
     """
     Requests per second in a closed loop, beside whoever else is installed.
     """
-    kind, found = "tls" if tls else "closed", dict[str, list[tuple[Round, float, float]]]()
+    kind, found = "tls" if tls else "closed", dict[str, list[tuple[RoundResult, float, float]]]()
     with null_server(tls=tls) as origin:
-        rounds = laps(origin, connections=USERS, seconds=SECONDS, rounds=ROUNDS, warm_up=3 if tls else 1)
+        rounds = run_rounds(origin, connections=USERS, seconds=SECONDS, rounds=ROUNDS, warm_up=3 if tls else 1)
         for number, each in enumerate(rounds):
             print(f"{kind}: round {number + 1} of {ROUNDS}")
-            rival = each[RIVAL]
+            rival = each[STOCK_LOCUST]
             for name, lap in each.items():
                 ratios = lap.per_cpu_second / rival.per_cpu_second, lap.per_second / rival.per_second
                 found.setdefault(name, []).append((lap, *ratios))
-    print(f"{kind}, {USERS} connections, medians of {ROUNDS} rounds; the ratios are those to {RIVAL} in the same round")
+    print(
+        f"{kind}, {USERS} connections, medians of {ROUNDS} rounds; the ratios are those to {STOCK_LOCUST} in the same round"
+    )
     for name, every in found.items():
         by_cpu = statistics.median(lap.per_cpu_second for lap, _, _ in every)
         by_wall = statistics.median(lap.per_second for lap, _, _ in every)
@@ -64,13 +66,13 @@ def lag() -> None:
     """
     How late the open model's requests are sent, and what the wire took, as the rate grows.
     """
-    with tempfile.TemporaryDirectory() as folder, emulator(scenario(folder)) as endpoint:
+    with tempfile.TemporaryDirectory() as folder, start_emulator(scenario(folder)) as endpoint:
         environment = {**os.environ, **endpoint.environment}
         for rate in RATES:
             out = Path(folder) / str(rate)
             load(["--rate", str(rate), "--duration", f"{SECONDS}s", "--out", str(out)], environment)
-            report = reported(out)
-            late, took = (report["figures"][name]["p99"] * 1e3 for name in ("schedule_lag_s", "service_time_s"))
+            report = json_report(out)
+            late, took = (report["timings"][name]["p99"] * 1e3 for name in ("schedule_lag_s", "service_time_s"))
             done = report["accounting"]["ok"] / report["accounting"]["planned"]
             print(
                 f"open, {rate:5d}/s: schedule lag p99 {late:7.2f} ms   service time p99 {took:7.2f} ms   ok {done:.1%}"
@@ -83,9 +85,9 @@ def record() -> None:
     What it costs to settle one exchange in an interval, beside Locust's own statistics.
     """
     times = [random.Random(1).lognormvariate(-3, 1) for _ in range(200_000)]
-    outcome = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
+    outcome = Outcome(Transport.ANSWERED, 200, None, Result.OK)
     interval = Interval(second=0)
-    ours = per_call(lambda value: interval.settle(outcome, value, value), times)
+    ours = per_call(lambda value: interval.count_outcome(outcome, value, value), times)
     script = (
         "import random, time; from locust.stats import RequestStats\n"
         "times = [random.Random(1).lognormvariate(-3, 1) * 1e3 for _ in range(200_000)]\n"
@@ -125,17 +127,19 @@ def load(options: list[str], environment: dict[str, str]) -> None:
     A load run, quiet unless it breaks.
     """
     ended = subprocess.run(
-        own_command("loadtests", "steady", *options), env=environment, capture_output=True, check=False
+        chainproof_command("loadtests", "steady", *options), env=environment, capture_output=True, check=False
     )
     if ended.returncode not in (0, 1, 3, 4):
         sys.exit(ended.stderr.decode())
 
 
-def reported(out: Path) -> dict[str, dict[str, dict[str, float]]]:
+def json_report(out: Path) -> dict[str, dict[str, dict[str, float]]]:
     """
     What a run's JSON report says.
     """
-    ended = subprocess.run(own_command("reports", str(out), "--json", "-"), capture_output=True, text=True, check=False)
+    ended = subprocess.run(
+        chainproof_command("reports", str(out), "--json", "-"), capture_output=True, text=True, check=False
+    )
     report: dict[str, dict[str, dict[str, float]]] = json.loads(ended.stdout)
     return report
 
@@ -163,7 +167,7 @@ BENCHMARKS: dict[str, Callable[[argparse.Namespace], None]] = {
     "frozen": lambda options: frozen(options.seconds or 120),
     "arrivals": lambda options: arrivals(options.seconds or 20),
     "in-flight": lambda _: in_flight(),
-    "memory": lambda options: flat(options.requests),
+    "memory": lambda options: measure_memory(options.requests),
     "processes": lambda options: processes(options.seconds or 10),
     "lag": lambda _: lag(),
     "record": lambda _: record(),

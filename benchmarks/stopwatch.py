@@ -23,7 +23,7 @@ SECONDS = float(os.environ.get("BENCHMARK_SECONDS", "0"))
 _looks: dict[str, tuple[float, float, int]] = {}
 
 
-def look(name: str, environment: Environment) -> None:
+def read_clocks(name: str, environment: Environment) -> None:
     """Look at the clocks, at the beginning or at the end; the first look of a name counts."""
     assert environment.runner is not None
     requests = environment.runner.stats.total.num_requests
@@ -43,17 +43,17 @@ def measure(environment: Environment) -> None:
     give_up = time.monotonic() + _LONGEST_WARM_UP
     while runner.stats.total.num_requests < 3 * runner.target_user_count and time.monotonic() < give_up:
         gevent.sleep(0.1)
-    look("begin", environment)
+    read_clocks("begin", environment)
     if SECONDS:
         gevent.sleep(SECONDS)
-        look("end", environment)
+        read_clocks("end", environment)
         runner.quit()
 
 
 @events.test_stopping.add_listener
 def stop(environment: Environment, **_: Any) -> None:
     """Look at the clocks."""
-    look("end", environment)
+    read_clocks("end", environment)
 
 
 @events.test_stop.add_listener

@@ -14,12 +14,12 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 
 from chainproof import __version__
-from chainproof.command import EXIT_CODES, Main, Mistake, command
-from chainproof.judgement.verdict import Exit
+from chainproof.command import EXIT_CODES, Main, UsageError, command
+from chainproof.judgement.verdict import ExitCode
 
-GROUP = "chainproof.tools"
+ENTRY_POINT_GROUP = "chainproof.tools"
 
-SUMMARIES = {
+TOOL_SUMMARIES = {
     "demo": "the main job, end to end: check the emulator, drive it, judge it, one HTML report",
     "conformance": "is the promise kept? property tests against the contract",
     "loadtests": "is it kept under load? truthful latency and error breakdowns",
@@ -29,7 +29,7 @@ SUMMARIES = {
 """What each tool is for, in the order of `--help`."""
 
 
-NEEDED_BY_CHILDREN = {
+CHILD_PROCESS_PACKAGES = {
     "demo": ("uvloop", "schemathesis", "locust", "jinja2"),
     "loadtests": ("locust",),
 }
@@ -43,14 +43,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help", "help"):
         print(usage())
-        return Exit.PASS if given else Exit.USAGE
+        return ExitCode.PASS if given else ExitCode.USAGE
     if given[0] in ("-V", "--version"):
         print(f"chainproof {__version__}")
-        return Exit.PASS
-    tools = {entry.name: entry for entry in entry_points(group=GROUP)}
+        return ExitCode.PASS
+    tools = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     if given[0] not in tools:
         print(f"chainproof: expected one of {', '.join(sorted(tools))}, found {given[0]!r}", file=sys.stderr)
-        return Exit.USAGE
+        return ExitCode.USAGE
     return command(given[0])(partial(_run, tools[given[0]]))(given[1:])
 
 
@@ -58,8 +58,8 @@ def usage() -> str:
     """
     What `chainproof --help` prints.
     """
-    width = max(map(len, SUMMARIES))
-    lines = [f"  {name:<{width}}  {summary}" for name, summary in SUMMARIES.items()]
+    width = max(map(len, TOOL_SUMMARIES))
+    lines = [f"  {name:<{width}}  {summary}" for name, summary in TOOL_SUMMARIES.items()]
     return "\n".join(
         [
             "usage: chainproof TOOL [OPTIONS]   (chainproof TOOL --help teaches the tool)",
@@ -75,17 +75,17 @@ def usage() -> str:
 
 def _run(entry: EntryPoint, arguments: Sequence[str]) -> int:
     """
-    Load the tool and run it. Raises Mistake, naming the extra, when a package that it needs is not installed.
+    Load the tool and run it. Raises UsageError, naming the extra, when a package that it needs is not installed.
     """
     try:
-        _look_for(NEEDED_BY_CHILDREN.get(entry.name, ()))
+        _look_for(CHILD_PROCESS_PACKAGES.get(entry.name, ()))
         tool: Main = entry.load()
         return tool(arguments)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "chainproof":
             raise
         extra = "all" if entry.name == "demo" else entry.name
-        raise Mistake(
+        raise UsageError(
             f"the package {missing.name!r} is not installed; install the tool with: pip install 'chainproof[{extra}]'"
         ) from None
 

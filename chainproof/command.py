@@ -16,17 +16,17 @@ from functools import wraps
 from pathlib import Path
 from typing import TextIO, cast
 
-from chainproof.contract.accepted_violations import BadAcceptance
-from chainproof.contract.credentials import DEFAULT_VARIABLE, NoKey, Scheme, key_from_environment
-from chainproof.contract.header_fields import BadField, Field, parse_field
+from chainproof.contract.accepted_violations import AcceptanceError
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKeyError, AuthScheme, load_key_from_environment
+from chainproof.contract.header_fields import HeaderError, HeaderField, parse_header
 from chainproof.contract.levels import Contract
 from chainproof.contract.route import Address, parse_address
-from chainproof.contract.target import BadTarget, deployed
+from chainproof.contract.target import TargetError, deployment_url
 from chainproof.durations import parse_duration
-from chainproof.judgement.verdict import Exit
-from chainproof.results.folder import FolderMistake
-from chainproof.workload.objectives import BadObjective
-from chainproof.workload.workload import BadWorkload
+from chainproof.judgement.verdict import ExitCode
+from chainproof.results.folder import FolderError
+from chainproof.workload.objectives import ObjectiveError
+from chainproof.workload.workload import WorkloadError
 
 TARGET_VARIABLE = "CHAINPROOF_TARGET"
 """The environment variable that stands in for `--target`."""
@@ -43,7 +43,7 @@ exit codes:
 """
 
 
-class Mistake(Exception):
+class UsageError(Exception):
     """
     Asked wrongly, or cannot start; the message is the one line that the user reads.
     """
@@ -52,7 +52,16 @@ class Mistake(Exception):
 Main = Callable[[Sequence[str]], int]
 """A command: arguments in, exit code out."""
 
-_MISTAKES = (Mistake, BadAcceptance, BadField, BadTarget, BadWorkload, BadObjective, FolderMistake, NoKey)
+_MISTAKES = (
+    UsageError,
+    AcceptanceError,
+    HeaderError,
+    TargetError,
+    WorkloadError,
+    ObjectiveError,
+    FolderError,
+    ApiKeyError,
+)
 
 
 def command(tool: str) -> Callable[[Main], Main]:
@@ -68,7 +77,7 @@ def command(tool: str) -> Callable[[Main], Main]:
         def guarded(arguments: Sequence[str]) -> int:
             def tell(text: str) -> None:
                 for variable in _key_variables(arguments):
-                    text = scrubbed(text, variable)
+                    text = redacted(text, variable)
                 print(text, file=sys.stderr)
 
             try:
@@ -76,14 +85,14 @@ def command(tool: str) -> Callable[[Main], Main]:
                     return main(arguments)
             except _MISTAKES as mistake:
                 tell(f"chainproof {tool}: {mistake}")
-                return Exit.USAGE
+                return ExitCode.USAGE
             except KeyboardInterrupt:
                 tell(f"chainproof {tool}: interrupted")
-                return Exit.INTERRUPTED
+                return ExitCode.INTERRUPTED
             except Exception:  # noqa: BLE001  # the outermost frame: whatever arrives here is our own error
                 tell(traceback.format_exc().rstrip("\n"))
                 tell(f"chainproof {tool}: our own error, see above; this says nothing about the target")
-                return Exit.SOFTWARE
+                return ExitCode.SOFTWARE
 
         return guarded
 
@@ -98,7 +107,7 @@ def _key_variables(arguments: Sequence[str]) -> tuple[str, ...]:
     named = (
         word.partition("=")[2] or following for word, following in words if word.partition("=")[0] == "--api-key-env"
     )
-    return (DEFAULT_VARIABLE, *named)
+    return (DEFAULT_KEY_VARIABLE, *named)
 
 
 class _Patient:
@@ -146,17 +155,17 @@ def _patient_output() -> Iterator[None]:
         sys.stdout = before
 
 
-def scrubbed(text: str, variable: str = DEFAULT_VARIABLE) -> str:
+def redacted(text: str, variable: str = DEFAULT_KEY_VARIABLE) -> str:
     """
     A text without the key that the environment holds.
     """
     try:
-        return key_from_environment(variable).scrub(text)
-    except NoKey:
+        return load_key_from_environment(variable).redact(text)
+    except ApiKeyError:
         return text
 
 
-def parser(tool: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
+def build_parser(tool: str, description: str, epilog: str = "") -> argparse.ArgumentParser:
     """
     An argument parser in our manner: the exit codes below, no abbreviated options.
     """
@@ -220,20 +229,20 @@ def add_target_options(options: argparse.ArgumentParser) -> None:
     group.add_argument(
         "--api-key-env",
         metavar="NAME",
-        default=DEFAULT_VARIABLE,
+        default=DEFAULT_KEY_VARIABLE,
         help="the environment variable that holds the API key (default: %(default)s); the key itself is never an option",
     )
     group.add_argument(
         "--auth-scheme",
-        type=Scheme,
-        choices=list(Scheme),
-        default=Scheme.API_KEY,
+        type=AuthScheme,
+        choices=list(AuthScheme),
+        default=AuthScheme.API_KEY,
         help="present the key as `Api-Key …`, the document's way (the default), or as `Bearer …`",
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wanted:
+class TargetOptions:
     """
     Where requests are to go and with which key, as the options say it.
     """
@@ -242,9 +251,9 @@ class Wanted:
     """What `--target` names, or what an id and an environment amount to; None leaves it to the environment."""
     connect_to: Address | None = None
     ca_file: str | None = None
-    fields: tuple[Field, ...] = ()
-    variable: str = DEFAULT_VARIABLE
-    scheme: Scheme = Scheme.API_KEY
+    fields: tuple[HeaderField, ...] = ()
+    variable: str = DEFAULT_KEY_VARIABLE
+    scheme: AuthScheme = AuthScheme.API_KEY
 
     def arguments(self) -> list[str]:
         """The options again, for a child process that takes them too."""
@@ -260,19 +269,19 @@ class Wanted:
         return words
 
 
-def wanted(options: argparse.Namespace) -> Wanted:
+def parse_target_options(options: argparse.Namespace) -> TargetOptions:
     """
-    What the options of `add_target_options` say, looked through. Raises Mistake or BadTarget.
+    What the options of `add_target_options` say, looked through. Raises UsageError or TargetError.
     """
     if options.ca_file is not None:
         _check_certificates(options.ca_file)
-    return Wanted(
+    return TargetOptions(
         url=_url(options),
         connect_to=parse_address(options.connect_to) if options.connect_to else None,
         ca_file=options.ca_file,
-        fields=tuple(parse_field(text) for text in options.header),
+        fields=tuple(parse_header(text) for text in options.header),
         variable=options.api_key_env,
-        scheme=Scheme(options.auth_scheme),
+        scheme=AuthScheme(options.auth_scheme),
     )
 
 
@@ -281,17 +290,17 @@ def _url(options: argparse.Namespace) -> str | None:
     The target's URL, from `--target` or from an id and an environment, never from both.
     """
     if options.target == "":
-        raise Mistake("expected a URL with --target, found an empty text; is the variable that should hold it set?")
+        raise UsageError("expected a URL with --target, found an empty text; is the variable that should hold it set?")
     by_id = bool(options.chain_id or options.model_id)
     if by_id and options.target:
-        raise Mistake("expected --target or an id, found both")
+        raise UsageError("expected --target or an id, found both")
     if not by_id and (options.environment or options.regional):
-        raise Mistake("expected --chain-id or --model-id with --environment and --regional")
+        raise UsageError("expected --chain-id or --model-id with --environment and --regional")
     if options.regional and not options.environment:
-        raise Mistake("expected --environment with --regional: the environment is part of the hostname")
+        raise UsageError("expected --environment with --regional: the environment is part of the hostname")
     if not by_id:
         return cast(str | None, options.target)
-    return deployed(
+    return deployment_url(
         chain_id=options.chain_id or "",
         model_id=options.model_id or "",
         environment=options.environment or "production",
@@ -301,15 +310,15 @@ def _url(options: argparse.Namespace) -> str | None:
 
 def _check_certificates(path: str) -> None:
     """
-    Raise Mistake unless a file holds certificates that TLS can trust.
+    Raise UsageError unless a file holds certificates that TLS can trust.
     """
     try:
         ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as wrong:
-        raise Mistake(f"expected a PEM file of certificates with --ca-file, found {path!r}: {wrong}") from None
+        raise UsageError(f"expected a PEM file of certificates with --ca-file, found {path!r}: {wrong}") from None
 
 
-def folder(text: str) -> Path:
+def folder_option(text: str) -> Path:
     """
     An option's folder, for argparse. An empty text is a variable that nobody set, not the working folder.
     """
@@ -318,7 +327,7 @@ def folder(text: str) -> Path:
     return Path(text)
 
 
-def duration(text: str) -> float:
+def duration_option(text: str) -> float:
     """
     An option's duration in seconds, for argparse.
     """

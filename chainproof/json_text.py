@@ -14,7 +14,7 @@ JSON = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 """A JSON value."""
 
 
-class Malformed(Enum):
+class InvalidJson(Enum):
     """
     Why a body is not JSON as RFC 8259 has it; the value completes the sentence "the body is …".
     """
@@ -27,11 +27,11 @@ class Malformed(Enum):
 
 class TooDeep:
     """
-    A body nested deeper than we can follow: neither valid nor invalid, and no departure.
+    A body nested deeper than we can follow: neither valid nor invalid, and no violation.
     """
 
 
-def parse_json(body: bytes) -> JSON | Malformed | TooDeep:
+def parse_json(body: bytes) -> JSON | InvalidJson | TooDeep:
     """
     The value of a JSON text, or why it is none. `NaN`, `Infinity` and trailing text are refused (RFC 8259 §2, §6, §8.1).
 
@@ -44,25 +44,25 @@ def parse_json(body: bytes) -> JSON | Malformed | TooDeep:
         return _parse_slowly(body)
 
 
-def _parse_slowly(body: bytes) -> JSON | Malformed | TooDeep:
+def _parse_slowly(body: bytes) -> JSON | InvalidJson | TooDeep:
     """
     The same verdict by the standard library, which names the reason.
     """
     if not body.strip():
-        return Malformed.EMPTY
+        return InvalidJson.EMPTY
     if body.startswith(b"\xef\xbb\xbf"):
-        return Malformed.BYTE_ORDER_MARK
+        return InvalidJson.BYTE_ORDER_MARK
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
-        return Malformed.NOT_UTF8
+        return InvalidJson.NOT_UTF8
     try:
         # An integer of more than 4300 digits is valid JSON that int() refuses; its size is all we keep of it.
         return cast(JSON, json.loads(text, parse_constant=_refuse_constant, parse_int=_any_integer))
     except RecursionError:
         return TooDeep()
     except ValueError:
-        return Malformed.NOT_JSON
+        return InvalidJson.NOT_JSON
 
 
 def _refuse_constant(constant: str) -> float:

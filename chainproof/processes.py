@@ -14,11 +14,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
 
-FORWARDED = (signal.SIGINT, signal.SIGTERM)
+FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """The signals by which people and machines ask a command to end."""
 
 
-def own_command(*arguments: str) -> list[str]:
+def chainproof_command(*arguments: str) -> list[str]:
     """
     The command line of one of our tools, in this very Python.
 
@@ -43,7 +43,7 @@ def end_with_parent() -> None:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ended:
+class ProcessExit:
     """
     How a child process ended.
     """
@@ -54,7 +54,7 @@ class Ended:
     """Whether we were asked to end meanwhile, and passed that on."""
 
 
-def run(command: Sequence[str], environment: Mapping[str, str] | None = None) -> Ended:
+def run_process(command: Sequence[str], environment: Mapping[str, str] | None = None) -> ProcessExit:
     """
     Run a child to its end, its output ours, SIGINT and SIGTERM passed on to it, once for each that arrives.
 
@@ -68,13 +68,13 @@ def run(command: Sequence[str], environment: Mapping[str, str] | None = None) ->
         stdin=subprocess.DEVNULL,
         preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, and no thread of ours holds a lock meanwhile
     )
-    with forwarding(child) as passed_on:
+    with forward_signals(child) as passed_on:
         code = child.wait()
-    return Ended(code=shell_code(code), interrupted=bool(passed_on))
+    return ProcessExit(code=shell_exit_code(code), interrupted=bool(passed_on))
 
 
 @contextmanager
-def forwarding(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+def forward_signals(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
     """
     While this lasts, SIGINT and SIGTERM that reach us are sent to the child; the list holds those that were.
     """
@@ -85,7 +85,7 @@ def forwarding(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
         passed_on.append(number)
         child.send_signal(number)
 
-    before = {number: signal.signal(number, forward) for number in FORWARDED}
+    before = {number: signal.signal(number, forward) for number in FORWARDED_SIGNALS}
     try:
         yield passed_on
     finally:
@@ -93,7 +93,7 @@ def forwarding(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
             signal.signal(number, handler)
 
 
-def shell_code(code: int) -> int:
+def shell_exit_code(code: int) -> int:
     """
     An exit code as a shell gives it: subprocess reports death by signal n as -n.
     """

@@ -16,16 +16,16 @@ from types import FrameType
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
-from chainproof.command import command, parser
-from chainproof.endpoint import endpoint
-from chainproof.judgement.verdict import Exit
-from chainproof.processes import own_command, run
+from chainproof.command import build_parser, command
+from chainproof.endpoint import open_endpoint
+from chainproof.judgement.verdict import ExitCode
+from chainproof.processes import chainproof_command, run_process
 
 from . import plugin
 from .options import OPTIONS, Settings, settings_from
 from .runner.finding_text import finding_text
-from .runner.progress import Progress
-from .runner.setup import GIVEN, SCENARIO, Given, agreed, asked, prepared
+from .runner.progress import ProgressPlugin
+from .runner.setup import EMULATOR_SCENARIO, RUN_SETUP, RunSetup, load_options, prepare_run, requested_target
 
 _FOLDER = Path(__file__).parent
 
@@ -54,16 +54,19 @@ def main(arguments: Sequence[str]) -> int:
     Check a target against the contract; the exit code says how it stands.
     """
     settings = _settings(arguments)
-    known = agreed(settings)
+    known = load_options(settings)
     emulator = ("--contract", settings.contract.value)
-    with _terminable(), endpoint(asked(settings), scenario=SCENARIO, options=emulator) as found:
-        given = prepared(settings, known, found)
-        print(f"checking {found.target.url} against the {settings.contract} contract, seed {given.settings.seed}")
-        print("\n".join(given.plan), flush=True)
-        code = _checked(given)
-    if given.conduct is not None:
-        _report(given)
-    if code is Exit.INTERRUPTED:
+    with (
+        _terminable(),
+        open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO, options=emulator) as found,
+    ):
+        setup = prepare_run(settings, known, found)
+        print(f"checking {found.target.url} against the {settings.contract} contract, seed {setup.settings.seed}")
+        print("\n".join(setup.forecast), flush=True)
+        code = _checked(setup)
+    if setup.conformance_run is not None:
+        _report(setup)
+    if code is ExitCode.INTERRUPTED:
         print("chainproof conformance: interrupted", file=sys.stderr)
     return code
 
@@ -72,24 +75,24 @@ def _settings(arguments: Sequence[str]) -> Settings:
     """
     The options' settings.
     """
-    options = parser("conformance", "Check a target against the contract of POST /production/run_remote.")
+    options = build_parser("conformance", "Check a target against the contract of POST /production/run_remote.")
     for option in OPTIONS:
-        options.add_argument(option.name, **option.words())  # type: ignore[arg-type]  # add_argument's own keywords
+        options.add_argument(option.name, **option.keyword_arguments())  # type: ignore[arg-type]  # add_argument's own keywords
     return settings_from(vars(options.parse_args(arguments)))
 
 
-def _checked(given: Given) -> Exit:
+def _checked(setup: RunSetup) -> ExitCode:
     """
     Run the checks; how they came out.
     """
-    progress = Progress()
+    progress = ProgressPlugin()
     with _alone():
-        status = pytest.main(list(_ARGUMENTS), plugins=[plugin, _Handed(given), progress])
-    if given.mistake is not None:
-        raise given.mistake
+        status = pytest.main(list(_ARGUMENTS), plugins=[plugin, _Handed(setup), progress])
+    if setup.error is not None:
+        raise setup.error
     if status == pytest.ExitCode.INTERRUPTED:
-        return Exit.INTERRUPTED
-    return Exit.SOFTWARE if given.conduct is None or progress.errors else given.conduct.exit_code()
+        return ExitCode.INTERRUPTED
+    return ExitCode.SOFTWARE if setup.conformance_run is None or progress.errors else setup.conformance_run.exit_code()
 
 
 class _Handed:
@@ -97,12 +100,12 @@ class _Handed:
     A pytest plugin that hands the session what has been opened for it.
     """
 
-    def __init__(self, given: Given) -> None:
-        self._given = given
+    def __init__(self, setup: RunSetup) -> None:
+        self._given = setup
 
     def pytest_configure(self, config: pytest.Config) -> None:
         """Register it under the name that the session looks for."""
-        config.pluginmanager.register(self._given, GIVEN)
+        config.pluginmanager.register(self._given, RUN_SETUP)
 
 
 @contextmanager
@@ -136,17 +139,17 @@ def _terminable() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _report(given: Given) -> None:
+def _report(setup: RunSetup) -> None:
     """
     The findings and the verdict, by the tool that knows how to show them; our own words where it is not installed.
     """
-    conduct = given.conduct
-    assert conduct is not None
+    conformance_run = setup.conformance_run
+    assert conformance_run is not None
     sys.stdout.flush()
-    shown = run(own_command("reports", str(given.path)))
-    if shown.code in (Exit.USAGE, Exit.SOFTWARE):
-        for found in conduct.examination.ledger.findings:
-            print(f"\n{'accepted: ' * conduct.accepts(found)}{finding_text(found)}")
-        if conduct.in_vain:
-            print(f"inconclusive: {conduct.in_vain}")
-    print(f"run folder: {given.path}")
+    shown = run_process(chainproof_command("reports", str(setup.path)))
+    if shown.code in (ExitCode.USAGE, ExitCode.SOFTWARE):
+        for found in conformance_run.requester.ledger.findings:
+            print(f"\n{'accepted: ' * conformance_run.is_accepted(found)}{finding_text(found)}")
+        if conformance_run.blocked_reason:
+            print(f"inconclusive: {conformance_run.blocked_reason}")
+    print(f"run folder: {setup.path}")

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chainproof.clock import Seconds
-from chainproof.contract.credentials import DEFAULT_VARIABLE, Scheme
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, AuthScheme
 from chainproof.contract.levels import Contract, Level
 from chainproof.durations import parse_duration
 
@@ -28,7 +28,7 @@ class Depth(StrEnum):
     DEEP = "deep"
 
 
-class Intrusion(StrEnum):
+class Permission(StrEnum):
     """
     What a stranger's service is not asked without leave.
     """
@@ -42,19 +42,19 @@ class Intrusion(StrEnum):
     KEY_GUESSING = "key-guessing"
     """Near misses of the key, which whoever watches the gate may take for an attack."""
     OVERLOAD = "overload"
-    """More requests at once than a polite caller has: also `--provoke`."""
+    """More requests at once than a polite caller has: also `--overload`."""
 
 
-EXAMPLES: dict[Depth, int] = {Depth.QUICK: 25, Depth.STANDARD: 250, Depth.DEEP: 2500}
+EXAMPLES_BY_DEPTH: dict[Depth, int] = {Depth.QUICK: 25, Depth.STANDARD: 250, Depth.DEEP: 2500}
 """Requests that each generating check makes, before it looks for a smaller one that shows the same."""
 
-POLITE_RATE = 20.0
+REMOTE_RATE_LIMIT = 20.0
 """Requests a second that a target which is not on loopback gets at most, unless `--rate-limit` says otherwise."""
 
-POLITE_REQUESTS: dict[Depth, int] = {Depth.QUICK: 1_000, Depth.STANDARD: 10_000, Depth.DEEP: 100_000}
+REMOTE_MAX_REQUESTS: dict[Depth, int] = {Depth.QUICK: 1_000, Depth.STANDARD: 10_000, Depth.DEEP: 100_000}
 """Requests that it gets at most, unless `--max-requests` says otherwise."""
 
-PATIENCE: dict[Depth, Seconds] = {Depth.QUICK: 10.0, Depth.STANDARD: 30.0, Depth.DEEP: 120.0}
+MAX_BUSY_WAIT: dict[Depth, Seconds] = {Depth.QUICK: 10.0, Depth.STANDARD: 30.0, Depth.DEEP: 120.0}
 """Seconds that a run waits in all for a target that says it is busy."""
 
 
@@ -72,8 +72,8 @@ class Settings:
     connect_to: str | None = None
     ca_file: str | None = None
     header: tuple[str, ...] = ()
-    api_key_env: str = DEFAULT_VARIABLE
-    auth_scheme: Scheme = Scheme.API_KEY
+    api_key_env: str = DEFAULT_KEY_VARIABLE
+    auth_scheme: AuthScheme = AuthScheme.API_KEY
     contract: Contract = Contract.STRICT
     depth: Depth = Depth.STANDARD
     seed: int | None = None
@@ -83,16 +83,16 @@ class Settings:
     input_schema: str | None = None
     output_schema: str | None = None
     fail_on: Level = Level.ASSUMED
-    """The least grave level whose departures fail the run."""
+    """The least grave level whose violations fail the run."""
     accept: tuple[str, ...] = ()
-    """Clauses whose departures are known of: as written, since the contract is too heavy to be read here."""
-    allow: tuple[Intrusion, ...] = ()
+    """Clauses whose violations are known of: as written, since the contract is too heavy to be read here."""
+    allow: tuple[Permission, ...] = ()
     """What may be asked of a target that is not on loopback; there, everything but overload may."""
     max_requests: int | None = None
     """None: any number on loopback, elsewhere what `POLITE_REQUESTS` says."""
     rate_limit: float | None = None
     """Requests a second. None: as fast as they are answered on loopback, elsewhere `POLITE_RATE`."""
-    provoke: bool = False
+    overload: bool = False
     """Whether overload may be provoked, wherever the target is."""
     duration: Seconds | None = None
     """For how long generation goes on with further seeds behind the last check; None: not at all."""
@@ -179,7 +179,7 @@ class Option:
         """The name in `Settings`."""
         return self.name.removeprefix("--").replace("-", "_")
 
-    def words(self) -> dict[str, object]:
+    def keyword_arguments(self) -> dict[str, object]:
         """What `add_argument` and `addoption` are called with. The default is None: `Settings` has the real one."""
         if self.parse is None:
             return {"action": "store_true", "default": None, "help": self.help}
@@ -231,12 +231,12 @@ TARGET_OPTIONS: tuple[Option, ...] = (
         name="--api-key-env",
         parse=str,
         metavar="NAME",
-        help=f"the environment variable that holds the API key (default: {DEFAULT_VARIABLE}); the key is never an option",
+        help=f"the environment variable that holds the API key (default: {DEFAULT_KEY_VARIABLE}); the key is never an option",
     ),
     Option(
         name="--auth-scheme",
-        parse=_one_of(Scheme),
-        choices=tuple(Scheme),
+        parse=_one_of(AuthScheme),
+        choices=tuple(AuthScheme),
         help="present the key as `Api-Key …`, the document's way (the default), or as `Bearer …`",
     ),
 )
@@ -290,20 +290,20 @@ OPTIONS: tuple[Option, ...] = (
         name="--fail-on",
         parse=_one_of(Level),
         choices=tuple(Level),
-        help="the least grave level whose departures fail the run: must, assumed (the default) or should",
+        help="the least grave level whose violations fail the run: must, assumed (the default) or should",
     ),
     Option(
         name="--accept",
         parse=str,
         metavar="CLAUSE[:YYYY-MM-DD]",
         repeatable=True,
-        help="a clause whose departures are known of, repeatable: shown as accepted, they fail neither a test nor the run; "
+        help="a clause whose violations are known of, repeatable: shown as accepted, they fail neither a test nor the run; "
         "with the last day on which that counts",
     ),
     Option(
         name="--allow",
-        parse=_one_of(Intrusion),
-        choices=tuple(Intrusion),
+        parse=_one_of(Permission),
+        choices=tuple(Permission),
         repeatable=True,
         help="what may be asked of a target that is not on loopback, repeatable: smuggling, foreign-hosts, huge-bodies, "
         "key-guessing or overload; without it such checks are not exercised there",
@@ -322,7 +322,7 @@ OPTIONS: tuple[Option, ...] = (
         help="send no more than R requests a second, evenly spread (default: no limit on loopback; elsewhere 20)",
     ),
     Option(
-        name="--provoke",
+        name="--overload",
         help="provoke overload, by more requests at once than the target is likely to serve",
     ),
     Option(

@@ -21,10 +21,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("chainproof", "conformance of POST /production/run_remote (chainproof)")
     for option in OPTIONS:
         try:
-            group.addoption(option.name, dest=_dest(option), **option.words())
+            group.addoption(option.name, dest=_dest(option), **option.keyword_arguments())
         except (ArgumentError, ValueError):
             # Another plugin owns the name; its runs are worth more to it than our spelling to us.
-            group.addoption(f"--chainproof-{option.name[2:]}", dest=_dest(option), **option.words())
+            group.addoption(f"--chainproof-{option.name[2:]}", dest=_dest(option), **option.keyword_arguments())
 
 
 def settings_of(config: pytest.Config) -> Settings:

@@ -7,14 +7,14 @@ from __future__ import annotations
 import pytest
 
 from chainproof.conformance.checks import checks_in, limits
-from chainproof.conformance.runner.run import Observed
+from chainproof.conformance.runner.run import CheckResult
 
 pytest_plugins = ["chainproof.conformance.runner.pytest_hooks"]
 
 
-@pytest.mark.parametrize("observed", checks_in(limits), indirect=True, ids=lambda check: check.name)
-def test_size_is_no_reason_to_fail(observed: Observed) -> None:
+@pytest.mark.parametrize("check_result", checks_in(limits), indirect=True, ids=lambda check: check.name)
+def test_size_is_no_reason_to_fail(check_result: CheckResult) -> None:
     """
     A large object is accepted, and a larger one is refused as documented.
     """
-    observed.stands()
+    check_result.assert_passed()

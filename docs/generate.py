@@ -10,8 +10,8 @@ from pathlib import Path
 
 from chainproof.conformance import checks
 from chainproof.conformance.checks import CHECKS
-from chainproof.conformance.judging.ledger import EVERY_ANSWER
-from chainproof.contract.clauses import ASSUMED, CLAUSES, WAIVERS, Clause, waived
+from chainproof.conformance.judging.ledger import EVERY_ANSWER_CLAUSES
+from chainproof.contract.clauses import ASSUMED, CLAUSES, WAIVERS, Clause, is_waived
 from chainproof.contract.errors import PAIRINGS, UNPAIRED_STATUSES, allowed_statuses
 from chainproof.contract.levels import Contract, Level
 from chainproof.contract.openapi import documented_statuses
@@ -55,13 +55,13 @@ def _codes() -> Iterator[str]:
         "## Which error code goes with which status",
         "",
         "The document lists codes and statuses side by side and never pairs them, so the pairing is assumed. A code outside the",
-        "ten, or with a status outside its row, is a departure; an absent code is none. *Who acts* is what reports call blame.",
+        "ten, or with a status outside its row, is a violation; an absent code is none. *Who acts* is what reports call responsible.",
         "",
     )
     yield from _table(
         ("error_code", "strict", "also in documented", "who acts", "source of the wider row"),
         (
-            (f"`{row.code}`", _numbers(row.strict), _numbers(row.documented), row.blame.value, row.citation)
+            (f"`{row.code}`", _numbers(row.strict), _numbers(row.documented), row.responsible.value, row.citation)
             for row in PAIRINGS
         ),
     )
@@ -116,13 +116,13 @@ def _quotation(clause: Clause) -> str:
 
 
 def _contracts(clause: Clause) -> str:
-    held = [contract.value for contract in Contract if not waived(clause, contract)]
+    held = [contract.value for contract in Contract if not is_waived(clause, contract)]
     return "all" if len(held) == len(Contract) else ", ".join(held)
 
 
 def _exercise(clause: Clause) -> str:
     titles = [check.title for check in CHECKS if clause in check.clauses]
-    return "; ".join((["every answer"] if clause in EVERY_ANSWER else []) + titles)
+    return "; ".join((["every answer"] if clause in EVERY_ANSWER_CLAUSES else []) + titles)
 
 
 def _numbers(numbers: Iterable[int]) -> str:

@@ -20,12 +20,12 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from chainproof.command import TARGET_VARIABLE, Mistake, add_contract_option, command, parser
-from chainproof.contract.chain_schema import BadSchema
-from chainproof.contract.credentials import DEFAULT_VARIABLE, EMULATOR_KEY, ApiKey, key_from_environment
+from chainproof.command import TARGET_VARIABLE, UsageError, add_contract_option, build_parser, command
+from chainproof.contract.chain_schema import SchemaError
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY, ApiKey, load_key_from_environment
 from chainproof.contract.target import is_loopback
 from chainproof.endpoint import EMULATED_VARIABLE
-from chainproof.judgement.verdict import Exit
+from chainproof.judgement.verdict import ExitCode
 from chainproof.processes import end_with_parent
 
 from .chain.chain import load_chain
@@ -33,7 +33,7 @@ from .decision import EmulatorConfig
 from .faults import FAULTS
 from .faults.hooks import FaultHook
 from .faults.variants import VARIANTS
-from .scenario import BadScenario, Scenario, find_scenario, builtin_scenarios
+from .scenario import BadScenario, Scenario, builtin_scenarios, find_scenario
 from .server import StartedCallback, Stop, new_request_id_prefix, serve
 from .transport.access_log import AccessLog
 from .transport.connection import listening_socket
@@ -56,22 +56,24 @@ def main(arguments: Sequence[str]) -> int:
     options = _options().parse_args(own)
     if options.list_faults or options.list_variants:
         print(_faults() if options.list_faults else _variants())
-        return Exit.PASS
+        return ExitCode.PASS
     if around is not None and options.until_eof:
-        raise Mistake("expected --until-eof or a command behind --, found both: the command needs the standard input")
+        raise UsageError(
+            "expected --until-eof or a command behind --, found both: the command needs the standard input"
+        )
     try:
         scenario = find_scenario(options.scenario)
         chain = load_chain(options.chain) if options.chain else None
-    except (BadScenario, BadSchema) as wrong:
-        raise Mistake(str(wrong)) from None
+    except (BadScenario, SchemaError) as wrong:
+        raise UsageError(str(wrong)) from None
     hook = _bend(options.fault, options.variant)
     if hook is not None and chain is not None:
-        raise Mistake("expected --chain or a --fault or --variant, found both: they bend the echo chain alone")
+        raise UsageError("expected --chain or a --fault or --variant, found both: they bend the echo chain alone")
     if options.predict_concurrency is not None:
         scenario = replace(scenario, predict_concurrency=options.predict_concurrency)
     config = EmulatorConfig(
         scenario=scenario,
-        key=key_from_environment(options.api_key_env) if options.api_key_env else ApiKey(EMULATOR_KEY),
+        key=load_key_from_environment(options.api_key_env) if options.api_key_env else ApiKey(EMULATOR_KEY),
         request_id_prefix=new_request_id_prefix(),
         seed=options.seed,
         contract=options.contract,
@@ -89,7 +91,7 @@ def main(arguments: Sequence[str]) -> int:
         with redirect_stdout(sys.stderr):  # stdout is for our one line, or the command's: not for what a chain prints
             if around is None:
                 _serve_alone(serving, told, until_eof=options.until_eof)
-                return Exit.PASS
+                return ExitCode.PASS
             told()
             return _serve_around(around, serving, _found(origin, config))
 
@@ -100,21 +102,21 @@ def _found(origin: str, config: EmulatorConfig) -> dict[str, str]:
     """
     return {
         TARGET_VARIABLE: origin,
-        DEFAULT_VARIABLE: config.key.reveal(),
+        DEFAULT_KEY_VARIABLE: config.key.reveal(),
         EMULATED_VARIABLE: "0" if config.has_chain else "1",
     }
 
 
 def _bend(fault: str | None, variant: str | None) -> FaultHook | None:
     """
-    What bends the endpoint, if anything does. Raises Mistake.
+    What bends the endpoint, if anything does. Raises UsageError.
     """
     if fault and variant:
-        raise Mistake("expected --fault or --variant, found both")
+        raise UsageError("expected --fault or --variant, found both")
     if fault and fault not in FAULTS:
-        raise Mistake(f"expected one of those of --list-faults, found {fault!r}{_near(fault, FAULTS)}")
+        raise UsageError(f"expected one of those of --list-faults, found {fault!r}{_near(fault, FAULTS)}")
     if variant and variant not in VARIANTS:
-        raise Mistake(f"expected one of those of --list-variants, found {variant!r}{_near(variant, VARIANTS)}")
+        raise UsageError(f"expected one of those of --list-variants, found {variant!r}{_near(variant, VARIANTS)}")
     return FAULTS[fault].hook if fault else VARIANTS[variant].hook if variant else None
 
 
@@ -130,7 +132,12 @@ def _faults() -> str:
     Every fault: name, stage, the clauses that it breaks, what it does.
     """
     rows = [
-        (each.name, each.stage, ", ".join(clause.id for clause in (each.violates, *each.also_violates)), each.description)
+        (
+            each.name,
+            each.stage,
+            ", ".join(clause.id for clause in (each.violates, *each.also_violates)),
+            each.description,
+        )
         for each in FAULTS.values()
     ]
     return _lines([("NAME", "STAGE", "CLAUSES", "WHAT IT DOES"), *rows])
@@ -162,7 +169,7 @@ def _split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
         return arguments, None
     at = arguments.index("--")
     if at + 1 == len(arguments):
-        raise Mistake("expected a command behind --, found nothing")
+        raise UsageError("expected a command behind --, found nothing")
     return arguments[:at], arguments[at + 1 :]
 
 
@@ -170,7 +177,7 @@ def _options() -> argparse.ArgumentParser:
     """
     What the command line may say.
     """
-    options = parser("emulator", _DESCRIPTION, _epilog(builtin_scenarios()))
+    options = build_parser("emulator", _DESCRIPTION, _epilog(builtin_scenarios()))
     options.usage = "chainproof emulator [SCENARIO] [OPTIONS] [-- COMMAND …]"
     options.add_argument(
         "scenario", nargs="?", default="warm", metavar="SCENARIO", help="one of those below, or the path of a TOML file"
@@ -219,7 +226,7 @@ def _epilog(scenarios: dict[str, Scenario]) -> str:
             *lines,
             "",
             "A request asks for an outcome with `X-Emulate: CODE`, `X-Emulate: CODE STATUS` or `X-Emulate: ok`.",
-            f"A command behind -- finds {TARGET_VARIABLE}, {EMULATED_VARIABLE}=1 and {DEFAULT_VARIABLE} in its environment,",
+            f"A command behind -- finds {TARGET_VARIABLE}, {EMULATED_VARIABLE}=1 and {DEFAULT_KEY_VARIABLE} in its environment,",
             "is sent SIGINT and SIGTERM on, and lends its exit code (128 + n when signal n ended it).",
             "Asked to stop, the emulator exits 0.",
         ]
@@ -246,15 +253,15 @@ def _count(text: str) -> int:
 
 def _listening(host: str, port: int) -> socket.socket:
     """
-    The socket to serve on. Raises Mistake.
+    The socket to serve on. Raises UsageError.
     """
     if not is_loopback(host):
-        raise Mistake(f"expected a loopback address for --host, such as 127.0.0.1 or ::1, found {host!r}")
+        raise UsageError(f"expected a loopback address for --host, such as 127.0.0.1 or ::1, found {host!r}")
     try:
         return listening_socket(host, port)
     except OSError as wrong:
         why = (wrong.strerror or str(wrong)).lower()
-        raise Mistake(f"cannot listen on {host} port {port}: {why}; try another --port, or none") from None
+        raise UsageError(f"cannot listen on {host} port {port}: {why}; try another --port, or none") from None
 
 
 def _origin(sock: socket.socket) -> str:
@@ -267,12 +274,12 @@ def _origin(sock: socket.socket) -> str:
 
 def _truth(path: Path | None) -> AccessLog:
     """
-    The file of truth. Raises Mistake.
+    The file of truth. Raises UsageError.
     """
     try:
         return AccessLog(path)
     except OSError as wrong:
-        raise Mistake(f"cannot write --access-log {path}: {wrong.strerror}") from None
+        raise UsageError(f"cannot write --access-log {path}: {wrong.strerror}") from None
 
 
 def _raise_descriptor_limit() -> None:
@@ -319,12 +326,12 @@ def _serve_around(around: list[str], serving: ServeFunction, found: dict[str, st
 
 def _started(around: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """
-    The command, running. Raises Mistake when there is no such command.
+    The command, running. Raises UsageError when there is no such command.
     """
     try:
         return subprocess.Popen(around, env=environment, preexec_fn=end_with_parent)  # noqa: PLW1509  # one system call
     except OSError as wrong:
-        raise Mistake(f"cannot run the command {around[0]!r}: {(wrong.strerror or str(wrong)).lower()}") from None
+        raise UsageError(f"cannot run the command {around[0]!r}: {(wrong.strerror or str(wrong)).lower()}") from None
 
 
 def _forward(number: signal.Signals, children: list[subprocess.Popen[bytes]]) -> None:

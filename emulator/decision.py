@@ -18,7 +18,7 @@ from chainproof.contract.errors import ErrorCode, statuses
 from chainproof.contract.levels import Contract
 
 from .behaviour.authentication import authentication_error
-from .behaviour.body import json_object_error, body_size_error, content_header_error
+from .behaviour.body import body_size_error, content_header_error, json_object_error
 from .behaviour.deviations import ATTEMPTS, BARE_ERRORS, INPUT_ERRORS
 from .behaviour.errors import ErrorReply, bad_request, failure
 from .behaviour.latency import ServiceTime, service_time
@@ -85,7 +85,9 @@ class ChainRequest:
     body: bytes
 
 
-def decide(request: ReceivedRequest, config: EmulatorConfig, state: EmulatorState, now: Seconds) -> tuple[Decision | ChainRequest, EmulatorState]:
+def decide(
+    request: ReceivedRequest, config: EmulatorConfig, state: EmulatorState, now: Seconds
+) -> tuple[Decision | ChainRequest, EmulatorState]:
     """
     What is said to a whole request that arrived *now*, or that the chain is to say it, and the state after it.
     """

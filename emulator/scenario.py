@@ -88,19 +88,19 @@ def parse_scenario(table: Mapping[str, object], *, name: str) -> Scenario:
     """
     The scenario that a TOML table describes. Raises BadScenario with every mistake in it.
     """
-    mistakes: list[str] = []
+    errors: list[str] = []
     values: dict[str, object] = {}
     for key, value in table.items():
         reader = _READERS.get(key)
         if reader is None:
-            mistakes.append(f"{key}: expected one of {', '.join(sorted(_READERS))}")
+            errors.append(f"{key}: expected one of {', '.join(sorted(_READERS))}")
             continue
         try:
             values[key] = reader(value)
         except (ValueError, TypeError) as wrong:
-            mistakes.append(f"{key}: {wrong}")
-    if mistakes:
-        raise BadScenario(f"scenario {name}: " + "; ".join(mistakes))
+            errors.append(f"{key}: {wrong}")
+    if errors:
+        raise BadScenario(f"scenario {name}: " + "; ".join(errors))
     return replace(Scenario(name=name), **values)  # type: ignore[arg-type]  # each reader returns its field's type
 
 

@@ -19,7 +19,7 @@ from .decision import EmulatorConfig
 from .faults.faulty_server import FaultyProtocol, FaultyServer
 from .faults.hooks import FaultHook
 from .transport.access_log import AccessLog
-from .transport.connection import TcpConnection, Listener
+from .transport.connection import Listener, TcpConnection
 from .transport.protocol import HttpProtocol
 from .transport.server_state import ServerState
 
@@ -58,7 +58,13 @@ def serve(
 
 
 async def _serve(
-    config: EmulatorConfig, sock: socket.socket, access_log: AccessLog, begun: StartedCallback, *, chain: UserChain | None, hook: FaultHook | None
+    config: EmulatorConfig,
+    sock: socket.socket,
+    access_log: AccessLog,
+    begun: StartedCallback,
+    *,
+    chain: UserChain | None,
+    hook: FaultHook | None,
 ) -> None:
     """
     The same, in the loop.
@@ -94,7 +100,11 @@ ProtocolFactory = Callable[[TcpConnection, int], HttpProtocol]
 
 
 def _site(
-    loop: asyncio.AbstractEventLoop, config: EmulatorConfig, access_log: AccessLog, chain: UserChain | None, hook: FaultHook | None
+    loop: asyncio.AbstractEventLoop,
+    config: EmulatorConfig,
+    access_log: AccessLog,
+    chain: UserChain | None,
+    hook: FaultHook | None,
 ) -> tuple[ServerState, ProtocolFactory]:
     """
     The honest endpoint, or one with a bend in it: told apart here, once, and nowhere else.

@@ -6,36 +6,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from chainproof.workload.workload import BadWorkload, Workload, load_workload
+from chainproof.workload.workload import Workload, WorkloadError, load_workload
 
 FOLDER = Path(__file__).parent / "workloads"
-DEFAULT = "smoke"
+DEFAULT_WORKLOAD = "smoke"
 
 
-def names() -> tuple[str, ...]:
+def workload_names() -> tuple[str, ...]:
     """
     The names, the default first.
     """
     found = sorted(path.stem for path in FOLDER.glob("*.toml"))
-    return tuple(sorted(found, key=lambda name: name != DEFAULT))
+    return tuple(sorted(found, key=lambda name: name != DEFAULT_WORKLOAD))
 
 
 def workload(named: str) -> Workload:
     """
-    The workload that a name or a path means. Raises BadWorkload.
+    The workload that a name or a path means. Raises WorkloadError.
     """
-    if named in names():
+    if named in workload_names():
         return load_workload(FOLDER / f"{named}.toml")
     path = Path(named)
     if path.suffix == ".toml" or path.exists():
         return load_workload(path)
-    raise BadWorkload(f"expected a workload ({', '.join(names())}) or the path of a TOML file, found {named!r}")
+    raise WorkloadError(
+        f"expected a workload ({', '.join(workload_names())}) or the path of a TOML file, found {named!r}"
+    )
 
 
-def described() -> str:
+def workload_list() -> str:
     """
     The names with their descriptions, for `--help`.
     """
-    width = max(map(len, names()))
-    lines = [f"  {name:<{width}}  {workload(name).description}" for name in names()]
+    width = max(map(len, workload_names()))
+    lines = [f"  {name:<{width}}  {workload(name).description}" for name in workload_names()]
     return "\n".join(["workloads:", *lines])

@@ -17,19 +17,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chainproof.command import TARGET_VARIABLE, Mistake, command, parser, wanted
-from chainproof.endpoint import endpoint
-from chainproof.judgement.verdict import Exit
-from chainproof.processes import own_command
-from chainproof.results.folder import MANIFEST, check_writable, default_path, now
-from chainproof.workload.workload import Model, Workload
+from chainproof.command import TARGET_VARIABLE, UsageError, build_parser, command, parse_target_options
+from chainproof.endpoint import open_endpoint
+from chainproof.judgement.verdict import ExitCode
+from chainproof.processes import chainproof_command
+from chainproof.results.folder import MANIFEST, check_writable, default_run_path, utc_timestamp
+from chainproof.workload.workload import Workload, WorkloadModel
 
-from .catalogue import described
+from .catalogue import workload_list
 from .demand import demand
-from .options import add_own_options
-from .search.calibration import calibrated
-from .search.locust_process import LOCUSTFILE, distribution, driven
-from .search.runner import search_of, searched
+from .options import add_command_options
+from .search.calibration import run_calibration
+from .search.locust_process import LOCUSTFILE, distribution_options, run_locust
+from .search.runner import requested_search, run_search
 
 __all__ = ["LOCUSTFILE", "main"]
 
@@ -45,30 +45,36 @@ def main(arguments: Sequence[str]) -> int:
     ours, theirs = _apart(arguments)
     options = _options(ours)
     if options.calibrate:
-        return calibrated(options)
+        return run_calibration(options)
     workload = demand(options, options.num_users).workload
-    asked = wanted(options)
-    search = search_of(options, workload)
+    asked = parse_target_options(options)
+    search = requested_search(options, workload)
     _check_files(workload, options.processes or options.workers or 1)
     if options.out is not None:
         check_writable(Path(options.out))
-    with endpoint(asked, scenario=_scenario(options)) as chosen:
-        folder = Path(options.out) if options.out is not None else default_path(workload.name, chosen.target, now())
+    with open_endpoint(asked, scenario=_scenario(options)) as chosen:
+        folder = (
+            Path(options.out)
+            if options.out is not None
+            else default_run_path(workload.name, chosen.target, utc_timestamp())
+        )
         check_writable(folder)
         if search is not None:
-            return searched(options, asked, chosen, folder, theirs, workload=workload, search=search)
-        code, interrupted = driven(options, asked, chosen, folder, [*distribution(options), *theirs])
+            return run_search(options, asked, chosen, folder, theirs, workload=workload, search=search)
+        code, interrupted = run_locust(options, asked, chosen, folder, [*distribution_options(options), *theirs])
     return _concluded(folder, code, interrupted=interrupted)
 
 
 def _scenario(options: argparse.Namespace) -> str:
     """
-    The scenario of our own emulator. Raises Mistake where none would be started.
+    The scenario of our own emulator. Raises UsageError where none would be started.
     """
     if options.scenario is None:
         return "warm"
     if options.target or options.chain_id or options.model_id or os.environ.get(TARGET_VARIABLE):
-        raise Mistake("expected no target with --scenario: it is for the emulator that is started where there is none")
+        raise UsageError(
+            "expected no target with --scenario: it is for the emulator that is started where there is none"
+        )
     return str(options.scenario)
 
 
@@ -76,12 +82,12 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     """
     The options as given.
     """
-    options = parser(
+    options = build_parser(
         "loadtests",
         "Drive a target with run_remote requests, by a schedule (open model) or by users (closed model), and judge it.",
-        described(),
+        workload_list(),
     )
-    add_own_options(options)
+    add_command_options(options)
     return options.parse_args(arguments)
 
 
@@ -96,17 +102,17 @@ def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
 
 def _check_files(workload: Workload, processes: int) -> None:
     """
-    Raise Mistake when the system will not let one process open as many connections as the workload may need.
+    Raise UsageError when the system will not let one process open as many connections as the workload may need.
     """
     # A connection each, and in the closed model a timer beside it.
     option, wanted, files = (
         ("--max-in-flight", workload.max_in_flight, 1)
-        if workload.model is Model.OPEN
+        if workload.model is WorkloadModel.OPEN
         else ("--users", workload.users, 2)
     )
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if hard != resource.RLIM_INFINITY and -(-wanted // processes) * files + _OTHER_FILES > hard:
-        raise Mistake(
+        raise UsageError(
             f"expected {option} of at most {(hard - _OTHER_FILES) // files * processes}, from the system's limit on open files, "
             f"found {wanted}; lower it, or raise the limit with ulimit -n"
         )
@@ -119,18 +125,18 @@ def _concluded(folder: Path, code: int, *, interrupted: bool) -> int:
     """
     Have the run summed up, say where it is and what is wrong with it, if anything is.
     """
-    if code == Exit.USAGE:
+    if code == ExitCode.USAGE:
         return code  # the child has said what was asked wrongly
     if not (folder / MANIFEST).exists():
         return _without_run(code, interrupted=interrupted)
     verdict = _summed_up(folder)
     print(folder, flush=True)
-    if code in (Exit.PASS, Exit.INVALID):
+    if code in (ExitCode.PASS, ExitCode.INVALID):
         return verdict
-    if code == Exit.INTERRUPTED:
-        return Exit.INTERRUPTED
+    if code == ExitCode.INTERRUPTED:
+        return ExitCode.INTERRUPTED
     _say(f"our own error: the Locust process broke ({_ended(code)}); this says nothing about the target")
-    return Exit.SOFTWARE
+    return ExitCode.SOFTWARE
 
 
 def _without_run(code: int, *, interrupted: bool) -> int:
@@ -139,16 +145,16 @@ def _without_run(code: int, *, interrupted: bool) -> int:
     """
     if interrupted:
         _say("interrupted before the first request")
-        return Exit.INTERRUPTED
+        return ExitCode.INTERRUPTED
     _say(f"our own error: the Locust process did not start a run ({_ended(code)}); see above")
-    return Exit.SOFTWARE
+    return ExitCode.SOFTWARE
 
 
 def _summed_up(folder: Path) -> int:
     """
     The verdict that the terminal summary ends with.
     """
-    return subprocess.run(own_command("reports", str(folder)), check=False).returncode
+    return subprocess.run(chainproof_command("reports", str(folder)), check=False).returncode
 
 
 def _ended(code: int) -> str:

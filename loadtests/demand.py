@@ -13,42 +13,42 @@ from pathlib import Path
 from typing import cast
 
 from chainproof.clock import Seconds
-from chainproof.command import Mistake
+from chainproof.command import UsageError
 from chainproof.contract.levels import Contract
 from chainproof.json_text import JSON
-from chainproof.results.manifest import Phase as Recorded
-from chainproof.results.manifest import Settings, as_settings
+from chainproof.results.manifest import PhaseSpan as Recorded
+from chainproof.results.manifest import RunSettings, as_settings
 from chainproof.workload.arrivals import digest
 from chainproof.workload.objectives import parse_objective
-from chainproof.workload.payloads import BadPayloads, Payload, drawn, load_payloads
-from chainproof.workload.phases import ends
-from chainproof.workload.replay import DEFAULT_KEY, BadRecording, load_instants
-from chainproof.workload.workload import Model, Workload
+from chainproof.workload.payloads import Payload, PayloadError, draw_payloads, load_payloads
+from chainproof.workload.phases import phase_ends
+from chainproof.workload.replay import DEFAULT_TIMESTAMP_KEY, RecordingError, load_instants
+from chainproof.workload.workload import Workload, WorkloadModel
 
 from .catalogue import workload
-from .output_schema import Output
+from .output_schema import OutputSchema
 
-MOST_ARRIVALS = 20_000_000
+MAX_ARRIVALS = 20_000_000
 """The longest plan that is held in memory."""
 _AT_ONCE = 20_000
 """Intended starts that are drawn between two pauses."""
 
-OF_ONE_MODEL = {
-    "rate": Model.OPEN,
-    "arrivals": Model.OPEN,
-    "variation": Model.OPEN,
-    "replay": Model.OPEN,
-    "replay_key": Model.OPEN,
-    "warm_up": Model.OPEN,
-    "max_in_flight": Model.OPEN,
-    "users": Model.CLOSED,
-    "think_time": Model.CLOSED,
+OPTION_MODELS = {
+    "rate": WorkloadModel.OPEN,
+    "arrivals": WorkloadModel.OPEN,
+    "variation": WorkloadModel.OPEN,
+    "replay": WorkloadModel.OPEN,
+    "replay_key": WorkloadModel.OPEN,
+    "warm_up": WorkloadModel.OPEN,
+    "max_in_flight": WorkloadModel.OPEN,
+    "users": WorkloadModel.CLOSED,
+    "think_time": WorkloadModel.CLOSED,
 }
 """Options that mean nothing in the other model."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Share:
+class Shard:
     """
     Which of a plan's requests are this worker's: every *of*-th, beginning with *index*.
     """
@@ -56,11 +56,11 @@ class Share:
     index: int = 0
     of: int = 1
 
-    def numbers(self, count: int) -> range:
+    def request_numbers(self, count: int) -> range:
         """The places in a plan of *count* requests."""
         return range(self.index, count, self.of)
 
-    def part(self, whole: int) -> int:
+    def share_of(self, whole: int) -> int:
         """The worker's part of a number that is shared out evenly, what is left over among the first."""
         return whole // self.of + (self.index < whole % self.of)
 
@@ -76,7 +76,7 @@ class Demand:
     seed: int
     input_schema: str | None = None
     """What the payloads were made from, as the user named it; None when they were given."""
-    output: Output | None = None
+    output: OutputSchema | None = None
     """What every 200 is held against; None when nothing is known of it."""
     output_sample: float = 1.0
     """The share of the 200s that are."""
@@ -94,7 +94,7 @@ class Demand:
         A long one takes seconds to draw: *pause* is called now and then, for whoever has other things to do.
         """
         work, plan = self.workload, array("d")
-        if work.model is Model.CLOSED:
+        if work.model is WorkloadModel.CLOSED:
             return plan
         starts = work.starts(self.seed)
         while drawn_now := list(islice(starts, _AT_ONCE)):
@@ -102,11 +102,11 @@ class Demand:
             pause()
         return plan
 
-    def payloads(self, share: Share) -> Iterator[Payload]:
+    def payloads(self, share: Shard) -> Iterator[Payload]:
         """The payload of each request of a share, in order."""
-        return islice(drawn(self.workload.payloads, self.seed), share.index, None, share.of)
+        return islice(draw_payloads(self.workload.payloads, self.seed), share.index, None, share.of)
 
-    def settings(self, plan: array[float]) -> Settings:
+    def settings(self, plan: array[float]) -> RunSettings:
         """What the manifest says beside contract, seed and objectives."""
         work = self.workload
         common = as_settings(
@@ -114,7 +114,7 @@ class Demand:
             duration_s=work.duration,
             deadline_s=work.deadline,
             drain_s=work.drain,
-            payloads=list(work.kinds),
+            payloads=list(work.payload_names),
             input_schema=self.input_schema,
             output_schema=self.output.source if self.output is not None else None,
             retry=self.retry,
@@ -124,7 +124,7 @@ class Demand:
         )
         if work.max_requests is not None:
             common |= as_settings(max_requests=work.max_requests)
-        if work.model is Model.CLOSED:
+        if work.model is WorkloadModel.CLOSED:
             return common | as_settings(users=work.users, think_time_s=work.think_time)
         if work.phases:
             common |= as_settings(phases=list(_phase_rows(work)))
@@ -142,17 +142,17 @@ def _phase_rows(work: Workload) -> Iterator[dict[str, JSON]]:
     """
     The phases as manifests have them, with their rates.
     """
-    for phase, end in zip(work.phases, ends(work.phases), strict=True):
+    for phase, end in zip(work.phases, phase_ends(work.phases), strict=True):
         row = Recorded(name=phase.name, start=end - phase.duration, end=end, judged=phase.judged)
         rates: dict[str, JSON] = {"rate_per_s": phase.rate, "final_rate_per_s": phase.final_rate}
-        if phase.swing:
-            rates |= {"swing_per_s": phase.swing, "period_s": phase.period}
+        if phase.amplitude:
+            rates |= {"amplitude_per_s": phase.amplitude, "period_s": phase.period}
         yield {**cast(dict[str, JSON], row.to_json()), **rates}
 
 
 def demand(options: argparse.Namespace, users: int | None) -> Demand:
     """
-    The demand that the options describe. Raises BadWorkload, BadObjective or Mistake.
+    The demand that the options describe. Raises WorkloadError, ObjectiveError or UsageError.
     """
     objectives = None if options.objective is None else tuple(parse_objective(text) for text in options.objective)
     given: dict[str, Seconds | int | str | None] = {
@@ -173,19 +173,19 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         **given,
     )
     given |= {name: getattr(options, name) for name in ("replay", "replay_key", "warm_up")}
-    for name, model in OF_ONE_MODEL.items():
+    for name, model in OPTION_MODELS.items():
         if given[name] is not None and model is not work.model:
             option = f"--{name.replace('_', '-')}"
-            raise Mistake(
+            raise UsageError(
                 f"{option} belongs to the {model} model, and the run is of the {work.model} one: leave it out, or use --model {model}"
             )
     if options.variation is not None and work.arrivals != "gamma":
-        raise Mistake(f"--variation belongs to gamma arrivals, and these are {work.arrivals}: add --arrivals gamma")
+        raise UsageError(f"--variation belongs to gamma arrivals, and these are {work.arrivals}: add --arrivals gamma")
     if options.warm_up:
         work = work.with_warm_up(options.warm_up)
-    if work.model is Model.OPEN and work.expected > MOST_ARRIVALS:
-        raise Mistake(
-            f"expected at most {MOST_ARRIVALS} planned requests, found about {work.expected:.0f}; make the run shorter or "
+    if work.model is WorkloadModel.OPEN and work.expected_requests > MAX_ARRIVALS:
+        raise UsageError(
+            f"expected at most {MAX_ARRIVALS} planned requests, found about {work.expected_requests:.0f}; make the run shorter or "
             "the rate lower"
         )
     return Demand(
@@ -195,7 +195,7 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         input_schema=options.input_schema,
         output=_output(options.output_schema),
         output_sample=_sample(options),
-        check=look_up(options.check),
+        check=validate_check(options.check),
         retry=options.retry,
         keep_bodies=options.keep_bodies,
     )
@@ -203,30 +203,30 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
 
 def _base(options: argparse.Namespace) -> Workload:
     """
-    The workload that is named, its arrivals replaced by a recording where one is. Raises BadWorkload or Mistake.
+    The workload that is named, its arrivals replaced by a recording where one is. Raises WorkloadError or UsageError.
     """
     work = workload(options.workload)
     if options.replay is None:
         if options.replay_key is not None:
-            raise Mistake("expected --replay with --replay-key: it says where each line has its instant")
+            raise UsageError("expected --replay with --replay-key: it says where each line has its instant")
         return work
-    if Model.CLOSED in (options.model, work.model if options.model is None else None):
-        raise Mistake(
+    if WorkloadModel.CLOSED in (options.model, work.model if options.model is None else None):
+        raise UsageError(
             "--replay belongs to the open model, and the run is of the closed one: leave it out, or use --model open"
         )
     try:
-        return work.replaying(load_instants(Path(options.replay), options.replay_key or DEFAULT_KEY))
-    except BadRecording as wrong:
-        raise Mistake(str(wrong)) from None
+        return work.with_recording(load_instants(Path(options.replay), options.replay_key or DEFAULT_TIMESTAMP_KEY))
+    except RecordingError as wrong:
+        raise UsageError(str(wrong)) from None
 
 
 def _payloads(options: argparse.Namespace) -> tuple[Payload, ...] | None:
     """
-    The payloads that `--payloads` names or `--input-schema` leads to; None without either. Raises Mistake.
+    The payloads that `--payloads` names or `--input-schema` leads to; None without either. Raises UsageError.
     """
     path, schema = options.payloads, options.input_schema
     if path is not None and schema is not None:
-        raise Mistake("expected --payloads or --input-schema, found both: each says what the requests carry")
+        raise UsageError("expected --payloads or --input-schema, found both: each says what the requests carry")
     if schema is not None:
         from .engine.schema_check import input_payloads  # noqa: PLC0415  # heavy: only when a schema is named
 
@@ -235,27 +235,27 @@ def _payloads(options: argparse.Namespace) -> tuple[Payload, ...] | None:
         return None
     try:
         return load_payloads(Path(path))
-    except BadPayloads as wrong:
-        raise Mistake(str(wrong)) from None
+    except PayloadError as wrong:
+        raise UsageError(str(wrong)) from None
 
 
 def _sample(options: argparse.Namespace) -> float:
     """
-    The share of outputs that is held against their schema. Raises Mistake.
+    The share of outputs that is held against their schema. Raises UsageError.
     """
     share = options.output_sample
     if share is None:
         return 1.0
     if options.output_schema is None:
-        raise Mistake("expected --output-schema with --output-sample: it says what outputs are held against")
+        raise UsageError("expected --output-schema with --output-sample: it says what outputs are held against")
     if not 0 < share <= 1:
-        raise Mistake(f"expected --output-sample from more than 0% to 100%, found {share:.3%}")
+        raise UsageError(f"expected --output-sample from more than 0% to 100%, found {share:.3%}")
     return float(share)
 
 
-def look_up(text: str | None) -> str | None:
+def validate_check(text: str | None) -> str | None:
     """
-    The check that `--check` names, looked up once before anything is sent. Raises Mistake.
+    The check that `--check` names, looked up once before anything is sent. Raises UsageError.
     """
     if text is not None:
         from .engine.user_check import load_check  # noqa: PLC0415  # heavy: only when a check is named
@@ -264,12 +264,12 @@ def look_up(text: str | None) -> str | None:
     return text
 
 
-def _output(text: str | None) -> Output | None:
+def _output(text: str | None) -> OutputSchema | None:
     """
-    The output that `--output-schema` names; None without it. Raises Mistake.
+    The output that `--output-schema` names; None without it. Raises UsageError.
     """
     if text is None:
         return None
-    from .engine.schema_check import known_output  # noqa: PLC0415  # heavy: only when a schema is named
+    from .engine.schema_check import load_output  # noqa: PLC0415  # heavy: only when a schema is named
 
-    return known_output(text)
+    return load_output(text)

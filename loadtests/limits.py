@@ -11,22 +11,22 @@ import argparse
 from dataclasses import dataclass, replace
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.command import Mistake
+from chainproof.command import UsageError
 from chainproof.contract.target import is_loopback
 from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint
-from chainproof.results.manifest import Settings, as_settings
-from chainproof.workload.workload import Model, Workload
+from chainproof.results.manifest import RunSettings, as_settings
+from chainproof.workload.workload import Workload, WorkloadModel
 
 from .demand import Demand
 
 GONE_AFTER: Seconds = 10.0
 """A target that only transport errors came from for so long is gone."""
 
-STRANGERS_REQUESTS = 20_000
-STRANGERS_RATE: PerSecond = 200.0
-STRANGERS_DURATION: Seconds = 900.0
-STRANGERS_ERRORS = 0.1
+REMOTE_MAX_REQUESTS = 20_000
+REMOTE_MAX_RATE: PerSecond = 200.0
+REMOTE_MAX_DURATION: Seconds = 900.0
+REMOTE_ERROR_BUDGET = 0.1
 """The limits against a host that is not this machine, unless the user says otherwise."""
 HEAD_BYTES = 250
 """About so many bytes a request has before its body."""
@@ -38,10 +38,10 @@ class Limits:
     What a run keeps to.
     """
 
-    stranger: bool = False
+    is_remote: bool = False
     """Whether requests go to a host that is not this machine."""
     requests: int | None = None
-    cut: bool = True
+    stop_at_limit: bool = True
     """Whether a run ends at that many; else one that would send more is refused."""
     rate: PerSecond | None = None
     duration: Seconds | None = None
@@ -51,7 +51,7 @@ class Limits:
     cost_per_request: float | None = None
     max_cost: float | None = None
 
-    def settings(self) -> Settings:
+    def settings(self) -> RunSettings:
         """What a manifest says of them, where there is any."""
         said = {
             "max_rate_per_s": self.rate,
@@ -65,29 +65,29 @@ class Limits:
 
 def limits(options: argparse.Namespace, chosen: Endpoint) -> Limits:
     """
-    The limits that the options set, and those that hold at other hosts unless they do. Raises Mistake.
+    The limits that the options set, and those that hold at other hosts unless they do. Raises UsageError.
     """
     if (options.max_cost is None) is not (options.cost_per_request is None):
-        raise Mistake("expected --max-cost and --cost-per-request together")
+        raise UsageError("expected --max-cost and --cost-per-request together")
     if options.error_budget is not None and not 0 <= options.error_budget <= 1:
-        raise Mistake(
+        raise UsageError(
             f"expected --error-budget from 0% to 100%, found {options.error_budget:.0%}: 5 % is written 5% or 0.05"
         )
     if options.gone_after is not None and options.gone_after <= 0:
-        raise Mistake("expected --gone-after of more than 0 s")
+        raise UsageError("expected --gone-after of more than 0 s")
     affordable = None if options.max_cost is None else int(options.max_cost / options.cost_per_request + 1e-9)
     asked = min((count for count in (options.max_requests, affordable) if count is not None), default=None)
     if affordable == 0:
-        raise Mistake(f"expected a --max-cost of at least one request's, {options.cost_per_request:g}")
-    stranger = not is_loopback(chosen.route.destination(chosen.target).host)
-    default = stranger and asked is None
+        raise UsageError(f"expected a --max-cost of at least one request's, {options.cost_per_request:g}")
+    is_remote = not is_loopback(chosen.route.destination(chosen.target).host)
+    default = is_remote and asked is None
     return Limits(
-        stranger=stranger,
-        requests=STRANGERS_REQUESTS if default else asked,
-        cut=not default,
-        rate=_or(options.max_rate, STRANGERS_RATE if stranger else None),
-        duration=_or(options.max_duration, STRANGERS_DURATION if stranger else None),
-        errors=_or(options.error_budget, STRANGERS_ERRORS if stranger else None),
+        is_remote=is_remote,
+        requests=REMOTE_MAX_REQUESTS if default else asked,
+        stop_at_limit=not default,
+        rate=_or(options.max_rate, REMOTE_MAX_RATE if is_remote else None),
+        duration=_or(options.max_duration, REMOTE_MAX_DURATION if is_remote else None),
+        errors=_or(options.error_budget, REMOTE_ERROR_BUDGET if is_remote else None),
         gone_after=GONE_AFTER if options.gone_after is None else options.gone_after,
         cost_per_request=options.cost_per_request,
         max_cost=options.max_cost,
@@ -98,25 +98,30 @@ def _or(said: float | None, otherwise: float | None) -> float | None:
     return said if said is not None else otherwise
 
 
-def within(demand: Demand, limits: Limits) -> Demand:
+def apply_limits(demand: Demand, limits: Limits) -> Demand:
     """
-    The demand, cut where it is to be. Raises Mistake where it is beyond the limits.
+    The demand, cut where it is to be. Raises UsageError where it is beyond the limits.
     """
     work = demand.workload
-    mistakes = []
+    errors = []
     if limits.duration is not None and work.duration > limits.duration:
-        mistakes.append(
+        errors.append(
             f"at most {format_duration(limits.duration)}, found {format_duration(work.duration)}: allow it with --max-duration"
         )
-    if work.model is Model.OPEN and limits.rate is not None and work.rate > limits.rate * (1 + 1e-9):
-        mistakes.append(f"at most {limits.rate:g} requests a second, found {work.rate:g}: allow it with --max-rate")
-    if work.model is Model.OPEN and limits.requests is not None and not limits.cut and work.expected > limits.requests:
-        mistakes.append(
-            f"at most {limits.requests} requests, found about {work.expected:.0f}: allow it with --max-requests"
+    if work.model is WorkloadModel.OPEN and limits.rate is not None and work.rate > limits.rate * (1 + 1e-9):
+        errors.append(f"at most {limits.rate:g} requests a second, found {work.rate:g}: allow it with --max-rate")
+    if (
+        work.model is WorkloadModel.OPEN
+        and limits.requests is not None
+        and not limits.stop_at_limit
+        and work.expected_requests > limits.requests
+    ):
+        errors.append(
+            f"at most {limits.requests} requests, found about {work.expected_requests:.0f}: allow it with --max-requests"
         )
-    if mistakes:
-        where = "against a host that is not this machine, expected " if limits.stranger else "expected "
-        raise Mistake(where + "; ".join(mistakes))
+    if errors:
+        where = "against a host that is not this machine, expected " if limits.is_remote else "expected "
+        raise UsageError(where + "; ".join(errors))
     most = min((count for count in (limits.requests, work.max_requests) if count is not None), default=None)
     return demand if most == work.max_requests else replace(demand, workload=replace(work, max_requests=most))
 
@@ -128,7 +133,7 @@ def announcement(work: Workload, planned: int, url: str, limits: Limits) -> str:
     weights = sum(payload.weight for payload in work.payloads)
     body = sum(len(payload.encoded()) * payload.weight for payload in work.payloads) / weights
     each = body + HEAD_BYTES
-    if work.model is Model.OPEN:
+    if work.model is WorkloadModel.OPEN:
         rate = f"{'up to ' * bool(work.phases)}{work.rate:g} a second"
         what = f"{planned:,} requests in {format_duration(work.duration)}, {rate}, about {_size(planned * each)}"
     else:

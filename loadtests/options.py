@@ -9,15 +9,15 @@ from __future__ import annotations
 
 import argparse
 
-from chainproof.command import add_contract_option, add_target_options, duration
+from chainproof.command import add_contract_option, add_target_options, duration_option
 from chainproof.contract.levels import Contract
-from chainproof.workload.arrivals import PROCESSES
-from chainproof.workload.replay import DEFAULT_KEY
+from chainproof.workload.arrivals import ARRIVAL_PROCESSES
+from chainproof.workload.replay import DEFAULT_TIMESTAMP_KEY
 from chainproof.workload.search_settings import SEARCHES, parse_share
-from chainproof.workload.workload import Model
+from chainproof.workload.workload import WorkloadModel
 
-from .catalogue import DEFAULT
-from .retries import POLICIES
+from .catalogue import DEFAULT_WORKLOAD
+from .retries import RETRY_POLICIES
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:
@@ -26,12 +26,12 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     """
     parser.add_argument(
         "--model",
-        type=Model,
-        choices=list(Model),
+        type=WorkloadModel,
+        choices=list(WorkloadModel),
         help="what makes a request start: a schedule, or a user who is ready",
     )
     parser.add_argument("--rate", type=float, metavar="R", help="open model: planned requests a second")
-    parser.add_argument("--arrivals", choices=list(PROCESSES), help="open model: how they are spread")
+    parser.add_argument("--arrivals", choices=list(ARRIVAL_PROCESSES), help="open model: how they are spread")
     parser.add_argument(
         "--variation",
         type=float,
@@ -46,11 +46,11 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--replay-key",
         metavar="KEY",
-        help=f"where such an object has its instant (default: {DEFAULT_KEY})",
+        help=f"where such an object has its instant (default: {DEFAULT_TIMESTAMP_KEY})",
     )
     parser.add_argument(
         "--warm-up",
-        type=duration,
+        type=duration_option,
         metavar="D",
         help="open model: ask so long at the same rate before what is judged; for workloads without phases",
     )
@@ -62,26 +62,26 @@ def add_run_options(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument(
         "--think-time",
-        type=duration,
+        type=duration_option,
         metavar="D",
         help="closed model: pause between an answer and the user's next request",
     )
     parser.add_argument(
-        "--duration", type=duration, metavar="D", help="how long requests are started, such as 30s or 5m"
+        "--duration", type=duration_option, metavar="D", help="how long requests are started, such as 30s or 5m"
     )
     parser.add_argument(
-        "--deadline", type=duration, metavar="D", help="when a request without a complete answer has timed out"
+        "--deadline", type=duration_option, metavar="D", help="when a request without a complete answer has timed out"
     )
     parser.add_argument(
         "--drain",
-        type=duration,
+        type=duration_option,
         metavar="D",
         help="how long what is in flight is awaited once no more is started (default: as long as the deadline); what is "
         "unanswered then is censored, and counted",
     )
     parser.add_argument(
         "--retry",
-        choices=list(POLICIES),
+        choices=list(RETRY_POLICIES),
         help="callers try again as Baseten recommends it: each attempt is an exchange of its own, the caller's total stands "
         "beside them (default: nothing is tried again)",
     )
@@ -142,7 +142,7 @@ def add_limit_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument("--max-requests", type=_several, metavar="N", help="end the run at so many requests (20000)")
     group.add_argument("--max-rate", type=_positive, metavar="R", help="ask no more a second (200)")
-    group.add_argument("--max-duration", type=duration, metavar="D", help="start requests no longer (15m)")
+    group.add_argument("--max-duration", type=duration_option, metavar="D", help="start requests no longer (15m)")
     group.add_argument(
         "--error-budget",
         type=_share,
@@ -151,7 +151,7 @@ def add_limit_options(parser: argparse.ArgumentParser) -> None:
     )
     group.add_argument(
         "--gone-after",
-        type=duration,
+        type=duration_option,
         metavar="D",
         help="end the run when nothing but transport errors came for so long (10s, everywhere)",
     )
@@ -174,14 +174,14 @@ def _positive(text: str) -> float:
     return number
 
 
-def add_own_options(parser: argparse.ArgumentParser) -> None:
+def add_command_options(parser: argparse.ArgumentParser) -> None:
     """
     The options of `chainproof loadtests`.
     """
     parser.add_argument(
         "workload",
         nargs="?",
-        default=DEFAULT,
+        default=DEFAULT_WORKLOAD,
         metavar="WORKLOAD",
         help="a name below, or a TOML file (default: %(default)s)",
     )
@@ -224,13 +224,15 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="measure this machine's own floor (latency) and ceiling (rate) against a server that does nothing",
     )
-    group.add_argument("--search-to", type=_positive, metavar="R", help="the highest rate that is asked for")
+    group.add_argument("--search-max-rate", type=_positive, metavar="R", help="the highest rate that is asked for")
     group.add_argument(
         "--search-resolution", type=_share, metavar="P", help="how close to a rate that is not met, such as 5%%"
     )
-    group.add_argument("--search-verify", type=_several, metavar="N", help="how many runs more the answer must pass")
     group.add_argument(
-        "--search-longest", type=duration, metavar="D", help="how long an undecided run may become (1 min)"
+        "--search-verifications", type=_several, metavar="N", help="how many runs more the answer must pass"
+    )
+    group.add_argument(
+        "--search-max-duration", type=duration_option, metavar="D", help="how long an undecided run may become (1 min)"
     )
 
 
@@ -257,7 +259,7 @@ def add_form_options(parser: argparse.ArgumentParser) -> None:
     """
     The options of a run where the workload has no place of its own.
     """
-    parser.add_argument("--workload", default=DEFAULT, metavar="WORKLOAD", help="a name, or a TOML file")
+    parser.add_argument("--workload", default=DEFAULT_WORKLOAD, metavar="WORKLOAD", help="a name, or a TOML file")
     add_run_options(parser)
 
 
@@ -311,19 +313,19 @@ _PASSED_ON = (
     "out",
 )
 
-UNASKED = ("input_schema", "output_schema", "check", "replay", "replay_key")
+COMMAND_LINE_ONLY = ("input_schema", "output_schema", "check", "replay", "replay_key")
 """
 Options that the web page does not ask for, since they may name code that is run, or a file whose lines a mistake would
 show: whoever starts the process says which.
 """
 
 
-SWITCHES = ("keep_bodies", "regional")
+FORM_FLAGS = ("keep_bodies", "regional")
 """Options of the page that are on or off."""
 
-FORM = (
+FORM_OPTIONS = (
     "workload",
-    *(name for name in _PASSED_ON if name not in UNASKED),
+    *(name for name in _PASSED_ON if name not in COMMAND_LINE_ONLY),
     "target",
     "chain_id",
     "model_id",
@@ -365,7 +367,7 @@ def _texts(value: object) -> list[str]:
             return [str(item) for item in value]
         case float():
             return [f"{value:.9f}"]
-        case Contract() | Model():
+        case Contract() | WorkloadModel():
             return [value.value]
         case _:
             return [str(value)]

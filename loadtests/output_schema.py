@@ -10,7 +10,7 @@ from chainproof.json_text import JSON
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class OutputSchema:
     """
     A JSON Schema of what a chain returns.
     """

@@ -16,7 +16,7 @@ from chainproof.results.exchange import Outcome, Transport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Retry:
+class RetryPolicy:
     """
     A policy: exponential waits between its bounds.
     """
@@ -36,16 +36,16 @@ class Retry:
         return min(self.first_wait * 2.0 ** (attempt - 1), self.longest_wait)
 
 
-POLICIES: Mapping[str, Retry] = MappingProxyType(
+RETRY_POLICIES: Mapping[str, RetryPolicy] = MappingProxyType(
     {
         # docs.baseten.co, HTTP client configuration: tenacity's wait_exponential(multiplier=1, min=1, max=30) and five
         # attempts, on these statuses, on httpx's ConnectError (a name, a refusal, a handshake) and on its ReadTimeout.
-        "baseten": Retry(
+        "baseten": RetryPolicy(
             statuses=frozenset({429, 500, 502, 503, 504}),
             transports=frozenset(
                 {
-                    Transport.NAME_UNKNOWN,
-                    Transport.REFUSED,
+                    Transport.NAME_NOT_RESOLVED,
+                    Transport.CONNECTION_REFUSED,
                     Transport.CONNECT_FAILED,
                     Transport.TLS_FAILED,
                     Transport.DEADLINE,

@@ -18,9 +18,9 @@ import vl_convert
 
 from chainproof.clock import Seconds
 from chainproof.judgement.summary import LoadSummary
-from chainproof.results.exchange import Fate, Outcome
-from chainproof.results.interval import Slice
-from chainproof.results.manifest import Phase
+from chainproof.results.exchange import Outcome, Result
+from chainproof.results.interval import RequestStats
+from chainproof.results.manifest import PhaseSpan
 from chainproof.statistics.histogram import Histogram
 
 from .formats import formatting
@@ -29,10 +29,10 @@ from .time_series import Bin, Span, bins, spans
 WIDE, NARROW = 940, 300
 """Widths of the plotting area in pixels, axes not counted."""
 
-MOST_SPANS = 300
+MAX_SPANS = 300
 """Points along the time axis; a longer run is merged into as many."""
 
-MOST_SERIES = 7
+MAX_SERIES = 7
 """Outcomes that get a colour of their own; beyond that colours cannot be told apart, and the rest share one."""
 
 OTHER = "other"
@@ -42,7 +42,7 @@ Drawing = alt.Chart | alt.LayerChart | alt.FacetChart | alt.VConcatChart
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class LegendEntry:
     """
     One entry of a legend.
     """
@@ -55,7 +55,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Picture:
+class SvgDrawing:
     """
     What is inside an SVG element, and the box it is drawn in.
     """
@@ -74,9 +74,9 @@ class Chart:
     title: str
     description: str
     """What there is to see, in words: for whoever cannot see it, and for whoever wants to be sure."""
-    legend: tuple[Key, ...]
-    wide: Picture
-    narrow: Picture
+    legend: tuple[LegendEntry, ...]
+    wide: SvgDrawing
+    narrow: SvgDrawing
 
 
 Palette = dict[Outcome, str]
@@ -89,11 +89,11 @@ def palette(outcomes: Iterable[Outcome]) -> Palette:
     """
     colours: Palette = {}
     for outcome in outcomes:
-        if outcome.fate is Fate.OK:
+        if outcome.result is Result.OK:
             colours[outcome] = "ok"
         elif outcome not in colours:
             taken = len(set(colours.values()) - {"ok", OTHER})
-            colours[outcome] = f"c{taken + 1}" if taken < MOST_SERIES else OTHER
+            colours[outcome] = f"c{taken + 1}" if taken < MAX_SERIES else OTHER
     return colours
 
 
@@ -103,11 +103,11 @@ def charts(summary: LoadSummary, colours: Palette) -> list[Chart]:
     """
     if not summary.seconds:
         return []
-    over_time = spans(summary.seconds, MOST_SPANS)
+    over_time = spans(summary.seconds, MAX_SPANS)
     phases = [found.phase for found in summary.phases]
     drawn = (
         latency_over_time(over_time, phases),
-        distribution(summary.judged, formatting.judged_alone(summary)),
+        distribution(summary.judged, formatting.judged_phases_note(summary)),
         throughput(over_time, phases),
         outcomes_over_time(over_time, summary, colours, phases),
     )
@@ -127,11 +127,11 @@ _FEW_SPANS = 60
 """Up to here every point is marked; beyond, only those without a neighbour, which no line would show."""
 
 
-def latency_over_time(over_time: Sequence[Span], phases: Sequence[Phase] = ()) -> Chart | None:
+def latency_over_time(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> Chart | None:
     """
     Percentiles of the ok answers' response time, span by span.
     """
-    times = [span.interval.response_time[Fate.OK] for span in over_time]
+    times = [span.interval.response_time[Result.OK] for span in over_time]
     highest = [value for each in times if (value := each.quantile(0.99)) is not None]
     if not highest:
         return None
@@ -146,7 +146,7 @@ def latency_over_time(over_time: Sequence[Span], phases: Sequence[Phase] = ()) -
         f"p50, p95 and p99 response time of ok answers{_grain(over_time)}. The p99 lies between "
         f"{formatting.time(min(highest))} and {formatting.time(max(highest))}."
     )
-    legend = tuple(Key(colour=name, label=name, shape=shape) for name, _, shape, _ in PERCENTILES)
+    legend = tuple(LegendEntry(colour=name, label=name, shape=shape) for name, _, shape, _ in PERCENTILES)
     return _chart(
         "latency",
         "Response time over time",
@@ -161,7 +161,7 @@ def _percentile_rows(name: str, fraction: float, over_time: Sequence[Span], unit
     """
     One percentile at the middle of every span, None where there was no ok answer.
     """
-    values = [span.interval.response_time[Fate.OK].quantile(fraction) for span in over_time]
+    values = [span.interval.response_time[Result.OK].quantile(fraction) for span in over_time]
     rows: list[Row] = []
     for place, (span, value) in enumerate(zip(over_time, values, strict=True)):
         alone = all(
@@ -206,11 +206,11 @@ _LEAST_BINS = 16
 _MARKS: tuple[tuple[str, float], ...] = (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
 
 
-def distribution(whole: Slice, where: str = "") -> Chart | None:
+def distribution(whole: RequestStats, where: str = "") -> Chart | None:
     """
     How the times of ok answers are spread, on a logarithmic axis.
     """
-    response, service = whole.response_time[Fate.OK], whole.service_time[Fate.OK]
+    response, service = whole.response_time[Result.OK], whole.service_time[Result.OK]
     if not response.count or not service.count:
         return None
     description = (
@@ -219,8 +219,8 @@ def distribution(whole: Slice, where: str = "") -> Chart | None:
         "time, requests were sent late. The rules mark percentiles of the response time."
     )
     legend = (
-        Key(colour="response", label="response time, from the intended start", shape="line"),
-        Key(colour="service", label="service time, from the actual start"),
+        LegendEntry(colour="response", label="response time, from the intended start", shape="line"),
+        LegendEntry(colour="service", label="service time, from the actual start"),
     )
     return _chart(
         "distribution",
@@ -239,8 +239,8 @@ def _distribution_drawing(response: Histogram, service: Histogram, width: int) -
     """
     Service time as an area, response time as a line, percentiles as rules.
     """
-    low = max(min(response.least, service.least), _LEAST)
-    high = max(response.greatest, service.greatest, low)
+    low = max(min(response.min_value, service.min_value), _LEAST)
+    high = max(response.max_value, service.max_value, low)
     # A few per cent of air at both ends; a constant time would otherwise leave no axis at all.
     low, high = low / 1.03, high * 1.03
     x = alt.X(
@@ -321,29 +321,29 @@ def _log_ticks(low: float, high: float, width: int) -> list[float]:
 # ------------------------------------------------------------------ throughput and requests in flight
 
 
-def throughput(over_time: Sequence[Span], phases: Sequence[Phase] = ()) -> Chart:
+def throughput(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> Chart:
     """
     What was planned, sent and answered ok per second, and how many requests were in flight.
     """
     timeline = _timeline(over_time, phases)
     rates = {
         "sent": [span.rate(span.interval.sent) for span in over_time],
-        "ok": [span.rate(span.interval.count(Fate.OK)) for span in over_time],
+        "ok": [span.rate(span.interval.count(Result.OK)) for span in over_time],
         # Drawn last, dashed: what was sent shows through wherever the two are the same.
         "planned": [span.rate(span.interval.planned) for span in over_time],
     }
     rows = [row for name, values in rates.items() for row in _staircase(name, values, over_time, timeline.clock)]
     flying = [float(span.interval.in_flight_max) for span in over_time]
-    below = _staircase("flight", flying, over_time, timeline.clock)
+    below = _staircase("in-flight", flying, over_time, timeline.clock)
     description = (
         f"Requests planned, sent and answered ok per second{_grain(over_time)}; below, the most requests in flight at "
         f"once, {formatting.count(round(max(flying)))} at the highest."
     )
     legend = (
-        Key(colour="planned", label="planned", shape="dashes"),
-        Key(colour="sent", label="sent", shape="line"),
-        Key(colour="ok", label="ok answers", shape="line"),
-        Key(colour="flight", label="in flight (below)"),
+        LegendEntry(colour="planned", label="planned", shape="dashes"),
+        LegendEntry(colour="sent", label="sent", shape="line"),
+        LegendEntry(colour="ok", label="ok answers", shape="line"),
+        LegendEntry(colour="in-flight", label="in flight (below)"),
     )
     return _chart(
         "throughput",
@@ -372,13 +372,13 @@ def _throughput_drawing(rows: list[Row], below: list[Row], timeline: Timeline, w
             strokeDash=dashes,
         )
     )
-    flight = (
+    in_flight = (
         alt.Chart(_inline(below))
-        .mark_area(interpolate="step-after", color="var(--flight)", opacity=0.6)
+        .mark_area(interpolate="step-after", color="var(--in-flight)", opacity=0.6)
         .encode(x=labelled, y=alt.Y("y:Q", title="requests in flight", axis=_few_ticks()))
     )
     top = _phased([above], bare, timeline, width)
-    bottom = _phased([flight], labelled, timeline, width, named=False)
+    bottom = _phased([in_flight], labelled, timeline, width, named=False)
     return alt.vconcat(
         top.properties(width=width, height=_height(width, 170)),
         bottom.properties(width=width, height=_height(width, 80)),
@@ -390,7 +390,7 @@ def _throughput_drawing(rows: list[Row], below: list[Row], timeline: Timeline, w
 
 
 def outcomes_over_time(
-    over_time: Sequence[Span], summary: LoadSummary, colours: Palette, phases: Sequence[Phase] = ()
+    over_time: Sequence[Span], summary: LoadSummary, colours: Palette, phases: Sequence[PhaseSpan] = ()
 ) -> Chart | None:
     """
     Outcomes per second stacked: all of them above, those that are not ok below on an axis of their own.
@@ -404,7 +404,7 @@ def outcomes_over_time(
     everything = _stacked(layers, over_time, timeline.clock)
     amiss = {colour: rates for colour, rates in layers.items() if colour != "ok"}
     below = _stacked(amiss, over_time, timeline.clock)
-    lost = sum(row.count for row in summary.outcomes if row.outcome.fate is not Fate.OK)
+    lost = sum(row.count for row in summary.outcomes if row.outcome.result is not Result.OK)
     description = f"Requests by outcome per second{_grain(over_time)}, stacked. " + (
         f"Below, the {formatting.count(lost)} that did not end ok, on an axis of their own."
         if lost
@@ -430,7 +430,7 @@ def _rates_of(colour: str, over_time: Sequence[Span], colours: Palette) -> list[
     ]
 
 
-def _outcome_legend(summary: LoadSummary, colours: Palette) -> tuple[Key, ...]:
+def _outcome_legend(summary: LoadSummary, colours: Palette) -> tuple[LegendEntry, ...]:
     """
     A colour and what it stands for, the most frequent first.
     """
@@ -440,7 +440,7 @@ def _outcome_legend(summary: LoadSummary, colours: Palette) -> tuple[Key, ...]:
         labels.setdefault(colour, "ok" if colour == "ok" else formatting.shortened(formatting.outcome(row.outcome), 60))
     if OTHER in labels:
         labels[OTHER] = "other outcomes"
-    return tuple(Key(colour=colour, label=label) for colour, label in labels.items())
+    return tuple(LegendEntry(colour=colour, label=label) for colour, label in labels.items())
 
 
 def _stacked(layers: dict[str, list[float]], over_time: Sequence[Span], clock: Unit) -> list[Row]:
@@ -525,7 +525,7 @@ def _phased(
     return alt.layer(bands, *layers, rules, names.encode(x=x, text="label:N"))
 
 
-def _fits(phase: Phase, timeline: Timeline, width: int) -> bool:
+def _fits(phase: PhaseSpan, timeline: Timeline, width: int) -> bool:
     """
     Whether a phase's name can stand above its stretch of the axis.
     """
@@ -563,10 +563,10 @@ class Timeline:
     clock: Unit
     end: float
     """Where the axis ends, in the clock's unit."""
-    phases: tuple[Phase, ...]
+    phases: tuple[PhaseSpan, ...]
 
 
-def _timeline(over_time: Sequence[Span], phases: Sequence[Phase]) -> Timeline:
+def _timeline(over_time: Sequence[Span], phases: Sequence[PhaseSpan]) -> Timeline:
     """
     The time axis of a run.
     """
@@ -650,7 +650,7 @@ def _chart(
     name: str,
     title: str,
     description: str,
-    legend: tuple[Key, ...],
+    legend: tuple[LegendEntry, ...],
     drawing: Callable[[int], Drawing],
     *,
     timeline: Timeline | None = None,
@@ -659,13 +659,13 @@ def _chart(
     A chart drawn for both widths; over time, its legend says what is shaded.
     """
     phases = timeline.phases if timeline is not None else ()
-    unjudged = [formatting.visible(phase.name) for phase in phases if not phase.judged]
+    unjudged = [formatting.escape_unprintable(phase.name) for phase in phases if not phase.judged]
     shaded = f" Shaded: what is not judged ({formatting.shortened(', '.join(unjudged), 200)})." if unjudged else ""
     return Chart(
         name=name,
         title=title,
         description=description + shaded,
-        legend=(*legend, Key(colour="band", label="not judged")) if unjudged else legend,
+        legend=(*legend, LegendEntry(colour="band", label="not judged")) if unjudged else legend,
         wide=_picture(drawing(WIDE), _ABOVE_NAMES if phases else _ABOVE),
         narrow=_picture(drawing(NARROW), _ABOVE_NAMES if phases else _ABOVE),
     )
@@ -709,7 +709,7 @@ _ABOVE, _ABOVE_NAMES = -12, -26
 """Where the title of a vertical axis stands: above the plot, and above the names of phases."""
 
 
-def _picture(drawing: Drawing, title: int) -> Picture:
+def _picture(drawing: Drawing, title: int) -> SvgDrawing:
     """
     A drawing as SVG without its own root: the page gives it one with a name and a description.
     """
@@ -717,4 +717,4 @@ def _picture(drawing: Drawing, title: int) -> Picture:
     specification = drawing.to_dict() | {"config": config, "padding": 4}
     drawn = _SVG.fullmatch(vl_convert.vegalite_to_svg(specification, allowed_base_urls=[]))
     assert drawn is not None, "vl-convert writes one svg element with a viewBox"
-    return Picture(view_box=drawn["box"], body=drawn["body"])
+    return SvgDrawing(view_box=drawn["box"], body=drawn["body"])

@@ -15,10 +15,10 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from chainproof.command import Mistake, command, parser
+from chainproof.command import UsageError, build_parser, command
 from chainproof.judgement.summary import Report, report
-from chainproof.judgement.verdict import EXIT_OF
-from chainproof.results.folder import Run, read_run, run_paths, searches
+from chainproof.judgement.verdict import EXIT_CODE_OF
+from chainproof.results.folder import Run, find_runs, find_searches, read_run
 from chainproof.results.search_record import SearchRecord
 
 from .formats import terminal
@@ -27,7 +27,7 @@ STDOUT = "-"
 
 FORMATS: dict[str, tuple[str, str]] = {
     "html": (".formats.html", "one self-contained page with charts, readable without JavaScript"),
-    "json": (".formats.json_report", "every figure, by the versioned schema chainproof.report/1"),
+    "json": (".formats.json_report", "every figure, by the versioned schema chainproof.report/2"),
     "markdown": (".formats.markdown", "a summary for a CI job, such as $GITHUB_STEP_SUMMARY"),
     "junit": (".formats.junit", "JUnit XML: <failure> the target departed or missed, <error> we broke"),
 }
@@ -37,7 +37,7 @@ Render = Callable[[Report], str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Output:
+class ReportOutput:
     """
     A format and where it goes.
     """
@@ -64,14 +64,14 @@ def main(arguments: Sequence[str]) -> int:
         _say_what_was_written(found, outputs)
     else:
         _show(terminal.render(found, colour=_colour_wanted()))
-    return EXIT_OF[found.verdict]
+    return EXIT_CODE_OF[found.verdict]
 
 
 def _parser() -> argparse.ArgumentParser:
     """
     What the command takes.
     """
-    options = parser(
+    options = build_parser(
         "reports",
         "Says what one or more runs amount to: a summary on the terminal, or the formats that are asked for.",
         "The exit code is the verdict on the runs, whatever the format: the gravest of several. In JUnit XML, <failure>\n"
@@ -84,45 +84,47 @@ def _parser() -> argparse.ArgumentParser:
     return options
 
 
-def _outputs(options: argparse.Namespace) -> list[Output]:
+def _outputs(options: argparse.Namespace) -> list[ReportOutput]:
     """
-    What is to be written where. Raises Mistake, before any work, where that cannot be.
+    What is to be written where. Raises UsageError, before any work, where that cannot be.
     """
     asked = {name: getattr(options, name) for name in FORMATS if getattr(options, name) is not None}
-    outputs = [Output(format=name, path=None if to == STDOUT else _checked(name, to)) for name, to in asked.items()]
+    outputs = [
+        ReportOutput(format=name, path=None if to == STDOUT else _checked(name, to)) for name, to in asked.items()
+    ]
     places = [output.path for output in outputs]
     for place in places:
         if places.count(place) > 1:
-            raise Mistake(f"expected a file of its own for every format, found {place or 'stdout'} twice")
+            raise UsageError(f"expected a file of its own for every format, found {place or 'stdout'} twice")
     return outputs
 
 
 def _checked(name: str, text: str) -> Path:
     """
-    A path that can be written to, its links followed. Raises Mistake.
+    A path that can be written to, its links followed. Raises UsageError.
     """
     if not text:
-        raise Mistake(f"expected a file after --{name}, found an empty name")
+        raise UsageError(f"expected a file after --{name}, found an empty name")
     path = Path(text).resolve()
     if path.is_dir():
-        raise Mistake(f"expected a file after --{name}, found the folder {text}")
+        raise UsageError(f"expected a file after --{name}, found the folder {text}")
     if not path.parent.is_dir():
-        raise Mistake(f"expected a file in a folder that exists after --{name}, found no folder {path.parent}")
+        raise UsageError(f"expected a file in a folder that exists after --{name}, found no folder {path.parent}")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
-        raise Mistake(f"cannot write {text} for --{name}: no permission")
+        raise UsageError(f"cannot write {text} for --{name}: no permission")
     return path
 
 
 def _render(name: str) -> Render:
     """
-    The function that writes a format. Raises Mistake where its packages are not installed.
+    The function that writes a format. Raises UsageError where its packages are not installed.
     """
     try:
         module = import_module(FORMATS[name][0], __package__)
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "chainproof":
             raise
-        raise Mistake(
+        raise UsageError(
             f"--{name} takes the package {missing.name!r}, which is not installed; "
             "install it with: pip install 'chainproof[reports]'"
         ) from missing
@@ -133,24 +135,24 @@ def _folders(paths: Sequence[Path]) -> list[Path]:
     """
     Every run folder that the paths mean, each once, in their order.
     """
-    return list(dict.fromkeys(folder for path in paths for folder in run_paths(path.resolve())))
+    return list(dict.fromkeys(folder for path in paths for folder in find_runs(path.resolve())))
 
 
 def _searches(paths: Sequence[Path]) -> list[SearchRecord]:
     """
     Every search that the paths mean, each once, in their order.
     """
-    return list({found.path: found for path in paths for found in searches(path.resolve())}.values())
+    return list({found.path: found for path in paths for found in find_searches(path.resolve())}.values())
 
 
 def _read(folder: Path) -> Run:
     """
-    The run in a folder. Raises Mistake where its files cannot be read.
+    The run in a folder. Raises UsageError where its files cannot be read.
     """
     try:
         return read_run(folder)
     except OSError as wrong:
-        raise Mistake(f"cannot read the run folder {folder}: {wrong.strerror}") from wrong
+        raise UsageError(f"cannot read the run folder {folder}: {wrong.strerror}") from wrong
 
 
 def _write(path: Path | None, text: str) -> None:
@@ -170,15 +172,15 @@ def _write(path: Path | None, text: str) -> None:
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)
     except OSError as wrong:
-        raise Mistake(f"cannot write {path}: {wrong.strerror}") from wrong
+        raise UsageError(f"cannot write {path}: {wrong.strerror}") from wrong
 
 
-def _say_what_was_written(found: Report, outputs: Sequence[Output]) -> None:
+def _say_what_was_written(found: Report, outputs: Sequence[ReportOutput]) -> None:
     """
     A line on stderr, where it is in no format's way: the verdict and the files; before it what each search found.
     """
     for search in found.searches:
-        _say(f"{search.path.name}: {search.sentence}")
+        _say(f"{search.path.name}: {search.summary}")
     files = [str(output.path) for output in outputs if output.path is not None]
     written = f"; wrote {', '.join(files)}" if files else ""
     _say(f"{found.verdict.value}: {found.reason.rstrip('.')}{written}")

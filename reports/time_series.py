@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from chainproof.results.interval import Interval
-from chainproof.statistics.histogram import Histogram, middle_of
+from chainproof.statistics.histogram import Histogram, bucket_midpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +69,7 @@ def bins(histogram: Histogram, low: float, high: float, number: int) -> list[Bin
     counts = [0] * number
     place = 0
     for index, count in histogram.buckets.items():
-        value = min(max(middle_of(index), histogram.least), histogram.greatest)
+        value = min(max(bucket_midpoint(index), histogram.min_value), histogram.max_value)
         while place < number - 1 and value >= edges[place + 1]:
             place += 1
         counts[place] += count

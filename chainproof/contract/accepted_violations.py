@@ -1,5 +1,5 @@
 """
-Departures that somebody knows of and accepts, for a while or for good: `--accept CLAUSE[:until-date]`.
+Violations that somebody knows of and accepts, for a while or for good: `--accept CLAUSE[:until-date]`.
 
 Accepting hides nothing: findings are recorded and shown as ever, they only do not fail the run. A date makes sure that
 somebody looks again.
@@ -14,10 +14,10 @@ from datetime import date
 from difflib import get_close_matches
 from typing import TypedDict
 
-from chainproof.contract.clauses import CLAUSE
+from chainproof.contract.clauses import CLAUSE_BY_ID
 
 
-class BadAcceptance(ValueError):
+class AcceptanceError(ValueError):
     """
     A text that accepts nothing; the message says what was expected and what was found.
     """
@@ -35,7 +35,7 @@ class AcceptanceData(TypedDict):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Acceptance:
     """
-    A clause whose departures are accepted.
+    A clause whose violations are accepted.
     """
 
     clause: str
@@ -43,7 +43,7 @@ class Acceptance:
     until: date | None = None
     """The last day on which it counts; None for good."""
 
-    def holds(self, day: date) -> bool:
+    def applies_on(self, day: date) -> bool:
         """Whether it still counts on a day."""
         return self.until is None or day <= self.until
 
@@ -72,11 +72,11 @@ def parse_acceptance(text: str) -> Acceptance:
     >>> parse_acceptance("error-message").until is None
     True
 
-    Raises BadAcceptance.
+    Raises AcceptanceError.
     """
     clause, colon, until = (part.strip() for part in text.partition(":"))
-    if clause not in CLAUSE:
-        raise BadAcceptance(f"expected a clause such as {_suggested(clause)}, found {clause!r}")
+    if clause not in CLAUSE_BY_ID:
+        raise AcceptanceError(f"expected a clause such as {_suggested(clause)}, found {clause!r}")
     if not colon:
         return Acceptance(clause=clause)
     try:
@@ -84,19 +84,19 @@ def parse_acceptance(text: str) -> Acceptance:
     except ValueError:
         day = None
     if day is None:
-        raise BadAcceptance(f"expected a day such as {clause}:2026-12-31, found {until!r}")
+        raise AcceptanceError(f"expected a day such as {clause}:2026-12-31, found {until!r}")
     return Acceptance(clause=clause, until=day)
 
 
-def accepted(clause_id: str, acceptances: Iterable[Acceptance], day: date) -> bool:
+def is_accepted(clause_id: str, acceptances: Iterable[Acceptance], day: date) -> bool:
     """
-    Whether departures from a clause are accepted on a day.
+    Whether violations from a clause are accepted on a day.
     """
-    return any(each.clause == clause_id and each.holds(day) for each in acceptances)
+    return any(each.clause == clause_id and each.applies_on(day) for each in acceptances)
 
 
 def _suggested(text: str) -> str:
     """
     The clauses that *text* may have meant; all of them where it is like none.
     """
-    return " or ".join(get_close_matches(text, CLAUSE, n=3)) or ", ".join(CLAUSE)
+    return " or ".join(get_close_matches(text, CLAUSE_BY_ID, n=3)) or ", ".join(CLAUSE_BY_ID)

@@ -29,35 +29,35 @@ import jsonschema_rs
 from pydantic import BaseModel, RootModel, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
-from chainproof.json_text import JSON, Malformed, TooDeep, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
 
-MOST_MISTAKES = 10
+MAX_ERRORS = 10
 """Mistakes that are told of one value."""
-LONGEST_MISTAKE = 200
+MAX_ERROR_LENGTH = 200
 """Characters of each."""
 
 _LOOKED_AT = 1000
 _CLASS = "expected FILE.py:Class or package.module:Class"
 
 
-class BadSchema(Exception):
+class SchemaError(Exception):
     """
     A schema or a class that cannot be used; the message is one line.
     """
 
 
-class BadInput(Exception):
+class InputError(Exception):
     """
     A value that `run_remote` does not take.
     """
 
-    def __init__(self, mistakes: tuple[tuple[tuple[str | int, ...], str], ...]) -> None:
-        super().__init__(f"{len(mistakes)} mistakes")
-        self.mistakes = mistakes
+    def __init__(self, errors: tuple[tuple[tuple[str | int, ...], str], ...]) -> None:
+        super().__init__(f"{len(errors)} mistakes")
+        self.errors = errors
         """Place and words of each, as pydantic has them."""
 
 
-class BadOutput(Exception):
+class OutputError(Exception):
     """
     What `run_remote` returned is not what its return type says.
     """
@@ -69,7 +69,7 @@ class BadOutput(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
     """
-    A JSON Schema: of draft 2020-12, unless its `$schema` names another. Raises BadSchema when it is none.
+    A JSON Schema: of draft 2020-12, unless its `$schema` names another. Raises SchemaError when it is none.
     """
 
     source: str
@@ -85,15 +85,15 @@ class Schema:
                 self.document, mask="the value", validate_formats=True, offline=True
             )
         except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as wrong:
-            raise BadSchema(f"{self.source} is not a JSON Schema: {_why(wrong)}") from None
+            raise SchemaError(f"{self.source} is not a JSON Schema: {_why(wrong)}") from None
         object.__setattr__(self, "_validator", validator)
 
     def accepts(self, value: JSON) -> bool:
         """Whether a value is as the schema says, or nested too deeply to tell."""
         return self._accepts(value) or self._accepts(_followable(value))
 
-    def mistakes(self, value: JSON) -> tuple[str, ...]:
-        """What is wrong with a value, at most `MOST_MISTAKES` lines without anything of the value; none: nothing is."""
+    def errors(self, value: JSON) -> tuple[str, ...]:
+        """What is wrong with a value, at most `MAX_ERRORS` lines without anything of the value; none: nothing is."""
         if self.accepts(value):
             return ()
         try:
@@ -101,7 +101,7 @@ class Schema:
         except ValueError:
             return ("the value is nested too deeply to say where it is wrong",)
         # Sorted: the validator visits an object's members in no order that it promises.
-        return tuple(sorted({_shortened(_placed(error)) for error in errors})[:MOST_MISTAKES])
+        return tuple(sorted({_shortened(_placed(error)) for error in errors})[:MAX_ERRORS])
 
     def _accepts(self, value: JSON) -> bool:
         """
@@ -117,39 +117,39 @@ class Schema:
 
 def load_input_schema(text: str) -> Schema:
     """
-    The schema of a chain's input, from a JSON Schema file or the parameters of `run_remote`. Raises BadSchema.
+    The schema of a chain's input, from a JSON Schema file or the parameters of `run_remote`. Raises SchemaError.
     """
     if _is_file(text):
         return _from_file(text)
     with _blaming(text):
-        document = load_entrypoint(text).takes.model_json_schema()
+        document = load_entrypoint(text).input_model.model_json_schema()
     return Schema(source=text, document=cast(dict[str, JSON], document))
 
 
 def load_output_schema(text: str) -> Schema:
     """
-    The schema of a chain's output, from a JSON Schema file or the return type of `run_remote`. Raises BadSchema.
+    The schema of a chain's output, from a JSON Schema file or the return type of `run_remote`. Raises SchemaError.
     """
     if _is_file(text):
         return _from_file(text)
-    gives = load_entrypoint(text).gives
-    if gives is None:
-        raise BadSchema(f"{text}: run_remote returns a stream, and there is no JSON Schema of a stream")
+    output_model = load_entrypoint(text).output_model
+    if output_model is None:
+        raise SchemaError(f"{text}: run_remote returns a stream, and there is no JSON Schema of a stream")
     with _blaming(text):
-        document = gives.model_json_schema(mode="serialization")
+        document = output_model.model_json_schema(mode="serialization")
     return Schema(source=text, document=cast(dict[str, JSON], document))
 
 
 def _is_file(text: str) -> bool:
     """
-    Whether a JSON file is named, and not a class. Raises BadSchema where neither is.
+    Whether a JSON file is named, and not a class. Raises SchemaError where neither is.
     """
     if ":" not in text and not text.endswith(".json"):
-        raise BadSchema(f"expected FILE.json, FILE.py:Class or package.module:Class, found {text!r}")
+        raise SchemaError(f"expected FILE.json, FILE.py:Class or package.module:Class, found {text!r}")
     return text.endswith(".json")
 
 
-def dotted(place: tuple[str | int, ...] | list[str | int]) -> str:
+def format_path(place: tuple[str | int, ...] | list[str | int]) -> str:
     """
     A place in a JSON value: `opts.names[0]`; empty for the value itself.
     """
@@ -164,10 +164,10 @@ def _from_file(text: str) -> Schema:
     try:
         value = parse_json(Path(text).read_bytes())
     except OSError as wrong:
-        raise BadSchema(f"cannot read the schema {text}: {wrong.strerror}") from None
-    if isinstance(value, Malformed | TooDeep) or not isinstance(value, dict):
-        found = "is not a JSON object" if not isinstance(value, Malformed) else f"is {value.value}"
-        raise BadSchema(f"{text} is not a JSON Schema: expected a JSON object, the file {found}")
+        raise SchemaError(f"cannot read the schema {text}: {wrong.strerror}") from None
+    if isinstance(value, InvalidJson | TooDeep) or not isinstance(value, dict):
+        found = "is not a JSON object" if not isinstance(value, InvalidJson) else f"is {value.value}"
+        raise SchemaError(f"{text} is not a JSON Schema: expected a JSON object, the file {found}")
     return Schema(source=text, document=value)
 
 
@@ -175,7 +175,7 @@ def _placed(error: jsonschema_rs.ValidationError) -> str:
     """
     What is wrong, and where unless it is the whole.
     """
-    place = dotted(error.instance_path)
+    place = format_path(error.instance_path)
     return f"`{place}`: {error.message}" if place else error.message
 
 
@@ -232,66 +232,66 @@ class Entrypoint:
     """
 
     cls: type
-    takes: type[BaseModel]
+    input_model: type[BaseModel]
     """One field for each parameter; explicit null is taken for whatever has a default."""
-    gives: type[RootModel[Any]] | None
+    output_model: type[RootModel[Any]] | None
     """Of the return type; None when it is a stream."""
-    given: tuple[str, ...]
+    injected: tuple[str, ...]
     """Parameters without default that the service fills in itself."""
-    awaited: bool
+    is_async: bool
     """Whether it is a coroutine function."""
 
     def arguments(self, value: JSON) -> dict[str, Any]:
-        """The arguments that an input stands for, those alone that it names. Raises BadInput."""
+        """The arguments that an input stands for, those alone that it names. Raises InputError."""
         try:
-            model = self.takes.model_validate(value)
+            model = self.input_model.model_validate(value)
         except ValidationError as wrong:
             found = wrong.errors(include_url=False, include_input=False)
-            raise BadInput(tuple((error["loc"], error["msg"]) for error in found)) from None
+            raise InputError(tuple((error["loc"], error["msg"]) for error in found)) from None
         return {name: getattr(model, name) for name in sorted(model.model_fields_set)}
 
-    def output(self, result: object) -> bytes:
+    def encode_output(self, result: object) -> bytes:
         """
-        What is returned, as JSON: floats that JSON has no number for as null. Raises BadOutput when it is not of the
+        What is returned, as JSON: floats that JSON has no number for as null. Raises OutputError when it is not of the
         return type, and whatever pydantic raises when it cannot be written.
         """
-        assert self.gives is not None
+        assert self.output_model is not None
         try:
-            model = self.gives(result)
+            model = self.output_model(result)
         except ValidationError as wrong:
-            raise BadOutput(str(wrong)) from None
+            raise OutputError(str(wrong)) from None
         return model.model_dump_json().encode()
 
 
 def load_entrypoint(text: str) -> Entrypoint:
     """
-    The entrypoint of a class, loaded from `FILE.py:Class` or `package.module:Class`. Raises BadSchema.
+    The entrypoint of a class, loaded from `FILE.py:Class` or `package.module:Class`. Raises SchemaError.
     """
     return entrypoint(load_class(text), text)
 
 
 def entrypoint(cls: type, source: str) -> Entrypoint:
     """
-    `run_remote` of a class. Raises BadSchema, naming the *source*.
+    `run_remote` of a class. Raises SchemaError, naming the *source*.
     """
     function = inspect.getattr_static(cls, "run_remote", None)
     if not isinstance(function, FunctionType):
-        raise BadSchema(
+        raise SchemaError(
             f"{source}: expected a method run_remote, found {'none' if function is None else 'another thing'}"
         )
     with _blaming(source):
         hints = typing.get_type_hints(function, include_extras=True)
     parameters = list(inspect.signature(function).parameters.values())[1:]
-    given = [parameter for parameter in parameters if _filled_in(parameter, hints)]
-    takes = [parameter for parameter in parameters if parameter not in given]
-    _check(takes, hints, source)
+    injected = [parameter for parameter in parameters if _filled_in(parameter, hints)]
+    input_model = [parameter for parameter in parameters if parameter not in injected]
+    _check(input_model, hints, source)
     with _blaming(source):
         return Entrypoint(
             cls=cls,
-            takes=_input_model(f"{cls.__name__}Input", takes, hints),
-            gives=_output_model(f"{cls.__name__}Output", hints["return"]),
-            given=tuple(parameter.name for parameter in given if parameter.default is parameter.empty),
-            awaited=inspect.iscoroutinefunction(function),
+            input_model=_input_model(f"{cls.__name__}Input", input_model, hints),
+            output_model=_output_model(f"{cls.__name__}Output", hints["return"]),
+            injected=tuple(parameter.name for parameter in injected if parameter.default is parameter.empty),
+            is_async=inspect.iscoroutinefunction(function),
         )
 
 
@@ -313,17 +313,17 @@ def _filled_in(parameter: inspect.Parameter, hints: dict[str, Any]) -> bool:
 
 def _check(parameters: list[inspect.Parameter], hints: dict[str, Any], source: str) -> None:
     """
-    Raise BadSchema for what the service would not deploy.
+    Raise SchemaError for what the service would not deploy.
     """
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
-            raise BadSchema(f"{source}: expected named parameters of run_remote, found {str(parameter)!r}")
+            raise SchemaError(f"{source}: expected named parameters of run_remote, found {str(parameter)!r}")
         if parameter.name.startswith("_"):  # pydantic takes it for a private attribute
-            raise BadSchema(f"{source}: expected a parameter without leading underscore, found {parameter.name!r}")
+            raise SchemaError(f"{source}: expected a parameter without leading underscore, found {parameter.name!r}")
         if parameter.name not in hints:
-            raise BadSchema(f"{source}: expected a type hint for the parameter {parameter.name!r} of run_remote")
+            raise SchemaError(f"{source}: expected a type hint for the parameter {parameter.name!r} of run_remote")
     if "return" not in hints:
-        raise BadSchema(f"{source}: expected a type hint for what run_remote returns")
+        raise SchemaError(f"{source}: expected a type hint for what run_remote returns")
 
 
 def _input_model(name: str, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> type[BaseModel]:
@@ -359,7 +359,7 @@ def _blaming(source: str) -> Iterator[None]:
             warnings.simplefilter("ignore")  # a parameter may be named like a method of pydantic's
             yield
     except (PydanticUserError, NameError, TypeError, ValueError, SyntaxError) as wrong:
-        raise BadSchema(f"{source}: cannot read the type hints of run_remote: {_one_line(str(wrong))}") from None
+        raise SchemaError(f"{source}: cannot read the type hints of run_remote: {_one_line(str(wrong))}") from None
 
 
 # ------------------------------------------------------------------ the user's module
@@ -367,32 +367,32 @@ def _blaming(source: str) -> Iterator[None]:
 
 def load_class(text: str) -> type:
     """
-    The class that `FILE.py:Class` or `package.module:Class` names. Raises BadSchema.
+    The class that `FILE.py:Class` or `package.module:Class` names. Raises SchemaError.
     """
     where, colon, name = text.rpartition(":")
     if not colon or not where or not name.isidentifier():
-        raise BadSchema(f"{_CLASS}, found {text!r}")
+        raise SchemaError(f"{_CLASS}, found {text!r}")
     module = _file_module(where) if where.endswith(".py") else _named_module(where)
     cls = getattr(module, name, None)
     if not isinstance(cls, type):
         own = sorted(n for n, v in vars(module).items() if isinstance(v, type) and hasattr(v, "run_remote"))
         there = f"it has {', '.join(own)}" if own else "it has none with a run_remote"
-        raise BadSchema(f"{where} has no class {name!r}; {there}")
+        raise SchemaError(f"{where} has no class {name!r}; {there}")
     return cls
 
 
 def load_function(text: str) -> Callable[..., object]:
     """
-    The function that `FILE.py:function` or `package.module:function` names. Raises BadSchema.
+    The function that `FILE.py:function` or `package.module:function` names. Raises SchemaError.
     """
     where, colon, name = text.rpartition(":")
     if not colon or not where or not name.isidentifier():
-        raise BadSchema(f"expected FILE.py:function or package.module:function, found {text!r}")
+        raise SchemaError(f"expected FILE.py:function or package.module:function, found {text!r}")
     module = _file_module(where) if where.endswith(".py") else _named_module(where)
     function = getattr(module, name, None)
     if not callable(function):
         own = sorted(n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__)
-        raise BadSchema(f"{where} has no function {name!r}; it has {', '.join(own) or 'none'}")
+        raise SchemaError(f"{where} has no function {name!r}; it has {', '.join(own) or 'none'}")
     return cast(Callable[..., object], function)
 
 
@@ -404,7 +404,7 @@ def _file_module(where: str) -> ModuleType:
         path = Path(where).resolve(strict=True)
         return _imported(path, path.stat().st_mtime_ns)
     except OSError as wrong:
-        raise BadSchema(f"cannot read {where}: {wrong.strerror}") from None
+        raise SchemaError(f"cannot read {where}: {wrong.strerror}") from None
 
 
 def _named_module(where: str) -> ModuleType:
@@ -412,7 +412,7 @@ def _named_module(where: str) -> ModuleType:
     A module by its name, as Python finds it from the working folder.
     """
     if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", where):
-        raise BadSchema(f"{_CLASS}, found {where!r} before the colon")
+        raise SchemaError(f"{_CLASS}, found {where!r} before the colon")
     with _importing(where, Path.cwd()):
         return importlib.import_module(where)
 
@@ -431,7 +431,7 @@ def _imported(path: Path, changed: int) -> ModuleType:
     try:
         with _importing(str(path), path.parent):
             specification.loader.exec_module(module)
-    except BadSchema:
+    except SchemaError:
         del sys.modules[module.__name__]
         raise
     return module
@@ -450,7 +450,7 @@ def _free_name(stem: str) -> str:
 def _importing(where: str, folder: Path) -> Iterator[None]:
     """
     The import of a user's module: its siblings are found, no bytecode is left beside it, and what it prints goes to
-    stderr. Raises BadSchema in place of whatever it raises.
+    stderr. Raises SchemaError in place of whatever it raises.
     """
     before = sys.dont_write_bytecode
     sys.dont_write_bytecode = True
@@ -460,7 +460,7 @@ def _importing(where: str, folder: Path) -> Iterator[None]:
             yield
     except (Exception, SystemExit) as wrong:  # noqa: BLE001  # blamed: the user's module, whatever it does
         reason = _one_line(str(wrong))
-        raise BadSchema(f"cannot import {where}: {type(wrong).__name__}{f': {reason}' if reason else ''}") from None
+        raise SchemaError(f"cannot import {where}: {type(wrong).__name__}{f': {reason}' if reason else ''}") from None
     finally:
         if str(folder) in sys.path:
             sys.path.remove(str(folder))
@@ -478,4 +478,4 @@ def _shortened(text: str) -> str:
     """
     As much of a text as a line shows.
     """
-    return text if len(text) <= LONGEST_MISTAKE else text[: LONGEST_MISTAKE - 1] + "…"
+    return text if len(text) <= MAX_ERROR_LENGTH else text[: MAX_ERROR_LENGTH - 1] + "…"

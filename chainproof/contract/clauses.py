@@ -151,8 +151,8 @@ SINGLETON_FIELDS = Clause(
     statement="A header field that holds one value stands in an answer once: Content-Type, Content-Length, Date, Retry-After "
     "and the like.",
 )
-NAMES_UNIQUE = Clause(
-    id="names-unique",
+UNIQUE_MEMBER_NAMES = Clause(
+    id="unique-member-names",
     level=Level.ASSUMED,
     source="RFC 8259 §4",
     quotation="The names within an object SHOULD be unique.",
@@ -182,8 +182,8 @@ REQUEST_ID_UNIQUE = Clause(
     quotation="Unique identifier for the request.",
     statement="No two answers carry the same X-BASETEN-REQUEST-ID.",
 )
-ANSWER_BELONGS = Clause(
-    id="answer-belongs",
+ANSWER_MATCHES_REQUEST = Clause(
+    id="answer-matches-request",
     level=Level.ASSUMED,
     source=f"{OPERATION}/description",
     quotation="The request body is forwarded to the chain's `run_remote` entrypoint.",
@@ -196,16 +196,16 @@ ECHO_EXACT = Clause(
     quotation="The request body is forwarded to the chain's `run_remote` entrypoint.",
     statement="What an echo chain returns is what it was sent: every member, every digit of an integer, every code point.",
 )
-UNAFFECTED = Clause(
-    id="unaffected",
+REQUEST_ISOLATION = Clause(
+    id="request-isolation",
     level=Level.ASSUMED,
     source=ASSUMED,
     quotation="Nobody writes down that one request leaves the next alone; every caller of a shared service relies on it.",
     statement="No request changes what comes after it: the same request gets the same kind of answer again, on the same "
     "connection and on another, whatever was refused in between.",
 )
-NO_SECRET = Clause(
-    id="no-secret",
+NO_CREDENTIAL_LEAK = Clause(
+    id="no-credential-leak",
     level=Level.ASSUMED,
     source=ASSUMED,
     quotation="Nobody writes down that a server keeps its callers' credentials to itself; every caller relies on it.",
@@ -260,8 +260,8 @@ OBJECT_ACCEPTED = Clause(
     statement="What the chain's signature takes is answered with 200, however it is spelled or nested: any JSON object, "
     "where the chain takes any.",
 )
-NON_OBJECT_REFUSED = Clause(
-    id="non-object-refused",
+NON_OBJECT_REJECTED = Clause(
+    id="non-object-rejected",
     level=Level.MUST,
     source=f"{_INPUT}/content/application~1json/schema/type",
     quotation="object",
@@ -274,8 +274,8 @@ BODY_REQUIRED = Clause(
     quotation="true",
     statement="A request without a body is refused with 400.",
 )
-MALFORMED_REFUSED = Clause(
-    id="malformed-refused",
+INVALID_JSON_REJECTED = Clause(
+    id="invalid-json-rejected",
     level=Level.MUST,
     source=f"{_INPUT}/content",
     quotation="application/json",
@@ -304,8 +304,8 @@ REQUEST_FRAMING = Clause(
     statement="However its bytes are framed, a request is the same request: in chunks of any size with extensions and "
     "trailers, in pieces, behind `Expect: 100-continue`, several on one connection, with a query or an absolute URL.",
 )
-REQUEST_MALFORMED = Clause(
-    id="request-malformed",
+INVALID_FRAMING_REJECTED = Clause(
+    id="invalid-framing-rejected",
     level=Level.MUST,
     source="RFC 9112 §5.1, §6.1, §6.3",
     quotation="the message framing is invalid and the recipient MUST treat it as an unrecoverable error",
@@ -315,22 +315,22 @@ REQUEST_MALFORMED = Clause(
 
 # ------------------------------------------------------------------ where the operation lives
 
-OTHER_METHODS_REFUSED = Clause(
-    id="other-methods-refused",
+OTHER_METHODS_REJECTED = Clause(
+    id="other-methods-rejected",
     level=Level.ASSUMED,
     source="#/paths/~1production~1run_remote",
     quotation="post",
     statement="The path answers POST alone: any other method is refused (HEAD, OPTIONS and TRACE may say what they like).",
 )
-OTHER_PATHS_REFUSED = Clause(
-    id="other-paths-refused",
+OTHER_PATHS_REJECTED = Clause(
+    id="other-paths-rejected",
     level=Level.ASSUMED,
     source="#/paths",
     quotation="/production/run_remote",
     statement="Paths that the document does not list are refused, near misses of the operation's own included.",
 )
-ALLOW_LISTED = Clause(
-    id="allow-listed",
+ALLOW_HEADER = Clause(
+    id="allow-header",
     level=Level.MUST,
     source="RFC 9110 §15.5.6",
     quotation="The origin server MUST generate an Allow header field in a 405 response",
@@ -344,30 +344,30 @@ REGIONAL_HOST = Clause(
     "on regional hostnames.",
     statement="On a regional hostname the path is refused.",
 )
-REGIONAL_HOST_SPELLING = Clause(
-    id="regional-host-spelling",
+REGIONAL_HOST_FORMS = Clause(
+    id="regional-host-forms",
     level=Level.SHOULD,
     source="RFC 9110 §4.2.3",
     quotation="The scheme and host are case-insensitive and normally provided in lowercase",
     statement="A regional hostname is one in any letter case, with a port behind it, and with the root's dot.",
 )
-FRAMING = Clause(
-    id="framing",
+RESPONSE_FRAMING = Clause(
+    id="response-framing",
     level=Level.MUST,
     source="RFC 9112 §2.1, §6, §7",
     quotation="HTTP-message = start-line CRLF *( field-line CRLF ) CRLF [ message-body ]",
     statement="An answer is one complete HTTP/1.1 message: it parses, and its body ends where its framing says.",
 )
-ANSWERS = Clause(
-    id="answers",
+REQUEST_ANSWERED = Clause(
+    id="request-answered",
     level=Level.ASSUMED,
     source=ASSUMED,
     quotation="A synchronous operation answers; the document knows 502, 503 and 504 for whatever went wrong behind it.",
     statement="A request that reaches the target is answered: the connection is not dropped and the deadline is kept.",
 )
 
-CONNECTION = Clause(
-    id="connection",
+CONNECTION_PERSISTENCE = Clause(
+    id="connection-persistence",
     level=Level.MUST,
     source="RFC 9112 §9.3, §9.6",
     quotation='A server that does not support persistent connections MUST send the "close" connection option in every '
@@ -375,8 +375,8 @@ CONNECTION = Clause(
     statement="A connection is what the answers say of it: closed where they say so or the request does, and not closed after "
     "every answer without a word.",
 )
-HTTP_ADVICE = Clause(
-    id="http-advice",
+HTTP_RECOMMENDATIONS = Clause(
+    id="http-recommendations",
     level=Level.SHOULD,
     source="RFC 9112 §2.2, §3.2.2, §7.1; RFC 9110 §10.1.1, §12.5.3",
     quotation="a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line (CRLF) "
@@ -413,7 +413,7 @@ OVERLOAD = Clause(
     quotation="200, 400, 401, 429, 502, 503, 504",
     statement="Asked for more than it can do, the target answers every request, by 200 or by a documented error.",
 )
-STEERED_ERROR = Clause(
+ERROR_ON_DEMAND = Clause(
     id="error-on-demand",
     level=Level.MUST,
     source=_OPERATION_RESPONSES,
@@ -424,10 +424,10 @@ STEERED_ERROR = Clause(
 CLAUSES: tuple[Clause, ...] = tuple(value for value in list(globals().values()) if isinstance(value, Clause))
 """Every clause, in the order of this file."""
 
-CLAUSE: dict[str, Clause] = {clause.id: clause for clause in CLAUSES}
+CLAUSE_BY_ID: dict[str, Clause] = {clause.id: clause for clause in CLAUSES}
 
-OWN_CHECK = Clause(
-    id="own-check",
+USER_CHECK = Clause(
+    id="user-check",
     level=Level.MUST,
     source="--check",
     quotation="None, or words",
@@ -435,10 +435,10 @@ OWN_CHECK = Clause(
 )
 """What `--check` names: no clause of the contract, and counted like one."""
 
-COUNTED: dict[str, Clause] = {**CLAUSE, OWN_CHECK.id: OWN_CHECK}
+COUNTABLE_CLAUSES: dict[str, Clause] = {**CLAUSE_BY_ID, USER_CHECK.id: USER_CHECK}
 """Whatever a run may count."""
 
-SINGLE_ANSWER: tuple[Clause, ...] = (
+SINGLE_ANSWER_CLAUSES: tuple[Clause, ...] = (
     STATUS,
     OUTPUT_MEDIA_TYPE,
     OUTPUT_JSON,
@@ -455,7 +455,7 @@ SINGLE_ANSWER: tuple[Clause, ...] = (
     REQUEST_ID_PRESENT,
     REQUEST_ID_ON_ERRORS,
 )
-"""The clauses that `departures` holds any single answer against."""
+"""The clauses that `violations` holds any single answer against."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -487,7 +487,7 @@ WAIVERS: tuple[Waiver, ...] = (
         citation="basetenlabs/truss: the chain's server reads a JSON body whatever its Content-Type says",
     ),
     Waiver(
-        clause=MALFORMED_REFUSED,
+        clause=INVALID_JSON_REJECTED,
         contract=Contract.DOCUMENTED,
         citation="basetenlabs/truss: the chain's server parses with Python's json, which takes NaN and Infinity",
     ),
@@ -514,7 +514,7 @@ WAIVERS: tuple[Waiver, ...] = (
 )
 
 
-def waived(clause: Clause, contract: Contract) -> bool:
+def is_waived(clause: Clause, contract: Contract) -> bool:
     """
     Whether *contract* takes *clause* back.
     """

@@ -9,14 +9,14 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NoReturn
 
-DEFAULT_VARIABLE = "BASETEN_API_KEY"
+DEFAULT_KEY_VARIABLE = "BASETEN_API_KEY"
 EMULATOR_KEY = "emulator.throw-away-key"
 """The key that the emulator accepts unless told otherwise. It opens nothing else, so it may be printed."""
 
 REDACTED = "[API key]"
 
 
-class Scheme(StrEnum):
+class AuthScheme(StrEnum):
     """
     How the key is presented: by the document's scheme, or by the one that Baseten's newer documents name.
     """
@@ -37,7 +37,7 @@ class ApiKey:
 
     __slots__ = ("_text", "scheme")
 
-    def __init__(self, text: str, scheme: Scheme = Scheme.API_KEY) -> None:
+    def __init__(self, text: str, scheme: AuthScheme = AuthScheme.API_KEY) -> None:
         self._text = text
         self.scheme = scheme
 
@@ -50,7 +50,7 @@ class ApiKey:
         """The value of the Authorization header: `Api-Key …` unless another scheme was asked for."""
         return f"{self.scheme.prefix} {self._text}"
 
-    def scrub(self, text: str) -> str:
+    def redact(self, text: str) -> str:
         """*text* with every occurrence of the key replaced."""
         return text.replace(self._text, REDACTED) if self._text else text
 
@@ -72,39 +72,39 @@ class ApiKey:
         raise TypeError("an API key is not pickled: it would leave this process")
 
 
-class NoKey(Exception):
+class ApiKeyError(Exception):
     """
     The environment holds no usable key; the message says which variable was looked at, never what was in it.
     """
 
 
-def key_from(environment: Mapping[str, str], variable: str = DEFAULT_VARIABLE) -> ApiKey:
+def load_key(environment: Mapping[str, str], variable: str = DEFAULT_KEY_VARIABLE) -> ApiKey:
     """
     The key in *variable*, blanks around it removed.
 
-    Raises NoKey when the variable is unset or empty, or holds what no header field can carry.
+    Raises ApiKeyError when the variable is unset or empty, or holds what no header field can carry.
     """
     text = environment.get(variable, "").strip()
     if not text:
-        raise NoKey(
+        raise ApiKeyError(
             f"no API key: expected one in the environment variable {variable}, found "
             f"{'an empty value' if variable in environment else 'none'}; set it with `export {variable}=…`, "
             "or name another variable with --api-key-env"
         )
     for prefix in ("Api-Key ", "Bearer "):
         if text.lower().startswith(prefix.lower()):
-            raise NoKey(
+            raise ApiKeyError(
                 f"the key in {variable} begins with {prefix!r}: expected the bare key, the prefix is added here"
             )
     if not text.isascii() or any(character.isspace() or not character.isprintable() for character in text):
-        raise NoKey(
+        raise ApiKeyError(
             f"the key in {variable} holds blanks, control characters or non-ASCII text: expected one bare token"
         )
     return ApiKey(text)
 
 
-def key_from_environment(variable: str = DEFAULT_VARIABLE) -> ApiKey:
+def load_key_from_environment(variable: str = DEFAULT_KEY_VARIABLE) -> ApiKey:
     """
-    The key in *variable* of this process's environment. Raises NoKey.
+    The key in *variable* of this process's environment. Raises ApiKeyError.
     """
-    return key_from(os.environ, variable)
+    return load_key(os.environ, variable)

@@ -37,7 +37,7 @@ DOCUMENTED_CODES: frozenset[str] = frozenset(code.value for code in ErrorCode)
 """The ten codes as plain strings: `"x" in ErrorCode` raises TypeError on Python 3.11."""
 
 
-class Blame(StrEnum):
+class Responsible(StrEnum):
     """
     Whose move it is after an error.
     """
@@ -62,7 +62,7 @@ class Pairing:
     """
 
     code: ErrorCode
-    blame: Blame
+    responsible: Responsible
     strict: tuple[int, ...]
     documented: tuple[int, ...] = ()
     citation: str = ""
@@ -72,14 +72,14 @@ class Pairing:
 PAIRINGS: tuple[Pairing, ...] = (
     Pairing(
         code=ErrorCode.UNAUTHORIZED,
-        blame=Blame.CALLER,
+        responsible=Responsible.CALLER,
         strict=(401,),
         documented=(403,),
         citation="inference/errors groups 401 and 403 as a missing or invalid API key",
     ),
     Pairing(
         code=ErrorCode.CLIENT_ERROR,
-        blame=Blame.CALLER,
+        responsible=Responsible.CALLER,
         strict=(400,),
         documented=(404, 405, 415, 422),
         citation="inference/errors (404); HTTP client configuration lists 422 among the statuses not to retry; "
@@ -87,52 +87,52 @@ PAIRINGS: tuple[Pairing, ...] = (
     ),
     Pairing(
         code=ErrorCode.PAYLOAD_TOO_LARGE,
-        blame=Blame.CALLER,
+        responsible=Responsible.CALLER,
         strict=(400,),
         documented=(413,),
         citation="inference/errors: a body above 100 MB is answered 413",
     ),
     Pairing(
         code=ErrorCode.MODEL_DOES_NOT_EXIST,
-        blame=Blame.CALLER,
+        responsible=Responsible.CALLER,
         strict=(400,),
         documented=(404,),
         citation="inference/errors: 404 for a model or deployment id that does not exist or was deleted",
     ),
     Pairing(
         code=ErrorCode.RATE_LIMITED,
-        blame=Blame.CALLER,
+        responsible=Responsible.CALLER,
         strict=(429,),
         documented=(529,),
         citation="management API, request_backpressure_settings.policy REJECT_ON_FULL: 529 when no slot is free",
     ),
     Pairing(
         code=ErrorCode.APPLICATION_ERROR,
-        blame=Blame.CHAIN,
+        responsible=Responsible.CHAIN,
         strict=(502,),
         documented=(500,),
         citation="basetenlabs/truss: an exception in run_remote is answered 500 by the chain's own server",
     ),
     Pairing(
         code=ErrorCode.INTERNAL_BASETEN_ERROR,
-        blame=Blame.PLATFORM,
+        responsible=Responsible.PLATFORM,
         strict=(502, 503),
         documented=(500,),
         citation="deployment/autoscaling/request-lifecycle: a parked request that expires fails with a 500",
     ),
-    Pairing(code=ErrorCode.MODEL_UNAVAILABLE, blame=Blame.PLATFORM, strict=(502, 503)),
+    Pairing(code=ErrorCode.MODEL_UNAVAILABLE, responsible=Responsible.PLATFORM, strict=(502, 503)),
     Pairing(
         code=ErrorCode.MODEL_NOT_READY,
-        blame=Blame.PLATFORM,
+        responsible=Responsible.PLATFORM,
         strict=(503,),
         documented=(400,),
         citation="inference/async pairs MODEL_NOT_READY with 400",
     ),
-    Pairing(code=ErrorCode.TIMEOUT, blame=Blame.CHAIN, strict=(504,)),
+    Pairing(code=ErrorCode.TIMEOUT, responsible=Responsible.CHAIN, strict=(504,)),
 )
 """Which code goes with which status: the one table."""
 
-PAIRING: dict[str, Pairing] = {pairing.code.value: pairing for pairing in PAIRINGS}
+PAIRING_BY_CODE: dict[str, Pairing] = {pairing.code.value: pairing for pairing in PAIRINGS}
 
 UNPAIRED_STATUSES: dict[int, str] = {
     402: "inference/errors: 402 while billing is on hold; no error code is named",
@@ -145,7 +145,7 @@ def statuses(code: str, contract: Contract) -> frozenset[int]:
     """
     The statuses that *code* may go with under *contract*; empty for a code outside the ten.
     """
-    pairing = PAIRING.get(code)
+    pairing = PAIRING_BY_CODE.get(code)
     if pairing is None:
         return frozenset()
     widened = pairing.documented if contract.includes(Contract.DOCUMENTED) else ()
@@ -165,12 +165,12 @@ def allowed_statuses(contract: Contract) -> frozenset[int]:
     return frozenset(allowed)
 
 
-def blame(error_code: str | None, status: int | None) -> Blame:
+def responsible(error_code: str | None, status: int | None) -> Responsible:
     """
     Who is to act on an error answer: by its code if that is one of the ten, else by its status.
     """
-    if error_code in PAIRING:
-        return PAIRING[error_code].blame
+    if error_code in PAIRING_BY_CODE:
+        return PAIRING_BY_CODE[error_code].responsible
     if status is not None and 400 <= status < 500:
-        return Blame.CALLER
-    return Blame.CHAIN if status == 504 else Blame.PLATFORM
+        return Responsible.CALLER
+    return Responsible.CHAIN if status == 504 else Responsible.PLATFORM

@@ -9,37 +9,37 @@ import re
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 
-SECRET = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"})
+CREDENTIAL_FIELDS = frozenset({"authorization", "proxy-authorization", "cookie", "x-api-key", "api-key"})
 """Fields that carry credentials: an option stands in the process list and in the run folder, so they are refused."""
 
-OURS = frozenset(
+RESERVED_FIELDS = frozenset(
     {"host", "content-length", "content-type", "transfer-encoding", "connection", "expect", "upgrade", "te", "trailer"}
 )
 """Fields that frame or route the message: what they say is what is being tested."""
 
-Field = tuple[str, str]
+HeaderField = tuple[str, str]
 
 
-class BadField(Exception):
+class HeaderError(Exception):
     """
     A header field that is not sent along; the message says why, and never repeats its value.
     """
 
 
-def parse_field(text: str) -> Field:
+def parse_header(text: str) -> HeaderField:
     """
-    The name and value of `Name: value`. Raises BadField.
+    The name and value of `Name: value`. Raises HeaderError.
 
     >>> parse_field("X-Tenant: blue")
     ('X-Tenant', 'blue')
     """
     name, colon, value = text.partition(":")
     if not colon or not _TOKEN.fullmatch(name):
-        raise BadField("expected --header 'Name: value' with a header field's name before the colon")
-    if name.lower() in SECRET:
-        raise BadField(f"--header takes no secrets, found {name}: the key comes from the environment")
-    if name.lower() in OURS:
-        raise BadField(f"--header cannot set {name}: it frames or routes the request, and is ours to send")
+        raise HeaderError("expected --header 'Name: value' with a header field's name before the colon")
+    if name.lower() in CREDENTIAL_FIELDS:
+        raise HeaderError(f"--header takes no secrets, found {name}: the key comes from the environment")
+    if name.lower() in RESERVED_FIELDS:
+        raise HeaderError(f"--header cannot set {name}: it frames or routes the request, and is ours to send")
     if not _VALUE.fullmatch(value):
-        raise BadField(f"expected printable ASCII as the value of {name}")
+        raise HeaderError(f"expected printable ASCII as the value of {name}")
     return name, value.strip()

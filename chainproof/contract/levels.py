@@ -1,7 +1,7 @@
 """
 How binding a clause is, and which of three contracts is asked for.
 
-A level says what follows from a departure; a contract says how far beyond the published document we look. The two are
+A level says what follows from a violation; a contract says how far beyond the published document we look. The two are
 independent: every contract has clauses of every level.
 """
 
@@ -12,7 +12,7 @@ from enum import StrEnum
 
 class Level(StrEnum):
     """
-    What a departure from a clause means.
+    What a violation from a clause means.
     """
 
     MUST = "must"
@@ -22,11 +22,11 @@ class Level(StrEnum):
     """Every caller relies on it, though no sentence of the document says it."""
 
     SHOULD = "should"
-    """Advice: a departure is worth knowing, and breaks nobody's contract."""
+    """Advice: a violation is worth knowing, and breaks nobody's contract."""
 
 
 BINDING: frozenset[Level] = frozenset({Level.MUST, Level.ASSUMED})
-"""The levels whose departures fail a run unless `--fail-on` widens them."""
+"""The levels whose violations fail a run unless `--fail-on` widens them."""
 
 
 class Contract(StrEnum):

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote, urlsplit
 
-from chainproof.contract.target import BadTarget, Target, is_loopback
+from chainproof.contract.target import Target, TargetError, is_loopback
 
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]/@ ]+):(?P<port>\d{1,5})")
 
@@ -71,11 +71,11 @@ class Route:
 
 def parse_address(text: str) -> Address:
     """
-    The address that `HOST:PORT` names, an IPv6 one in brackets. Raises BadTarget.
+    The address that `HOST:PORT` names, an IPv6 one in brackets. Raises TargetError.
     """
     match = _HOST_AND_PORT.fullmatch(text.strip())
     if match is None or not 0 < int(match["port"]) < 65536:
-        raise BadTarget(f"expected HOST:PORT such as 127.0.0.1:8080 or [::1]:8080, found {text!r}")
+        raise TargetError(f"expected HOST:PORT such as 127.0.0.1:8080 or [::1]:8080, found {text!r}")
     return Address(match["host"].strip("[]"), int(match["port"]))
 
 
@@ -83,7 +83,7 @@ def proxy_for(target: Target, environment: Mapping[str, str]) -> Proxy | None:
     """
     The proxy that the environment names for a target (`https_proxy`, `all_proxy`, `no_proxy`, in either case), or None.
 
-    Loopback is never proxied, and plain http goes to loopback alone. Raises BadTarget for a proxy that is no http URL.
+    Loopback is never proxied, and plain http goes to loopback alone. Raises TargetError for a proxy that is no http URL.
     """
     proxies = _proxies(environment)
     named = proxies.get("https") or proxies.get("all")
@@ -127,9 +127,9 @@ def _parse_proxy(url: str) -> Proxy:
         parts = urlsplit(url if "://" in url else f"http://{url}")
         port = parts.port
     except ValueError:
-        raise BadTarget("expected the proxy in the environment to be a URL such as http://proxy:3128") from None
+        raise TargetError("expected the proxy in the environment to be a URL such as http://proxy:3128") from None
     if parts.scheme != "http" or not parts.hostname:
-        raise BadTarget("expected the proxy in the environment to be a URL such as http://proxy:3128")
+        raise TargetError("expected the proxy in the environment to be a URL such as http://proxy:3128")
     authorization = None
     if parts.username is not None:
         pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"

@@ -13,7 +13,7 @@ from urllib.parse import urlsplit
 from chainproof.contract.openapi import PATH, server_templates
 
 
-class Server(Enum):
+class ServerKind(Enum):
     """
     The four forms of hostname that the document lists.
     """
@@ -37,16 +37,16 @@ class Server(Enum):
         """
         The server's URL for a model's or chain's id, and for the environment's name where the form has one.
 
-        >>> Server.CHAIN.url("abc123")
+        >>> ServerKind.CHAIN.url("abc123")
         'https://chain-abc123.api.baseten.co'
-        >>> Server.REGIONAL_CHAIN.url("abc123", "prod-us")
+        >>> ServerKind.REGIONAL_CHAIN.url("abc123", "prod-us")
         'https://chain-abc123-prod-us.api.baseten.co'
         """
         url = self.template.replace("{model_id}", identifier).replace("{chain_id}", identifier)
         return url.replace("{env_name}", environment)
 
 
-class BadTarget(Exception):
+class TargetError(Exception):
     """
     A target that cannot be used; the message says what was expected, what was found and what to do.
     """
@@ -68,7 +68,7 @@ class Target:
     """Whether it is the emulator this command started itself."""
 
     @property
-    def transplanted(self) -> bool:
+    def path_assumed(self) -> bool:
         """Whether the path is another than the document's, so that every clause holds there by assumption alone."""
         return self.path != PATH
 
@@ -108,26 +108,28 @@ _ENVIRONMENT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 """Regional environment names, as docs.baseten.co/deployment/environments has them: at most 40 characters."""
 
 
-def deployed(*, chain_id: str = "", model_id: str = "", environment: str = "production", regional: bool = False) -> str:
+def deployment_url(
+    *, chain_id: str = "", model_id: str = "", environment: str = "production", regional: bool = False
+) -> str:
     """
-    The URL of run_remote of a deployed chain, or of a model, in an environment.
+    The URL of run_remote of a deployment_url chain, or of a model, in an environment.
 
-    >>> deployed(chain_id="abc123")
+    >>> deployment_url(chain_id="abc123")
     'https://chain-abc123.api.baseten.co/production/run_remote'
-    >>> deployed(chain_id="abc123", environment="staging")
+    >>> deployment_url(chain_id="abc123", environment="staging")
     'https://chain-abc123.api.baseten.co/environments/staging/run_remote'
-    >>> deployed(chain_id="abc123", environment="prod-us", regional=True)
+    >>> deployment_url(chain_id="abc123", environment="prod-us", regional=True)
     'https://chain-abc123-prod-us.api.baseten.co/run_remote'
 
-    Only the first path is the document's; the others are those of its sister operations. Raises BadTarget.
+    Only the first path is the document's; the others are those of its sister operations. Raises TargetError.
     """
     if bool(chain_id) is bool(model_id):
-        raise BadTarget("expected either --chain-id or --model-id")
+        raise TargetError("expected either --chain-id or --model-id")
     identifier = chain_id or model_id
     if not _IDENTIFIER.fullmatch(identifier):
-        raise BadTarget(f"expected an alphanumeric id such as abc123, found {identifier!r}")
+        raise TargetError(f"expected an alphanumeric id such as abc123, found {identifier!r}")
     if not _ENVIRONMENT.fullmatch(environment):
-        raise BadTarget(
+        raise TargetError(
             f"expected an environment's name of lower-case letters, digits and inner hyphens, found {environment!r}"
         )
     form = _FORMS[(bool(chain_id), regional)]
@@ -138,10 +140,10 @@ def deployed(*, chain_id: str = "", model_id: str = "", environment: str = "prod
 
 
 _FORMS = {
-    (False, False): Server.MODEL,
-    (True, False): Server.CHAIN,
-    (False, True): Server.REGIONAL_MODEL,
-    (True, True): Server.REGIONAL_CHAIN,
+    (False, False): ServerKind.MODEL,
+    (True, False): ServerKind.CHAIN,
+    (False, True): ServerKind.REGIONAL_MODEL,
+    (True, True): ServerKind.REGIONAL_CHAIN,
 }
 
 
@@ -150,31 +152,31 @@ def parse_target(text: str, *, emulated: bool = False, loopback: bool = False) -
     The target that a URL names: an origin (`https://chain-abc123.api.baseten.co`) or the operation's whole URL.
 
     Plain http is taken for loopback addresses only, since the key travels with every request; *loopback* says that the
-    connection goes to one whatever the URL says. Raises BadTarget.
+    connection goes to one whatever the URL says. Raises TargetError.
     """
     example = "expected a URL such as https://chain-abc123.api.baseten.co"
     try:
         parts = urlsplit(text.strip())
         port = parts.port
     except ValueError as wrong:
-        raise BadTarget(f"{example}, found {text!r} ({wrong})") from None
+        raise TargetError(f"{example}, found {text!r} ({wrong})") from None
     if parts.scheme not in _PORTS or not parts.hostname:
-        raise BadTarget(f"{example}, found {text!r}")
+        raise TargetError(f"{example}, found {text!r}")
     if parts.username is not None or parts.password is not None:
-        raise BadTarget("expected a URL without user name and password; the key comes from the environment")
+        raise TargetError("expected a URL without user name and password; the key comes from the environment")
     if parts.query or parts.fragment:
-        raise BadTarget(f"expected a URL without query and fragment, found {text!r}")
+        raise TargetError(f"expected a URL without query and fragment, found {text!r}")
     if not _NETLOC.fullmatch(parts.netloc) or not _plausible(parts.hostname):
-        raise BadTarget(f"{example}, found the host {parts.netloc!r}")
+        raise TargetError(f"{example}, found the host {parts.netloc!r}")
     if port == 0:
-        raise BadTarget(f"{example}, found port 0 in {text!r}")
+        raise TargetError(f"{example}, found port 0 in {text!r}")
     if parts.scheme == "http" and not loopback and not is_loopback(parts.hostname):
-        raise BadTarget(
+        raise TargetError(
             f"expected https for {parts.hostname}: the API key would travel in the clear; plain http is for loopback addresses"
         )
     path = parts.path.rstrip("/")
     if path and not _KIN.fullmatch(path):
-        raise BadTarget(
+        raise TargetError(
             f"expected no path, {PATH}, or that of another environment's run_remote, found {parts.path!r} in {text!r}"
         )
     return Target(

@@ -17,11 +17,11 @@ from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
 from chainproof.contract.clauses import Clause
 from chainproof.contract.errors import DOCUMENTED_CODES, allowed_statuses, statuses
 from chainproof.contract.levels import Contract, Level
-from chainproof.json_text import Malformed, TooDeep, parse_json
+from chainproof.json_text import InvalidJson, TooDeep, parse_json
 
 _REQUEST_ID = REQUEST_ID_HEADER.lower()
 _SHOWN = 120
-"""Characters of an answer that a departure repeats."""
+"""Characters of an answer that a violation repeats."""
 
 SINGLETONS = frozenset(
     {"content-type", "content-length", "content-location", "date", "etag", "last-modified", "location", "retry-after"}
@@ -32,7 +32,7 @@ _SECONDS = re.compile(r"[0-9]+")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Departure:
+class Violation:
     """
     Where an answer left the contract: expected, actual.
     """
@@ -42,15 +42,15 @@ class Departure:
     actual: str
 
 
-def departures(answer: Answer, contract: Contract = Contract.STRICT) -> tuple[Departure, ...]:
+def violations(answer: Answer, contract: Contract = Contract.STRICT) -> tuple[Violation, ...]:
     """
-    Every clause that this one answer of the operation breaks, in the order of `clauses.SINGLE_ANSWER`.
+    Every clause that this one answer of the operation breaks, in the order of `clauses.SINGLE_ANSWER_CLAUSES`.
 
     The answer must be one of the operation itself (POST to its path): what a server says elsewhere is its own affair.
     """
     if answer.status == 200 and _plainly_right(answer):
         return ()
-    return tuple(found for found in _departures(answer, contract) if not clauses.waived(found.clause, contract))
+    return tuple(found for found in _departures(answer, contract) if not clauses.is_waived(found.clause, contract))
 
 
 _PLAIN_FIELDS = frozenset({"content-type", "content-length", "date", "server", "connection", "transfer-encoding"})
@@ -94,11 +94,11 @@ def _places(names: tuple[str, ...]) -> tuple[int, int] | None:
     return found
 
 
-def breaks_a_must(found: tuple[Departure, ...]) -> bool:
+def breaks_must_clause(found: tuple[Violation, ...]) -> bool:
     """
-    Whether an answer with these departures cannot count as ok.
+    Whether an answer with these violations cannot count as ok.
     """
-    return any(departure.clause.level is Level.MUST for departure in found)
+    return any(violation.clause.level is Level.MUST for violation in found)
 
 
 def error_code(answer: Answer) -> str | None:
@@ -113,13 +113,13 @@ def error_code(answer: Answer) -> str | None:
     return code.encode("utf-8", "backslashreplace").decode() if isinstance(code, str) else None
 
 
-def _departures(answer: Answer, contract: Contract) -> Iterator[Departure]:
+def _departures(answer: Answer, contract: Contract) -> Iterator[Violation]:
     """
-    The departures before any waiver.
+    The violations before any waiver.
     """
     allowed = allowed_statuses(contract)
     if answer.status not in allowed:
-        yield Departure(
+        yield Violation(
             clause=clauses.STATUS,
             expected=f"one of {', '.join(map(str, sorted(allowed)))}",
             actual=str(answer.status),
@@ -132,22 +132,22 @@ def _departures(answer: Answer, contract: Contract) -> Iterator[Departure]:
     yield from _request_id(answer)
 
 
-def _output(answer: Answer) -> Iterator[Departure]:
+def _output(answer: Answer) -> Iterator[Violation]:
     """
     The clauses of a success.
     """
     if answer.media_type != "application/json":
-        # What says it is something else need not be JSON: one departure, not two.
+        # What says it is something else need not be JSON: one violation, not two.
         yield _media_type(clauses.OUTPUT_MEDIA_TYPE, answer)
         return
     value = parse_json(answer.body)
-    if isinstance(value, Malformed):
+    if isinstance(value, InvalidJson):
         yield _malformed(clauses.OUTPUT_JSON, answer, value)
     elif not isinstance(value, dict | TooDeep):
-        yield Departure(clause=clauses.OUTPUT_OBJECT, expected="a JSON object", actual=_kind(value, answer))
+        yield Violation(clause=clauses.OUTPUT_OBJECT, expected="a JSON object", actual=_kind(value, answer))
 
 
-def _error(answer: Answer, contract: Contract) -> Iterator[Departure]:
+def _error(answer: Answer, contract: Contract) -> Iterator[Violation]:
     """
     The clauses of an error.
     """
@@ -155,41 +155,41 @@ def _error(answer: Answer, contract: Contract) -> Iterator[Departure]:
         yield _media_type(clauses.ERROR_MEDIA_TYPE, answer)
         return
     value = parse_json(answer.body)
-    if isinstance(value, Malformed):
+    if isinstance(value, InvalidJson):
         yield _malformed(clauses.ERROR_JSON, answer, value)
         return
     if isinstance(value, TooDeep):
         return
     if not isinstance(value, dict):
-        yield Departure(clause=clauses.ERROR_OBJECT, expected="a JSON object", actual=_kind(value, answer))
+        yield Violation(clause=clauses.ERROR_OBJECT, expected="a JSON object", actual=_kind(value, answer))
         return
     for member, clause in (("error", clauses.ERROR_MESSAGE), ("detail", clauses.ERROR_DETAIL)):
         if member in value and not isinstance(value[member], str):
-            yield Departure(clause=clause, expected=f"`{member}` is a string", actual=_kind(value[member], answer))
+            yield Violation(clause=clause, expected=f"`{member}` is a string", actual=_kind(value[member], answer))
     if "error_code" in value:
         yield from _error_code(value["error_code"], answer, contract)
 
 
-def _error_code(code: object, answer: Answer, contract: Contract) -> Iterator[Departure]:
+def _error_code(code: object, answer: Answer, contract: Contract) -> Iterator[Violation]:
     """
-    A code of the ten, with a status of its row. An absent code is no departure: the document requires none.
+    A code of the ten, with a status of its row. An absent code is no violation: the document requires none.
     """
     if not isinstance(code, str) or code not in DOCUMENTED_CODES:
-        yield Departure(
+        yield Violation(
             clause=clauses.ERROR_CODE,
             expected=f"one of {', '.join(sorted(DOCUMENTED_CODES))}",
             actual=_shown(repr(code)),
         )
     elif answer.status not in statuses(code, contract):
         row = ", ".join(map(str, sorted(statuses(code, contract))))
-        yield Departure(
+        yield Violation(
             clause=clauses.ERROR_CODE_STATUS,
             expected=f"`{code}` with status {row}",
             actual=f"`{code}` with status {answer.status}",
         )
 
 
-def _fields(answer: Answer) -> Iterator[Departure]:
+def _fields(answer: Answer) -> Iterator[Violation]:
     """
     Header fields whose form an RFC lays down.
     """
@@ -203,14 +203,14 @@ def _fields(answer: Answer) -> Iterator[Departure]:
             if names.count(name) > 1 and name in SINGLETONS
         ]
         if repeated:
-            yield Departure(
+            yield Violation(
                 clause=clauses.SINGLETON_FIELDS,
                 expected="each of these fields once",
                 actual=f"status {answer.status}, {', '.join(repeated)}",
             )
 
 
-def _retry_after(answer: Answer) -> Iterator[Departure]:
+def _retry_after(answer: Answer) -> Iterator[Violation]:
     """
     When to come back, in one of two forms.
     """
@@ -218,7 +218,7 @@ def _retry_after(answer: Answer) -> Iterator[Departure]:
         value for value in answer.fields("retry-after") if not _SECONDS.fullmatch(value.strip()) and not _is_date(value)
     ]
     if wrong:
-        yield Departure(
+        yield Violation(
             clause=clauses.RETRY_AFTER,
             expected="a number of seconds or a date",
             actual=f"status {answer.status}, Retry-After: {_shown(wrong[0])}",
@@ -236,36 +236,36 @@ def _is_date(value: str) -> bool:
     return True
 
 
-def _request_id(answer: Answer) -> Iterator[Departure]:
+def _request_id(answer: Answer) -> Iterator[Violation]:
     """
     Exactly one, and not empty; an error may do without.
     """
     values = answer.fields(REQUEST_ID_HEADER)
     if not values and answer.status >= 300:
-        yield Departure(clause=clauses.REQUEST_ID_ON_ERRORS, expected=f"a {REQUEST_ID_HEADER}", actual="none")
+        yield Violation(clause=clauses.REQUEST_ID_ON_ERRORS, expected=f"a {REQUEST_ID_HEADER}", actual="none")
     elif len(values) != 1 or not values[0].strip():
         actual = "none" if not values else "an empty one" if len(values) == 1 else f"{len(values)} of them"
-        yield Departure(clause=clauses.REQUEST_ID_PRESENT, expected=f"one non-empty {REQUEST_ID_HEADER}", actual=actual)
+        yield Violation(clause=clauses.REQUEST_ID_PRESENT, expected=f"one non-empty {REQUEST_ID_HEADER}", actual=actual)
 
 
-def _media_type(clause: Clause, answer: Answer) -> Departure:
+def _media_type(clause: Clause, answer: Answer) -> Violation:
     """
-    The departure of an answer under another media type.
+    The violation of an answer under another media type.
     """
     actual = answer.field("content-type")
-    return Departure(
+    return Violation(
         clause=clause,
         expected="Content-Type: application/json",
         actual=f"status {answer.status} " + ("without Content-Type" if actual is None else f"as {_shown(actual)}"),
     )
 
 
-def _malformed(clause: Clause, answer: Answer, why: Malformed) -> Departure:
+def _malformed(clause: Clause, answer: Answer, why: InvalidJson) -> Violation:
     """
-    The departure of a body that is no JSON text.
+    The violation of a body that is no JSON text.
     """
     quoted = f": {_shown(answer.body.decode('utf-8', 'replace'))!r}" if answer.body.strip() else ""
-    return Departure(
+    return Violation(
         clause=clause, expected="a JSON text in UTF-8", actual=f"status {answer.status}, body {why.value}{quoted}"
     )
 
@@ -291,6 +291,6 @@ def _kind(value: object, answer: Answer) -> str:
 
 def _shown(text: str) -> str:
     """
-    As much of a text as a departure repeats.
+    As much of a text as a violation repeats.
     """
     return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"

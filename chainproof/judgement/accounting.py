@@ -6,8 +6,8 @@ from __future__ import annotations
 
 from dataclasses import asdict, dataclass
 
-from chainproof.results.exchange import Fate
-from chainproof.results.interval import Slice
+from chainproof.results.exchange import Result
+from chainproof.results.interval import RequestStats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,7 +38,7 @@ class Accounting:
         return max(self.sent - self.ok - self.failed - self.timed_out - self.censored, 0)
 
     @property
-    def identities(self) -> tuple[str, str]:
+    def equations(self) -> tuple[str, str]:
         """The two identities with their figures."""
         unknown = f" + unknown {self.unknown:,}" if self.unknown else ""
         settled = f"ok {self.ok:,} + failed {self.failed:,} + timed out {self.timed_out:,} + censored {self.censored:,}"
@@ -50,14 +50,14 @@ class Accounting:
     @property
     def sentence(self) -> str:
         """The two identities in one sentence."""
-        return "; ".join(self.identities) + "."
+        return "; ".join(self.equations) + "."
 
     def to_json(self) -> dict[str, int]:
         """The counts by name."""
         return asdict(self)
 
 
-def accounting(whole: Slice) -> Accounting:
+def accounting(whole: RequestStats) -> Accounting:
     """
     The accounting of a run, from all its intervals merged, or of a part of it.
     """
@@ -65,8 +65,8 @@ def accounting(whole: Slice) -> Accounting:
         planned=whole.planned,
         not_sent=whole.not_sent.total(),
         sent=whole.sent,
-        ok=whole.count(Fate.OK),
-        failed=whole.count(Fate.FAILED),
-        timed_out=whole.count(Fate.TIMED_OUT),
-        censored=whole.count(Fate.CENSORED),
+        ok=whole.count(Result.OK),
+        failed=whole.count(Result.FAILED),
+        timed_out=whole.count(Result.TIMED_OUT),
+        censored=whole.count(Result.CENSORED),
     )

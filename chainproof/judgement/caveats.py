@@ -10,17 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from chainproof.contract.accepted_violations import accepted
-from chainproof.contract.clauses import CLAUSE, waived
+from chainproof.contract.accepted_violations import is_accepted
+from chainproof.contract.clauses import CLAUSE_BY_ID, is_waived
 from chainproof.contract.levels import Contract, Level
 from chainproof.contract.openapi import PATH
 from chainproof.durations import format_duration
 from chainproof.judgement.accounting import Accounting
 from chainproof.judgement.cold_start import ColdStart
-from chainproof.judgement.generator_health import Doubt
+from chainproof.judgement.generator_health import GeneratorIssue
 from chainproof.results.exchange import NotSent
 from chainproof.results.folder import Run
-from chainproof.results.interval import Interval, Slice
+from chainproof.results.interval import Interval, RequestStats
 from chainproof.results.manifest import Ending, Guard
 from chainproof.statistics.intervals import quantile_ranks
 from chainproof.workload.objectives import INSTANTS, parse_objective
@@ -46,7 +46,7 @@ class Caveat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Evidence:
+class CaveatInput:
     """
     What the caveats of one load run are drawn from.
     """
@@ -54,19 +54,19 @@ class Evidence:
     run: Run
     whole: Interval
     """All intervals of the run, merged."""
-    judged: Slice
+    judged: RequestStats
     """The requests of the judged phases: what figures and objectives are computed from."""
     accounting: Accounting
     start: ColdStart
-    doubts: tuple[Doubt, ...] = ()
+    generator_issues: tuple[GeneratorIssue, ...] = ()
     """What is to say of the generator itself."""
 
 
-def unfinished(evidence: Evidence) -> Iterator[Caveat]:
+def unfinished(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     A run without its end may lack its last seconds, and nobody knows what was in flight.
     """
-    if evidence.run.end is None:
+    if inputs.run.end is None:
         yield Caveat(
             code="UNFINISHED",
             text="The run was cut off before it could say how it ended: the requests of its last second or two, and those "
@@ -76,16 +76,16 @@ def unfinished(evidence: Evidence) -> Iterator[Caveat]:
         )
 
 
-def accounting(evidence: Evidence) -> Iterator[Caveat]:
+def accounting(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     Whatever was planned must be found again; two sets of counters that never see each other must agree.
     """
-    counted = evidence.accounting
-    said = dict(evidence.run.end.accounting) if evidence.run.end is not None else {}
+    counted = inputs.accounting
+    said = dict(inputs.run.end.accounting) if inputs.run.end is not None else {}
     differing = [name for name, value in said.items() if counted.to_json().get(name) != value]
-    if (evidence.run.end is not None and not counted.adds_up) or differing:
+    if (inputs.run.end is not None and not counted.adds_up) or differing:
         yield Caveat(
-            code="ACCOUNTING",
+            code="ACCOUNTING_MISMATCH",
             text=f"The counts do not add up: {counted.sentence}"
             + (f" The run's own counters differ in {', '.join(differing)}." if differing else ""),
             remedy="This is an error of ours, or of whoever edited the run folder: please report it.",
@@ -93,11 +93,11 @@ def accounting(evidence: Evidence) -> Iterator[Caveat]:
         )
 
 
-def lost_workers(evidence: Evidence) -> Iterator[Caveat]:
+def lost_workers(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     Whoever stops telling what it does may have gone on doing it.
     """
-    for lost in evidence.run.end.lost if evidence.run.end is not None else ():
+    for lost in inputs.run.end.lost_workers if inputs.run.end is not None else ():
         yield Caveat(
             code="WORKER_LOST",
             text=f"Nothing is known of worker {lost.worker} from {format_duration(lost.start)} to "
@@ -108,12 +108,12 @@ def lost_workers(evidence: Evidence) -> Iterator[Caveat]:
         )
 
 
-def unreadable(evidence: Evidence) -> Iterator[Caveat]:
+def unreadable(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     A torn last line is normal; a torn line in the middle is lost data.
     """
-    if evidence.run.unreadable_lines:
-        files = ", ".join(f"{count} in {name}" for name, count in evidence.run.unreadable_lines.items())
+    if inputs.run.unreadable_lines:
+        files = ", ".join(f"{count} in {name}" for name, count in inputs.run.unreadable_lines.items())
         yield Caveat(
             code="UNREADABLE_LINES",
             text=f"Lines of the run folder cannot be read: {files}.",
@@ -122,56 +122,56 @@ def unreadable(evidence: Evidence) -> Iterator[Caveat]:
         )
 
 
-def fitness(evidence: Evidence) -> Iterator[Caveat]:
+def generator_health(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     A generator that does not keep up measures itself.
     """
-    for doubt in evidence.doubts:
-        yield Caveat(code=doubt.code, text=doubt.text, remedy=doubt.remedy, invalidates=doubt.spoils)
+    for doubt in inputs.generator_issues:
+        yield Caveat(code=doubt.code, text=doubt.text, remedy=doubt.remedy, invalidates=doubt.invalidates)
 
 
-def not_sent(evidence: Evidence) -> Iterator[Caveat]:
+def not_sent(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     A cap on requests in flight protects both sides, and hides how bad it would have become.
     """
-    count = evidence.whole.not_sent[NotSent.MAX_IN_FLIGHT]
+    count = inputs.whole.not_sent[NotSent.MAX_IN_FLIGHT]
     if count:
         yield Caveat(
             code="MAX_IN_FLIGHT",
             text=f"{count:,} planned requests were not sent because no slot became free for them: as many as --max-in-flight allows were unanswered. "
-            f"{_counted(evidence)}",
+            f"{_counted(inputs)}",
             remedy="The target does not keep up with this rate; a higher --max-in-flight shows how its queue grows.",
         )
 
 
-def unanswered(evidence: Evidence) -> Iterator[Caveat]:
+def unanswered(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     What never came back is in no percentile of what did.
     """
-    lost = evidence.accounting.timed_out + evidence.accounting.censored
+    lost = inputs.accounting.timed_out + inputs.accounting.censored
     if lost:
         yield Caveat(
             code="UNANSWERED",
-            text=f"{evidence.accounting.timed_out:,} requests timed out and {evidence.accounting.censored:,} were "
-            f"censored: they took longer than any percentile here can show. {_counted(evidence)}",
+            text=f"{inputs.accounting.timed_out:,} requests timed out and {inputs.accounting.censored:,} were "
+            f"censored: they took longer than any percentile here can show. {_counted(inputs)}",
             remedy="A longer --deadline shows how long they really take.",
         )
 
 
-def _counted(evidence: Evidence) -> str:
+def _counted(inputs: CaveatInput) -> str:
     """
     What objectives make of requests that were never answered.
     """
-    those = "those of judged phases" if evidence.run.manifest.phases else "them"
+    those = "those of judged phases" if inputs.run.manifest.phases else "them"
     return f"Objectives count {those} as never answered."
 
 
-def mixed_phases(evidence: Evidence) -> Iterator[Caveat]:
+def mixed_phases(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     A percentile over a ramp and a steady state describes neither.
     """
-    phases = evidence.run.manifest.phases
-    if phases and evidence.accounting.planned and not evidence.whole.phases:
+    phases = inputs.run.manifest.phases
+    if phases and inputs.accounting.planned and not inputs.whole.phases:
         yield Caveat(
             code="MIXED_PHASES",
             text="The workload has phases, and the record does not tell them apart: the figures mix all of them.",
@@ -185,32 +185,32 @@ def mixed_phases(evidence: Evidence) -> Iterator[Caveat]:
         )
 
 
-def cold_start(evidence: Evidence) -> Iterator[Caveat]:
+def cold_start(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     Whoever asks how a target begins has figures that mix its beginning with what came after.
     """
-    asked = {parse_objective(text).indicator for text in evidence.run.manifest.objectives}
-    start = evidence.start
+    asked = {parse_objective(text).indicator for text in inputs.run.manifest.objectives}
+    start = inputs.start
     if not asked & set(INSTANTS) or start.first_success is None:
         return
-    settled = (
+    settling_time = (
         "response times had not settled when the run ended, or it was too short to say"
-        if start.settled is None
-        else f"response times settled {format_duration(start.settled)} into it"
+        if start.settling_time is None
+        else f"response times settled {format_duration(start.settling_time)} into it"
     )
     yield Caveat(
         code="COLD_START",
-        text=f"The first request was answered ok {format_duration(start.first_success)} into the run; {settled} (MSER on the "
+        text=f"The first request was answered ok {format_duration(start.first_success)} into the run; {settling_time} (MSER on the "
         "median of each second). The figures hold both what came before and what came after.",
         remedy="For the target at work alone, run again while it is warm.",
     )
 
 
-def replanned(evidence: Evidence) -> Iterator[Caveat]:
+def apply_replans(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     Whoever changes the rate half-way has made two measurements.
     """
-    instants = evidence.run.manifest.settings.get("replanned_at_s")
+    instants = inputs.run.manifest.settings.get("replanned_at_s")
     if isinstance(instants, list) and instants:
         told = ", ".join(format_duration(each) for each in instants if isinstance(each, int | float))
         yield Caveat(
@@ -221,88 +221,88 @@ def replanned(evidence: Evidence) -> Iterator[Caveat]:
         )
 
 
-def interrupted(evidence: Evidence) -> Iterator[Caveat]:
+def interrupted(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     Half a run is evidence of what it saw, not of what it was meant to see.
     """
-    if evidence.run.end is not None and evidence.run.end.ending is Ending.INTERRUPTED:
+    if inputs.run.end is not None and inputs.run.end.ending is Ending.INTERRUPTED:
         yield Caveat(
             code="INTERRUPTED",
-            text=f"The run was interrupted after {format_duration(evidence.run.end.seconds)}; "
-            f"{evidence.whole.not_sent[NotSent.STOPPED]:,} planned requests were not asked for any more.",
+            text=f"The run was interrupted after {format_duration(inputs.run.end.seconds)}; "
+            f"{inputs.whole.not_sent[NotSent.STOPPED]:,} planned requests were not asked for any more.",
             remedy="A pass needs a whole run.",
         )
 
 
 _GUARD_REMEDIES = {
-    Guard.KEY_REFUSED: "Check the key in BASETEN_API_KEY (or the variable that --api-key-env names).",
-    Guard.TARGET_GONE: "See whether the target is there at all, and the way to it; --gone-after waits longer.",
+    Guard.KEY_REJECTED: "Check the key in BASETEN_API_KEY (or the variable that --api-key-env names).",
+    Guard.TARGET_UNREACHABLE: "See whether the target is there at all, and the way to it; --gone-after waits longer.",
     Guard.ERROR_BUDGET: "See which requests failed, and why; --error-budget allows more of them.",
     Guard.RATE: "Add --think-time, or use fewer users; --max-rate allows more.",
 }
 
 
-def guarded(evidence: Evidence) -> Iterator[Caveat]:
+def ended_by_guard(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     What a guard ended was not seen to its end: what came after would have been more of the same, or not.
     """
-    end = evidence.run.end
+    end = inputs.run.end
     if end is not None and end.guard is not None:
         yield Caveat(
             code=end.guard.value.upper() if end.guard is not Guard.RATE else "RATE_EXCEEDED",
             text=f"The run was ended after {format_duration(end.seconds)} by a guard: {end.note}. "
-            f"{evidence.whole.not_sent[NotSent.STOPPED]:,} planned requests were not asked for any more.",
+            f"{inputs.whole.not_sent[NotSent.STOPPED]:,} planned requests were not asked for any more.",
             remedy=_GUARD_REMEDIES[end.guard],
         )
 
 
-def budget_spent(evidence: Evidence) -> Iterator[Caveat]:
+def request_limit_reached(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     A run that was given so many requests and sent them all may have ended before its time.
     """
-    settings = evidence.run.manifest.settings
-    most, duration, end = settings.get("max_requests"), settings.get("duration_s"), evidence.run.end
-    if not isinstance(most, int) or evidence.accounting.planned < most or end is None:
+    settings = inputs.run.manifest.settings
+    most, duration, end = settings.get("max_requests"), settings.get("duration_s"), inputs.run.end
+    if not isinstance(most, int) or inputs.accounting.planned < most or end is None:
         return
     cost = settings.get("cost_per_request")
     spent = f", which cost {most * cost:g}" if isinstance(cost, int | float) else ""
     if isinstance(duration, int | float) and end.seconds < duration:
         yield Caveat(
-            code="REQUEST_BUDGET",
+            code="REQUEST_LIMIT_REACHED",
             text=f"The run ended after {format_duration(end.seconds)} of {format_duration(duration)}: its {most:,} "
             f"requests were sent{spent}.",
             remedy="Allow more with --max-requests (or --max-cost) to see the rest.",
         )
 
 
-def nothing_sent(evidence: Evidence) -> Iterator[Caveat]:
+def nothing_sent(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     No requests, no statement.
     """
-    if evidence.accounting.sent == 0:
+    if inputs.accounting.sent == 0:
         yield Caveat(code="NOTHING_SENT", text="Not a single request was sent.", remedy="Raise --rate or --duration.")
 
 
-def key_refused(evidence: Evidence) -> Iterator[Caveat]:
+def key_rejected(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     A run with the wrong key measures the gateway's doorman.
     """
-    answered = evidence.accounting.ok + evidence.accounting.failed
-    refused = sum(count for outcome, count in evidence.whole.outcomes.items() if outcome.status in (401, 403))
-    guarded_so = evidence.run.end is not None and evidence.run.end.guard is Guard.KEY_REFUSED
+    answered = inputs.accounting.ok + inputs.accounting.failed
+    refused = sum(count for outcome, count in inputs.whole.outcomes.items() if outcome.status in (401, 403))
+    guarded_so = inputs.run.end is not None and inputs.run.end.guard is Guard.KEY_REJECTED
     if answered and refused == answered and not guarded_so:
         yield Caveat(
-            code="KEY_REFUSED",
+            code="KEY_REJECTED",
             text="Every answer was 401 or 403: the target refuses the API key, and nothing was measured but that.",
             remedy="Check the key in BASETEN_API_KEY (or the variable that --api-key-env names).",
         )
 
 
-def coordinated_omission(evidence: Evidence) -> Iterator[Caveat]:
+def coordinated_omission(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     In the closed model a slow target slows its own interrogation.
     """
-    if evidence.run.manifest.settings.get("model") == "closed":
+    if inputs.run.manifest.settings.get("model") == "closed":
         yield Caveat(
             code="COORDINATED_OMISSION",
             text="Closed model: every user waits for an answer before asking again, so a slow target is asked less often "
@@ -311,41 +311,41 @@ def coordinated_omission(evidence: Evidence) -> Iterator[Caveat]:
         )
 
 
-def few(evidence: Evidence) -> Iterator[Caveat]:
+def too_few_answers(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     The p99.9 of five hundred requests is their maximum in disguise.
     """
-    count = sum(times.count for times in evidence.judged.response_time.values())
+    count = sum(times.count for times in inputs.judged.response_time.values())
     unsure = [name for name, fraction in QUANTILES if quantile_ranks(count, fraction)[1] is None] if count else []
     if unsure:
         yield Caveat(
-            code="FEW_REQUESTS",
+            code="TOO_FEW_REQUESTS",
             text=f"{count:,} answers are too few for an upper confidence bound on {', '.join(unsure)}: the true value may "
             "be far above what is shown.",
             remedy="A 95 % interval takes 72 answers for p95, 368 for p99 and 3688 for p99.9.",
         )
 
 
-def departures(evidence: Evidence) -> Iterator[Caveat]:
+def violations(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     A target that is quick and wrong is wrong.
     """
-    manifest = evidence.run.manifest
+    manifest = inputs.run.manifest
     binding = [
         finding
-        for finding in evidence.run.findings
-        if finding.level != Level.SHOULD and not accepted(finding.clause, manifest.acceptances, manifest.day)
+        for finding in inputs.run.findings
+        if finding.level != Level.SHOULD and not is_accepted(finding.clause, manifest.acceptances, manifest.day)
     ]
     if binding:
         clauses = ", ".join(dict.fromkeys(finding.clause for finding in binding))
         yield Caveat(
-            code="DEPARTURES",
+            code="CONTRACT_VIOLATIONS",
             text=f"Answers under load departed from the contract: {clauses}.",
             remedy="See the findings; `chainproof conformance` looks closer.",
         )
 
 
-def expired(run: Run) -> Iterator[Caveat]:
+def expired_acceptances(run: Run) -> Iterator[Caveat]:
     """
     An acceptance is a loan: once its day has passed, the clause counts again.
     """
@@ -353,18 +353,18 @@ def expired(run: Run) -> Iterator[Caveat]:
     past = [
         each
         for each in manifest.acceptances
-        if not each.holds(manifest.day) and not accepted(each.clause, manifest.acceptances, manifest.day)
+        if not each.applies_on(manifest.day) and not is_accepted(each.clause, manifest.acceptances, manifest.day)
     ]
     if past:
         clauses = ", ".join(f"{each.clause} (until {each.until})" for each in past)
         yield Caveat(
             code="ACCEPTANCE_EXPIRED",
-            text=f"No longer accepted, as the run began after the day named: {clauses}. Departures count again.",
+            text=f"No longer accepted, as the run began after the day named: {clauses}. Violations count again.",
             remedy="See whether the target has been mended, and remove --accept or name a later day.",
         )
 
 
-def accepted_in_vain(run: Run) -> Iterator[Caveat]:
+def unused_acceptances(run: Run) -> Iterator[Caveat]:
     """
     What is accepted and kept all the same would hide the next time it breaks.
 
@@ -373,18 +373,18 @@ def accepted_in_vain(run: Run) -> Iterator[Caveat]:
     manifest = run.manifest
     if run.end is None or run.end.ending is not Ending.COMPLETED:
         return
-    departed = {finding.clause for finding in run.findings}
+    violations = {finding.clause for finding in run.findings}
     exercised = {count.clause for count in run.clauses if count.exercised}
     held = [
         each.clause
         for each in manifest.acceptances
-        if each.holds(manifest.day)
-        and each.clause not in departed
+        if each.applies_on(manifest.day)
+        and each.clause not in violations
         and (each.clause in exercised or _never_held(each.clause, manifest.contract))
     ]
     if held:
         yield Caveat(
-            code="ACCEPTED_IN_VAIN",
+            code="UNUSED_ACCEPTANCE",
             text=f"Accepted, though nothing in this run departed from it: {', '.join(dict.fromkeys(held))}.",
             remedy="Remove --accept unless another run needs it.",
         )
@@ -394,34 +394,34 @@ def _never_held(clause_id: str, contract: str) -> bool:
     """
     Whether no answer is ever held against a clause: this version has none such, or the contract takes it back.
     """
-    return clause_id not in CLAUSE or waived(CLAUSE[clause_id], Contract(contract))
+    return clause_id not in CLAUSE_BY_ID or is_waived(CLAUSE_BY_ID[clause_id], Contract(contract))
 
 
-def accepting(evidence: Evidence) -> Iterator[Caveat]:
+def acceptance_caveats(inputs: CaveatInput) -> Iterator[Caveat]:
     """
-    What is to say of the departures that were accepted beforehand.
+    What is to say of the violations that were accepted beforehand.
     """
-    yield from expired(evidence.run)
-    yield from accepted_in_vain(evidence.run)
+    yield from expired_acceptances(inputs.run)
+    yield from unused_acceptances(inputs.run)
 
 
-def transplanted(run: Run) -> Iterator[Caveat]:
+def assumed_path(run: Run) -> Iterator[Caveat]:
     """
     What the document says of one path is assumed to hold for its sister.
     """
     if run.manifest.settings.get("path_assumed"):
         yield Caveat(
-            code="TRANSPLANTED",
+            code="ASSUMED_PATH",
             text=f"The document speaks of {PATH} alone; its clauses are assumed to hold for {run.manifest.target}.",
             remedy="Take what departs there as a question to whoever runs it, not as a broken promise.",
         )
 
 
-def emulated(evidence: Evidence) -> Iterator[Caveat]:
+def emulated(inputs: CaveatInput) -> Iterator[Caveat]:
     """
     Figures of an emulator are figures of this machine.
     """
-    if evidence.run.manifest.emulated:
+    if inputs.run.manifest.emulated:
         yield Caveat(
             code="EMULATED",
             text="The target was chainproof's own emulator: the figures show what it was told to do, on this machine.",
@@ -429,34 +429,34 @@ def emulated(evidence: Evidence) -> Iterator[Caveat]:
         )
 
 
-CAVEATS: tuple[Callable[[Evidence], Iterator[Caveat]], ...] = (
+CAVEATS: tuple[Callable[[CaveatInput], Iterator[Caveat]], ...] = (
     unfinished,
     accounting,
     lost_workers,
     unreadable,
     nothing_sent,
-    key_refused,
-    guarded,
-    budget_spent,
-    fitness,
+    key_rejected,
+    ended_by_guard,
+    request_limit_reached,
+    generator_health,
     interrupted,
     not_sent,
     unanswered,
-    departures,
-    accepting,
+    violations,
+    acceptance_caveats,
     mixed_phases,
-    replanned,
+    apply_replans,
     cold_start,
     coordinated_omission,
-    few,
-    lambda evidence: transplanted(evidence.run),
+    too_few_answers,
+    lambda inputs: assumed_path(inputs.run),
     emulated,
 )
 """Every reason, the gravest first."""
 
 
-def caveats(evidence: Evidence) -> tuple[Caveat, ...]:
+def caveats(inputs: CaveatInput) -> tuple[Caveat, ...]:
     """
     Every reason to distrust a load run.
     """
-    return tuple(caveat for reason in CAVEATS for caveat in reason(evidence))
+    return tuple(caveat for reason in CAVEATS for caveat in reason(inputs))

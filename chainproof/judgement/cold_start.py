@@ -15,15 +15,15 @@ from dataclasses import dataclass
 from statistics import fmean
 
 from chainproof.clock import Seconds
-from chainproof.results.exchange import Fate
+from chainproof.results.exchange import Result
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval
 
-FEWEST_SECONDS = 10
+MIN_SECONDS = 10
 """With fewer seconds of ok answers nothing can be said about settling."""
-LAST_SECONDS = 5
+MIN_KEPT_SECONDS = 5
 """So many are never left out: the standard error of one or two says nothing."""
-ALIKE = 0.1
+SIMILARITY = 0.1
 """What is left out may be this much slower than the rest, as a share of it, and still be like it."""
 
 
@@ -35,7 +35,7 @@ class ColdStart:
 
     first_success: Seconds | None
     """When the first request was answered ok; None when none was."""
-    settled: Seconds | None
+    settling_time: Seconds | None
     """From when on response times were what they remained; None when they were not, or the run was too short to say."""
 
 
@@ -43,19 +43,19 @@ def cold_start(run: Run, seconds: Sequence[Interval]) -> ColdStart:
     """
     How a run began; *seconds* are its intervals, one a second, ascending.
     """
-    answered = [each for each in seconds if each.count(Fate.OK)]
+    answered = [each for each in seconds if each.count(Result.OK)]
     if not answered:
-        return ColdStart(first_success=None, settled=None)
+        return ColdStart(first_success=None, settling_time=None)
     # The first answers of every outcome are exemplars, and those know their instant; a second is the next best.
-    ends = [each.intended_start + each.response_time for each in run.exemplars if each.fate == Fate.OK.value]
+    ends = [each.intended_start + each.response_time for each in run.exemplars if each.result == Result.OK.value]
     first = min(ends, default=float(answered[0].second + 1))
-    medians = [(each.second, each.response_time[Fate.OK].quantile(0.5) or 0.0) for each in answered]
-    place = settling([median for _, median in medians])
-    settled = None if place is None else max(first, float(medians[place][0])) if place else first
-    return ColdStart(first_success=first, settled=settled)
+    medians = [(each.second, each.response_time[Result.OK].quantile(0.5) or 0.0) for each in answered]
+    place = settling_index([median for _, median in medians])
+    settling_time = None if place is None else max(first, float(medians[place][0])) if place else first
+    return ColdStart(first_success=first, settling_time=settling_time)
 
 
-def settling(values: Sequence[float]) -> int | None:
+def settling_index(values: Sequence[float]) -> int | None:
     """
     From which place on *values* are what they remain, by MSER; None where that is not before their middle.
 
@@ -64,11 +64,11 @@ def settling(values: Sequence[float]) -> int | None:
     >>> settling([float(n) for n in range(20)]) is None
     True
     """
-    if len(values) < FEWEST_SECONDS:
+    if len(values) < MIN_SECONDS:
         return None
-    errors = [_error(values[place:]) for place in range(len(values) - LAST_SECONDS + 1)]
+    errors = [_error(values[place:]) for place in range(len(values) - MIN_KEPT_SECONDS + 1)]
     place = errors.index(min(errors))
-    if fmean(values[:place] or values) <= fmean(values[place:]) * (1 + ALIKE) and place <= len(values) // 2:
+    if fmean(values[:place] or values) <= fmean(values[place:]) * (1 + SIMILARITY) and place <= len(values) // 2:
         return 0  # what it would leave out is no slower than the rest
     return place if place <= len(values) // 2 else None
 

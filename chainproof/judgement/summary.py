@@ -13,38 +13,38 @@ from enum import StrEnum
 from math import ceil
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.contract.accepted_violations import Acceptance, accepted
-from chainproof.contract.clauses import CLAUSES, Clause, waived
-from chainproof.contract.errors import Blame, blame
+from chainproof.contract.accepted_violations import Acceptance, is_accepted
+from chainproof.contract.clauses import CLAUSES, Clause, is_waived
+from chainproof.contract.errors import Responsible, responsible
 from chainproof.contract.levels import Contract, Level
 from chainproof.judgement.accounting import Accounting, accounting
 from chainproof.judgement.caveats import (
     QUANTILES,
     Caveat,
-    Evidence,
-    accepted_in_vain,
+    CaveatInput,
+    assumed_path,
     caveats,
-    expired,
-    transplanted,
+    expired_acceptances,
+    unused_acceptances,
 )
 from chainproof.judgement.cold_start import ColdStart, cold_start
-from chainproof.judgement.generator_health import Doubt
-from chainproof.judgement.generator_health import doubts as generator_doubts
-from chainproof.judgement.objectives import Judged, judge
-from chainproof.judgement.verdict import Verdict, gravest
-from chainproof.results.exchange import Fate, Outcome, Transport
+from chainproof.judgement.generator_health import GeneratorIssue
+from chainproof.judgement.generator_health import generator_issues as generator_doubts
+from chainproof.judgement.objectives import ObjectiveResult, evaluate_objective
+from chainproof.judgement.verdict import Verdict, worst_verdict
+from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
-from chainproof.results.interval import Interval, Slice, by_second, joined, total
-from chainproof.results.manifest import Ending, Guard, Kind, Manifest, Phase
+from chainproof.results.interval import Interval, RequestStats, by_second, merge_stats, total
+from chainproof.results.manifest import Ending, Guard, Manifest, PhaseSpan, RunKind
 from chainproof.results.search_record import SearchRecord
-from chainproof.statistics.histogram import Histogram, merged
+from chainproof.statistics.histogram import Histogram, merge_histograms
 from chainproof.statistics.intervals import Estimate, quantile
 from chainproof.workload.objectives import parse_objective
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Figure:
+class Timing:
     """
     A distribution of times in a few numbers, in seconds.
     """
@@ -65,7 +65,7 @@ class OutcomeCount:
 
     outcome: Outcome
     count: int
-    blame: Blame | None
+    responsible: Responsible | None
     """None for ok, and where no answer says anything."""
 
 
@@ -76,10 +76,10 @@ class PayloadSummary:
     """
 
     name: str
-    counts: dict[Fate, int]
-    response_time: Figure
+    counts: dict[Result, int]
+    response_time: Timing
     """Of every complete answer."""
-    response_time_by_fate: dict[str, Figure]
+    response_time_by_result: dict[str, Timing]
     """Apart for ok and failed answers."""
 
 
@@ -89,10 +89,10 @@ class PhaseSummary:
     What became of the requests whose intended start lies in one phase.
     """
 
-    phase: Phase
+    phase: PhaseSpan
     accounting: Accounting
-    figures: dict[str, Figure]
-    figures_by_fate: dict[str, dict[str, Figure]]
+    timings: dict[str, Timing]
+    timings_by_result: dict[str, dict[str, Timing]]
     throughput: PerSecond
     """Complete answers per second while the phase lasted, whenever their requests had been sent."""
     ok_per_second: PerSecond
@@ -110,13 +110,13 @@ class LoadSummary:
     """The verdict in one sentence."""
     accounting: Accounting
     whole: Interval
-    judged: Slice
+    judged: RequestStats
     """The requests of the judged phases, all where there are no phases: what figures and objectives come from."""
     seconds: tuple[Interval, ...]
     """One interval a second, workers merged."""
-    figures: dict[str, Figure]
+    timings: dict[str, Timing]
     """`response_time_s`, `service_time_s` (every complete answer) and `schedule_lag_s` (every request sent)."""
-    figures_by_fate: dict[str, dict[str, Figure]]
+    timings_by_result: dict[str, dict[str, Timing]]
     """The first two apart for ok and failed answers."""
     throughput: PerSecond
     """Complete answers per second while requests were sent, in judged phases where there are phases."""
@@ -128,13 +128,13 @@ class LoadSummary:
     """By name, of judged phases; empty where there is only one."""
     outcomes: tuple[OutcomeCount, ...]
     """Most frequent first."""
-    objectives: tuple[Judged, ...]
+    objectives: tuple[ObjectiveResult, ...]
     caveats: tuple[Caveat, ...]
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Departures seen under load."""
-        return in_order(self.run.findings)
+        """Violations seen under load."""
+        return sort_findings(self.run.findings)
 
 
 class ClauseState(StrEnum):
@@ -144,11 +144,11 @@ class ClauseState(StrEnum):
 
     PASSED = "passed"
     FAILED = "failed"
-    ADVISED = "advised"
+    WITH_WARNINGS = "with warnings"
     """Departed from, and advice: it fails no run unless `--fail-on` says so."""
     NOT_EXERCISED = "not exercised"
     WAIVED = "waived"
-    """The contract asked for takes it back, or its departures were accepted beforehand."""
+    """The contract asked for takes it back, or its violations were accepted beforehand."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,14 +160,14 @@ class ClauseRow:
     clause: Clause
     state: ClauseState
     exercised: int
-    departed: int
+    violations: int
     acceptance: Acceptance | None = None
     """Of a clause that was departed from, what accepts it."""
     why: str = ""
     """Of a clause that was not exercised, the reason, where there is one on record."""
 
     @property
-    def visible_share(self) -> float | None:
+    def detectable_share(self) -> float | None:
         """
         The least share of answers that, had it departed from this clause, would have been seen with 95 % probability:
         p where (1 - p)^n = 5 %, n answers being independent of each other. None where none was held against the clause.
@@ -206,7 +206,7 @@ class Report:
     @property
     def verdict(self) -> Verdict:
         """The gravest of the runs' verdicts."""
-        return gravest(summary.verdict for summary in self.summaries)
+        return worst_verdict(summary.verdict for summary in self.summaries)
 
     @property
     def reason(self) -> str:
@@ -224,25 +224,25 @@ class Report:
         return found.pop() if len(found) == 1 else "combined"
 
     @property
-    def loads(self) -> tuple[LoadSummary, ...]:
+    def load_runs(self) -> tuple[LoadSummary, ...]:
         """The load runs."""
         return tuple(summary for summary in self.summaries if isinstance(summary, LoadSummary))
 
     @property
-    def conformances(self) -> tuple[ConformanceSummary, ...]:
+    def conformance_runs(self) -> tuple[ConformanceSummary, ...]:
         """The conformance runs."""
         return tuple(summary for summary in self.summaries if isinstance(summary, ConformanceSummary))
 
     @property
     def findings(self) -> tuple[Finding, ...]:
         """Every run's findings, gravest first."""
-        return tuple(found for _, found in self.attributed_findings)
+        return tuple(found for _, found in self.findings_with_runs)
 
     @property
-    def attributed_findings(self) -> tuple[tuple[Summary, Finding], ...]:
+    def findings_with_runs(self) -> tuple[tuple[Summary, Finding], ...]:
         """Every run's findings, gravest first, each behind the run it was found in."""
         pairs = [(summary, found) for summary in self.summaries for found in summary.findings]
-        return tuple(sorted(pairs, key=lambda pair: gravity(pair[1])))
+        return tuple(sorted(pairs, key=lambda pair: severity(pair[1])))
 
 
 def report(runs: Iterable[Run], searches: Iterable[SearchRecord] = ()) -> Report:
@@ -256,7 +256,7 @@ def summary(run: Run) -> Summary:
     """
     What one run amounts to.
     """
-    return summarise_load(run) if run.manifest.kind is Kind.LOAD else summarise_conformance(run)
+    return summarise_load(run) if run.manifest.kind is RunKind.LOAD else summarise_conformance(run)
 
 
 def summarise_load(run: Run) -> LoadSummary:
@@ -269,9 +269,13 @@ def summarise_load(run: Run) -> LoadSummary:
     throughput, ok_per_second = _rates(run, seconds)
     part = _judged_part(run.manifest, whole)
     start = cold_start(run, seconds)
-    judged = tuple(judge(parse_objective(text), part, ok_per_second, start) for text in run.manifest.objectives)
+    judged = tuple(
+        evaluate_objective(parse_objective(text), part, ok_per_second, start) for text in run.manifest.objectives
+    )
     unfit = tuple(generator_doubts(run.manifest, whole, part, seconds))
-    doubts = caveats(Evidence(run=run, whole=whole, judged=part, accounting=counted, start=start, doubts=unfit))
+    doubts = caveats(
+        CaveatInput(run=run, whole=whole, judged=part, accounting=counted, start=start, generator_issues=unfit)
+    )
     verdict, reason = _load_verdict(run, unfit, counted, judged, doubts)
     return LoadSummary(
         run=run,
@@ -281,8 +285,8 @@ def summarise_load(run: Run) -> LoadSummary:
         whole=whole,
         judged=part,
         seconds=seconds,
-        figures=figures(part),
-        figures_by_fate=figures_by_fate(part),
+        timings=timings(part),
+        timings_by_result=timings_by_result(part),
         throughput=throughput,
         ok_per_second=ok_per_second,
         cold_start=start,
@@ -305,7 +309,7 @@ def summarise_conformance(run: Run) -> ConformanceSummary:
         verdict=verdict,
         reason=reason,
         clauses=rows,
-        findings=in_order(run.findings),
+        findings=sort_findings(run.findings),
         caveats=tuple(_conformance_caveats(run, rows)),
     )
 
@@ -319,42 +323,42 @@ def acceptance(summary: Summary, found: Finding) -> Acceptance | None:
 
 def _acceptance(manifest: Manifest, clause_id: str) -> Acceptance | None:
     """
-    What accepts departures from a clause on the day the run began.
+    What accepts violations from a clause on the day the run began.
     """
-    holding = [each for each in manifest.acceptances if accepted(clause_id, [each], manifest.day)]
+    holding = [each for each in manifest.acceptances if is_accepted(clause_id, [each], manifest.day)]
     return max(holding, key=lambda each: each.until or date.max, default=None)
 
 
-def figures(part: Slice) -> dict[str, Figure]:
+def timings(part: RequestStats) -> dict[str, Timing]:
     """
     The three times of some requests.
     """
     return {
-        "response_time_s": figure(merged(part.response_time.values())),
-        "service_time_s": figure(merged(part.service_time.values())),
-        "schedule_lag_s": figure(part.schedule_lag),
+        "response_time_s": timing(merge_histograms(part.response_time.values())),
+        "service_time_s": timing(merge_histograms(part.service_time.values())),
+        "schedule_lag_s": timing(part.schedule_lag),
     }
 
 
-def figures_by_fate(part: Slice) -> dict[str, dict[str, Figure]]:
+def timings_by_result(part: RequestStats) -> dict[str, dict[str, Timing]]:
     """
     The times of complete answers, apart for ok and failed ones.
     """
     return {
-        fate.value: {
-            "response_time_s": figure(part.response_time[fate]),
-            "service_time_s": figure(part.service_time[fate]),
+        result.value: {
+            "response_time_s": timing(part.response_time[result]),
+            "service_time_s": timing(part.service_time[result]),
         }
-        for fate in part.response_time
+        for result in part.response_time
     }
 
 
-def figure(histogram: Histogram) -> Figure:
+def timing(histogram: Histogram) -> Timing:
     """
     A distribution in a few numbers.
     """
     estimates = {name: quantile(histogram, fraction) for name, fraction in QUANTILES}
-    return Figure(
+    return Timing(
         count=histogram.count,
         quantiles={name: estimate for name, estimate in estimates.items() if estimate is not None},
         max=histogram.max,
@@ -367,14 +371,14 @@ _LEVEL_ORDER = {level.value: place for place, level in enumerate((Level.MUST, Le
 _CLAUSE_ORDER = {clause.id: place for place, clause in enumerate(CLAUSES)}
 
 
-def in_order(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+def sort_findings(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     """
     Findings by level, then in the contract's order, then the most frequent first.
     """
-    return tuple(sorted(findings, key=gravity))
+    return tuple(sorted(findings, key=severity))
 
 
-def gravity(found: Finding) -> tuple[int, int, int, tuple[str, str, str]]:
+def severity(found: Finding) -> tuple[int, int, int, tuple[str, str, str]]:
     """
     What findings are sorted by, the gravest first.
     """
@@ -389,16 +393,16 @@ def gravity(found: Finding) -> tuple[int, int, int, tuple[str, str, str]]:
 # ------------------------------------------------------------------ load
 
 
-def _judged_part(manifest: Manifest, whole: Interval) -> Slice:
+def _judged_part(manifest: Manifest, whole: Interval) -> RequestStats:
     """
     The requests of the judged phases; all of them where no phase is judged, or none is on record.
     """
     judged = dict.fromkeys(phase.name for phase in manifest.phases if phase.judged)
     if judged and whole.phases:
-        return joined(whole.phases[name] for name in judged if name in whole.phases)
-    everything = joined([whole])
+        return merge_stats(whole.phases[name] for name in judged if name in whole.phases)
+    everything = merge_stats([whole])
     for part in whole.phases.values():
-        everything.add(Slice(payloads=part.payloads))
+        everything.add(RequestStats(payloads=part.payloads))
     return everything
 
 
@@ -407,28 +411,28 @@ def _phases(run: Run, whole: Interval, seconds: tuple[Interval, ...]) -> Iterabl
     Every phase with what became of its requests.
     """
     for phase in run.manifest.phases if whole.phases else ():
-        part = whole.phases.get(phase.name, Slice())
+        part = whole.phases.get(phase.name, RequestStats())
         throughput, ok_per_second = _rates_within([(phase.start, min(phase.end, _sending(run, seconds)))], seconds)
         yield PhaseSummary(
             phase=phase,
             accounting=accounting(part),
-            figures=figures(part),
-            figures_by_fate=figures_by_fate(part),
+            timings=timings(part),
+            timings_by_result=timings_by_result(part),
             throughput=throughput,
             ok_per_second=ok_per_second,
         )
 
 
-def _payloads(part: Slice) -> Iterable[PayloadSummary]:
+def _payloads(part: RequestStats) -> Iterable[PayloadSummary]:
     """
     Every payload with what became of its requests, where there are several.
     """
     for name, each in sorted(part.payloads.items()) if len(part.payloads) > 1 else ():
         yield PayloadSummary(
             name=name,
-            counts={fate: each.count(fate) for fate in Fate},
-            response_time=figure(merged(each.response_time.values())),
-            response_time_by_fate={fate.value: figure(times) for fate, times in each.response_time.items()},
+            counts={result: each.count(result) for result in Result},
+            response_time=timing(merge_histograms(each.response_time.values())),
+            response_time_by_result={result.value: timing(times) for result, times in each.response_time.items()},
         )
 
 
@@ -463,7 +467,7 @@ def _rates_within(
     whole_seconds = [(ceil(start), int(end)) for start, end in stretches if ceil(start) < int(end)]
     window = sum(end - start for start, end in whole_seconds)
     inside = [each for each in seconds if any(start <= each.second < end for start, end in whole_seconds)]
-    answered, ok = sum(each.answered for each in inside), sum(each.count(Fate.OK) for each in inside)
+    answered, ok = sum(each.answered for each in inside), sum(each.count(Result.OK) for each in inside)
     return (answered / window, ok / window) if window else (0.0, 0.0)
 
 
@@ -473,30 +477,34 @@ def _outcome_count(outcome: Outcome, count: int) -> OutcomeCount:
     """
     blamed = None
     if outcome.transport is Transport.ANSWERED and outcome.status != 200:
-        blamed = blame(outcome.error_code, outcome.status)
-    elif outcome.fate is Fate.FAILED and outcome.transport is Transport.ANSWERED:
-        blamed = Blame.CHAIN
-    return OutcomeCount(outcome=outcome, count=count, blame=blamed)
+        blamed = responsible(outcome.error_code, outcome.status)
+    elif outcome.result is Result.FAILED and outcome.transport is Transport.ANSWERED:
+        blamed = Responsible.CHAIN
+    return OutcomeCount(outcome=outcome, count=count, responsible=blamed)
 
 
 def _load_verdict(
-    run: Run, unfit: tuple[Doubt, ...], counted: Accounting, judged: tuple[Judged, ...], doubts: tuple[Caveat, ...]
+    run: Run,
+    unfit: tuple[GeneratorIssue, ...],
+    counted: Accounting,
+    judged: tuple[ObjectiveResult, ...],
+    doubts: tuple[Caveat, ...],
 ) -> tuple[Verdict, str]:
     """
     The verdict, and why.
     """
-    if run.end is not None and run.end.ending is Ending.BROKEN:
+    if run.end is not None and run.end.ending is Ending.INTERNAL_ERROR:
         return Verdict.ERROR, f"The run broke, through no fault of the target: {run.end.note or 'no reason recorded'}."
     spoiled = [caveat.code for caveat in doubts if caveat.invalidates]
     if spoiled:
         return Verdict.INVALID, f"The measurement cannot be trusted: {', '.join(spoiled)}."
-    if any(caveat.code == "KEY_REFUSED" for caveat in doubts):
-        return Verdict.INCONCLUSIVE, "The target refuses the API key: KEY_REFUSED."
+    if any(caveat.code == "KEY_REJECTED" for caveat in doubts):
+        return Verdict.INCONCLUSIVE, "The target refuses the API key: KEY_REJECTED."
     verdict, reason = _objectives_verdict(judged)
     guard = run.end.guard if run.end is not None else None
-    if guard in (Guard.TARGET_GONE, Guard.ERROR_BUDGET) and run.end is not None:
+    if guard in (Guard.TARGET_UNREACHABLE, Guard.ERROR_BUDGET) and run.end is not None:
         return Verdict.FAIL, f"Ended early by a guard: {run.end.note}."
-    ours = [doubt.code for doubt in unfit if doubt.spoils_misses]
+    ours = [doubt.code for doubt in unfit if doubt.invalidates_failures]
     if ours and (verdict is not Verdict.PASS or not judged):
         return Verdict.INVALID, f"What was seen may be the generator's own doing: {', '.join(ours)}."
     if verdict is Verdict.PASS and run.end is not None and run.end.ending is Ending.INTERRUPTED:
@@ -508,13 +516,13 @@ def _load_verdict(
     return verdict, reason
 
 
-def _objectives_verdict(judged: tuple[Judged, ...]) -> tuple[Verdict, str]:
+def _objectives_verdict(judged: tuple[ObjectiveResult, ...]) -> tuple[Verdict, str]:
     """
     What the objectives say, by themselves.
     """
     if not judged:
         return Verdict.PASS, "No objective was set: nothing was asked."
-    verdict = gravest(each.verdict for each in judged)
+    verdict = worst_verdict(each.verdict for each in judged)
     decisive = ", ".join(each.objective.text for each in judged if each.verdict is verdict)
     reasons = {
         Verdict.PASS: f"Every objective is met: {decisive}.",
@@ -529,7 +537,7 @@ def _objectives_verdict(judged: tuple[Judged, ...]) -> tuple[Verdict, str]:
 
 def failing_levels(run: Run) -> frozenset[str]:
     """
-    The levels whose departures fail this run: must and assumed, unless `--fail-on` said otherwise.
+    The levels whose violations fail this run: must and assumed, unless `--fail-on` said otherwise.
     """
     asked = run.manifest.settings.get("fail_on", Level.ASSUMED.value)
     lowest = _LEVEL_ORDER.get(str(asked), _LEVEL_ORDER[Level.ASSUMED.value])
@@ -542,16 +550,16 @@ def _clause_rows(run: Run) -> Iterable[ClauseRow]:
     """
     contract = Contract(run.manifest.contract)
     counts = {count.clause: count for count in run.clauses}
-    departed, binding = {finding.clause for finding in run.findings}, failing_levels(run)
+    violations, binding = {finding.clause for finding in run.findings}, failing_levels(run)
     why = run.coverage.not_exercised if run.coverage is not None else {}
     for clause in CLAUSES:
         count = counts.get(clause.id)
         exercised = count.exercised if count is not None else 0
-        accepting = _acceptance(run.manifest, clause.id) if clause.id in departed else None
-        if clause.id in departed:
-            state = ClauseState.FAILED if clause.level.value in binding else ClauseState.ADVISED
+        accepting = _acceptance(run.manifest, clause.id) if clause.id in violations else None
+        if clause.id in violations:
+            state = ClauseState.FAILED if clause.level.value in binding else ClauseState.WITH_WARNINGS
             state = state if accepting is None else ClauseState.WAIVED
-        elif waived(clause, contract):
+        elif is_waived(clause, contract):
             state = ClauseState.WAIVED
         else:
             state = ClauseState.PASSED if exercised else ClauseState.NOT_EXERCISED
@@ -559,7 +567,7 @@ def _clause_rows(run: Run) -> Iterable[ClauseRow]:
             clause=clause,
             state=state,
             exercised=exercised,
-            departed=count.departed if count is not None else 0,
+            violations=count.violations if count is not None else 0,
             acceptance=accepting,
             why=why.get(clause.id, "") if state is ClauseState.NOT_EXERCISED else "",
         )
@@ -569,12 +577,14 @@ def _conformance_verdict(run: Run, rows: tuple[ClauseRow, ...]) -> tuple[Verdict
     """
     The verdict, and why.
     """
-    if run.end is not None and run.end.ending is Ending.BROKEN:
+    if run.end is not None and run.end.ending is Ending.INTERNAL_ERROR:
         return Verdict.ERROR, f"The run broke, through no fault of the target: {run.end.note or 'no reason recorded'}."
     binding = failing_levels(run)
-    departed = list(dict.fromkeys(finding.clause for finding in in_order(run.findings) if finding.level in binding))
-    broken = [clause for clause in departed if _acceptance(run.manifest, clause) is None]
-    known = [clause for clause in departed if clause not in broken]
+    violations = list(
+        dict.fromkeys(finding.clause for finding in sort_findings(run.findings) if finding.level in binding)
+    )
+    broken = [clause for clause in violations if _acceptance(run.manifest, clause) is None]
+    known = [clause for clause in violations if clause not in broken]
     also = f" Departed from, and accepted: {', '.join(known)}." if known else ""
     if broken:
         return Verdict.FAIL, f"{len(broken)} clause{'s' * (len(broken) != 1)} broken: {', '.join(broken)}.{also}"
@@ -616,9 +626,9 @@ def _conformance_caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterable[Cave
             text=f"Not put to the test: {'; '.join(idle)}.",
             remedy=f"Where it is so: {'; '.join(untold)}." if untold and not (run.end and run.end.note) else "",
         )
-    yield from expired(run)
-    yield from accepted_in_vain(run)
-    yield from transplanted(run)
+    yield from expired_acceptances(run)
+    yield from unused_acceptances(run)
+    yield from assumed_path(run)
     if run.manifest.emulated:
         yield Caveat(
             code="EMULATED",

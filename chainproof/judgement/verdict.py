@@ -25,7 +25,7 @@ class Verdict(StrEnum):
     """We broke: says nothing about the target."""
 
 
-class Exit(IntEnum):
+class ExitCode(IntEnum):
     """
     How every chainproof command ends.
     """
@@ -42,19 +42,19 @@ class Exit(IntEnum):
     """Ctrl-C or SIGTERM; the report was written all the same."""
 
 
-EXIT_OF: dict[Verdict, Exit] = {
-    Verdict.PASS: Exit.PASS,
-    Verdict.FAIL: Exit.FAIL,
-    Verdict.INCONCLUSIVE: Exit.INCONCLUSIVE,
-    Verdict.INVALID: Exit.INVALID,
-    Verdict.ERROR: Exit.SOFTWARE,
+EXIT_CODE_OF: dict[Verdict, ExitCode] = {
+    Verdict.PASS: ExitCode.PASS,
+    Verdict.FAIL: ExitCode.FAIL,
+    Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    Verdict.INVALID: ExitCode.INVALID,
+    Verdict.ERROR: ExitCode.SOFTWARE,
 }
 
 _GRAVEST_FIRST = (Verdict.ERROR, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.PASS)
 """A fail stands whatever else could not be measured; everything else yields to doubt."""
 
 
-def gravest(verdicts: Iterable[Verdict]) -> Verdict:
+def worst_verdict(verdicts: Iterable[Verdict]) -> Verdict:
     """
     The verdict on several things at once; pass for none.
     """

@@ -15,7 +15,7 @@ class CoverageData(TypedDict):
     """
 
     requests: int
-    parts: dict[str, int]
+    requests_by_module: dict[str, int]
     statuses: dict[str, int]
     codes: dict[str, int]
     not_exercised: dict[str, str]
@@ -30,7 +30,7 @@ class Coverage:
 
     requests: int = 0
     """All that were sent."""
-    parts: Mapping[str, int] = field(default_factory=dict)
+    requests_by_module: Mapping[str, int] = field(default_factory=dict)
     """How many of them each part of the catalogue of checks took, by its name."""
     statuses: Mapping[int, int] = field(default_factory=dict)
     """Answers of the operation, by status."""
@@ -45,7 +45,7 @@ class Coverage:
         """The coverage as JSON types."""
         return {
             "requests": self.requests,
-            "parts": dict(self.parts),
+            "requests_by_module": dict(self.requests_by_module),
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
             "codes": dict(sorted(self.codes.items())),
             "not_exercised": dict(self.not_exercised),
@@ -57,7 +57,7 @@ class Coverage:
         """The coverage that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
         return cls(
             requests=int(data["requests"]),
-            parts={str(part): int(count) for part, count in data["parts"].items()},
+            requests_by_module={str(part): int(count) for part, count in data["requests_by_module"].items()},
             statuses={int(status): int(count) for status, count in data["statuses"].items()},
             codes={str(code): int(count) for code, count in data["codes"].items()},
             not_exercised={str(clause): str(why) for clause, why in data["not_exercised"].items()},

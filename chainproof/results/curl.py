@@ -9,10 +9,10 @@ from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from chainproof.clock import Seconds
-from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
 from chainproof.contract.route import Route
 
-PLAIN = Route()
+DIRECT_ROUTE = Route()
 """Straight to the target."""
 
 _LONGEST = 2000
@@ -26,8 +26,8 @@ def curl_line(
     headers: Iterable[tuple[str, str]],
     body: bytes | None,
     key: ApiKey | None = None,
-    variable: str = DEFAULT_VARIABLE,
-    route: Route = PLAIN,
+    variable: str = DEFAULT_KEY_VARIABLE,
+    route: Route = DIRECT_ROUTE,
     deadline: Seconds | None = None,
 ) -> str:
     """

@@ -21,9 +21,9 @@ class Transport(StrEnum):
 
     ANSWERED = "answered"
     """A complete HTTP answer came back."""
-    NAME_UNKNOWN = "name_unknown"
+    NAME_NOT_RESOLVED = "name_not_resolved"
     """The host's name could not be resolved."""
-    REFUSED = "refused"
+    CONNECTION_REFUSED = "connection_refused"
     """The host is there and takes no connection at the port."""
     CONNECT_TIMED_OUT = "connect_timed_out"
     """No connection by the deadline, or before the system gave up trying."""
@@ -31,7 +31,7 @@ class Transport(StrEnum):
     """No connection for another reason: unreachable, out of local ports, or a proxy that leads nowhere."""
     TLS_FAILED = "tls_failed"
     """The TLS handshake failed, the certificate's verification included, or a record could not be trusted."""
-    RESET = "reset"
+    CONNECTION_RESET = "connection_reset"
     """The other side broke the connection off before the answer was complete."""
     CLOSED_EARLY = "closed_early"
     """The other side ended the connection in good order before the answer was complete."""
@@ -47,7 +47,7 @@ class Transport(StrEnum):
     """Still in flight when the run stopped waiting."""
 
 
-class Fate(StrEnum):
+class Result(StrEnum):
     """
     Where a sent request stands in the accounting: sent = ok + failed + timed_out + censored.
     """
@@ -86,14 +86,14 @@ class CodeKind(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """
-    Transport class × HTTP status × error code, and the fate that follows.
+    Transport class × HTTP status × error code, and the result that follows.
     """
 
     transport: Transport
     status: int | None
     error_code: str | None
     """As the target spelled it: it may have invented one."""
-    fate: Fate
+    result: Result
 
     @property
     def code_kind(self) -> CodeKind | None:
@@ -119,7 +119,7 @@ class Exchange:
     end: Seconds
     """When the answer was complete, or when we stopped waiting for it."""
     outcome: Outcome
-    waited: Seconds = 0.0
+    slot_wait: Seconds = 0.0
     """How long no slot was free for it, with as many in flight as there may be."""
     request_id: str | None = None
     attempts: str | None = None
@@ -148,4 +148,4 @@ class Exchange:
     @property
     def schedule_lag(self) -> Seconds:
         """How late *we* were; large values indict the generator."""
-        return self.start - self.intended_start - self.waited
+        return self.start - self.intended_start - self.slot_wait

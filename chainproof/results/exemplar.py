@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import NotRequired, TypedDict
 
 from chainproof.results.exchange import CodeKind, Exchange
-from chainproof.results.stored_body import Body, BodyData
+from chainproof.results.stored_body import StoredBody, StoredBodyData
 
 
 class ExemplarData(TypedDict):
@@ -26,7 +26,7 @@ class ExemplarData(TypedDict):
     status: int | None
     error_code: str | None
     error_code_kind: str | None
-    fate: str
+    result: str
     request_id: str | None
     reason: str
     attempts: NotRequired[str]
@@ -34,9 +34,9 @@ class ExemplarData(TypedDict):
     time_to_first_byte_s: NotRequired[float]
     connect_time_s: NotRequired[float]
     tls_time_s: NotRequired[float]
-    request_body: NotRequired[BodyData]
+    request_body: NotRequired[StoredBodyData]
     """Only where bodies were to be kept, like the next."""
-    answer_body: NotRequired[BodyData]
+    answer_body: NotRequired[StoredBodyData]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,7 +56,7 @@ class Exemplar:
     status: int | None
     error_code: str | None
     error_code_kind: str | None
-    fate: str
+    result: str
     request_id: str | None
     reason: str = ""
     """Why it counts as it does, in one line: a clause broken, or what the transport said."""
@@ -66,9 +66,9 @@ class Exemplar:
     connect_time: float | None = None
     """None on a connection that was there already."""
     tls_time: float | None = None
-    request_body: Body | None = None
+    request_body: StoredBody | None = None
     """None where bodies were not to be kept."""
-    answer_body: Body | None = None
+    answer_body: StoredBody | None = None
     """None too where no answer came."""
 
     def to_json(self) -> ExemplarData:
@@ -84,7 +84,7 @@ class Exemplar:
             "status": self.status,
             "error_code": self.error_code,
             "error_code_kind": self.error_code_kind,
-            "fate": self.fate,
+            "result": self.result,
             "request_id": self.request_id,
             "reason": self.reason,
         }
@@ -116,7 +116,7 @@ class Exemplar:
             status=data["status"],
             error_code=data["error_code"],
             error_code_kind=data["error_code_kind"],
-            fate=data["fate"],
+            result=data["result"],
             request_id=data["request_id"],
             reason=data["reason"],
             attempts=data.get("attempts"),
@@ -128,8 +128,8 @@ class Exemplar:
         )
 
 
-def _body(data: BodyData | None) -> Body | None:
-    return None if data is None else Body.from_json(data)
+def _body(data: StoredBodyData | None) -> StoredBody | None:
+    return None if data is None else StoredBody.from_json(data)
 
 
 def exemplar(
@@ -137,8 +137,8 @@ def exemplar(
     *,
     why: str,
     reason: str = "",
-    request_body: Body | None = None,
-    answer_body: Body | None = None,
+    request_body: StoredBody | None = None,
+    answer_body: StoredBody | None = None,
 ) -> Exemplar:
     """
     What is worth showing of an exchange, and why it is shown.
@@ -155,7 +155,7 @@ def exemplar(
         status=exchange.outcome.status,
         error_code=exchange.outcome.error_code,
         error_code_kind=kind.value if kind is not None else None,
-        fate=exchange.outcome.fate.value,
+        result=exchange.outcome.result.value,
         request_id=exchange.request_id,
         reason=reason,
         attempts=exchange.attempts,

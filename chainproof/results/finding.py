@@ -1,5 +1,5 @@
 """
-A departure with its evidence, stored; and how often each clause was put to the test.
+A violation with its evidence, stored; and how often each clause was put to the test.
 """
 
 from __future__ import annotations
@@ -8,9 +8,9 @@ import re
 from dataclasses import dataclass, replace
 from typing import NotRequired, TypedDict
 
-from chainproof.contract.clauses import ANSWERS, COUNTED, FRAMING
-from chainproof.contract.violations import Departure
-from chainproof.results.stored_body import Body, BodyData
+from chainproof.contract.clauses import COUNTABLE_CLAUSES, REQUEST_ANSWERED, RESPONSE_FRAMING
+from chainproof.contract.violations import Violation
+from chainproof.results.stored_body import StoredBody, StoredBodyData
 
 
 class FindingData(TypedDict):
@@ -31,24 +31,24 @@ class FindingData(TypedDict):
     check: NotRequired[str]
     cases: NotRequired[list[str]]
     more_cases: NotRequired[bool]
-    answer_body: NotRequired[BodyData]
+    answer_body: NotRequired[StoredBodyData]
     """Only where bodies were to be kept."""
 
 
 _TEXTS = ("clause", "level", "source", "quotation", "expected", "actual", "reproduce")
 
 
-_COUNTING = frozenset({FRAMING.id, ANSWERS.id})
-"""Clauses whose departures are told in numbers of bytes."""
+_COUNTING = frozenset({RESPONSE_FRAMING.id, REQUEST_ANSWERED.id})
+"""Clauses whose violations are told in numbers of bytes."""
 
 _NUMBER = re.compile(r"[0-9]+")
 
 
-def alike(clause: str, expected: str, actual: str) -> tuple[str, str, str]:
+def finding_key(clause: str, expected: str, actual: str) -> tuple[str, str, str]:
     """
-    What departures have in common that are one finding: not the excerpt behind a colon, nor how many bytes of it.
+    What violations have in common that are one finding: not the excerpt behind a colon, nor how many bytes of it.
 
-    >>> alike("framing", "one message", "13 bytes behind the end: 'HTTP/1.1 200'")
+    >>> finding_key("framing", "one message", "13 bytes behind the end: 'HTTP/1.1 200'")
     ('framing', 'one message', '# bytes behind the end')
     """
     actual = actual.partition(": ")[0]
@@ -81,15 +81,15 @@ class Finding:
     """What was special about the requests that showed it, in words, the first few of them."""
     more_cases: bool = False
     """Whether other requests showed it too."""
-    answer_body: Body | None = None
+    answer_body: StoredBody | None = None
     """What the reproduced request was answered with; None where bodies were not to be kept, or no answer came."""
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What makes two departures the same finding."""
-        return alike(self.clause, self.expected, self.actual)
+        """What makes two violations the same finding."""
+        return finding_key(self.clause, self.expected, self.actual)
 
-    def seen_again(self, times: int = 1) -> Finding:
+    def with_added_count(self, times: int = 1) -> Finding:
         """The same finding, seen *times* more often."""
         return replace(self, count=self.count + times)
 
@@ -121,7 +121,7 @@ class Finding:
         """The finding that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
         told = {name: value for name, value in data.items() if name not in ("answer_body", "cases")}
         cases = tuple(str(case) for case in data.get("cases", ()))
-        body = Body.from_json(data["answer_body"]) if "answer_body" in data else None
+        body = StoredBody.from_json(data["answer_body"]) if "answer_body" in data else None
         found = cls(**told, cases=cases, answer_body=body)  # type: ignore[arg-type]  # looked through in the next line
         if not isinstance(found.count, int) or not all(isinstance(getattr(found, name), str) for name in _TEXTS):
             raise TypeError("expected a count and texts")
@@ -129,25 +129,25 @@ class Finding:
 
 
 def finding(
-    departure: Departure,
+    violation: Violation,
     *,
     reproduce: str = "",
     request_id: str | None = None,
     seed: int | None = None,
     check: str = "",
     cases: tuple[str, ...] = (),
-    answer_body: Body | None = None,
+    answer_body: StoredBody | None = None,
 ) -> Finding:
     """
-    A departure, seen once, with its evidence.
+    A violation, seen once, with its evidence.
     """
     return Finding(
-        clause=departure.clause.id,
-        level=departure.clause.level.value,
-        source=departure.clause.source,
-        quotation=departure.clause.quotation,
-        expected=departure.expected,
-        actual=departure.actual,
+        clause=violation.clause.id,
+        level=violation.clause.level.value,
+        source=violation.clause.source,
+        quotation=violation.clause.quotation,
+        expected=violation.expected,
+        actual=violation.actual,
         count=1,
         reproduce=reproduce,
         request_id=request_id,
@@ -165,7 +165,7 @@ class ClauseData(TypedDict):
 
     clause: str
     exercised: int
-    departed: int
+    violations: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,13 +176,15 @@ class ClauseCount:
 
     clause: str
     exercised: int
-    departed: int
+    violations: int
 
     def to_json(self) -> ClauseData:
         """The count as JSON types."""
-        return {"clause": self.clause, "exercised": self.exercised, "departed": self.departed}
+        return {"clause": self.clause, "exercised": self.exercised, "violations": self.violations}
 
     @classmethod
     def from_json(cls, data: ClauseData) -> ClauseCount:
         """The count that `to_json` wrote. Raises KeyError for a clause nobody knows."""
-        return cls(clause=COUNTED[data["clause"]].id, exercised=data["exercised"], departed=data["departed"])
+        return cls(
+            clause=COUNTABLE_CLAUSES[data["clause"]].id, exercised=data["exercised"], violations=data["violations"]
+        )

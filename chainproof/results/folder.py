@@ -23,8 +23,8 @@ from chainproof.results.coverage import Coverage
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import End, EndData, Manifest, ManifestData
-from chainproof.results.replan import Replan, replanned
+from chainproof.results.manifest import Manifest, ManifestData, RunEnd, RunEndData
+from chainproof.results.replan import Replan, apply_replans
 from chainproof.results.search_record import SearchRecord, read_search
 
 MANIFEST = "manifest.json"
@@ -42,20 +42,20 @@ _Data = TypeVar("_Data")
 _Line = TypeVar("_Line")
 
 
-class FolderMistake(Exception):
+class FolderError(Exception):
     """
     A folder that cannot be written or read as a run; the message says what was expected, found, and what to do.
     """
 
 
-def now() -> str:
+def utc_timestamp() -> str:
     """
     The present, as manifests write it: UTC, ISO 8601, milliseconds.
     """
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def default_path(name: str, target: Target, started: str, root: Path = DEFAULT_ROOT) -> Path:
+def default_run_path(name: str, target: Target, started: str, root: Path = DEFAULT_ROOT) -> Path:
     """
     `runs/<utc>_<name>_<target>`, with a number behind it where that already exists.
     """
@@ -72,7 +72,7 @@ class RunWriter:
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         """
-        Make the folder and write the manifest. Raises FolderMistake where a run already is, or nothing can be written.
+        Make the folder and write the manifest. Raises FolderError where a run already is, or nothing can be written.
         """
         self.path = path
         self._files: dict[str, IO[bytes]] = {}
@@ -81,7 +81,7 @@ class RunWriter:
             path.mkdir(parents=True, exist_ok=True)
             _write_whole(path / MANIFEST, manifest.to_json())
         except OSError as wrong:
-            raise FolderMistake(f"cannot write a run folder at {path}: {wrong.strerror}") from wrong
+            raise FolderError(f"cannot write a run folder at {path}: {wrong.strerror}") from wrong
 
     def __enter__(self) -> Self:
         return self
@@ -89,31 +89,31 @@ class RunWriter:
     def __exit__(self, *exception: object) -> None:
         self.close()
 
-    def interval(self, interval: Interval) -> None:
+    def write_interval(self, interval: Interval) -> None:
         """Append one second of a load run."""
         self._append(INTERVALS, interval.to_json())
 
-    def exemplar(self, exemplar: Exemplar) -> None:
+    def write_exemplar(self, exemplar: Exemplar) -> None:
         """Append one exchange worth keeping."""
         self._append(EXEMPLARS, exemplar.to_json())
 
-    def finding(self, finding: Finding) -> None:
+    def write_finding(self, finding: Finding) -> None:
         """Append a finding, or its newer count."""
         self._append(FINDINGS, finding.to_json())
 
-    def replan(self, replan: Replan) -> None:
+    def write_replan(self, replan: Replan) -> None:
         """Append that another plan takes the place of the one before."""
         self._append(PLANS, replan.to_json())
 
-    def clause(self, count: ClauseCount) -> None:
+    def write_clause(self, count: ClauseCount) -> None:
         """Append how often a clause was put to the test, or its newer count."""
         self._append(CLAUSES, count.to_json())
 
-    def coverage(self, coverage: Coverage) -> None:
+    def write_coverage(self, coverage: Coverage) -> None:
         """Append how far a conformance run has reached so far."""
         self._append(COVERAGE, coverage.to_json())
 
-    def finish(self, end: End) -> None:
+    def finish(self, end: RunEnd) -> None:
         """Write that the run ended, and close."""
         self.close()
         _write_whole(self.path / END, end.to_json())
@@ -136,23 +136,23 @@ class RunWriter:
 
 def check_writable(path: Path) -> None:
     """
-    Raise FolderMistake unless a run folder can be made at *path*: in the run's second 0 rather than after an hour.
+    Raise FolderError unless a run folder can be made at *path*: in the run's second 0 rather than after an hour.
     """
     try:
         nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
         if not nearest.is_dir():
-            raise FolderMistake(f"expected a folder for the run, found a file: {nearest}")
+            raise FolderError(f"expected a folder for the run, found a file: {nearest}")
         if nearest == path and any(path.iterdir()):
-            raise FolderMistake(
+            raise FolderError(
                 f"expected a new or an empty folder for the run, found files in {path}; name another with --out"
             )
         if not os.access(nearest, os.W_OK | os.X_OK):
-            raise FolderMistake(f"cannot write a run folder at {path}: no permission to write in {nearest}")
+            raise FolderError(f"cannot write a run folder at {path}: no permission to write in {nearest}")
         if not path.exists():
             # Permissions do not tell all: /proc, say, lets nobody make a folder, root included.
             _made_and_removed(path)
     except OSError as wrong:
-        raise FolderMistake(f"cannot write a run folder at {path}: {(wrong.strerror or str(wrong)).lower()}") from wrong
+        raise FolderError(f"cannot write a run folder at {path}: {(wrong.strerror or str(wrong)).lower()}") from wrong
 
 
 def _made_and_removed(path: Path) -> None:
@@ -180,7 +180,7 @@ class Run:
     clauses: tuple[ClauseCount, ...] = ()
     coverage: Coverage | None = None
     """None where the run was none of conformance, or has not got so far."""
-    end: End | None = None
+    end: RunEnd | None = None
     """None when the run was cut off before it could say how it ended."""
     unreadable_lines: Mapping[str, int] = field(default_factory=dict)
     """Per file, lines that are no JSON of ours, a torn last line not counted."""
@@ -190,16 +190,16 @@ def read_run(path: Path) -> Run:
     """
     The run in a folder, finished or cut off.
 
-    Raises FolderMistake when the folder is none, or its manifest cannot be understood.
+    Raises FolderError when the folder is none, or its manifest cannot be understood.
     """
     if not path.is_dir():
-        raise FolderMistake(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
+        raise FolderError(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
     if not (path / MANIFEST).exists():
-        raise FolderMistake(f"expected a run folder, found no {MANIFEST} in {path}")
+        raise FolderError(f"expected a run folder, found no {MANIFEST} in {path}")
     try:
         manifest = Manifest.from_json(cast(ManifestData, orjson.loads((path / MANIFEST).read_bytes())))
     except (OSError, ValueError, KeyError, TypeError) as wrong:
-        raise FolderMistake(f"cannot understand {path / MANIFEST}: {type(wrong).__name__} {wrong}") from wrong
+        raise FolderError(f"cannot understand {path / MANIFEST}: {type(wrong).__name__} {wrong}") from wrong
     unreadable: dict[str, int] = {}
     exemplars = _lines(path / EXEMPLARS, Exemplar.from_json, unreadable)
     findings = _lines(path / FINDINGS, Finding.from_json, unreadable)
@@ -208,7 +208,7 @@ def read_run(path: Path) -> Run:
     coverages = _lines(path / COVERAGE, Coverage.from_json, unreadable)
     return Run(
         path=path,
-        manifest=replanned(manifest, replans),
+        manifest=apply_replans(manifest, replans),
         intervals=tuple(_lines(path / INTERVALS, Interval.from_json, unreadable)),
         exemplars=tuple({found.number: found for found in exemplars}.values()),
         findings=tuple({found.key: found for found in findings}.values()),
@@ -219,25 +219,25 @@ def read_run(path: Path) -> Run:
     )
 
 
-def run_paths(path: Path) -> list[Path]:
+def find_runs(path: Path) -> list[Path]:
     """
     The run folders that a path means: itself, or those directly in it, by name: default names begin with the time. Of a
     search those that verified its answer: the others were made to miss.
 
-    Raises FolderMistake when there is none.
+    Raises FolderError when there is none.
     """
     if not path.is_dir():
-        raise FolderMistake(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
+        raise FolderError(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
     if (path / MANIFEST).exists():
         return [path]
     inside = [run for child in sorted(path.iterdir()) for run in _runs_of(child)]
     found = _verifying(path) or inside
     if not found:
-        raise FolderMistake(f"expected a run folder, found no {MANIFEST} in {path} nor in a folder of it")
+        raise FolderError(f"expected a run folder, found no {MANIFEST} in {path} nor in a folder of it")
     return found
 
 
-def searches(path: Path) -> list[SearchRecord]:
+def find_searches(path: Path) -> list[SearchRecord]:
     """
     The searches that a path means: that whose folder it is, or those directly in it, by name.
     """
@@ -257,7 +257,7 @@ def _verifying(path: Path) -> list[Path]:
     The runs at the rate that a search found; none where it found none, or the folder is of no search.
     """
     found = read_search(path)
-    named = [path / name for name in found.verifying] if found is not None else []
+    named = [path / name for name in found.verification_folders] if found is not None else []
     return [folder for folder in named if (folder / MANIFEST).exists()]
 
 
@@ -279,12 +279,12 @@ def _lines(path: Path, from_json: Callable[[_Data], _Line], unreadable: dict[str
     return found
 
 
-def _read_end(path: Path) -> End | None:
+def _read_end(path: Path) -> RunEnd | None:
     """
     How the run ended, or None.
     """
     try:
-        return End.from_json(cast(EndData, orjson.loads(path.read_bytes())))
+        return RunEnd.from_json(cast(RunEndData, orjson.loads(path.read_bytes())))
     except (FileNotFoundError, ValueError, KeyError, TypeError):
         return None
 

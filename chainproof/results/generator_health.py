@@ -14,32 +14,32 @@ from chainproof.clock import Seconds
 from chainproof.statistics.histogram import Histogram, HistogramData
 
 
-class FitnessData(TypedDict):
+class GeneratorHealthData(TypedDict):
     """
     The fitness of an interval, in JSON.
     """
 
-    looks: int
+    samples: int
     in_flight_sum: int
     in_flight_squares: int
     in_flight_s: float
     loop_lag: HistogramData
     cpu_s: float
     process_s: float
-    busiest: float
-    descriptors: int
-    descriptors_limit: int
+    cpu_max: float
+    open_files: int
+    open_files_limit: int
     ports: int
     ports_limit: int
 
 
 @dataclass(slots=True, kw_only=True)
-class Fitness:
+class GeneratorHealth:
     """
     What a process saw of itself.
     """
 
-    looks: int = 0
+    samples: int = 0
     """How often it looked, at instants drawn by chance."""
     in_flight_sum: int = 0
     """Requests in flight, added up over the looks; with their squares, how sure their mean is."""
@@ -52,11 +52,11 @@ class Fitness:
     """Processor time used …"""
     process_s: Seconds = 0.0
     """… in so many seconds of one process."""
-    busiest: float = 0.0
+    cpu_max: float = 0.0
     """The greatest share of one processor that one process used in one second."""
-    descriptors: int = 0
+    open_files: int = 0
     """The most open files of one process, of those allowed."""
-    descriptors_limit: int = 0
+    open_files_limit: int = 0
     ports: int = 0
     """The most connections of one process that may hold a port, lingering ones included, of the ports there are."""
     ports_limit: int = 0
@@ -66,69 +66,69 @@ class Fitness:
         """The share of one processor that a process used."""
         return self.cpu_s / self.process_s if self.process_s else 0.0
 
-    def look(self, in_flight: int, lag: Seconds, since: Seconds) -> None:
+    def add_sample(self, in_flight: int, lag: Seconds, since: Seconds) -> None:
         """Count one look, so long after the one before."""
-        self.looks += 1
+        self.samples += 1
         self.in_flight_sum += in_flight
         self.in_flight_squares += in_flight * in_flight
         self.in_flight_s += in_flight * since
         self.loop_lag.record(lag)
 
-    def use(self, cpu: Seconds, since: Seconds) -> None:
+    def add_cpu_time(self, cpu: Seconds, since: Seconds) -> None:
         """Count the processor time of a stretch."""
         self.cpu_s += cpu
         self.process_s += since
-        self.busiest = max(self.busiest, cpu / since if since > 0 else 0.0)
+        self.cpu_max = max(self.cpu_max, cpu / since if since > 0 else 0.0)
 
-    def merge(self, other: Fitness) -> None:
+    def merge(self, other: GeneratorHealth) -> None:
         """Add what another second, or another process, saw."""
-        self.looks += other.looks
+        self.samples += other.samples
         self.in_flight_sum += other.in_flight_sum
         self.in_flight_squares += other.in_flight_squares
         self.in_flight_s += other.in_flight_s
         self.loop_lag.merge(other.loop_lag)
         self.cpu_s += other.cpu_s
         self.process_s += other.process_s
-        self.busiest = max(self.busiest, other.busiest)
+        self.cpu_max = max(self.cpu_max, other.cpu_max)
         self._take_greater(other)
 
-    def _take_greater(self, other: Fitness) -> None:
-        if other.descriptors > self.descriptors:
-            self.descriptors, self.descriptors_limit = other.descriptors, other.descriptors_limit
+    def _take_greater(self, other: GeneratorHealth) -> None:
+        if other.open_files > self.open_files:
+            self.open_files, self.open_files_limit = other.open_files, other.open_files_limit
         if other.ports > self.ports:
             self.ports, self.ports_limit = other.ports, other.ports_limit
 
-    def to_json(self) -> FitnessData:
+    def to_json(self) -> GeneratorHealthData:
         """The fitness as JSON types."""
         return {
-            "looks": self.looks,
+            "samples": self.samples,
             "in_flight_sum": self.in_flight_sum,
             "in_flight_squares": self.in_flight_squares,
             "in_flight_s": self.in_flight_s,
             "loop_lag": self.loop_lag.to_json(),
             "cpu_s": self.cpu_s,
             "process_s": self.process_s,
-            "busiest": self.busiest,
-            "descriptors": self.descriptors,
-            "descriptors_limit": self.descriptors_limit,
+            "cpu_max": self.cpu_max,
+            "open_files": self.open_files,
+            "open_files_limit": self.open_files_limit,
             "ports": self.ports,
             "ports_limit": self.ports_limit,
         }
 
     @classmethod
-    def from_json(cls, data: FitnessData) -> Fitness:
+    def from_json(cls, data: GeneratorHealthData) -> GeneratorHealth:
         """The fitness that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
         return cls(
-            looks=data["looks"],
+            samples=data["samples"],
             in_flight_sum=data["in_flight_sum"],
             in_flight_squares=data["in_flight_squares"],
             in_flight_s=data["in_flight_s"],
             loop_lag=Histogram.from_json(data["loop_lag"]),
             cpu_s=data["cpu_s"],
             process_s=data["process_s"],
-            busiest=data["busiest"],
-            descriptors=data["descriptors"],
-            descriptors_limit=data["descriptors_limit"],
+            cpu_max=data["cpu_max"],
+            open_files=data["open_files"],
+            open_files_limit=data["open_files_limit"],
             ports=data["ports"],
             ports_limit=data["ports_limit"],
         )

@@ -19,14 +19,14 @@ from dataclasses import dataclass, field
 from typing import NotRequired, TypedDict
 
 from chainproof.clock import Seconds
-from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
-from chainproof.results.generator_health import Fitness, FitnessData
+from chainproof.results.exchange import NotSent, Outcome, Result, Transport
+from chainproof.results.generator_health import GeneratorHealth, GeneratorHealthData
 from chainproof.results.retried_calls import Calls, CallsData
-from chainproof.results.transport_stats import Wire, WireData
+from chainproof.results.transport_stats import NetworkStats, NetworkStatsData
 from chainproof.statistics.histogram import Histogram, HistogramData
 
-ANSWERED_FATES = (Fate.OK, Fate.FAILED)
-"""The fates whose times are known. A deadline is not a latency, and a censored request has none."""
+ANSWERED_RESULTS = (Result.OK, Result.FAILED)
+"""The results whose times are known. A deadline is not a latency, and a censored request has none."""
 
 
 class OutcomeData(TypedDict):
@@ -37,11 +37,11 @@ class OutcomeData(TypedDict):
     transport: str
     status: int | None
     error_code: str | None
-    fate: str
+    result: str
     count: int
 
 
-class SliceData(TypedDict, total=False):
+class RequestStatsData(TypedDict, total=False):
     """
     A slice in an interval's line: whatever is zero or empty is left out.
     """
@@ -53,7 +53,7 @@ class SliceData(TypedDict, total=False):
     response_time: dict[str, HistogramData]
     service_time: dict[str, HistogramData]
     schedule_lag: HistogramData
-    payloads: dict[str, SliceData]
+    payloads: dict[str, RequestStatsData]
 
 
 class IntervalData(TypedDict):
@@ -72,20 +72,20 @@ class IntervalData(TypedDict):
     response_time: dict[str, HistogramData]
     service_time: dict[str, HistogramData]
     schedule_lag: HistogramData
-    payloads: NotRequired[dict[str, SliceData]]
+    payloads: NotRequired[dict[str, RequestStatsData]]
     """By payload name, of requests in no phase; only where the workload has more than one payload."""
     calls: NotRequired[CallsData]
     """What callers met who try again; only where some do."""
-    wire: NotRequired[WireData]
+    network: NotRequired[NetworkStatsData]
     """How the bytes travelled; only where anything did."""
-    phases: NotRequired[dict[str, SliceData]]
+    phases: NotRequired[dict[str, RequestStatsData]]
     """By phase name, each with its payloads; only where the workload has phases."""
-    fitness: NotRequired[FitnessData]
+    generator_health: NotRequired[GeneratorHealthData]
     """Only where the generator looked at itself."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Slice:
+class RequestStats:
     """
     Counts and histograms of some requests: of all in a second, of one payload, of one phase.
     """
@@ -94,41 +94,45 @@ class Slice:
     sent: int = 0
     not_sent: Counter[NotSent] = field(default_factory=Counter)
     outcomes: Counter[Outcome] = field(default_factory=Counter)
-    response_time: dict[Fate, Histogram] = field(default_factory=lambda: {fate: Histogram() for fate in ANSWERED_FATES})
-    """Times of complete answers, apart by fate: a fast 429 must not flatter the ok ones."""
-    service_time: dict[Fate, Histogram] = field(default_factory=lambda: {fate: Histogram() for fate in ANSWERED_FATES})
+    response_time: dict[Result, Histogram] = field(
+        default_factory=lambda: {result: Histogram() for result in ANSWERED_RESULTS}
+    )
+    """Times of complete answers, apart by result: a fast 429 must not flatter the ok ones."""
+    service_time: dict[Result, Histogram] = field(
+        default_factory=lambda: {result: Histogram() for result in ANSWERED_RESULTS}
+    )
     schedule_lag: Histogram = field(default_factory=Histogram)
     """Of every request sent, whatever became of it."""
-    payloads: dict[str, Slice] = field(default_factory=dict)
+    payloads: dict[str, RequestStats] = field(default_factory=dict)
     """Apart by payload, where there is more than one: outcomes and times alone."""
 
-    def add_counts(self, other: Slice) -> None:
+    def add_counts(self, other: RequestStats) -> None:
         """Add another slice's counts to this one's, but neither its times nor what is apart by payload."""
         self.planned += other.planned
         self.sent += other.sent
         self.not_sent.update(other.not_sent)
         self.outcomes.update(other.outcomes)
 
-    def add(self, other: Slice) -> None:
+    def add(self, other: RequestStats) -> None:
         """Add another slice's counts and times to this one's."""
         self.add_counts(other)
-        for fate in ANSWERED_FATES:
-            self.response_time[fate].merge(other.response_time[fate])
-            self.service_time[fate].merge(other.service_time[fate])
+        for result in ANSWERED_RESULTS:
+            self.response_time[result].merge(other.response_time[result])
+            self.service_time[result].merge(other.service_time[result])
         self.schedule_lag.merge(other.schedule_lag)
         for name, part in other.payloads.items():
             _named(self.payloads, name).add(part)
 
-    def pack(self) -> None:
+    def compact(self) -> None:
         """Take no more room than need be, until something is counted again."""
         for histogram in (*self.response_time.values(), *self.service_time.values(), self.schedule_lag):
-            histogram.pack()
+            histogram.compact()
         for part in self.payloads.values():
-            part.pack()
+            part.compact()
 
-    def count(self, fate: Fate) -> int:
-        """How many sent requests met this fate."""
-        return sum(count for outcome, count in self.outcomes.items() if outcome.fate is fate)
+    def count(self, result: Result) -> int:
+        """How many sent requests met this result."""
+        return sum(count for outcome, count in self.outcomes.items() if outcome.result is result)
 
     @property
     def answered(self) -> int:
@@ -137,7 +141,7 @@ class Slice:
 
 
 @dataclass(slots=True, kw_only=True)
-class Interval(Slice):
+class Interval(RequestStats):
     """
     Counts and histograms of one second, or of several merged.
     """
@@ -150,25 +154,25 @@ class Interval(Slice):
     in_flight: int = 0
     """Requests in flight as the second ended."""
     calls: Calls = field(default_factory=Calls)
-    wire: Wire = field(default_factory=Wire)
-    phases: dict[str, Slice] = field(default_factory=dict)
+    network: NetworkStats = field(default_factory=NetworkStats)
+    phases: dict[str, RequestStats] = field(default_factory=dict)
     """Apart by the phase of the intended start, where the workload has phases; their payloads are counted there alone."""
-    fitness: Fitness | None = None
+    generator_health: GeneratorHealth | None = None
     """How the generator itself did; None where nobody looked."""
 
-    def plan(self, *, phase: str | None = None, times: int = 1) -> None:
+    def count_planned(self, *, phase: str | None = None, times: int = 1) -> None:
         """Count requests whose intended start lies in this second."""
         self.planned += times
         if phase is not None:
             _named(self.phases, phase).planned += times
 
-    def leave_out(self, why: NotSent, *, phase: str | None = None) -> None:
+    def count_not_sent(self, why: NotSent, *, phase: str | None = None) -> None:
         """Count a planned request that is not sent."""
         self.not_sent[why] += 1
         if phase is not None:
             _named(self.phases, phase).not_sent[why] += 1
 
-    def send(self, schedule_lag: Seconds, *, phase: str | None = None) -> None:
+    def count_sent(self, schedule_lag: Seconds, *, phase: str | None = None) -> None:
         """Count a request as it is sent."""
         self.sent += 1
         self.schedule_lag.record(schedule_lag)
@@ -177,14 +181,14 @@ class Interval(Slice):
             part.sent += 1
             part.schedule_lag.record(schedule_lag)
 
-    def send_all(self, schedule_lags: Sequence[Seconds], *, phase: str | None = None) -> None:
+    def count_all_sent(self, schedule_lags: Sequence[Seconds], *, phase: str | None = None) -> None:
         """Count many requests that were sent in this second."""
-        parts: list[Slice] = [self] if phase is None else [self, _named(self.phases, phase)]
+        parts: list[RequestStats] = [self] if phase is None else [self, _named(self.phases, phase)]
         for part in parts:
             part.sent += len(schedule_lags)
             part.schedule_lag.record_all(schedule_lags)
 
-    def settle_all(
+    def count_outcomes(
         self,
         outcome: Outcome,
         response_times: Sequence[Seconds],
@@ -194,7 +198,7 @@ class Interval(Slice):
         phase: str | None = None,
     ) -> None:
         """Count many requests of the same payload and phase that had the same outcome in this second."""
-        part: Slice = self
+        part: RequestStats = self
         parts = [part]
         if phase is not None:
             part = _named(self.phases, phase)
@@ -204,10 +208,10 @@ class Interval(Slice):
         for part in parts:
             part.outcomes[outcome] += len(response_times)
             if outcome.transport is Transport.ANSWERED:
-                part.response_time[outcome.fate].record_all(response_times)
-                part.service_time[outcome.fate].record_all(service_times)
+                part.response_time[outcome.result].record_all(response_times)
+                part.service_time[outcome.result].record_all(service_times)
 
-    def settle(
+    def count_outcome(
         self,
         outcome: Outcome,
         response_time: Seconds,
@@ -220,18 +224,18 @@ class Interval(Slice):
         Count what became of a sent request; its times count where an answer came back complete.
         """
         _settle(self, outcome, response_time, service_time)
-        part: Slice = self
+        part: RequestStats = self
         if phase is not None:
             part = _named(self.phases, phase)
             _settle(part, outcome, response_time, service_time)
         if payload is not None:
             _settle(_named(part.payloads, payload), outcome, response_time, service_time)
 
-    def pack(self) -> None:
+    def compact(self) -> None:
         """Take no more room than need be, until something is counted again."""
-        Slice.pack(self)  # `super()` does not find its way in a dataclass with slots
+        RequestStats.compact(self)  # `super()` does not find its way in a dataclass with slots
         for part in self.phases.values():
-            part.pack()
+            part.compact()
 
     def merge(self, other: Interval) -> None:
         """
@@ -247,17 +251,17 @@ class Interval(Slice):
             self.in_flight = other.in_flight
         self.add(other)
         self.calls.merge(other.calls)
-        self.wire.merge(other.wire)
-        if other.fitness is not None:
-            self.fitness = self.fitness if self.fitness is not None else Fitness()
-            self.fitness.merge(other.fitness)
+        self.network.merge(other.network)
+        if other.generator_health is not None:
+            self.generator_health = self.generator_health if self.generator_health is not None else GeneratorHealth()
+            self.generator_health.merge(other.generator_health)
         for name, part in other.phases.items():
             _named(self.phases, name).add(part)
 
     def merge_counts(self, other: Interval) -> None:
         """Add another interval's counts, its phases' and its wire's, but no times: those take longer to add."""
         self.add_counts(other)
-        self.wire.merge_counts(other.wire)
+        self.network.merge_counts(other.network)
         for name, part in other.phases.items():
             _named(self.phases, name).add_counts(part)
 
@@ -272,20 +276,20 @@ class Interval(Slice):
             "in_flight_max": self.in_flight_max,
             "in_flight": self.in_flight,
             "outcomes": _outcomes(self.outcomes),
-            "response_time": {fate.value: histogram.to_json() for fate, histogram in self.response_time.items()},
-            "service_time": {fate.value: histogram.to_json() for fate, histogram in self.service_time.items()},
+            "response_time": {result.value: histogram.to_json() for result, histogram in self.response_time.items()},
+            "service_time": {result.value: histogram.to_json() for result, histogram in self.service_time.items()},
             "schedule_lag": self.schedule_lag.to_json(),
         }
         if self.payloads:
             data["payloads"] = _slices_data(self.payloads)
         if self.calls:
             data["calls"] = self.calls.to_json()
-        if self.wire:
-            data["wire"] = self.wire.to_json()
+        if self.network:
+            data["network"] = self.network.to_json()
         if self.phases:
             data["phases"] = _slices_data(self.phases)
-        if self.fitness is not None:
-            data["fitness"] = self.fitness.to_json()
+        if self.generator_health is not None:
+            data["generator_health"] = self.generator_health.to_json()
         return data
 
     @classmethod
@@ -303,33 +307,35 @@ class Interval(Slice):
             schedule_lag=Histogram.from_json(data["schedule_lag"]),
             payloads=_read_slices(data.get("payloads", {})),
             calls=Calls.from_json(data["calls"]) if "calls" in data else Calls(),
-            wire=Wire.from_json(data.get("wire", {})),
+            network=NetworkStats.from_json(data.get("network", {})),
             phases=_read_slices(data.get("phases", {})),
-            fitness=Fitness.from_json(data["fitness"]) if "fitness" in data else None,
+            generator_health=GeneratorHealth.from_json(data["generator_health"])
+            if "generator_health" in data
+            else None,
         )
-        for fate in ANSWERED_FATES:
-            interval.response_time[fate] = Histogram.from_json(data["response_time"][fate.value])
-            interval.service_time[fate] = Histogram.from_json(data["service_time"][fate.value])
+        for result in ANSWERED_RESULTS:
+            interval.response_time[result] = Histogram.from_json(data["response_time"][result.value])
+            interval.service_time[result] = Histogram.from_json(data["service_time"][result.value])
         return interval
 
 
-def _settle(part: Slice, outcome: Outcome, response_time: Seconds, service_time: Seconds) -> None:
+def _settle(part: RequestStats, outcome: Outcome, response_time: Seconds, service_time: Seconds) -> None:
     """
     Count an outcome and, of a complete answer, its times.
     """
     part.outcomes[outcome] += 1
     if outcome.transport is Transport.ANSWERED:
-        part.response_time[outcome.fate].record(response_time)
-        part.service_time[outcome.fate].record(service_time)
+        part.response_time[outcome.result].record(response_time)
+        part.service_time[outcome.result].record(service_time)
 
 
-def _named(parts: dict[str, Slice], name: str) -> Slice:
+def _named(parts: dict[str, RequestStats], name: str) -> RequestStats:
     """
     The slice of that name, a new one where there is none: made only when needed, five histograms are not free.
     """
     part = parts.get(name)
     if part is None:
-        part = parts[name] = Slice()
+        part = parts[name] = RequestStats()
     return part
 
 
@@ -342,7 +348,7 @@ def _outcomes(outcomes: Counter[Outcome]) -> list[OutcomeData]:
             "transport": outcome.transport.value,
             "status": outcome.status,
             "error_code": outcome.error_code,
-            "fate": outcome.fate.value,
+            "result": outcome.result.value,
             "count": count,
         }
         for outcome, count in outcomes.items()
@@ -355,24 +361,24 @@ def _read_outcomes(rows: Iterable[OutcomeData]) -> Counter[Outcome]:
     """
     outcomes: Counter[Outcome] = Counter()
     for row in rows:
-        outcomes[Outcome(Transport(row["transport"]), row["status"], row["error_code"], Fate(row["fate"]))] += row[
+        outcomes[Outcome(Transport(row["transport"]), row["status"], row["error_code"], Result(row["result"]))] += row[
             "count"
         ]
     return outcomes
 
 
-def _slices_data(parts: dict[str, Slice]) -> dict[str, SliceData]:
+def _slices_data(parts: dict[str, RequestStats]) -> dict[str, RequestStatsData]:
     """
     Slices by name as JSON types.
     """
     return {name: _slice_data(part) for name, part in parts.items()}
 
 
-def _slice_data(part: Slice) -> SliceData:
+def _slice_data(part: RequestStats) -> RequestStatsData:
     """
     A slice as JSON types, without whatever is zero or empty.
     """
-    data: SliceData = {}
+    data: RequestStatsData = {}
     if part.planned:
         data["planned"] = part.planned
     if part.sent:
@@ -393,35 +399,35 @@ def _slice_data(part: Slice) -> SliceData:
     return data
 
 
-def _times_data(times: dict[Fate, Histogram]) -> dict[str, HistogramData]:
+def _times_data(times: dict[Result, Histogram]) -> dict[str, HistogramData]:
     """
-    Histograms by fate as JSON types, without the empty ones.
+    Histograms by result as JSON types, without the empty ones.
     """
-    return {fate.value: histogram.to_json() for fate, histogram in times.items() if histogram.count}
+    return {result.value: histogram.to_json() for result, histogram in times.items() if histogram.count}
 
 
-def _read_slices(parts: dict[str, SliceData]) -> dict[str, Slice]:
+def _read_slices(parts: dict[str, RequestStatsData]) -> dict[str, RequestStats]:
     """
     The slices that `_slices_data` wrote.
     """
     return {name: _read_slice(part) for name, part in parts.items()}
 
 
-def _read_slice(data: SliceData) -> Slice:
+def _read_slice(data: RequestStatsData) -> RequestStats:
     """
     The slice that `_slice_data` wrote.
     """
-    part = Slice(
+    part = RequestStats(
         planned=data.get("planned", 0),
         sent=data.get("sent", 0),
         not_sent=Counter({NotSent(why): count for why, count in data.get("not_sent", {}).items()}),
         outcomes=_read_outcomes(data.get("outcomes", ())),
         payloads=_read_slices(data.get("payloads", {})),
     )
-    for fate, histogram in data.get("response_time", {}).items():
-        part.response_time[Fate(fate)] = Histogram.from_json(histogram)
-    for fate, histogram in data.get("service_time", {}).items():
-        part.service_time[Fate(fate)] = Histogram.from_json(histogram)
+    for result, histogram in data.get("response_time", {}).items():
+        part.response_time[Result(result)] = Histogram.from_json(histogram)
+    for result, histogram in data.get("service_time", {}).items():
+        part.service_time[Result(result)] = Histogram.from_json(histogram)
     if "schedule_lag" in data:
         part.schedule_lag = Histogram.from_json(data["schedule_lag"])
     return part
@@ -446,7 +452,7 @@ def _together(intervals: Sequence[Interval]) -> Interval:
     whole = Interval(second=intervals[0].second)
     for interval in intervals:
         whole.merge(interval)
-    whole.pack()
+    whole.compact()
     return whole
 
 
@@ -461,11 +467,11 @@ def total(intervals: Iterable[Interval]) -> Interval:
     return whole
 
 
-def joined(parts: Iterable[Slice]) -> Slice:
+def merge_stats(parts: Iterable[RequestStats]) -> RequestStats:
     """
     Several slices as one.
     """
-    whole = Slice()
+    whole = RequestStats()
     for part in parts:
         whole.add(part)
     return whole

@@ -19,21 +19,21 @@ from chainproof.contract.accepted_violations import Acceptance, AcceptanceData
 from chainproof.contract.levels import Contract
 from chainproof.json_text import JSON
 
-FORMAT = 1
+FORMAT = 2
 """
 The version of the run folder's format. History:
 
 1  manifest.json, intervals.jsonl, exemplars.jsonl, findings.jsonl, clauses.jsonl, end.json
    since then, where there are any: `accept` and `phases` in the settings, `payloads`, `phases`
-   `calls` and `wire` in the intervals, `retry` in the settings, `wire` in the end, `attempts` and the times of the connection in exemplars,
+   `calls` and `network` in the intervals, `retry` in the settings, `network` in the end, `attempts` and the times of the connection in exemplars,
    `request_body` and `answer_body` in exemplars, `answer_body` and `cases` in findings; coverage.jsonl
-   `fitness` in the intervals, `guard` and the ending `guarded` in the end
+   `generator_health` in the intervals, `guard` and the ending `stopped_by_guard` in the end
 """
 
 _Row = TypeVar("_Row")
 
 
-class Kind(StrEnum):
+class RunKind(StrEnum):
     """
     What a run did.
     """
@@ -42,7 +42,7 @@ class Kind(StrEnum):
     CONFORMANCE = "conformance"
 
 
-class PhaseData(TypedDict):
+class PhaseSpanData(TypedDict):
     """
     A phase in a manifest's settings.
     """
@@ -54,7 +54,7 @@ class PhaseData(TypedDict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Phase:
+class PhaseSpan:
     """
     A stretch of a run that is counted for itself: warm-up, a step, a spike.
     """
@@ -71,12 +71,12 @@ class Phase:
         """How long it lasts."""
         return self.end - self.start
 
-    def to_json(self) -> PhaseData:
+    def to_json(self) -> PhaseSpanData:
         """The phase as JSON types."""
         return {"name": self.name, "from_s": self.start, "to_s": self.end, "judged": self.judged}
 
     @classmethod
-    def from_json(cls, data: PhaseData) -> Phase:
+    def from_json(cls, data: PhaseSpanData) -> PhaseSpan:
         """The phase that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
         start, end = float(data["from_s"]), float(data["to_s"])
         if not isinstance(data["name"], str) or not 0 <= start <= end < math.inf:
@@ -108,7 +108,7 @@ class Manifest:
     The unchanging part of a run, written before its first request.
     """
 
-    kind: Kind
+    kind: RunKind
     name: str
     """The workload, or the depth of a conformance run."""
     started: str
@@ -139,7 +139,7 @@ class Manifest:
         return acceptances(self.settings.get("accept"))
 
     @property
-    def phases(self) -> tuple[Phase, ...]:
+    def phases(self) -> tuple[PhaseSpan, ...]:
         """The phases of the workload, in their order; empty where it has none."""
         return phases(self.settings.get("phases"))
 
@@ -167,7 +167,7 @@ class Manifest:
         if data["format"] > FORMAT:
             raise ValueError(f"the run folder has format {data['format']}, this version reads up to {FORMAT}")
         return cls(
-            kind=Kind(data["kind"]),
+            kind=RunKind(data["kind"]),
             name=data["name"],
             started=data["started"],
             target=data["target"],
@@ -187,11 +187,11 @@ def acceptances(setting: object) -> tuple[Acceptance, ...]:
     return tuple(_each(setting, lambda row: Acceptance.from_json(cast(AcceptanceData, row))))
 
 
-def phases(setting: object) -> tuple[Phase, ...]:
+def phases(setting: object) -> tuple[PhaseSpan, ...]:
     """
     What the setting `phases` says.
     """
-    return tuple(_each(setting, lambda row: Phase.from_json(cast(PhaseData, row))))
+    return tuple(_each(setting, lambda row: PhaseSpan.from_json(cast(PhaseSpanData, row))))
 
 
 def _each(rows: object, read: Callable[[object], _Row]) -> Iterator[_Row]:
@@ -226,9 +226,9 @@ class Ending(StrEnum):
     COMPLETED = "completed"
     INTERRUPTED = "interrupted"
     """Ctrl-C or SIGTERM."""
-    GUARDED = "guarded"
+    STOPPED_BY_GUARD = "stopped_by_guard"
     """A guard ended it early; the note says why."""
-    BROKEN = "broken"
+    INTERNAL_ERROR = "internal_error"
     """We failed: our own error, never the target's."""
 
 
@@ -237,9 +237,9 @@ class Guard(StrEnum):
     What ends a run early by itself.
     """
 
-    KEY_REFUSED = "key_refused"
+    KEY_REJECTED = "key_rejected"
     """Every answer so far was 401 or 403."""
-    TARGET_GONE = "target_gone"
+    TARGET_UNREACHABLE = "target_unreachable"
     """Nothing but transport errors for a while."""
     ERROR_BUDGET = "error_budget"
     """More requests failed than the whole run may have."""
@@ -282,7 +282,7 @@ class LostWorker:
         return cls(worker=data["worker"], start=data["from_s"], end=data["to_s"], why=data["why"])
 
 
-class EndData(TypedDict):
+class RunEndData(TypedDict):
     """
     `end.json`.
     """
@@ -291,16 +291,16 @@ class EndData(TypedDict):
     seconds: float
     accounting: dict[str, int]
     note: str
-    lost: NotRequired[list[LostWorkerData]]
+    lost_workers: NotRequired[list[LostWorkerData]]
     """Only where there were such."""
-    wire: NotRequired[dict[str, int]]
+    network: NotRequired[dict[str, int]]
     """Only of load runs."""
     guard: NotRequired[str]
     """Only where a guard ended the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class End:
+class RunEnd:
     """
     Written last: that the run ended, how, and what its own counters say, to be held against the intervals.
     """
@@ -312,16 +312,16 @@ class End:
     """planned, not_sent, sent, ok, failed, timed_out, censored as counted apart from the intervals; empty for conformance."""
     note: str = ""
     """What went wrong, if anything did, in one line."""
-    lost: tuple[LostWorker, ...] = ()
+    lost_workers: tuple[LostWorker, ...] = ()
     """Workers of a distributed run whose record is incomplete: what is unknown of them is counted as unsent or censored."""
-    wire: Mapping[str, int] = field(default_factory=dict)
+    network: Mapping[str, int] = field(default_factory=dict)
     """Octets each way, answers whose end the kernel told and those it did not, idle connections replaced."""
     guard: Guard | None = None
     """What ended it early; None where nothing did."""
 
-    def to_json(self) -> EndData:
+    def to_json(self) -> RunEndData:
         """The end as JSON types."""
-        data: EndData = {
+        data: RunEndData = {
             "ending": self.ending.value,
             "seconds": self.seconds,
             "accounting": dict(self.accounting),
@@ -329,31 +329,31 @@ class End:
         }
         if self.guard is not None:
             data["guard"] = self.guard.value
-        if self.lost:
-            data["lost"] = [worker.to_json() for worker in self.lost]
-        if self.wire:
-            data["wire"] = dict(self.wire)
+        if self.lost_workers:
+            data["lost_workers"] = [worker.to_json() for worker in self.lost_workers]
+        if self.network:
+            data["network"] = dict(self.network)
         return data
 
     @classmethod
-    def from_json(cls, data: EndData) -> End:
+    def from_json(cls, data: RunEndData) -> RunEnd:
         """The end that `to_json` wrote."""
         return cls(
             ending=Ending(data["ending"]),
             seconds=data["seconds"],
             accounting=data["accounting"],
             note=data["note"],
-            lost=tuple(LostWorker.from_json(worker) for worker in data.get("lost", ())),
-            wire=data.get("wire", {}),
+            lost_workers=tuple(LostWorker.from_json(worker) for worker in data.get("lost_workers", ())),
+            network=data.get("network", {}),
             guard=Guard(data["guard"]) if "guard" in data else None,
         )
 
 
-Settings = dict[str, JSON]
+RunSettings = dict[str, JSON]
 
 
-def as_settings(**values: object) -> Settings:
+def as_settings(**values: object) -> RunSettings:
     """
     Keyword arguments as the settings of a manifest.
     """
-    return cast(Settings, values)
+    return cast(RunSettings, values)

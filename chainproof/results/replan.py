@@ -43,7 +43,7 @@ class Replan:
         return cls(start=float(data["from_s"]), settings=dict(data["settings"]))
 
 
-def replanned(manifest: Manifest, replans: Sequence[Replan]) -> Manifest:
+def apply_replans(manifest: Manifest, replans: Sequence[Replan]) -> Manifest:
     """
     The manifest with what is known since the run began: the last plan's settings, and when there was a new one.
     """

@@ -12,7 +12,7 @@ import orjson
 
 from chainproof.clock import PerSecond, Seconds
 
-SEARCH = "search.json"
+SEARCH_FILE = "search.json"
 """In a folder of runs that were made to find something: what was found, and by which of them."""
 
 
@@ -25,7 +25,7 @@ class ProbeRecord:
     rate: PerSecond
     purpose: str
     """doubling, bisecting or verifying."""
-    standing: str
+    verdict: str
     """met, missed, undecided or unfit."""
     reason: str
     folder: str
@@ -49,15 +49,15 @@ class SearchRecord:
     target: str
     emulated: bool
     objectives: tuple[str, ...]
-    answer: PerSecond | None
+    saturation_rate: PerSecond | None
     missed_at: PerSecond | None
-    sentence: str
+    summary: str
     probes: tuple[ProbeRecord, ...]
 
     @property
-    def verifying(self) -> tuple[str, ...]:
+    def verification_folders(self) -> tuple[str, ...]:
         """The folders of the runs at the rate that was found, each once; none where none was."""
-        return tuple(dict.fromkeys(probe.folder for probe in self.probes if probe.rate == self.answer))
+        return tuple(dict.fromkeys(probe.folder for probe in self.probes if probe.rate == self.saturation_rate))
 
 
 def read_search(path: Path) -> SearchRecord | None:
@@ -65,7 +65,7 @@ def read_search(path: Path) -> SearchRecord | None:
     What the search wrote whose folder this is; None where there is nothing of that kind.
     """
     try:
-        said = orjson.loads((path / SEARCH).read_bytes())
+        said = orjson.loads((path / SEARCH_FILE).read_bytes())
         return _search(path, said)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
@@ -81,9 +81,9 @@ def _search(path: Path, said: dict[str, Any]) -> SearchRecord:
         target=str(said["target"]),
         emulated=said["emulated"] is True,
         objectives=tuple(str(text) for text in said["objectives"]),
-        answer=_rate(said["answer_per_s"]),
+        saturation_rate=_rate(said["saturation_rate_per_s"]),
         missed_at=_rate(said["missed_at_per_s"]),
-        sentence=str(said["sentence"]),
+        summary=str(said["summary"]),
         probes=tuple(_probe(probe) for probe in said["probes"]),
     )
 
@@ -95,7 +95,7 @@ def _probe(said: dict[str, Any]) -> ProbeRecord:
     return ProbeRecord(
         rate=float(said["rate"]),
         purpose=str(said["purpose"]),
-        standing=str(said["standing"]),
+        verdict=str(said["verdict"]),
         reason=str(said["reason"]),
         folder=str(said["folder"]),
         seconds=float(said["seconds"]),

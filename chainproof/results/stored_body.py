@@ -12,14 +12,14 @@ from typing import NotRequired, TypedDict
 
 from chainproof.contract.credentials import REDACTED
 
-MOST_BYTES = 64 << 10
+MAX_BYTES = 64 << 10
 """What is kept of a body; the rest is cut off."""
 
 _LONGEST_CHARACTER = 4
 """Bytes of one character in UTF-8."""
 
 
-class BodyData(TypedDict):
+class StoredBodyData(TypedDict):
     """
     A body in JSON: as text where it is UTF-8, else as base64.
     """
@@ -27,11 +27,11 @@ class BodyData(TypedDict):
     text: NotRequired[str]
     base64: NotRequired[str]
     size_bytes: int
-    cut: NotRequired[bool]
+    truncated: NotRequired[bool]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
+class StoredBody:
     """
     The beginning of a body, the key in it replaced.
     """
@@ -39,7 +39,7 @@ class Body:
     octets: bytes
     size: int
     """Bytes of the whole body, as it was on the wire."""
-    cut: bool = False
+    truncated: bool = False
     """Whether the rest was left out."""
 
     @property
@@ -50,39 +50,39 @@ class Body:
         except UnicodeDecodeError:
             return None
 
-    def to_json(self) -> BodyData:
+    def to_json(self) -> StoredBodyData:
         """The body as JSON types."""
-        data: BodyData = {"size_bytes": self.size}
+        data: StoredBodyData = {"size_bytes": self.size}
         text = self.text
         if text is not None:
             data["text"] = text
         else:
             data["base64"] = base64.b64encode(self.octets).decode("ascii")
-        if self.cut:
-            data["cut"] = True
+        if self.truncated:
+            data["truncated"] = True
         return data
 
     @classmethod
-    def from_json(cls, data: BodyData) -> Body:
+    def from_json(cls, data: StoredBodyData) -> StoredBody:
         """The body that `to_json` wrote. Raises KeyError, TypeError, AttributeError or ValueError on anything else."""
         octets = data["text"].encode("utf-8") if "text" in data else base64.b64decode(data["base64"], validate=True)
-        return cls(octets=octets, size=int(data["size_bytes"]), cut=bool(data.get("cut", False)))
+        return cls(octets=octets, size=int(data["size_bytes"]), truncated=bool(data.get("truncated", False)))
 
 
-def kept_body(octets: bytes, secrets: Iterable[str] = (), most: int = MOST_BYTES) -> Body:
+def stored_body(octets: bytes, secrets: Iterable[str] = (), most: int = MAX_BYTES) -> StoredBody:
     """
     What is kept of a body: every one of the *secrets* replaced, however JSON spells it, then at most *most* bytes.
 
     A character is not cut in two, so that a text stays one.
     """
-    scrubbed = octets
+    redacted = octets
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         for spelling in dict.fromkeys((json.dumps(secret)[1:-1], secret)):  # the longer first: it may hold the other
-            scrubbed = scrubbed.replace(spelling.encode(), REDACTED.encode())
-    kept = scrubbed[:most]
-    if len(scrubbed) > most:
+            redacted = redacted.replace(spelling.encode(), REDACTED.encode())
+    kept = redacted[:most]
+    if len(redacted) > most:
         kept = _whole_characters(kept)
-    return Body(octets=kept, size=len(octets), cut=len(scrubbed) > most)
+    return StoredBody(octets=kept, size=len(octets), truncated=len(redacted) > most)
 
 
 def _whole_characters(octets: bytes) -> bytes:

@@ -11,34 +11,34 @@ from chainproof.clock import Seconds
 from chainproof.statistics.histogram import Histogram, HistogramData
 
 
-class WireData(TypedDict, total=False):
+class NetworkStatsData(TypedDict, total=False):
     """
-    The `wire` of an interval's line: whatever is zero or empty is left out.
+    The `network` of an interval's line: whatever is zero or empty is left out.
     """
 
-    reading_lag: HistogramData
+    read_delay: HistogramData
     time_to_first_byte: HistogramData
     slot_wait: HistogramData
     connect_time: HistogramData
     tls_time: HistogramData
     sent_bytes: int
     received_bytes: int
-    kernel_instants: int
-    own_instants: int
+    kernel_timestamps: int
+    own_timestamps: int
     replaced_connections: int
 
 
-TIMES = ("reading_lag", "time_to_first_byte", "slot_wait", "connect_time", "tls_time")
-COUNTS = ("sent_bytes", "received_bytes", "kernel_instants", "own_instants", "replaced_connections")
+TIME_FIELDS = ("read_delay", "time_to_first_byte", "slot_wait", "connect_time", "tls_time")
+COUNT_FIELDS = ("sent_bytes", "received_bytes", "kernel_timestamps", "own_timestamps", "replaced_connections")
 
 
 @dataclass(slots=True, kw_only=True)
-class Wire:
+class NetworkStats:
     """
     Times and counts of requests and their connections.
     """
 
-    reading_lag: Histogram = field(default_factory=Histogram)
+    read_delay: Histogram = field(default_factory=Histogram)
     """From the end of an answer until our own code had it: our lag, in no other figure where the kernel told the end."""
     time_to_first_byte: Histogram = field(default_factory=Histogram)
     """From the actual start; what is read at once counts as having come at once."""
@@ -51,26 +51,28 @@ class Wire:
     """Of requests, before any TLS."""
     received_bytes: int = 0
     """Of answers, after any TLS."""
-    kernel_instants: int = 0
+    kernel_timestamps: int = 0
     """Answers whose end is the kernel's instant."""
-    own_instants: int = 0
+    own_timestamps: int = 0
     """Answers whose end is when we read it: no stamp came, or none that can be true."""
     replaced_connections: int = 0
     """Idle connections that the target had closed, found so before anything was sent over them."""
 
     def __bool__(self) -> bool:
         """Whether anything was counted."""
-        return any(getattr(self, name) for name in COUNTS) or any(getattr(self, name).count for name in TIMES)
+        return any(getattr(self, name) for name in COUNT_FIELDS) or any(
+            getattr(self, name).count for name in TIME_FIELDS
+        )
 
-    def read(self, first_bytes: list[Seconds], lags: list[Seconds]) -> None:
+    def record_answers(self, first_bytes: list[Seconds], lags: list[Seconds]) -> None:
         """Count complete answers: how long each took to begin, and lay before we had it."""
         self.time_to_first_byte.record_all(first_bytes)
-        self.reading_lag.record_all(lags)
+        self.read_delay.record_all(lags)
         stamped = len(lags) - lags.count(0.0)
-        self.kernel_instants += stamped
-        self.own_instants += len(lags) - stamped
+        self.kernel_timestamps += stamped
+        self.own_timestamps += len(lags) - stamped
 
-    def open(self, connect_time: Seconds | None, tls_time: Seconds | None, replaced: int) -> None:
+    def record_connection(self, connect_time: Seconds | None, tls_time: Seconds | None, replaced: int) -> None:
         """Count a connection that was opened, in place of some that had been closed."""
         if connect_time is not None:
             self.connect_time.record(connect_time)
@@ -78,22 +80,22 @@ class Wire:
             self.tls_time.record(tls_time)
         self.replaced_connections += replaced
 
-    def merge(self, other: Wire) -> None:
+    def merge(self, other: NetworkStats) -> None:
         """Add another's times and counts to these."""
-        for name in TIMES:
+        for name in TIME_FIELDS:
             getattr(self, name).merge(getattr(other, name))
         self.merge_counts(other)
 
-    def merge_counts(self, other: Wire) -> None:
+    def merge_counts(self, other: NetworkStats) -> None:
         """Add another's counts to these."""
-        for name in COUNTS:
+        for name in COUNT_FIELDS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
     def counts(self) -> dict[str, int]:
         """The counts by name."""
-        return {name: getattr(self, name) for name in COUNTS}
+        return {name: getattr(self, name) for name in COUNT_FIELDS}
 
-    def to_json(self) -> WireData:
+    def to_json(self) -> NetworkStatsData:
         """Times and counts as JSON types."""
         data: dict[str, object] = {}
         for each in fields(self):
@@ -106,9 +108,9 @@ class Wire:
         return data  # type: ignore[return-value]  # the names are those of the fields
 
     @classmethod
-    def from_json(cls, data: WireData) -> Wire:
+    def from_json(cls, data: NetworkStatsData) -> NetworkStats:
         """What `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
         wire = cls()
         for name, value in data.items():
-            setattr(wire, name, Histogram.from_json(value) if name in TIMES else value)  # type: ignore[arg-type]  # as above
+            setattr(wire, name, Histogram.from_json(value) if name in TIME_FIELDS else value)  # type: ignore[arg-type]  # as above
         return wire

@@ -45,18 +45,18 @@ class HistogramData(TypedDict):
 
 class Histogram:
     """
-    Counts of durations, with the exact sum, least and greatest beside them.
+    Counts of durations, with the exact sum, min_value and max_value beside them.
     """
 
-    __slots__ = ("_counts", "_packed", "count", "greatest", "least", "nanoseconds")
+    __slots__ = ("_counts", "_packed", "count", "max_value", "min_value", "nanoseconds")
 
     def __init__(self) -> None:
         self._counts: dict[int, int] = {}
         self._packed: tuple[array[int], array[int]] | None = None  # steps and counts; then the dict is empty
         self.count = 0
         self.nanoseconds = 0  # whole ones add up exactly in any order; a float sum drifts
-        self.least: Seconds = math.inf
-        self.greatest: Seconds = -math.inf
+        self.min_value: Seconds = math.inf
+        self.max_value: Seconds = -math.inf
 
     @property
     def buckets(self) -> Mapping[int, int]:
@@ -80,7 +80,7 @@ class Histogram:
             self._counts, self._packed = dict(self._ascending()), None
         return self._counts
 
-    def pack(self) -> None:
+    def compact(self) -> None:
         """Take no more room than need be, until something is counted again."""
         if self._packed is None:
             indices, counts = list(zip(*self._ascending(), strict=True)) or ((), ())
@@ -101,8 +101,8 @@ class Histogram:
         buckets[index] = buckets.get(index, 0) + times
         self.count += times
         self.nanoseconds += nanoseconds * times
-        self.least = min(self.least, value)
-        self.greatest = max(self.greatest, value)
+        self.min_value = min(self.min_value, value)
+        self.max_value = max(self.max_value, value)
 
     def record_all(self, values: Sequence[Seconds]) -> None:
         """
@@ -124,8 +124,8 @@ class Histogram:
             buckets[index] = counted(index, 0) + 1
         self.count += len(values)
         self.nanoseconds += total
-        self.least = min(self.least, *values)
-        self.greatest = max(self.greatest, *values)
+        self.min_value = min(self.min_value, *values)
+        self.max_value = max(self.max_value, *values)
 
     def merge(self, other: Histogram) -> None:
         """
@@ -139,8 +139,8 @@ class Histogram:
             buckets[index] = counted(index, 0) + count
         self.count += other.count
         self.nanoseconds += other.nanoseconds
-        self.least = min(self.least, other.least)
-        self.greatest = max(self.greatest, other.greatest)
+        self.min_value = min(self.min_value, other.min_value)
+        self.max_value = max(self.max_value, other.max_value)
 
     @property
     def total(self) -> Seconds:
@@ -154,13 +154,13 @@ class Histogram:
 
     @property
     def max(self) -> Seconds | None:
-        """The exact greatest value; None when nothing was counted."""
-        return self.greatest if self.count else None
+        """The exact max_value value; None when nothing was counted."""
+        return self.max_value if self.count else None
 
     @property
     def min(self) -> Seconds | None:
-        """The exact least value; None when nothing was counted."""
-        return self.least if self.count else None
+        """The exact min_value value; None when nothing was counted."""
+        return self.min_value if self.count else None
 
     def quantile(self, fraction: float) -> Seconds | None:
         """
@@ -181,30 +181,30 @@ class Histogram:
         if not 1 <= rank <= self.count:
             return None
         if rank == self.count:
-            return self.greatest
+            return self.max_value
         seen = 0
         for index, count in self._ascending():
             seen += count
             if seen >= rank:
-                return min(max(middle_of(index), self.least), self.greatest)
+                return min(max(bucket_midpoint(index), self.min_value), self.max_value)
         raise AssertionError("the counts of a histogram add up to its count")
 
     def count_at_most(self, limit: Seconds) -> int:
         """
         How many ranks have a value of at most *limit*: exact but for the bucket that *limit* falls into.
         """
-        if limit >= self.greatest:
+        if limit >= self.max_value:
             return self.count
-        if limit < self.least:
+        if limit < self.min_value:
             return 0
-        below = sum(count for index, count in self._ascending() if middle_of(index) <= limit)
-        return min(below, self.count - 1)  # the greatest is known exactly, and above the limit
+        below = sum(count for index, count in self._ascending() if bucket_midpoint(index) <= limit)
+        return min(below, self.count - 1)  # the max_value is known exactly, and above the limit
 
-    def bars(self) -> list[tuple[Seconds, Seconds, int]]:
+    def bucket_counts(self) -> list[tuple[Seconds, Seconds, int]]:
         """
         Lower bound, upper bound and count of every bucket in use, ascending.
         """
-        return [(*bounds_of(index), count) for index, count in self._ascending()]
+        return [(*bucket_bounds(index), count) for index, count in self._ascending()]
 
     def to_json(self) -> HistogramData:
         """
@@ -222,8 +222,8 @@ class Histogram:
             "sum_s": self.total,
         }
         if self.count:
-            data["min_s"] = self.least
-            data["max_s"] = self.greatest
+            data["min_s"] = self.min_value
+            data["max_s"] = self.max_value
         return data
 
     @classmethod
@@ -239,8 +239,8 @@ class Histogram:
         histogram.count = sum(counts)
         histogram.nanoseconds = round(data["sum_s"] * _NANOSECONDS)
         if histogram.count:
-            histogram.least = data["min_s"]
-            histogram.greatest = data["max_s"]
+            histogram.min_value = data["min_s"]
+            histogram.max_value = data["max_s"]
         return histogram
 
     def __eq__(self, other: object) -> bool:
@@ -265,7 +265,7 @@ def _steps(indices: Iterable[int]) -> list[int]:
 
 def _narrow(values: Sequence[int]) -> array[int]:
     """
-    Whole numbers of at least zero, each in as few bytes as the greatest needs. Raises TypeError or ValueError for others.
+    Whole numbers of at min_value zero, each in as few bytes as the max_value needs. Raises TypeError or ValueError for others.
     """
     for code in "BHIQ":
         try:
@@ -275,7 +275,7 @@ def _narrow(values: Sequence[int]) -> array[int]:
     raise ValueError("expected whole numbers from 0 to 2**64 - 1")
 
 
-def merged(histograms: Iterable[Histogram]) -> Histogram:
+def merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
     """
     One histogram with the counts of all.
     """
@@ -285,9 +285,9 @@ def merged(histograms: Iterable[Histogram]) -> Histogram:
     return whole
 
 
-def bucket_of(value: Seconds) -> int:
+def bucket_index(value: Seconds) -> int:
     """
-    The number of the bucket that a duration of at least zero seconds falls into.
+    The number of the bucket that a duration of at min_value zero seconds falls into.
     """
     return _bucket(round(value * _NANOSECONDS))
 
@@ -300,7 +300,7 @@ def _bucket(nanoseconds: int) -> int:
     return (shift << _SUB_BITS) + (nanoseconds >> shift)
 
 
-def bounds_of(index: int) -> tuple[Seconds, Seconds]:
+def bucket_bounds(index: int) -> tuple[Seconds, Seconds]:
     """
     The lower bound (inclusive) and upper bound (exclusive) of a bucket, in seconds.
     """
@@ -309,7 +309,7 @@ def bounds_of(index: int) -> tuple[Seconds, Seconds]:
     return lowest / _NANOSECONDS, (lowest + (1 << shift)) / _NANOSECONDS
 
 
-def middle_of(index: int) -> Seconds:
+def bucket_midpoint(index: int) -> Seconds:
     """
     The value a bucket stands for: the middle of the whole nanoseconds in it.
     """

@@ -16,16 +16,16 @@ from typing import Protocol
 
 from chainproof.clock import PerSecond, Seconds
 
-VARIATION = 2.0
+DEFAULT_VARIATION = 2.0
 """The coefficient of variation of gamma gaps unless said otherwise: twice that of a Poisson process, so in clusters."""
 
 
-class Process(Protocol):
+class ArrivalProcess(Protocol):
     """
     An arrival process: a rate and a seed in, endless ascending starts out.
     """
 
-    def __call__(self, rate: PerSecond, seed: int, variation: float = VARIATION) -> Iterator[Seconds]:
+    def __call__(self, rate: PerSecond, seed: int, variation: float = DEFAULT_VARIATION) -> Iterator[Seconds]:
         """Every intended start; *variation* is that of the gaps, where the process leaves it open."""
         ...
 
@@ -42,7 +42,7 @@ def poisson(rate: PerSecond, seed: int, variation: float = 1.0) -> Iterator[Seco
         yield start
 
 
-def gamma(rate: PerSecond, seed: int, variation: float = VARIATION) -> Iterator[Seconds]:
+def gamma(rate: PerSecond, seed: int, variation: float = DEFAULT_VARIATION) -> Iterator[Seconds]:
     """
     Intended starts with gamma gaps of mean 1/rate, whose standard deviation is *variation* times that.
 
@@ -65,22 +65,22 @@ def constant(rate: PerSecond, seed: int = 0, variation: float = 0.0) -> Iterator
     return (number / rate for number in count())
 
 
-def until(end: Seconds, starts: Iterable[Seconds]) -> Iterator[Seconds]:
+def take_until(end: Seconds, starts: Iterable[Seconds]) -> Iterator[Seconds]:
     """
     The part of an endless schedule that falls before *end*.
     """
     return takewhile(lambda start: start < end, starts)
 
 
-PROCESSES: dict[str, Process] = {"poisson": poisson, "constant": constant, "gamma": gamma}
+ARRIVAL_PROCESSES: dict[str, ArrivalProcess] = {"poisson": poisson, "constant": constant, "gamma": gamma}
 """Arrival processes by the name that workloads and `--arrivals` use."""
 
 
-def plan(process: str, rate: PerSecond, duration: Seconds, seed: int) -> tuple[Seconds, ...]:
+def plan_arrivals(process: str, rate: PerSecond, duration: Seconds, seed: int) -> tuple[Seconds, ...]:
     """
     Every intended start of a run at one rate. Raises KeyError for an unknown process.
     """
-    return tuple(until(duration, PROCESSES[process](rate, seed)))
+    return tuple(take_until(duration, ARRIVAL_PROCESSES[process](rate, seed)))
 
 
 def digest(starts: Iterable[Seconds]) -> str:

@@ -22,9 +22,9 @@ from chainproof.json_text import JSON
 
 from .payloads import Payload
 
-MOST_PAYLOADS = 50
+MAX_PAYLOADS = 50
 """Distinct payloads that are made."""
-LARGEST = 4096
+MAX_SIZE = 4096
 """Octets of each, encoded."""
 TRIES = 1000
 """Values that are made, at most, to find them."""
@@ -41,7 +41,7 @@ _REACH = 1000
 """How far a number is from its only bound, or from 0."""
 _LETTERS = string.ascii_letters + string.digits + " -_'éß漢🙂"
 
-Form = dict[str, Any]
+SchemaObject = dict[str, Any]
 """A schema that is an object, its keywords as they come."""
 
 
@@ -51,7 +51,7 @@ class _Hopeless(Exception):
     """
 
 
-def generated(document: Form, accepts: Callable[[JSON], bool], seed: int) -> tuple[Payload, ...]:
+def generate_payloads(document: SchemaObject, accepts: Callable[[JSON], bool], seed: int) -> tuple[Payload, ...]:
     """
     JSON objects that the schema in a document *accepts*, none twice; fewer where there are fewer, or none is found.
     """
@@ -59,7 +59,7 @@ def generated(document: Form, accepts: Callable[[JSON], bool], seed: int) -> tup
     source = random.Random(f"generated {seed}")
     found: dict[bytes, dict[str, JSON]] = {}
     for _ in range(TRIES):
-        if len(found) == MOST_PAYLOADS:
+        if len(found) == MAX_PAYLOADS:
             break
         value = _tried(_Value(document, source), accepts)
         if value is not None:
@@ -78,7 +78,7 @@ def _tried(value: _Value, accepts: Callable[[JSON], bool]) -> dict[str, JSON] | 
         return None  # a number beyond floats, a reference to itself: nothing that could be sent
     # Read back: what is sent is what must be valid.
     back = orjson.loads(octets)
-    return back if isinstance(back, dict) and len(octets) <= LARGEST and accepts(back) else None
+    return back if isinstance(back, dict) and len(octets) <= MAX_SIZE and accepts(back) else None
 
 
 @dataclass(slots=True)
@@ -87,11 +87,11 @@ class _Value:
     A value in the making.
     """
 
-    document: Form
+    document: SchemaObject
     source: random.Random
     depth: int = 0
     parts: int = 0
-    _makers: dict[str, Callable[[Form], JSON]] = field(init=False, repr=False)
+    _makers: dict[str, Callable[[SchemaObject], JSON]] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
         self._makers = {
@@ -123,7 +123,7 @@ class _Value:
     def _roomy(self) -> bool:
         return self.depth <= _ROOMY_DEPTH and self.parts <= _ROOMY_PARTS
 
-    def _made(self, form: Form) -> JSON:
+    def _made(self, form: SchemaObject) -> JSON:
         """
         A value of a schema without references and alternatives.
         """
@@ -141,7 +141,7 @@ class _Value:
             raise _Hopeless
         return self.source.choice(choices)
 
-    def _type(self, form: Form) -> str:
+    def _type(self, form: SchemaObject) -> str:
         """
         The type of a value: as it is said, as the keywords have it, or any that holds no others.
         """
@@ -155,7 +155,7 @@ class _Value:
 
     # ------------------------------------------------------------------ one schema from several
 
-    def _flat(self, schema: Any) -> Form:
+    def _flat(self, schema: Any) -> SchemaObject:
         """
         A schema and all it refers to as one, an alternative chosen.
         """
@@ -196,7 +196,7 @@ class _Value:
 
     # ------------------------------------------------------------------ values that hold others
 
-    def _object(self, form: Form) -> JSON:
+    def _object(self, form: SchemaObject) -> JSON:
         properties, required = form.get("properties", {}), set(form.get("required", ()))
         made: dict[str, JSON] = {}
         for name, member in properties.items():
@@ -214,7 +214,7 @@ class _Value:
             made.setdefault(self._name(form), self.of(others))
         return made
 
-    def _name(self, form: Form) -> str:
+    def _name(self, form: SchemaObject) -> str:
         """
         A name for a property of no name in particular.
         """
@@ -223,7 +223,7 @@ class _Value:
             return str(self.of({"type": "string", **names} if isinstance(names, dict) else names))
         return "".join(self.source.choices(string.ascii_lowercase, k=self.source.randint(1, 8)))
 
-    def _array(self, form: Form) -> JSON:
+    def _array(self, form: SchemaObject) -> JSON:
         first, rest = form.get("prefixItems", []), form.get("items", True)
         low, high = _counts(form, "Items", 0 if rest is False else max(_MORE_ITEMS, len(first)))
         low = min(max(low, len(first)), high)
@@ -246,22 +246,22 @@ class _Value:
 
     # ------------------------------------------------------------------ values that hold none
 
-    def _string(self, form: Form) -> JSON:
+    def _string(self, form: SchemaObject) -> JSON:
         written = _FORMATS.get(form.get("format", ""))
         if written is not None:
             return written(self.source)
         low, high = _counts(form, "Length", _MORE_CHARACTERS)
-        if low > LARGEST:
+        if low > MAX_SIZE:
             raise _Hopeless
         return "".join(self.source.choices(_LETTERS, k=self.source.randint(low, high)))
 
-    def _integer(self, form: Form) -> JSON:
+    def _integer(self, form: SchemaObject) -> JSON:
         step = Decimal(str(form.get("multipleOf", 1)))
         # The least common step of a fraction and 1 is a multiple of both: 0.5 leads to 1, 1.5 to 3.
         numerator, _ = step.as_integer_ratio()
         return numerator * self._factor(form, Decimal(numerator))
 
-    def _factor(self, form: Form, step: Decimal) -> int:
+    def _factor(self, form: SchemaObject, step: Decimal) -> int:
         """
         How many steps from 0 lead to a number within the bounds.
         """
@@ -279,7 +279,7 @@ class _Value:
         """
         return self.source.choice([first, last, *(self.source.randint(first, last) for _ in range(6))])
 
-    def _number(self, form: Form) -> JSON:
+    def _number(self, form: SchemaObject) -> JSON:
         low, high = _range(form)
         if "multipleOf" in form:
             step = Decimal(str(form["multipleOf"]))
@@ -318,7 +318,7 @@ def _rank(schema: Any) -> int:
     return _SIMPLEST.index(kind) if isinstance(kind, str) else len(_SIMPLEST)
 
 
-def _known(form: Form) -> list[JSON]:
+def _known(form: SchemaObject) -> list[JSON]:
     """
     Values that the schema itself names.
     """
@@ -326,7 +326,7 @@ def _known(form: Form) -> list[JSON]:
     return [*named, form["default"]] if "default" in form else named
 
 
-def _counts(form: Form, of: str, more: int) -> tuple[int, int]:
+def _counts(form: SchemaObject, of: str, more: int) -> tuple[int, int]:
     """
     The bounds of a length or a number of members, the upper one not far from the lower.
     """
@@ -337,7 +337,7 @@ def _counts(form: Form, of: str, more: int) -> tuple[int, int]:
     return low, high
 
 
-def _range(form: Form) -> tuple[Decimal, Decimal]:
+def _range(form: SchemaObject) -> tuple[Decimal, Decimal]:
     """
     The bounds of a number, those that are not said not far from those that are.
     """
@@ -348,7 +348,7 @@ def _range(form: Form) -> tuple[Decimal, Decimal]:
     return low, high
 
 
-def _finite(form: Form, *names: str) -> Iterator[Decimal]:
+def _finite(form: SchemaObject, *names: str) -> Iterator[Decimal]:
     for name in names:
         if name in form and math.isfinite(form[name]):
             yield Decimal(str(form[name]))
@@ -367,7 +367,7 @@ _STRICTER: dict[str, Callable[[Any, Any], Any]] = {
 """What holds when two schemas say the same keyword; the later one's word where nothing is said here."""
 
 
-def _both(one: Form, other: Form) -> Form:
+def _both(one: SchemaObject, other: SchemaObject) -> SchemaObject:
     """
     A schema for what is valid for two.
     """

@@ -31,19 +31,19 @@ class Indicator(StrEnum):
     """Answers that were ok, per second."""
     FIRST_SUCCESS = "first_success"
     """When the first request was answered ok, from the run's beginning."""
-    SETTLED = "settled"
+    SETTLING_TIME = "settling_time"
     """From when on response times were what they remained, from the run's beginning."""
 
 
 TIMES = (Indicator.RESPONSE_TIME, Indicator.SERVICE_TIME, Indicator.SCHEDULE_LAG)
 """What every request has one of: an objective names a percentile."""
-INSTANTS = (Indicator.FIRST_SUCCESS, Indicator.SETTLED)
+INSTANTS = (Indicator.FIRST_SUCCESS, Indicator.SETTLING_TIME)
 """What a run has one of."""
 DURATIONS = (*TIMES, *INSTANTS)
 """What is written with a unit of time."""
 
 
-class BadObjective(ValueError):
+class ObjectiveError(ValueError):
     """
     A text that is no objective; the message says what was expected and what was found.
     """
@@ -58,7 +58,7 @@ class Objective:
     text: str
     """As written, blanks tidied."""
     indicator: Indicator
-    below: bool
+    lower_is_better: bool
     """Whether small values are good."""
     inclusive: bool
     """Whether the threshold itself is good."""
@@ -71,7 +71,7 @@ class Objective:
         """Whether one value is on the good side."""
         if value == self.threshold:
             return self.inclusive
-        return (value < self.threshold) is self.below
+        return (value < self.threshold) is self.lower_is_better
 
 
 _EXAMPLES = "'p95 response_time < 800ms', 'error_rate < 1%' or 'throughput > 90/s'"
@@ -89,31 +89,31 @@ def parse_objective(text: str) -> Objective:
     >>> parse_objective("error_rate < 1%").threshold
     0.01
 
-    Raises BadObjective.
+    Raises ObjectiveError.
     """
     tidy = " ".join(text.split())
     match = _OBJECTIVE.fullmatch(tidy)
     if match is None or match["indicator"] not in [indicator.value for indicator in Indicator]:
-        raise BadObjective(
+        raise ObjectiveError(
             f"expected an objective such as {_EXAMPLES} (indicators: {', '.join(Indicator)}), found {text!r}"
         )
     indicator = Indicator(match["indicator"])
-    below = match["comparison"].startswith("<")
-    if below is (indicator is Indicator.THROUGHPUT):
-        raise BadObjective(f"expected {'>' if below else '<'} for {indicator}, found {text!r}")
+    lower_is_better = match["comparison"].startswith("<")
+    if lower_is_better is (indicator is Indicator.THROUGHPUT):
+        raise ObjectiveError(f"expected {'>' if lower_is_better else '<'} for {indicator}, found {text!r}")
     if (indicator in TIMES) is (match["statistic"] is None):
         wanted = (
             f"a percentile or max before {indicator}" if indicator in TIMES else f"no percentile before {indicator}"
         )
-        raise BadObjective(f"expected {wanted}, found {text!r}")
+        raise ObjectiveError(f"expected {wanted}, found {text!r}")
     threshold = _threshold(indicator, match["threshold"], text)
     inclusive = match["comparison"].endswith("=")
     if indicator is Indicator.ERROR_RATE and not inclusive and threshold == 0:
-        raise BadObjective(f"nothing is below 0: expected <= in {text!r}")
+        raise ObjectiveError(f"nothing is below 0: expected <= in {text!r}")
     return Objective(
         text=tidy,
         indicator=indicator,
-        below=below,
+        lower_is_better=lower_is_better,
         inclusive=inclusive,
         threshold=threshold,
         quantile=_quantile(match["statistic"], text),
@@ -128,7 +128,7 @@ def _quantile(statistic: str | None, text: str) -> float | None:
         return None if statistic is None else 1.0
     fraction = round(float(statistic[1:]) / 100, 12)
     if not 0 < fraction < 1:
-        raise BadObjective(f"expected a percentile above 0 and below 100, found {text!r}")
+        raise ObjectiveError(f"expected a percentile above 0 and below 100, found {text!r}")
     return fraction
 
 
@@ -139,10 +139,10 @@ def _threshold(indicator: Indicator, written: str, text: str) -> float:
     read = _time if indicator in DURATIONS else _rate if indicator is Indicator.THROUGHPUT else _share
     try:
         return read(written, text)
-    except BadObjective:
+    except ObjectiveError:
         raise
     except ValueError as wrong:
-        raise BadObjective(f"cannot read the threshold of {text!r}: {wrong}") from None
+        raise ObjectiveError(f"cannot read the threshold of {text!r}: {wrong}") from None
 
 
 def _time(written: str, text: str) -> float:
@@ -150,7 +150,7 @@ def _time(written: str, text: str) -> float:
     Seconds. A bare 800 would be 800 seconds to us and 800 milliseconds to whoever wrote it.
     """
     if not written[-1].isalpha():
-        raise BadObjective(f"expected a unit, as in {written}ms or {written}s, found {text!r}")
+        raise ObjectiveError(f"expected a unit, as in {written}ms or {written}s, found {text!r}")
     return parse_duration(written)
 
 
@@ -160,7 +160,7 @@ def _rate(written: str, text: str) -> float:
     """
     rate = float(written.removesuffix("/s"))
     if not (math.isfinite(rate) and rate >= 0):
-        raise BadObjective(f"expected a rate of at least 0/s, found {text!r}")
+        raise ObjectiveError(f"expected a rate of at least 0/s, found {text!r}")
     return rate
 
 
@@ -169,8 +169,8 @@ def _share(written: str, text: str) -> float:
     A fraction, written as a percentage.
     """
     if not written.endswith("%"):
-        raise BadObjective(f"expected a percentage such as 1%, found {text!r}")
+        raise ObjectiveError(f"expected a percentage such as 1%, found {text!r}")
     fraction = float(written.removesuffix("%")) / 100
     if not 0 <= fraction <= 1:
-        raise BadObjective(f"expected a share from 0% to 100%, found {text!r}")
+        raise ObjectiveError(f"expected a share from 0% to 100%, found {text!r}")
     return fraction

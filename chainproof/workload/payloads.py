@@ -33,7 +33,7 @@ DEFAULT_PAYLOADS: tuple[Payload, ...] = (Payload(name="hello", body={"names": ["
 """What a workload sends that names no payloads: a small object."""
 
 
-class BadPayloads(ValueError):
+class PayloadError(ValueError):
     """
     A file of payloads that cannot be used; the message says which line, and what was expected there.
     """
@@ -41,17 +41,17 @@ class BadPayloads(ValueError):
 
 def load_payloads(path: Path, *, name: str = "", weight: float = 1.0) -> tuple[Payload, ...]:
     """
-    The payloads in a file with one JSON object a line. Raises BadPayloads.
+    The payloads in a file with one JSON object a line. Raises PayloadError.
 
     They are one kind, named after the file unless a *name* is given, and share its *weight*.
     """
     try:
         lines = path.read_bytes().splitlines()
     except OSError as wrong:
-        raise BadPayloads(f"cannot read the payloads {path}: {wrong.strerror}") from None
+        raise PayloadError(f"cannot read the payloads {path}: {wrong.strerror}") from None
     bodies = [_body(line, path, number) for number, line in enumerate(lines, start=1) if line.strip()]
     if not bodies:
-        raise BadPayloads(f"expected one JSON object a line in {path}, found none")
+        raise PayloadError(f"expected one JSON object a line in {path}, found none")
     return tuple(Payload(name=name or path.stem, body=body, weight=weight / len(bodies)) for body in bodies)
 
 
@@ -62,13 +62,13 @@ def _body(line: bytes, path: Path, number: int) -> dict[str, JSON]:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as wrong:
-        raise BadPayloads(f"line {number} of {path} is not JSON: {wrong.msg}") from None
+        raise PayloadError(f"line {number} of {path} is not JSON: {wrong.msg}") from None
     if not isinstance(value, dict):
-        raise BadPayloads(f"expected a JSON object in line {number} of {path}, found {type(value).__name__}")
+        raise PayloadError(f"expected a JSON object in line {number} of {path}, found {type(value).__name__}")
     return value
 
 
-def drawn(payloads: tuple[Payload, ...], seed: int) -> Iterator[Payload]:
+def draw_payloads(payloads: tuple[Payload, ...], seed: int) -> Iterator[Payload]:
     """
     An endless sequence of payloads, each as often as its weight says. The same seed draws the same sequence.
     """

@@ -33,37 +33,37 @@ class Phase:
     """At its beginning."""
     final_rate: PerSecond
     """At its end; in between the rate lies on the straight line."""
-    swing: PerSecond = 0.0
+    amplitude: PerSecond = 0.0
     """How far the rate rises above the line, and falls below it, as a sine that begins upwards."""
     period: Seconds = math.inf
-    """How long one swing up and down takes."""
+    """How long one amplitude up and down takes."""
     judged: bool = True
     """Whether figures and objectives are computed from it: a warm-up is not."""
 
     @property
-    def expected(self) -> float:
+    def expected_requests(self) -> float:
         """How many requests are expected in it."""
         return self.expected_by(self.duration)
 
     @property
-    def highest(self) -> PerSecond:
+    def peak_rate(self) -> PerSecond:
         """A rate that it never exceeds."""
-        return max(self.rate, self.final_rate) + self.swing
+        return max(self.rate, self.final_rate) + self.amplitude
 
     def rate_at(self, instant: Seconds) -> PerSecond:
         """The rate at an instant from the phase's beginning."""
         line = self.rate + (self.final_rate - self.rate) * instant / self.duration
-        return line + (self.swing * math.sin(math.tau * instant / self.period) if self.swing else 0.0)
+        return line + (self.amplitude * math.sin(math.tau * instant / self.period) if self.amplitude else 0.0)
 
     def expected_by(self, instant: Seconds) -> float:
         """How many requests are expected up to an instant: the integral of the rate."""
         slope = (self.final_rate - self.rate) / self.duration
         line = self.rate * instant + slope * instant * instant / 2
-        if not self.swing:
+        if not self.amplitude:
             return line
         turn = math.tau / self.period
         # 1 - cos x as 2 sin² x/2, which does not cancel near 0.
-        return line + self.swing / turn * 2 * math.sin(turn * instant / 2) ** 2
+        return line + self.amplitude / turn * 2 * math.sin(turn * instant / 2) ** 2
 
     def instant(self, count: float) -> Seconds:
         """
@@ -72,7 +72,7 @@ class Phase:
         >>> Phase(name="ramp", duration=10.0, rate=0.0, final_rate=20.0).instant(25.0)
         5.0
         """
-        if self.swing:
+        if self.amplitude:
             return _inverse(self, count)
         slope = (self.final_rate - self.rate) / self.duration
         # The root of rate·t + slope·t²/2 = count in the form that neither divides by a slope of 0 nor cancels.
@@ -86,7 +86,7 @@ class Phase:
             duration=self.duration * duration,
             rate=self.rate * rate,
             final_rate=self.final_rate * rate,
-            swing=self.swing * rate,
+            amplitude=self.amplitude * rate,
             period=self.period * duration,
         )
 
@@ -96,7 +96,7 @@ def _inverse(phase: Phase, count: float) -> Seconds:
     When so many requests are expected, by Newton's steps; one that leaves what encloses the answer halves that instead.
     """
     low, high = 0.0, phase.duration
-    instant = phase.duration * count / phase.expected
+    instant = phase.duration * count / phase.expected_requests
     for _ in range(200):
         missing = count - phase.expected_by(instant)
         low, high = (instant, high) if missing > 0 else (low, instant)
@@ -109,7 +109,7 @@ def _inverse(phase: Phase, count: float) -> Seconds:
     return instant
 
 
-def ends(phases: Sequence[Phase]) -> list[Seconds]:
+def phase_ends(phases: Sequence[Phase]) -> list[Seconds]:
     """
     When each phase ends, from the run's beginning.
     """
@@ -124,7 +124,7 @@ def phase_at(instant: Seconds, phases: Sequence[Phase], until: Sequence[Seconds]
     return phases[place] if place < len(phases) else None
 
 
-def bent(events: Iterable[float], phases: Sequence[Phase]) -> Iterator[Seconds]:
+def rescale_events(events: Iterable[float], phases: Sequence[Phase]) -> Iterator[Seconds]:
     """
     The ascending *events* of a process of rate 1 as intended starts in these phases, up to the end of the last.
     """
@@ -133,10 +133,10 @@ def bent(events: Iterable[float], phases: Sequence[Phase]) -> Iterator[Seconds]:
     begun, counted, before = 0.0, 0.0, 0.0
     for phase in phases:
         last = math.nextafter(begun + phase.duration, 0.0)
-        while event < counted + phase.expected:
+        while event < counted + phase.expected_requests:
             # Rounding must carry no start into the next phase, nor before the one before it.
             before = max(before, min(begun + phase.instant(event - counted), last))
             yield before
             event = next(rest, math.inf)
         begun += phase.duration
-        counted += phase.expected
+        counted += phase.expected_requests

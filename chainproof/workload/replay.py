@@ -16,33 +16,33 @@ import orjson
 
 from chainproof.clock import PerSecond, Seconds
 
-DEFAULT_KEY = "timestamp"
+DEFAULT_TIMESTAMP_KEY = "timestamp"
 """Where a JSON object has its instant unless said otherwise."""
-MOST_INSTANTS = 2_000_000
+MAX_INSTANTS = 2_000_000
 """The longest recording: every worker is told all of it."""
 
 
-class BadRecording(ValueError):
+class RecordingError(ValueError):
     """
     A file of instants that cannot be used; the message says which line, and what was expected there.
     """
 
 
-def load_instants(path: Path, key: str = DEFAULT_KEY) -> tuple[Seconds, ...]:
+def load_instants(path: Path, key: str = DEFAULT_TIMESTAMP_KEY) -> tuple[Seconds, ...]:
     """
-    The instants in a file, ascending from 0. Raises BadRecording.
+    The instants in a file, ascending from 0. Raises RecordingError.
     """
     try:
         lines = path.read_bytes().splitlines()
     except OSError as wrong:
-        raise BadRecording(f"cannot read the recording {path}: {wrong.strerror}") from None
+        raise RecordingError(f"cannot read the recording {path}: {wrong.strerror}") from None
     found = [_instant(line, key, f"line {number} of {path}") for number, line in enumerate(lines, 1) if line.strip()]
-    if not 0 < len(found) <= MOST_INSTANTS:
-        raise BadRecording(f"expected from 1 to {MOST_INSTANTS} instants in {path}, found {len(found)}")
-    return from_zero(found)
+    if not 0 < len(found) <= MAX_INSTANTS:
+        raise RecordingError(f"expected from 1 to {MAX_INSTANTS} instants in {path}, found {len(found)}")
+    return shift_to_zero(found)
 
 
-def from_zero(instants: Sequence[Seconds]) -> tuple[Seconds, ...]:
+def shift_to_zero(instants: Sequence[Seconds]) -> tuple[Seconds, ...]:
     """
     Instants in ascending order, counted from the first of them.
 
@@ -53,7 +53,7 @@ def from_zero(instants: Sequence[Seconds]) -> tuple[Seconds, ...]:
     return tuple(sorted(instant - first for instant in instants))
 
 
-def span(instants: Sequence[Seconds]) -> Seconds:
+def recording_duration(instants: Sequence[Seconds]) -> Seconds:
     """
     How long a recording lasts: to its last instant, and a mean gap beyond, so that the last one lies inside.
 
@@ -68,7 +68,7 @@ def mean_rate(instants: Sequence[Seconds]) -> PerSecond:
     """
     How many instants a second of the recording has.
     """
-    return len(instants) / span(instants)
+    return len(instants) / recording_duration(instants)
 
 
 def _instant(line: bytes, key: str, where: str) -> Seconds:
@@ -80,9 +80,9 @@ def _instant(line: bytes, key: str, where: str) -> Seconds:
     try:
         instant = _seconds(found)
     except ValueError:
-        raise BadRecording(f"expected seconds or an ISO 8601 date and time in {where}, found {found!r}") from None
+        raise RecordingError(f"expected seconds or an ISO 8601 date and time in {where}, found {found!r}") from None
     if not math.isfinite(instant):
-        raise BadRecording(f"expected a finite instant in {where}, found {found!r}")
+        raise RecordingError(f"expected a finite instant in {where}, found {found!r}")
     return instant
 
 
@@ -93,9 +93,9 @@ def _member(line: bytes, key: str, where: str) -> object:
     try:
         row = orjson.loads(line)
     except orjson.JSONDecodeError as wrong:
-        raise BadRecording(f"{where} is not JSON: {wrong.msg}") from None
+        raise RecordingError(f"{where} is not JSON: {wrong.msg}") from None
     if key not in row:
-        raise BadRecording(
+        raise RecordingError(
             f"expected a key {key!r} in {where}, found {', '.join(sorted(row)) or 'none'}: name it with --replay-key"
         )
     return row[key]

@@ -18,22 +18,28 @@ from typing import Any, cast
 from chainproof.clock import PerSecond, Seconds
 from chainproof.durations import parse_duration
 from chainproof.json_text import JSON
-from chainproof.workload.arrivals import PROCESSES, VARIATION, until
-from chainproof.workload.objectives import BadObjective, Objective, parse_objective
+from chainproof.workload.arrivals import ARRIVAL_PROCESSES, DEFAULT_VARIATION, take_until
+from chainproof.workload.objectives import Objective, ObjectiveError, parse_objective
 from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, load_payloads
-from chainproof.workload.phases import Phase, bent, ends, phase_at
-from chainproof.workload.replay import DEFAULT_KEY, from_zero, load_instants, mean_rate, span
-from chainproof.workload.search_settings import Search, parse_share
+from chainproof.workload.phases import Phase, phase_at, phase_ends, rescale_events
+from chainproof.workload.replay import (
+    DEFAULT_TIMESTAMP_KEY,
+    load_instants,
+    mean_rate,
+    recording_duration,
+    shift_to_zero,
+)
+from chainproof.workload.search_settings import SearchSettings, parse_share
 
 REPLAY = "replay"
 """In place of an arrival process: a recording."""
-MOST_EVEN = 0.05
+MIN_VARIATION = 0.05
 """The least coefficient of variation of gamma gaps: what is more even is `constant`."""
-MOST_VARIED = 20.0
+MAX_VARIATION = 20.0
 """The greatest: beyond, a plan is a few heaps of simultaneous arrivals."""
 
 
-class Model(StrEnum):
+class WorkloadModel(StrEnum):
     """
     What makes a request start.
     """
@@ -44,7 +50,7 @@ class Model(StrEnum):
     """A user who has got the answer before, and thought about it."""
 
 
-class BadWorkload(Exception):
+class WorkloadError(Exception):
     """
     A workload that cannot be run; the message lists every mistake.
     """
@@ -58,12 +64,12 @@ class Workload:
 
     name: str
     description: str = ""
-    model: Model = Model.OPEN
+    model: WorkloadModel = WorkloadModel.OPEN
     rate: PerSecond = 10.0
     """Open model: planned requests a second."""
     arrivals: str = "poisson"
-    """Open model: a name of `arrivals.PROCESSES`, or `REPLAY`."""
-    variation: float = VARIATION
+    """Open model: a name of `arrivals.ARRIVAL_PROCESSES`, or `REPLAY`."""
+    variation: float = DEFAULT_VARIATION
     """Open model, gamma arrivals: the coefficient of variation of the gaps."""
     users: int = 10
     """Closed model: how many users there are."""
@@ -83,29 +89,29 @@ class Workload:
     payloads: tuple[Payload, ...] = DEFAULT_PAYLOADS
     phases: tuple[Phase, ...] = ()
     """Open model: a rate that changes; `rate` is then the highest there is, `duration` that of all phases together."""
-    recorded: tuple[Seconds, ...] = ()
+    recorded_starts: tuple[Seconds, ...] = ()
     """Open model: every intended start, from 0, as a recording has them; `rate` is then their mean one."""
-    search: Search | None = None
+    search: SearchSettings | None = None
     """How the highest rate that meets the objectives is searched for, from `rate` up; None where one run is meant."""
 
     @property
-    def kinds(self) -> tuple[str, ...]:
+    def payload_names(self) -> tuple[str, ...]:
         """The names of the payloads, each once."""
         return tuple(dict.fromkeys(payload.name for payload in self.payloads))
 
     @property
-    def expected(self) -> float:
+    def expected_requests(self) -> float:
         """Open model: how many requests are to be expected."""
-        whole = float(len(self.recorded)) if self.recorded else self._expected
+        whole = float(len(self.recorded_starts)) if self.recorded_starts else self._expected
         return whole if self.max_requests is None else min(whole, float(self.max_requests))
 
     @property
     def _expected(self) -> float:
-        return sum(phase.expected for phase in self.phases) if self.phases else self.rate * self.duration
+        return sum(phase.expected_requests for phase in self.phases) if self.phases else self.rate * self.duration
 
     def phase_at(self, instant: Seconds) -> str | None:
         """The name of the phase that an intended start lies in; None where there is none."""
-        found = phase_at(instant, self.phases, ends(self.phases)) if self.phases else None
+        found = phase_at(instant, self.phases, phase_ends(self.phases)) if self.phases else None
         return found.name if found is not None else None
 
     def starts(self, seed: int) -> Iterator[Seconds]:
@@ -113,14 +119,14 @@ class Workload:
         return islice(self._starts(seed), self.max_requests)
 
     def _starts(self, seed: int) -> Iterator[Seconds]:
-        if self.recorded:
-            return until(self.duration, self.recorded)
-        process = PROCESSES[self.arrivals]
+        if self.recorded_starts:
+            return take_until(self.duration, self.recorded_starts)
+        process = ARRIVAL_PROCESSES[self.arrivals]
         if self.phases:
-            return bent(process(1.0, seed, self.variation), self.phases)
-        return until(self.duration, process(self.rate, seed, self.variation))
+            return rescale_events(process(1.0, seed, self.variation), self.phases)
+        return take_until(self.duration, process(self.rate, seed, self.variation))
 
-    def mistakes(self) -> list[str]:
+    def errors(self) -> list[str]:
         """
         Everything that makes it impossible to run, in words.
         """
@@ -141,19 +147,19 @@ class Workload:
             ),
             (self.max_in_flight > 0, f"max_in_flight: expected at least 1, found {self.max_in_flight}"),
             (
-                self.arrivals in PROCESSES or (self.arrivals == REPLAY and bool(self.recorded)),
-                f"arrivals: expected one of {', '.join(PROCESSES)}, found {self.arrivals!r}",
+                self.arrivals in ARRIVAL_PROCESSES or (self.arrivals == REPLAY and bool(self.recorded_starts)),
+                f"arrivals: expected one of {', '.join(ARRIVAL_PROCESSES)}, found {self.arrivals!r}",
             ),
             (
-                MOST_EVEN <= self.variation <= MOST_VARIED,
-                f"variation: expected from {MOST_EVEN:g} to {MOST_VARIED:g}, found {self.variation:g}",
+                MIN_VARIATION <= self.variation <= MAX_VARIATION,
+                f"variation: expected from {MIN_VARIATION:g} to {MAX_VARIATION:g}, found {self.variation:g}",
             ),
             (
-                not self.recorded or self.model is Model.OPEN,
+                not self.recorded_starts or self.model is WorkloadModel.OPEN,
                 "replay: expected the open model, found the closed one",
             ),
             (
-                not self.recorded or self.arrivals == REPLAY,
+                not self.recorded_starts or self.arrivals == REPLAY,
                 f"arrivals: expected none beside replay, found {self.arrivals!r}",
             ),
             (bool(self.payloads), "payloads: expected at least one, found none"),
@@ -162,8 +168,8 @@ class Workload:
                 "payloads: expected every weight to be more than 0",
             ),
         )
-        mistakes = [mistake for fine, mistake in checks if not fine]
-        return mistakes + self._phase_mistakes() + self._search_mistakes()
+        errors = [mistake for fine, mistake in checks if not fine]
+        return errors + self._phase_mistakes() + self._search_mistakes()
 
     def _search_mistakes(self) -> list[str]:
         """
@@ -171,7 +177,7 @@ class Workload:
         """
         if self.search is None:
             return []
-        one_rate = self.model is Model.OPEN and not self.recorded
+        one_rate = self.model is WorkloadModel.OPEN and not self.recorded_starts
         checks = (
             (bool(self.objectives), "search: expected objectives that may be missed, found none"),
             (one_rate, "search: expected an open workload with one rate"),
@@ -184,7 +190,10 @@ class Workload:
         """
         names = [phase.name for phase in self.phases]
         checks = [
-            (not self.phases or self.model is Model.OPEN, "phases: expected the open model, found the closed one"),
+            (
+                not self.phases or self.model is WorkloadModel.OPEN,
+                "phases: expected the open model, found the closed one",
+            ),
             (len(set(names)) == len(names), f"phases: expected a name of its own for each, found {', '.join(names)}"),
         ]
         for phase in self.phases:
@@ -194,33 +203,33 @@ class Workload:
                 (phase.duration > 0, f"phase {phase.name}: expected a duration of more than 0 s"),
                 (level, f"phase {phase.name}: expected rates of at least 0 requests a second"),
                 (
-                    0 <= phase.swing <= least,
-                    f"phase {phase.name}: expected a swing from 0 to its rate, {least:g}, found {phase.swing:g}",
+                    0 <= phase.amplitude <= least,
+                    f"phase {phase.name}: expected a amplitude from 0 to its rate, {least:g}, found {phase.amplitude:g}",
                 ),
                 (phase.period > 0, f"phase {phase.name}: expected a period of more than 0 s"),
             ]
         return [mistake for fine, mistake in checks if not fine]
 
-    def checked(self) -> Workload:
+    def validated(self) -> Workload:
         """
-        The workload itself. Raises BadWorkload with every mistake.
+        The workload itself. Raises WorkloadError with every mistake.
         """
-        mistakes = self.mistakes()
-        if mistakes:
-            raise BadWorkload("; ".join(mistakes))
+        errors = self.errors()
+        if errors:
+            raise WorkloadError("; ".join(errors))
         return self
 
     def with_options(self, **options: object) -> Workload:
         """
-        The workload with every option that is not None in place of its own. Raises BadWorkload.
+        The workload with every option that is not None in place of its own. Raises WorkloadError.
 
         Phases keep their proportions: a rate is their highest, a duration that of all together. A recording is played
         faster or slower by a rate, its mean one; a duration is how much of it is played.
         """
         given = {name: value for name, value in options.items() if value is not None}
         changed = replace(self, **given)  # type: ignore[arg-type]  # argparse has typed each of them
-        changed.checked()
-        if self.recorded:
+        changed.validated()
+        if self.recorded_starts:
             return changed._played(self.rate, cut="duration" in given)  # noqa: SLF001  # its own class's
         scale = {"rate": changed.rate / self.rate, "duration": changed.duration / self.duration}
         phases = tuple(phase.scaled(**scale) for phase in self.phases)
@@ -231,38 +240,46 @@ class Workload:
         A recording of this mean rate at the workload's own; its end *cut* off where the duration was given.
         """
         slower = rate / self.rate
-        recorded = tuple(instant * slower for instant in self.recorded) if slower != 1.0 else self.recorded
+        recorded_starts = (
+            tuple(instant * slower for instant in self.recorded_starts) if slower != 1.0 else self.recorded_starts
+        )
         duration = self.duration if cut else self.duration * slower
-        kept = tuple(until(duration, recorded))
-        return replace(self, recorded=kept, duration=duration, rate=len(kept) / duration)
+        kept = tuple(take_until(duration, recorded_starts))
+        return replace(self, recorded_starts=kept, duration=duration, rate=len(kept) / duration)
 
-    def replaying(self, instants: tuple[Seconds, ...]) -> Workload:
+    def with_recording(self, instants: tuple[Seconds, ...]) -> Workload:
         """
-        The same workload with recorded arrivals in place of its rate and phases. Raises BadWorkload.
+        The same workload with recorded arrivals in place of its rate and phases. Raises WorkloadError.
         """
-        return replace(self, **_of_recording(instants, {})).checked()  # type: ignore[arg-type]  # as the fields are
+        return replace(self, **_of_recording(instants, {})).validated()  # type: ignore[arg-type]  # as the fields are
 
     def with_warm_up(self, duration: Seconds) -> Workload:
         """
-        The same workload after so long a time at its rate that is not judged. Raises BadWorkload.
+        The same workload after so long a time at its rate that is not judged. Raises WorkloadError.
         """
-        if self.phases or self.recorded or self.model is Model.CLOSED:
-            raise BadWorkload(
+        if self.phases or self.recorded_starts or self.model is WorkloadModel.CLOSED:
+            raise WorkloadError(
                 "warm-up: expected an open workload with one rate, found "
-                + ("users" if self.model is Model.CLOSED else "phases of its own" if self.phases else "a recording")
+                + (
+                    "users"
+                    if self.model is WorkloadModel.CLOSED
+                    else "phases of its own"
+                    if self.phases
+                    else "a recording"
+                )
             )
         first = Phase(name="warm-up", duration=duration, rate=self.rate, final_rate=self.rate, judged=False)
         then = Phase(name="steady", duration=self.duration, rate=self.rate, final_rate=self.rate)
-        return replace(self, phases=(first, then), duration=duration + self.duration).checked()
+        return replace(self, phases=(first, then), duration=duration + self.duration).validated()
 
     def to_table(self) -> dict[str, JSON]:
         """The workload as the table of a TOML file, which `workload_from` reads."""
         course: dict[str, JSON] = {"rate": self.rate, "duration": self.duration}
-        if self.recorded:
-            course = {"replay": list(self.recorded), "duration": self.duration}
+        if self.recorded_starts:
+            course = {"replay": list(self.recorded_starts), "duration": self.duration}
         if self.phases:
             course = {"phases": [_phase_table(phase) for phase in self.phases]}
-        if not self.recorded:
+        if not self.recorded_starts:
             course["arrivals"] = self.arrivals
         if self.drain is not None:
             course["drain"] = self.drain
@@ -287,45 +304,45 @@ class Workload:
 
 def load_workload(path: Path) -> Workload:
     """
-    The workload in a TOML file. Raises BadWorkload with every mistake in it.
+    The workload in a TOML file. Raises WorkloadError with every mistake in it.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
         _name_files(table, path.parent)
     except OSError as wrong:
-        raise BadWorkload(f"cannot read the workload {path}: {wrong.strerror}") from wrong
+        raise WorkloadError(f"cannot read the workload {path}: {wrong.strerror}") from wrong
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
-        raise BadWorkload(f"{path} is not TOML: {wrong}") from wrong
-    return workload_from(table, name=path.stem)
+        raise WorkloadError(f"{path} is not TOML: {wrong}") from wrong
+    return parse_workload(table, name=path.stem)
 
 
-def workload_from(table: Mapping[str, object], *, name: str) -> Workload:
+def parse_workload(table: Mapping[str, object], *, name: str) -> Workload:
     """
-    The workload that a TOML table describes. Raises BadWorkload with every mistake in it.
+    The workload that a TOML table describes. Raises WorkloadError with every mistake in it.
     """
-    mistakes: list[str] = []
+    errors: list[str] = []
     values: dict[str, object] = {}
     for key, value in table.items():
         reader = _READERS.get(key)
         if reader is None:
-            mistakes.append(f"{key}: expected one of {', '.join(sorted(_READERS))}")
+            errors.append(f"{key}: expected one of {', '.join(sorted(_READERS))}")
             continue
         try:
             values[key] = reader(value)
-        except (ValueError, TypeError, BadObjective) as wrong:
-            mistakes.append(f"{key}: {wrong}")
+        except (ValueError, TypeError, ObjectiveError) as wrong:
+            errors.append(f"{key}: {wrong}")
     if "phases" in values:
-        mistakes += [f"{key}: expected none beside phases" for key in ("rate", "duration") if key in table]
+        errors += [f"{key}: expected none beside phases" for key in ("rate", "duration") if key in table]
         phases = cast(tuple[Phase, ...], values["phases"])
-        values["rate"] = max(phase.highest for phase in phases)
+        values["rate"] = max(phase.peak_rate for phase in phases)
         values["duration"] = sum(phase.duration for phase in phases)
     if "replay" in values:
-        mistakes += [f"{key}: expected none beside replay" for key in ("rate", "arrivals", "phases") if key in table]
+        errors += [f"{key}: expected none beside replay" for key in ("rate", "arrivals", "phases") if key in table]
         values = _of_recording(cast(tuple[Seconds, ...], values.pop("replay")), values)
     workload = replace(Workload(name=name), **values)  # type: ignore[arg-type]  # each reader returns its field's type
-    mistakes += workload.mistakes()
-    if mistakes:
-        raise BadWorkload(f"workload {name}: " + "; ".join(mistakes))
+    errors += workload.errors()
+    if errors:
+        raise WorkloadError(f"workload {name}: " + "; ".join(errors))
     return workload
 
 
@@ -333,10 +350,10 @@ def _of_recording(instants: tuple[Seconds, ...], said: dict[str, object]) -> dic
     """
     What a workload says that plays these instants, as much of them as its duration leaves, beside what else is *said*.
     """
-    duration = cast(Seconds, said.get("duration", span(instants)))
-    kept = tuple(until(duration, instants))
+    duration = cast(Seconds, said.get("duration", recording_duration(instants)))
+    kept = tuple(take_until(duration, instants))
     rate = len(kept) / duration if duration > 0 else mean_rate(instants)
-    return {**said, "recorded": kept, "rate": rate, "duration": duration, "arrivals": REPLAY, "phases": ()}
+    return {**said, "recorded_starts": kept, "rate": rate, "duration": duration, "arrivals": REPLAY, "phases": ()}
 
 
 def _text(value: object) -> str:
@@ -363,10 +380,10 @@ def _duration(value: object) -> Seconds:
     return parse_duration(value) if isinstance(value, str) else _number(value)
 
 
-def _model(value: object) -> Model:
-    if value not in [model.value for model in Model]:
+def _model(value: object) -> WorkloadModel:
+    if value not in [model.value for model in WorkloadModel]:
         raise ValueError(f"expected open or closed, found {value!r}")
-    return Model(value)
+    return WorkloadModel(value)
 
 
 def _objectives(value: object) -> tuple[Objective, ...]:
@@ -417,12 +434,12 @@ def _phases(value: object) -> tuple[Phase, ...]:
 
 
 def _phase(row: dict[str, object]) -> Phase:
-    if set(row) - {"judged", "swing", "period"} != {"name", "duration", "rate"}:
+    if set(row) - {"judged", "amplitude", "period"} != {"name", "duration", "rate"}:
         raise ValueError(
-            f"expected name, duration and rate, and, if you like, judged, swing and period, found {sorted(row)}"
+            f"expected name, duration and rate, and, if you like, judged, amplitude and period, found {sorted(row)}"
         )
-    if ("swing" in row) is not ("period" in row):
-        raise ValueError(f"expected swing and period together, found {sorted(row)}")
+    if ("amplitude" in row) is not ("period" in row):
+        raise ValueError(f"expected amplitude and period together, found {sorted(row)}")
     rate = row["rate"]
     if isinstance(rate, list) and len(rate) != 2:
         raise ValueError(f"expected a rate or two of them, [from, to], found {rate!r}")
@@ -435,7 +452,7 @@ def _phase(row: dict[str, object]) -> Phase:
         duration=_duration(row["duration"]),
         rate=_number(first),
         final_rate=_number(last),
-        swing=_number(row.get("swing", 0.0)),
+        amplitude=_number(row.get("amplitude", 0.0)),
         period=_duration(row["period"]) if "period" in row else math.inf,
         judged=judged,
     )
@@ -451,30 +468,30 @@ def _phase_table(phase: Phase) -> dict[str, JSON]:
         "rate": [phase.rate, phase.final_rate],
         "judged": phase.judged,
     }
-    return row | {"swing": phase.swing, "period": phase.period} if phase.swing else row
+    return row | {"amplitude": phase.amplitude, "period": phase.period} if phase.amplitude else row
 
 
 def _replay(value: object) -> tuple[Seconds, ...]:
     if isinstance(value, str):
         return load_instants(Path(value))
     if isinstance(value, dict) and value.keys() <= {"file", "key"} and "file" in value:
-        return load_instants(Path(_text(value["file"])), _text(value.get("key", DEFAULT_KEY)))
+        return load_instants(Path(_text(value["file"])), _text(value.get("key", DEFAULT_TIMESTAMP_KEY)))
     if not isinstance(value, list) or not value:
         raise TypeError(f"expected a file's name, a table with file and key, or a list of instants, found {value!r}")
-    return from_zero([_number(instant) for instant in value])
+    return shift_to_zero([_number(instant) for instant in value])
 
 
-def _search(value: object) -> Search:
+def _search(value: object) -> SearchSettings:
     if not isinstance(value, dict) or value.keys() - _SEARCH_READERS.keys():
         raise ValueError(f"expected a table with any of {', '.join(_SEARCH_READERS)}, found {value!r}")
-    return Search(**{key: _SEARCH_READERS[key](said) for key, said in value.items()})
+    return SearchSettings(**{key: _SEARCH_READERS[key](said) for key, said in value.items()})
 
 
 _SEARCH_READERS: dict[str, Callable[[object], Any]] = {
-    "highest": _number,
+    "max_rate": _number,
     "resolution": lambda value: parse_share(value) if isinstance(value, str) else _number(value),
     "verifications": _whole,
-    "longest": _duration,
+    "max_probe_duration": _duration,
 }
 _READERS = {
     "description": _text,

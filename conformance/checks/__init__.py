@@ -13,9 +13,9 @@ from types import ModuleType
 
 from chainproof.contract.clauses import Clause
 
-from ..probing.requester import Examination
+from ..probing.requester import Requester
 
-Ask = Callable[[Examination], None]
+CheckCallable = Callable[[Requester], None]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,10 +25,10 @@ class Check:
     """
 
     name: str
-    part: str
+    group: str
     """The file it stands in."""
     clauses: tuple[Clause, ...]
-    ask: Ask
+    run: CheckCallable
 
     @property
     def title(self) -> str:
@@ -40,15 +40,15 @@ CHECKS: list[Check] = []
 """Every check of the files imported so far, in their order."""
 
 
-def upholds(*clauses: Clause) -> Callable[[Ask], Ask]:
+def check_for(*clauses: Clause) -> Callable[[CheckCallable], CheckCallable]:
     """
     Enter a function among the checks.
     """
 
-    def enter(ask: Ask) -> Ask:
-        part = ask.__module__.rpartition(".")[2]
-        CHECKS.append(Check(name=ask.__name__, part=part, clauses=clauses, ask=ask))
-        return ask
+    def enter(run: CheckCallable) -> CheckCallable:
+        group = run.__module__.rpartition(".")[2]
+        CHECKS.append(Check(name=run.__name__, group=group, clauses=clauses, run=run))
+        return run
 
     return enter
 
@@ -57,5 +57,5 @@ def checks_in(module: ModuleType) -> tuple[Check, ...]:
     """
     The checks of one file.
     """
-    part = module.__name__.rpartition(".")[2]
-    return tuple(check for check in CHECKS if check.part == part)
+    group = module.__name__.rpartition(".")[2]
+    return tuple(check for check in CHECKS if check.group == group)

@@ -14,17 +14,17 @@ from threading import Barrier
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.errors import ErrorCode
-from chainproof.contract.header_fields import Field
-from chainproof.contract.violations import Departure
+from chainproof.contract.header_fields import HeaderField
+from chainproof.contract.violations import Violation
 
-from ..judging.auth_bypass_cause import WRONG
-from ..judging.expectation import OK, STEER, expectation
-from ..options import Depth, Intrusion
-from ..probing.requester import Examination, Observation
-from ..transport.raw_connection import WORDLESS, Conversation
-from ..transport.request import JSON_TYPE, Request, message
-from . import upholds
-from .credentials import asking
+from ..judging.auth_bypass_cause import WRONG_KEY
+from ..judging.expectation import NO_ERROR, STEERING_HEADER, expectation
+from ..options import Depth, Permission
+from ..probing.requester import JudgedAnswer, Requester
+from ..transport.raw_connection import OPTIONAL_ANSWER_TIMEOUT, RawConnection
+from ..transport.request import JSON_TYPE, CheckRequest, request_bytes
+from . import check_for
+from .credentials import request_without_key
 
 _OFTEN: dict[Depth, int] = {Depth.QUICK: 60, Depth.STANDARD: 400, Depth.DEEP: 4000}
 """How many strangers knock at a gate that may stand open now and then: of a gate that is open to one in fifty, that many miss
@@ -43,7 +43,7 @@ _ROUNDS: dict[Depth, int] = {Depth.QUICK: 2, Depth.STANDARD: 12, Depth.DEEP: 60}
 _SOME = b'{"chainproof":"%s"}' % (b"x" * 120)
 """An object that nobody returns by chance."""
 
-_SPOOFS: tuple[Field, ...] = (
+_SPOOFS: tuple[HeaderField, ...] = (
     # Where the request comes from.
     *(
         (name, "127.0.0.1")
@@ -144,60 +144,62 @@ _FLAGS = (
 """Queries that somebody may have left in."""
 
 
-@upholds(clauses.AUTHENTICATION_REQUIRED)
-def no_other_header_opens(examination: Examination) -> None:
+@check_for(clauses.AUTHENTICATION_REQUIRED)
+def other_headers_do_not_bypass_authentication(requester: Requester) -> None:
     """
     Whatever a request without credentials says of its sender, its way or its purpose, it is refused; steering is no key.
     """
-    if _lets_in(examination.ask(asking(examination, label="a request without Authorization"))):
+    if _lets_in(requester.send(request_without_key(requester, label="a request without Authorization"))):
         return
     for name, value in _SPOOFS:
         label = f"a request without Authorization, with {name}: {value[:40]}"
-        examination.ask(asking(examination, (name, value), label=label))
-    for wish in (OK, ErrorCode.CLIENT_ERROR.value) * examination.settings.steerable:
-        label = f"a request without Authorization, with {STEER}: {wish}"
-        examination.ask(asking(examination, (STEER, wish), label=label))
+        requester.send(request_without_key(requester, (name, value), label=label))
+    for wish in (NO_ERROR, ErrorCode.CLIENT_ERROR.value) * requester.settings.steerable:
+        label = f"a request without Authorization, with {STEERING_HEADER}: {wish}"
+        requester.send(request_without_key(requester, (STEERING_HEADER, wish), label=label))
     for protocol in ("websocket", "h2c"):
-        _ask_for_another_protocol(examination, protocol)
+        _ask_for_another_protocol(requester, protocol)
 
 
-def _lets_in(observation: Observation) -> bool:
+def _lets_in(judged: JudgedAnswer) -> bool:
     """
     Whether there is no gate in the first place.
     """
-    return observation.answer is not None and 200 <= observation.answer.status < 300
+    return judged.answer is not None and 200 <= judged.answer.status < 300
 
 
-def _ask_for_another_protocol(examination: Examination, protocol: str) -> None:
+def _ask_for_another_protocol(requester: Requester, protocol: str) -> None:
     """
     A protocol that a POST cannot be upgraded to: HTTP itself may answer, in words of its own, or close.
     """
     fields = (("Connection", "Upgrade"), ("Upgrade", protocol))
-    request = asking(examination, *fields, label=f"a request without Authorization, with Upgrade: {protocol}")
-    request = examination.prepared(replace(request, message_valid=False))
-    with examination.conversation() as conversation:
-        conversation.say(request)
-        heard = conversation.hear(request, within=min(WORDLESS, examination.settings.deadline))
+    request = request_without_key(
+        requester, *fields, label=f"a request without Authorization, with Upgrade: {protocol}"
+    )
+    request = requester.prepare(replace(request, valid_message=False))
+    with requester.raw_connection() as connection:
+        connection.send_request(request)
+        heard = connection.read_answer(request, within=min(OPTIONAL_ANSWER_TIMEOUT, requester.settings.deadline))
         if heard.answer is not None:
-            examination.enter(request, heard, expectation(request, examination.terms))
+            requester.record(request, heard, expectation(request, requester.terms))
 
 
-@upholds(clauses.AUTHENTICATION_REQUIRED)
-def no_query_opens(examination: Examination) -> None:
+@check_for(clauses.AUTHENTICATION_REQUIRED)
+def query_parameters_do_not_bypass_authentication(requester: Requester) -> None:
     """
     Nor is there a query that stands for a key.
     """
     for flag in _FLAGS:
         label = f"a request without Authorization, with ?{flag}"
-        examination.ask(asking(examination, label=label, path=f"{examination.target.path}?{flag}"))
+        requester.send(request_without_key(requester, label=label, path=f"{requester.target.path}?{flag}"))
 
 
-@upholds(clauses.AUTHENTICATION_REQUIRED)
-def no_body_opens(examination: Examination) -> None:
+@check_for(clauses.AUTHENTICATION_REQUIRED)
+def request_bodies_do_not_bypass_authentication(requester: Requester) -> None:
     """
     The gate looks at no body: empty, no JSON, large, in chunks or under another media type, it is not let in.
     """
-    without = asking(examination, label="a request without Authorization")
+    without = request_without_key(requester, label="a request without Authorization")
     for label, body in (
         ("with an empty body", b""),
         ("with an array", b"[]"),
@@ -208,22 +210,22 @@ def no_body_opens(examination: Examination) -> None:
         ("with an object of 200 kB", b'{"x":"%s"}' % (b"x" * 200_000)),
         ("with an object of 1000 members", b"{%s}" % b",".join(b'"%d":%d' % (n, n) for n in range(1000))),
     ):
-        examination.ask(replace(without, body=body, label=f"{without.label}, {label}"))
-    examination.ask(replace(without, chunked=True, label=f"{without.label}, in chunks"))
+        requester.send(replace(without, body=body, label=f"{without.label}, {label}"))
+    requester.send(replace(without, chunked=True, label=f"{without.label}, in chunks"))
     for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "*/*", ""):
         fields = (("Content-Type", media_type),)
-        examination.ask(replace(without, fields=fields, label=f"{without.label}, as {media_type or 'nothing'}"))
-    examination.ask(replace(without, fields=(), label=f"{without.label} and Content-Type"))
+        requester.send(replace(without, fields=fields, label=f"{without.label}, as {media_type or 'nothing'}"))
+    requester.send(replace(without, fields=(), label=f"{without.label} and Content-Type"))
     coded = (JSON_TYPE, ("Content-Encoding", "gzip"))
     # What stands in front may undo codings, and fail at that in words of its own.
     said = replace(without, fields=coded, label=f"{without.label}, said to be in gzip")
-    examination.ask(replace(said, message_valid=False))
+    requester.send(replace(said, valid_message=False))
 
 
 _METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "QUERY", "TRACE", "post", "CHAINPROOF")
 
 
-def detours(path: str) -> tuple[str, ...]:
+def bypass_paths(path: str) -> tuple[str, ...]:
     """
     Paths that somebody on the way may take for the operation's while another does not.
     """
@@ -263,27 +265,27 @@ def detours(path: str) -> tuple[str, ...]:
     )
 
 
-@upholds(clauses.AUTHENTICATION_REQUIRED)
-def no_method_and_no_path_lead_around_the_gate(examination: Examination) -> None:
+@check_for(clauses.AUTHENTICATION_REQUIRED)
+def methods_and_paths_do_not_bypass_authentication(requester: Requester) -> None:
     """
     Where other methods and near misses of the path lead to the chain, they do so for those alone who have the key.
     """
-    without = asking(examination, label="without Authorization", body=_SOME)
+    without = request_without_key(requester, label="without Authorization", body=_SOME)
     for method in _METHODS:
-        examination.ask(replace(without, method=method, label=f"{method} without Authorization"))
-    for path in dict.fromkeys(detours(examination.target.path)):
-        examination.ask(replace(without, path=path, label=f"POST {path} without Authorization"))
-    origin = f"{examination.target.scheme}://{examination.target.authority}"
-    examination.ask(replace(without, path=origin + without.path, label="POST of the whole URL without Authorization"))
+        requester.send(replace(without, method=method, label=f"{method} without Authorization"))
+    for path in dict.fromkeys(bypass_paths(requester.target.path)):
+        requester.send(replace(without, path=path, label=f"POST {path} without Authorization"))
+    origin = f"{requester.target.scheme}://{requester.target.authority}"
+    requester.send(replace(without, path=origin + without.path, label="POST of the whole URL without Authorization"))
 
 
-@upholds(clauses.AUTHENTICATION_REQUIRED)
-def no_host_leads_around_the_gate(examination: Examination) -> None:
+@check_for(clauses.AUTHENTICATION_REQUIRED)
+def host_headers_do_not_bypass_authentication(requester: Requester) -> None:
     """
     Whatever host a request without credentials names, it does not get to the chain.
     """
-    examination.require(Intrusion.FOREIGN_HOSTS)
-    without = asking(examination, label="without Authorization", body=_SOME)
+    requester.require_permission(Permission.FOREIGN_HOSTS)
+    without = request_without_key(requester, label="without Authorization", body=_SOME)
     for host in (
         "localhost",
         "127.0.0.1",
@@ -292,29 +294,29 @@ def no_host_leads_around_the_gate(examination: Examination) -> None:
         "[::1]",
         "chain.default.svc.cluster.local",
     ):
-        examination.ask(replace(without, host=host, label=f"a request without Authorization to Host: {host}"))
+        requester.send(replace(without, host=host, label=f"a request without Authorization to Host: {host}"))
 
 
-@upholds(clauses.AUTHENTICATION_REQUIRED)
-def an_old_version_leads_not_around_the_gate(examination: Examination) -> None:
+@check_for(clauses.AUTHENTICATION_REQUIRED)
+def requests_with_an_old_http_version_are_authenticated(requester: Requester) -> None:
     """
     In HTTP/1.0, where connections, hosts and framing are others, the gate is the same.
     """
-    request = asking(examination, label="a request without Authorization in HTTP/1.0")
-    request = examination.prepared(replace(request, message_valid=False))
-    content = message(request, examination.target).replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1)
-    with examination.conversation() as conversation:
-        conversation.say(request, content)
-        heard = conversation.hear(request, http_1_0=True)
-        examination.enter(request, heard, expectation(request, examination.terms))
+    request = request_without_key(requester, label="a request without Authorization in HTTP/1.0")
+    request = requester.prepare(replace(request, valid_message=False))
+    content = request_bytes(request, requester.target).replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1)
+    with requester.raw_connection() as connection:
+        connection.send_request(request, content)
+        heard = connection.read_answer(request, http_1_0=True)
+        requester.record(request, heard, expectation(request, requester.terms))
 
 
-@upholds(clauses.AUTHENTICATION_REQUIRED, clauses.KEY_VERIFIED)
-def the_gate_forgets_who_came_before(examination: Examination) -> None:
+@check_for(clauses.AUTHENTICATION_REQUIRED, clauses.KEY_VERIFIED)
+def authentication_does_not_carry_over_to_other_requests(requester: Requester) -> None:
     """
     Who was let in a moment ago, on this connection or another, opens nothing for whoever comes next.
     """
-    right, wrong, without = _callers(examination)
+    right, wrong, without = _callers(requester)
     for turns in (
         (right, without, wrong),
         (wrong, right, without, right, wrong),
@@ -322,41 +324,41 @@ def the_gate_forgets_who_came_before(examination: Examination) -> None:
         (replace(right, method="GET"), without),
         (replace(right, body=b"["), without),
     ):
-        with examination.conversation() as conversation:
-            _in_turn(examination, conversation, turns)
+        with requester.raw_connection() as connection:
+            _in_turn(requester, connection, turns)
     for stranger in (without, wrong):
-        with examination.conversation() as first, examination.conversation() as second:
-            _in_turn(examination, first, (right,))
-            _in_turn(examination, second, (stranger,))
+        with requester.raw_connection() as first, requester.raw_connection() as second:
+            _in_turn(requester, first, (right,))
+            _in_turn(requester, second, (stranger,))
 
 
-def _callers(examination: Examination) -> tuple[Request, Request, Request]:
+def _callers(requester: Requester) -> tuple[CheckRequest, CheckRequest, CheckRequest]:
     """
     Somebody with the right key, with a wrong one, and with none.
     """
-    wrong = ("Authorization", f"{examination.key.scheme.prefix} {WRONG}")
+    wrong = ("Authorization", f"{requester.key.scheme.prefix} {WRONG_KEY}")
     return (
-        examination.request(),
-        asking(examination, wrong, label="a wrong key, after the right one"),
-        asking(examination, label="a request without Authorization, after the right key"),
+        requester.build_request(),
+        request_without_key(requester, wrong, label="a wrong key, after the right one"),
+        request_without_key(requester, label="a request without Authorization, after the right key"),
     )
 
 
-def _in_turn(examination: Examination, conversation: Conversation, turns: Iterable[Request]) -> None:
+def _in_turn(requester: Requester, connection: RawConnection, turns: Iterable[CheckRequest]) -> None:
     """
     One after another on one connection, for as long as the target keeps it.
     """
     for number, turn in enumerate(turns):
-        request = examination.prepared(turn)
-        conversation.say(request)
-        heard = conversation.hear(request)
+        request = requester.prepare(turn)
+        connection.send_request(request)
+        heard = connection.read_answer(request)
         if number and heard.answer is None:
             return  # it was closed behind the answer before, as any connection may be
-        is_right = request.fields[0][1] == examination.key.authorization
+        is_right = request.fields[0][1] == requester.key.authorization
         # Whether the right key is let in again is another clause's affair.
-        expected = None if is_right else expectation(request, examination.terms)
-        examination.enter(request, heard, expected)
-        if conversation.ended or heard.answer is None or _closes(heard.answer):
+        expected = None if is_right else expectation(request, requester.terms)
+        requester.record(request, heard, expected)
+        if connection.is_closed or heard.answer is None or _closes(heard.answer):
             return
 
 
@@ -367,90 +369,90 @@ def _closes(answer: Answer) -> bool:
     return any("close" in value.lower() for value in answer.fields("connection"))
 
 
-@upholds(clauses.AUTHENTICATION_REQUIRED, clauses.KEY_VERIFIED)
-def the_gate_stands_every_time(examination: Examination) -> None:
+@check_for(clauses.AUTHENTICATION_REQUIRED, clauses.KEY_VERIFIED)
+def every_one_of_many_requests_is_authenticated(requester: Requester) -> None:
     """
     Hundreds without a key or with a wrong one, between others with the right one, on connections that are kept and on new
     ones: none of them is let in.
     """
-    examination.require(Intrusion.KEY_GUESSING)
-    chance = examination.chance("gate")
-    for request in _knocking(examination, max(60, round(_OFTEN[examination.settings.depth] * examination.haste))):
-        if chance.random() < _WITH_THE_KEY:
-            examination.ask_plainly(examination.plain)
-        last = (("Connection", "close"),) if chance.random() < _AND_GO else ()
-        if _is_put_off(examination.ask(replace(request, fields=(*request.fields, *last)))):
+    requester.require_permission(Permission.KEY_GUESSING)
+    rng = requester.rng("gate")
+    for request in _knocking(requester, max(60, round(_OFTEN[requester.settings.depth] * requester.scale_factor))):
+        if rng.random() < _WITH_THE_KEY:
+            requester.send_valid_body(requester.minimal_body)
+        last = (("Connection", "close"),) if rng.random() < _AND_GO else ()
+        if _is_put_off(requester.send(replace(request, fields=(*request.fields, *last)))):
             return
 
 
-def _knocking(examination: Examination, times: int) -> Iterator[Request]:
+def _knocking(requester: Requester, times: int) -> Iterator[CheckRequest]:
     """
     Strangers, most of them with nothing in hand.
     """
-    chance = examination.chance("strangers")
-    key, prefix = examination.key.reveal(), examination.key.scheme.prefix
+    rng = requester.rng("strangers")
+    key, prefix = requester.key.reveal(), requester.key.scheme.prefix
     for _ in range(times):
-        kind = chance.randrange(4)
-        wrong = f"{prefix} {chance.getrandbits(32):08x}.{chance.getrandbits(len(key) * 4):x}"
-        fields: Sequence[Field] = () if kind < 2 else (("Authorization", wrong),) if kind == 2 else _CHAINPROOF
-        yield asking(examination, *fields, label="one of many requests without the right key")
+        kind = rng.randrange(4)
+        wrong = f"{prefix} {rng.getrandbits(32):08x}.{rng.getrandbits(len(key) * 4):x}"
+        fields: Sequence[HeaderField] = () if kind < 2 else (("Authorization", wrong),) if kind == 2 else _CHAINPROOF
+        yield request_without_key(requester, *fields, label="one of many requests without the right key")
 
 
-_CHAINPROOF: Sequence[Field] = (("Authorization", f"Chainproof {WRONG}"),)
+_CHAINPROOF: Sequence[HeaderField] = (("Authorization", f"Chainproof {WRONG_KEY}"),)
 
 
-def _is_put_off(observation: Observation) -> bool:
+def _is_put_off(judged: JudgedAnswer) -> bool:
     """
     Whether the target has had enough of strangers, as it may.
     """
-    return observation.answer is None or observation.answer.status == 429
+    return judged.answer is None or judged.answer.status == 429
 
 
-@upholds(clauses.AUTHENTICATION_REQUIRED, clauses.NO_SECRET)
-def the_gate_stands_in_a_crowd(examination: Examination) -> None:
+@check_for(clauses.AUTHENTICATION_REQUIRED, clauses.NO_CREDENTIAL_LEAK)
+def concurrent_requests_are_authenticated_separately(requester: Requester) -> None:
     """
     Strangers among callers who have the key, all at once: nobody passes as another, and nobody hears of another's key.
     """
-    examination.require(Intrusion.KEY_GUESSING)
-    for turn in range(_ROUNDS[examination.settings.depth]):
-        crowd = list(_crowd(examination, turn))
+    requester.require_permission(Permission.KEY_GUESSING)
+    for turn in range(_ROUNDS[requester.settings.depth]):
+        crowd = list(_crowd(requester, turn))
         # On a busy machine the first would be answered before the last has begun.
         together = Barrier(len(crowd))
         with ThreadPoolExecutor(len(crowd)) as pool:
-            heard = list(pool.map(lambda request: (together.wait(), examination.ask(request))[1], crowd))  # noqa: B023  # all are heard before the next turn
-        for observation in heard:
-            _overheard(examination, observation, crowd)
-        if any(observation.answer is not None and observation.answer.status == 429 for observation in heard):
+            heard = list(pool.map(lambda request: (together.wait(), requester.send(request))[1], crowd))  # noqa: B023  # all are heard before the next turn
+        for judged in heard:
+            _overheard(requester, judged, crowd)
+        if any(judged.answer is not None and judged.answer.status == 429 for judged in heard):
             return
 
 
-def _crowd(examination: Examination, turn: int) -> Iterator[Request]:
+def _crowd(requester: Requester, turn: int) -> Iterator[CheckRequest]:
     """
     Every other one with the right key; the rest with none, or with a wrong one that is each one's own.
     """
     for number in range(_AT_ONCE):
         if number % 2:
-            yield examination.request(label="one of a dozen concurrent requests")
+            yield requester.build_request(label="one of a dozen concurrent requests")
             continue
-        wrong = f"{examination.key.scheme.prefix} chainproof{turn:03}.stranger{number:03}"
-        fields: Sequence[Field] = () if number % 4 else (("Authorization", wrong),)
-        yield asking(examination, *fields, label="one of a dozen concurrent requests, without the right key")
+        wrong = f"{requester.key.scheme.prefix} chainproof{turn:03}.stranger{number:03}"
+        fields: Sequence[HeaderField] = () if number % 4 else (("Authorization", wrong),)
+        yield request_without_key(requester, *fields, label="one of a dozen concurrent requests, without the right key")
 
 
-def _overheard(examination: Examination, observation: Observation, crowd: Sequence[Request]) -> None:
+def _overheard(requester: Requester, judged: JudgedAnswer, crowd: Sequence[CheckRequest]) -> None:
     """
     The credentials of one caller in the answer to another.
     """
-    answer = observation.answer
+    answer = judged.answer
     if answer is None:
         return
     said = repr(answer.headers) + answer.body.decode("latin-1")
-    own = "".join(observation.request.values("authorization"))
+    own = "".join(judged.request.values("authorization"))
     strange = (value.partition(" ")[2] for request in crowd for value in request.values("authorization"))
     if any(key.startswith("chainproof") and key in said and key not in own for key in strange):
-        departure = Departure(
-            clause=clauses.NO_SECRET,
+        violation = Violation(
+            clause=clauses.NO_CREDENTIAL_LEAK,
             expected="an answer without the credentials of a caller",
             actual=f"status {answer.status}, with a key that was sent at the same time",
         )
-        examination.hold(clauses.NO_SECRET, departure, observation.request, answer)
+        requester.record_clause(clauses.NO_CREDENTIAL_LEAK, violation, judged.request, answer)

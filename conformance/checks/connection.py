@@ -10,15 +10,15 @@ from dataclasses import replace
 
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
-from chainproof.contract.violations import Departure
+from chainproof.contract.violations import Violation
 from chainproof.results.exchange import Transport
 
 from ..options import Depth
-from ..probing.raw_requests import Plainly, body_of_its_own, framed, plainly
-from ..probing.requester import BUSY, Examination
-from ..transport.connection import Reception
-from ..transport.request import JSON_TYPE, Request
-from . import upholds
+from ..probing.raw_requests import ReferenceAnswer, raw_request, send_reference_request, unique_body
+from ..probing.requester import BUSY_STATUSES, Requester
+from ..transport.connection import TransportResult
+from ..transport.request import JSON_TYPE, CheckRequest
+from . import check_for
 
 _AT_ONCE = 8
 _CLOSING: Seconds = 2.0
@@ -31,26 +31,26 @@ _IN_A_ROW = {Depth.QUICK: 40, Depth.STANDARD: 200, Depth.DEEP: 2000}
 """Requests on one connection, by depth."""
 
 
-@upholds(clauses.CONNECTION)
-def a_connection_is_kept(examination: Examination) -> None:
+@check_for(clauses.CONNECTION_PERSISTENCE)
+def connections_stay_open_unless_close_is_announced(requester: Requester) -> None:
     """
     A target that closes behind every answer says so in every answer (RFC 9112 §9.3); now and then it may close as it likes.
     """
-    plain = plainly(examination)
-    closed: list[Request] = []
+    plain = send_reference_request(requester)
+    closed: list[CheckRequest] = []
     for number in range(4):
-        request = _whole(examination, f"kept {number}", "a plain request")
-        reception, ended = _said(examination, request, plain, _MOMENT)
-        if reception.answer is None or reception.answer.status in BUSY:
+        request = _whole(requester, f"kept {number}", "a plain request")
+        received, ended = _said(requester, request, plain, _MOMENT)
+        if received.answer is None or received.answer.status in BUSY_STATUSES:
             return
-        if not ended or reception.closes or reception.to_the_end:
-            examination.hold(clauses.CONNECTION, None, request, reception.answer)
+        if not ended or received.closes_connection or received.is_close_delimited:
+            requester.record_clause(clauses.CONNECTION_PERSISTENCE, None, request, received.answer)
             return
         closed.append(request)
-    examination.hold(
-        clauses.CONNECTION,
-        Departure(
-            clause=clauses.CONNECTION,
+    requester.record_clause(
+        clauses.CONNECTION_PERSISTENCE,
+        Violation(
+            clause=clauses.CONNECTION_PERSISTENCE,
             expected="`Connection: close` in an answer behind which the connection is closed",
             actual="closed behind every answer without a word",
         ),
@@ -58,65 +58,69 @@ def a_connection_is_kept(examination: Examination) -> None:
     )
 
 
-@upholds(clauses.CONNECTION)
-def a_connection_is_closed_when_it_is_to_be(examination: Examination) -> None:
+@check_for(clauses.CONNECTION_PERSISTENCE)
+def connections_are_closed_on_request(requester: Requester) -> None:
     """
     Where the request says `Connection: close`, where the answer does, and behind an HTTP/1.0 request (RFC 9112 §9.6, §9.3).
     """
-    plain = plainly(examination)
+    plain = send_reference_request(requester)
 
-    def ask(request: Request) -> None:
+    def ask(request: CheckRequest) -> None:
         # Whatever is read from an HTTP/1.0 answer to the end of the connection has that end.
-        reception, ended = _said(examination, request, plain, _CLOSING)
-        if reception.answer is not None and not reception.misframed:
-            departure = Departure(
-                clause=clauses.CONNECTION, expected="the connection closed behind the answer", actual="left open"
+        received, ended = _said(requester, request, plain, _CLOSING)
+        if received.answer is not None and not received.framing_error:
+            violation = Violation(
+                clause=clauses.CONNECTION_PERSISTENCE,
+                expected="the connection closed behind the answer",
+                actual="left open",
             )
-            examination.hold(clauses.CONNECTION, None if ended else departure, request, reception.answer)
+            requester.record_clause(
+                clauses.CONNECTION_PERSISTENCE, None if ended else violation, request, received.answer
+            )
 
-    _each(ask, _closing(examination))
+    _each(ask, _closing(requester))
 
 
-def _closing(examination: Examination) -> Iterable[Request]:
+def _closing(requester: Requester) -> Iterable[CheckRequest]:
     """
     Requests behind which the connection is to be closed.
     """
     for option in ("close", "Close"):
-        body = body_of_its_own(examination, f"to be closed: {option}")
+        body = unique_body(requester, f"to be closed: {option}")
         lines = (f"Connection: {option}", f"Content-Length: {len(body)}")
-        yield framed(examination, body, *lines, sent=body, label=f"`Connection: {option}`")
-    refused = framed(
-        examination, b"[]", "Connection: close", "Content-Length: 2", sent=b"[]", label="`Connection: close`, refused"
+        yield raw_request(requester, body, *lines, sent=body, label=f"`Connection: {option}`")
+    refused = raw_request(
+        requester, b"[]", "Connection: close", "Content-Length: 2", sent=b"[]", label="`Connection: close`, refused"
     )
     yield refused
-    body = body_of_its_own(examination, "of old")
-    yield framed(
-        examination, body, f"Content-Length: {len(body)}", sent=body, label="an HTTP/1.0 request", version="HTTP/1.0"
+    body = unique_body(requester, "of old")
+    yield raw_request(
+        requester, body, f"Content-Length: {len(body)}", sent=body, label="an HTTP/1.0 request", version="HTTP/1.0"
     )
 
 
-@upholds(clauses.CONNECTION)
-def what_says_that_it_closes_does(examination: Examination) -> None:
+@check_for(clauses.CONNECTION_PERSISTENCE)
+def connection_close_is_honoured(requester: Requester) -> None:
     """
     Whatever kind of answer carries `Connection: close`, the connection is closed behind it; where it does not say so, the
     next request on it is answered as if it were the first, whatever of the last one was left unread.
     """
-    plain = plainly(examination)
-    _each(lambda trouble: _followed(examination, trouble, plain), tuple(_troubles(examination)))
+    plain = send_reference_request(requester)
+    _each(lambda trouble: _followed(requester, trouble, plain), tuple(_troubles(requester)))
 
 
-def _troubles(examination: Examination) -> Iterable[Request]:
+def _troubles(requester: Requester) -> Iterable[CheckRequest]:
     """
     Requests that may be refused before their body is read.
     """
-    long = body_of_its_own(examination, "unread", 60_000)
-    made = examination.request
+    long = unique_body(requester, "unread", 60_000)
+    made = requester.build_request
     yield replace(made(label="no Authorization"), fields=(JSON_TYPE,))
     yield replace(made(long, label="no Authorization, with a long body"), fields=(JSON_TYPE,))
     yield replace(made(long, chunked=True, label="no Authorization, with a body in chunks"), fields=(JSON_TYPE,))
     yield made(long, fields=(("Content-Type", "text/plain"),), label="another media type, with a long body")
-    yield made(path=f"{examination.target.path}x", label="another path, with a body")
-    yield made(long, chunked=True, path=f"{examination.target.path}x", label="another path, with a body in chunks")
+    yield made(path=f"{requester.target.path}x", label="another path, with a body")
+    yield made(long, chunked=True, path=f"{requester.target.path}x", label="another path, with a body in chunks")
     for method in ("GET", "PUT", "DELETE", "OPTIONS"):
         yield made(method=method, label=f"{method} with a body")
     yield made(long, method="PUT", chunked=True, label="PUT with a body in chunks")
@@ -128,114 +132,124 @@ def _troubles(examination: Examination) -> Iterable[Request]:
     yield made(b"", label="an empty body")
     yield made(b"[" * 3000 + b"]" * 3000, label="a deep array")
     yield made(label="a plain request")
-    if examination.settings.steerable:
+    if requester.settings.steerable:
         yield made(long, fields=(JSON_TYPE, ("X-Emulate", "application_error")), label="an error on demand")
 
 
-def _followed(examination: Examination, trouble: Request, plain: Plainly) -> None:
+def _followed(requester: Requester, trouble: CheckRequest, plain: ReferenceAnswer) -> None:
     """
     A request that is refused, and a plain one behind it on the same connection.
     """
-    trouble = examination.prepared(trouble)
-    after = _whole(examination, f"after {trouble.label}", f"a plain request behind another: {trouble.label}")
-    within = plain.patience(examination.settings.deadline)
-    with examination.conversation() as talk:
-        talk.say(trouble)
-        first = talk.hear(trouble, within=examination.settings.deadline)
-        if first.answer is None or first.misframed:
+    trouble = requester.prepare(trouble)
+    after = _whole(requester, f"after {trouble.label}", f"a plain request behind another: {trouble.label}")
+    within = plain.timeout(requester.settings.deadline)
+    with requester.raw_connection() as talk:
+        talk.send_request(trouble)
+        first = talk.read_answer(trouble, within=requester.settings.deadline)
+        if first.answer is None or first.framing_error:
             return  # another check's affair
-        if first.closes or first.to_the_end:
-            talk.overheard(_CLOSING)
-            departure = Departure(
-                clause=clauses.CONNECTION,
+        if first.closes_connection or first.is_close_delimited:
+            talk.read_unexpected(_CLOSING)
+            violation = Violation(
+                clause=clauses.CONNECTION_PERSISTENCE,
                 expected="the connection closed behind an answer that says so",
                 actual="left open",
             )
-            examination.hold(clauses.CONNECTION, None if talk.ended else departure, trouble, first.answer)
+            requester.record_clause(
+                clauses.CONNECTION_PERSISTENCE, None if talk.is_closed else violation, trouble, first.answer
+            )
             return
-        talk.say(after)
-        second = talk.hear(after, within=within)
-    _hold_in_step(examination, after, second, plain)
+        talk.send_request(after)
+        second = talk.read_answer(after, within=within)
+    _hold_in_step(requester, after, second, plain)
 
 
-def _hold_in_step(examination: Examination, request: Request, reception: Reception, plain: Plainly) -> None:
+def _hold_in_step(
+    requester: Requester, request: CheckRequest, received: TransportResult, plain: ReferenceAnswer
+) -> None:
     """
     What came behind an earlier exchange is the answer to this request, or the connection's end.
     """
-    answer, expected = reception.answer, plain.expects(clauses.CONNECTION)
-    if expected is None or (reception.transport is Transport.CONNECTION_LOST and not reception.raw):
+    answer, expected = received.answer, plain.same_status(clauses.CONNECTION_PERSISTENCE)
+    if expected is None or (received.transport is Transport.CONNECTION_LOST and not received.raw):
         return
-    if answer is not None and (expected.keeps(answer) or answer.status in BUSY) and not reception.misframed:
-        examination.enter(request, reception, None)
-        examination.hold(clauses.CONNECTION, None, request, answer)
+    if (
+        answer is not None
+        and (expected.is_met_by(answer) or answer.status in BUSY_STATUSES)
+        and not received.framing_error
+    ):
+        requester.record(request, received, None)
+        requester.record_clause(clauses.CONNECTION_PERSISTENCE, None, request, answer)
         return
-    said = f"status {answer.status}" if answer else reception.misframed or reception.reason
-    departure = Departure(
-        clause=clauses.CONNECTION,
+    said = f"status {answer.status}" if answer else received.framing_error or received.reason
+    violation = Violation(
+        clause=clauses.CONNECTION_PERSISTENCE,
         expected=f"status {plain.status}, or the connection closed, for the next request on a connection",
         actual=said,
     )
-    examination.hold(clauses.CONNECTION, departure, request, answer)
+    requester.record_clause(clauses.CONNECTION_PERSISTENCE, violation, request, answer)
 
 
-@upholds(clauses.CONNECTION, clauses.ANSWER_BELONGS, clauses.UNAFFECTED)
-def many_requests_go_over_one_connection(examination: Examination) -> None:
+@check_for(clauses.CONNECTION_PERSISTENCE, clauses.ANSWER_MATCHES_REQUEST, clauses.REQUEST_ISOLATION)
+def one_connection_serves_many_requests(requester: Requester) -> None:
     """
     One after another, and after a pause: the first, the tenth and the two hundredth are answered alike.
     """
-    plain = plainly(examination)
-    within = plain.patience(examination.settings.deadline)
+    plain = send_reference_request(requester)
+    within = plain.timeout(requester.settings.deadline)
     with ThreadPoolExecutor(1) as pool:
-        idle = pool.submit(_idled, examination, plain)
-        with examination.conversation() as talk:
-            for number in range(_IN_A_ROW[examination.settings.depth]):
-                request = _whole(examination, f"in a row {number}", "one of many requests on one connection")
-                talk.say(request)
-                reception = talk.hear(request, within=within)
-                _hold_in_step(examination, request, reception, plain)
-                if talk.ended or reception.closes:
+        idle = pool.submit(_idled, requester, plain)
+        with requester.raw_connection() as talk:
+            for number in range(_IN_A_ROW[requester.settings.depth]):
+                request = _whole(requester, f"in a row {number}", "one of many requests on one connection")
+                talk.send_request(request)
+                received = talk.read_answer(request, within=within)
+                _hold_in_step(requester, request, received, plain)
+                if talk.is_closed or received.closes_connection:
                     break
         idle.result()
 
 
-def _idled(examination: Examination, plain: Plainly) -> None:
+def _idled(requester: Requester, plain: ReferenceAnswer) -> None:
     """
     A request, a pause, and another one on the same connection.
     """
-    with examination.conversation() as talk:
+    with requester.raw_connection() as talk:
         for number in range(2):
-            request = _whole(examination, f"idle {number}", "a request behind a pause")
-            talk.say(request)
+            request = _whole(requester, f"idle {number}", "a request behind a pause")
+            talk.send_request(request)
             _hold_in_step(
-                examination, request, talk.hear(request, within=plain.patience(examination.settings.deadline)), plain
+                requester, request, talk.read_answer(request, within=plain.timeout(requester.settings.deadline)), plain
             )
-            if number or talk.overheard(_IDLE[examination.settings.depth]) or talk.ended:
+            if number or talk.read_unexpected(_IDLE[requester.settings.depth]) or talk.is_closed:
                 return
 
 
-def _said(examination: Examination, request: Request, plain: Plainly, patience: Seconds) -> tuple[Reception, bool]:
+def _said(
+    requester: Requester, request: CheckRequest, plain: ReferenceAnswer, patience: Seconds
+) -> tuple[TransportResult, bool]:
     """
     The answer to a request over a connection of its own, and whether it was closed within so long.
     """
-    with examination.conversation() as talk:
-        talk.say(request)
+    with requester.raw_connection() as talk:
+        talk.send_request(request)
         old = request.raw is not None and b" HTTP/1.0\r\n" in request.raw
-        reception = talk.hear(request, within=plain.patience(examination.settings.deadline), http_1_0=old)
-        if reception.transport is Transport.ANSWERED and not talk.ended:
-            talk.overheard(patience)
-        if reception.answer is not None:
-            examination.enter(request, reception, None)
-        return reception, talk.ended
+        received = talk.read_answer(request, within=plain.timeout(requester.settings.deadline), http_1_0=old)
+        if received.transport is Transport.ANSWERED and not talk.is_closed:
+            talk.read_unexpected(patience)
+        if received.answer is not None:
+            requester.record(request, received, None)
+        return received, talk.is_closed
 
 
-def _whole(examination: Examination, purpose: str, label: str) -> Request:
+def _whole(requester: Requester, purpose: str, label: str) -> CheckRequest:
     """
     A plain request with a body of its own.
     """
-    return examination.prepared(examination.request(body_of_its_own(examination, purpose), label=label))
+    return requester.prepare(requester.build_request(unique_body(requester, purpose), label=label))
 
 
-def _each(ask: Callable[[Request], None], things: Iterable[Request]) -> None:
+def _each(ask: Callable[[CheckRequest], None], things: Iterable[CheckRequest]) -> None:
     """
     Ask about each of some requests, a few at the same time.
     """

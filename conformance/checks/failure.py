@@ -11,11 +11,11 @@ import pytest
 from chainproof.contract import clauses
 from chainproof.contract.errors import ErrorCode
 
-from ..judging.expectation import STEER
+from ..judging.expectation import STEERING_HEADER
 from ..options import Depth
-from ..probing.requester import PLAIN, Examination
-from ..transport.request import JSON_TYPE, Request
-from . import upholds
+from ..probing.requester import DEFAULT_BODY, Requester
+from ..transport.request import JSON_TYPE, CheckRequest
+from . import check_for
 
 _TIMES: dict[Depth, int] = {Depth.QUICK: 2, Depth.STANDARD: 6, Depth.DEEP: 40}
 """How often each error is asked for: one that is wrong now and then shows in some."""
@@ -23,8 +23,8 @@ _TIMES: dict[Depth, int] = {Depth.QUICK: 2, Depth.STANDARD: 6, Depth.DEEP: 40}
 _ANOTHER = b'{"names":["Ada"],"chainproof":true}'
 
 
-@upholds(
-    clauses.STEERED_ERROR,
+@check_for(
+    clauses.ERROR_ON_DEMAND,
     clauses.ERROR_CODE,
     clauses.ERROR_CODE_STATUS,
     clauses.ERROR_MESSAGE,
@@ -32,41 +32,47 @@ _ANOTHER = b'{"names":["Ada"],"chainproof":true}'
     clauses.RETRY_AFTER,
     clauses.REQUEST_ID_UNIQUE,
 )
-def every_documented_error_is_given_on_demand(examination: Examination) -> None:
+def every_documented_error_is_returned_on_demand(requester: Requester) -> None:
     """
     Each of the ten codes, with a status of its row, in a body as documented and with an id of its own, each time and
     whatever the object is.
     """
-    _require_steering(examination)
-    for turn in range(_TIMES[examination.settings.depth]):
-        for request in _wishes(examination, turn):
-            examination.ask(request)
+    _require_steering(requester)
+    for turn in range(_TIMES[requester.settings.depth]):
+        for request in _wishes(requester, turn):
+            requester.send(request)
 
 
-def _require_steering(examination: Examination) -> None:
+def _require_steering(requester: Requester) -> None:
     """
     Skip where errors cannot be asked for.
     """
-    if not examination.settings.steerable:
+    if not requester.settings.steerable:
         pytest.skip("the target is not said to give errors on demand (--steerable)")
 
 
-def _wishes(examination: Examination, turn: int) -> Iterable[Request]:
+def _wishes(requester: Requester, turn: int) -> Iterable[CheckRequest]:
     """
     Every code once, every other one with another object than the plain one.
     """
-    known = examination.settings.echo and examination.terms.takes is None
+    known = requester.settings.echo and requester.terms.input_schema is None
     for number, code in enumerate(ErrorCode, turn):
-        body = _ANOTHER if number % 2 and known else PLAIN
-        yield examination.request(body, fields=((STEER, code.value), JSON_TYPE), label=f"{STEER}: {code.value}")
+        body = _ANOTHER if number % 2 and known else DEFAULT_BODY
+        yield requester.build_request(
+            body, fields=((STEERING_HEADER, code.value), JSON_TYPE), label=f"{STEERING_HEADER}: {code.value}"
+        )
 
 
-@upholds(clauses.STEERED_ERROR, clauses.OBJECT_ACCEPTED)
-def an_error_on_demand_is_given_once(examination: Examination) -> None:
+@check_for(clauses.ERROR_ON_DEMAND, clauses.OBJECT_ACCEPTED)
+def errors_on_demand_affect_only_one_request(requester: Requester) -> None:
     """
     The request behind one that was given an error is answered as if there had been none.
     """
-    _require_steering(examination)
+    _require_steering(requester)
     for code in ErrorCode:
-        examination.ask(examination.request(fields=((STEER, code.value), JSON_TYPE), label=f"{STEER}: {code.value}"))
-        examination.ask(examination.request())
+        requester.send(
+            requester.build_request(
+                fields=((STEERING_HEADER, code.value), JSON_TYPE), label=f"{STEERING_HEADER}: {code.value}"
+            )
+        )
+        requester.send(requester.build_request())

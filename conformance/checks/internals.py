@@ -7,11 +7,11 @@ from __future__ import annotations
 from dataclasses import replace
 
 from chainproof.contract import clauses
-from chainproof.contract.header_fields import Field
+from chainproof.contract.header_fields import HeaderField
 
-from ..probing.requester import Examination
-from . import upholds
-from .credentials import asking
+from ..probing.requester import Requester
+from . import check_for
+from .credentials import request_without_key
 
 _PROVOCATIONS: tuple[tuple[bytes | None, str], ...] = (
     (b"{", "an object cut short"),
@@ -34,21 +34,21 @@ _PROVOCATIONS: tuple[tuple[bytes | None, str], ...] = (
 """Bodies that end in an exception where nobody thought of them, with what they are."""
 
 
-@upholds(clauses.NO_SECRET, clauses.NO_INTERNALS, clauses.ERROR_CODE_CAUSE)
-def errors_keep_secrets_and_internals(examination: Examination) -> None:
+@check_for(clauses.NO_CREDENTIAL_LEAK, clauses.NO_INTERNALS, clauses.ERROR_CODE_CAUSE)
+def errors_do_not_expose_keys_or_internals(requester: Requester) -> None:
     """
     Whatever goes wrong, the answer shows neither the caller's key nor the inside of the chain.
     """
-    path = examination.target.path
+    path = requester.target.path
     for body, label in _PROVOCATIONS:
-        examination.ask(examination.request(body, label=label))
-    examination.ask(examination.request(path="/chainproof-no-such-path", label="POST /chainproof-no-such-path"))
-    examination.ask(examination.request(path=f"{path}/%00", label="POST of a path with a NUL"))
-    examination.ask(examination.request(path=f"{path}/%ff", label="POST of a path that is not UTF-8"))
-    examination.ask(examination.request(method="PUT", label="PUT with an object"))
+        requester.send(requester.build_request(body, label=label))
+    requester.send(requester.build_request(path="/chainproof-no-such-path", label="POST /chainproof-no-such-path"))
+    requester.send(requester.build_request(path=f"{path}/%00", label="POST of a path with a NUL"))
+    requester.send(requester.build_request(path=f"{path}/%ff", label="POST of a path that is not UTF-8"))
+    requester.send(requester.build_request(method="PUT", label="PUT with an object"))
 
 
-_ODD: tuple[tuple[str, Field], ...] = (
+_ODD: tuple[tuple[str, HeaderField], ...] = (
     ("a Cookie that is none", ("Cookie", '=;=;"')),
     ("a traceparent that is none", ("traceparent", "00-x-y-z")),
     ("an X-Forwarded-For that is none", ("X-Forwarded-For", "chainproof, ,,")),
@@ -61,38 +61,38 @@ _ODD: tuple[tuple[str, Field], ...] = (
 """Fields that are not as whoever parses them expects, with what they are."""
 
 
-@upholds(clauses.NO_INTERNALS, clauses.NO_SECRET, clauses.OBJECT_ACCEPTED)
-def odd_fields_end_in_no_trace(examination: Examination) -> None:
+@check_for(clauses.NO_INTERNALS, clauses.NO_CREDENTIAL_LEAK, clauses.OBJECT_ACCEPTED)
+def malformed_headers_do_not_cause_stack_traces(requester: Requester) -> None:
     """
     Nor where header fields are not as anybody expects them.
     """
     for label, field in _ODD:
-        request = examination.request(label=label)
+        request = requester.build_request(label=label)
         kept = tuple(each for each in request.fields if each[0] != field[0])
         request = replace(request, fields=(*kept, field))
         if field[0] == "Cookie":
             # Some servers parse cookies before anybody asks for them, and refuse what they cannot.
-            examination.ask_oddly(request, clauses.OBJECT_ACCEPTED)
+            requester.send_nonstandard(request, clauses.OBJECT_ACCEPTED)
         else:
-            examination.ask(request)
-    request = examination.request(label="bytes beyond ASCII in a field")
+            requester.send(request)
+    request = requester.build_request(label="bytes beyond ASCII in a field")
     fields = (*request.fields, ("X-Chainproof", "\xc3\xa4\xff"))
-    examination.ask(replace(request, fields=fields, message_valid=False))
+    requester.send(replace(request, fields=fields, valid_message=False))
 
 
-@upholds(clauses.NO_SECRET)
-def whoever_asks_does_not_hear_a_key(examination: Examination) -> None:
+@check_for(clauses.NO_CREDENTIAL_LEAK)
+def answers_do_not_repeat_the_api_key(requester: Requester) -> None:
     """
     HEAD, OPTIONS and TRACE, another path and a preflight do not repeat the key: not a half of it, nor in another code.
     """
     for method in ("HEAD", "OPTIONS", "TRACE", "GET"):
-        examination.ask(examination.request(None, method=method, fields=(), label=f"{method} without a body"))
-    examination.ask(examination.request(path="/", label="POST /"))
-    examination.ask(examination.request(path=f"{examination.target.path}?chainproof", label="a query"))
+        requester.send(requester.build_request(None, method=method, fields=(), label=f"{method} without a body"))
+    requester.send(requester.build_request(path="/", label="POST /"))
+    requester.send(requester.build_request(path=f"{requester.target.path}?chainproof", label="a query"))
     preflight = (
         ("Origin", "https://example.com"),
         ("Access-Control-Request-Method", "POST"),
         ("Access-Control-Request-Headers", "authorization,content-type"),
     )
-    request = asking(examination, label="a preflight", body=None)
-    examination.ask(replace(request, method="OPTIONS", fields=preflight))
+    request = request_without_key(requester, label="a preflight", body=None)
+    requester.send(replace(request, method="OPTIONS", fields=preflight))

@@ -11,37 +11,37 @@ from collections.abc import Iterator
 from chainproof.contract import clauses
 
 from ..inputs.sizes import DIMENSIONS, Dimension
-from ..options import Depth, Intrusion
-from ..probing.requester import Examination, Observation
-from . import upholds
+from ..options import Depth, Permission
+from ..probing.requester import JudgedAnswer, Requester
+from . import check_for
 
 
-@upholds(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT)
-def an_object_may_be_as_large_as_any_receiver_takes(examination: Examination) -> None:
+@check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT)
+def large_objects_are_accepted(requester: Requester) -> None:
     """
     Nesting, digits, members, items, names, strings and blanks, up to the sizes that must be taken.
     """
     for dimension in DIMENSIONS:
-        taken, first = 0, dimension.must if examination.settings.depth is Depth.QUICK else 1
-        for size in _doubled(first, dimension.must):
-            if _asked(examination, dimension, size).departures:
-                _search(examination, dimension, taken, size)
+        taken, first = 0, dimension.required if requester.settings.depth is Depth.QUICK else 1
+        for size in _doubled(first, dimension.required):
+            if _asked(requester, dimension, size).violations:
+                _search(requester, dimension, taken, size)
                 break
             taken = size
 
 
-@upholds(clauses.STATUS, clauses.ANSWERS)
-def a_larger_object_is_taken_or_refused_as_documented(examination: Examination) -> None:
+@check_for(clauses.STATUS, clauses.REQUEST_ANSWERED)
+def oversized_objects_get_a_documented_answer(requester: Requester) -> None:
     """
     Beyond those sizes, where a refusal is right, and where servers have been seen to fall.
     """
-    examination.require(Intrusion.HUGE_BODIES)
+    requester.require_permission(Permission.HUGE_BODIES)
     for dimension in DIMENSIONS:
-        taken, bound = dimension.must, dimension.bounds[examination.settings.depth]
-        for size in _doubled(2 * dimension.must, bound):
-            if not _taken(_asked(examination, dimension, size)):
-                _asked(examination, dimension, bound)
-                examination.note(f"{dimension.label(size)} is not taken, one of {taken} is")
+        taken, bound = dimension.required, dimension.bounds[requester.settings.depth]
+        for size in _doubled(2 * dimension.required, bound):
+            if not _taken(_asked(requester, dimension, size)):
+                _asked(requester, dimension, bound)
+                requester.note(f"{dimension.label(size)} is not taken, one of {taken} is")
                 break
             taken = size
 
@@ -57,30 +57,30 @@ def _doubled(first: int, last: int) -> Iterator[int]:
     yield last
 
 
-def _search(examination: Examination, dimension: Dimension, taken: int, refused: int) -> None:
+def _search(requester: Requester, dimension: Dimension, taken: int, refused: int) -> None:
     """
     Ask in the middle, again and again, until the least size that departs is known; its request says it.
     """
     while refused - taken > 1:
         middle = (taken + refused) // 2
-        if _asked(examination, dimension, middle).departures:
+        if _asked(requester, dimension, middle).violations:
             refused = middle
         else:
             taken = middle
     label = f"{dimension.label(refused)}, where {taken} is the most that is taken"
-    examination.ask(examination.request(dimension.make(refused), label=label))
+    requester.send(requester.build_request(dimension.make(refused), label=label))
 
 
-def _asked(examination: Examination, dimension: Dimension, size: int) -> Observation:
+def _asked(requester: Requester, dimension: Dimension, size: int) -> JudgedAnswer:
     """
     An object of a size; how many were asked for on the way is no case of its own.
     """
     label = dimension.name.replace("{}", "so many")
-    return examination.ask(examination.request(dimension.make(size), label=label))
+    return requester.send(requester.build_request(dimension.make(size), label=label))
 
 
-def _taken(observation: Observation) -> bool:
+def _taken(judged: JudgedAnswer) -> bool:
     """
     Whether it was answered by what the chain returns.
     """
-    return observation.answer is not None and observation.answer.status == 200
+    return judged.answer is not None and judged.answer.status == 200

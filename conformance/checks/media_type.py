@@ -9,13 +9,13 @@ import zlib
 from dataclasses import replace
 
 from chainproof.contract import clauses
-from chainproof.contract.header_fields import Field
-from chainproof.contract.violations import Departure
+from chainproof.contract.header_fields import HeaderField
+from chainproof.contract.violations import Violation
 
-from ..inputs.sizes import LONGEST_FIELD
-from ..probing.requester import Examination
+from ..inputs.sizes import REQUIRED_FIELD_BYTES
+from ..probing.requester import Requester
 from ..transport.request import JSON_TYPE
-from . import upholds
+from . import check_for
 
 _SPELLINGS = (
     "application/json; charset=utf-8",
@@ -74,54 +74,56 @@ _BODIES: tuple[tuple[str, str, bytes], ...] = (
 """What is what its media type says, and not what the document has."""
 
 
-@upholds(clauses.MEDIA_TYPE_PARAMETERS)
-def letter_case_and_parameters_change_nothing(examination: Examination) -> None:
+@check_for(clauses.MEDIA_TYPE_PARAMETERS)
+def content_type_case_and_parameters_are_ignored(requester: Requester) -> None:
     """
     However `application/json` is spelled, the answer is the one that its plain spelling gets.
     """
-    plain = examination.ask(examination.request())
+    plain = requester.send(requester.build_request())
     for name in ("content-type", "CONTENT-TYPE"):
-        examination.ask(examination.request(fields=((name, "application/json"),), label=f"a {name} field"))
+        requester.send(requester.build_request(fields=((name, "application/json"),), label=f"a {name} field"))
     for spelling in _SPELLINGS:
-        request = examination.request(fields=(("Content-Type", spelling),), label=f"Content-Type: {spelling}")
-        other = examination.ask(request)
-        if examination.settings.echo or plain.answer is None or other.answer is None:
+        request = requester.build_request(fields=(("Content-Type", spelling),), label=f"Content-Type: {spelling}")
+        other = requester.send(request)
+        if requester.settings.echo or plain.answer is None or other.answer is None:
             continue
         here, there = plain.answer.status, other.answer.status
         if {here, there} <= {200, 400, 415}:
-            departure = Departure(
+            violation = Violation(
                 clause=clauses.MEDIA_TYPE_PARAMETERS,
                 expected=f"status {here}, as under application/json",
                 actual=f"status {there}",
             )
-            examination.hold(clauses.MEDIA_TYPE_PARAMETERS, None if here == there else departure, request, other.answer)
+            requester.record_clause(
+                clauses.MEDIA_TYPE_PARAMETERS, None if here == there else violation, request, other.answer
+            )
 
 
-@upholds(clauses.MEDIA_TYPE_REQUIRED)
-def other_media_types_are_refused(examination: Examination) -> None:
+@check_for(clauses.MEDIA_TYPE_REQUIRED)
+def other_media_types_are_rejected(requester: Requester) -> None:
     """
     An object under another media type, or under none, is not what the document describes; nor is a form under its own.
     """
     for label, fields in (("a body without Content-Type", ()), ("an empty Content-Type", (("Content-Type", ""),))):
-        examination.ask(examination.request(fields=fields, label=label))
+        requester.send(requester.build_request(fields=fields, label=label))
     for name in _OTHERS:
-        examination.ask(examination.request(fields=(("Content-Type", name),), label=f"an object as {name}"))
+        requester.send(requester.build_request(fields=(("Content-Type", name),), label=f"an object as {name}"))
     for label, name, content in _BODIES:
-        examination.ask(examination.request(content, fields=(("Content-Type", name),), label=f"{label} as {name}"))
+        requester.send(requester.build_request(content, fields=(("Content-Type", name),), label=f"{label} as {name}"))
 
 
-@upholds(clauses.STATUS)
-def media_types_that_servers_differ_about_are_answered_as_documented(examination: Examination) -> None:
+@check_for(clauses.STATUS)
+def ambiguous_media_types_get_a_documented_answer(requester: Requester) -> None:
     """
     Another charset, half a parameter, a list, a `+json`, the field twice, a coding: taken or not, the answer is documented.
     """
     for name in _UNDECIDED:
-        examination.ask(examination.request(fields=(("Content-Type", name),), label=f"an object as {name}"))
+        requester.send(requester.build_request(fields=(("Content-Type", name),), label=f"an object as {name}"))
     for one, other in (("application/json", "application/json"), ("application/json", "text/plain")):
         fields = (("Content-Type", one), ("Content-Type", other))
-        request = examination.request(fields=fields, label="Content-Type twice")
-        examination.ask(replace(request, message_valid=False))
-    plain = examination.plain
+        request = requester.build_request(fields=fields, label="Content-Type twice")
+        requester.send(replace(request, valid_message=False))
+    plain = requester.minimal_body
     for coding, content in (
         ("gzip", gzip.compress(plain, mtime=0)),
         ("deflate", zlib.compress(plain)),
@@ -132,14 +134,14 @@ def media_types_that_servers_differ_about_are_answered_as_documented(examination
         ("chainproof", plain),
     ):
         fields = (JSON_TYPE, ("Content-Encoding", coding))
-        request = examination.request(content, fields=fields, label=f"a body with Content-Encoding: {coding}")
+        request = requester.build_request(content, fields=fields, label=f"a body with Content-Encoding: {coding}")
         # What stands in front may undo codings, and says in words of its own that it cannot.
-        examination.ask(replace(request, message_valid=coding == "identity"))
+        requester.send(replace(request, valid_message=coding == "identity"))
 
 
 _BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
-_FIELDS: tuple[Field, ...] = (
+_FIELDS: tuple[HeaderField, ...] = (
     *(("Accept", value) for value in ("*/*", "application/json", "application/*;q=0.8", "application/json;q=0.1, */*;q=0")),
     *(("Accept", value) for value in ("application/json; charset=utf-8", "text/plain, application/json", "", _BROWSER)),
     *(("Accept", value) for value in ("text/html", "application/xml", "text/event-stream", "image/*", "application/json;q=0")),
@@ -168,19 +170,21 @@ _FIELDS: tuple[Field, ...] = (
 )  # fmt: skip  # one line for a kind
 
 
-@upholds(clauses.OBJECT_ACCEPTED, clauses.STATUS, clauses.OUTPUT_MEDIA_TYPE, clauses.ERROR_MEDIA_TYPE)
-def other_fields_and_a_query_change_nothing(examination: Examination) -> None:
+@check_for(clauses.OBJECT_ACCEPTED, clauses.STATUS, clauses.OUTPUT_MEDIA_TYPE, clauses.ERROR_MEDIA_TYPE)
+def other_headers_and_queries_are_ignored(requester: Requester) -> None:
     """
     Whatever a client accepts, speaks or tells besides, and however much: the body is what counts.
     """
     for name, value in _FIELDS:
-        for body in (examination.plain, b"[]")[: 1 + (name == "Accept")]:
+        for body in (requester.minimal_body, b"[]")[: 1 + (name == "Accept")]:
             fields = (JSON_TYPE, (name, value))
-            examination.ask(examination.request(body, fields=fields, label=f"a request with {name}: {value}"))
-    long = (JSON_TYPE, ("X-Chainproof", "x" * LONGEST_FIELD))
-    examination.ask(examination.request(fields=long, label=f"a request with a field of {LONGEST_FIELD} bytes"))
+            requester.send(requester.build_request(body, fields=fields, label=f"a request with {name}: {value}"))
+    long = (JSON_TYPE, ("X-Chainproof", "x" * REQUIRED_FIELD_BYTES))
+    requester.send(
+        requester.build_request(fields=long, label=f"a request with a field of {REQUIRED_FIELD_BYTES} bytes")
+    )
     many = (JSON_TYPE, *((f"X-Chainproof-{number}", "x") for number in range(40)))
-    examination.ask(examination.request(fields=many, label="a request with 40 fields more"))
+    requester.send(requester.build_request(fields=many, label="a request with 40 fields more"))
     for query in ("?", "?x=1", "?x=1&x=2&y", "?%7B%7D", "?callback=x&jsonp=x", "?pretty", "?" + "x" * 1000):
-        path = examination.target.path + query
-        examination.ask(examination.request(path=path, label=f"a request with the query {query[:20]}"))
+        path = requester.target.path + query
+        requester.send(requester.build_request(path=path, label=f"a request with the query {query[:20]}"))

@@ -6,14 +6,14 @@ from __future__ import annotations
 
 from chainproof.contract import clauses
 
-from ..probing.requester import Examination
+from ..probing.requester import Requester
 from ..probing.schemathesis_runner import fuzz
-from . import upholds
+from . import check_for
 
 
-@upholds(clauses.STATUS, clauses.OBJECT_ACCEPTED, clauses.NON_OBJECT_REFUSED, clauses.MALFORMED_REFUSED)
-def whatever_schemathesis_generates_is_answered_as_documented(examination: Examination) -> None:
+@check_for(clauses.STATUS, clauses.OBJECT_ACCEPTED, clauses.NON_OBJECT_REJECTED, clauses.INVALID_JSON_REJECTED)
+def schemathesis_requests_get_documented_answers(requester: Requester) -> None:
     """
     Its examples, coverage and fuzzing phases, positive and negative.
     """
-    fuzz(examination)
+    fuzz(requester)

@@ -12,14 +12,14 @@ import pytest
 
 from chainproof.contract import clauses
 from chainproof.contract.openapi import PATH
-from chainproof.contract.target import Server, is_loopback
-from chainproof.contract.violations import Departure
+from chainproof.contract.target import ServerKind, is_loopback
+from chainproof.contract.violations import Violation
 
-from ..options import Intrusion
-from ..probing.requester import Examination
-from ..transport.raw_connection import WORDLESS
+from ..options import Permission
+from ..probing.requester import Requester
+from ..transport.raw_connection import OPTIONAL_ANSWER_TIMEOUT
 from ..transport.request import JSON_TYPE
-from . import upholds
+from . import check_for
 
 _METHODS = (
     *("GET", "PUT", "PATCH", "DELETE", "QUERY", "PROPFIND", "PROPPATCH", "MKCOL", "COPY", "MOVE", "LOCK", "UNLOCK"),
@@ -34,7 +34,7 @@ _BARE = "/run_remote"
 """The operation's path where the hostname names the environment."""
 
 
-def near_misses(path: str) -> tuple[str, ...]:
+def other_paths(path: str) -> tuple[str, ...]:
     """
     Paths that are nearly the operation's. None is that of a sister operation: what is there is another environment's. None
     is one that RFC 3986 or a server's own tidiness makes the same: encoded, with dots, or with two slashes.
@@ -76,7 +76,7 @@ _BEHIND = (
 """What may stand behind a path that some would cut off, and some would not see."""
 
 
-def equivalents(path: str) -> tuple[str, ...]:
+def equivalent_paths(path: str) -> tuple[str, ...]:
     """
     Paths that may be taken for the operation's: whatever they are answered with is right.
     """
@@ -101,102 +101,104 @@ _UNMISTAKABLE = b'{"chainproof":"%s"}' % (b"x" * 1234)
 """An object that nobody returns by chance, not even in length."""
 
 
-@upholds(clauses.OTHER_METHODS_REFUSED, clauses.ALLOW_LISTED)
-def other_methods_are_refused(examination: Examination) -> None:
+@check_for(clauses.OTHER_METHODS_REJECTED, clauses.ALLOW_HEADER)
+def other_methods_are_rejected(requester: Requester) -> None:
     """
     GET, PUT and the rest do not reach the chain, with a body or without one.
     """
     for method in (*_METHODS, *_ALMOST):
-        examination.ask(examination.request(method=method, label=f"{method} with an object"))
+        requester.send(requester.build_request(method=method, label=f"{method} with an object"))
     for method in ("GET", "DELETE"):
-        request = examination.request(None, method=method, fields=(), label=f"{method} without a body")
-        examination.ask(request)
+        request = requester.build_request(None, method=method, fields=(), label=f"{method} without a body")
+        requester.send(request)
         label = f"{method} with an object in the query"
-        examination.ask(replace(request, path=f"{request.path}?body=%7B%7D", label=label))
-    _ask_to_connect(examination)
+        requester.send(replace(request, path=f"{request.path}?body=%7B%7D", label=label))
+    _ask_to_connect(requester)
 
 
-def _ask_to_connect(examination: Examination) -> None:
+def _ask_to_connect(requester: Requester) -> None:
     """
     CONNECT is for proxies, and no server has to have words for it.
     """
-    request = examination.request(None, method="CONNECT", fields=(), label="CONNECT")
-    request = examination.prepared(replace(request, message_valid=False))
-    with examination.conversation() as conversation:
-        conversation.say(request)
+    request = requester.build_request(None, method="CONNECT", fields=(), label="CONNECT")
+    request = requester.prepare(replace(request, valid_message=False))
+    with requester.raw_connection() as connection:
+        connection.send_request(request)
         # Who has no word for it may say none.
-        heard = conversation.hear(replace(request, method="GET"), within=min(WORDLESS, examination.settings.deadline))
+        heard = connection.read_answer(
+            replace(request, method="GET"), within=min(OPTIONAL_ANSWER_TIMEOUT, requester.settings.deadline)
+        )
     if heard.answer is None:
         return
-    examination.enter(request, heard, None)
-    opened = Departure(
-        clause=clauses.OTHER_METHODS_REFUSED, expected="anything but a 2xx", actual=f"status {heard.answer.status}"
+    requester.record(request, heard, None)
+    opened = Violation(
+        clause=clauses.OTHER_METHODS_REJECTED, expected="anything but a 2xx", actual=f"status {heard.answer.status}"
     )
-    examination.hold(opened.clause, opened if 200 <= heard.answer.status < 300 else None, request, heard.answer)
+    requester.record_clause(opened.clause, opened if 200 <= heard.answer.status < 300 else None, request, heard.answer)
 
 
-@upholds(clauses.OTHER_METHODS_REFUSED)
-def no_method_hides_in_another(examination: Examination) -> None:
+@check_for(clauses.OTHER_METHODS_REJECTED)
+def method_overrides_are_ignored(requester: Requester) -> None:
     """
     A header, a member of the query or of a form that says POST makes no POST of a GET.
     """
     for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Method", "X-Original-Method"):
         for method in ("GET", "PUT"):
             fields = ((name, "POST"), JSON_TYPE)
-            examination.ask(examination.request(method=method, fields=fields, label=f"{method} with {name}: POST"))
+            requester.send(requester.build_request(method=method, fields=fields, label=f"{method} with {name}: POST"))
     for query in ("_method=POST", "method=POST", "httpMethod=POST", "X-HTTP-Method-Override=POST"):
-        path = f"{examination.target.path}?{query}"
-        examination.ask(examination.request(method="GET", path=path, label=f"GET with ?{query}"))
+        path = f"{requester.target.path}?{query}"
+        requester.send(requester.build_request(method="GET", path=path, label=f"GET with ?{query}"))
     form = (("Content-Type", "application/x-www-form-urlencoded"),)
     label = "PUT with _method=POST in a form"
-    examination.ask(examination.request(b"_method=POST", method="PUT", fields=form, label=label))
+    requester.send(requester.build_request(b"_method=POST", method="PUT", fields=form, label=label))
 
 
-@upholds(clauses.OTHER_METHODS_REFUSED, clauses.ALLOW_LISTED)
-def asking_about_the_path_runs_nothing(examination: Examination) -> None:
+@check_for(clauses.OTHER_METHODS_REJECTED, clauses.ALLOW_HEADER)
+def head_options_and_trace_do_not_run_the_chain(requester: Requester) -> None:
     """
     HEAD, OPTIONS and TRACE say what they like, of the path and of the server, and are no way to run the chain.
     """
     for method in ("HEAD", "OPTIONS"):
-        examination.ask(examination.request(None, method=method, fields=(), label=method))
-        if examination.settings.echo and examination.terms.takes is None:
-            examination.ask(examination.request(_UNMISTAKABLE, method=method, label=f"{method} with an object"))
-    examination.ask(examination.request(None, method="TRACE", fields=(), label="TRACE"))
+        requester.send(requester.build_request(None, method=method, fields=(), label=method))
+        if requester.settings.echo and requester.terms.input_schema is None:
+            requester.send(requester.build_request(_UNMISTAKABLE, method=method, label=f"{method} with an object"))
+    requester.send(requester.build_request(None, method="TRACE", fields=(), label="TRACE"))
     preflight = (("Origin", "https://example.com"), ("Access-Control-Request-Method", "POST"))
-    examination.ask(examination.request(None, method="OPTIONS", fields=preflight, label="a preflight"))
-    examination.ask(examination.request(None, method="OPTIONS", path="*", fields=(), label="OPTIONS *"))
+    requester.send(requester.build_request(None, method="OPTIONS", fields=preflight, label="a preflight"))
+    requester.send(requester.build_request(None, method="OPTIONS", path="*", fields=(), label="OPTIONS *"))
 
 
-@upholds(clauses.OTHER_PATHS_REFUSED, clauses.ALLOW_LISTED)
-def other_paths_are_refused(examination: Examination) -> None:
+@check_for(clauses.OTHER_PATHS_REJECTED, clauses.ALLOW_HEADER)
+def other_paths_are_rejected(requester: Requester) -> None:
     """
     A path is itself: another letter case, a slash at its end, a part of it or something behind it are other paths.
     """
-    target = examination.target.path
-    for path in dict.fromkeys((*near_misses(target), *equivalents(target))):
-        examination.ask(examination.request(path=path, label=f"POST {path}"))
+    target = requester.target.path
+    for path in dict.fromkeys((*other_paths(target), *equivalent_paths(target))):
+        requester.send(requester.build_request(path=path, label=f"POST {path}"))
 
 
-@upholds(clauses.REGIONAL_HOST, clauses.REGIONAL_HOST_SPELLING)
-def regional_hosts_do_not_have_the_path(examination: Examination) -> None:
+@check_for(clauses.REGIONAL_HOST, clauses.REGIONAL_HOST_FORMS)
+def regional_hosts_reject_environment_paths(requester: Requester) -> None:
     """
     Where the hostname names the environment, path-based routes are not available.
     """
-    own = examination.target.host
-    if examination.target.path == _BARE:
-        authority = examination.target.authority
-        examination.ask(examination.request(path=PATH, host=authority, label=f"POST {PATH} on {authority}"))
+    own = requester.target.host
+    if requester.target.path == _BARE:
+        authority = requester.target.authority
+        requester.send(requester.build_request(path=PATH, host=authority, label=f"POST {PATH} on {authority}"))
         return
-    if not examination.settings.steerable and not _BASETEN.fullmatch(own):
+    if not requester.settings.steerable and not _BASETEN.fullmatch(own):
         pytest.skip("the target is neither steerable nor one of Baseten's hosts: another Host header is not sent to it")
     if not _BASETEN.fullmatch(own) and not is_loopback(own):
         pytest.skip("the key goes along: another Host header is sent to loopback or to Baseten's hosts alone")
-    examination.require(Intrusion.FOREIGN_HOSTS)
+    requester.require_permission(Permission.FOREIGN_HOSTS)
     identifier = own.partition(".")[0].partition("-")[2] if _BASETEN.fullmatch(own) else "abc123"
-    for server in (Server.REGIONAL_CHAIN, Server.REGIONAL_MODEL):
+    for server in (ServerKind.REGIONAL_CHAIN, ServerKind.REGIONAL_MODEL):
         host = urlsplit(server.url(identifier, "prod-us")).netloc
-        heard = examination.ask(examination.request(host=host, label=f"Host: {host}"))
+        heard = requester.send(requester.build_request(host=host, label=f"Host: {host}"))
         if heard.answer is not None and heard.answer.status < 300:
             continue  # it is served however it is spelled
         for spelling in (host.upper(), host.title(), f"{host}:443", f"{host}."):
-            examination.ask(examination.request(host=spelling, label=f"Host: {spelling}"))
+            requester.send(requester.build_request(host=spelling, label=f"Host: {spelling}"))

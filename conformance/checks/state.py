@@ -14,14 +14,14 @@ import pytest
 
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
-from chainproof.contract.violations import Departure
+from chainproof.contract.violations import Violation
 
 from ..judging.expectation import Expectation
-from ..options import Intrusion
-from ..probing.raw_requests import body_of_its_own, framed, plainly
-from ..probing.requester import BUSY, Examination
-from ..transport.request import JSON_TYPE, Request
-from . import upholds
+from ..options import Permission
+from ..probing.raw_requests import raw_request, send_reference_request, unique_body
+from ..probing.requester import BUSY_STATUSES, Requester
+from ..transport.request import JSON_TYPE, CheckRequest
+from . import check_for
 
 _AT_ONCE = 12
 _ROUNDS = 6
@@ -34,26 +34,26 @@ _OFTEN = 8
 # ------------------------------------------------------------------ whose answer it is
 
 
-@upholds(clauses.ANSWER_BELONGS, clauses.ECHO_EXACT)
-def equally_long_bodies_are_told_apart(examination: Examination) -> None:
+@check_for(clauses.ANSWER_MATCHES_REQUEST, clauses.ECHO_EXACT)
+def similar_requests_get_their_own_answers(requester: Requester) -> None:
     """
     Bodies of the same length, with the same beginning or the same end, under the same query and the same header fields: a
     cache that went by any of these would give one the answer of another.
     """
-    _echoing(examination)
-    for name, body in _alike(examination):
-        request = examination.request(body, label=f"bodies that are nearly alike, {name}")
-        examination.ask(request)
-        examination.ask(replace(request, path=f"{request.path}?version=1"))
+    _echoing(requester)
+    for name, body in _alike(requester):
+        request = requester.build_request(body, label=f"bodies that are nearly alike, {name}")
+        requester.send(request)
+        requester.send(replace(request, path=f"{request.path}?version=1"))
         fields = (("X-Request-Id", "chainproof"), ("If-None-Match", '"chainproof"'), ("Cache-Control", "max-age=3600"))
-        examination.ask(replace(request, fields=request.fields + fields))
+        requester.send(replace(request, fields=request.fields + fields))
 
 
-def _alike(examination: Examination) -> Iterable[tuple[str, bytes]]:
+def _alike(requester: Requester) -> Iterable[tuple[str, bytes]]:
     """
     Bodies that are nearly the same, two of each kind and the first again.
     """
-    chance = examination.chance("alike")
+    rng = requester.rng("alike")
     for size in (0, 200, 5000):
         for name, form in (
             ("the same beginning", '{"padding":"%(padding)s","token":"%(token)s"}'),
@@ -61,7 +61,7 @@ def _alike(examination: Examination) -> Iterable[tuple[str, bytes]]:
             ("the same beginning and end", '{"padding":"%(padding)s","token":"%(token)s","more":"%(padding)s"}'),
         ):
             for _ in range(3):
-                words = {"padding": "x" * size, "token": f"{chance.getrandbits(64):016x}"}
+                words = {"padding": "x" * size, "token": f"{rng.getrandbits(64):016x}"}
                 yield name, (form % words).encode()
     for name, values in _NEARLY.items():
         for value in (*values, values[0]):
@@ -78,104 +78,104 @@ _NEARLY: dict[str, tuple[bytes, ...]] = {
 """Values that whoever compares carelessly takes for one."""
 
 
-@upholds(clauses.ANSWER_BELONGS)
-def slow_and_fast_requests_are_told_apart(examination: Examination) -> None:
+@check_for(clauses.ANSWER_MATCHES_REQUEST)
+def slow_and_fast_requests_get_their_own_answers(requester: Requester) -> None:
     """
     Long and short bodies at the same time, over many connections, each of them more than once.
     """
-    _echoing(examination)
+    _echoing(requester)
     for number in range(_ROUNDS):
         requests = [
-            examination.request(
-                body_of_its_own(examination, f"mixed {number} {size} {which}", size),
+            requester.build_request(
+                unique_body(requester, f"mixed {number} {size} {which}", size),
                 label="long and short bodies at once",
             )
             for which in range(4)
             for size in (0, 700, 6_000, 200_000 if which == 0 else 50)
         ]
-        _at_once(examination, requests)
+        _at_once(requester, requests)
 
 
-@upholds(clauses.ANSWER_BELONGS, clauses.ECHO_EXACT)
-def nothing_of_a_request_stays_behind(examination: Examination) -> None:
+@check_for(clauses.ANSWER_MATCHES_REQUEST, clauses.ECHO_EXACT)
+def no_data_leaks_from_one_request_into_later_ones(requester: Requester) -> None:
     """
     A small object behind a large one, an empty one behind many members: what comes back is of the last one alone, on the
     same connection and on another.
     """
-    _echoing(examination)
-    chance = examination.chance("behind")
+    _echoing(requester)
+    rng = requester.rng("behind")
     for number in range(4):
-        members = {f"member{each}": f"{chance.getrandbits(64):016x}" for each in range(40)}
-        small = {"token": f"{chance.getrandbits(64):016x}"}
+        members = {f"member{each}": f"{rng.getrandbits(64):016x}" for each in range(40)}
+        small = {"token": f"{rng.getrandbits(64):016x}"}
         bodies = (orjson.dumps(members), orjson.dumps(small), b"{}", orjson.dumps({"member1": number}))
         for body in bodies:
-            examination.ask(examination.request(body, label="a small object behind a large one"))
-        with examination.conversation() as talk:
+            requester.send(requester.build_request(body, label="a small object behind a large one"))
+        with requester.raw_connection() as talk:
             for body in bodies:
-                request = examination.prepared(
-                    examination.request(body, label="a small object behind a large one, on its connection")
+                request = requester.prepare(
+                    requester.build_request(body, label="a small object behind a large one, on its connection")
                 )
-                talk.say(request)
-                reception = talk.hear(request)
-                examination.enter(request, reception, None)
-                if talk.ended or reception.closes or reception.answer is None:
+                talk.send_request(request)
+                received = talk.read_answer(request)
+                requester.record(request, received, None)
+                if talk.is_closed or received.closes_connection or received.answer is None:
                     break
 
 
-def _echoing(examination: Examination) -> None:
+def _echoing(requester: Requester) -> None:
     """
     Skip the check under way where the chain does not return what it is sent.
     """
-    if not examination.settings.echo:
+    if not requester.settings.echo:
         pytest.skip("the target's chain is not said to return what it is sent (--echo)")
 
 
 # ------------------------------------------------------------------ the same as before
 
 
-@upholds(clauses.UNAFFECTED)
-def no_request_changes_what_comes_after_it(examination: Examination) -> None:
+@check_for(clauses.REQUEST_ISOLATION)
+def bad_requests_do_not_affect_later_ones(requester: Requester) -> None:
     """
     A plain request is answered after each kind of trouble as it was before, at once and a moment later.
     """
-    before = plainly(examination)
-    expected = before.expects(clauses.UNAFFECTED)
+    before = send_reference_request(requester)
+    expected = before.same_status(clauses.REQUEST_ISOLATION)
     if expected is None:
         pytest.skip("a plain request is not answered the same way twice")
     expected = replace(expected, expected=f"status {before.status}, as before")
-    for label, trouble in _troubles(examination):
-        trouble(examination)
+    for label, trouble in _troubles(requester):
+        trouble(requester)
         for number in range(2):
-            body = body_of_its_own(examination, f"{label} {number}")
-            _again(examination, examination.request(body, label=f"a plain request after {label}"), expected)
+            body = unique_body(requester, f"{label} {number}")
+            _again(requester, requester.build_request(body, label=f"a plain request after {label}"), expected)
 
 
-def _again(examination: Examination, request: Request, expected: Expectation) -> None:
+def _again(requester: Requester, request: CheckRequest, expected: Expectation) -> None:
     """
     Ask, and hold the answer against the one before, by no other clause: what it was refused for is not wrong with it.
     """
     for _ in range(3):
-        reception = examination.send(request)
-        if reception.answer is None or reception.answer.status not in BUSY:
+        received = requester.send_once(request)
+        if received.answer is None or received.answer.status not in BUSY_STATUSES:
             break
-    answer = reception.answer
-    if answer is not None and (expected.keeps(answer) or answer.status in BUSY):
-        examination.enter(request, reception, None)
-        examination.hold(clauses.UNAFFECTED, None, request, answer)
+    answer = received.answer
+    if answer is not None and (expected.is_met_by(answer) or answer.status in BUSY_STATUSES):
+        requester.record(request, received, None)
+        requester.record_clause(clauses.REQUEST_ISOLATION, None, request, answer)
         return
-    actual = f"status {answer.status}" if answer is not None else reception.reason or "no answer"
-    departure = Departure(clause=clauses.UNAFFECTED, expected=expected.expected, actual=actual)
-    examination.hold(clauses.UNAFFECTED, departure, request, answer)
+    actual = f"status {answer.status}" if answer is not None else received.reason or "no answer"
+    violation = Violation(clause=clauses.REQUEST_ISOLATION, expected=expected.expected, actual=actual)
+    requester.record_clause(clauses.REQUEST_ISOLATION, violation, request, answer)
 
 
-Trouble = Callable[[Examination], None]
+Disturbance = Callable[[Requester], None]
 
 
-def _troubles(examination: Examination) -> Iterable[tuple[str, Trouble]]:
+def _troubles(requester: Requester) -> Iterable[tuple[str, Disturbance]]:
     """
     What a server may stumble over, each sent without a look at its answer: other checks have looked.
     """
-    made = examination.request
+    made = requester.build_request
     anyone = (JSON_TYPE,)
     yield "a malformed body", _sent(made(b'{"a":'))
     yield "an array", _sent(made(b"[1,2,3]"))
@@ -186,44 +186,46 @@ def _troubles(examination: Examination) -> Iterable[tuple[str, Trouble]]:
     yield f"{_OFTEN} unauthorised requests", _sent(*([replace(made(), fields=anyone)] * _OFTEN))
     yield f"{_OFTEN} malformed bodies", _sent(*([made(b"{")] * _OFTEN))
     yield "another method", _sent(made(None, method="GET", fields=()), made(method="DELETE"))
-    yield "another path", _sent(made(path=f"{examination.target.path}/x"))
+    yield "another path", _sent(made(path=f"{requester.target.path}/x"))
     yield "deep nesting", _sent(made(b"[" * 20_000 + b"]" * 20_000), made(b'{"a":' * 20_000 + b"1" + b"}" * 20_000))
     yield "a long number", _sent(made(b'{"a":' + b"9" * 20_000 + b"}"))
     yield "a long body", _sent(made(b'{"a":"' + b"x" * 2_000_000 + b'"}'))
-    if examination.settings.steerable:
+    if requester.settings.steerable:
         for code in ("application_error", "timeout"):
             yield f"`{code}` on demand", _sent(made(fields=(JSON_TYPE, ("X-Emulate", code))))
     yield "a connection cut before the body", _cut(0)
     yield "a connection cut within the body", _cut(20)
     yield "a connection cut before the answer", _cut(10_000)
-    if examination.permits(Intrusion.SMUGGLING):
+    if requester.is_permitted(Permission.SMUGGLING):
         yield "a malformed message", _garbage
         yield "a message that says two things", _two_things
 
 
-def _sent(*requests: Request) -> Trouble:
+def _sent(*requests: CheckRequest) -> Disturbance:
     """
     Requests, one after another.
     """
 
-    def trouble(examination: Examination) -> None:
+    def trouble(requester: Requester) -> None:
         for request in requests:
-            examination.send(request)
+            requester.send_once(request)
 
     return trouble
 
 
-def _cut(length: int) -> Trouble:
+def _cut(length: int) -> Disturbance:
     """
     A request of which so much of the body is sent, and then the connection is broken off.
     """
 
-    def trouble(examination: Examination) -> None:
-        body = body_of_its_own(examination, f"cut {length}")
-        request = framed(examination, body, f"Content-Length: {len(body)}", sent=body[:length], label="a cut request")
+    def trouble(requester: Requester) -> None:
+        body = unique_body(requester, f"cut {length}")
+        request = raw_request(
+            requester, body, f"Content-Length: {len(body)}", sent=body[:length], label="a cut request"
+        )
         for end in ("reset", "close"):
-            with examination.conversation() as talk:
-                talk.say(request)
+            with requester.raw_connection() as talk:
+                talk.send_request(request)
                 if end == "reset":
                     talk.reset()
             time.sleep(_NOTICED)
@@ -231,33 +233,33 @@ def _cut(length: int) -> Trouble:
     return trouble
 
 
-def _garbage(examination: Examination) -> None:
+def _garbage(requester: Requester) -> None:
     """
     Bytes that are no HTTP.
     """
     for raw in (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03" + bytes(40), b"GARBAGE\r\n\r\n", b"\0" * 100):
-        with examination.conversation() as talk:
-            request = replace(examination.request(label="no HTTP"), raw=raw)
-            talk.say(request)
-            talk.hear(request, within=0.2)
+        with requester.raw_connection() as talk:
+            request = replace(requester.build_request(label="no HTTP"), raw=raw)
+            talk.send_request(request)
+            talk.read_answer(request, within=0.2)
 
 
-def _two_things(examination: Examination) -> None:
+def _two_things(requester: Requester) -> None:
     """
     A body by its length and by its chunks.
     """
     lines = ("Content-Length: 4", "Transfer-Encoding: chunked")
-    body = body_of_its_own(examination, "two things")
+    body = unique_body(requester, "two things")
     sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
-    with examination.conversation() as talk:
-        request = framed(examination, body, *lines, sent=sent, label="a length and chunks")
-        talk.say(request)
-        talk.hear(request, within=0.2)
+    with requester.raw_connection() as talk:
+        request = raw_request(requester, body, *lines, sent=sent, label="a length and chunks")
+        talk.send_request(request)
+        talk.read_answer(request, within=0.2)
 
 
-def _at_once(examination: Examination, requests: Iterable[Request]) -> None:
+def _at_once(requester: Requester, requests: Iterable[CheckRequest]) -> None:
     """
     Ask all of them at the same time.
     """
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(examination.ask, requests))
+        list(pool.map(requester.send, requests))

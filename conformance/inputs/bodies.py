@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chainproof.json_text import Malformed, TooDeep, parse_json
+from chainproof.json_text import InvalidJson, TooDeep, parse_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Body:
+class BodyCase:
     """
     A request's body, and what is special about it, to complete "status 400 to …".
     """
@@ -29,7 +29,7 @@ def nested(depth: int, opening: str, middle: str, closing: str) -> bytes:
     return (opening * depth + middle + closing * depth).encode()
 
 
-def object_of(*members: str) -> bytes:
+def json_object(*members: str) -> bytes:
     """
     An object's text from its members' texts.
     """
@@ -48,43 +48,43 @@ _KINDS: dict[type, str] = {
 }
 
 
-def of_no_object(text: str) -> Body:
+def non_object(text: str) -> BodyCase:
     """
     A value that is no object, by its kind.
     """
     value = parse_json(text.encode())
     words = next(words for kind, words in _KINDS.items() if isinstance(value, kind))
-    return Body(label=f"{words} as the body", content=text.encode())
+    return BodyCase(label=f"{words} as the body", content=text.encode())
 
 
-def labelled(content: bytes | None) -> str:
+def describe_body(content: bytes | None) -> str:
     """
     What any body is, in the words of this file.
     """
     if content is None:
         return "a request without a body"
     value = parse_json(content)
-    if value is Malformed.EMPTY:
+    if value is InvalidJson.EMPTY:
         return "blanks as the body" if content else "an empty body"
-    if isinstance(value, Malformed | TooDeep):
+    if isinstance(value, InvalidJson | TooDeep):
         return "bytes that are no JSON"
     if isinstance(value, dict):
         return "a generated object" if value else "an empty object"
-    return of_no_object(content.decode()).label
+    return non_object(content.decode()).label
 
 
-VALUES: tuple[Body, ...] = (
-    *map(of_no_object, ("[]", "[{}]", '[{"a":1}]', '[{"a":1},{"b":2}]', '[["a",1]]', '["a",1]', "[[]]", "[null]", " [ ] ")),
-    *map(of_no_object, ("null", "true", "false", " null ", "\r\n\ttrue\n", "0", "1", "-0", "-1.5e3", "1E5", "9" * 30, " 7\n")),
-    *map(of_no_object, ('""', '"a"', '"null"', '"a\\u0000b"', '"é"', ' "a" ', "\n[]\n", '"{"', '"[]"', '"a=1&b=2"')),
+NON_OBJECTS: tuple[BodyCase, ...] = (
+    *map(non_object, ("[]", "[{}]", '[{"a":1}]', '[{"a":1},{"b":2}]', '[["a",1]]', '["a",1]', "[[]]", "[null]", " [ ] ")),
+    *map(non_object, ("null", "true", "false", " null ", "\r\n\ttrue\n", "0", "1", "-0", "-1.5e3", "1E5", "9" * 30, " 7\n")),
+    *map(non_object, ('""', '"a"', '"null"', '"a\\u0000b"', '"é"', ' "a" ', "\n[]\n", '"{"', '"[]"', '"a=1&b=2"')),
     *(
-        Body(label="a string that holds an object", content=content)
+        BodyCase(label="a string that holds an object", content=content)
         for content in (b'"{}"', rb'"{\"a\":1}"', rb'  "{\"a\":[1,2]}"  ', rb'"\u007b\u007d"', rb'"{\"a\":\"{\\\"b\\\":1}\"}"')
     ),
-    Body(label="an array of 70 KiB", content=b'[{"a":"' + b"a" * 70_000 + b'"}]'),
-    Body(label="a string of 70 KiB", content=b'"' + b"a" * 70_000 + b'"'),
-    Body(label="64 KiB of blanks and an array", content=b" " * 65536 + b"[]"),
-    Body(label="64 KiB of blanks and null", content=b"\n" * 65536 + b"null"),
+    BodyCase(label="an array of 70 KiB", content=b'[{"a":"' + b"a" * 70_000 + b'"}]'),
+    BodyCase(label="a string of 70 KiB", content=b'"' + b"a" * 70_000 + b'"'),
+    BodyCase(label="64 KiB of blanks and an array", content=b" " * 65536 + b"[]"),
+    BodyCase(label="64 KiB of blanks and null", content=b"\n" * 65536 + b"null"),
 )  # fmt: skip  # words of a kind on one line
 """Every kind of JSON value that is no object."""
 
@@ -98,25 +98,25 @@ _LONE = {
     "two high surrogates": r"\ud83d\ud83d\ude00",
 }
 
-DISCRETIONARY: tuple[Body, ...] = (
-    Body(label="an object with a name twice", content=object_of('"a":1', '"a":2')),
-    Body(label="an object with a name twice, once escaped", content=object_of('"a":1', r'"\u0061":2')),
-    Body(label="an object with a name thrice", content=object_of('"a":1', '"a":null', '"a":{"b":2}')),
-    Body(label="an object with a name twice inside", content=object_of('"x":[{"a":1,"b":2,"a":1}]')),
-    Body(label="an object behind a byte order mark", content=b"\xef\xbb\xbf{}"),
-    *(Body(label=f"an object with {name}", content=object_of(f'"x":"{text}"')) for name, text in _LONE.items()),
-    Body(label="an object with a lone surrogate in a name", content=object_of(r'"\ud800":1')),
+IMPLEMENTATION_DEFINED: tuple[BodyCase, ...] = (
+    BodyCase(label="an object with a name twice", content=json_object('"a":1', '"a":2')),
+    BodyCase(label="an object with a name twice, once escaped", content=json_object('"a":1', r'"\u0061":2')),
+    BodyCase(label="an object with a name thrice", content=json_object('"a":1', '"a":null', '"a":{"b":2}')),
+    BodyCase(label="an object with a name twice inside", content=json_object('"x":[{"a":1,"b":2,"a":1}]')),
+    BodyCase(label="an object behind a byte order mark", content=b"\xef\xbb\xbf{}"),
+    *(BodyCase(label=f"an object with {name}", content=json_object(f'"x":"{text}"')) for name, text in _LONE.items()),
+    BodyCase(label="an object with a lone surrogate in a name", content=json_object(r'"\ud800":1')),
     *(
-        Body(label=f"an object with the number {number}", content=object_of(f'"x":{number}'))
+        BodyCase(label=f"an object with the number {number}", content=json_object(f'"x":{number}'))
         # Not 1e999: what reads it as infinity and writes that is no JSON any more, in many a language's own library.
         for number in ("1e-400", "-1e-999", "1e-99999999999999999999")
     ),
     *(
-        Body(label=f"an object with an integer of {digits} digits", content=object_of(f'"x":{"9" * digits}'))
+        BodyCase(label=f"an object with an integer of {digits} digits", content=json_object(f'"x":{"9" * digits}'))
         for digits in (309, 400, 700, 1000, 5000)
     ),
-    Body(label="objects nested 500 deep", content=nested(499, '{"a":', "{}", "}")),
-    Body(label="arrays nested 10000 deep in an object", content=b'{"a":' + nested(10_000, "[", "", "]") + b"}"),
-    Body(label="10000 opening brackets as the body", content=b"[" * 10_000),
+    BodyCase(label="objects nested 500 deep", content=nested(499, '{"a":', "{}", "}")),
+    BodyCase(label="arrays nested 10000 deep in an object", content=b'{"a":' + nested(10_000, "[", "", "]") + b"}"),
+    BodyCase(label="10000 opening brackets as the body", content=b"[" * 10_000),
 )  # fmt: skip  # one line for each
 """Bodies that a receiver may refuse, or give up on; what it says must be documented all the same."""

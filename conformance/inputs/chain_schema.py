@@ -25,12 +25,12 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.errors import SchemathesisError
 from schemathesis.schemas import APIOperation
 
-from chainproof.contract.chain_schema import BadSchema, Schema, load_input_schema, load_output_schema
+from chainproof.contract.chain_schema import Schema, SchemaError, load_input_schema, load_output_schema
 from chainproof.contract.openapi import METHOD, PATH, document
 from chainproof.json_text import JSON
 
 from ..options import Settings
-from .bodies import Body
+from .bodies import BodyCase
 
 Operation = APIOperation[Any, Any, Any, Any]
 
@@ -40,35 +40,39 @@ _POINTER = f"#/{'/'.join(_PLACE)}"
 ANY_OBJECT = Schema(source="an echo chain", document={"type": "object"})
 """What goes into an echo chain, and comes out of it."""
 
-VALID = "an input as the schema has it"
+VALID_INPUT_LABEL = "an input as the schema has it"
 """What a valid input is called in a finding."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class ChainSchema:
     """
     What is known of a chain's own input and output.
     """
 
-    takes: Schema | None = None
-    gives: Schema | None = None
-    plain: bytes = b"{}"
+    input_schema: Schema | None = None
+    output_schema: Schema | None = None
+    minimal_input: bytes = b"{}"
     """The simplest input that the chain takes; an empty object where nothing is known."""
 
 
-UNKNOWN = Signature()
+UNKNOWN_CHAIN = ChainSchema()
 
 
-def signature(settings: Settings) -> Signature:
+def load_chain_schema(settings: Settings) -> ChainSchema:
     """
-    The signature that `--input-schema` and `--output-schema` name. Raises BadSchema.
+    The signature that `--input-schema` and `--output-schema` name. Raises SchemaError.
     """
-    takes = load_input_schema(settings.input_schema) if settings.input_schema else None
-    gives = load_output_schema(settings.output_schema) if settings.output_schema else None
-    return Signature(takes=takes, gives=gives, plain=simplest(takes) if takes is not None else UNKNOWN.plain)
+    input_schema = load_input_schema(settings.input_schema) if settings.input_schema else None
+    output_schema = load_output_schema(settings.output_schema) if settings.output_schema else None
+    return ChainSchema(
+        input_schema=input_schema,
+        output_schema=output_schema,
+        minimal_input=simplest_input(input_schema) if input_schema is not None else UNKNOWN_CHAIN.minimal_input,
+    )
 
 
-def operation(schema: Schema | None, examples: int = 1) -> Operation:
+def schemathesis_operation(schema: Schema | None, examples: int = 1) -> Operation:
     """
     The operation as Schemathesis loads it, with the chain's input schema in its request where one is known.
     """
@@ -108,25 +112,25 @@ def _moved(value: JSON) -> JSON:
     }
 
 
-def inputs(schema: Schema) -> SearchStrategy[JSON]:
+def valid_inputs(schema: Schema) -> SearchStrategy[JSON]:
     """
     Whatever objects the schema takes.
     """
-    cases = operation(schema).as_strategy()
+    cases = schemathesis_operation(schema).as_strategy()
     return cases.map(lambda case: cast(JSON, case.body)).filter(
         lambda value: isinstance(value, dict) and schema.accepts(value)
     )
 
 
-def simplest(schema: Schema) -> bytes:
+def simplest_input(schema: Schema) -> bytes:
     """
-    The simplest input that Hypothesis finds. Raises BadSchema where there is none.
+    The simplest input that Hypothesis finds. Raises SchemaError where there is none.
     """
     try:
-        found = find(inputs(schema), _any, settings=_FINDING, random=random.Random(0))
+        found = find(valid_inputs(schema), _any, settings=_FINDING, random=random.Random(0))
     except (HypothesisException, SchemathesisError) as wrong:
         why = str(wrong).strip().partition("\n")[0] or type(wrong).__name__
-        raise BadSchema(f"{schema.source}: no JSON object can be generated from the input schema: {why}") from None
+        raise SchemaError(f"{schema.source}: no JSON object can be generated from the input schema: {why}") from None
     return _plainly(found)
 
 
@@ -160,23 +164,25 @@ def _roomy(value: JSON) -> bytes:
 
 
 _SPELLINGS: dict[str, Callable[[JSON], bytes]] = {
-    VALID: _plainly,
-    f"{VALID}, raw": _raw,
-    f"{VALID}, with blanks": _roomy,
+    VALID_INPUT_LABEL: _plainly,
+    f"{VALID_INPUT_LABEL}, raw": _raw,
+    f"{VALID_INPUT_LABEL}, with blanks": _roomy,
 }
 
 
-def spellings(plain: bytes) -> tuple[Body, ...]:
+def serializations(plain: bytes) -> tuple[BodyCase, ...]:
     """
     A valid input in every way we have to write one.
     """
     value = cast(JSON, json.loads(plain))
-    return tuple(Body(label=label, content=write(value)) for label, write in _SPELLINGS.items())
+    return tuple(BodyCase(label=label, content=write(value)) for label, write in _SPELLINGS.items())
 
 
-def valid(schema: Schema) -> SearchStrategy[Body]:
+def valid_input_bodies(schema: Schema) -> SearchStrategy[BodyCase]:
     """
     Valid inputs, each in one of these ways.
     """
     ways = st.sampled_from(list(_SPELLINGS.values()))
-    return st.tuples(inputs(schema), ways).map(lambda drawn: Body(label=VALID, content=drawn[1](drawn[0])))
+    return st.tuples(valid_inputs(schema), ways).map(
+        lambda drawn: BodyCase(label=VALID_INPUT_LABEL, content=drawn[1](drawn[0]))
+    )

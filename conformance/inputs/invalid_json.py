@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from .bodies import Body, object_of
+from .bodies import BodyCase, json_object
 
 
 def _on_one_line(text: str) -> str:
@@ -20,7 +20,7 @@ def _on_one_line(text: str) -> str:
     return text.encode("unicode_escape").decode()
 
 
-VALUES: dict[str, bytes] = {
+INVALID_VALUES: dict[str, bytes] = {
     # Python, JavaScript, PHP, Ruby, Perl, Lua
     **{
         _on_one_line(word): word.encode()
@@ -116,9 +116,9 @@ _WITHIN_NAMES: dict[str, bytes] = {
     "a name without its end": b'"y:1',
 }
 
-MEMBERS: dict[str, bytes] = {
-    **{f"{name} as a value": b'"x":' + value for name, value in VALUES.items()},
-    **{f"{name} in an array": b'"x":[0,' + value + b"]" for name, value in VALUES.items()},
+INVALID_MEMBERS: dict[str, bytes] = {
+    **{f"{name} as a value": b'"x":' + value for name, value in INVALID_VALUES.items()},
+    **{f"{name} in an array": b'"x":[0,' + value + b"]" for name, value in INVALID_VALUES.items()},
     **{f"{name} in a string": b'"x":"a' + wrong + b'"' for name, wrong in _NOT_UTF8.items()},
     **{f"{name} in a name": b'"a' + wrong + b'":1' for name, wrong in _NOT_UTF8.items()},
     **_WITHIN_NAMES,
@@ -166,7 +166,7 @@ MEMBERS: dict[str, bytes] = {
 }
 """Members that make an object no JSON, whatever else it holds."""
 
-AROUND: dict[str, tuple[bytes, bytes]] = {
+INVALID_SURROUNDINGS: dict[str, tuple[bytes, bytes]] = {
     "a letter behind it": (b"", b"x"),
     "a closing brace behind it": (b"", b"}"),
     "a closing bracket behind it": (b"", b"]"),
@@ -232,110 +232,113 @@ AROUND: dict[str, tuple[bytes, bytes]] = {
 }
 """What makes a JSON object no JSON text when it stands around it."""
 
-WHOLES: tuple[Body, ...] = (
-    Body(label="blanks as the body", content=b" \r\n\t"),
-    Body(label="a space as the body", content=b" "),
-    Body(label="64 KiB of blanks as the body", content=b"\n" * 65536),
-    Body(label="a comma as the body", content=b","),
-    Body(label="a comma in braces as the body", content=b"{,}"),
-    Body(label="an opening brace as the body", content=b"{"),
-    Body(label="a closing brace as the body", content=b"}"),
-    Body(label="mismatched brackets as the body", content=b"{]"),
-    Body(label="a quotation mark as the body", content=b'"'),
-    Body(label="a NUL as the body", content=b"\x00"),
-    Body(label="64 NULs as the body", content=b"\x00" * 64),
-    Body(label="a letter as the body", content=b"a"),
-    Body(label="a backslash as the body", content=b"\\"),
-    Body(label="a byte order mark without an object", content=b"\xef\xbb\xbf\xef\xbb\xbf{}"),
-    Body(label="a member without its object", content=b'"a":1'),
+INVALID_TEXTS: tuple[BodyCase, ...] = (
+    BodyCase(label="blanks as the body", content=b" \r\n\t"),
+    BodyCase(label="a space as the body", content=b" "),
+    BodyCase(label="64 KiB of blanks as the body", content=b"\n" * 65536),
+    BodyCase(label="a comma as the body", content=b","),
+    BodyCase(label="a comma in braces as the body", content=b"{,}"),
+    BodyCase(label="an opening brace as the body", content=b"{"),
+    BodyCase(label="a closing brace as the body", content=b"}"),
+    BodyCase(label="mismatched brackets as the body", content=b"{]"),
+    BodyCase(label="a quotation mark as the body", content=b'"'),
+    BodyCase(label="a NUL as the body", content=b"\x00"),
+    BodyCase(label="64 NULs as the body", content=b"\x00" * 64),
+    BodyCase(label="a letter as the body", content=b"a"),
+    BodyCase(label="a backslash as the body", content=b"\\"),
+    BodyCase(label="a byte order mark without an object", content=b"\xef\xbb\xbf\xef\xbb\xbf{}"),
+    BodyCase(label="a member without its object", content=b'"a":1'),
     *(
-        Body(label=f"an object in {codec}{' behind its mark' * bool(mark)}", content=mark + '{"a":1}'.encode(codec))
+        BodyCase(label=f"an object in {codec}{' after its mark' * bool(mark)}", content=mark + '{"a":1}'.encode(codec))
         for codec, mark in (
             *(("utf-16-le", b""), ("utf-16-be", b""), ("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff")),
             *(("utf-32-le", b""), ("utf-32-be", b""), ("utf-32-le", b"\xff\xfe\x00\x00"), ("utf-32-be", b"\x00\x00\xfe\xff")),
             *(("utf-7", b"+/v8-"), ("cp037", b"")),
         )
     ),
-    Body(label="a form as the body", content=b"a=1&b=2"),
-    Body(label="an escaped form as the body", content=b"data=%7B%22a%22%3A1%7D"),
-    Body(label="an escaped object as the body", content=b"%7B%22a%22%3A1%7D"),
-    Body(label="XML as the body", content=b"<a>1</a>"),
-    Body(label="HTML as the body", content=b"<!doctype html><p>1"),
-    Body(label="YAML as the body", content=b"a: 1"),
-    Body(label="YAML of two lines as the body", content=b"a: 1\nb: [x, y]\n"),
-    Body(label="TOML as the body", content=b"a = 1"),
-    Body(label="an object of JSON5", content=b"{a:'b',}"),
-    Body(label="an object of Python", content=b"{'a': None, 'b': True}"),
-    Body(label="MessagePack as the body", content=b"\x81\xa1a\x01"),
-    Body(label="CBOR as the body", content=b"\xa1\x61a\x01"),
-    Body(label="BSON as the body", content=b"\x0c\x00\x00\x00\x10a\x00\x01\x00\x00\x00\x00"),
-    Body(label="an object under gzip without a word of it", content=bytes.fromhex("1f8b08000000000002ffab564a54b232ac0500a1adeb1507000000")),
-    Body(label="multipart as the body", content=b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'),
-    Body(label="base64 as the body", content=b"eyJhIjoxfQ=="),
-    Body(label="a chunk's framing as the body", content=b'7\r\n{"a":1}\r\n0\r\n\r\n'),
+    BodyCase(label="a form as the body", content=b"a=1&b=2"),
+    BodyCase(label="an escaped form as the body", content=b"data=%7B%22a%22%3A1%7D"),
+    BodyCase(label="an escaped object as the body", content=b"%7B%22a%22%3A1%7D"),
+    BodyCase(label="XML as the body", content=b"<a>1</a>"),
+    BodyCase(label="HTML as the body", content=b"<!doctype html><p>1"),
+    BodyCase(label="YAML as the body", content=b"a: 1"),
+    BodyCase(label="YAML of two lines as the body", content=b"a: 1\nb: [x, y]\n"),
+    BodyCase(label="TOML as the body", content=b"a = 1"),
+    BodyCase(label="an object of JSON5", content=b"{a:'b',}"),
+    BodyCase(label="an object of Python", content=b"{'a': None, 'b': True}"),
+    BodyCase(label="MessagePack as the body", content=b"\x81\xa1a\x01"),
+    BodyCase(label="CBOR as the body", content=b"\xa1\x61a\x01"),
+    BodyCase(label="BSON as the body", content=b"\x0c\x00\x00\x00\x10a\x00\x01\x00\x00\x00\x00"),
+    BodyCase(label="an object under gzip without a word of it", content=bytes.fromhex("1f8b08000000000002ffab564a54b232ac0500a1adeb1507000000")),
+    BodyCase(label="multipart as the body", content=b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'),
+    BodyCase(label="base64 as the body", content=b"eyJhIjoxfQ=="),
+    BodyCase(label="a chunk's framing as the body", content=b'7\r\n{"a":1}\r\n0\r\n\r\n'),
 )  # fmt: skip  # one line for each
 """Bodies that are no JSON as they stand."""
 
-SAMPLE = '{"a\\u00e9":[-1.5e+2,true,false,null,"x\\n\\"é𝄞"],"b":{"":{}},"c":[[],0.25]}'.encode()
+SAMPLE_OBJECT = '{"a\\u00e9":[-1.5e+2,true,false,null,"x\\n\\"é𝄞"],"b":{"":{}},"c":[[],0.25]}'.encode()
 """Something of everything, so that a cut falls into each kind of token."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Setting:
+class Placement:
     """
     An object around a member that is none.
     """
 
-    words: str
+    label_suffix: str
     before: bytes
-    behind: bytes
+    after: bytes
 
 
-PLAIN = Setting(words="", before=b'{"a":1,', behind=b"}")
-DEEP = Setting(words=" 20 levels deep", before=b'{"a":[' * 9 + b'{"a":1,', behind=b"}" + b"]}" * 9)
-BEHIND = Setting(words=" behind 70 KiB", before=b'{"a":"' + b"a" * 70_000 + b'",', behind=b"}")
-SETTINGS = (DEEP, BEHIND)
+TOP_LEVEL = Placement(label_suffix="", before=b'{"a":1,', after=b"}")
+DEEPLY_NESTED = Placement(label_suffix=" 20 levels deep", before=b'{"a":[' * 9 + b'{"a":1,', after=b"}" + b"]}" * 9)
+AFTER_LONG_MEMBER = Placement(label_suffix=" behind 70 KiB", before=b'{"a":"' + b"a" * 70_000 + b'",', after=b"}")
+PLACEMENTS = (DEEPLY_NESTED, AFTER_LONG_MEMBER)
 """Where else a near miss is put than in an object of two members."""
 
 
-def with_member(name: str, setting: Setting = PLAIN) -> Body:
+def with_invalid_member(name: str, placement: Placement = TOP_LEVEL) -> BodyCase:
     """
     An object with a member that is none.
     """
-    return Body(label=f"an object with {name}{setting.words}", content=setting.before + MEMBERS[name] + setting.behind)
+    return BodyCase(
+        label=f"an object with {name}{placement.label_suffix}",
+        content=placement.before + INVALID_MEMBERS[name] + placement.after,
+    )
 
 
-def with_surroundings(name: str, text: bytes = b'{"a":1}', words: str = "") -> Body:
+def with_invalid_surroundings(name: str, text: bytes = b'{"a":1}', label_suffix: str = "") -> BodyCase:
     """
     A valid object made invalid by what stands around it.
     """
-    before, behind = AROUND[name]
-    return Body(label=f"an object{words} with {name}", content=before + text + behind)
+    before, after = INVALID_SURROUNDINGS[name]
+    return BodyCase(label=f"an object{label_suffix} with {name}", content=before + text + after)
 
 
-def cut(text: bytes = SAMPLE) -> Iterator[Body]:
+def truncations(text: bytes = SAMPLE_OBJECT) -> Iterator[BodyCase]:
     """
     Every beginning of an object: none is JSON.
     """
-    return (Body(label="an object cut short", content=text[:end]) for end in range(1, len(text)))
+    return (BodyCase(label="an object cut short", content=text[:end]) for end in range(1, len(text)))
 
 
-_LONG = object_of('"a":"' + "a" * 70_000 + '"')
+_LONG = json_object('"a":"' + "a" * 70_000 + '"')
 
-NEAR_MISSES: tuple[Body, ...] = (
-    *map(with_member, MEMBERS),
-    *map(with_surroundings, AROUND),
-    *(Body(label=f"{name} as the body", content=value) for name, value in VALUES.items()),
-    *WHOLES,
-    *cut(),
+INVALID_JSON: tuple[BodyCase, ...] = (
+    *map(with_invalid_member, INVALID_MEMBERS),
+    *map(with_invalid_surroundings, INVALID_SURROUNDINGS),
+    *(BodyCase(label=f"{name} as the body", content=value) for name, value in INVALID_VALUES.items()),
+    *INVALID_TEXTS,
+    *truncations(),
 )
 """Every near miss in its plainest form."""
 
 
-def elsewhere() -> Iterator[Body]:
+def invalid_json_elsewhere() -> Iterator[BodyCase]:
     """
     Every near miss deep inside an object, and behind a long one.
     """
-    yield from (with_member(name, setting) for setting in SETTINGS for name in MEMBERS)
-    yield from (with_surroundings(name, _LONG, " of 70 KiB") for name in AROUND)
-    yield from (Body(label="70 KiB of an object cut short", content=_LONG[:-end]) for end in (1, 2, 3, 1000))
+    yield from (with_invalid_member(name, placement) for placement in PLACEMENTS for name in INVALID_MEMBERS)
+    yield from (with_invalid_surroundings(name, _LONG, " of 70 KiB") for name in INVALID_SURROUNDINGS)
+    yield from (BodyCase(label="70 KiB of an object cut short", content=_LONG[:-end]) for end in (1, 2, 3, 1000))

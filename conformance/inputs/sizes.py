@@ -13,21 +13,21 @@ from dataclasses import dataclass
 
 from ..options import Depth
 
-DEEPEST = 64
+REQUIRED_NESTING = 64
 """Levels of nesting, the outermost object being the first."""
-LARGEST = 1_000_000
+REQUIRED_BODY_BYTES = 1_000_000
 """Bytes of a body, blanks included; a string may have as many, save what stands around it."""
-MOST_DIGITS = 300
+REQUIRED_DIGITS = 300
 """Digits of an integer: with 309 it is beyond a double, and so beyond JavaScript, Go and Rust."""
-LONGEST_FRACTION = 1_000
+REQUIRED_FRACTION_DIGITS = 1_000
 """Digits of a number with a fraction or an exponent."""
-MOST_MEMBERS = 10_000
+REQUIRED_MEMBERS = 10_000
 """Members of one object."""
-MOST_ITEMS = 65_536
+REQUIRED_ITEMS = 65_536
 """Items of one array."""
-LONGEST_NAME = 32_768
+REQUIRED_NAME_LENGTH = 32_768
 """Characters of a member's name."""
-LONGEST_FIELD = 4_096
+REQUIRED_FIELD_BYTES = 4_096
 """Bytes of a request header's value."""
 
 _KIB = 2**10
@@ -42,7 +42,7 @@ class Dimension:
 
     name: str
     """With its size in it, to complete "status 400 to …"."""
-    must: int
+    required: int
     """The size that must be taken."""
     bounds: dict[Depth, int]
     """How far it is asked to grow; no further than *must* where huge bodies are not permitted."""
@@ -79,67 +79,67 @@ def _around(filling: str, length: int, before: str = '{"a":"', behind: str = '"}
 DIMENSIONS: tuple[Dimension, ...] = (
     Dimension(
         name="objects nested {} deep",
-        must=DEEPEST,
+        required=REQUIRED_NESTING,
         bounds=_bounds(2_000, 100_000, 1_000_000),
         make=lambda size: _nested('{"a":', "}", size),
     ),
     Dimension(
         name="arrays nested {} deep in an object",
-        must=DEEPEST,
+        required=REQUIRED_NESTING,
         bounds=_bounds(2_000, 100_000, 1_000_000),
         make=lambda size: _nested("[", "]", size),
     ),
     Dimension(
         name="an integer of {} digits",
-        must=MOST_DIGITS,
+        required=REQUIRED_DIGITS,
         bounds=_bounds(5_000, 20_000, 1_000_000),
         make=lambda size: b'{"a":' + b"9" * size + b"}",
     ),
     Dimension(
         name="a fraction of {} digits",
-        must=LONGEST_FRACTION,
+        required=REQUIRED_FRACTION_DIGITS,
         bounds=_bounds(5_000, 20_000, 1_000_000),
         make=lambda size: b'{"a":0.' + b"3" * max(1, size - 1) + b"}",
     ),
     Dimension(
         name="an object of {} members",
-        must=MOST_MEMBERS,
+        required=REQUIRED_MEMBERS,
         bounds=_bounds(20_000, 100_000, 1_000_000),
         make=lambda size: ("{" + ",".join(f'"m{number}":{number}' for number in range(size)) + "}").encode(),
     ),
     Dimension(
         name="an array of {} items",
-        must=MOST_ITEMS,
+        required=REQUIRED_ITEMS,
         bounds=_bounds(131_072, 262_144, 4_194_304),
         make=lambda size: b'{"a":[' + b",".join([b"0"] * size) + b"]}",
     ),
     Dimension(
         name="a name of {} characters",
-        must=LONGEST_NAME,
+        required=REQUIRED_NAME_LENGTH,
         bounds=_bounds(65_536, _MIB, 16 * _MIB),
         make=lambda size: b'{"' + b"n" * size + b'":1}',
     ),
     Dimension(
         name="a body of {} bytes, most of them one string",
-        must=LARGEST,
+        required=REQUIRED_BODY_BYTES,
         bounds=_bounds(2 * _MIB, 8 * _MIB, 64 * _MIB),
         make=lambda size: _around("a", size),
     ),
     Dimension(
         name="a body of {} bytes, most of them beyond ASCII",
-        must=LARGEST,
+        required=REQUIRED_BODY_BYTES,
         bounds=_bounds(2 * _MIB, 2 * _MIB, 16 * _MIB),
         make=lambda size: _around("é", size),
     ),
     Dimension(
         name="a body of {} bytes, most of them escapes",
-        must=LARGEST,
+        required=REQUIRED_BODY_BYTES,
         bounds=_bounds(2 * _MIB, 2 * _MIB, 16 * _MIB),
         make=lambda size: _around("\\u00e9", size),
     ),
     Dimension(
         name="a body of {} bytes, most of them blanks",
-        must=LARGEST,
+        required=REQUIRED_BODY_BYTES,
         bounds=_bounds(2 * _MIB, 2 * _MIB, 16 * _MIB),
         make=lambda size: _around(" ", size, '{"a":', "1}"),
     ),

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from . import invalid_json, valid_json
-from .bodies import Body, of_no_object
+from .bodies import BodyCase, non_object
 
 _CHARACTERS = st.characters(exclude_categories=["Cs"])
 """All that UTF-8 can write. Naming the codec says the same, but tries it on every code point: a second of each run."""
@@ -31,24 +31,25 @@ def _alternating(text: str) -> str:
     A string's text, every other character an escape.
     """
     pieces = (
-        valid_json.as_escapes([ord(mark)]) if at % 2 else valid_json.as_text(mark) for at, mark in enumerate(text)
+        valid_json.escaped_json_string([ord(mark)]) if at % 2 else valid_json.json_string(mark)
+        for at, mark in enumerate(text)
     )
     return '"' + "".join(piece[1:-1] for piece in pieces) + '"'
 
 
 _WAYS: dict[str, Callable[[str], str]] = {
-    "raw": valid_json.as_text,
-    "escaped": lambda text: valid_json.as_escapes(map(ord, text)),
-    "in upper case": lambda text: valid_json.as_escapes(map(ord, text), upper=True),
+    "raw": valid_json.json_string,
+    "escaped": lambda text: valid_json.escaped_json_string(map(ord, text)),
+    "in upper case": lambda text: valid_json.escaped_json_string(map(ord, text), upper=True),
     "both": _alternating,
 }
 
 
-def _texts(sorts: tuple[valid_json.Sort, ...]) -> list[str]:
+def _texts(sorts: tuple[valid_json.BodyGroup, ...]) -> list[str]:
     """
     The values that stand alone in the parts of some sorts.
     """
-    return [part.content.decode()[5:-1] for sort in sorts for part in sort.parts]
+    return [part.content.decode()[5:-1] for group in sorts for part in group.single]
 
 
 _STRINGS = st.one_of(
@@ -58,7 +59,7 @@ _STRINGS = st.one_of(
     _one_of(_texts(valid_json.STRINGS)),
 )
 
-_NAMES = st.one_of(_STRINGS, _one_of(valid_json.names()))
+_NAMES = st.one_of(_STRINGS, _one_of(valid_json.name_texts()))
 
 
 def _with_exponent(drawn: tuple[int, str, int]) -> str:
@@ -103,50 +104,52 @@ _VALUES = st.recursive(_SCALARS, lambda values: st.one_of(_arrays(values), _obje
 
 
 @st.composite
-def objects(draw: DrawFn) -> Body:
+def json_objects(draw: DrawFn) -> BodyCase:
     """
     Any JSON object.
     """
     text = draw(_BLANKS) + draw(_objects(_VALUES)) + draw(_BLANKS)
-    return Body(label="a generated object", content=text.encode())
+    return BodyCase(label="a generated object", content=text.encode())
 
 
-def others() -> SearchStrategy[Body]:
+def non_objects() -> SearchStrategy[BodyCase]:
     """
     Any JSON value that is no object.
     """
     texts = st.one_of(_SCALARS, _arrays(_VALUES))
-    return st.tuples(_BLANKS, texts, _BLANKS).map(lambda parts: of_no_object("".join(parts)))
+    return st.tuples(_BLANKS, texts, _BLANKS).map(lambda parts: non_object("".join(parts)))
 
 
-def _with_member(text: bytes, name: str) -> Body:
+def _with_member(text: bytes, name: str) -> BodyCase:
     """
     A valid object made invalid by one more member.
     """
     inside = text.strip()[1:-1]
     separator = b"," if inside.strip() else b""
-    setting = invalid_json.Setting(words="", before=b"{" + inside + separator, behind=b"}")
-    return invalid_json.with_member(name, setting)
+    placement = invalid_json.Placement(label_suffix="", before=b"{" + inside + separator, after=b"}")
+    return invalid_json.with_invalid_member(name, placement)
 
 
-def _cut(text: bytes, share: float) -> Body:
+def _cut(text: bytes, share: float) -> BodyCase:
     """
     The beginning of an object: no beginning of one is JSON.
     """
     text = text.strip()
-    return Body(label="an object cut short", content=text[: max(1, int(share * len(text)))])
+    return BodyCase(label="an object cut short", content=text[: max(1, int(share * len(text)))])
 
 
 @st.composite
-def malformed(draw: DrawFn) -> Body:
+def almost_json(draw: DrawFn) -> BodyCase:
     """
     Any near miss, made from any object.
     """
-    text = draw(objects()).content
-    way: Callable[[], Body] = draw(
+    text = draw(json_objects()).content
+    way: Callable[[], BodyCase] = draw(
         st.one_of(
-            _one_of(list(invalid_json.MEMBERS)).map(lambda name: lambda: _with_member(text, name)),
-            _one_of(list(invalid_json.AROUND)).map(lambda name: lambda: invalid_json.with_surroundings(name, text)),
+            _one_of(list(invalid_json.INVALID_MEMBERS)).map(lambda name: lambda: _with_member(text, name)),
+            _one_of(list(invalid_json.INVALID_SURROUNDINGS)).map(
+                lambda name: lambda: invalid_json.with_invalid_surroundings(name, text)
+            ),
             st.floats(0.0, 1.0, exclude_max=True).map(lambda share: lambda: _cut(text, share)),
         )
     )

@@ -11,17 +11,17 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from .bodies import Body, nested, object_of
+from .bodies import BodyCase, json_object, nested
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Sort:
+class BodyGroup:
     """
     Objects that are asked about in one, and each alone where that one departed.
     """
 
-    whole: Body
-    parts: tuple[Body, ...]
+    combined: BodyCase
+    single: tuple[BodyCase, ...]
 
 
 def _cut(text: str, limit: int = 40) -> str:
@@ -31,15 +31,17 @@ def _cut(text: str, limit: int = 40) -> str:
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
-def _values(label: str, texts: Iterable[str]) -> Sort:
+def _values(label: str, texts: Iterable[str]) -> BodyGroup:
     """
     Values, in one array and each alone.
     """
     unique = tuple(dict.fromkeys(texts))
-    return Sort(
-        whole=Body(label=label, content=object_of('"x":[' + ",".join(unique) + "]")),
-        parts=tuple(
-            Body(label=f"{label}: {_cut(text.encode('unicode_escape').decode())}", content=object_of(f'"x":{text}'))
+    return BodyGroup(
+        combined=BodyCase(label=label, content=json_object('"x":[' + ",".join(unique) + "]")),
+        single=tuple(
+            BodyCase(
+                label=f"{label}: {_cut(text.encode('unicode_escape').decode())}", content=json_object(f'"x":{text}')
+            )
             for text in unique
         ),
     )
@@ -76,7 +78,7 @@ _EXPONENTS: tuple[str, ...] = (
 
 _ZEROS: tuple[str, ...] = ("0", "-0", "0.0", "-0.0", "0.00", "0e1", "-0e+1", "0E-5")
 
-NUMBERS: tuple[Sort, ...] = (
+NUMBERS: tuple[BodyGroup, ...] = (
     _values("integers around the powers of two", _INTEGERS),
     _values("integers of 16 to 300 digits", _LONG),
     _values("fractions", _FRACTIONS),
@@ -88,14 +90,14 @@ NUMBERS: tuple[Sort, ...] = (
 # ------------------------------------------------------------------ strings
 
 
-def as_text(value: str) -> str:
+def json_string(value: str) -> str:
     """
     A string's text, its characters raw wherever they may be.
     """
     return json.dumps(value, ensure_ascii=False)
 
 
-def as_escapes(code_points: Iterable[int], *, upper: bool = False) -> str:
+def escaped_json_string(code_points: Iterable[int], *, upper: bool = False) -> str:
     """
     A string's text, every character an escape.
     """
@@ -195,19 +197,21 @@ _SEQUENCES = (
 _BOUNDARIES = (0x7F, 0x80, 0xFF, 0x100, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFDD0, 0xFEFF, 0xFFFD, 0xFFFE, 0xFFFF)
 _ASTRAL = (0x10000, 0x10FFFF, 0x1D11E, 0x1F600, 0x1FFFE, 0x1FFFF, 0x20000, 0x2FFFF, 0xFFFFF, 0x100000)
 
-STRINGS: tuple[Sort, ...] = (
-    _values("strings with blanks at their ends", map(as_text, _TRIMMED)),
-    _values("strings that Unicode normalisation changes", map(as_text, _NORMALISED)),
-    _values("strings that letter case changes", map(as_text, _CASED)),
-    _values("strings that mean something to templates, shells and markup", map(as_text, _TEMPLATES)),
-    _values("strings that look like other values", map(as_text, _LIKE_OTHERS)),
-    _values("strings of several code points a character", map(as_text, _COMPOSED)),
-    _values("code points that are not printed", map(as_text, _UNPRINTED)),
-    _values("control characters in escapes", [as_escapes([code]) for code in range(0x21)]),
+STRINGS: tuple[BodyGroup, ...] = (
+    _values("strings with blanks at their ends", map(json_string, _TRIMMED)),
+    _values("strings that Unicode normalisation changes", map(json_string, _NORMALISED)),
+    _values("strings that letter case changes", map(json_string, _CASED)),
+    _values("strings that mean something to templates, shells and markup", map(json_string, _TEMPLATES)),
+    _values("strings that look like other values", map(json_string, _LIKE_OTHERS)),
+    _values("strings of several code points a character", map(json_string, _COMPOSED)),
+    _values("code points that are not printed", map(json_string, _UNPRINTED)),
+    _values("control characters in escapes", [escaped_json_string([code]) for code in range(0x21)]),
     _values("a NUL in escapes between letters", [r'"a\u0000b"', r'"\u0000a"', r'"a\u0000"']),
     _values("short escapes", (*_SHORT_ESCAPES, *_SEQUENCES)),
-    _values("escapes in lower-case digits", [as_escapes([code]) for code in (*_BOUNDARIES, *_ASTRAL)]),
-    _values("escapes in upper-case digits", [as_escapes([code], upper=True) for code in (*_BOUNDARIES, *_ASTRAL)]),
+    _values("escapes in lower-case digits", [escaped_json_string([code]) for code in (*_BOUNDARIES, *_ASTRAL)]),
+    _values(
+        "escapes in upper-case digits", [escaped_json_string([code], upper=True) for code in (*_BOUNDARIES, *_ASTRAL)]
+    ),
 )
 
 # ------------------------------------------------------------------ names
@@ -253,8 +257,8 @@ _UNICODE_NAMES = (
     *("\u00a0", "ключ", "مفتاح", "clé", "\U0010ffff", "𝓪", "ª", "ａ"),
 )
 
-TWINS: tuple[Body, ...] = tuple(
-    Body(label=f"names that differ in {what} alone", content=object_of(*(f"{as_text(name)}:{at}" for at, name in enumerate(names))))
+SIMILAR_NAMES: tuple[BodyCase, ...] = tuple(
+    BodyCase(label=f"names that differ in {what} alone", content=json_object(*(f"{json_string(name)}:{at}" for at, name in enumerate(names))))
     for what, names in (
         ("letter case", ("a", "A", "myName", "myname", "MyName", "MYNAME")),
         ("their case style", ("my_name", "my-name", "myName", "my.name", "my name", "MyName")),
@@ -266,34 +270,36 @@ TWINS: tuple[Body, ...] = tuple(
     )
 )  # fmt: skip  # one line for each
 
-ORDERS: tuple[Body, ...] = (
-    Body(label="names in no order", content=object_of('"b":1', '"a":2', '"10":3', '"9":4', '"c":{"z":1,"y":2}')),
-    Body(label="names that are array indices", content=object_of('"2":"c"', '"0":"a"', '"1":"b"')),
+MEMBER_ORDERS: tuple[BodyCase, ...] = (
+    BodyCase(label="names in no order", content=json_object('"b":1', '"a":2', '"10":3', '"9":4', '"c":{"z":1,"y":2}')),
+    BodyCase(label="names that are array indices", content=json_object('"2":"c"', '"0":"a"', '"1":"b"')),
 )
 
 
-def _alone(name: str) -> Body:
+def _alone(name: str) -> BodyCase:
     """
     An object whose one member has a name, and an object for its value: what a service might unwrap.
     """
-    content = object_of(f'{as_text(name)}:{{"a":1,"b":[null]}}')
-    return Body(
-        label=f"an object with the name {as_text(name).encode('unicode_escape').decode()} alone", content=content
+    content = json_object(f'{json_string(name)}:{{"a":1,"b":[null]}}')
+    return BodyCase(
+        label=f"an object with the name {json_string(name).encode('unicode_escape').decode()} alone", content=content
     )
 
 
-def _named(label: str, names: Iterable[str], *, alone: bool = True) -> Sort:
+def _named(label: str, names: Iterable[str], *, alone: bool = True) -> BodyGroup:
     """
     Names, in one object and each *alone*, unless they are asked about so anyway.
     """
     unique = tuple(dict.fromkeys(names))
-    return Sort(
-        whole=Body(label=label, content=object_of(*(f"{as_text(name)}:{at}" for at, name in enumerate(unique)))),
-        parts=tuple(map(_alone, unique)) if alone else (),
+    return BodyGroup(
+        combined=BodyCase(
+            label=label, content=json_object(*(f"{json_string(name)}:{at}" for at, name in enumerate(unique)))
+        ),
+        single=tuple(map(_alone, unique)) if alone else (),
     )
 
 
-NAMES: tuple[Sort, ...] = (
+NAMES: tuple[BodyGroup, ...] = (
     _named("names that mean something to languages", _TO_LANGUAGES, alone=False),
     _named("names that mean something to services", _TO_SERVICES, alone=False),
     _named("names with marks in them", _WITH_MARKS),
@@ -301,14 +307,14 @@ NAMES: tuple[Sort, ...] = (
 )
 
 
-def names() -> list[str]:
+def name_texts() -> list[str]:
     """
     The texts of all of them.
     """
-    return list(map(as_text, dict.fromkeys((*_TO_LANGUAGES, *_TO_SERVICES, *_WITH_MARKS, *_UNICODE_NAMES))))
+    return list(map(json_string, dict.fromkeys((*_TO_LANGUAGES, *_TO_SERVICES, *_WITH_MARKS, *_UNICODE_NAMES))))
 
 
-ALONE: tuple[Body, ...] = tuple(map(_alone, (*_TO_SERVICES, *_TO_LANGUAGES)))
+SINGLE_MEMBER_OBJECTS: tuple[BodyCase, ...] = tuple(map(_alone, (*_TO_SERVICES, *_TO_LANGUAGES)))
 """Each of these names by itself: an unwrapping chain looks for the only one."""
 
 # ------------------------------------------------------------------ values and their arrangement
@@ -332,7 +338,7 @@ _KINDS = (
     '{"":null}',
 )
 
-VALUES_KEPT: tuple[Sort, ...] = (
+VALUE_GROUPS: tuple[BodyGroup, ...] = (
     _values("one value of every kind", _KINDS),
     _values("arrays of one item", [f"[{kind}]" for kind in _KINDS]),
     _values("objects of one member", [f'{{"a":{kind}}}' for kind in _KINDS]),
@@ -364,32 +370,32 @@ VALUES_KEPT: tuple[Sort, ...] = (
     ),
 )
 
-ARRANGED: tuple[Body, ...] = (
-    Body(label="an empty object", content=b"{}"),
-    Body(label="an object of null alone", content=b'{"a":null}'),
-    Body(label="an object of nulls", content=b'{"a":null,"b":null,"c":[null],"d":{"e":null}}'),
-    Body(label="an object of empties", content=b'{"a":[],"b":{},"c":"","d":[[]],"e":[{}],"f":{"g":[]}}'),
-    Body(label="an object of falsehoods", content=b'{"a":false,"b":0,"c":"","d":null,"e":[],"f":{},"g":0.0}'),
-    Body(label="an object of true beside 1 and 1.0", content=b'{"x":[true,1,1.0,"1",false,0,null,"0"]}'),
-    Body(label="an object of one object", content=b'{"a":{"b":{"c":1}}}'),
-    Body(label="an object of one array", content=b'{"a":[1]}'),
-    Body(label="one name at several levels", content=b'{"a":{"a":{"a":[{"a":1},{"a":2}]}},"b":{"a":3}}'),
-    Body(label="an object like an error", content=b'{"error":"No.","error_code":"client_error","detail":"d"}'),
-    Body(label="an object like an event", content=b'{"statusCode":500,"headers":{"X-A":"b"},"body":"{}"}'),
-    Body(label="an object of 300 members", content=object_of(*(f'"m{number}":{number}' for number in range(300)))),
-    Body(label="an array of 5000 items", content=object_of('"x":[' + ",".join(map(str, range(5000))) + "]")),
-    Body(label="300 objects in an array", content=object_of('"x":[' + ",".join(f'{{"id":{n}}}' for n in range(300)) + "]")),
-    Body(label="a string of 64 KiB", content=object_of('"x":"' + "a" * 65536 + '"')),
-    Body(label="objects and arrays nested 60 deep", content=nested(30, '{"a":[', "1", "]}")),
+ARRANGEMENTS: tuple[BodyCase, ...] = (
+    BodyCase(label="an empty object", content=b"{}"),
+    BodyCase(label="an object of null alone", content=b'{"a":null}'),
+    BodyCase(label="an object of nulls", content=b'{"a":null,"b":null,"c":[null],"d":{"e":null}}'),
+    BodyCase(label="an object of empties", content=b'{"a":[],"b":{},"c":"","d":[[]],"e":[{}],"f":{"g":[]}}'),
+    BodyCase(label="an object of falsehoods", content=b'{"a":false,"b":0,"c":"","d":null,"e":[],"f":{},"g":0.0}'),
+    BodyCase(label="an object of true beside 1 and 1.0", content=b'{"x":[true,1,1.0,"1",false,0,null,"0"]}'),
+    BodyCase(label="an object of one object", content=b'{"a":{"b":{"c":1}}}'),
+    BodyCase(label="an object of one array", content=b'{"a":[1]}'),
+    BodyCase(label="one name at several levels", content=b'{"a":{"a":{"a":[{"a":1},{"a":2}]}},"b":{"a":3}}'),
+    BodyCase(label="an object like an error", content=b'{"error":"No.","error_code":"client_error","detail":"d"}'),
+    BodyCase(label="an object like an event", content=b'{"statusCode":500,"headers":{"X-A":"b"},"body":"{}"}'),
+    BodyCase(label="an object of 300 members", content=json_object(*(f'"m{number}":{number}' for number in range(300)))),
+    BodyCase(label="an array of 5000 items", content=json_object('"x":[' + ",".join(map(str, range(5000))) + "]")),
+    BodyCase(label="300 objects in an array", content=json_object('"x":[' + ",".join(f'{{"id":{n}}}' for n in range(300)) + "]")),
+    BodyCase(label="a string of 64 KiB", content=json_object('"x":"' + "a" * 65536 + '"')),
+    BodyCase(label="objects and arrays nested 60 deep", content=nested(30, '{"a":[', "1", "]}")),
 )  # fmt: skip  # one line for each
 
 # ------------------------------------------------------------------ blanks
 
 _SPACED = '{{{0}{0}"a"{0}:{0}[{0}1{0},{0}true{0},{0}"x"{0},{0}{{{0}}}{0},{0}[{0}]{0}]{0},{0}"b"{0}:{0}null{0}}}{0}'
 
-BLANKS: tuple[Body, ...] = (
+WHITESPACE: tuple[BodyCase, ...] = (
     *(
-        Body(label=f"{name} wherever blanks may stand", content=(blank + _SPACED.format(blank)).encode())
+        BodyCase(label=f"{name} wherever blanks may stand", content=(blank + _SPACED.format(blank)).encode())
         for name, blank in (
             ("a space", " "),
             ("a tab", "\t"),
@@ -398,23 +404,23 @@ BLANKS: tuple[Body, ...] = (
             ("CRLF", "\r\n"),
         )
     ),
-    Body(label="every blank at once", content=(" \t\r\n" + _SPACED.format("\n\r\t  ")).encode()),
-    Body(label="no blanks at all", content=_SPACED.format("").encode()),
-    Body(label="64 KiB of blanks before an object", content=b" \t\r\n" * 16384 + b'{"a":1}'),
-    Body(label="64 KiB of blanks behind an object", content=b'{"a":1}' + b"\n\r\t " * 16384),
-    Body(label="64 KiB of blanks within an object", content=b'{"a":' + b"\n" * 65536 + b"1}"),
-    Body(label="a line feed behind an object", content=b'{"a":1}\n'),
+    BodyCase(label="every blank at once", content=(" \t\r\n" + _SPACED.format("\n\r\t  ")).encode()),
+    BodyCase(label="no blanks at all", content=_SPACED.format("").encode()),
+    BodyCase(label="64 KiB of blanks before an object", content=b" \t\r\n" * 16384 + b'{"a":1}'),
+    BodyCase(label="64 KiB of blanks behind an object", content=b'{"a":1}' + b"\n\r\t " * 16384),
+    BodyCase(label="64 KiB of blanks within an object", content=b'{"a":' + b"\n" * 65536 + b"1}"),
+    BodyCase(label="a line feed behind an object", content=b'{"a":1}\n'),
 )
 
-SPELLED: tuple[Body, ...] = (*ARRANGED, *BLANKS, *TWINS, *ORDERS)
+VALID_BODIES: tuple[BodyCase, ...] = (*ARRANGEMENTS, *WHITESPACE, *SIMILAR_NAMES, *MEMBER_ORDERS)
 """Asked about one by one."""
 
-SORTS: tuple[Sort, ...] = (*NUMBERS, *STRINGS, *NAMES, *VALUES_KEPT)
+BODY_GROUPS: tuple[BodyGroup, ...] = (*NUMBERS, *STRINGS, *NAMES, *VALUE_GROUPS)
 """Asked about together, and one by one where the whole departed."""
 
 # ------------------------------------------------------------------ every code point
 
-PLANES = 17
+UNICODE_PLANES = 17
 _SURROGATES = range(0xD800, 0xE000)
 
 
@@ -425,16 +431,16 @@ def code_points(plane: int) -> tuple[int, ...]:
     return tuple(code for code in range(max(0x20, plane << 16), (plane + 1) << 16) if code not in _SURROGATES)
 
 
-def raw(codes: Iterable[int]) -> bytes:
+def raw_string_object(codes: Iterable[int]) -> bytes:
     """
     An object of one string of these code points, as they are.
     """
     text = "".join(map(chr, codes)).replace("\\", "\\\\").replace('"', '\\"')
-    return object_of(f'"x":"{text}"')
+    return json_object(f'"x":"{text}"')
 
 
-def escaped(codes: Iterable[int]) -> bytes:
+def escaped_string_object(codes: Iterable[int]) -> bytes:
     """
     The same, every one an escape.
     """
-    return object_of(f'"x":{as_escapes(codes)}')
+    return json_object(f'"x":{escaped_json_string(codes)}')

@@ -17,7 +17,7 @@ from ..transport.request import Secret
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Key:
+class WrongKey:
     """
     A text in the place of a key.
     """
@@ -32,7 +32,7 @@ class Key:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Spelling:
+class MisusedKey:
     """
     A text that holds the right key as it is: within the value of an Authorization field, `{}` in its place.
     """
@@ -41,7 +41,7 @@ class Spelling:
     value: str
 
 
-PLACEHOLDERS: tuple[str, ...] = (
+PLACEHOLDER_KEYS: tuple[str, ...] = (
     *("null", "undefined", "None", "nil", "true", "false", "0", "NaN", "[object Object]", "{}", "[]", '""', "''"),
     *(
         "test",
@@ -60,7 +60,7 @@ PLACEHOLDERS: tuple[str, ...] = (
 """What stands where a key is missing, what patterns match, and the document's own example: none is anybody's key."""
 
 
-def near_misses(key: str, variable: str) -> Iterator[Key]:
+def wrong_keys(key: str, variable: str) -> Iterator[WrongKey]:
     """
     Every text that differs from the key by what a careless comparison passes over. None is the key.
     """
@@ -72,7 +72,7 @@ def near_misses(key: str, variable: str) -> Iterator[Key]:
         *_coded(key, variable),
     ):
         if text != key and text == text.strip() and len(text) >= _LEAST:
-            yield Key(label=label, secret=Secret(text=text, word=word))
+            yield WrongKey(label=label, secret=Secret(text=text, shell_word=word))
 
 
 _LEAST = 4
@@ -208,29 +208,29 @@ def _quoted(text: str) -> str:
     return f"'{text}'".replace("'''", '"\'"') if text else ""
 
 
-SPELLINGS: tuple[Spelling, ...] = (
-    Spelling(label="a bare key", value="{}"),
+MISUSED_KEYS: tuple[MisusedKey, ...] = (
+    MisusedKey(label="a bare key", value="{}"),
     *(
-        Spelling(label=f"the key behind `{scheme}`", value=f"{scheme} {{}}")
+        MisusedKey(label=f"the key behind `{scheme}`", value=f"{scheme} {{}}")
         for scheme in (
             *("Bearer", "Token", "ApiKey", "Apikey", "APIKEY", "Api_Key", "api_key", "API Key", "Api Key", "Key"),
             *("X-Api-Key", "Api-Keys", "Api-Ke", "Api--Key", "Xyz-Wxy", "Basic", "Digest", "Negotiate", "OAuth"),
             *("JWT", "AWS4-HMAC-SHA256", "Secret", "Access-Token", "Authorization", "x Api-Key", "xApi-Key"),
         )
     ),
-    Spelling(label="the key behind `Api-Key` without a blank", value="Api-Key{}"),
-    Spelling(label="the key behind `Api-Key:`", value="Api-Key: {}"),
-    Spelling(label="the key behind `Api-Key:` without a blank", value="Api-Key:{}"),
-    Spelling(label="the key behind `Api-Key=`", value="Api-Key={}"),
-    Spelling(label="the key behind `Api-Key,`", value="Api-Key, {}"),
-    Spelling(label="the key behind `Bearer Api-Key`", value="Bearer Api-Key {}"),
-    Spelling(label="the key behind `Authorization: Api-Key`", value="Authorization: Api-Key {}"),
-    Spelling(label="the key as a Digest user", value='Digest username="{}"'),
-    Spelling(label="the key as a parameter", value='ApiKeyAuth key="{}"'),
+    MisusedKey(label="the key behind `Api-Key` without a blank", value="Api-Key{}"),
+    MisusedKey(label="the key behind `Api-Key:`", value="Api-Key: {}"),
+    MisusedKey(label="the key behind `Api-Key:` without a blank", value="Api-Key:{}"),
+    MisusedKey(label="the key behind `Api-Key=`", value="Api-Key={}"),
+    MisusedKey(label="the key behind `Api-Key,`", value="Api-Key, {}"),
+    MisusedKey(label="the key behind `Bearer Api-Key`", value="Bearer Api-Key {}"),
+    MisusedKey(label="the key behind `Authorization: Api-Key`", value="Authorization: Api-Key {}"),
+    MisusedKey(label="the key as a Digest user", value='Digest username="{}"'),
+    MisusedKey(label="the key as a parameter", value='ApiKeyAuth key="{}"'),
 )
 """The right key, and not behind its prefix. A lower-case `api-key` is left out, as are other blanks: nobody forbids them."""
 
-BASIC: tuple[tuple[str, str], ...] = (
+BASIC_CREDENTIALS: tuple[tuple[str, str], ...] = (
     ("the key as a Basic user", "{}:"),
     ("the key as a Basic password", ":{}"),
     ("the key as a Basic user and password", "{0}:{0}"),

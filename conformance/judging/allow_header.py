@@ -9,9 +9,9 @@ from collections.abc import Iterable
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.openapi import METHOD
-from chainproof.contract.violations import Departure
+from chainproof.contract.violations import Violation
 
-from ..transport.request import Request
+from ..transport.request import CheckRequest
 
 _OF_THE_SERVER = frozenset({"TRACE", "CONNECT"})
 
@@ -25,7 +25,7 @@ def allowed_methods(answer: Answer) -> tuple[str, ...] | None:
     return tuple(each for each in listed if each) if lines else None
 
 
-def speaks_of_methods(request: Request, answer: Answer) -> bool:
+def is_allow_header_due(request: CheckRequest, answer: Answer) -> bool:
     """
     Whether an answer has to say, or says, which methods the path answers. What stands in front refuses TRACE and CONNECT for
     all paths, and knows of none what it answers; and takes what asks for another protocol for the GET that this begins with.
@@ -36,9 +36,9 @@ def speaks_of_methods(request: Request, answer: Answer) -> bool:
     return answer.status == 405 or asked
 
 
-def misallowed(request: Request, answer: Answer) -> Iterable[Departure]:
+def allow_header_violations(request: CheckRequest, answer: Answer) -> Iterable[Violation]:
     """
-    The departure of an answer that names no methods, or not the one that the operation has, or the one that it refuses.
+    The violation of an answer that names no methods, or not the one that the operation has, or the one that it refuses.
     """
     listed = allowed_methods(answer)
     if listed is None:
@@ -51,7 +51,7 @@ def misallowed(request: Request, answer: Answer) -> Iterable[Departure]:
         yield _departure(f"an Allow header with {METHOD}", f"a {answer.status} with `{_words(listed)}`")
 
 
-def _is_of_its_path(request: Request) -> bool:
+def _is_of_its_path(request: CheckRequest) -> bool:
     """
     Whether a request is for the operation's own path, on the target's own host.
     """
@@ -65,8 +65,8 @@ def _words(listed: tuple[str, ...]) -> str:
     return ", ".join(listed)
 
 
-def _departure(expected: str, actual: str) -> Departure:
+def _departure(expected: str, actual: str) -> Violation:
     """
-    The departure of what an answer says of methods.
+    The violation of what an answer says of methods.
     """
-    return Departure(clause=clauses.ALLOW_LISTED, expected=expected, actual=actual)
+    return Violation(clause=clauses.ALLOW_HEADER, expected=expected, actual=actual)

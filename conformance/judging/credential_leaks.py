@@ -21,7 +21,7 @@ _DRAWN = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])")
 
 
 @cache
-def spellings(secret: str) -> tuple[str, ...]:
+def encodings(secret: str) -> tuple[str, ...]:
     """
     What must not reappear of a secret: itself, its parts around a dot, and both in codes that hide nothing. Longest first.
 
@@ -64,12 +64,12 @@ def _middle(coded: str, shift: int) -> str:
     return whole[first:last]
 
 
-def where(answer: Answer, secrets: Iterable[str], told: bytes) -> list[str]:
+def leak_locations(answer: Answer, secrets: Iterable[str], told: bytes) -> list[str]:
     """
     Where an answer repeats one of several secrets, in words, save what the request had *told* in plain view.
     """
     for secret in secrets:
-        shown = [text for text in spellings(secret) if text.encode() not in told]
+        shown = [text for text in encodings(secret) if text.encode() not in told]
         if secret.encode() in told:
             continue
         fields = [name for name, value in answer.headers if any(text in value for text in shown)]
@@ -79,10 +79,10 @@ def where(answer: Answer, secrets: Iterable[str], told: bytes) -> list[str]:
     return []
 
 
-def without(text: str, secrets: Iterable[str], instead: str) -> str:
+def redact(text: str, secrets: Iterable[str], instead: str) -> str:
     """
     A text with every spelling of every secret replaced.
     """
-    for spelling in sorted({each for secret in secrets for each in spellings(secret)}, key=len, reverse=True):
+    for spelling in sorted({each for secret in secrets for each in encodings(secret)}, key=len, reverse=True):
         text = text.replace(spelling, instead)
     return text

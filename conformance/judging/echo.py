@@ -11,9 +11,9 @@ from threading import Lock
 import orjson
 
 from chainproof.contract import clauses
-from chainproof.contract.violations import Departure
+from chainproof.contract.violations import Violation
 
-from .json_equality import difference
+from .json_equality import first_difference
 
 _TOKEN = re.compile(rb"(?<![0-9A-Za-z.+])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{16}(?![0-9A-Za-z.+-])")
 """What no two of our requests have by chance: 64 random bits, `f"{chance.getrandbits(64):016x}"`."""
@@ -25,7 +25,7 @@ _SMALL = 8_192
 """Bytes of a body beyond which it is remembered by the tokens in so much of it alone."""
 
 
-class Others:
+class RecentBodies:
     """
     What the latest requests have sent. Any thread may write.
     """
@@ -35,7 +35,7 @@ class Others:
         self._tokens: OrderedDict[bytes, None] = OrderedDict()
         self._lock = Lock()
 
-    def note(self, body: bytes | None) -> None:
+    def add(self, body: bytes | None) -> None:
         """
         Remember what one more request has sent.
         """
@@ -48,7 +48,7 @@ class Others:
                 while len(memory) > _REMEMBERED:
                     memory.popitem(last=False)
 
-    def sent(self, body: bytes, got: bytes) -> bool:
+    def is_from_another_request(self, body: bytes, got: bytes) -> bool:
         """
         Whether what has come back for *body* is another request's, or has something of one.
 
@@ -71,23 +71,23 @@ def _plainly(body: bytes) -> bytes | None:
         return None
 
 
-def echo_departure(sent: bytes, got: bytes, others: Others) -> Departure | None:
+def echo_violation(sent: bytes, got: bytes, recent: RecentBodies) -> Violation | None:
     """
-    The departure of an echo chain that returns something else than the object it was sent; None where it returns that.
+    The violation of an echo chain that returns something else than the object it was sent; None where it returns that.
     """
-    found = difference(sent, got)
+    found = first_difference(sent, got)
     if found is None:
         return None
-    if others.sent(sent, got):
-        return Departure(
-            clause=clauses.ANSWER_BELONGS,
+    if recent.is_from_another_request(sent, got):
+        return Violation(
+            clause=clauses.ANSWER_MATCHES_REQUEST,
             expected="the object that was sent",
             actual=f"one that another request sent: {_excerpt(got)}",
         )
-    return Departure(
+    return Violation(
         clause=clauses.ECHO_EXACT,
         expected="the object that was sent",
-        actual=f"{found.kind}: {found.values} at {found.place or 'the top'}",
+        actual=f"{found.kind}: {found.values} at {found.pointer or 'the top'}",
     )
 
 

@@ -19,21 +19,21 @@ from urllib.parse import unquote
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.chain_schema import Schema
-from chainproof.contract.clauses import Clause, waived
+from chainproof.contract.clauses import Clause, is_waived
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode, allowed_statuses, statuses
 from chainproof.contract.levels import Contract
 from chainproof.contract.openapi import METHOD
-from chainproof.contract.violations import Departure, error_code
-from chainproof.json_text import Malformed, TooDeep, parse_json
+from chainproof.contract.violations import Violation, error_code
+from chainproof.json_text import InvalidJson, TooDeep, parse_json
 
-from ..transport.request import Request
-from .json_equality import discretionary, same
+from ..transport.request import CheckRequest
+from .json_equality import is_implementation_defined, is_same_json
 
-STEER = "X-Emulate"
+STEERING_HEADER = "X-Emulate"
 """The request header by which a steerable target is asked for an error."""
 
-OK = "ok"
+NO_ERROR = "ok"
 """What it says to be served whatever else is asked for."""
 
 _SAY_WHAT_THEY_LIKE = frozenset({"HEAD", "OPTIONS", "TRACE"})
@@ -74,9 +74,9 @@ class Terms:
     contract: Contract = Contract.STRICT
     echo: bool = False
     """Whether the chain returns the object that it was sent."""
-    takes: Schema | None = None
+    input_schema: Schema | None = None
     """The chain's input, where it is known."""
-    gives: Schema | None = None
+    output_schema: Schema | None = None
     """The chain's output, where it is known."""
 
 
@@ -89,32 +89,32 @@ class Expectation:
     clause: Clause
     expected: str
     """In words."""
-    keeps: Callable[[Answer], bool]
-    wrong: tuple[Clause, ...] = ()
+    is_met_by: Callable[[Answer], bool]
+    violated_by_request: tuple[Clause, ...] = ()
     """Everything that the request goes against, where it is the request that is wrong."""
 
-    def departure(self, answer: Answer) -> Departure | None:
+    def violation(self, answer: Answer) -> Violation | None:
         """
         Where the answer left the contract; None where it kept it. What was special about the request is its label's affair.
         """
-        if self.keeps(answer):
+        if self.is_met_by(answer):
             return None
         code = error_code(answer)
         said = f"status {answer.status}" + (f" `{code}`" if code is not None and self.clause is _STEERED else "")
-        return Departure(clause=self.clause, expected=self.expected, actual=said)
+        return Violation(clause=self.clause, expected=self.expected, actual=said)
 
 
-_STEERED = clauses.STEERED_ERROR
+_STEERED = clauses.ERROR_ON_DEMAND
 
 
-def expectation(request: Request, terms: Terms) -> Expectation | None:
+def expectation(request: CheckRequest, terms: Terms) -> Expectation | None:
     """
     What is expected of the answer to *request*, or None where the contract leaves it open.
 
-    Where several things are wrong with a request, or left open, the answer may be to any of them; the departure names the
+    Where several things are wrong with a request, or left open, the answer may be to any of them; the violation names the
     first that is wrong.
     """
-    if not request.of_operation:
+    if not request.is_for_operation:
         return _elsewhere(request, terms)
     open_or_wrong = [
         _credentials(request, terms),
@@ -130,8 +130,10 @@ def expectation(request: Request, terms: Terms) -> Expectation | None:
         return Expectation(
             clause=first.clause,
             expected=first.expected,
-            keeps=lambda answer: any(one.keeps(answer) for one in wrong) or (left_open and answer.status in refused),
-            wrong=tuple(one.clause for one in wrong),
+            is_met_by=lambda answer: (
+                any(one.is_met_by(answer) for one in wrong) or (left_open and answer.status in refused)
+            ),
+            violated_by_request=tuple(one.clause for one in wrong),
         )
     if _OPEN in open_or_wrong:
         return None
@@ -150,7 +152,7 @@ _Judged = Expectation | _Open | None
 """Wrong, left open, or as it should be."""
 
 
-def _elsewhere(request: Request, terms: Terms) -> Expectation | None:
+def _elsewhere(request: CheckRequest, terms: Terms) -> Expectation | None:
     """
     Other methods, paths and hosts are refused; how is the server's own affair. Who has no right key is let in nowhere.
     """
@@ -159,37 +161,37 @@ def _elsewhere(request: Request, terms: Terms) -> Expectation | None:
         return Expectation(
             clause=stranger.clause,
             expected="anything but a 2xx from the chain",
-            keeps=lambda answer: not _from_the_chain(answer, request, terms),
+            is_met_by=lambda answer: not _from_the_chain(answer, request, terms),
         )
-    if not request.valid or stranger is _OPEN:
+    if not request.is_valid or stranger is _OPEN:
         return None
     if request.method in _SAY_WHAT_THEY_LIKE:
         return _no_run(request, terms)
     if request.host is not None:
-        clause = clauses.REGIONAL_HOST if _is_spelled_plainly(request.host) else clauses.REGIONAL_HOST_SPELLING
+        clause = clauses.REGIONAL_HOST if _is_spelled_plainly(request.host) else clauses.REGIONAL_HOST_FORMS
     elif request.method != METHOD:
-        clause = clauses.OTHER_METHODS_REFUSED
-    elif same_path(request.path, request.operation):
+        clause = clauses.OTHER_METHODS_REJECTED
+    elif is_same_path(request.path, request.operation):
         return None
     else:
-        clause = clauses.OTHER_PATHS_REFUSED
-    return Expectation(clause=clause, expected="anything but a 2xx", keeps=lambda answer: answer.status >= 300)
+        clause = clauses.OTHER_PATHS_REJECTED
+    return Expectation(clause=clause, expected="anything but a 2xx", is_met_by=lambda answer: answer.status >= 300)
 
 
-def _no_run(request: Request, terms: Terms) -> Expectation | None:
+def _no_run(request: CheckRequest, terms: Terms) -> Expectation | None:
     """
     What HEAD, OPTIONS and TRACE say is open; that an echo chain ran for them shows in what they return.
     """
     if not _is_unmistakable(request, terms):
         return None
     return Expectation(
-        clause=clauses.OTHER_METHODS_REFUSED,
+        clause=clauses.OTHER_METHODS_REJECTED,
         expected="anything but what the chain returns",
-        keeps=lambda answer: not _from_the_chain(answer, request, terms),
+        is_met_by=lambda answer: not _from_the_chain(answer, request, terms),
     )
 
 
-def _from_the_chain(answer: Answer, request: Request, terms: Terms) -> bool:
+def _from_the_chain(answer: Answer, request: CheckRequest, terms: Terms) -> bool:
     """
     Whether an answer may be what the chain has made of a request: of an echo chain, the object that was sent.
     """
@@ -202,10 +204,10 @@ def _from_the_chain(answer: Answer, request: Request, terms: Terms) -> bool:
         # All that is seen of the body is its length, give or take the blanks of another spelling.
         said = answer.field("content-length") or ""
         return said.isdecimal() and 0 <= int(said) - len(body) <= _BLANKS
-    return same(body, answer.body) if terms.echo and body else True
+    return is_same_json(body, answer.body) if terms.echo and body else True
 
 
-def _is_unmistakable(request: Request, terms: Terms) -> bool:
+def _is_unmistakable(request: CheckRequest, terms: Terms) -> bool:
     """
     Whether nothing but an echo chain returns what was sent.
     """
@@ -220,7 +222,7 @@ def _is_spelled_plainly(host: str) -> bool:
     return _BASETENS.search(host) is None or (host.endswith(".api.baseten.co") and host == host.lower())
 
 
-def same_path(path: str, operation: str) -> bool:
+def is_same_path(path: str, operation: str) -> bool:
     """
     Whether a path may be taken for the operation's: by RFC 3986 §6.2.2 it is, once what need not be encoded is decoded and
     dots are resolved; servers decode more, and merge slashes.
@@ -239,10 +241,10 @@ def _with_status(clause: Clause, allowed: frozenset[int]) -> Expectation:
     An answer with one of these statuses.
     """
     words = " or ".join(map(str, sorted(allowed)))
-    return Expectation(clause=clause, expected=f"status {words}", keeps=lambda answer: answer.status in allowed)
+    return Expectation(clause=clause, expected=f"status {words}", is_met_by=lambda answer: answer.status in allowed)
 
 
-def _credentials(request: Request, terms: Terms) -> _Judged:
+def _credentials(request: CheckRequest, terms: Terms) -> _Judged:
     """
     The right key, behind its scheme's prefix, once, in the Authorization header.
     """
@@ -251,7 +253,7 @@ def _credentials(request: Request, terms: Terms) -> _Judged:
         return None
     given = [value.strip(" \t") for value in given]
     clause = _credentials_clause(given, request, terms)
-    if clause is None or waived(clause, terms.contract):
+    if clause is None or is_waived(clause, terms.contract):
         return _OPEN
     refused = statuses(ErrorCode.UNAUTHORIZED, terms.contract)
     if len(given) > 1 or not all(value.isascii() for value in given):
@@ -260,7 +262,7 @@ def _credentials(request: Request, terms: Terms) -> _Judged:
     return _with_status(clause, refused)
 
 
-def _credentials_clause(given: list[str], request: Request, terms: Terms) -> Clause | None:
+def _credentials_clause(given: list[str], request: CheckRequest, terms: Terms) -> Clause | None:
     """
     Which clause the credentials go against; None where no sentence decides.
     """
@@ -297,7 +299,7 @@ def _ends_with(value: str, key: str) -> bool:
     return (bool(found) and behind in ("", '"') and not before[-1:].isalnum()) or before == "Api-Key"
 
 
-def _elsewhere_in(request: Request, key: str) -> bool:
+def _elsewhere_in(request: CheckRequest, key: str) -> bool:
     """
     Whether the key stands in the query, in another header or in the body.
     """
@@ -316,7 +318,7 @@ def _decoded(token: str) -> bytes:
         return b""
 
 
-def _media_type(request: Request, terms: Terms) -> _Judged:
+def _media_type(request: CheckRequest, terms: Terms) -> _Judged:
     """
     One Content-Type, of application/json, and no coding over it.
     """
@@ -327,14 +329,14 @@ def _media_type(request: Request, terms: Terms) -> _Judged:
     given = [value.strip().lower() for value in request.values("content-type")]
     if len(given) == 1 and _JSON_TYPE.fullmatch(given[0]):
         return None
-    if len(given) > 1 or waived(clauses.MEDIA_TYPE_REQUIRED, terms.contract) or any(map(_LIKE_JSON.search, given)):
+    if len(given) > 1 or is_waived(clauses.MEDIA_TYPE_REQUIRED, terms.contract) or any(map(_LIKE_JSON.search, given)):
         return _OPEN
     return Expectation(
-        clause=clauses.MEDIA_TYPE_REQUIRED, expected="a 4xx", keeps=lambda answer: 400 <= answer.status < 500
+        clause=clauses.MEDIA_TYPE_REQUIRED, expected="a 4xx", is_met_by=lambda answer: 400 <= answer.status < 500
     )
 
 
-def _acceptable(request: Request) -> _Judged:
+def _acceptable(request: CheckRequest) -> _Judged:
     """
     An Accept that takes what the document has, or none.
     """
@@ -345,7 +347,7 @@ def _acceptable(request: Request) -> _Judged:
     return None if admitted or not given else _OPEN
 
 
-def _body(request: Request, terms: Terms) -> _Judged:
+def _body(request: CheckRequest, terms: Terms) -> _Judged:
     """
     One JSON object.
     """
@@ -354,28 +356,28 @@ def _body(request: Request, terms: Terms) -> _Judged:
         # What it says is seen by whoever decodes it.
         return _OPEN
     value = parse_json(body)
-    if isinstance(value, TooDeep) or value is Malformed.BYTE_ORDER_MARK:
+    if isinstance(value, TooDeep) or value is InvalidJson.BYTE_ORDER_MARK:
         # RFC 8259 §8.1: a parser MAY ignore the mark.
         return _OPEN
     if isinstance(value, dict):
-        return _OPEN if discretionary(body) else None
+        return _OPEN if is_implementation_defined(body) else None
     refused = statuses(ErrorCode.CLIENT_ERROR, terms.contract)
     if len(body) > _LARGE:
         refused |= statuses(ErrorCode.PAYLOAD_TOO_LARGE, terms.contract)
     if not body:
         clause = clauses.BODY_REQUIRED
         # RFC 9110 §15.5.12: a server may insist on a length, which a request without a body need not state.
-        refused |= frozenset({411}) if request.unsized else frozenset()
+        refused |= frozenset({411}) if request.has_no_length else frozenset()
     else:
-        clause = clauses.MALFORMED_REFUSED if isinstance(value, Malformed) else clauses.NON_OBJECT_REFUSED
+        clause = clauses.INVALID_JSON_REJECTED if isinstance(value, InvalidJson) else clauses.NON_OBJECT_REJECTED
     return _with_status(clause, refused)
 
 
-def _steered(request: Request, terms: Terms) -> _Judged:
+def _steered(request: CheckRequest, terms: Terms) -> _Judged:
     """
     The error that a steerable target was asked for; that its body names the code is more than the document requires.
     """
-    asked = [value.split(" ")[0] for value in request.values(STEER)]
+    asked = [value.split(" ")[0] for value in request.values(STEERING_HEADER)]
     if not asked:
         return None
     if len(asked) != 1 or asked[0] not in DOCUMENTED_CODES:
@@ -386,43 +388,43 @@ def _steered(request: Request, terms: Terms) -> _Judged:
     return Expectation(
         clause=_STEERED,
         expected=f"`{code}` with status {words}",
-        keeps=lambda answer: answer.status in row and error_code(answer) in (code, None),
+        is_met_by=lambda answer: answer.status in row and error_code(answer) in (code, None),
     )
 
 
-def _accepted(request: Request, terms: Terms) -> Expectation | None:
+def _accepted(request: CheckRequest, terms: Terms) -> Expectation | None:
     """
     What the chain's own signature takes is welcome, and any object to an echo chain. Whatever else an object is answered
     with is right: the service refuses some of what a signature does not take, and coerces or passes over the rest.
     """
-    if not takes(terms, request.body):
+    if not accepts_body(terms, request.body):
         return None
     plain = request.values("content-type") == ("application/json",)
     clause = clauses.OBJECT_ACCEPTED if plain else clauses.MEDIA_TYPE_PARAMETERS
     return _with_status(clause, frozenset({200}))
 
 
-def takes(terms: Terms, body: bytes | None) -> bool:
+def accepts_body(terms: Terms, body: bytes | None) -> bool:
     """
     Whether the chain is known to take an object.
     """
     value = parse_json(body or b"")
     if not isinstance(value, dict):
         return False
-    return terms.echo if terms.takes is None else terms.takes.accepts(value)
+    return terms.echo if terms.input_schema is None else terms.input_schema.accepts(value)
 
 
-def only_undocumented(request: Request, answer: Answer, contract: Contract) -> bool:
+def is_undocumented_refusal(request: CheckRequest, answer: Answer, contract: Contract) -> bool:
     """
     Whether an answer of the operation refuses, with a status that the contract does not know.
 
-    That is one departure, of the status, and not another one of whatever was asked.
+    That is one violation, of the status, and not another one of whatever was asked.
     """
     refuses = not 200 <= answer.status < 300
-    return request.of_operation and refuses and answer.status not in allowed_statuses(contract)
+    return request.is_for_operation and refuses and answer.status not in allowed_statuses(contract)
 
 
-def shown(body: bytes, limit: int = 60) -> str:
+def excerpt(body: bytes, limit: int = 60) -> str:
     """
     As much of a body as a line can carry.
     """

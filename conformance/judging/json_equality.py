@@ -17,7 +17,7 @@ from decimal import Decimal, InvalidOperation
 from ..inputs import sizes
 
 
-class Members(list[tuple[str, object]]):
+class ObjectMembers(list[tuple[str, object]]):
     """
     An object's members as written, so that an array of pairs is not taken for one.
     """
@@ -28,12 +28,12 @@ class Members(list[tuple[str, object]]):
         return [name for name, _ in self]
 
     @property
-    def repeated(self) -> bool:
+    def has_duplicate_names(self) -> bool:
         """Whether a name stands twice."""
         return len(dict(self)) < len(self)
 
 
-class Number(str):
+class JsonNumber(str):
     """
     A number as written.
     """
@@ -41,20 +41,20 @@ class Number(str):
     __slots__ = ()
 
     @property
-    def whole(self) -> bool:
+    def is_integer(self) -> bool:
         """Whether it is written without a fraction and an exponent."""
         return self.lstrip("-").isdigit()
 
     @property
-    def in_range(self) -> bool:
+    def fits_double(self) -> bool:
         """Whether a double comes near it: neither infinity nor a zero that it is not."""
-        if self.whole:
+        if self.is_integer:
             return True
         nearest = float(self)
         return math.isfinite(nearest) and (nearest != 0 or not re.search(r"[1-9]", re.split("[eE]", self)[0]))
 
     @property
-    def digits(self) -> int:
+    def digit_count(self) -> int:
         """How many it has."""
         return sum(map(str.isdigit, self))
 
@@ -74,17 +74,21 @@ _NAME, _COLON, _VALUE, _NEXT = "a name", "a colon", "a value", "what comes next"
 """What a text may go on with."""
 
 
-def read(content: bytes) -> object:
+def parse_exactly(content: bytes) -> object:
     """
     The value of a JSON text, however deep: `Members`, `list`, `Number`, `str`, `bool` or None. Raises ValueError.
     """
     text = content.decode("utf-8")
     try:
         return json.loads(
-            text, object_pairs_hook=Members, parse_int=Number, parse_float=Number, parse_constant=_no_number
+            text,
+            object_pairs_hook=ObjectMembers,
+            parse_int=JsonNumber,
+            parse_float=JsonNumber,
+            parse_constant=_no_number,
         )
     except RecursionError:
-        return read_deep(text)
+        return parse_json_iteratively(text)
 
 
 def _no_number(constant: str) -> object:
@@ -94,7 +98,7 @@ def _no_number(constant: str) -> object:
     raise ValueError(constant)
 
 
-def read_deep(text: str) -> object:
+def parse_json_iteratively(text: str) -> object:
     """
     The same, without recursion and slower.
     """
@@ -117,7 +121,7 @@ class _Reader:
 
     def __init__(self) -> None:
         self._root: list[object] = []
-        self._open: list[list[object] | Members] = [self._root]
+        self._open: list[list[object] | ObjectMembers] = [self._root]
         self._names: list[str] = []
         self._wanted = _VALUE
         self._closable = False
@@ -137,7 +141,9 @@ class _Reader:
             self._names.append(json.loads(text))
             self._wanted = _COLON
         elif self._wanted is _VALUE:
-            self._put(_LITERALS[text] if kind == "literal" else Number(text) if kind == "number" else json.loads(text))
+            self._put(
+                _LITERALS[text] if kind == "literal" else JsonNumber(text) if kind == "number" else json.loads(text)
+            )
         else:
             raise ValueError(f"{text!r} in place of {self._wanted}")
 
@@ -147,7 +153,7 @@ class _Reader:
         """
         inside = self._open[-1]
         if mark in "{[" and self._wanted is _VALUE:
-            new: list[object] | Members = Members() if mark == "{" else []
+            new: list[object] | ObjectMembers = ObjectMembers() if mark == "{" else []
             self._put(new)
             self._open.append(new)
             self._wanted, self._closable = (_NAME if mark == "{" else _VALUE), True
@@ -156,7 +162,7 @@ class _Reader:
             self._open.pop()
             self._wanted = _NEXT
         elif mark == "," and self._wanted is _NEXT and inside is not self._root:
-            self._wanted = _NAME if isinstance(inside, Members) else _VALUE
+            self._wanted = _NAME if isinstance(inside, ObjectMembers) else _VALUE
         elif mark == ":" and self._wanted is _COLON:
             self._wanted = _VALUE
         else:
@@ -168,14 +174,14 @@ class _Reader:
         Whether a closing bracket closes what is open.
         """
         inside = self._open[-1]
-        return inside is not self._root and isinstance(inside, Members) is (mark == "}")
+        return inside is not self._root and isinstance(inside, ObjectMembers) is (mark == "}")
 
     def _put(self, value: object) -> None:
         """
         A value, where one was wanted.
         """
         inside = self._open[-1]
-        if isinstance(inside, Members):
+        if isinstance(inside, ObjectMembers):
             inside.append((self._names.pop(), value))
         else:
             inside.append(value)
@@ -190,21 +196,21 @@ def _walked(value: object) -> Iterator[tuple[object, int]]:
     while waiting:
         here, level = waiting.pop()
         yield here, level
-        if isinstance(here, Members):
+        if isinstance(here, ObjectMembers):
             waiting += [(member, level + 1) for _, member in here]
         elif isinstance(here, list):
             waiting += [(item, level + 1) for item in here]
 
 
-def discretionary(content: bytes) -> bool:
+def is_implementation_defined(content: bytes) -> bool:
     """
     Whether what becomes of a valid JSON text is left to its receiver: RFC 8259 §4 (names twice), §6 (numbers beyond a
     double), §8.2 (lone surrogates), §9 (limits on size, depth, range and length).
     """
-    if len(content) > sizes.LARGEST:
+    if len(content) > sizes.REQUIRED_BODY_BYTES:
         return True
     try:
-        return any(_unsaid(value) or _beyond(value, level) for value, level in _walked(read(content)))
+        return any(_unsaid(value) or _beyond(value, level) for value, level in _walked(parse_exactly(content)))
     except ValueError:
         return True
 
@@ -213,12 +219,12 @@ def _unsaid(value: object) -> bool:
     """
     Whether receivers differ in what a value is.
     """
-    if isinstance(value, Number):
-        most = sizes.MOST_DIGITS if value.whole else sizes.LONGEST_FRACTION
-        return not value.in_range or value.digits > most
+    if isinstance(value, JsonNumber):
+        most = sizes.REQUIRED_DIGITS if value.is_integer else sizes.REQUIRED_FRACTION_DIGITS
+        return not value.fits_double or value.digit_count > most
     if isinstance(value, str):
         return _halved(value)
-    return isinstance(value, Members) and (value.repeated or any(map(_halved, value.names)))
+    return isinstance(value, ObjectMembers) and (value.has_duplicate_names or any(map(_halved, value.names)))
 
 
 def _halved(text: str) -> bool:
@@ -232,21 +238,25 @@ def _beyond(value: object, level: int) -> bool:
     """
     Whether a value goes beyond what must be taken.
     """
-    if isinstance(value, Members):
+    if isinstance(value, ObjectMembers):
         return (
-            level > sizes.DEEPEST
-            or len(value) > sizes.MOST_MEMBERS
-            or any(len(name) > sizes.LONGEST_NAME for name in value.names)
+            level > sizes.REQUIRED_NESTING
+            or len(value) > sizes.REQUIRED_MEMBERS
+            or any(len(name) > sizes.REQUIRED_NAME_LENGTH for name in value.names)
         )
-    return isinstance(value, list) and (level > sizes.DEEPEST or len(value) > sizes.MOST_ITEMS)
+    return isinstance(value, list) and (level > sizes.REQUIRED_NESTING or len(value) > sizes.REQUIRED_ITEMS)
 
 
-def names_repeated(content: bytes) -> tuple[str, ...]:
+def duplicate_names(content: bytes) -> tuple[str, ...]:
     """
     The names that stand twice in one object of a JSON text, however they are escaped; none where it is no JSON.
     """
     try:
-        objects = [value for value, _ in _walked(read(content)) if isinstance(value, Members) and value.repeated]
+        objects = [
+            value
+            for value, _ in _walked(parse_exactly(content))
+            if isinstance(value, ObjectMembers) and value.has_duplicate_names
+        ]
     except ValueError:
         return ()
     return tuple(dict.fromkeys(name for value in objects for name, count in Counter(value.names).items() if count > 1))
@@ -256,20 +266,20 @@ def names_repeated(content: bytes) -> tuple[str, ...]:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Difference:
+class JsonDifference:
     """
     The first place in which one text says something else than another.
     """
 
     kind: str
     """What differs, in words that do not depend on the values."""
-    place: str
+    pointer: str
     """A JSON pointer."""
     values: str
     """What stood there, and what stands there."""
 
 
-def same(one: bytes, other: bytes) -> bool:
+def is_same_json(one: bytes, other: bytes) -> bool:
     """
     Whether two texts say the same, as JSON where they are. Members have no order; the same number in another spelling is
     the same number, and a boolean is none.
@@ -277,12 +287,12 @@ def same(one: bytes, other: bytes) -> bool:
     if one.strip() == other.strip():
         return True
     try:
-        return _difference(read(one), read(other), lenient=False) is None
+        return _difference(parse_exactly(one), parse_exactly(other), lenient=False) is None
     except ValueError:
         return False
 
 
-def difference(sent: bytes, got: bytes) -> Difference | None:
+def first_difference(sent: bytes, got: bytes) -> JsonDifference | None:
     """
     Where what came back is not what was sent, two valid JSON texts. Whatever of the first is left to its receiver may have
     become anything.
@@ -290,7 +300,7 @@ def difference(sent: bytes, got: bytes) -> Difference | None:
     if sent == got or (len(sent) > _LARGE and _plainly(sent) == _plainly(got) is not None):
         return None
     try:
-        return _difference(read(sent), read(got), lenient=True)
+        return _difference(parse_exactly(sent), parse_exactly(got), lenient=True)
     except ValueError:
         return None
 
@@ -313,7 +323,7 @@ _Step = tuple["_Step", str] | None
 """A place: the one that it is in, and its name there."""
 
 
-def _difference(sent: object, got: object, *, lenient: bool) -> Difference | None:
+def _difference(sent: object, got: object, *, lenient: bool) -> JsonDifference | None:
     """
     The first difference of two values, searched without recursion.
     """
@@ -324,8 +334,8 @@ def _difference(sent: object, got: object, *, lenient: bool) -> Difference | Non
             continue
         kind = _kind_of_difference(here, there, lenient=lenient)
         if kind:
-            return Difference(kind=kind, place=_pointer(place), values=_values(here, there))
-        if isinstance(here, Members) and isinstance(there, Members):
+            return JsonDifference(kind=kind, pointer=_pointer(place), values=_values(here, there))
+        if isinstance(here, ObjectMembers) and isinstance(there, ObjectMembers):
             members = zip(_sorted(here), _sorted(there), strict=True)
             waiting += [(one[1], other[1], (place, one[0])) for one, other in members]
         elif isinstance(here, list) and isinstance(there, list):
@@ -338,7 +348,7 @@ def _difference(sent: object, got: object, *, lenient: bool) -> Difference | Non
     return None
 
 
-def _sorted(members: Members) -> list[tuple[str, object]]:
+def _sorted(members: ObjectMembers) -> list[tuple[str, object]]:
     """
     Members in the order of their names; one name's in their own.
     """
@@ -346,9 +356,9 @@ def _sorted(members: Members) -> list[tuple[str, object]]:
 
 
 _KINDS: dict[type, str] = {
-    Members: "an object",
+    ObjectMembers: "an object",
     list: "an array",
-    Number: "a number",
+    JsonNumber: "a number",
     str: "a string",
     bool: "a boolean",
     type(None): "null",
@@ -361,11 +371,11 @@ def _kind_of_difference(here: object, there: object, *, lenient: bool) -> str:
     """
     if type(here) is not type(there):
         return "a value of another kind"
-    if isinstance(here, Members) and isinstance(there, Members):
+    if isinstance(here, ObjectMembers) and isinstance(there, ObjectMembers):
         return "" if sorted(here.names) == sorted(there.names) else "other members"
     if isinstance(here, list) and isinstance(there, list):
         return "" if len(here) == len(there) else "another number of items"
-    if isinstance(here, Number) and isinstance(there, Number):
+    if isinstance(here, JsonNumber) and isinstance(there, JsonNumber):
         return "" if _same_number(here, there, lenient=lenient) else "another number"
     return "" if here == there else f"another {_KINDS[type(here)].partition(' ')[2]}"
 
@@ -374,7 +384,7 @@ def _values(here: object, there: object) -> str:
     """
     Two values that differ, in as many characters as a line can carry.
     """
-    if isinstance(here, Members) and isinstance(there, Members):
+    if isinstance(here, ObjectMembers) and isinstance(there, ObjectMembers):
         gone, new = sorted(set(here.names) - set(there.names))[:1], sorted(set(there.names) - set(here.names))[:1]
         parts = [*(f"without {_short(name)}" for name in gone), *(f"with {_short(name)}" for name in new)]
         return " and ".join(parts) or "a name once more or less"
@@ -388,7 +398,7 @@ def _apart(one: object, other: object) -> tuple[str, str]:
     Two values that differ, in a few characters: those around the first that differs where their beginnings are alike.
     """
     shown = _short(one), _short(other)
-    if shown[0] != shown[1] or isinstance(one, Members | list) or isinstance(other, Members | list):
+    if shown[0] != shown[1] or isinstance(one, ObjectMembers | list) or isinstance(other, ObjectMembers | list):
         return shown
     texts = [_written(one), _written(other)]
     first = next((at for at, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), min(map(len, texts)))
@@ -401,14 +411,14 @@ def _written(value: object) -> str:
     """
     A value without members or items as text.
     """
-    return str(value) if isinstance(value, Number) else json.dumps(value)
+    return str(value) if isinstance(value, JsonNumber) else json.dumps(value)
 
 
 def _short(value: object, limit: int = 30) -> str:
     """
     A value in a few characters.
     """
-    if isinstance(value, Members | list):
+    if isinstance(value, ObjectMembers | list):
         return _KINDS[type(value)]
     text = _written(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}… ({len(text)} characters)"
@@ -426,11 +436,11 @@ def _pointer(place: _Step, limit: int = 60) -> str:
     return pointer if len(pointer) <= limit else f"…{pointer[-limit:]}"
 
 
-def _same_number(sent: Number, got: Number, *, lenient: bool) -> bool:
+def _same_number(sent: JsonNumber, got: JsonNumber, *, lenient: bool) -> bool:
     """
     Integers to the last digit, fractions as doubles. A fraction may come back as an integer that is the same double.
     """
-    if not sent.whole and (lenient or not got.whole):
+    if not sent.is_integer and (lenient or not got.is_integer):
         return float(sent) == float(got)
     try:
         return sent == got or Decimal(sent) == Decimal(got)

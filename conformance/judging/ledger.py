@@ -1,5 +1,5 @@
 """
-What has been found so far: every departure once, with how often and by which smallest request it was seen.
+What has been found so far: every violation once, with how often and by which smallest request it was seen.
 
 The one place where answers become findings, whichever check provoked them.
 """
@@ -14,18 +14,18 @@ from threading import Lock
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import CLAUSE, CLAUSES, Clause
+from chainproof.contract.clauses import CLAUSE_BY_ID, CLAUSES, Clause
 from chainproof.contract.levels import Level
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
-from chainproof.contract.violations import Departure, error_code
+from chainproof.contract.violations import Violation, error_code
 from chainproof.results.coverage import Coverage
-from chainproof.results.curl import PLAIN
-from chainproof.results.finding import ClauseCount, Finding, alike, finding
+from chainproof.results.curl import DIRECT_ROUTE
+from chainproof.results.finding import ClauseCount, Finding, finding, finding_key
 from chainproof.results.folder import RunWriter
-from chainproof.results.stored_body import Body
+from chainproof.results.stored_body import StoredBody
 
-from ..transport.request import Request, reproduction
+from ..transport.request import CheckRequest, reproduction_command
 
 _CASES = 12
 """How many kinds of request a finding names."""
@@ -33,9 +33,9 @@ _CASES = 12
 _LEVELS = (Level.MUST, Level.ASSUMED, Level.SHOULD)
 
 
-def binding_levels(fail_on: Level) -> frozenset[Level]:
+def failing_levels(fail_on: Level) -> frozenset[Level]:
     """
-    The levels whose departures fail a run, *fail_on* being the least grave of them.
+    The levels whose violations fail a run, *fail_on* being the least grave of them.
     """
     return frozenset(_LEVELS[: _LEVELS.index(fail_on) + 1])
 
@@ -43,13 +43,13 @@ def binding_levels(fail_on: Level) -> frozenset[Level]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """
-    What shows a departure: the request, and the id of the answer to it.
+    What shows a violation: the request, and the id of the answer to it.
     """
 
-    request: Request
+    request: CheckRequest
     request_id: str | None = None
     check: str = ""
-    answer_body: Body | None = None
+    answer_body: StoredBody | None = None
     """What was answered; None where it is not to be kept, or nothing was."""
     deadline: Seconds | None = None
     """The one that was missed; None where none was."""
@@ -65,7 +65,7 @@ class Ledger:
     Findings and clause counts of one run, written to its folder as they come. Any thread may write.
     """
 
-    def __init__(self, folder: RunWriter | None, target: Target, seed: int, route: Route = PLAIN) -> None:
+    def __init__(self, folder: RunWriter | None, target: Target, seed: int, route: Route = DIRECT_ROUTE) -> None:
         self._folder = folder
         self._target = target
         self._route = route
@@ -75,38 +75,38 @@ class Ledger:
         self._exercised: Counter[str] = Counter()
         self._departed: Counter[str] = Counter()
         self._written: dict[str, tuple[int, int]] = {}
-        self._request_ids: dict[str, Request] = {}
+        self._request_ids: dict[str, CheckRequest] = {}
         self._lock = Lock()
         self._statuses: Counter[int] = Counter()
         self._codes: Counter[str] = Counter()
         self._parts: Counter[str] = Counter()
         self._left_out: dict[str, Counter[str]] = {}
         self._notes: dict[str, None] = {}
-        self.requests = 0
+        self.request_count = 0
         """How many were sent."""
 
-    def enter(self, exercised: Iterable[Clause], departures: Iterable[Departure], evidence: Evidence) -> None:
+    def record(self, exercised: Iterable[Clause], violations: Iterable[Violation], evidence: Evidence) -> None:
         """
         Enter what one exchange put to the test, and what it departed from.
         """
-        found = tuple(departures)
+        found = tuple(violations)
         with self._lock:
             self._exercised.update({clause.id for clause in exercised} | {each.clause.id for each in found})
             self._departed.update({each.clause.id for each in found})
-            for departure in found:
-                self._enter(departure, evidence)
+            for violation in found:
+                self._enter(violation, evidence)
 
     @property
-    def stored(self) -> bool:
+    def is_stored(self) -> bool:
         """Whether what is entered is kept in a run folder."""
         return self._folder is not None
 
-    def sent(self) -> None:
+    def count_request(self) -> None:
         """Count one request."""
         with self._lock:
-            self.requests += 1
+            self.request_count += 1
 
-    def answered(self, answer: Answer) -> None:
+    def count_answer(self, answer: Answer) -> None:
         """
         Count one answer of the operation by its status and its error code.
         """
@@ -116,13 +116,13 @@ class Ledger:
             if code is not None:
                 self._codes[code] += 1
 
-    def took(self, part: str, requests: int) -> None:
+    def count_group_requests(self, part: str, requests: int) -> None:
         """
         Enter how many requests a check took, by the part of the catalogue that it stands in.
         """
         self._parts[part] += requests
 
-    def left_out(self, clauses: Iterable[Clause], why: str) -> None:
+    def record_skipped(self, clauses: Iterable[Clause], why: str) -> None:
         """
         Enter why a check did not put its clauses to the test.
         """
@@ -141,8 +141,8 @@ class Ledger:
         """How far the run has reached."""
         with self._lock:
             return Coverage(
-                requests=self.requests,
-                parts=dict(self._parts),
+                requests=self.request_count,
+                requests_by_module=dict(self._parts),
                 statuses=dict(self._statuses),
                 codes=dict(self._codes),
                 not_exercised={name: why for name, why in self._reasons().items() if not self._exercised[name]},
@@ -156,7 +156,7 @@ class Ledger:
         said = {name: reasons.most_common(1)[0][0] for name, reasons in self._left_out.items()}
         return _CONDITIONAL | said | _UNKNOWN
 
-    def seen_before(self, request_id: str, request: Request) -> bool:
+    def register_request_id(self, request_id: str, request: CheckRequest) -> bool:
         """
         Whether another answer carried this request id; enters it.
         """
@@ -166,9 +166,9 @@ class Ledger:
             return known
 
     @staticmethod
-    def key(departure: Departure) -> tuple[str, str, str]:
-        """What makes two departures the same finding."""
-        return alike(departure.clause.id, departure.expected, departure.actual)
+    def finding_key(violation: Violation) -> tuple[str, str, str]:
+        """What makes two violations the same finding."""
+        return finding_key(violation.clause.id, violation.expected, violation.actual)
 
     @property
     def findings(self) -> tuple[Finding, ...]:
@@ -176,16 +176,16 @@ class Ledger:
         with self._lock:
             return tuple(self._findings.values())
 
-    def exercised(self, clause: Clause) -> int:
+    def exercise_count(self, clause: Clause) -> int:
         """How often a clause has been put to the test."""
         return self._exercised[clause.id]
 
-    def counts(self) -> Mapping[tuple[str, str, str], int]:
+    def finding_counts(self) -> Mapping[tuple[str, str, str], int]:
         """How often each finding has been seen so far."""
         with self._lock:
             return {key: found.count for key, found in self._findings.items()}
 
-    def since(self, counts: Mapping[tuple[str, str, str], int]) -> tuple[Finding, ...]:
+    def findings_since(self, counts: Mapping[tuple[str, str, str], int]) -> tuple[Finding, ...]:
         """
         What has been seen since *counts* were taken, with how often since then.
         """
@@ -206,32 +206,32 @@ class Ledger:
             count = (self._exercised[clause.id], self._departed[clause.id])
             if final or count != self._written.get(clause.id, (0, 0)):
                 self._written[clause.id] = count
-                self._folder.clause(ClauseCount(clause=clause.id, exercised=count[0], departed=count[1]))
-        self._folder.coverage(self.coverage)
+                self._folder.write_clause(ClauseCount(clause=clause.id, exercised=count[0], violations=count[1]))
+        self._folder.write_coverage(self.coverage)
         if final:
             for found in self.findings:
-                self._folder.finding(found)
+                self._folder.write_finding(found)
 
-    def _enter(self, departure: Departure, evidence: Evidence) -> None:
+    def _enter(self, violation: Violation, evidence: Evidence) -> None:
         """
         A new finding, or one more sight of a known one. The smallest request of the check that saw it first is its evidence.
         """
-        key = self.key(departure)
+        key = self.finding_key(violation)
         known = self._findings.get(key)
         if known is None:
-            self._findings[key] = self._evidenced(departure, evidence)
+            self._findings[key] = self._evidenced(violation, evidence)
             self._evidence[key] = evidence
             if self._folder is not None:
-                self._folder.finding(self._findings[key])
+                self._folder.write_finding(self._findings[key])
             return
         known = self._with_case(known, evidence)
         first = self._evidence[key]
         if evidence.check == first.check and evidence.size < first.size:
             self._evidence[key] = evidence
-            smaller = self._evidenced(departure, evidence)
+            smaller = self._evidenced(violation, evidence)
             shown = {name: getattr(smaller, name) for name in ("actual", "reproduce", "request_id", "answer_body")}
             known = replace(known, **shown)
-        self._findings[key] = known.seen_again()
+        self._findings[key] = known.with_added_count()
 
     @staticmethod
     def _with_case(known: Finding, evidence: Evidence) -> Finding:
@@ -245,13 +245,15 @@ class Ledger:
             return replace(known, more_cases=True)
         return replace(known, cases=(*known.cases, label))
 
-    def _evidenced(self, departure: Departure, evidence: Evidence) -> Finding:
+    def _evidenced(self, violation: Violation, evidence: Evidence) -> Finding:
         """
-        A departure as a finding.
+        A violation as a finding.
         """
         return finding(
-            departure,
-            reproduce=reproduction(evidence.request, self._target, route=self._route, deadline=evidence.deadline),
+            violation,
+            reproduce=reproduction_command(
+                evidence.request, self._target, route=self._route, deadline=evidence.deadline
+            ),
             request_id=evidence.request_id,
             seed=self._seed,
             check=evidence.check,
@@ -264,13 +266,13 @@ def level_of(found: Finding) -> Level:
     """
     How binding the clause of a finding is.
     """
-    return CLAUSE[found.clause].level
+    return CLAUSE_BY_ID[found.clause].level
 
 
 _CONDITIONAL: dict[str, str] = {
     clauses.RETRY_AFTER.id: "no answer carried a Retry-After",
     clauses.REQUEST_ID_UNIQUE.id: "no answer carried a request id",
-    clauses.ALLOW_LISTED.id: "no answer was a 405",
+    clauses.ALLOW_HEADER.id: "no answer was a 405",
     clauses.ERROR_MESSAGE.id: "no error had the member",
     clauses.ERROR_CODE.id: "no error had the member",
     clauses.ERROR_CODE_STATUS.id: "no error had a code",
@@ -301,20 +303,20 @@ _OF_MEMBER = {
 }
 
 
-EVERY_ANSWER: tuple[Clause, ...] = (
-    *clauses.SINGLE_ANSWER,
+EVERY_ANSWER_CLAUSES: tuple[Clause, ...] = (
+    *clauses.SINGLE_ANSWER_CLAUSES,
     clauses.OUTPUT_SCHEMA,
-    clauses.NAMES_UNIQUE,
-    clauses.NO_SECRET,
+    clauses.UNIQUE_MEMBER_NAMES,
+    clauses.NO_CREDENTIAL_LEAK,
     clauses.NO_INTERNALS,
-    clauses.ALLOW_LISTED,
-    clauses.FRAMING,
-    clauses.ANSWERS,
+    clauses.ALLOW_HEADER,
+    clauses.RESPONSE_FRAMING,
+    clauses.REQUEST_ANSWERED,
 )
 """The clauses that every answer is held against as far as it can show them, whichever check provoked it."""
 
 
-def exercised_by(answer: Answer, value: object) -> tuple[Clause, ...]:
+def exercised_clauses(answer: Answer, value: object) -> tuple[Clause, ...]:
     """
     The clauses that an answer of the operation puts to the test, *value* being its body's.
     """

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterator
 
 from chainproof.contract.answer import Answer
-from chainproof.json_text import Malformed, TooDeep, parse_json
+from chainproof.json_text import InvalidJson, TooDeep, parse_json
 
 _OF_THE_HOP = frozenset(
     {
@@ -146,18 +146,18 @@ _TRACES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
 )
 
 
-def internals(answer: Answer, told: str = "") -> str | None:
+def exposed_internals(answer: Answer, told: str = "") -> str | None:
     """
     The first trace of the inside of a server in an answer, in words; None where there is none but what it was *told*.
     """
     for place, text in _texts(answer):
-        found = trace(text, told)
+        found = stack_trace_in(text, told)
         if found is not None:
             return found + place
     return None
 
 
-def trace(text: str, told: str = "") -> str | None:
+def stack_trace_in(text: str, told: str = "") -> str | None:
     """
     The first trace of the inside of a server in a text, in words; None where there is none.
     """
@@ -174,7 +174,7 @@ def _texts(answer: Answer) -> Iterator[tuple[str, str]]:
     """
     yield "", answer.body.decode("utf-8", "replace")
     value = parse_json(answer.body)
-    if not isinstance(value, Malformed | TooDeep):
+    if not isinstance(value, InvalidJson | TooDeep):
         yield "", "\n".join(_strings(value))
     for name, text in answer.headers:
         if name.lower() not in _OF_THE_HOP:

@@ -2,7 +2,7 @@
 Hypothesis asks, the examination judges.
 
 A run of Hypothesis ends at the first failure it has made small. Ours goes on from there: what has been found once is no
-failure any more, so that one departure never hides the next.
+failure any more, so that one violation never hides the next.
 
 The seed decides what is drawn. What departed is kept in Hypothesis's example database as well, `.hypothesis` in the working
 folder or `$HYPOTHESIS_STORAGE_DIRECTORY`, and is asked first the next time, of the same target.
@@ -21,18 +21,18 @@ from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from .requester import Examination, Observation
+from .requester import JudgedAnswer, Requester
 
 Drawn = TypeVar("Drawn")
 
 _ROUNDS = 6
-"""How often generation goes on behind a departure."""
+"""How often generation goes on behind a violation."""
 
 _SHRINKING = 200
 """How many requests may go into making small what one round has found."""
 
 
-class Departed(Exception):
+class ViolationFound(Exception):
     """
     Says to Hypothesis that an example departed from the contract, so that it looks for a smaller one.
     """
@@ -45,15 +45,15 @@ def examples_folder() -> Path:
     return Path(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY", ".hypothesis")) / "examples"
 
 
-class Kept(ExampleDatabase):
+class ScopedExampleDatabase(ExampleDatabase):
     """
     Hypothesis's own database, with what one generating check of one target has found kept apart from the rest.
     """
 
-    def __init__(self, name: str, examination: Examination) -> None:
+    def __init__(self, name: str, requester: Requester) -> None:
         super().__init__()
         self._files = DirectoryBasedExampleDatabase(examples_folder())
-        self._apart = f"chainproof {name} {examination.target.url}\0".encode()
+        self._apart = f"chainproof {name} {requester.target.url}\0".encode()
 
     def save(self, key: bytes, value: bytes) -> None:
         """Keep what departed."""
@@ -86,98 +86,98 @@ def hypothesis_settings(examples: int, database: ExampleDatabase | None = None, 
     )
 
 
-class Spent(BaseException):
+class BudgetSpent(BaseException):
     """
     Says to Hypothesis to stop at once. No Exception, so that it is taken for no failure.
     """
 
 
-class Spending:
+class ExampleBudget:
     """
-    What one generating check may still ask, and which departures are news to it.
+    What one generating check may still ask, and which violations are news to it.
     """
 
-    def __init__(self, examination: Examination) -> None:
-        self._examination = examination
-        self._known = examination.ledger.counts()
+    def __init__(self, requester: Requester) -> None:
+        self._examination = requester
+        self._known = requester.ledger.finding_counts()
         self._shrinking: int | None = None
-        self.left = examination.examples
+        self.remaining = requester.max_examples
         """Examples still to be made."""
 
-    def observe(self, ask: Callable[[], Observation]) -> None:
+    def observe(self, ask: Callable[[], JudgedAnswer]) -> None:
         """
         Ask. Raises a Departed, of a class for each clause, for what is news, and Spent when enough has been asked.
         """
         if self._shrinking is None:
-            self.left -= 1
+            self.remaining -= 1
         else:
             self._shrinking -= 1
             if self._shrinking < 0:
-                raise Spent
-        for departure in ask().departures:
-            if self._examination.ledger.key(departure) not in self._known:
+                raise BudgetSpent
+        for violation in ask().violations:
+            if self._examination.ledger.finding_key(violation) not in self._known:
                 self._shrinking = _SHRINKING if self._shrinking is None else self._shrinking
-                raise _departed(departure.clause.id)
+                raise _departed(violation.clause.id)
 
-    def settle(self) -> bool:
+    def mark_known(self) -> bool:
         """
         Make what has been found no news any more; whether there was any.
         """
-        before, self._known = self._known, self._examination.ledger.counts()
+        before, self._known = self._known, self._examination.ledger.finding_counts()
         self._shrinking = None
         return len(self._known) > len(before)
 
 
-_CLASSES: dict[str, type[Departed]] = {}
+_CLASSES: dict[str, type[ViolationFound]] = {}
 
 
-def _departed(clause: str) -> Departed:
+def _departed(clause: str) -> ViolationFound:
     """
     An exception of the clause's own class: Hypothesis takes failures of one class for one.
     """
-    return _CLASSES.setdefault(clause, type(f"Departed_{clause}", (Departed,), {}))(clause)
+    return _CLASSES.setdefault(clause, type(f"Departed_{clause}", (ViolationFound,), {}))(clause)
 
 
-def generate(
-    name: str, strategy: SearchStrategy[Drawn], examination: Examination, ask: Callable[[Drawn], Observation]
+def run_property(
+    name: str, strategy: SearchStrategy[Drawn], requester: Requester, ask: Callable[[Drawn], JudgedAnswer]
 ) -> None:
     """
     Ask for as many examples as the depth says, and make what departs small. The seed decides which.
     """
-    spending = Spending(examination)
-    database = Kept(name, examination) if examination.ledger.stored else None
-    # Once only: what was found a round ago is no departure any more, and Hypothesis forgets what does not fail again.
+    budget = ExampleBudget(requester)
+    database = ScopedExampleDatabase(name, requester) if requester.ledger.is_stored else None
+    # Once only: what was found a round ago is no violation any more, and Hypothesis forgets what does not fail again.
     replayed = database is not None
 
     def observe(drawn: Drawn) -> None:
-        spending.observe(lambda: ask(drawn))
+        budget.observe(lambda: ask(drawn))
 
-    for examples, number in rounds(name, examination, spending):
+    for examples, number in generation_rounds(name, requester, budget):
         asked_for = hypothesis_settings(examples, database, replayed=replayed)
         # In this order: a seed takes the database away from settings that are there before it.
-        run(asked_for(seed(number)(given(drawn=strategy)(observe))))
+        run_hypothesis_test(asked_for(seed(number)(given(drawn=strategy)(observe))))
         replayed = False
 
 
-def rounds(name: str, examination: Examination, spending: Spending) -> Iterator[tuple[int, int]]:
+def generation_rounds(name: str, requester: Requester, budget: ExampleBudget) -> Iterator[tuple[int, int]]:
     """
     How many examples to ask for next, and by which seed, until all are asked or nothing new turns up.
     """
-    numbers = random.Random(f"{name} {examination.seed}")
+    numbers = random.Random(f"{name} {requester.seed}")
     for _ in range(_ROUNDS):
-        if spending.left <= 0:
+        if budget.remaining <= 0:
             return
-        yield spending.left, numbers.getrandbits(32)
-        if not spending.settle():
+        yield budget.remaining, numbers.getrandbits(32)
+        if not budget.mark_known():
             return
 
 
-def run(test: Callable[[], None]) -> None:
+def run_hypothesis_test(test: Callable[[], None]) -> None:
     """
     Run a Hypothesis test, whose failures are in the ledger already. Whatever else it raises is our own error.
     """
     try:
         test()
-    except* (Departed, Flaky, Spent):
-        # Flaky: a departure that did not show again, because the target is unsteady.
+    except* (ViolationFound, Flaky, BudgetSpent):
+        # Flaky: a violation that did not show again, because the target is unsteady.
         pass

@@ -34,17 +34,16 @@ from schemathesis.specs.openapi import checks as theirs
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import Clause, waived
+from chainproof.contract.clauses import Clause, is_waived
 from chainproof.contract.errors import allowed_statuses
 from chainproof.contract.openapi import METHOD, PATH
-from chainproof.contract.violations import Departure
+from chainproof.contract.violations import Violation
 
-from ..inputs.chain_schema import Operation
-from ..inputs.chain_schema import operation as operation_with
-from ..judging.expectation import Terms, expectation, only_undocumented
-from ..transport.request import Request
-from .hypothesis_runner import Spending, hypothesis_settings, rounds, run
-from .requester import Examination, Observation
+from ..inputs.chain_schema import Operation, schemathesis_operation
+from ..judging.expectation import Terms, expectation, is_undocumented_refusal
+from ..transport.request import CheckRequest
+from .hypothesis_runner import ExampleBudget, generation_rounds, hypothesis_settings, run_hypothesis_test
+from .requester import JudgedAnswer, Requester
 
 _CHECKS = [
     theirs.status_code_conformance,
@@ -72,62 +71,62 @@ _UNSENT = frozenset(
 """Fields that `requests` and Schemathesis add by themselves, or that are ours to write."""
 
 
-def fuzz(examination: Examination) -> None:
+def fuzz(requester: Requester) -> None:
     """
     Everything that Schemathesis makes of the document, positive and negative, at the depth asked for.
     """
-    spending = Spending(examination)
-    operation = operation_with(examination.terms.takes, examination.examples)
+    budget = ExampleBudget(requester)
+    operation = schemathesis_operation(requester.terms.input_schema, requester.max_examples)
 
     def observe(case: Case[Operation]) -> None:
-        spending.observe(lambda: _asked(examination, case))
+        budget.observe(lambda: _asked(requester, case))
 
     phases = _PHASES
-    for examples, seed in rounds("schemathesis", examination, spending):
+    for examples, seed in generation_rounds("schemathesis", requester, budget):
         config = HypothesisTestConfig(
             project=operation.schema.config, modes=phases, seed=seed, settings=hypothesis_settings(examples)
         )
-        run(create_test(operation=operation, test_func=observe, config=config))
+        run_hypothesis_test(create_test(operation=operation, test_func=observe, config=config))
         # Examples and coverage are the same each time.
         phases = [HypothesisTestMode.FUZZING]
 
 
-def _asked(examination: Examination, case: Case[Operation]) -> Observation:
+def _asked(requester: Requester, case: Case[Operation]) -> JudgedAnswer:
     """
     A case, sent by us, judged by us and by Schemathesis.
     """
     parts = case.as_transport_kwargs(
-        base_url=examination.target.origin, headers={"Authorization": examination.key.authorization}
+        base_url=requester.target.origin, headers={"Authorization": requester.key.authorization}
     )
     prepared = requests.Request(**parts).prepare()
-    request = _request(prepared, examination)
-    observation = examination.ask(request)
-    if observation.answer is None or not request.of_operation:
-        return observation
-    return _second_opinion(examination, case, prepared, observation)
+    request = _request(prepared, requester)
+    judged = requester.send(request)
+    if judged.answer is None or not request.is_for_operation:
+        return judged
+    return _second_opinion(requester, case, prepared, judged)
 
 
-def _request(prepared: requests.PreparedRequest, examination: Examination) -> Request:
+def _request(prepared: requests.PreparedRequest, requester: Requester) -> CheckRequest:
     """
     What `requests` would have sent, as a request of ours, without the fields it would have added by itself.
     """
     body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
     assert body is None or isinstance(body, bytes)
     fields = tuple((name, str(value)) for name, value in prepared.headers.items() if name.lower() not in _UNSENT)
-    request = Request(
+    request = CheckRequest(
         method=prepared.method or METHOD,
-        path=examination.target.path + prepared.path_url.removeprefix(PATH),
-        operation=examination.target.path,
+        path=requester.target.path + prepared.path_url.removeprefix(PATH),
+        operation=requester.target.path,
         fields=fields,
         body=body,
-        secret=examination.secret,
+        secret=requester.secret,
     )
-    return replace(request, label=_label(request, examination))
+    return replace(request, label=_label(request, requester))
 
 
-def _label(request: Request, examination: Examination) -> str:
+def _label(request: CheckRequest, requester: Requester) -> str:
     """
-    What is special about a request, in the words that our own checks have for it: equal departures are one finding.
+    What is special about a request, in the words that our own checks have for it: equal violations are one finding.
     """
     if request.method != METHOD:
         return f"{request.method} with an object" if request.body else f"{request.method} without a body"
@@ -136,32 +135,32 @@ def _label(request: Request, examination: Examination) -> str:
     media_type = ", ".join(request.values("content-type"))
     if request.body and media_type != "application/json":
         return f"an object as {media_type}" if media_type else "a body without Content-Type"
-    return examination.label(request.body)
+    return requester.body_label(request.body)
 
 
 def _second_opinion(
-    examination: Examination, case: Case[Operation], prepared: requests.PreparedRequest, observation: Observation
-) -> Observation:
+    requester: Requester, case: Case[Operation], prepared: requests.PreparedRequest, judged: JudgedAnswer
+) -> JudgedAnswer:
     """
     What Schemathesis says of the same answer, where the examination has not said it.
     """
-    answer = observation.answer
+    answer = judged.answer
     assert answer is not None
-    entered = {departure.clause for departure in observation.departures}
+    entered = {violation.clause for violation in judged.violations}
     found = []
-    said = _Said(answer=answer, request=observation.request, terms=examination.terms)
+    said = _Said(answer=answer, request=judged.request, terms=requester.terms)
     for failure in _failures(case, prepared, answer):
         clause = _clause(failure, said)
-        if clause is None or clause in entered or waived(clause, examination.settings.contract):
+        if clause is None or clause in entered or is_waived(clause, requester.settings.contract):
             continue
         entered.add(clause)
         message = " ".join(failure.message.split())
-        departure = Departure(
+        violation = Violation(
             clause=clause, expected=clause.statement, actual=f"{failure.title}, Schemathesis says: {message[:200]}"
         )
-        examination.hold(clause, departure, observation.request, answer)
-        found.append(departure)
-    return replace(observation, departures=observation.departures + tuple(found))
+        requester.record_clause(clause, violation, judged.request, answer)
+        found.append(violation)
+    return replace(judged, violations=judged.violations + tuple(found))
 
 
 def _failures(case: Case[Operation], prepared: requests.PreparedRequest, answer: Answer) -> tuple[Failure, ...]:
@@ -188,7 +187,7 @@ class _Said:
     """
 
     answer: Answer
-    request: Request
+    request: CheckRequest
     terms: Terms
 
 
@@ -214,9 +213,9 @@ def _refusal(said: _Said) -> Clause | None:
     What should have been refused, by what was really sent: a negated header that we set again is no longer negated.
     """
     expected = expectation(said.request, said.terms)
-    if expected is None or expected.keeps(said.answer):
+    if expected is None or expected.is_met_by(said.answer):
         return None
-    return None if only_undocumented(said.request, said.answer, said.terms.contract) else expected.clause
+    return None if is_undocumented_refusal(said.request, said.answer, said.terms.contract) else expected.clause
 
 
 def _request_id(_: _Said) -> Clause | None:

@@ -15,39 +15,39 @@ from typing import cast
 
 from chainproof.durations import format_duration
 
-from ..options import Depth, Intrusion, Settings
-from ..transport.rate_limit import Allowance
+from ..options import Depth, Permission, Settings
+from ..transport.rate_limit import RateLimiter
 
-PLAN = Path(__file__).parents[1] / "plan.json"
+FORECAST_FILE = Path(__file__).parents[1] / "plan.json"
 
 
 @cache
-def counted() -> Mapping[str, Mapping[str, int]]:
+def request_counts() -> Mapping[str, Mapping[str, int]]:
     """
     Requests by depth and part, as they were counted.
     """
-    return cast(Mapping[str, Mapping[str, int]], json.loads(PLAN.read_text()))
+    return cast(Mapping[str, Mapping[str, int]], json.loads(FORECAST_FILE.read_text()))
 
 
-def parts_of(depth: Depth) -> Mapping[str, int]:
+def forecast_counts(depth: Depth) -> Mapping[str, int]:
     """
     Requests by part, at a depth.
     """
-    return counted().get(depth.value, {})
+    return request_counts().get(depth.value, {})
 
 
-def plan_lines(settings: Settings, allowance: Allowance, *, local: bool) -> list[str]:
+def forecast_lines(settings: Settings, rate_limiter: RateLimiter, *, local: bool) -> list[str]:
     """
     The plan in words: how many requests of what kind, how fast, and what is left out.
     """
-    parts = parts_of(settings.depth)
+    parts = forecast_counts(settings.depth)
     total = sum(parts.values())
     kinds = ", ".join(f"{part.replace('_', ' ')} {count:,}" for part, count in parts.items() if count)
     lines = [f"plan: about {total:,} requests, as counted on the emulator: {kinds}"]
-    if allowance.most is not None or allowance.rate is not None:
-        lines.append(f"      {_limits(total, allowance)}")
+    if rate_limiter.max_requests is not None or rate_limiter.rate is not None:
+        lines.append(f"      {_limits(total, rate_limiter)}")
     if not local:
-        left_out = [kind.value for kind in Intrusion if kind not in settings.allow]
+        left_out = [kind.value for kind in Permission if kind not in settings.allow]
         if left_out:
             lines.append(f"      without leave (--allow) not: {', '.join(left_out)}")
     if settings.duration is not None:
@@ -55,14 +55,14 @@ def plan_lines(settings: Settings, allowance: Allowance, *, local: bool) -> list
     return lines
 
 
-def _limits(total: int, allowance: Allowance) -> str:
+def _limits(total: int, rate_limiter: RateLimiter) -> str:
     """
     How many at most, how fast, and how long that takes.
     """
-    words = [] if allowance.most is None else [f"at most {allowance.most:,}"]
-    if allowance.rate is not None:
-        count = total if allowance.most is None else min(total, allowance.most)
+    words = [] if rate_limiter.max_requests is None else [f"at most {rate_limiter.max_requests:,}"]
+    if rate_limiter.rate is not None:
+        count = total if rate_limiter.max_requests is None else min(total, rate_limiter.max_requests)
         words.append(
-            f"at most {allowance.rate:g} a second: about {format_duration(float(round(count / allowance.rate)))}"
+            f"at most {rate_limiter.rate:g} a second: about {format_duration(float(round(count / rate_limiter.rate)))}"
         )
     return "; ".join(words)

@@ -12,12 +12,12 @@ import pytest
 from chainproof.clock import monotonic
 
 from ..checks import Check
-from .run import CONDUCT
+from .run import CONFORMANCE_RUN
 
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "accepted": "accepted", "error": "ERROR"}
 
 
-class Progress:
+class ProgressPlugin:
     """
     A pytest plugin in place of its terminal reporter: a line for each check, the one under way where it can be replaced.
     """
@@ -30,7 +30,7 @@ class Progress:
         self._done = 0
         self._requests = 0
         self._since = monotonic()
-        self.results: dict[str, int] = {}
+        self.outcome_counts: dict[str, int] = {}
         self.errors: list[str] = []
         """Our own errors: collection's, pytest's, a check's."""
 
@@ -64,7 +64,7 @@ class Progress:
             return report
         outcome = _outcome(report)
         self._done += 1
-        self.results[outcome] = self.results.get(outcome, 0) + 1
+        self.outcome_counts[outcome] = self.outcome_counts.get(outcome, 0) + 1
         self._line(item, outcome, report)
         return report
 
@@ -72,10 +72,10 @@ class Progress:
         """
         One check's line.
         """
-        conduct = item.stash.get(CONDUCT, None)
-        if conduct is not None and conduct.in_vain and outcome == "skipped":
+        conformance_run = item.stash.get(CONFORMANCE_RUN, None)
+        if conformance_run is not None and conformance_run.blocked_reason and outcome == "skipped":
             return  # said once, at the end, instead of for every check
-        requests = conduct.examination.ledger.requests if conduct else 0
+        requests = conformance_run.requester.ledger.request_count if conformance_run else 0
         words = _reason(report) if outcome == "skipped" else f"{requests - self._requests} requests{self._lasted()}"
         self._requests, self._since = requests, monotonic()
         start = "\r\x1b[K" if self._live else ""
@@ -104,7 +104,7 @@ def _title(item: pytest.Item) -> str:
     The check of a test, in words.
     """
     assert isinstance(item, pytest.Function)
-    check = item.callspec.params.get("observed") if hasattr(item, "callspec") else None
+    check = item.callspec.params.get("check_result") if hasattr(item, "callspec") else None
     return check.title if isinstance(check, Check) else item.name
 
 

@@ -2,7 +2,7 @@
 What conformance tests need of pytest: one examination for the session, and what counts as failing.
 
 A check is asked in a fixture, and judged in the test: whatever raises while asking is our own error, which pytest calls
-an error; a departure from a binding clause is the target's, which pytest calls a failure.
+an error; a violation from a binding clause is the target's, which pytest calls a failure.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ from contextlib import ExitStack
 
 import pytest
 
-from chainproof.judgement.verdict import Exit
+from chainproof.judgement.verdict import ExitCode
 from chainproof.results.manifest import Ending
 
 from ..checks import Check
 from ..plugin import settings_of
 from ..transport.asgi import App
 from .finding_text import finding_text
-from .run import CONDUCT, Conduct, Observed, finish, in_vain
-from .setup import GIVEN, MISTAKES, Conducts
+from .run import CONFORMANCE_RUN, CheckResult, ConformanceRun, blocked_reason, finish_run
+from .setup import RUN_SETUP, SETUP_ERRORS, ConformanceRuns
 
-_CONDUCTS = pytest.StashKey[Conducts]()
+_CONDUCTS = pytest.StashKey[ConformanceRuns]()
 
 
 @pytest.hookimpl(wrapper=True)
@@ -32,11 +32,11 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
     """
     if session.config.option.collectonly or not any(_is_ours(item) for item in session.items):
         return (yield)
-    given = session.config.pluginmanager.get_plugin(GIVEN)
+    setup = session.config.pluginmanager.get_plugin(RUN_SETUP)
     with ExitStack() as stack:
-        conducts = Conducts(settings=settings_of(session.config), stack=stack, given=given)
-        session.config.stash[_CONDUCTS] = conducts
-        ending = Ending.BROKEN
+        conformance_runs = ConformanceRuns(settings=settings_of(session.config), stack=stack, setup=setup)
+        session.config.stash[_CONDUCTS] = conformance_runs
+        ending = Ending.INTERNAL_ERROR
         try:
             outcome = yield
         except (KeyboardInterrupt, pytest.exit.Exception, session.Failed):
@@ -46,16 +46,16 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
             ending = Ending.COMPLETED
             return outcome
         finally:
-            for conduct in conducts.all:
-                broken = ending is Ending.COMPLETED and conduct.broken
-                finish(conduct, Ending.BROKEN if broken else ending)
+            for conformance_run in conformance_runs.all:
+                broken = ending is Ending.COMPLETED and conformance_run.internal_error
+                finish_run(conformance_run, Ending.INTERNAL_ERROR if broken else ending)
 
 
 def _is_ours(item: pytest.Item) -> bool:
     """
     Whether a test puts a check to the target.
     """
-    return isinstance(item, pytest.Function) and "observed" in item.fixturenames
+    return isinstance(item, pytest.Function) and "check_result" in item.fixturenames
 
 
 @pytest.fixture(scope="session")
@@ -75,35 +75,38 @@ def chainproof_key() -> str | None:
 
 
 @pytest.fixture
-def observed(
+def check_result(
     request: pytest.FixtureRequest, chainproof_target: str | App | None, chainproof_key: str | None
-) -> Observed:
+) -> CheckResult:
     """
     A check, asked: what the target did not keep of it.
     """
     check: Check = request.param
-    conduct = _opened(request, chainproof_target, chainproof_key)
+    conformance_run = _opened(request, chainproof_target, chainproof_key)
     told = request.node.user_properties  # the properties of its test case in JUnit XML
-    told += [("clauses", _ids(clause.id for clause in check.clauses)), ("contract", conduct.settings.contract.value)]
-    told += [("target", conduct.examination.target.url), ("seed", str(conduct.settings.seed))]
-    if conduct.in_vain is None:
-        conduct.in_vain = in_vain(conduct)
-    if conduct.in_vain:
+    told += [
+        ("clauses", _ids(clause.id for clause in check.clauses)),
+        ("contract", conformance_run.settings.contract.value),
+    ]
+    told += [("target", conformance_run.requester.target.url), ("seed", str(conformance_run.settings.seed))]
+    if conformance_run.blocked_reason is None:
+        conformance_run.blocked_reason = blocked_reason(conformance_run)
+    if conformance_run.blocked_reason:
         pytest.skip("nothing can be exercised")
-    ledger = conduct.examination.ledger
-    before, sent = ledger.counts(), ledger.requests
-    conduct.examination.check = check.title
+    ledger = conformance_run.requester.ledger
+    before, sent = ledger.finding_counts(), ledger.request_count
+    conformance_run.requester.check_name = check.title
     try:
-        check.ask(conduct.examination)
+        check.run(conformance_run.requester)
     except pytest.skip.Exception as skipped:
-        ledger.left_out(check.clauses, skipped.msg or "")
+        ledger.record_skipped(check.clauses, skipped.msg or "")
         raise
     finally:
-        ledger.took(check.part, ledger.requests - sent)
+        ledger.count_group_requests(check.group, ledger.request_count - sent)
         ledger.write_counts()
-    findings = ledger.since(before)
-    told += [("departed", _ids(found.clause for found in findings))] if findings else []
-    return Observed(check=check, findings=findings, conduct=conduct)
+    findings = ledger.findings_since(before)
+    told += [("violated", _ids(found.clause for found in findings))] if findings else []
+    return CheckResult(check=check, findings=findings, conformance_run=conformance_run)
 
 
 def _ids(clauses: Iterable[str]) -> str:
@@ -113,23 +116,23 @@ def _ids(clauses: Iterable[str]) -> str:
     return ", ".join(dict.fromkeys(clauses))
 
 
-def _opened(request: pytest.FixtureRequest, target: str | App | None, key: str | None) -> Conduct:
+def _opened(request: pytest.FixtureRequest, target: str | App | None, key: str | None) -> ConformanceRun:
     """
     The examination that a test belongs to. A mistake ends a session of nothing but checks, and fails the checks of another.
     """
-    conducts = request.config.stash[_CONDUCTS]
+    conformance_runs = request.config.stash[_CONDUCTS]
     try:
-        conduct = conducts.of(target, key)
-    except MISTAKES as mistake:
-        if conducts.given:
-            conducts.given.mistake = mistake
+        conformance_run = conformance_runs.get(target, key)
+    except SETUP_ERRORS as mistake:
+        if conformance_runs.setup:
+            conformance_runs.setup.error = mistake
         if all(_is_ours(item) for item in request.session.items):
-            pytest.exit(f"chainproof: {mistake}", returncode=Exit.USAGE)
+            pytest.exit(f"chainproof: {mistake}", returncode=ExitCode.USAGE)
         pytest.fail(f"chainproof: {mistake}", pytrace=False)
-    if conducts.given:
-        conducts.given.conduct = conduct
-    request.node.stash[CONDUCT] = conduct
-    return conduct
+    if conformance_runs.setup:
+        conformance_runs.setup.conformance_run = conformance_run
+    request.node.stash[CONFORMANCE_RUN] = conformance_run
+    return conformance_run
 
 
 @pytest.hookimpl(wrapper=True)
@@ -138,16 +141,18 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     Note our own errors, and keep the key out of every report.
     """
     report = yield
-    conduct = item.stash.get(CONDUCT, None)
-    if conduct is None:
+    conformance_run = item.stash.get(CONFORMANCE_RUN, None)
+    if conformance_run is None:
         return report
-    scrub: Callable[[str], str] = conduct.examination.key.scrub
+    redact: Callable[[str], str] = conformance_run.requester.key.redact
     if report.failed:
-        text = scrub(report.longreprtext)
+        text = redact(report.longreprtext)
         report.longrepr = text
         if report.when != "call":
-            conduct.broken = conduct.broken or f"{item.name}: {text.strip().splitlines()[-1]}"
-    report.sections = [(title, scrub(text)) for title, text in report.sections]
+            conformance_run.internal_error = (
+                conformance_run.internal_error or f"{item.name}: {text.strip().splitlines()[-1]}"
+            )
+    report.sections = [(title, redact(text)) for title, text in report.sections]
     return report
 
 
@@ -156,37 +161,39 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
     """
     Let the exit code of a plain pytest run of nothing but checks say what pytest's own cannot: inconclusive, or our error.
     """
-    conducts = session.config.stash.get(_CONDUCTS, None)
-    if conducts is None or not all(_is_ours(item) for item in session.items):
+    conformance_runs = session.config.stash.get(_CONDUCTS, None)
+    if conformance_runs is None or not all(_is_ours(item) for item in session.items):
         return
-    codes = {conduct.exit_code() for conduct in conducts.all}
+    codes = {conformance_run.exit_code() for conformance_run in conformance_runs.all}
     if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        if Exit.SOFTWARE in codes:
-            session.exitstatus = Exit.SOFTWARE
-        elif Exit.INCONCLUSIVE in codes and Exit.FAIL not in codes:
-            session.exitstatus = Exit.INCONCLUSIVE
+        if ExitCode.SOFTWARE in codes:
+            session.exitstatus = ExitCode.SOFTWARE
+        elif ExitCode.INCONCLUSIVE in codes and ExitCode.FAIL not in codes:
+            session.exitstatus = ExitCode.INCONCLUSIVE
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """
     Where the findings are, and why nothing could be exercised if nothing could.
     """
-    conducts = config.stash.get(_CONDUCTS, None)
-    for conduct in conducts.all if conducts is not None else ():
-        _summarised(conduct, terminalreporter)
+    conformance_runs = config.stash.get(_CONDUCTS, None)
+    for conformance_run in conformance_runs.all if conformance_runs is not None else ():
+        _summarised(conformance_run, terminalreporter)
 
 
-def _summarised(conduct: Conduct, terminalreporter: pytest.TerminalReporter) -> None:
+def _summarised(conformance_run: ConformanceRun, terminalreporter: pytest.TerminalReporter) -> None:
     """
     One examination's words at the end.
     """
-    findings = conduct.examination.ledger.findings
+    findings = conformance_run.requester.ledger.findings
     for found in findings:
-        if not conduct.binds(found):
-            terminalreporter.write_line(f"{'accepted' if conduct.accepts(found) else 'advice'}: {finding_text(found)}")
-    if conduct.in_vain:
-        terminalreporter.write_line(f"inconclusive: {conduct.in_vain}")
+        if not conformance_run.fails_run(found):
+            terminalreporter.write_line(
+                f"{'accepted' if conformance_run.is_accepted(found) else 'advice'}: {finding_text(found)}"
+            )
+    if conformance_run.blocked_reason:
+        terminalreporter.write_line(f"inconclusive: {conformance_run.blocked_reason}")
     terminalreporter.write_line(
-        f"{len(findings)} findings, {conduct.examination.ledger.requests} requests, seed {conduct.settings.seed}, "
-        f"run folder {conduct.folder.path}"
+        f"{len(findings)} findings, {conformance_run.requester.ledger.request_count} requests, seed {conformance_run.settings.seed}, "
+        f"run folder {conformance_run.folder.path}"
     )

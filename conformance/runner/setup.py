@@ -11,45 +11,52 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from chainproof.command import Mistake, Wanted, wanted
-from chainproof.contract.accepted_violations import Acceptance, BadAcceptance, parse_acceptance
-from chainproof.contract.chain_schema import BadSchema
-from chainproof.contract.credentials import NoKey
-from chainproof.contract.header_fields import BadField
-from chainproof.contract.target import BadTarget
-from chainproof.endpoint import Endpoint, endpoint
-from chainproof.results.folder import DEFAULT_ROOT, FolderMistake, RunWriter, check_writable, default_path, now
-from chainproof.results.manifest import Kind, Manifest, as_settings, versions
+from chainproof.command import TargetOptions, UsageError, parse_target_options
+from chainproof.contract.accepted_violations import Acceptance, AcceptanceError, parse_acceptance
+from chainproof.contract.chain_schema import SchemaError
+from chainproof.contract.credentials import ApiKeyError
+from chainproof.contract.header_fields import HeaderError
+from chainproof.contract.target import TargetError
+from chainproof.endpoint import Endpoint, open_endpoint
+from chainproof.results.folder import (
+    DEFAULT_ROOT,
+    FolderError,
+    RunWriter,
+    check_writable,
+    default_run_path,
+    utc_timestamp,
+)
+from chainproof.results.manifest import Manifest, RunKind, as_settings, versions
 
-from ..inputs.chain_schema import UNKNOWN, Signature, signature
+from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema, load_chain_schema
 from ..judging.ledger import Ledger
-from ..options import POLITE_RATE, POLITE_REQUESTS, Settings
-from ..probing.requester import Examination
-from ..transport.asgi import App, BadApp, served
+from ..options import REMOTE_MAX_REQUESTS, REMOTE_RATE_LIMIT, Settings
+from ..probing.requester import Requester
+from ..transport.asgi import App, AppStartError, serve_app
 from ..transport.client import Client
-from ..transport.rate_limit import Allowance
-from .forecast import plan_lines
-from .run import Conduct
+from ..transport.rate_limit import RateLimiter
+from .forecast import forecast_lines
+from .run import ConformanceRun
 
-SCENARIO = "instant"
+EMULATOR_SCENARIO = "instant"
 """What the embedded emulator serves to conformance: that its answers take a while would show nothing."""
 
-GIVEN = "chainproof-given"
+RUN_SETUP = "chainproof-run-setup"
 """Under which name `chainproof conformance` registers what it has opened itself."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Agreed:
+class LoadedOptions:
     """
-    What options name that is read before anything is opened: departures that are known of, and the chain's signature.
+    What options name that is read before anything is opened: violations that are known of, and the chain's signature.
     """
 
     acceptances: tuple[Acceptance, ...] = ()
-    signature: Signature = UNKNOWN
+    chain_schema: ChainSchema = UNKNOWN_CHAIN
 
 
 @dataclass(slots=True)
-class Given:
+class RunSetup:
     """
     What `chainproof conformance` hands to its pytest session, and gets back.
     """
@@ -57,33 +64,34 @@ class Given:
     settings: Settings
     endpoint: Endpoint
     path: Path
-    agreed: Agreed
-    plan: tuple[str, ...] = ()
+    loaded: LoadedOptions
+    forecast: tuple[str, ...] = ()
     """What is going to be sent, in words."""
-    conduct: Conduct | None = None
-    mistake: Exception | None = None
+    conformance_run: ConformanceRun | None = None
+    error: Exception | None = None
     """Why the session could not begin, if it could not."""
 
 
-def agreed(settings: Settings) -> Agreed:
+def load_options(settings: Settings) -> LoadedOptions:
     """
-    What `--accept`, `--input-schema` and `--output-schema` name. Raises Mistake.
+    What `--accept`, `--input-schema` and `--output-schema` name. Raises UsageError.
     """
     try:
-        return Agreed(
-            acceptances=tuple(parse_acceptance(text) for text in settings.accept), signature=signature(settings)
+        return LoadedOptions(
+            acceptances=tuple(parse_acceptance(text) for text in settings.accept),
+            chain_schema=load_chain_schema(settings),
         )
-    except BadAcceptance as wrong:
-        raise Mistake(f"--accept: {wrong}") from None
-    except BadSchema as wrong:
-        raise Mistake(str(wrong)) from None
+    except AcceptanceError as wrong:
+        raise UsageError(f"--accept: {wrong}") from None
+    except SchemaError as wrong:
+        raise UsageError(str(wrong)) from None
 
 
-def prepared(settings: Settings, known: Agreed, found: Endpoint) -> Given:
+def prepare_run(settings: Settings, known: LoadedOptions, found: Endpoint) -> RunSetup:
     """
     Everything settled that can be before the first request: the seed, what an emulator can do, the run folder's place.
 
-    Raises FolderMistake, or Mistake where the target takes no connection.
+    Raises FolderError, or UsageError where the target takes no connection.
     """
     seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
     emulated = found.target.emulated
@@ -92,79 +100,83 @@ def prepared(settings: Settings, known: Agreed, found: Endpoint) -> Given:
         seed=seed,
         steerable=settings.steerable or emulated,
         echo=settings.echo or emulated,
-        provoke=settings.provoke or emulated,
+        overload=settings.overload or emulated,
     )
-    path = Path(settings.out) if settings.out else default_path(settings.depth, found.target, now(), DEFAULT_ROOT)
+    path = (
+        Path(settings.out)
+        if settings.out
+        else default_run_path(settings.depth, found.target, utc_timestamp(), DEFAULT_ROOT)
+    )
     # Under pytest-xdist each worker has a share of the checks, and a run of its own beside the others.
     path = path / os.environ.get("PYTEST_XDIST_WORKER", "")
     check_writable(path)
-    client = client_of(found, settings)
-    client.check()
+    client = make_client(found, settings)
+    client.check_connection()
     client.close()
-    plan = tuple(plan_lines(settled, client.allowance, local=client.on_loopback))
-    return Given(settings=settled, endpoint=found, path=path, agreed=known, plan=plan)
+    forecast = tuple(forecast_lines(settled, client.rate_limiter, local=client.on_loopback))
+    return RunSetup(settings=settled, endpoint=found, path=path, loaded=known, forecast=forecast)
 
 
-def client_of(found: Endpoint, settings: Settings) -> Client:
+def make_client(found: Endpoint, settings: Settings) -> Client:
     """
     A client for an endpoint, by the route there.
     """
     client = Client(found.target, settings.deadline, route=found.route, fields=found.fields)
-    client.allowance = _allowance(settings, polite=not client.on_loopback)
+    client.rate_limiter = _allowance(settings, polite=not client.on_loopback)
     return client
 
 
-def _allowance(settings: Settings, *, polite: bool) -> Allowance:
+def _allowance(settings: Settings, *, polite: bool) -> RateLimiter:
     """
     How much may be sent, and how fast; a target that is not on loopback is asked politely unless told otherwise.
     """
     most, rate = settings.max_requests, settings.rate_limit
     if polite:
-        most = POLITE_REQUESTS[settings.depth] if most is None else most
-        rate = POLITE_RATE if rate is None else rate
-    return Allowance(most=most, rate=rate)
+        most = REMOTE_MAX_REQUESTS[settings.depth] if most is None else most
+        rate = REMOTE_RATE_LIMIT if rate is None else rate
+    return RateLimiter(max_requests=most, rate=rate)
 
 
-def asked(settings: Settings) -> Wanted:
+def requested_target(settings: Settings) -> TargetOptions:
     """
-    Where requests are to go, as the settings say it. Raises Mistake, BadField or BadTarget.
+    Where requests are to go, as the settings say it. Raises UsageError, HeaderError or TargetError.
     """
-    return wanted(Namespace(**{each.name: getattr(settings, each.name) for each in fields(settings)}))
+    return parse_target_options(Namespace(**{each.name: getattr(settings, each.name) for each in fields(settings)}))
 
 
-def opened(given: Given, stack: ExitStack) -> Conduct:
+def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
     """
     The run folder and the client.
     """
-    settings, target = given.settings, given.endpoint.target
+    settings, target = setup.settings, setup.endpoint.target
     assert settings.seed is not None
-    manifest = _manifest(given)
-    folder = stack.enter_context(RunWriter(given.path, manifest))
-    client = client_of(given.endpoint, settings)
+    manifest = _manifest(setup)
+    folder = stack.enter_context(RunWriter(setup.path, manifest))
+    client = make_client(setup.endpoint, settings)
     stack.callback(client.close)
-    ledger = Ledger(folder, target, settings.seed, given.endpoint.route)
-    examination = Examination(
-        client, ledger, key=given.endpoint.key, settings=settings, signature=given.agreed.signature
+    ledger = Ledger(folder, target, settings.seed, setup.endpoint.route)
+    requester = Requester(
+        client, ledger, key=setup.endpoint.key, settings=settings, chain_schema=setup.loaded.chain_schema
     )
-    return Conduct(
-        examination=examination,
+    return ConformanceRun(
+        requester=requester,
         folder=folder,
         settings=settings,
-        acceptances=given.agreed.acceptances,
+        acceptances=setup.loaded.acceptances,
         day=manifest.day,
     )
 
 
-def _manifest(given: Given) -> Manifest:
+def _manifest(setup: RunSetup) -> Manifest:
     """
     What is known before the first request.
     """
-    settings, target = given.settings, given.endpoint.target
+    settings, target = setup.settings, setup.endpoint.target
     assert settings.seed is not None
     return Manifest(
-        kind=Kind.CONFORMANCE,
+        kind=RunKind.CONFORMANCE,
         name=settings.depth.value,
-        started=now(),
+        started=utc_timestamp(),
         target=target.url,
         emulated=target.emulated,
         contract=settings.contract.value,
@@ -175,23 +187,23 @@ def _manifest(given: Given) -> Manifest:
             echo=settings.echo,
             fail_on=settings.fail_on.value,
             deadline_s=settings.deadline,
-            allow=[intrusion.value for intrusion in settings.allow],
-            provoke=settings.provoke,
+            allow=[permission.value for permission in settings.allow],
+            overload=settings.overload,
             max_requests=settings.max_requests,
             rate_limit=settings.rate_limit,
             duration_s=settings.duration,
             keep_bodies=settings.keep_bodies,
             input_schema=settings.input_schema,
             output_schema=settings.output_schema,
-            accept=[acceptance.to_json() for acceptance in given.agreed.acceptances],
+            accept=[acceptance.to_json() for acceptance in setup.loaded.acceptances],
         )
-        | given.endpoint.settings,
+        | setup.endpoint.settings,
         versions=versions("h11", "hypothesis", "pytest", "schemathesis"),
     )
 
 
 @dataclass(slots=True, kw_only=True)
-class Conducts:
+class ConformanceRuns:
     """
     The examinations of one pytest session: one for each target that its tests name.
     """
@@ -199,47 +211,49 @@ class Conducts:
     settings: Settings
     stack: ExitStack
     """Closed behind the last test."""
-    given: Given | None = None
+    setup: RunSetup | None = None
     """What `chainproof conformance` has opened itself."""
-    mistakes: dict[str | int, Exception] = field(default_factory=dict)
-    _opened: dict[str | int, Conduct] = field(default_factory=dict)
+    errors: dict[str | int, Exception] = field(default_factory=dict)
+    _opened: dict[str | int, ConformanceRun] = field(default_factory=dict)
 
     @property
-    def all(self) -> tuple[Conduct, ...]:
+    def all(self) -> tuple[ConformanceRun, ...]:
         """Those that have begun."""
         return tuple(self._opened.values())
 
-    def of(self, named: str | App | None, key: str | None) -> Conduct:
+    def get(self, named: str | App | None, key: str | None) -> ConformanceRun:
         """
         The examination of what a project's fixtures name, else of what the options do, opened when it is first asked for.
 
         Raises one of MISTAKES, the same one each time.
         """
         place = named if isinstance(named, str) else id(named)  # not every app has a hash
-        if place in self.mistakes:
-            raise self.mistakes[place]
+        if place in self.errors:
+            raise self.errors[place]
         if place not in self._opened:
             try:
-                self._opened[place] = opened(self.given or self._found(named, key), self.stack)
-            except MISTAKES as mistake:
-                self.mistakes[place] = mistake
+                self._opened[place] = open_run(self.setup or self._found(named, key), self.stack)
+            except SETUP_ERRORS as mistake:
+                self.errors[place] = mistake
                 raise
         return self._opened[place]
 
-    def _found(self, named: str | App | None, key: str | None) -> Given:
+    def _found(self, named: str | App | None, key: str | None) -> RunSetup:
         """
         The endpoint, with everything else that is settled before the first request.
         """
-        settings, known = self.settings, agreed(self.settings)
-        chosen = asked(settings)
+        settings, known = self.settings, load_options(self.settings)
+        chosen = requested_target(settings)
         if chosen.url is None and named is not None:
-            url = named if isinstance(named, str) else self.stack.enter_context(served(named))
+            url = named if isinstance(named, str) else self.stack.enter_context(serve_app(named))
             chosen = replace(chosen, url=url)
         environment = os.environ if key is None else {**os.environ, chosen.variable: key}
         emulator = ("--contract", settings.contract.value)
-        found = self.stack.enter_context(endpoint(chosen, scenario=SCENARIO, options=emulator, environment=environment))
-        return prepared(settings, known, found)
+        found = self.stack.enter_context(
+            open_endpoint(chosen, scenario=EMULATOR_SCENARIO, options=emulator, environment=environment)
+        )
+        return prepare_run(settings, known, found)
 
 
-MISTAKES = (Mistake, BadApp, BadField, BadTarget, NoKey, FolderMistake)
+SETUP_ERRORS = (UsageError, AppStartError, HeaderError, TargetError, ApiKeyError, FolderError)
 """Asked wrongly, or cannot start."""

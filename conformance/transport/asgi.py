@@ -49,14 +49,14 @@ def _malformed(request: h11.Request) -> bool:
     )
 
 
-class BadApp(Exception):
+class AppStartError(Exception):
     """
     An app that does not start; the message is one line.
     """
 
 
 @contextmanager
-def served(app: App) -> Iterator[str]:
+def serve_app(app: App) -> Iterator[str]:
     """
     The origin of an app on a free port of loopback, served by a thread for as long as the context lasts. Raises BadApp.
     """
@@ -68,7 +68,7 @@ def served(app: App) -> Iterator[str]:
         try:
             return asyncio.run_coroutine_threadsafe(_awaited(work), loop).result(_PATIENCE)
         except TimeoutError:
-            raise BadApp(f"the ASGI app neither started nor ended within {_PATIENCE:g} s") from None
+            raise AppStartError(f"the ASGI app neither started nor ended within {_PATIENCE:g} s") from None
 
     lifespan = _Lifespan(app)
     try:
@@ -125,7 +125,7 @@ class _Lifespan:
         self._task = asyncio.ensure_future(_awaited(self._app(scope, self._told.get, self._said.put)))
         said = await self._ask("lifespan.startup")
         if said == "lifespan.startup.failed":
-            raise BadApp("the ASGI app failed to start")
+            raise AppStartError("the ASGI app failed to start")
 
     async def end(self) -> None:
         """End, as far as the app still listens."""

@@ -19,7 +19,7 @@ from chainproof.contract.route import Route
 from chainproof.contract.target import Target
 from chainproof.results.exchange import Transport
 
-from .response_parser import Reading, Unreadable
+from .response_parser import AnswerParser, UnparsableAnswer
 
 _READ = 65536
 _CONSENT = re.compile(rb"HTTP/1\.[01] 2\d\d(?: |$)")
@@ -29,7 +29,7 @@ _LARGEST = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reception:
+class TransportResult:
     """
     What came back for one request, or why nothing did.
     """
@@ -38,23 +38,23 @@ class Reception:
     answer: Answer | None = None
     reason: str = ""
     """What the transport said, where there is no answer."""
-    misframed: str = ""
+    framing_error: str = ""
     """What is wrong with the answer as an HTTP message; an answer there may be all the same."""
     raw: bytes = b""
     """Everything that was read."""
-    closes: bool = False
+    closes_connection: bool = False
     """Whether the answer says that the connection is closed behind it."""
-    to_the_end: bool = False
+    is_close_delimited: bool = False
     """Whether the answer's body has no other end than the connection's."""
-    interim: tuple[int, ...] = ()
+    interim_statuses: tuple[int, ...] = ()
     """Statuses of the interim answers before it."""
-    miscoded: str = ""
+    coding_error: str = ""
     """What is wrong with the answer's content coding; `answer` is without one."""
-    advice: str = ""
+    warning: str = ""
     """What of all this is worth knowing and breaks nobody's contract."""
 
 
-class Way:
+class ConnectTarget:
     """
     A target and the route there, with whom TLS trusts.
     """
@@ -72,21 +72,21 @@ class Way:
                 self.tls.load_verify_locations(cafile=route.ca_file)
 
 
-def _connected(way: Way, deadline: Seconds) -> socket.socket:
+def _connected(connect_target: ConnectTarget, deadline: Seconds) -> socket.socket:
     """
     A socket all the way to the target: by its address or another, through a proxy or not, under TLS where the URL has it.
     """
-    target, route = way.target, way.route
+    target, route = connect_target.target, connect_target.route
     hop = route.first_hop(target)
     raw = socket.create_connection((hop.host, hop.port), timeout=_remaining(deadline))
     try:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if route.proxy is not None:
             _tunnel(raw, route.proxy.connect_request(route.destination(target)), deadline)
-        if way.tls is None:
+        if connect_target.tls is None:
             return raw
         raw.settimeout(_remaining(deadline))
-        return way.tls.wrap_socket(raw, server_hostname=target.host)
+        return connect_target.tls.wrap_socket(raw, server_hostname=target.host)
     except OSError:
         raw.close()
         raise
@@ -111,18 +111,18 @@ def _tunnel(raw: socket.socket, asking: bytes, deadline: Seconds) -> None:
         raise ConnectionRefusedError(f"the proxy refused to connect: {line[:60].decode('latin-1')}")
 
 
-class Connection:
+class TargetConnection:
     """
     A TCP or TLS connection to a target, good for one exchange after another.
     """
 
-    def __init__(self, way: Way, deadline: Seconds) -> None:
+    def __init__(self, connect_target: ConnectTarget, deadline: Seconds) -> None:
         """
         Connect by the deadline, an instant. Raises OSError; ssl.SSLError among them.
         """
-        self._socket = _connected(way, deadline)
+        self._socket = _connected(connect_target, deadline)
         self.reusable = True
-        self.exchanges = 0
+        self.exchange_count = 0
         """How many answers it has carried."""
 
     def close(self) -> None:
@@ -134,7 +134,7 @@ class Connection:
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
-    def finish(self) -> bool:
+    def close_writing(self) -> bool:
         """Say that nothing more comes, and listen on; False where that cannot be said."""
         if isinstance(self._socket, ssl.SSLSocket):
             return False  # Python would stop deciphering what still comes
@@ -145,11 +145,11 @@ class Connection:
         return True
 
     @property
-    def stale(self) -> bool:
+    def is_stale(self) -> bool:
         """Whether the target has closed it, or said something nobody asked for, while it lay idle."""
-        return self.heard(0.0) is not None
+        return self.read_available(0.0) is not None
 
-    def heard(self, patience: Seconds) -> bytes | None:
+    def read_available(self, patience: Seconds) -> bytes | None:
         """What comes within so long: bytes, nothing where the target has closed it, None where it is silent."""
         pending = self._socket.pending() if isinstance(self._socket, ssl.SSLSocket) else 0
         if not pending and not _readable(self._socket, patience):
@@ -162,42 +162,42 @@ class Connection:
         except OSError:
             return b""
 
-    def exchange(self, sent: bytes, method: str, deadline: Seconds) -> Reception:
+    def exchange(self, sent: bytes, method: str, deadline: Seconds) -> TransportResult:
         """
         Send a whole message, and read the answer to it by the deadline, an instant.
         """
         self.reusable = False
-        reading = Reading(method)
+        parser = AnswerParser(method)
         try:
             self.send(sent, deadline)
         except TimeoutError:
-            return received(reading, Transport.DEADLINE, "no complete answer by the deadline")
+            return transport_result(parser, Transport.DEADLINE, "no complete answer by the deadline")
         except OSError as wrong:
-            return received(reading, Transport.CONNECTION_LOST, wrong.strerror or str(wrong))
-        reception = self.receive(reading, deadline)
-        self.reusable = reading.keeps_open
-        return reception
+            return transport_result(parser, Transport.CONNECTION_LOST, wrong.strerror or str(wrong))
+        received = self.read_answer(parser, deadline)
+        self.reusable = parser.keeps_connection_open
+        return received
 
-    def receive(self, reading: Reading, deadline: Seconds, ahead: bytes = b"") -> Reception:
+    def read_answer(self, parser: AnswerParser, deadline: Seconds, ahead: bytes = b"") -> TransportResult:
         """
         Read one answer to its end by the deadline, an instant; *ahead* is what of it has come already.
         """
         try:
             if ahead:
-                reading.feed(ahead)
-            while not reading.complete:
-                if len(reading.raw) > _LARGEST:
+                parser.feed(ahead)
+            while not parser.complete:
+                if len(parser.raw) > _LARGEST:
                     raise ConnectionAbortedError(f"an answer of more than {_LARGEST} bytes")
                 self._socket.settimeout(_remaining(deadline))
-                reading.feed(self._socket.recv(_READ))
-        except Unreadable as wrong:
-            return received(reading, _broken(bytes(reading.raw)), f"{wrong}")
+                parser.feed(self._socket.recv(_READ))
+        except UnparsableAnswer as wrong:
+            return transport_result(parser, _broken(bytes(parser.raw)), f"{wrong}")
         except TimeoutError:
-            return received(reading, Transport.DEADLINE, "no complete answer by the deadline")
+            return transport_result(parser, Transport.DEADLINE, "no complete answer by the deadline")
         except OSError as wrong:
-            return received(reading, Transport.CONNECTION_LOST, wrong.strerror or str(wrong))
-        self.exchanges += 1
-        return received(reading, Transport.ANSWERED)
+            return transport_result(parser, Transport.CONNECTION_LOST, wrong.strerror or str(wrong))
+        self.exchange_count += 1
+        return transport_result(parser, Transport.ANSWERED)
 
     def send(self, sent: bytes, deadline: Seconds) -> None:
         """
@@ -210,22 +210,22 @@ class Connection:
             return
 
 
-def received(reading: Reading, transport: Transport, reason: str = "") -> Reception:
+def transport_result(parser: AnswerParser, transport: Transport, reason: str = "") -> TransportResult:
     """
     What it came to.
     """
-    misframed = reason if transport is Transport.MALFORMED else reading.departure
-    if not misframed and reading.stray:
-        misframed = f"{len(reading.stray)} bytes behind the answer's end"
-    return Reception(
+    framing_error = reason if transport is Transport.MALFORMED else parser.framing_error
+    if not framing_error and parser.trailing_bytes:
+        framing_error = f"{len(parser.trailing_bytes)} bytes behind the answer's end"
+    return TransportResult(
         transport=transport,
-        answer=reading.answer,
+        answer=parser.answer,
         reason=reason,
-        misframed=misframed,
-        raw=bytes(reading.raw),
-        closes=reading.closes,
-        to_the_end=reading.to_the_end,
-        interim=tuple(reading.interim),
+        framing_error=framing_error,
+        raw=bytes(parser.raw),
+        closes_connection=parser.closes_connection,
+        is_close_delimited=parser.is_close_delimited,
+        interim_statuses=tuple(parser.interim_statuses),
     )
 
 

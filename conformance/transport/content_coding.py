@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 
 from chainproof.contract.answer import Answer
 
-from .request import Request
+from .request import CheckRequest
 
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
 """zlib's window bits for each coding that the standard library undoes; RFC 9110 §8.4.1 has deflate in zlib's own wrapping."""
@@ -19,48 +19,52 @@ _LARGEST = 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Decoded:
+class DecodedAnswer:
     """
     An answer without its content coding, and what is wrong with that coding.
     """
 
     answer: Answer | None
     """None where the coding is not to be undone."""
-    departure: str = ""
-    advice: str = ""
+    coding_error: str = ""
+    warning: str = ""
     """What is worth knowing and breaks nobody's contract."""
 
 
-def decoded(answer: Answer, request: Request) -> Decoded:
+def decode_answer(answer: Answer, request: CheckRequest) -> DecodedAnswer:
     """
     What an answer's body says once its Content-Encoding is undone.
     """
     given = [each.strip().lower() for value in answer.fields("content-encoding") for each in value.split(",")]
     codings = [coding for coding in given if coding]
     if not codings:
-        return Decoded(answer=answer)
+        return DecodedAnswer(answer=answer)
     words = ", ".join(codings)
     coded = set(codings) != {"identity"}  # a word that changes nothing: RFC 9110 §8.4.1 advises against it, and no more
-    departure = (
+    coding_error = (
         f"Content-Encoding: {words}, where `identity` alone is acceptable" if coded and _plain_wanted(request) else ""
     )
-    advice = (
-        "" if departure or _acceptable(codings, request) else f"Content-Encoding: {words}, which was not acceptable"
+    warning = (
+        "" if coding_error or _acceptable(codings, request) else f"Content-Encoding: {words}, which was not acceptable"
     )
     if "identity" in codings:
-        advice = advice or "Content-Encoding: identity, which is for Accept-Encoding alone"
+        warning = warning or "Content-Encoding: identity, which is for Accept-Encoding alone"
     body: bytes | None = answer.body
     if request.method != "HEAD":
         for coding in reversed(codings):
             body = _undone(body, coding) if body is not None else None
     if body is not None:
-        return Decoded(answer=replace(answer, body=body), departure=departure, advice=advice)
+        return DecodedAnswer(answer=replace(answer, body=body), coding_error=coding_error, warning=warning)
     if any(coding not in _WINDOWS and coding != "identity" for coding in codings):
-        return Decoded(
-            answer=None, departure=departure, advice=advice or f"Content-Encoding: {words}, which we cannot undo"
+        return DecodedAnswer(
+            answer=None,
+            coding_error=coding_error,
+            warning=warning or f"Content-Encoding: {words}, which we cannot undo",
         )
     plain = answer if answer.body[:1] in (b"{", b"[") else None
-    return Decoded(answer=plain, departure=departure or f"Content-Encoding: {words}, over a body that is not so coded")
+    return DecodedAnswer(
+        answer=plain, coding_error=coding_error or f"Content-Encoding: {words}, over a body that is not so coded"
+    )
 
 
 def _undone(body: bytes, coding: str) -> bytes | None:
@@ -87,7 +91,7 @@ def _undone(body: bytes, coding: str) -> bytes | None:
     return whole
 
 
-def _plain_wanted(request: Request) -> bool:
+def _plain_wanted(request: CheckRequest) -> bool:
     """
     Whether the request says in so many words that it wants no coding.
     """
@@ -96,7 +100,7 @@ def _plain_wanted(request: Request) -> bool:
     return bool(given) and wanted <= {"identity"}
 
 
-def _acceptable(codings: list[str], request: Request) -> bool:
+def _acceptable(codings: list[str], request: CheckRequest) -> bool:
     """
     Whether the request accepts every one of the codings (RFC 9110 §12.5.3).
     """

@@ -13,7 +13,7 @@ import pytest
 from chainproof.clock import Seconds, monotonic
 
 
-class Allowance:
+class RateLimiter:
     """
     So many requests in all, and so many a second, evenly spread. Any thread may ask.
     """
@@ -21,16 +21,16 @@ class Allowance:
     def __init__(
         self,
         *,
-        most: int | None = None,
+        max_requests: int | None = None,
         rate: float | None = None,
         clock: Callable[[], Seconds] = monotonic,
         pause: Callable[[Seconds], None] = time.sleep,
     ) -> None:
-        self.most = most
+        self.max_requests = max_requests
         """Requests in all; None: any number."""
         self.rate = rate
         """Requests a second; None: as fast as they are answered."""
-        self.taken = 0
+        self.sent_count = 0
         """How many have been sent."""
         self._next: Seconds = float("-inf")
         self._clock = clock
@@ -38,18 +38,18 @@ class Allowance:
         self._lock = Lock()
 
     @property
-    def spent(self) -> bool:
+    def is_exhausted(self) -> bool:
         """Whether nothing more may be sent."""
-        return self.most is not None and self.taken >= self.most
+        return self.max_requests is not None and self.sent_count >= self.max_requests
 
-    def take(self) -> None:
+    def acquire(self) -> None:
         """
         Wait until the next request may go. Skips the check under way where none may any more.
         """
         with self._lock:
-            if self.spent:
-                pytest.skip(f"the {self.most} requests that this run may send are sent (--max-requests)")
-            self.taken += 1
+            if self.is_exhausted:
+                pytest.skip(f"the {self.max_requests} requests that this run may send are sent (--max-requests)")
+            self.sent_count += 1
             wait = self._turn()
         if wait > 0:
             self._pause(wait)
@@ -66,5 +66,5 @@ class Allowance:
         return turn - now
 
 
-ANY = Allowance()
+UNLIMITED = RateLimiter()
 """Any number of requests, as fast as they are answered."""

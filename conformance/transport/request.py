@@ -8,12 +8,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from chainproof.clock import Seconds
-from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
-from chainproof.contract.header_fields import Field
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
+from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.openapi import METHOD, PATH
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
-from chainproof.results.curl import PLAIN, curl_line
+from chainproof.results.curl import DIRECT_ROUTE, curl_line
 
 JSON_TYPE = ("Content-Type", "application/json")
 
@@ -26,12 +26,12 @@ class Secret:
 
     text: str = field(repr=False)
     """As it stands in the request."""
-    word: str
+    shell_word: str
     """The double-quoted word that a curl line has in its place."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Request:
+class CheckRequest:
     """
     A method, a path, header fields and a body. Host and the framing are added on the wire, nothing else is.
     """
@@ -43,12 +43,12 @@ class Request:
     """The path that the target has the operation at."""
     host: str | None = None
     """What the Host header says where it is not the target's own."""
-    fields: tuple[Field, ...] = field(default=(), repr=False)
+    fields: tuple[HeaderField, ...] = field(default=(), repr=False)
     """In the order and the letter case in which they are sent."""
     body: bytes | None = None
     """None: neither a body nor a word about one. Empty: a body of 0 bytes."""
     chunked: bool = False
-    message_valid: bool = True
+    valid_message: bool = True
     """False: HTTP itself may refuse it before anybody looks where it goes, in words of its own."""
     raw: bytes | None = field(default=None, repr=False)
     """What goes over the wire in place of all that, which then says what it means: where the framing is what is special."""
@@ -57,27 +57,30 @@ class Request:
     """What is special about it, to complete "status 200 to …"."""
 
     @property
-    def of_operation(self) -> bool:
+    def is_for_operation(self) -> bool:
         """Whether it is for the operation: its method and path, on the target's own host, in a valid message."""
         return (
-            self.method == METHOD and self.path.partition("?")[0] == self.operation and self.host is None and self.valid
+            self.method == METHOD
+            and self.path.partition("?")[0] == self.operation
+            and self.host is None
+            and self.is_valid
         )
 
     @property
-    def valid(self) -> bool:
+    def is_valid(self) -> bool:
         """
         Whether HTTP itself has nothing to refuse. Some servers take what has parts apart before anybody asks for them, and say
         in words of their own that they cannot.
         """
         has_parts = any(value.lower().startswith("multipart/") for value in self.values("content-type"))
-        return self.message_valid and (not has_parts or (self.body or b"").startswith(b"--"))
+        return self.valid_message and (not has_parts or (self.body or b"").startswith(b"--"))
 
     @property
-    def unsized(self) -> bool:
+    def has_no_length(self) -> bool:
         """Whether it says nothing of a body, not even that there is none."""
         return self.body is None and not self.chunked and self.raw is None and not self.values("content-length")
 
-    def accompanied(self, fields: tuple[Field, ...]) -> Request:
+    def with_fields(self, fields: tuple[HeaderField, ...]) -> CheckRequest:
         """The same request with further fields, save those that it has a word of its own about."""
         own = {name.lower() for name, _ in self.fields}
         return replace(self, fields=self.fields + tuple(each for each in fields if each[0].lower() not in own))
@@ -92,14 +95,14 @@ class Request:
         return (len(self.body or b""), len(self.path) + sum(len(name) + len(value) for name, value in self.fields))
 
 
-def key_secret(key: ApiKey, variable: str = DEFAULT_VARIABLE) -> Secret:
+def key_secret(key: ApiKey, variable: str = DEFAULT_KEY_VARIABLE) -> Secret:
     """
     The key itself, as a secret.
     """
-    return Secret(text=key.reveal(), word=f'"${{{variable}}}"')
+    return Secret(text=key.reveal(), shell_word=f'"${{{variable}}}"')
 
 
-def message(request: Request, target: Target) -> bytes:
+def request_bytes(request: CheckRequest, target: Target) -> bytes:
     """
     The request's bytes.
     """
@@ -113,7 +116,7 @@ def message(request: Request, target: Target) -> bytes:
     return text + (b"".join(_chunks(body)) if request.chunked else body)
 
 
-def _framing(request: Request) -> tuple[Field, ...]:
+def _framing(request: CheckRequest) -> tuple[HeaderField, ...]:
     """
     What tells the receiver where the body ends.
     """
@@ -135,7 +138,9 @@ def _chunks(body: bytes, size: int = 7) -> Iterator[bytes]:
 _PLACE = "CHAINPROOF_SECRET"
 
 
-def reproduction(request: Request, target: Target, *, route: Route = PLAIN, deadline: Seconds | None = None) -> str:
+def reproduction_command(
+    request: CheckRequest, target: Target, *, route: Route = DIRECT_ROUTE, deadline: Seconds | None = None
+) -> str:
     """
     A curl line that sends the request again by the same *route*, its secret made by the shell; where a *deadline* was
     missed, it waits as long as we did.
@@ -154,20 +159,20 @@ def reproduction(request: Request, target: Target, *, route: Route = PLAIN, dead
         route=route,
         deadline=deadline,
     )
-    return line.replace(f'"${{{_PLACE}}}"', request.secret.word) if request.secret else line
+    return line.replace(f'"${{{_PLACE}}}"', request.secret.shell_word) if request.secret else line
 
 
 _PLAIN_BYTES = frozenset(range(0x20, 0x7F)) - frozenset(b"%'\\")
 _NAMED_BYTES = {0x0D: r"\r", 0x0A: r"\n", 0x09: r"\t", 0x25: "%%", 0x5C: r"\\"}
 
 
-def _raw_line(request: Request, target: Target) -> str:
+def _raw_line(request: CheckRequest, target: Target) -> str:
     """
     A shell line that sends a request's very bytes, where curl would put them right.
     """
     assert request.raw is not None
     pieces = request.raw.split(request.secret.text.encode("latin-1")) if request.secret else [request.raw]
-    words = [request.secret.word] * (len(pieces) - 1) if request.secret else []
+    words = [request.secret.shell_word] * (len(pieces) - 1) if request.secret else []
     text = "%s".join("".join(map(_printed, piece)) for piece in pieces)
     host = target.host.strip("[]")
     there = f"nc {host} {target.port}"

@@ -1,7 +1,7 @@
 """
 An answer's bytes, read to the letter of RFC 9110 and 9112: what it says, and where it first left the form of a message.
 
-Reading goes on behind a departure wherever the meaning is still plain, so that a bare line feed costs an answer its
+Reading goes on behind a violation wherever the meaning is still plain, so that a bare line feed costs an answer its
 form and not its status. Where the end cannot be told any more, there is no answer.
 """
 
@@ -29,14 +29,14 @@ _HEAD_LIMIT = 2**20
 _SHOWN = 40
 
 
-class Unreadable(Exception):
+class UnparsableAnswer(Exception):
     """
     Bytes of which no answer can be made; the message says why.
     """
 
 
 @dataclass(slots=True)
-class Reading:
+class AnswerParser:
     """
     One answer as it arrives, interim ones (1xx) before it included.
     """
@@ -45,12 +45,12 @@ class Reading:
     """What was asked: the answer to HEAD has no body."""
     http_1_0: bool = False
     """Whether the request said HTTP/1.0: neither chunks nor interim answers are for it."""
-    interim: list[int] = field(default_factory=list)
+    interim_statuses: list[int] = field(default_factory=list)
     """Statuses of the interim answers."""
     complete: bool = False
-    departure: str = ""
+    framing_error: str = ""
     """The first thing wrong with the form; empty where nothing is."""
-    ended: bool = False
+    connection_closed: bool = False
     """Whether the connection's end has come."""
     raw: bytearray = field(default_factory=bytearray)
     """Everything read so far."""
@@ -67,7 +67,7 @@ class Reading:
         Read on; no data is the connection's end. Raises Unreadable, or ConnectionError where nothing came at all.
         """
         if not data:
-            self.ended = True
+            self.connection_closed = True
             if not self.raw:
                 raise ConnectionResetError("the connection was closed without an answer")
         self.raw += data
@@ -77,23 +77,23 @@ class Reading:
             next(self._steps, None)
 
     @property
-    def stray(self) -> bytes:
+    def trailing_bytes(self) -> bytes:
         """What stands behind the answer's end."""
         return bytes(self._rest) if self.complete else b""
 
     @property
-    def keeps_open(self) -> bool:
+    def keeps_connection_open(self) -> bool:
         """Whether, by what it says, the connection may carry another exchange."""
-        return self.complete and not self._to_the_end and not self.closes and not self.stray
+        return self.complete and not self._to_the_end and not self.closes_connection and not self.trailing_bytes
 
     @property
-    def closes(self) -> bool:
+    def closes_connection(self) -> bool:
         """Whether the answer says that the connection is closed behind it (RFC 9112 §9.3)."""
         options = {each.strip().lower() for value in self._values(b"connection") for each in value.split(b",")}
         return b"close" in options or (self._version == b"HTTP/1.0" and b"keep-alive" not in options)
 
     @property
-    def to_the_end(self) -> bool:
+    def is_close_delimited(self) -> bool:
         """Whether its body has no other end than the connection's."""
         return self._to_the_end
 
@@ -111,7 +111,7 @@ class Reading:
         """
         Note what is wrong with the form; the first counts.
         """
-        self.departure = self.departure or why
+        self.framing_error = self.framing_error or why
 
     def _reading(self) -> Generator[None, None, None]:
         """
@@ -121,9 +121,9 @@ class Reading:
             yield from self._head()
             if not 100 <= self._status < 200:
                 break
-            self.interim.append(self._status)
+            self.interim_statuses.append(self._status)
             if self._status == 101:
-                raise Unreadable("a 101, though no other protocol was asked for")
+                raise UnparsableAnswer("a 101, though no other protocol was asked for")
             if self.http_1_0:
                 self._departs("an interim answer to an HTTP/1.0 request")
             self._unframed()
@@ -149,9 +149,9 @@ class Reading:
         """
         while (end := self._rest.find(b"\n")) < 0:
             if len(self._rest) > _HEAD_LIMIT:
-                raise Unreadable(f"a line of more than {_HEAD_LIMIT} bytes in {part}")
-            if self.ended:
-                raise Unreadable(f"the connection was closed within {part}")
+                raise UnparsableAnswer(f"a line of more than {_HEAD_LIMIT} bytes in {part}")
+            if self.connection_closed:
+                raise UnparsableAnswer(f"the connection was closed within {part}")
             yield
         line = bytes(self._rest[:end])
         del self._rest[: end + 1]
@@ -167,7 +167,7 @@ class Reading:
         """
         loose = _LOOSE.match(line)
         if loose is None:
-            raise Unreadable(f"no status line: {_shown(line)}")
+            raise UnparsableAnswer(f"no status line: {_shown(line)}")
         if not _STATUS_LINE.fullmatch(line):
             self._departs(f"a status line that is none: {_shown(line)}")
         self._version = b"HTTP/1.0" if loose[2] == b"0" else b"HTTP/1.1"
@@ -221,7 +221,7 @@ class Reading:
             yield from self._exactly(length, "its body")
         else:
             self._to_the_end = True
-            while not self.ended:
+            while not self.connection_closed:
                 self._take(len(self._rest))
                 yield
             self._take(len(self._rest))
@@ -246,9 +246,9 @@ class Reading:
         if not given:
             return None
         if not all(map(_DIGITS.fullmatch, lengths)):
-            raise Unreadable(f"a Content-Length that is no number: {_shown(b', '.join(given))}")
+            raise UnparsableAnswer(f"a Content-Length that is no number: {_shown(b', '.join(given))}")
         if len({int(value) for value in lengths}) > 1:
-            raise Unreadable(f"two lengths: {_shown(b', '.join(given))}")
+            raise UnparsableAnswer(f"two lengths: {_shown(b', '.join(given))}")
         if any(b"," in value for value in given):
             self._departs(f"a Content-Length that is no number: {_shown(given[0])}")
         return int(lengths.pop())
@@ -258,7 +258,7 @@ class Reading:
         What is wrong with a transfer coding, if anything. Raises Unreadable where the end cannot be told.
         """
         if codings[-1] != b"chunked":
-            raise Unreadable(f"a transfer coding that nobody asked for: {_shown(b', '.join(codings))}")
+            raise UnparsableAnswer(f"a transfer coding that nobody asked for: {_shown(b', '.join(codings))}")
         if codings != [b"chunked"]:
             self._departs(f"transfer codings that nobody asked for: {_shown(b', '.join(codings))}")
         if length is not None:
@@ -281,7 +281,7 @@ class Reading:
             yield from self._exactly(size, "a chunk")
             behind = yield from self._line("the chunks")
             if behind:
-                raise Unreadable(f"a chunk that is longer than its size: {_shown(behind)}")
+                raise UnparsableAnswer(f"a chunk that is longer than its size: {_shown(behind)}")
         yield from self._trailers()
 
     def _size(self, line: bytes) -> int:
@@ -291,7 +291,7 @@ class Reading:
         strict = _CHUNK_LINE.fullmatch(line)
         loose = strict or _LOOSE_SIZE.match(line)
         if loose is None or len(loose[1]) > 15:
-            raise Unreadable(f"a chunk size that is none: {_shown(line)}")
+            raise UnparsableAnswer(f"a chunk size that is none: {_shown(line)}")
         if strict is None:
             self._departs(f"a chunk size with something behind it that is no extension: {_shown(line)}")
         return int(loose[1], 16)
@@ -316,8 +316,8 @@ class Reading:
             length -= taken
             if not length:
                 return
-            if self.ended:
-                raise Unreadable(f"the connection was closed {length} bytes before the end of {part}")
+            if self.connection_closed:
+                raise UnparsableAnswer(f"the connection was closed {length} bytes before the end of {part}")
             yield
 
     def _take(self, count: int) -> int:

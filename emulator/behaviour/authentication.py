@@ -11,7 +11,7 @@ from chainproof.contract.errors import ErrorCode
 from chainproof.contract.levels import Contract
 
 from .deviations import BEARER, HTML_502, PLAIN_401, WRONG_KEY
-from .errors import NonJsonBody, ErrorReply
+from .errors import ErrorReply, NonJsonBody
 from .request import ReceivedRequest
 
 _PLAIN = NonJsonBody(media_type="text/plain; charset=utf-8", text="No Authorization header provided")

@@ -8,7 +8,7 @@ import re
 
 from chainproof.contract.errors import ErrorCode
 from chainproof.contract.levels import Contract
-from chainproof.json_text import Malformed, TooDeep, parse_json
+from chainproof.json_text import InvalidJson, TooDeep, parse_json
 
 from .deviations import ANY_MEDIA_TYPE, LARGE_BODY
 from .errors import ErrorReply, bad_request
@@ -50,10 +50,10 @@ def json_object_error(request: ReceivedRequest) -> ErrorReply | None:
     value = parse_json(request.body)
     if isinstance(value, dict) or (isinstance(value, TooDeep) and is_deep_object(request.body)):
         return None
-    if value is Malformed.EMPTY:
+    if value is InvalidJson.EMPTY:
         return bad_request("Expected a JSON object as the body; this request has no body.")
-    if isinstance(value, Malformed | TooDeep):
-        why = value.value if isinstance(value, Malformed) else Malformed.NOT_JSON.value
+    if isinstance(value, InvalidJson | TooDeep):
+        why = value.value if isinstance(value, InvalidJson) else InvalidJson.NOT_JSON.value
         return bad_request(f"Expected a JSON object as the body; the body is {why}.")
     return bad_request("Expected a JSON object as the body; the body is another JSON value.")
 

@@ -59,7 +59,7 @@ LARGE_BODY = Deviation(
 NON_FINITE = Deviation(
     description="`NaN` and `Infinity` in a body are taken, and written as null",
     contract=Contract.DOCUMENTED,
-    violates=(clauses.MALFORMED_REFUSED,),
+    violates=(clauses.INVALID_JSON_REJECTED,),
     citation="basetenlabs/truss: the chain's server parses with Python's json, and writes with pydantic",
 )
 BARE_ERRORS = Deviation(

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from chainproof.contract.errors import PAIRING, ErrorCode
+from chainproof.contract.errors import PAIRING_BY_CODE, ErrorCode
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,4 +68,4 @@ def failure(code: ErrorCode, detail: str, status: int | None = None) -> ErrorRep
     """
     A code with the first status of its row in the strict contract, or with another one.
     """
-    return ErrorReply(status=status or PAIRING[code].strict[0], code=code, detail=detail)
+    return ErrorReply(status=status or PAIRING_BY_CODE[code].strict[0], code=code, detail=detail)

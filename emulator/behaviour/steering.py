@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from chainproof.contract.errors import PAIRING, PAIRINGS, UNPAIRED_STATUSES, ErrorCode, statuses
+from chainproof.contract.errors import PAIRING_BY_CODE, PAIRINGS, UNPAIRED_STATUSES, ErrorCode, statuses
 from chainproof.contract.levels import Contract
 
 from .errors import ErrorReply, bad_request, failure
@@ -34,7 +34,7 @@ def requested_outcome(request: ReceivedRequest, contract: Contract) -> ErrorRepl
     unpaired = _unpaired(" ".join(words), contract)
     if unpaired:
         return unpaired
-    if not words or len(words) > 2 or words[0] not in PAIRING:
+    if not words or len(words) > 2 or words[0] not in PAIRING_BY_CODE:
         return bad_request(_expected(contract))
     row = statuses(words[0], contract)
     if len(words) == 2 and words[1] not in map(str, row):

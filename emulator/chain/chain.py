@@ -11,19 +11,19 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from itertools import dropwhile
 from typing import cast
 
-from chainproof.contract.chain_schema import BadInput, BadOutput, BadSchema, Entrypoint, load_entrypoint
+from chainproof.contract.chain_schema import Entrypoint, InputError, OutputError, SchemaError, load_entrypoint
 
 from .chain_response import (
     ChainResponse,
     PythonJsonError,
+    exception_error,
     input_error,
-    process_exit_error,
-    return_type_error,
+    json_error,
     output,
     parse_python_json,
-    exception_error,
+    process_exit_error,
+    return_type_error,
     server_error,
-    json_error,
 )
 
 Arguments = dict[str, object]
@@ -35,7 +35,7 @@ class UserChain:
     """
 
     def __init__(self, entrypoint: Entrypoint, instance: object) -> None:
-        self.awaited = entrypoint.awaited
+        self.is_async = entrypoint.is_async
         """Whether run_remote is a coroutine function."""
         self._entrypoint = entrypoint
         self._run: Callable[..., object] = getattr(instance, "run_remote")  # noqa: B009  # a class that we do not know
@@ -46,8 +46,8 @@ class UserChain:
             return self._entrypoint.arguments(parse_python_json(body))
         except PythonJsonError as wrong:
             return json_error(wrong)
-        except BadInput as wrong:
-            return input_error(wrong.mistakes)
+        except InputError as wrong:
+            return input_error(wrong.errors)
         except Exception as wrong:  # noqa: BLE001  # blamed as the server blames it: on itself
             return server_error(wrong)
 
@@ -72,8 +72,8 @@ class UserChain:
         A result as the answer's body.
         """
         try:
-            return output(self._entrypoint.output(result))
-        except BadOutput:
+            return output(self._entrypoint.encode_output(result))
+        except OutputError:
             return return_type_error()
         except Exception as wrong:  # noqa: BLE001  # blamed as the server blames it: on itself
             return server_error(wrong)
@@ -81,21 +81,23 @@ class UserChain:
 
 def load_chain(text: str) -> UserChain:
     """
-    The chain of `FILE.py:Class` or `package.module:Class`. Raises BadSchema, also for what its constructor raises.
+    The chain of `FILE.py:Class` or `package.module:Class`. Raises SchemaError, also for what its constructor raises.
     """
     entrypoint = load_entrypoint(text)
-    if entrypoint.gives is None:
-        raise BadSchema(f"{text}: expected a run_remote that returns its output whole, found one that returns a stream")
-    if entrypoint.given:
-        raise BadSchema(
-            f"{text}: the parameter {entrypoint.given[0]!r} of run_remote is the service's alone to fill in"
+    if entrypoint.output_model is None:
+        raise SchemaError(
+            f"{text}: expected a run_remote that returns its output whole, found one that returns a stream"
+        )
+    if entrypoint.injected:
+        raise SchemaError(
+            f"{text}: the parameter {entrypoint.injected[0]!r} of run_remote is the service's alone to fill in"
         )
     try:
         with redirect_stdout(sys.stderr), _local():
             instance = entrypoint.cls()
     except (Exception, SystemExit) as wrong:  # noqa: BLE001  # blamed: the user's constructor
         reason = " ".join(str(wrong).split())[:200]
-        raise BadSchema(
+        raise SchemaError(
             f"{text}: its constructor raised {type(wrong).__name__}{f': {reason}' if reason else ''}"
         ) from None
     return UserChain(entrypoint, instance)

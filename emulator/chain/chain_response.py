@@ -16,7 +16,7 @@ from typing import cast
 import orjson
 
 from chainproof.clock import Seconds
-from chainproof.contract.chain_schema import dotted
+from chainproof.contract.chain_schema import format_path
 from chainproof.json_text import JSON
 
 InputErrors = tuple[tuple[tuple[str | int, ...], str], ...]
@@ -67,12 +67,12 @@ def output(body: bytes) -> ChainResponse:
     return ChainResponse(kind=ChainResponseKind.OUTPUT, status=200, body=body)
 
 
-def input_error(mistakes: InputErrors) -> ChainResponse:
+def input_error(errors: InputErrors) -> ChainResponse:
     """
     To a body that is no input: every mistake with its place.
     """
-    title = "Input Parsing Error:" if len(mistakes) == 1 else "Input Parsing Errors:"
-    public_message = "\n".join([title, *(f"  `{dotted(place)}`: {text}." for place, text in mistakes)])
+    title = "Input Parsing Error:" if len(errors) == 1 else "Input Parsing Errors:"
+    public_message = "\n".join([title, *(f"  `{format_path(place)}`: {text}." for place, text in errors)])
     return _failed(ChainResponseKind.BAD_INPUT, 400, public_message, _CALLER, public_message)
 
 
@@ -83,7 +83,9 @@ def server_error(wrong: Exception) -> ChainResponse:
     deep = isinstance(wrong, RecursionError)
     public_message = "The body is nested too deeply." if deep else "The output of run_remote cannot be written."
     text = f"Unhandled exception: {type(wrong).__name__}: {wrong}"
-    return _failed(ChainResponseKind.BAD_INPUT if deep else ChainResponseKind.SERVER_ERROR, 500, text, _UNEXPECTED, public_message)
+    return _failed(
+        ChainResponseKind.BAD_INPUT if deep else ChainResponseKind.SERVER_ERROR, 500, text, _UNEXPECTED, public_message
+    )
 
 
 def exception_error(wrong: Exception, stack: Iterable[FrameSummary]) -> ChainResponse:
@@ -107,7 +109,9 @@ def return_type_error() -> ChainResponse:
     To a request whose run_remote returned what its return type does not say.
     """
     public_message = "run_remote returned what its return type does not say."
-    return _failed(ChainResponseKind.EXCEPTION, 500, "Internal Server Error (in model/chainlet).", _DOWNSTREAM, public_message)
+    return _failed(
+        ChainResponseKind.EXCEPTION, 500, "Internal Server Error (in model/chainlet).", _DOWNSTREAM, public_message
+    )
 
 
 def process_exit_error() -> ChainResponse:
@@ -115,7 +119,10 @@ def process_exit_error() -> ChainResponse:
     To a request that took its server with it. The gateway says so: there is no server any more.
     """
     return ChainResponse(
-        kind=ChainResponseKind.PROCESS_EXITED, status=502, body=_error("Error making prediction"), public_message="run_remote ended its process."
+        kind=ChainResponseKind.PROCESS_EXITED,
+        status=502,
+        body=_error("Error making prediction"),
+        public_message="run_remote ended its process.",
     )
 
 
@@ -124,7 +131,9 @@ def timeout_error(allowed: Seconds) -> ChainResponse:
     To a request that the chain has not answered in time. The gateway says so.
     """
     public_message = f"run_remote did not return within {allowed:g} s."
-    return ChainResponse(kind=ChainResponseKind.TIMED_OUT, status=504, body=_error(public_message), public_message=public_message)
+    return ChainResponse(
+        kind=ChainResponseKind.TIMED_OUT, status=504, body=_error(public_message), public_message=public_message
+    )
 
 
 def json_error(wrong: PythonJsonError) -> ChainResponse:

@@ -7,10 +7,18 @@ from __future__ import annotations
 import json
 import math
 
-from chainproof.json_text import JSON, Malformed, TooDeep, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
 
 from ..behaviour.body import is_deep_object
-from .chain_response import ChainResponse, PythonJsonError, input_error, output, parse_python_json, server_error, json_error
+from .chain_response import (
+    ChainResponse,
+    PythonJsonError,
+    input_error,
+    json_error,
+    output,
+    parse_python_json,
+    server_error,
+)
 
 _NO_OBJECT = "Input should be a valid dictionary or instance of EchoInput"
 
@@ -22,7 +30,7 @@ def echo_response(body: bytes) -> ChainResponse:
     value = parse_json(body)
     if isinstance(value, dict) or (isinstance(value, TooDeep) and is_deep_object(body)):
         return output(body)
-    if not isinstance(value, Malformed):
+    if not isinstance(value, InvalidJson):
         return input_error((((), _NO_OBJECT),))
     try:
         wider = parse_python_json(body)

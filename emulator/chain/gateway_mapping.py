@@ -9,7 +9,7 @@ from chainproof.contract.levels import Contract
 
 from ..behaviour.deviations import ANY_OUTPUT, ERROR_OBJECTS
 from ..behaviour.errors import ErrorReply, failure
-from .chain_response import ChainResponseKind, ChainResponse
+from .chain_response import ChainResponse, ChainResponseKind
 
 _CODES: dict[ChainResponseKind, ErrorCode] = {
     ChainResponseKind.BAD_INPUT: ErrorCode.CLIENT_ERROR,

@@ -115,7 +115,7 @@ class Replica:
         """
         if call.abandoned:
             return
-        arguments = self._chain.read(body)
+        arguments = self._chain.parse_arguments(body)
         said = arguments if isinstance(arguments, ChainResponse) else await self._in_turn(arguments, call)
         if said is not None:
             self._at_gateway(call.deliver, said)
@@ -127,7 +127,7 @@ class Replica:
         async with self._turns:
             if call.abandoned:
                 return None
-            if self._chain.awaited:
+            if self._chain.is_async:
                 return await self._chain.run_async(arguments)
             async with self._threads:
                 return await self._threaded(arguments)

@@ -10,7 +10,7 @@ from .fault import FAULTS, Fault, FaultStage
 __all__ = [
     "FAULTS",
     "Fault",
-    "Stage",
+    "FaultStage",
     "answer",
     "authentication",
     "framing",

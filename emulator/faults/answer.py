@@ -24,10 +24,9 @@ from chainproof.contract.clauses import (
     ERROR_MEDIA_TYPE,
     ERROR_MESSAGE,
     ERROR_OBJECT,
-    HTTP_ADVICE,
-    NAMES_UNIQUE,
+    HTTP_RECOMMENDATIONS,
+    NO_CREDENTIAL_LEAK,
     NO_INTERNALS,
-    NO_SECRET,
     OUTPUT_JSON,
     OUTPUT_MEDIA_TYPE,
     REQUEST_ID_ON_ERRORS,
@@ -36,11 +35,12 @@ from chainproof.contract.clauses import (
     RETRY_AFTER,
     SINGLETON_FIELDS,
     STATUS,
+    UNIQUE_MEMBER_NAMES,
 )
 from chainproof.json_text import JSON
 
 from .fault import FaultRegistrar, FaultStage
-from .hooks import RequestContext, DecideHook, error, with_members, with_body, with_header
+from .hooks import DecideHook, RequestContext, error, with_body, with_header, with_members
 
 _at = FaultRegistrar(stage=FaultStage.ANSWER)
 
@@ -55,7 +55,11 @@ def _on(*statuses: int) -> Callable[[Change], DecideHook]:
     def hook(change: Change) -> DecideHook:
         def decide(context: RequestContext) -> Answer:
             correct_answer = context.correct_answer()
-            return change(correct_answer) if correct_answer.status in statuses and context.targets_operation() else correct_answer
+            return (
+                change(correct_answer)
+                if correct_answer.status in statuses and context.targets_operation()
+                else correct_answer
+            )
 
         return decide
 
@@ -103,7 +107,11 @@ _at.add_table(
 def empty_output_without_content_type(context: RequestContext) -> Answer:
     """A 200 to the empty object has no Content-Type."""
     correct_answer = context.correct_answer()
-    return with_header(correct_answer, "Content-Type") if correct_answer.status == 200 and correct_answer.body.strip() == b"{}" else correct_answer
+    return (
+        with_header(correct_answer, "Content-Type")
+        if correct_answer.status == 200 and correct_answer.body.strip() == b"{}"
+        else correct_answer
+    )
 
 
 _at.add_table(
@@ -114,7 +122,10 @@ _at.add_table(
             _success(_body(lambda body: b"\xef\xbb\xbf" + body)),
         ),
         "output-truncated": ("The output's last byte is missing.", _success(_body(lambda body: body[:-1]))),
-        "output-with-trailing-data": ("A second object stands behind the output.", _success(_body(lambda body: body + b"{}"))),
+        "output-with-trailing-data": (
+            "A second object stands behind the output.",
+            _success(_body(lambda body: body + b"{}")),
+        ),
         "output-empty-body": ("A 200 has an empty body.", _success(_body(lambda _: b""))),
         "output-utf-16": (
             "The output is written in UTF-16.",
@@ -264,12 +275,17 @@ def _recoded(answer: Answer, change: Callable[[str], str]) -> Answer:
 def empty_body_is_too_large(context: RequestContext) -> Answer:
     """A request without a body is called `payload_too_large`."""
     correct_answer = context.correct_answer()
-    empty = correct_answer.status == 400 and not context.body and context.targets_operation() and context.request.length == 0
+    empty = (
+        correct_answer.status == 400
+        and not context.body
+        and context.targets_operation()
+        and context.request.length == 0
+    )
     return with_members(correct_answer, error_code="payload_too_large") if empty else correct_answer
 
 
 _at.add_table(
-    NAMES_UNIQUE,
+    UNIQUE_MEMBER_NAMES,
     rows={
         "error-member-twice": (
             "`error` stands in an error twice.",
@@ -331,7 +347,11 @@ def stack_trace_of_auth(context: RequestContext) -> Answer:
     try:
         base64.b64decode(token, validate=True)
     except ValueError:
-        return with_members(correct_answer, detail=_JAVA) if scheme == b"Basic" and correct_answer.status == 401 else correct_answer
+        return (
+            with_members(correct_answer, detail=_JAVA)
+            if scheme == b"Basic" and correct_answer.status == 401
+            else correct_answer
+        )
     return correct_answer
 
 
@@ -343,27 +363,35 @@ def _telling_key(change: Callable[[Answer, str], Answer], *statuses: int) -> Dec
     def decide(context: RequestContext) -> Answer:
         correct_answer = context.correct_answer()
         authorization = context.authorization().decode("latin-1")
-        return change(correct_answer, authorization) if correct_answer.status in statuses and authorization else correct_answer
+        return (
+            change(correct_answer, authorization)
+            if correct_answer.status in statuses and authorization
+            else correct_answer
+        )
 
     return decide
 
 
 _at.add_table(
-    NO_SECRET,
+    NO_CREDENTIAL_LEAK,
     rows={
         "key-in-error": (
             "A 401 repeats the key that it refuses.",
-            _telling_key(lambda answer, authorization: with_members(answer, detail=f"no such key: {authorization}"), 401),
+            _telling_key(
+                lambda answer, authorization: with_members(answer, detail=f"no such key: {authorization}"), 401
+            ),
         ),
         "key-in-header": (
             "A 200 repeats the key in a header field.",
-            _telling_key(lambda answer, authorization: with_header(answer, "X-Forwarded-Authorization", authorization), 200),
+            _telling_key(
+                lambda answer, authorization: with_header(answer, "X-Forwarded-Authorization", authorization), 200
+            ),
         ),
     },
 )
 
 
-@_at.on_decide(NO_SECRET)
+@_at.on_decide(NO_CREDENTIAL_LEAK)
 def trace_echoes_key(context: RequestContext) -> Answer:
     """TRACE repeats the request, its key included."""
     if context.request.method != b"TRACE":
@@ -428,7 +456,7 @@ _at.add_table(
 )
 
 
-@_at.on_decide(HTTP_ADVICE)
+@_at.on_decide(HTTP_RECOMMENDATIONS)
 def gzip_despite_q0(context: RequestContext) -> Answer:
     """`gzip;q=0` is taken for a wish."""
     correct_answer = context.correct_answer()
@@ -469,7 +497,11 @@ _at.add_table(
         "id-from-caller": (
             "The caller's X-BASETEN-REQUEST-ID is taken over.",
             lambda context: (
-                with_header(context.correct_answer(), REQUEST_ID_HEADER, context.field(b"x-baseten-request-id").decode("latin-1"))
+                with_header(
+                    context.correct_answer(),
+                    REQUEST_ID_HEADER,
+                    context.field(b"x-baseten-request-id").decode("latin-1"),
+                )
                 if context.field(b"x-baseten-request-id")
                 else context.correct_answer()
             ),
@@ -477,7 +509,9 @@ _at.add_table(
         "id-from-x-request-id": (
             "The caller's X-Request-Id is taken over.",
             lambda context: (
-                with_header(context.correct_answer(), REQUEST_ID_HEADER, context.field(b"x-request-id").decode("latin-1"))
+                with_header(
+                    context.correct_answer(), REQUEST_ID_HEADER, context.field(b"x-request-id").decode("latin-1")
+                )
                 if context.field(b"x-request-id")
                 else context.correct_answer()
             ),
@@ -542,7 +576,11 @@ _at.add_table(
 def id_missing_now_and_then(context: RequestContext) -> Answer:
     """Every 10th 200 has no request id."""
     correct_answer = context.correct_answer()
-    return _id()(correct_answer) if correct_answer.status == 200 and context.memory.every_nth(10, "200") else correct_answer
+    return (
+        _id()(correct_answer)
+        if correct_answer.status == 200 and context.memory.every_nth(10, "200")
+        else correct_answer
+    )
 
 
 @_at.on_decide(REQUEST_ID_PRESENT)

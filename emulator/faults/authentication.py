@@ -11,15 +11,15 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     AUTHENTICATION_REQUIRED,
     ERROR_CODE_CAUSE,
+    INVALID_FRAMING_REJECTED,
     KEY_LOCATION,
     KEY_PREFIX,
     KEY_VERIFIED,
-    REQUEST_MALFORMED,
     STATUS,
 )
 
 from .fault import FaultRegistrar, FaultStage
-from .hooks import RequestContext, DecideHook, error
+from .hooks import DecideHook, RequestContext, error
 
 _at = FaultRegistrar(stage=FaultStage.AUTHENTICATION)
 
@@ -38,7 +38,7 @@ def _opens(to: Callable[[RequestContext, bytes], bool]) -> DecideHook:
 
 _at.add_table(
     KEY_VERIFIED,
-    REQUEST_MALFORMED,
+    INVALID_FRAMING_REJECTED,
     rows={
         "any-key": ("Any key opens, as long as there is one.", _opens(lambda _, token: token != b"")),
         "key-with-suffix": (
@@ -81,7 +81,7 @@ def any_authorization(context: RequestContext) -> Answer:
     return context.serve_authenticated(context.authorization() != b"")
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED, REQUEST_MALFORMED)
+@_at.on_decide(AUTHENTICATION_REQUIRED, INVALID_FRAMING_REJECTED)
 def auth_disabled(context: RequestContext) -> Answer:
     """There is no gate."""
     return context.serve_authenticated()
@@ -131,13 +131,17 @@ def key_in_cookie(context: RequestContext) -> Answer:
 @_at.on_decide(KEY_LOCATION)
 def key_in_x_api_key(context: RequestContext) -> Answer:
     """The key counts in X-API-Key."""
-    return context.serve_authenticated(not context.authorization() and context.field(b"x-api-key").endswith(context.key))
+    return context.serve_authenticated(
+        not context.authorization() and context.field(b"x-api-key").endswith(context.key)
+    )
 
 
 @_at.on_decide(KEY_LOCATION)
 def key_in_proxy_authorization(context: RequestContext) -> Answer:
     """The key counts in Proxy-Authorization."""
-    return context.serve_authenticated(not context.authorization() and context.field(b"proxy-authorization").endswith(context.key))
+    return context.serve_authenticated(
+        not context.authorization() and context.field(b"proxy-authorization").endswith(context.key)
+    )
 
 
 @_at.on_decide(KEY_LOCATION)
@@ -149,7 +153,9 @@ def key_in_body(context: RequestContext) -> Answer:
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def trusts_forwarded_for(context: RequestContext) -> Answer:
     """Who says in X-Forwarded-For to come from 127.0.0.1 needs no key."""
-    return context.serve_authenticated(not context.authorization() and context.field(b"x-forwarded-for").startswith(b"127."))
+    return context.serve_authenticated(
+        not context.authorization() and context.field(b"x-forwarded-for").startswith(b"127.")
+    )
 
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
@@ -160,7 +166,7 @@ def auth_once_per_connection(context: RequestContext) -> Answer:
     return context.serve_authenticated(known and not context.authorization())
 
 
-@_at.on_decide(REQUEST_MALFORMED, AUTHENTICATION_REQUIRED)
+@_at.on_decide(INVALID_FRAMING_REJECTED, AUTHENTICATION_REQUIRED)
 def key_of_previous_request(context: RequestContext) -> Answer:
     """What comes without a key while another request of its connection waits is let in by that one's."""
     return context.serve_authenticated(not context.authorization() and context.in_flight > 0)
@@ -249,7 +255,11 @@ def auth_skipped_for_double_slash(context: RequestContext) -> Answer:
 def missing_key_is_400(context: RequestContext) -> Answer:
     """Who gives no key is told 400."""
     correct_answer = context.correct_answer()
-    return error(correct_answer, 400, "client_error") if correct_answer.status == 401 and not context.authorization() else correct_answer
+    return (
+        error(correct_answer, 400, "client_error")
+        if correct_answer.status == 401 and not context.authorization()
+        else correct_answer
+    )
 
 
 @_at.on_decide(KEY_VERIFIED)
@@ -264,7 +274,9 @@ def wrong_key_is_400(context: RequestContext) -> Answer:
 def wrong_key_is_403(context: RequestContext) -> Answer:
     """Who gives a wrong key is told 403."""
     correct_answer = context.correct_answer()
-    return error(correct_answer, 403, None) if correct_answer.status == 401 and context.authorization() else correct_answer
+    return (
+        error(correct_answer, 403, None) if correct_answer.status == 401 and context.authorization() else correct_answer
+    )
 
 
 @_at.on_decide(STATUS)

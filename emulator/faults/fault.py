@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from chainproof.contract.clauses import Clause
 
-from .hooks import FaultHook, DecideHook, ReadHook, SendHook, WaitHook
+from .hooks import DecideHook, FaultHook, ReadHook, SendHook, WaitHook
 
 
 class FaultStage(StrEnum):
@@ -52,7 +52,7 @@ class Fault:
 FAULTS: dict[str, Fault] = {}
 """Every fault of the files imported so far, by name, in their order."""
 
-HookFunction = TypeVar("Function", DecideHook, WaitHook, SendHook, ReadHook)
+HookFunction = TypeVar("HookFunction", DecideHook, WaitHook, SendHook, ReadHook)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +63,9 @@ class FaultRegistrar:
 
     stage: FaultStage
 
-    def on_decide(self, violates: Clause, *also_violates: Clause, needs_options: tuple[str, ...] = ()) -> Callable[[DecideHook], DecideHook]:
+    def on_decide(
+        self, violates: Clause, *also_violates: Clause, needs_options: tuple[str, ...] = ()
+    ) -> Callable[[DecideHook], DecideHook]:
         """A fault in what is said."""
         return self._decorator(lambda function: FaultHook(decide=function), violates, also_violates, needs_options)
 
@@ -71,7 +73,9 @@ class FaultRegistrar:
         """A fault in how long that takes."""
         return self._decorator(lambda function: FaultHook(wait=function), violates, also_violates, ())
 
-    def on_send(self, violates: Clause, *also_violates: Clause, needs_options: tuple[str, ...] = ()) -> Callable[[SendHook], SendHook]:
+    def on_send(
+        self, violates: Clause, *also_violates: Clause, needs_options: tuple[str, ...] = ()
+    ) -> Callable[[SendHook], SendHook]:
         """A fault in how it goes over the wire."""
         return self._decorator(lambda function: FaultHook(send=function), violates, also_violates, needs_options)
 
@@ -89,14 +93,32 @@ class FaultRegistrar:
         self.add(name, description, FaultHook(send=send), violates, *also_violates)
 
     def add(
-        self, name: str, description: str, hook: FaultHook, violates: Clause, *also_violates: Clause, needs_options: tuple[str, ...] = ()
+        self,
+        name: str,
+        description: str,
+        hook: FaultHook,
+        violates: Clause,
+        *also_violates: Clause,
+        needs_options: tuple[str, ...] = (),
     ) -> None:
         """One fault."""
         assert name not in FAULTS, name
-        FAULTS[name] = Fault(name=name, stage=self.stage, violates=violates, also_violates=also_violates, description=description, hook=hook, needs_options=needs_options)
+        FAULTS[name] = Fault(
+            name=name,
+            stage=self.stage,
+            violates=violates,
+            also_violates=also_violates,
+            description=description,
+            hook=hook,
+            needs_options=needs_options,
+        )
 
     def _decorator(
-        self, hook: Callable[[HookFunction], FaultHook], violates: Clause, also_violates: tuple[Clause, ...], needs_options: tuple[str, ...]
+        self,
+        hook: Callable[[HookFunction], FaultHook],
+        violates: Clause,
+        also_violates: tuple[Clause, ...],
+        needs_options: tuple[str, ...],
     ) -> Callable[[HookFunction], HookFunction]:
         """
         Enter a function under its own name.
@@ -104,7 +126,14 @@ class FaultRegistrar:
 
         def add(function: HookFunction) -> HookFunction:
             description = " ".join((function.__doc__ or "").split())
-            self.add(function.__name__.replace("_", "-"), description, hook(function), violates, *also_violates, needs_options=needs_options)
+            self.add(
+                function.__name__.replace("_", "-"),
+                description,
+                hook(function),
+                violates,
+                *also_violates,
+                needs_options=needs_options,
+            )
             return function
 
         return add

@@ -17,12 +17,12 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.violations import error_code
 
 from ..behaviour.request import ReceivedRequest
-from ..decision import Decision, ChainRequest, EmulatorConfig
+from ..decision import ChainRequest, Decision, EmulatorConfig
 from ..transport.access_log import AccessLog
 from ..transport.connection import TcpConnection
 from ..transport.protocol import HttpProtocol, PendingAnswer, serialize_answer
 from ..transport.server_state import ServerState
-from .hooks import RequestContext, FaultHook, ConnectionEnd, Memory, OutgoingAnswer, Step
+from .hooks import ConnectionEnd, FaultHook, Memory, OutgoingAnswer, RequestContext, Step
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
@@ -32,7 +32,9 @@ class FaultyServer(ServerState):
     One server's model at work, and what its bend remembers.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, config: EmulatorConfig, access_log: AccessLog, hook: FaultHook) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, config: EmulatorConfig, access_log: AccessLog, hook: FaultHook
+    ) -> None:
         super().__init__(loop, config, access_log, None)
         self.hook = hook
         self.memory = Memory()
@@ -44,7 +46,9 @@ class FaultyServer(ServerState):
         del request
         return False
 
-    def decide_with_fault(self, request: ReceivedRequest, *, connection: Memory, number: int, position: int) -> Decision:
+    def decide_with_fault(
+        self, request: ReceivedRequest, *, connection: Memory, number: int, position: int
+    ) -> Decision:
         """What the bend says to a request."""
         decisions: list[Decision] = []
 
@@ -130,7 +134,9 @@ class FaultyProtocol(HttpProtocol):
         """
         self._place += 1
         in_flight = self._bent.in_flight
-        decision = self._bent.decide_with_fault(request, connection=self._memory, number=self._number, position=self._place)
+        decision = self._bent.decide_with_fault(
+            request, connection=self._memory, number=self._number, position=self._place
+        )
         in_flight[self._number].append(request)
         if decision.answer.status == 200:
             self._bent.memory.bodies.append(request.body)

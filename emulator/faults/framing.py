@@ -8,14 +8,14 @@ import re
 from collections.abc import Callable, Iterator
 
 from chainproof.contract.clauses import (
-    ANSWERS,
-    CONNECTION,
-    FRAMING,
+    CONNECTION_PERSISTENCE,
+    REQUEST_ANSWERED,
+    RESPONSE_FRAMING,
     SINGLETON_FIELDS,
 )
 
 from .fault import FaultRegistrar, FaultStage
-from .hooks import ConnectionEnd, SendHook, OutgoingAnswer, Step, head_from_lines, without_lines
+from .hooks import ConnectionEnd, OutgoingAnswer, SendHook, Step, head_from_lines, without_lines
 
 _at = FaultRegistrar(stage=FaultStage.FRAMING)
 
@@ -150,10 +150,10 @@ for _name, _words, _send in (
         _heads(lambda lines, _: [*without_lines(lines, b"content-length"), b"Transfer-Encoding: gzip"]),
     ),
 ):
-    _at.add_send(_name, _words, _send, FRAMING)
+    _at.add_send(_name, _words, _send, RESPONSE_FRAMING)
 
 
-@_at.on_send(FRAMING)
+@_at.on_send(RESPONSE_FRAMING)
 def length_long(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Content-Length is a byte too long, and the connection ends there."""
     if outgoing.answer is None:
@@ -163,7 +163,7 @@ def length_long(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield ConnectionEnd.CLOSE
 
 
-@_at.on_send(FRAMING)
+@_at.on_send(RESPONSE_FRAMING)
 def no_last_chunk(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """An answer in chunks ends without the last one."""
     if not _bodied(outgoing):
@@ -173,7 +173,7 @@ def no_last_chunk(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield ConnectionEnd.CLOSE
 
 
-@_at.on_send(FRAMING)
+@_at.on_send(RESPONSE_FRAMING)
 def truncated_when_large(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Answers of more than 4 KiB end half-way."""
     if len(outgoing.body) <= 4096:
@@ -183,7 +183,7 @@ def truncated_when_large(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield ConnectionEnd.CLOSE
 
 
-@_at.on_send(FRAMING)
+@_at.on_send(RESPONSE_FRAMING)
 def truncated_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Every 30th answer ends in the middle of its body."""
     if not _bodied(outgoing) or not outgoing.memory.every_nth(30, "answers"):
@@ -193,26 +193,26 @@ def truncated_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield ConnectionEnd.CLOSE
 
 
-@_at.on_send(FRAMING)
+@_at.on_send(RESPONSE_FRAMING)
 def head_with_body(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """The answer to HEAD has a body."""
     head = outgoing.request is not None and outgoing.request.method == b"HEAD" and outgoing.answer is not None
     yield outgoing.wire + (outgoing.answer.body if head and outgoing.answer else b"")
 
 
-@_at.on_send(FRAMING)
+@_at.on_send(RESPONSE_FRAMING)
 def answer_twice(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """An error is sent twice: by the check, and by whoever called it."""
     yield outgoing.wire * (2 if outgoing.status in (400, 401) else 1)
 
 
-@_at.on_send(FRAMING)
+@_at.on_send(RESPONSE_FRAMING)
 def chunked_to_http_1_0(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Answers are in chunks, also to a client of HTTP/1.0, which cannot read them."""
     yield _chunked(outgoing, _whole(outgoing.body), _END) if _bodied(outgoing) else outgoing.wire
 
 
-@_at.on_send(ANSWERS)
+@_at.on_send(REQUEST_ANSWERED)
 def no_length_and_no_close(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Neither length nor chunks tell where an answer ends, and the connection stays open."""
     yield (
@@ -224,7 +224,7 @@ def no_length_and_no_close(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield ConnectionEnd.KEEP_OPEN
 
 
-@_at.on_send(CONNECTION)
+@_at.on_send(CONNECTION_PERSISTENCE)
 def closes_unannounced(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """The connection is closed behind every answer, without a word."""
     yield outgoing.wire
@@ -232,7 +232,7 @@ def closes_unannounced(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield ConnectionEnd.CLOSE
 
 
-@_at.on_send(CONNECTION)
+@_at.on_send(CONNECTION_PERSISTENCE)
 def close_announced_not_done(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Where the client asks for it, Connection: close is said and not done."""
     yield outgoing.wire
@@ -240,7 +240,7 @@ def close_announced_not_done(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield ConnectionEnd.KEEP_OPEN
 
 
-@_at.on_send(CONNECTION)
+@_at.on_send(CONNECTION_PERSISTENCE)
 def close_always_announced(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Connection: close is said with every answer, and the connection goes on."""
     if outgoing.answer is None or outgoing.close:
@@ -249,10 +249,14 @@ def close_always_announced(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield head_from_lines([*outgoing.lines(), b"Connection: close"]) + outgoing.body
 
 
-@_at.on_send(CONNECTION)
+@_at.on_send(CONNECTION_PERSISTENCE)
 def close_ignored(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Connection: close is not heard: nothing is said, and the connection stays open."""
-    yield head_from_lines(without_lines(outgoing.lines(), b"connection")) + outgoing.body if outgoing.answer else outgoing.wire
+    yield (
+        head_from_lines(without_lines(outgoing.lines(), b"connection")) + outgoing.body
+        if outgoing.answer
+        else outgoing.wire
+    )
     if outgoing.close:
         yield ConnectionEnd.KEEP_OPEN
 
@@ -266,7 +270,7 @@ def length_twice(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield head_from_lines([*outgoing.lines(), b"Content-Length: %d" % len(outgoing.body)]) + outgoing.body
 
 
-@_at.on_send(FRAMING)
+@_at.on_send(RESPONSE_FRAMING)
 def continue_after_answer(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """`100 Continue` is sent behind the answer to a request that asked for it."""
     expects = outgoing.request is not None and outgoing.request.fields(b"expect")
@@ -276,7 +280,7 @@ def continue_after_answer(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield outgoing.wire
 
 
-@_at.on_send(ANSWERS)
+@_at.on_send(REQUEST_ANSWERED)
 def reset_instead_of_400(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """What is malformed is not answered: the connection is reset."""
     if outgoing.status == 400:
@@ -284,7 +288,7 @@ def reset_instead_of_400(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield outgoing.wire
 
 
-@_at.on_send(ANSWERS)
+@_at.on_send(REQUEST_ANSWERED)
 def closes_on_large_body(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """A large body is not answered: the connection is closed."""
     if outgoing.request is not None and len(outgoing.request.body) > 100_000:
@@ -292,7 +296,7 @@ def closes_on_large_body(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield outgoing.wire
 
 
-@_at.on_send(ANSWERS)
+@_at.on_send(REQUEST_ANSWERED)
 def reset_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Every 40th answer is a reset."""
     if outgoing.answer is not None and outgoing.memory.every_nth(40, "answers"):
@@ -300,7 +304,7 @@ def reset_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield outgoing.wire
 
 
-@_at.on_send(ANSWERS)
+@_at.on_send(REQUEST_ANSWERED)
 def crashes_on_deep_nesting(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Very deep nesting ends the worker: the connection is closed without an answer."""
     if outgoing.request is not None and outgoing.request.body.count(b"[") + outgoing.request.body.count(b"{") > 1000:
@@ -308,7 +312,7 @@ def crashes_on_deep_nesting(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield outgoing.wire
 
 
-@_at.on_read(CONNECTION)
+@_at.on_read(CONNECTION_PERSISTENCE)
 def rejected_body_is_next_request(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as every reading bend
     """Who has no key is refused before the body is read, and the body is taken for the next request."""
     head, blank, rest = data.partition(b"\r\n\r\n")

@@ -100,7 +100,11 @@ class RequestContext:
 
     def serve_authenticated(self, when: bool = True) -> Answer:  # noqa: FBT001, FBT002  # read as: admitted when …
         """What is said with the right key in the place of whatever was given, when *when*; else the honest answer."""
-        return self.serve(with_field(self.request, b"authorization", b"Api-Key " + self.key)) if when else self.correct_answer()
+        return (
+            self.serve(with_field(self.request, b"authorization", b"Api-Key " + self.key))
+            if when
+            else self.correct_answer()
+        )
 
     def serve_body(self, body: bytes | None) -> Answer:
         """What is said to another body in the place of this one; None for no other."""

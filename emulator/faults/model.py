@@ -15,11 +15,11 @@ from dataclasses import replace
 from urllib.parse import unquote
 
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import ECHO_EXACT, NAMES_UNIQUE, OUTPUT_JSON, OUTPUT_OBJECT, STEERED_ERROR
+from chainproof.contract.clauses import ECHO_EXACT, ERROR_ON_DEMAND, OUTPUT_JSON, OUTPUT_OBJECT, UNIQUE_MEMBER_NAMES
 from chainproof.json_text import JSON
 
 from .fault import FaultRegistrar, FaultStage
-from .hooks import RequestContext, DecideHook, error, with_body
+from .hooks import DecideHook, RequestContext, error, with_body
 
 _at = FaultRegistrar(stage=FaultStage.CHAIN)
 
@@ -227,11 +227,13 @@ def output_empty(context: RequestContext) -> Answer:
     return with_body(correct_answer, b"{}") if correct_answer.status == 200 else correct_answer
 
 
-@_at.on_decide(NAMES_UNIQUE)
+@_at.on_decide(UNIQUE_MEMBER_NAMES)
 def member_duplicated(context: RequestContext) -> Answer:
     """The first member is written twice."""
     correct_answer = context.correct_answer()
-    found = re.match(rb'\s*\{\s*("(?:[^"\\]|\\.)*"\s*:\s*(?:-?\d+|"[^"\\]*"|true|false|null))\s*[,}]', correct_answer.body)
+    found = re.match(
+        rb'\s*\{\s*("(?:[^"\\]|\\.)*"\s*:\s*(?:-?\d+|"[^"\\]*"|true|false|null))\s*[,}]', correct_answer.body
+    )
     if correct_answer.status != 200 or found is None:
         return correct_answer
     return with_body(correct_answer, b"{" + found[1] + b"," + correct_answer.body.lstrip()[1:])
@@ -241,21 +243,31 @@ def member_duplicated(context: RequestContext) -> Answer:
 def output_in_array(context: RequestContext) -> Answer:
     """The output comes back in an array."""
     correct_answer = context.correct_answer()
-    return with_body(correct_answer, b"[" + correct_answer.body + b"]") if correct_answer.status == 200 else correct_answer
+    return (
+        with_body(correct_answer, b"[" + correct_answer.body + b"]") if correct_answer.status == 200 else correct_answer
+    )
 
 
 @_at.on_decide(OUTPUT_OBJECT)
 def output_double_encoded(context: RequestContext) -> Answer:
     """The output comes back as a string that holds its JSON text."""
     correct_answer = context.correct_answer()
-    return with_body(correct_answer, json.dumps(correct_answer.body.decode()).encode()) if correct_answer.status == 200 else correct_answer
+    return (
+        with_body(correct_answer, json.dumps(correct_answer.body.decode()).encode())
+        if correct_answer.status == 200
+        else correct_answer
+    )
 
 
 @_at.on_decide(OUTPUT_OBJECT)
 def output_null(context: RequestContext) -> Answer:
     """An empty object comes back as null."""
     correct_answer = context.correct_answer()
-    return with_body(correct_answer, b"null") if correct_answer.status == 200 and correct_answer.body.strip() == b"{}" else correct_answer
+    return (
+        with_body(correct_answer, b"null")
+        if correct_answer.status == 200 and correct_answer.body.strip() == b"{}"
+        else correct_answer
+    )
 
 
 @_at.on_decide(OUTPUT_JSON)
@@ -263,24 +275,32 @@ def output_infinity(context: RequestContext) -> Answer:
     """Numbers beyond a double come back as Infinity."""
     correct_answer = context.correct_answer()
     beyond = re.compile(rb"(?<=[\[:,\s])-?\d+(?:\.\d+)?[eE]\+?(?:[4-9]\d\d|\d{4,})")
-    return with_body(correct_answer, beyond.sub(b"Infinity", correct_answer.body)) if correct_answer.status == 200 else correct_answer
+    return (
+        with_body(correct_answer, beyond.sub(b"Infinity", correct_answer.body))
+        if correct_answer.status == 200
+        else correct_answer
+    )
 
 
-@_at.on_decide(STEERED_ERROR)
+@_at.on_decide(ERROR_ON_DEMAND)
 def one_code_for_all(context: RequestContext) -> Answer:
     """Whatever goes wrong in the chain is an `internal_baseten_error` with 502."""
     correct_answer = context.correct_answer()
-    return error(correct_answer, 502, "internal_baseten_error") if correct_answer.status in (502, 503, 504) else correct_answer
+    return (
+        error(correct_answer, 502, "internal_baseten_error")
+        if correct_answer.status in (502, 503, 504)
+        else correct_answer
+    )
 
 
-@_at.on_decide(STEERED_ERROR)
+@_at.on_decide(ERROR_ON_DEMAND)
 def retries_hide_429(context: RequestContext) -> Answer:
     """A 429 is answered 503, as by a gateway that gives up waiting."""
     correct_answer = context.correct_answer()
     return error(correct_answer, 503, "model_unavailable") if correct_answer.status == 429 else correct_answer
 
 
-@_at.on_decide(STEERED_ERROR)
+@_at.on_decide(ERROR_ON_DEMAND)
 def errors_are_swallowed(context: RequestContext) -> Answer:
     """What the chain fails at is answered 200 with the error as the output."""
     correct_answer = context.correct_answer()

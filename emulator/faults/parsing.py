@@ -15,22 +15,22 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     BODY_REQUIRED,
     ERROR_CODE_CAUSE,
-    HTTP_ADVICE,
+    HTTP_RECOMMENDATIONS,
     HTTP_STRICTNESS,
+    INVALID_FRAMING_REJECTED,
+    INVALID_JSON_REJECTED,
     KEY_VERIFIED,
-    MALFORMED_REFUSED,
     MEDIA_TYPE_PARAMETERS,
     MEDIA_TYPE_REQUIRED,
-    NON_OBJECT_REFUSED,
+    NON_OBJECT_REJECTED,
     OBJECT_ACCEPTED,
     REQUEST_FRAMING,
-    REQUEST_MALFORMED,
     STATUS,
 )
-from chainproof.json_text import JSON, Malformed, TooDeep, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
 
 from .fault import FaultRegistrar, FaultStage
-from .hooks import RequestContext, FaultHook, DecideHook, error, with_field
+from .hooks import DecideHook, FaultHook, RequestContext, error, with_field
 
 _at = FaultRegistrar(stage=FaultStage.PARSING)
 
@@ -105,7 +105,7 @@ def _closed(body: bytes) -> bytes:
 
 
 _at.add_table(
-    MALFORMED_REFUSED,
+    INVALID_JSON_REJECTED,
     rows={
         "accepts-nan": (
             "NaN and Infinity are taken, and read as null.",
@@ -128,7 +128,10 @@ _at.add_table(
             "Numbers may begin with zeros.",
             _lenient(_outside(rb"(?<![\d.eE+-])(-?)0+(?=\d)", rb"\2")),
         ),
-        "accepts-python-literals": ("Literals of Python's are taken: `None`, tuples, single quotes.", _lenient(_python)),
+        "accepts-python-literals": (
+            "Literals of Python's are taken: `None`, tuples, single quotes.",
+            _lenient(_python),
+        ),
         "accepts-control-characters": (
             "Line breaks and tabs may stand in strings as they are.",
             _lenient(_inside(rb"[\x00-\x1f]", b" ")),
@@ -170,7 +173,7 @@ def _non_object(taken: Callable[[object], bool]) -> DecideHook:
 
     def decide(context: RequestContext) -> Answer:
         value = context.value()
-        other = not isinstance(value, dict | Malformed | TooDeep) and taken(value)
+        other = not isinstance(value, dict | InvalidJson | TooDeep) and taken(value)
         return context.serve_body(_wrapped(context.body) if other else None)
 
     return decide
@@ -184,7 +187,7 @@ def _holds_object(value: object) -> bool:
 
 
 _at.add_table(
-    NON_OBJECT_REFUSED,
+    NON_OBJECT_REJECTED,
     rows={
         "accepts-arrays": ("Arrays are taken.", _non_object(lambda value: isinstance(value, list))),
         "accepts-null": ("null is taken for no members.", _non_object(lambda value: value is None)),
@@ -214,7 +217,7 @@ _at.add_table(
 )
 
 _at.add_table(
-    MALFORMED_REFUSED,
+    INVALID_JSON_REJECTED,
     rows={
         "accepts-blank-body": (
             "A body of white space is taken for no members.",
@@ -272,7 +275,11 @@ def _refuses(matches: Callable[[RequestContext], object]) -> DecideHook:
 
     def decide(context: RequestContext) -> Answer:
         correct_answer = context.correct_answer()
-        return error(correct_answer, 400, "client_error") if correct_answer.status == 200 and matches(context) else correct_answer
+        return (
+            error(correct_answer, 400, "client_error")
+            if correct_answer.status == 200 and matches(context)
+            else correct_answer
+        )
 
     return decide
 
@@ -334,14 +341,20 @@ _at.add_table(
     OBJECT_ACCEPTED,
     rows={
         "rejects-raw-utf-8": ("Characters beyond ASCII are refused where they are not escaped.", _has(rb"[\x80-\xff]")),
-        "rejects-four-byte-characters": ("Characters beyond the basic plane are refused.", _has(rb"[\xf0-\xf4]|\\u[dD]8")),
+        "rejects-four-byte-characters": (
+            "Characters beyond the basic plane are refused.",
+            _has(rb"[\xf0-\xf4]|\\u[dD]8"),
+        ),
         "rejects-nul": (r"`\u0000` is refused.", _has(rb"\\u0000")),
         "rejects-exponents": ("Exponents are refused.", _has(_NUMBER + rb"[eE]")),
         "rejects-big-integers": (
             "Integers of more than 20 digits are refused.",
             _has(rb"(?<![\d.eE\"])\d{21,}(?![\d.eE])"),
         ),
-        "rejects-empty-object": ("The object without members is refused.", _refuses(lambda context: context.value() == {})),
+        "rejects-empty-object": (
+            "The object without members is refused.",
+            _refuses(lambda context: context.value() == {}),
+        ),
         "rejects-empty-names": ("The empty name is refused.", _has(rb'[{,]\s*""\s*:')),
         "rejects-proto": ("The name `__proto__` is refused.", _has(rb'"(?:__proto__|constructor|prototype)"\s*:')),
         "rejects-leading-white-space": ("White space before the object is refused.", _has(rb"^[ \t\r\n]")),
@@ -380,7 +393,9 @@ def _crashes(matches: Callable[[RequestContext], object], status: int) -> Decide
 
     def decide(context: RequestContext) -> Answer:
         return (
-            error(context.correct_answer(), status, None) if context.targets_operation() and context.has_valid_key() and matches(context) else context.correct_answer()
+            error(context.correct_answer(), status, None)
+            if context.targets_operation() and context.has_valid_key() and matches(context)
+            else context.correct_answer()
         )
 
     return decide
@@ -390,21 +405,26 @@ def _is(*kinds: object) -> Callable[[RequestContext], bool]:
     """
     Whether a body is one of these kinds of malformed, or of these types.
     """
-    return lambda context: context.value() in kinds if isinstance(context.value(), Malformed) else False
+    return lambda context: context.value() in kinds if isinstance(context.value(), InvalidJson) else False
 
 
 _at.add_table(
     STATUS,
     rows={
-        "malformed-is-500": ("A body that is no JSON is answered 500.", _crashes(_is(Malformed.NOT_JSON), 500)),
+        "malformed-is-500": ("A body that is no JSON is answered 500.", _crashes(_is(InvalidJson.NOT_JSON), 500)),
         "array-is-422": (
             "An array is answered 422.",
             _crashes(lambda context: isinstance(context.value(), list), 422),
         ),
-        "no-body-is-411": ("A request without a body is answered 411.", _crashes(lambda context: not context.body, 411)),
+        "no-body-is-411": (
+            "A request without a body is answered 411.",
+            _crashes(lambda context: not context.body, 411),
+        ),
         "wrong-media-type-is-415": (
             "Another media type is answered 415.",
-            _crashes(lambda context: context.body and b"application/json" not in context.field(b"content-type").lower(), 415),
+            _crashes(
+                lambda context: context.body and b"application/json" not in context.field(b"content-type").lower(), 415
+            ),
         ),
         "one-megabyte-is-413": (
             "More than a megabyte is answered 413.",
@@ -427,7 +447,8 @@ _at.add_table(
         "firewall-is-403": (
             "A firewall answers 403 to what looks like an attack.",
             _crashes(
-                lambda context: re.search(rb"<script|' OR |\.\./|UNION SELECT|\$\{jndi", context.body, re.IGNORECASE), 403
+                lambda context: re.search(rb"<script|' OR |\.\./|UNION SELECT|\$\{jndi", context.body, re.IGNORECASE),
+                403,
             ),
         ),
     },
@@ -440,7 +461,9 @@ _at.add_table(
         "malformed-is-too-large": (
             "A body that is no JSON is called `payload_too_large`.",
             lambda context: (
-                error(context.correct_answer(), 400, "payload_too_large") if context.correct_answer().status == 400 else context.correct_answer()
+                error(context.correct_answer(), 400, "payload_too_large")
+                if context.correct_answer().status == 400
+                else context.correct_answer()
             ),
         ),
         "malformed-is-unknown-model": (
@@ -455,15 +478,20 @@ _at.add_table(
 )
 
 
-@_at.on_decide(MALFORMED_REFUSED)
+@_at.on_decide(INVALID_JSON_REJECTED)
 def malformed_is_502(context: RequestContext) -> Answer:
     """A body that is no JSON is passed on, and what the chain then says is answered 502."""
     correct_answer = context.correct_answer()
-    wrong = correct_answer.status == 400 and context.targets_operation() and isinstance(context.value(), Malformed) and bool(context.body)
+    wrong = (
+        correct_answer.status == 400
+        and context.targets_operation()
+        and isinstance(context.value(), InvalidJson)
+        and bool(context.body)
+    )
     return error(correct_answer, 502, "application_error") if wrong else correct_answer
 
 
-@_at.on_decide(NON_OBJECT_REFUSED)
+@_at.on_decide(NON_OBJECT_REJECTED)
 def non_object_is_502(context: RequestContext) -> Answer:
     """A value that is no object is passed on, and what the chain then says is answered 502."""
     correct_answer = context.correct_answer()
@@ -660,17 +688,22 @@ for _name, _words, _change, _clause in (
     ),
     ("reads-first-segment-only", "The body is what came in one segment with the head.", _reads_once, REQUEST_FRAMING),
     ("field-names-case-sensitive", "Field names count in their usual letter case alone.", _cased, REQUEST_FRAMING),
-    ("rejects-chunk-extensions", "A chunk with an extension is refused.", _no_extensions, HTTP_ADVICE),
+    ("rejects-chunk-extensions", "A chunk with an extension is refused.", _no_extensions, HTTP_RECOMMENDATIONS),
     (
         "rejects-odd-chunk-sizes",
         "Chunk sizes in capitals, or with zeros before, are refused.",
         _capital_sizes,
         REQUEST_FRAMING,
     ),
-    ("rejects-trailers", "Trailer fields are refused.", _no_trailers, HTTP_ADVICE),
-    ("length-overrides-chunked", "Content-Length goes before Transfer-Encoding.", _length_wins, REQUEST_MALFORMED),
+    ("rejects-trailers", "Trailer fields are refused.", _no_trailers, HTTP_RECOMMENDATIONS),
+    (
+        "length-overrides-chunked",
+        "Content-Length goes before Transfer-Encoding.",
+        _length_wins,
+        INVALID_FRAMING_REJECTED,
+    ),
     ("last-length-wins", "Of several lengths the last counts.", _one_length, HTTP_STRICTNESS),
-    ("accepts-odd-length", "A length with a sign or a text behind it counts.", _odd_length, REQUEST_MALFORMED),
+    ("accepts-odd-length", "A length with a sign or a text behind it counts.", _odd_length, INVALID_FRAMING_REJECTED),
     ("accepts-space-before-colon", "Blanks before a field's colon are passed over.", _unfolded, HTTP_STRICTNESS),
     ("chunked-as-substring", "Whatever has `chunked` in it is chunked.", _any_coding, HTTP_STRICTNESS),
     ("accepts-two-hosts", "Of two Host headers the first counts.", _second_host, HTTP_STRICTNESS),
@@ -681,5 +714,5 @@ _at.add(
     "accepts-truncated-body",
     "A body that ends before its length is taken for what came of it.",
     FaultHook(accepts_truncated_body=True),
-    REQUEST_MALFORMED,
+    INVALID_FRAMING_REJECTED,
 )

@@ -10,20 +10,20 @@ from dataclasses import replace
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
-    ALLOW_LISTED,
-    HTTP_ADVICE,
+    ALLOW_HEADER,
+    HTTP_RECOMMENDATIONS,
     HTTP_STRICTNESS,
     OBJECT_ACCEPTED,
-    OTHER_METHODS_REFUSED,
-    OTHER_PATHS_REFUSED,
+    OTHER_METHODS_REJECTED,
+    OTHER_PATHS_REJECTED,
     REGIONAL_HOST,
-    REGIONAL_HOST_SPELLING,
+    REGIONAL_HOST_FORMS,
     REQUEST_FRAMING,
 )
 from chainproof.contract.openapi import METHOD, PATH
 
 from .fault import FaultRegistrar, FaultStage
-from .hooks import RequestContext, DecideHook, error, with_body, with_header, with_field
+from .hooks import DecideHook, RequestContext, error, with_body, with_field, with_header
 
 _at = FaultRegistrar(stage=FaultStage.ROUTING)
 _PATH = PATH.encode()
@@ -52,9 +52,12 @@ def _serves_path(matches: Callable[[bytes], object]) -> DecideHook:
 
 
 _at.add_table(
-    OTHER_PATHS_REFUSED,
+    OTHER_PATHS_REJECTED,
     rows={
-        "path-case-insensitive": ("The path counts in any letter case.", _serves_path(lambda path: path.lower() == _PATH)),
+        "path-case-insensitive": (
+            "The path counts in any letter case.",
+            _serves_path(lambda path: path.lower() == _PATH),
+        ),
         "path-trailing-slash": (
             "The path counts with a slash at its end.",
             _serves_path(lambda path: path == _PATH + b"/"),
@@ -82,33 +85,35 @@ def _serves_method(*methods: bytes) -> DecideHook:
     A router that takes other methods for the operation's, too.
     """
     return lambda context: (
-        _here(context) if context.request.method in methods and context.request.path == _PATH else context.correct_answer()
+        _here(context)
+        if context.request.method in methods and context.request.path == _PATH
+        else context.correct_answer()
     )
 
 
 _at.add_table(
-    OTHER_METHODS_REFUSED,
+    OTHER_METHODS_REJECTED,
     rows={
         "get-executes": ("GET runs the chain.", _serves_method(b"GET")),
     },
 )
 
 
-@_at.on_decide(OTHER_METHODS_REFUSED)
+@_at.on_decide(OTHER_METHODS_REJECTED)
 def any_method_executes(context: RequestContext) -> Answer:
     """Any method but HEAD and OPTIONS runs the chain."""
     quiet = context.request.method in (b"HEAD", b"OPTIONS", b"TRACE")
     return context.correct_answer() if quiet or context.request.path != _PATH else _here(context)
 
 
-@_at.on_decide(OTHER_METHODS_REFUSED)
+@_at.on_decide(OTHER_METHODS_REJECTED)
 def method_override(context: RequestContext) -> Answer:
     """GET with X-HTTP-Method-Override: POST runs the chain."""
     override = context.field(b"x-http-method-override") == b"POST" and context.request.path == _PATH
     return _here(context) if override else context.correct_answer()
 
 
-@_at.on_decide(OTHER_METHODS_REFUSED)
+@_at.on_decide(OTHER_METHODS_REJECTED)
 def get_shows_a_page(context: RequestContext) -> Answer:
     """GET is answered 200 with a page that says that the service is up."""
     if context.request.method != b"GET" or context.request.path != _PATH:
@@ -116,31 +121,39 @@ def get_shows_a_page(context: RequestContext) -> Answer:
     return with_body(replace(context.correct_answer(), status=200), b'{"status":"healthy"}', "application/json")
 
 
-@_at.on_decide(OTHER_PATHS_REFUSED)
+@_at.on_decide(OTHER_PATHS_REJECTED)
 def unknown_paths_are_200(context: RequestContext) -> Answer:
     """Paths that nobody knows are answered 200 with the start page."""
     correct_answer = context.correct_answer()
-    return with_body(replace(correct_answer, status=200), b"<html></html>", "text/html") if correct_answer.status == 404 else correct_answer
+    return (
+        with_body(replace(correct_answer, status=200), b"<html></html>", "text/html")
+        if correct_answer.status == 404
+        else correct_answer
+    )
 
 
-@_at.on_decide(ALLOW_LISTED)
+@_at.on_decide(ALLOW_HEADER)
 def no_allow(context: RequestContext) -> Answer:
     """A 405 has no Allow."""
     return with_header(context.correct_answer(), "Allow")
 
 
-@_at.on_decide(ALLOW_LISTED)
+@_at.on_decide(ALLOW_HEADER)
 def allow_lacks_post(context: RequestContext) -> Answer:
     """A 405 says `Allow: GET, HEAD`."""
     correct_answer = context.correct_answer()
     return with_header(correct_answer, "Allow", "GET, HEAD") if correct_answer.status == 405 else correct_answer
 
 
-@_at.on_decide(ALLOW_LISTED)
+@_at.on_decide(ALLOW_HEADER)
 def allow_lists_everything(context: RequestContext) -> Answer:
     """A 405 allows what it refuses."""
     correct_answer = context.correct_answer()
-    return with_header(correct_answer, "Allow", "GET, POST, PUT, PATCH, DELETE") if correct_answer.status == 405 else correct_answer
+    return (
+        with_header(correct_answer, "Allow", "GET, POST, PUT, PATCH, DELETE")
+        if correct_answer.status == 405
+        else correct_answer
+    )
 
 
 @_at.on_decide(REGIONAL_HOST)
@@ -157,7 +170,7 @@ def regional_model_host_served(context: RequestContext) -> Answer:
     return context.serve(with_field(context.request, b"host", b"localhost")) if regional else context.correct_answer()
 
 
-@_at.on_decide(REGIONAL_HOST_SPELLING)
+@_at.on_decide(REGIONAL_HOST_FORMS)
 def regional_host_in_capitals_served(context: RequestContext) -> Answer:
     """The path is served on regional hostnames that are not written in lower case."""
     host = context.request.host
@@ -169,10 +182,14 @@ def regional_host_in_capitals_served(context: RequestContext) -> Answer:
 def query_not_found(context: RequestContext) -> Answer:
     """The path with a query is another path: 400."""
     correct_answer = context.correct_answer()
-    return error(correct_answer, 400, "client_error") if b"?" in context.request.target and correct_answer.status == 200 else correct_answer
+    return (
+        error(correct_answer, 400, "client_error")
+        if b"?" in context.request.target and correct_answer.status == 200
+        else correct_answer
+    )
 
 
-@_at.on_decide(HTTP_ADVICE)
+@_at.on_decide(HTTP_RECOMMENDATIONS)
 def absolute_form_not_found(context: RequestContext) -> Answer:
     """The path as a whole URL is another path: 400."""
     correct_answer = context.correct_answer()
@@ -180,7 +197,7 @@ def absolute_form_not_found(context: RequestContext) -> Answer:
     return error(correct_answer, 400, "client_error") if absolute else correct_answer
 
 
-@_at.on_read(OTHER_METHODS_REFUSED)
+@_at.on_read(OTHER_METHODS_REJECTED)
 def method_case_insensitive(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as every reading bend
     """`post` counts for POST."""
     return b"POST" + data[4:] if begins and data[:5].lower() == b"post " else data

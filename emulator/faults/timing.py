@@ -7,35 +7,35 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from chainproof.clock import Seconds
-from chainproof.contract.clauses import ANSWERS, REQUEST_FRAMING
+from chainproof.contract.clauses import REQUEST_ANSWERED, REQUEST_FRAMING
 
 from .fault import FaultRegistrar, FaultStage
-from .hooks import RequestContext, ConnectionEnd, OutgoingAnswer, Step
+from .hooks import ConnectionEnd, OutgoingAnswer, RequestContext, Step
 
 _at = FaultRegistrar(stage=FaultStage.TIMING)
 
 _NEVER: Seconds = 3600.0
 
 
-@_at.on_wait(ANSWERS)
+@_at.on_wait(REQUEST_ANSWERED)
 def hangs_now_and_then(context: RequestContext) -> Seconds:
     """Every 60th request is never answered."""
     return _NEVER if context.memory.every_nth(60, "requests") else 0.0
 
 
-@_at.on_wait(ANSWERS)
+@_at.on_wait(REQUEST_ANSWERED)
 def hangs_on_large(context: RequestContext) -> Seconds:
     """A body of more than 64 KiB is never answered."""
     return _NEVER if context.request.length > 1 << 16 else 0.0
 
 
-@_at.on_wait(ANSWERS)
+@_at.on_wait(REQUEST_ANSWERED)
 def hangs_without_body(context: RequestContext) -> Seconds:
     """A request without a body waits for one."""
     return _NEVER if context.targets_operation() and not context.body and context.request.length == 0 else 0.0
 
 
-@_at.on_wait(ANSWERS)
+@_at.on_wait(REQUEST_ANSWERED)
 def hangs_on_504(context: RequestContext) -> Seconds:
     """A timeout is never told."""
     return _NEVER if context.field(b"x-emulate").startswith(b"timeout") else 0.0
@@ -47,7 +47,7 @@ def hangs_on_expect(context: RequestContext) -> Seconds:
     return _NEVER if context.field(b"expect") else 0.0
 
 
-@_at.on_send(ANSWERS)
+@_at.on_send(REQUEST_ANSWERED)
 def stalls_after_head(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Behind the head of every 60th answer nothing comes."""
     yield outgoing.head
@@ -57,7 +57,7 @@ def stalls_after_head(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield outgoing.body
 
 
-@_at.on_send(ANSWERS)
+@_at.on_send(REQUEST_ANSWERED)
 def drips_when_large(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Answers of more than 8 KiB come at a byte a second."""
     if len(outgoing.body) <= 8192:

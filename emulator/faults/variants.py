@@ -19,7 +19,20 @@ from urllib.parse import unquote_to_bytes
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
 from chainproof.json_text import TooDeep
 
-from .hooks import RequestContext, FaultHook, DecideHook, ConnectionEnd, OutgoingAnswer, Step, error, head_from_lines, with_members, with_body, with_header, without_lines
+from .hooks import (
+    ConnectionEnd,
+    DecideHook,
+    FaultHook,
+    OutgoingAnswer,
+    RequestContext,
+    Step,
+    error,
+    head_from_lines,
+    with_body,
+    with_header,
+    with_members,
+    without_lines,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -100,7 +113,8 @@ def _until_close(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield outgoing.wire
         return
     yield (
-        head_from_lines([*without_lines(outgoing.lines(), b"content-length", b"connection"), b"Connection: close"]) + outgoing.body
+        head_from_lines([*without_lines(outgoing.lines(), b"content-length", b"connection"), b"Connection: close"])
+        + outgoing.body
     )
     yield ConnectionEnd.CLOSE
 
@@ -136,7 +150,9 @@ def _in_chunks(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield outgoing.wire
         return
     size = max(1, len(outgoing.body) // 3)
-    yield head_from_lines([*without_lines(outgoing.lines(), b"content-length"), b"Transfer-Encoding: chunked", b"Trailer: X-Sum"])
+    yield head_from_lines(
+        [*without_lines(outgoing.lines(), b"content-length"), b"Transfer-Encoding: chunked", b"Trailer: X-Sum"]
+    )
     for at in range(0, len(outgoing.body), size):
         piece = outgoing.body[at : at + size]
         yield b"%X;name=value;more\r\n%s\r\n" % (len(piece), piece)
@@ -349,7 +365,9 @@ def _gzip(context: RequestContext, correct_answer: Answer) -> Answer:
     wished = re.search(rb"gzip(?!\s*;\s*q=0(?:\.0*)?(?:\s|,|$))", context.field(b"accept-encoding"))
     if not wished or not correct_answer.body or context.request.method == b"HEAD":
         return correct_answer
-    packed = with_header(with_body(correct_answer, gzip.compress(correct_answer.body, mtime=0)), "Content-Encoding", "gzip")
+    packed = with_header(
+        with_body(correct_answer, gzip.compress(correct_answer.body, mtime=0)), "Content-Encoding", "gzip"
+    )
     return with_header(packed, "Vary", "Accept-Encoding")
 
 
@@ -378,7 +396,9 @@ _variant(
     "RFC 9110 §10.2.3: a date or a number of seconds",
     _says(
         lambda _, correct_answer: (
-            with_header(correct_answer, "Retry-After", formatdate(usegmt=True)) if correct_answer.status in (429, 503) else correct_answer
+            with_header(correct_answer, "Retry-After", formatdate(usegmt=True))
+            if correct_answer.status in (429, 503)
+            else correct_answer
         )
     ),
 )
@@ -386,7 +406,11 @@ _variant(
     "retry-after-zero",
     "429 and 503 say `Retry-After: 0`.",
     "RFC 9110 §10.2.3",
-    _says(lambda _, correct_answer: with_header(correct_answer, "Retry-After", "0") if correct_answer.status in (429, 503) else correct_answer),
+    _says(
+        lambda _, correct_answer: (
+            with_header(correct_answer, "Retry-After", "0") if correct_answer.status in (429, 503) else correct_answer
+        )
+    ),
 )
 _variant(
     "no-id-on-errors",
@@ -428,7 +452,11 @@ _variant(
     "errors-with-extra-members",
     "Errors have more members, of other types.",
     "the document's schema leaves further members open",
-    _errors(lambda correct_answer: with_members(correct_answer, status=correct_answer.status, errors=[{"at": None}], trace_id="a", retryable=False)),
+    _errors(
+        lambda correct_answer: with_members(
+            correct_answer, status=correct_answer.status, errors=[{"at": None}], trace_id="a", retryable=False
+        )
+    ),
 )
 _variant(
     "errors-message-only",
@@ -448,7 +476,9 @@ _variant(
     "RFC 9110 §15.5.2: a server that generates a 401 MUST send one",
     _says(
         lambda _, correct_answer: (
-            with_header(correct_answer, "WWW-Authenticate", 'Api-Key realm="chain"') if correct_answer.status == 401 else correct_answer
+            with_header(correct_answer, "WWW-Authenticate", 'Api-Key realm="chain"')
+            if correct_answer.status == 401
+            else correct_answer
         )
     ),
 )
@@ -461,7 +491,11 @@ def _refuses(matches: Callable[[RequestContext], object]) -> FaultHook:
     Some objects are refused.
     """
     return _says(
-        lambda context, correct_answer: error(correct_answer, 400, "client_error") if correct_answer.status == 200 and matches(context) else correct_answer
+        lambda context, correct_answer: (
+            error(correct_answer, 400, "client_error")
+            if correct_answer.status == 200 and matches(context)
+            else correct_answer
+        )
     )
 
 
@@ -544,7 +578,11 @@ _variant(
     "accepts-bom",
     "A byte order mark before an object is passed over.",
     "RFC 8259 §8.1: parsers MAY ignore it",
-    FaultHook(decide=lambda context: context.serve_body(context.body[3:] if context.body.startswith(b"\xef\xbb\xbf{") else None)),
+    FaultHook(
+        decide=lambda context: context.serve_body(
+            context.body[3:] if context.body.startswith(b"\xef\xbb\xbf{") else None
+        )
+    ),
 )
 
 
@@ -568,7 +606,11 @@ def _instead(of: int, by: int) -> DecideHook:
     """
     Another status of refusal for other methods and paths.
     """
-    return lambda context: replace(context.correct_answer(), status=by) if context.correct_answer().status == of else context.correct_answer()
+    return lambda context: (
+        replace(context.correct_answer(), status=by)
+        if context.correct_answer().status == of
+        else context.correct_answer()
+    )
 
 
 _variant(
@@ -626,7 +668,9 @@ _variant(
     "paths-normalized",
     "Paths are decoded, doubled slashes merged, dots resolved, before anything is looked up.",
     "RFC 3986 §6.2: equivalence is the server's to say, beyond what is spelled alike",
-    FaultHook(decide=lambda context: context.serve(replace(context.request, target=_normalized(context.request.target)))),
+    FaultHook(
+        decide=lambda context: context.serve(replace(context.request, target=_normalized(context.request.target)))
+    ),
 )
 _variant(
     "options-204",
@@ -650,7 +694,9 @@ _variant(
     "RFC 9110 §9.3.2: the document is silent about HEAD",
     _says(
         lambda context, correct_answer: (
-            replace(correct_answer, status=200) if context.request.method == b"HEAD" and correct_answer.status == 405 else correct_answer
+            replace(correct_answer, status=200)
+            if context.request.method == b"HEAD" and correct_answer.status == 405
+            else correct_answer
         )
     ),
 )
@@ -710,5 +756,9 @@ _variant(
     "query-reported",
     "A query changes nothing, and is logged in a header field.",
     "RFC 9110 §5.1",
-    _says(lambda context, correct_answer: with_header(correct_answer, "X-Query", "yes" if b"?" in context.request.target else "no")),
+    _says(
+        lambda context, correct_answer: with_header(
+            correct_answer, "X-Query", "yes" if b"?" in context.request.target else "no"
+        )
+    ),
 )

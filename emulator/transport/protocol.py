@@ -20,7 +20,7 @@ from chainproof.contract.answer import Answer
 
 from ..behaviour.request import ReceivedRequest
 from ..chain.replica import ChainCall
-from ..decision import Decision, ChainRequest
+from ..decision import ChainRequest, Decision
 from .connection import TcpConnection
 from .server_state import ServerState
 
@@ -42,9 +42,22 @@ class PendingAnswer:
     A request that waits for its answer, or an interim answer in its place among them.
     """
 
-    __slots__ = ("call", "close", "decision", "first_byte_at", "kernel_timestamp", "last_byte_at", "method", "path", "ready", "request")
+    __slots__ = (
+        "call",
+        "close",
+        "decision",
+        "first_byte_at",
+        "kernel_timestamp",
+        "last_byte_at",
+        "method",
+        "path",
+        "ready",
+        "request",
+    )
 
-    def __init__(self, *, method: bytes, path: bytes, first_byte_at: Seconds, last_byte_at: Seconds, kernel_timestamp: bool) -> None:
+    def __init__(
+        self, *, method: bytes, path: bytes, first_byte_at: Seconds, last_byte_at: Seconds, kernel_timestamp: bool
+    ) -> None:
         self.method = method
         self.path = path
         self.first_byte_at = first_byte_at
@@ -77,7 +90,9 @@ class _Incoming:
 
     def request(self, *, body: bytes = b"", length: int) -> ReceivedRequest:
         """What has come, as a request."""
-        return ReceivedRequest(method=self.method, target=self.target, headers=tuple(self.headers), body=body, length=length)
+        return ReceivedRequest(
+            method=self.method, target=self.target, headers=tuple(self.headers), body=body, length=length
+        )
 
 
 class HttpProtocol:
@@ -288,7 +303,13 @@ class HttpProtocol:
         """
         connection = self._connection
         first_byte_at = self._incoming.first_byte_at or connection.received_at
-        return PendingAnswer(method=method, path=path, first_byte_at=first_byte_at, last_byte_at=connection.received_at, kernel_timestamp=connection.kernel_timestamp)
+        return PendingAnswer(
+            method=method,
+            path=path,
+            first_byte_at=first_byte_at,
+            last_byte_at=connection.received_at,
+            kernel_timestamp=connection.kernel_timestamp,
+        )
 
     def _ready(self, pending: PendingAnswer) -> None:
         """
@@ -309,7 +330,9 @@ class HttpProtocol:
         if pending.decision is None:
             self._connection.send(_CONTINUE)
             return
-        wire = serialize_answer(pending.decision.answer, self._site.date(), close=pending.close, bodiless=pending.method == b"HEAD")
+        wire = serialize_answer(
+            pending.decision.answer, self._site.date(), close=pending.close, bodiless=pending.method == b"HEAD"
+        )
         self._connection.send(wire, partial(self._sent, pending) if self._site.access_log.enabled else None)
         if pending.close:
             self._connection.close()

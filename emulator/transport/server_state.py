@@ -16,7 +16,16 @@ from ..behaviour.request import ReceivedRequest
 from ..chain.chain import UserChain
 from ..chain.chain_response import ChainResponse
 from ..chain.replica import ChainCall, Replica
-from ..decision import Decision, ChainRequest, EmulatorConfig, EmulatorState, decision_from_chain, decide, decide_malformed, head_error
+from ..decision import (
+    ChainRequest,
+    Decision,
+    EmulatorConfig,
+    EmulatorState,
+    decide,
+    decide_malformed,
+    decision_from_chain,
+    head_error,
+)
 from .access_log import FLUSH_EVERY, AccessLog
 from .timers import Timers
 
@@ -36,7 +45,9 @@ class ServerState:
     One server's model at work.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, config: EmulatorConfig, access_log: AccessLog, chain: UserChain | None) -> None:
+    def __init__(
+        self, loop: asyncio.AbstractEventLoop, config: EmulatorConfig, access_log: AccessLog, chain: UserChain | None
+    ) -> None:
         self.loop = loop
         self.config = config
         self.access_log = access_log

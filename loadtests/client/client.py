@@ -20,19 +20,19 @@ import gevent
 from chainproof import __version__
 from chainproof.clock import Seconds
 from chainproof.contract.credentials import ApiKey
-from chainproof.contract.header_fields import Field
+from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.openapi import METHOD
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
 
-from .connect import Way
-from .connection import Connection
+from .connect import Connector
+from .connection import KeepAliveConnection
 from .deadlines import Deadlines
-from .receive_timestamps import Nanoseconds, Stamps
+from .receive_timestamps import Nanoseconds, ReceiveTimestamps
 from .reply import Reply
-from .transport_errors import Failed
+from .transport_errors import RequestFailed
 
-HEADERS = (
+DEFAULT_HEADERS = (
     ("Content-Type", "application/json"),
     ("Accept", "application/json"),
     ("User-Agent", f"chainproof/{__version__}"),
@@ -43,16 +43,16 @@ _LONG_IDLE: Nanoseconds = 1_000_000
 """A connection idle for longer is looked at before it is used: its end may have come since the loop last looked."""
 
 
-def header_fields(key: ApiKey, others: tuple[Field, ...] = ()) -> tuple[Field, ...]:
+def header_fields(key: ApiKey, others: tuple[HeaderField, ...] = ()) -> tuple[HeaderField, ...]:
     """
     What a request says of itself, the caller's fields in place of ours of the same name.
     """
     named = {name.lower() for name, _ in others}
-    ours = (field for field in HEADERS if field[0].lower() not in named)
+    ours = (field for field in DEFAULT_HEADERS if field[0].lower() not in named)
     return (("Authorization", key.authorization), *ours, *others)
 
 
-def request_bytes(target: Target, key: ApiKey, body: bytes, others: tuple[Field, ...] = ()) -> bytes:
+def request_bytes(target: Target, key: ApiKey, body: bytes, others: tuple[HeaderField, ...] = ()) -> bytes:
     """
     The request as it goes over the wire, with the caller's *others* among its header fields.
     """
@@ -61,17 +61,17 @@ def request_bytes(target: Target, key: ApiKey, body: bytes, others: tuple[Field,
     return f"{METHOD} {target.path} HTTP/1.1\r\n{head}\r\n".encode("ascii") + body
 
 
-class Client:
+class LoadClient:
     """
     The connections of one process to one target, the last used first.
     """
 
     def __init__(self, target: Target, route: Route | None = None) -> None:
         self._hub = gevent.get_hub()
-        self._way = Way(target, route if route is not None else Route())
-        self._stamps = Stamps()
+        self._way = Connector(target, route if route is not None else Route())
+        self._stamps = ReceiveTimestamps()
         self._deadlines = Deadlines(self._hub)
-        self._idle: list[Connection] = []
+        self._idle: list[KeepAliveConnection] = []
         self.opened = 0
         """Connections that were opened."""
 
@@ -89,11 +89,11 @@ class Client:
             replaced += 1
         try:
             line = self._way.open(until)
-        except Failed as failed:
+        except RequestFailed as failed:
             now = time.monotonic()
             return Reply(failed.transport, now, None, failed.reason, now, replaced=replaced)
         self.opened += 1
-        fresh = Connection(line, self._hub, self._stamps, self._deadlines, idle)
+        fresh = KeepAliveConnection(line, self._hub, self._stamps, self._deadlines, idle)
         return fresh.exchange(request, until)._replace(replaced=replaced)
 
     def close(self) -> None:

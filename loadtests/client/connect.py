@@ -24,22 +24,22 @@ from chainproof.contract.route import Proxy, Route
 from chainproof.contract.target import Target
 from chainproof.results.exchange import Transport
 
-from .receive_timestamps import ask_for_stamps
-from .transport_errors import Failed, Stage, failed, late, reason_of, transport_of
+from .receive_timestamps import enable_receive_timestamps
+from .transport_errors import RequestFailed, RequestStage, deadline_exceeded, failure_from, reason_of, transport_of
 
 # As the standard library has them, patched or not: waiting is done here, on gevent's event loop.
 _Socket = cast(type[socket.socket], get_original("socket", "socket"))
 _resolve = get_original("socket", "getaddrinfo")
 
-CHUNK = 1 << 16
+READ_SIZE = 1 << 16
 """What is read at once."""
 _READ = 1
 _WRITE = 2
 _MOST_TUNNEL_BYTES = 1 << 16
 """What we are willing to read of a proxy's answer."""
 
-Name = tuple[str, int] | tuple[str, int, int, int]
-Address = tuple[int, int, int, Name]
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+AddressInfo = tuple[int, int, int, SocketAddress]
 """Family, type, protocol and address, as getaddrinfo has them."""
 
 
@@ -47,7 +47,7 @@ _UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY})
 """What connecting answers as long as it is not known how it ends."""
 
 
-class Line:
+class SocketStream:
     """
     A connection as it is being opened: waiting on it blocks the greenlet that does.
     """
@@ -56,14 +56,14 @@ class Line:
 
     def __init__(self, hub: Any) -> None:
         self._hub = hub
-        self.stage = Stage.RESOLVING
+        self.stage = RequestStage.RESOLVING
         self.socket: socket.socket | None = None
         self.tls: ssl.SSLObject | None = None
         self.incoming = self.outgoing = cast(ssl.MemoryBIO, None)  # under TLS alone
         self.connect_time: Seconds = 0.0
         self.tls_time: Seconds | None = None
 
-    def connect(self, address: Address) -> None:
+    def connect(self, address: AddressInfo) -> None:
         """Connect. Raises OSError."""
         family, kind, protocol, name = address
         self.close()
@@ -71,7 +71,7 @@ class Line:
         self.socket = made = _Socket(family, kind, protocol)
         made.setblocking(False)  # noqa: FBT003  # the standard library's
         made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        ask_for_stamps(made)
+        enable_receive_timestamps(made)
         code = made.connect_ex(name)
         if code == errno.EINPROGRESS:
             # A near target has answered by now; whoever waits for the loop to say so is charged for what else it does.
@@ -85,7 +85,7 @@ class Line:
             raise OSError(code, os.strerror(code))
         self.connect_time = time.monotonic() - begun
 
-    def secure(self, context: ssl.SSLContext, name: str) -> None:
+    def start_tls(self, context: ssl.SSLContext, name: str) -> None:
         """Shake hands with the host *name*. Raises ssl.SSLError, or another OSError."""
         begun = time.monotonic()
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
@@ -120,7 +120,7 @@ class Line:
         while True:
             self._wait(_READ)
             try:
-                return self.socket.recv(CHUNK)
+                return self.socket.recv(READ_SIZE)
             except BlockingIOError:
                 continue
 
@@ -150,7 +150,7 @@ class Line:
             self.incoming.write_eof()
 
 
-class Way:
+class Connector:
     """
     How a process gets to its target.
     """
@@ -160,16 +160,16 @@ class Way:
         self._route = route
         self._hub = gevent.get_hub()
         self._context = verifying_context(route.ca_file) if target.scheme == "https" else None
-        self._addresses: tuple[Address, ...] = ()
+        self._addresses: tuple[AddressInfo, ...] = ()
         # Encoded here: the first use of the codec loads it, which takes milliseconds that no request should wait.
         hop = route.first_hop(target)
         self._host = hop.host.encode("idna")
         self._port = hop.port
         self._lookup: gevent.Greenlet | None = None
 
-    def open(self, until: Seconds) -> Line:
+    def open(self, until: Seconds) -> SocketStream:
         """A new line, at the latest *until* that instant of the monotonic clock. Raises Failed."""
-        line = Line(self._hub)
+        line = SocketStream(self._hub)
         timeout = Timeout.start_new(max(until - time.monotonic(), 0.0))
         try:
             self._connect(line, self._resolved())
@@ -179,10 +179,10 @@ class Way:
             line.close()
             if fired is not timeout:
                 raise
-            raise late(line.stage) from None
+            raise deadline_exceeded(line.stage) from None
         except OSError as wrong:
             line.close()
-            raise failed(wrong, line.stage) from None
+            raise failure_from(wrong, line.stage) from None
         except BaseException:
             line.close()
             raise
@@ -190,11 +190,11 @@ class Way:
             timeout.close()
         return line
 
-    def _connect(self, line: Line, addresses: tuple[Address, ...]) -> None:
+    def _connect(self, line: SocketStream, addresses: tuple[AddressInfo, ...]) -> None:
         """
         Connect to the first of the host's addresses that takes a connection.
         """
-        line.stage = Stage.CONNECTING
+        line.stage = RequestStage.CONNECTING
         refusal: OSError | None = None
         for address in addresses:
             try:
@@ -204,32 +204,32 @@ class Way:
             else:
                 return
         if refusal is None:
-            raise Failed(Transport.NAME_UNKNOWN, "the name has no address")
+            raise RequestFailed(Transport.NAME_NOT_RESOLVED, "the name has no address")
         raise refusal
 
-    def _tunnel(self, line: Line) -> None:
+    def _tunnel(self, line: SocketStream) -> None:
         """
         Have the proxy lead the connection on to the target, where there is a proxy.
         """
         proxy = self._route.proxy
         if proxy is None:
             return
-        line.stage = Stage.TUNNELLING
+        line.stage = RequestStage.TUNNELLING
         try:
             _ask(line, proxy, proxy.connect_request(self._route.destination(self._target)))
         except OSError as wrong:
             said = f"{reason_of(wrong)}, at the proxy {proxy.address}"
-            raise Failed(transport_of(wrong, line.stage), said) from None
+            raise RequestFailed(transport_of(wrong, line.stage), said) from None
 
-    def _secure(self, line: Line) -> None:
+    def _secure(self, line: SocketStream) -> None:
         """
         Shake hands where the target asks for TLS.
         """
         if self._context is not None:
-            line.stage = Stage.SECURING
-            line.secure(self._context, self._target.host)
+            line.stage = RequestStage.TLS_HANDSHAKE
+            line.start_tls(self._context, self._target.host)
 
-    def _resolved(self) -> tuple[Address, ...]:
+    def _resolved(self) -> tuple[AddressInfo, ...]:
         """
         The target's addresses: asked for once in a run, by one request for all that wait.
         """
@@ -260,7 +260,7 @@ class Way:
         return None
 
 
-def _ask(line: Line, proxy: Proxy, request: bytes) -> None:
+def _ask(line: SocketStream, proxy: Proxy, request: bytes) -> None:
     """
     Ask a proxy for a tunnel and await its consent. Raises Failed when it refuses, OSError when it is lost.
     """
@@ -277,7 +277,7 @@ def _ask(line: Line, proxy: Proxy, request: bytes) -> None:
     # Nobody but the proxy has spoken yet: what follows its consent is none of the target's.
     if not consented or not end or more:
         told = b" ".join(words[1:]).decode("latin-1")[:80] if words[0].startswith(b"HTTP/") else "no HTTP"
-        raise Failed(
+        raise RequestFailed(
             Transport.CONNECT_FAILED,
             f"the proxy {proxy.address} opened no tunnel: {told if said else 'closed before any answer'}",
         )

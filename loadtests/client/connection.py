@@ -16,17 +16,25 @@ import httptools
 from gevent import getcurrent
 
 from chainproof.clock import Seconds
-from chainproof.contract.answer import quick_answer
+from chainproof.contract.answer import build_answer
 from chainproof.results.exchange import Transport
 
-from .connect import CHUNK, Line
+from .connect import READ_SIZE, SocketStream
 from .deadlines import Deadlines
-from .receive_timestamps import ANCILLARY, Nanoseconds, Stamps
+from .receive_timestamps import ANCILLARY_SIZE, Nanoseconds, ReceiveTimestamps
 from .reply import Reply
-from .transport_errors import LOSSES, PROTOCOL_ERRORS, Failed, Stage, ended, failed, late
+from .transport_errors import (
+    CONNECTION_LOSS_ERRORS,
+    PROTOCOL_ERRORS,
+    RequestFailed,
+    RequestStage,
+    closed_early,
+    deadline_exceeded,
+    failure_from,
+)
 
-MOST_HEADER_BYTES = 1 << 20
-MOST_BODY_BYTES = 100 << 20
+MAX_HEADER_BYTES = 1 << 20
+MAX_BODY_BYTES = 100 << 20
 """What we are willing to hold in memory of one answer; the documentation's limit for a request's body."""
 
 _READ = 1
@@ -37,7 +45,7 @@ _NAMES: dict[bytes, str] = {}
 """Names of header fields as text: a target has few, and sends them again and again."""
 
 
-class Connection:
+class KeepAliveConnection:
     """
     A connection with the parser that reads its answers.
     """
@@ -74,7 +82,14 @@ class Connection:
         "open",
     )
 
-    def __init__(self, line: Line, hub: Any, stamps: Stamps, deadlines: Deadlines, idle: list[Connection]) -> None:
+    def __init__(
+        self,
+        line: SocketStream,
+        hub: Any,
+        stamps: ReceiveTimestamps,
+        deadlines: Deadlines,
+        idle: list[KeepAliveConnection],
+    ) -> None:
         """
         *idle* is where the connection puts itself when another request may follow.
         """
@@ -148,7 +163,7 @@ class Connection:
         self._readable() if self._line.tls is None else self._readable_secured()
         # Whoever was woken may by now await the answer to another request.
         if self._waiter is not None and self._sent == sent:
-            self._fail(late(self._stage))
+            self._fail(deadline_exceeded(self._stage))
 
     # ------------------------------------------------------------------ sending
 
@@ -202,7 +217,7 @@ class Connection:
         Read once. On the event loop: nothing may be raised from here.
         """
         try:
-            octets, ancillary, _, _ = self._recvmsg(CHUNK, ANCILLARY)
+            octets, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
         except BlockingIOError:
             return
         except OSError as wrong:
@@ -212,14 +227,14 @@ class Connection:
             self.close()  # the target has closed it, or says what nobody asked for
             return
         now = monotonic_ns()
-        self._take(octets, self._stamps.received(ancillary, self._sent, now), now)
+        self._take(octets, self._stamps.received_at(ancillary, self._sent, now), now)
 
     def _readable_secured(self) -> None:
         """
         Read once, and whatever that completes of TLS records.
         """
         try:
-            octets, ancillary, _, _ = self._recvmsg(CHUNK, ANCILLARY)
+            octets, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
         except BlockingIOError:
             return
         except OSError as wrong:
@@ -233,7 +248,7 @@ class Connection:
             return
         if plain:
             self._ending = end is not None
-            self._take(plain, self._stamps.received(ancillary, self._sent, now), now)
+            self._take(plain, self._stamps.received_at(ancillary, self._sent, now), now)
         # An answer that this completed has closed the connection: nobody else waits on it.
         if end is not None and self._waiter is not None:
             if isinstance(end, OSError):
@@ -255,7 +270,7 @@ class Connection:
         end: OSError | str | None = None
         try:
             while True:
-                part = tls.read(CHUNK)
+                part = tls.read(READ_SIZE)
                 if not part:
                     end = "close_notify"
                     break
@@ -292,7 +307,7 @@ class Connection:
                 self._end()
             if self._complete:
                 self._succeed(instant, now, reusable=bool(octets))
-        except Failed as wrong:
+        except RequestFailed as wrong:
             self._fail(wrong)
         except Exception as wrong:  # noqa: BLE001  # our own error: whoever waits must know of it
             waiter = self._settled()
@@ -311,10 +326,10 @@ class Connection:
             if not self._complete:
                 if isinstance(wrong, httptools.HttpParserCallbackError) and wrong.__context__ is not None:
                     raise wrong.__context__ from None  # a callback's error is our own
-                raise failed(wrong, Stage.READING) from None
+                raise failure_from(wrong, RequestStage.READING) from None
             self._kept = False  # something follows the answer that is none
-        if not self._complete and self._received > (MOST_BODY_BYTES if self._headed else MOST_HEADER_BYTES):
-            raise Failed(Transport.TOO_LARGE, f"the answer is longer than {self._received - 1} bytes")
+        if not self._complete and self._received > (MAX_BODY_BYTES if self._headed else MAX_HEADER_BYTES):
+            raise RequestFailed(Transport.TOO_LARGE, f"the answer is longer than {self._received - 1} bytes")
 
     def _end(self) -> None:
         """
@@ -324,9 +339,9 @@ class Connection:
             self._complete = True
             self._kept = False
         elif self._refused is not None:
-            raise failed(self._refused, self._stage)
+            raise failure_from(self._refused, self._stage)
         else:
-            raise ended(self._stage)
+            raise closed_early(self._stage)
 
     def _until_close(self) -> bool:
         """
@@ -341,21 +356,25 @@ class Connection:
         Take it that the connection is broken.
         """
         if self._waiter is not None:
-            self._fail(failed(wrong, self._stage))
+            self._fail(failure_from(wrong, self._stage))
         else:
             self.close()
 
     @property
-    def _stage(self) -> Stage:
+    def _stage(self) -> RequestStage:
         """
         What the request is at.
         """
         if self._begun:
-            return Stage.READING
-        return Stage.SENDING if self._rest or (self._refused is not None and not self._is_loss()) else Stage.AWAITING
+            return RequestStage.READING
+        return (
+            RequestStage.SENDING
+            if self._rest or (self._refused is not None and not self._is_loss())
+            else RequestStage.AWAITING
+        )
 
     def _is_loss(self) -> bool:
-        return self._refused is not None and self._refused.errno in LOSSES
+        return self._refused is not None and self._refused.errno in CONNECTION_LOSS_ERRORS
 
     # ------------------------------------------------------------------ what becomes of it
 
@@ -366,9 +385,9 @@ class Connection:
         end = instant / _BILLION
         if end > self._until:
             # It came in after the deadline, and before anybody looked.
-            raise late(Stage.READING)
+            raise deadline_exceeded(RequestStage.READING)
         body = self._body
-        answer = quick_answer(
+        answer = build_answer(
             self._status,
             tuple([(_NAMES.get(name) or _name(name), value.decode("latin-1")) for name, value in self._fields]),
             body[0] if len(body) == 1 else b"".join(body),
@@ -395,7 +414,7 @@ class Connection:
             self.close()
         waiter.switch(reply)
 
-    def _fail(self, wrong: Failed) -> None:
+    def _fail(self, wrong: RequestFailed) -> None:
         """
         Wake whoever waits in vain.
         """

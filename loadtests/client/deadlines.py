@@ -18,7 +18,7 @@ _SOONEST: Seconds = 0.002
 """Between two looks, so that thousands of deadlines at once are not thousands of looks."""
 
 
-class Expiring(Protocol):
+class HasDeadline(Protocol):
     """
     Whoever has a deadline.
     """
@@ -36,18 +36,18 @@ class Deadlines:
     def __init__(self, hub: Any, now: Callable[[], Seconds] = time.monotonic) -> None:
         self._hub = hub
         self._now = now
-        self._due: dict[Expiring, Seconds] = {}
+        self._due: dict[HasDeadline, Seconds] = {}
         self._timer: Any = None
         self._next: Seconds = math.inf
         self._latest: Seconds = -math.inf
         self._ordered = True
-        self.remove: Callable[[Expiring], object] = self._due.__delitem__
+        self.remove: Callable[[HasDeadline], object] = self._due.__delitem__
         """Forget somebody's deadline, who must have one."""
 
     def __len__(self) -> int:
         return len(self._due)
 
-    def add(self, who: Expiring, until: Seconds) -> None:
+    def add(self, who: HasDeadline, until: Seconds) -> None:
         """Tell somebody when that instant of the monotonic clock is over."""
         self._due[who] = until
         if until < self._latest:
@@ -80,7 +80,7 @@ class Deadlines:
         """
         self._stop()
         now = self._now()
-        over: list[Expiring] = []
+        over: list[HasDeadline] = []
         following = math.inf
         for who, until in self._due.items():
             if until <= now:

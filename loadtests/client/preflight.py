@@ -7,26 +7,26 @@ from __future__ import annotations
 import time
 
 from chainproof.clock import Seconds
-from chainproof.command import Mistake
+from chainproof.command import UsageError
 from chainproof.endpoint import Endpoint
 
-from .connect import Way
-from .transport_errors import Failed
+from .connect import Connector
+from .transport_errors import RequestFailed
 
-PATIENCE: Seconds = 10.0
+HANDSHAKE_TIMEOUT: Seconds = 10.0
 """For the whole of it: name, connection, proxy, handshake."""
 
 
 def check_handshake(chosen: Endpoint) -> None:
     """
-    Raise Mistake where a proxy or TLS stands in the way to a target; that somebody listens is known by now.
+    Raise UsageError where a proxy or TLS stands in the way to a target; that somebody listens is known by now.
     """
     if chosen.target.scheme != "https":
         return
     try:
-        Way(chosen.target, chosen.route).open(time.monotonic() + PATIENCE).close()
-    except Failed as wrong:
-        raise Mistake(
+        Connector(chosen.target, chosen.route).open(time.monotonic() + HANDSHAKE_TIMEOUT).close()
+    except RequestFailed as wrong:
+        raise UsageError(
             f"cannot connect to {chosen.target.origin}: {wrong.reason}; nothing was sent. Is the URL right, and its "
             "certificate one that the system, SSL_CERT_FILE or --ca-file trusts?"
         ) from None

@@ -26,7 +26,7 @@ Nanoseconds = int
 
 _TIMESPEC = struct.Struct("@ll")
 _SIZE = _TIMESPEC.size
-ANCILLARY = socket.CMSG_SPACE(_SIZE)
+ANCILLARY_SIZE = socket.CMSG_SPACE(_SIZE)
 """Room for a stamp beside the bytes of a read."""
 
 _BILLION = 1_000_000_000
@@ -37,7 +37,7 @@ _STALE: Nanoseconds = 500_000_000
 _TRIES = 5
 
 
-def ask_for_stamps(connection: socket.socket) -> None:
+def enable_receive_timestamps(connection: socket.socket) -> None:
     """
     Ask the kernel for receive times; one that has none to give is done without.
     """
@@ -45,7 +45,7 @@ def ask_for_stamps(connection: socket.socket) -> None:
         connection.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
 
 
-class Stamps:
+class ReceiveTimestamps:
     """
     The kernel's receive times on the monotonic clock, for all connections of a process.
     """
@@ -62,7 +62,7 @@ class Stamps:
         self._measured: Nanoseconds = 0
         self._measure(monotonic())
 
-    def received(self, ancillary: list[tuple[int, int, bytes]], sent: Nanoseconds, now: Nanoseconds) -> Nanoseconds:
+    def received_at(self, ancillary: list[tuple[int, int, bytes]], sent: Nanoseconds, now: Nanoseconds) -> Nanoseconds:
         """
         When the kernel received what was read *now*, after something was *sent*; *now* where that is not known.
         """

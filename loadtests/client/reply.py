@@ -24,7 +24,7 @@ class Reply(NamedTuple):
     answer: Answer | None = None
     reason: str = ""
     """What the transport said where no answer came."""
-    seen: Seconds = 0.0
+    read_at: Seconds = 0.0
     """When our own code had the answer: what passed since the end is our own lag."""
     first_byte: Seconds | None = None
     """When the first of the answer came in, at the latest: what is read at once has one stamp."""
@@ -40,6 +40,6 @@ class Reply(NamedTuple):
     """Idle connections that were found closed before the request was sent over another."""
 
     @property
-    def stamped(self) -> bool:
+    def has_kernel_timestamp(self) -> bool:
         """Whether the end is the kernel's instant."""
-        return self.answer is not None and self.end < self.seen
+        return self.answer is not None and self.end < self.read_at

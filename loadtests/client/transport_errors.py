@@ -15,7 +15,7 @@ import httptools
 from chainproof.results.exchange import Transport
 
 
-class Stage(StrEnum):
+class RequestStage(StrEnum):
     """
     What a request was at when something went wrong; the value completes "the deadline came while …".
     """
@@ -23,13 +23,13 @@ class Stage(StrEnum):
     RESOLVING = "resolving the name"
     CONNECTING = "connecting"
     TUNNELLING = "asking the proxy"
-    SECURING = "shaking hands for TLS"
+    TLS_HANDSHAKE = "shaking hands for TLS"
     SENDING = "sending"
     AWAITING = "awaiting an answer"
     READING = "reading the answer"
 
 
-class Failed(Exception):
+class RequestFailed(Exception):
     """
     A request that got no answer, and how far it came.
     """
@@ -40,18 +40,18 @@ class Failed(Exception):
         self.reason = reason
 
 
-REFUSALS = {
-    errno.ECONNREFUSED: Transport.REFUSED,
+CONNECT_ERRORS = {
+    errno.ECONNREFUSED: Transport.CONNECTION_REFUSED,
     errno.ETIMEDOUT: Transport.CONNECT_TIMED_OUT,
-    errno.ECONNRESET: Transport.RESET,  # taken, and broken off before we had looked
+    errno.ECONNRESET: Transport.CONNECTION_RESET,  # taken, and broken off before we had looked
 }
 """What the system says of a connection that does not come about; anything else is CONNECT_FAILED."""
 
-LOSSES = {
-    errno.ECONNRESET: Transport.RESET,
-    errno.EPIPE: Transport.RESET,
-    errno.ECONNABORTED: Transport.RESET,
-    errno.ESHUTDOWN: Transport.RESET,
+CONNECTION_LOSS_ERRORS = {
+    errno.ECONNRESET: Transport.CONNECTION_RESET,
+    errno.EPIPE: Transport.CONNECTION_RESET,
+    errno.ECONNABORTED: Transport.CONNECTION_RESET,
+    errno.ESHUTDOWN: Transport.CONNECTION_RESET,
 }
 """What the system says of a connection that comes to an end; anything else is CONNECTION_LOST."""
 
@@ -59,20 +59,20 @@ PROTOCOL_ERRORS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
 """What the parser raises."""
 
 _OUTRIGHT = {
-    Stage.RESOLVING: Transport.NAME_UNKNOWN,
-    Stage.TUNNELLING: Transport.CONNECT_FAILED,
-    Stage.SECURING: Transport.TLS_FAILED,
+    RequestStage.RESOLVING: Transport.NAME_NOT_RESOLVED,
+    RequestStage.TUNNELLING: Transport.CONNECT_FAILED,
+    RequestStage.TLS_HANDSHAKE: Transport.TLS_FAILED,
 }
 """Stages that fail in one way, whatever the system says."""
 
 _PART = {
-    Stage.SENDING: ", while sending",
-    Stage.AWAITING: ", before any answer",
-    Stage.READING: ", in the middle of the answer",
+    RequestStage.SENDING: ", while sending",
+    RequestStage.AWAITING: ", before any answer",
+    RequestStage.READING: ", in the middle of the answer",
 }
 
 
-def transport_of(wrong: Exception, stage: Stage) -> Transport:
+def transport_of(wrong: Exception, stage: RequestStage) -> Transport:
     """
     The transport class of what was raised at a stage. Anything but OSError and the parser's errors is a TypeError.
     """
@@ -86,31 +86,31 @@ def transport_of(wrong: Exception, stage: Stage) -> Transport:
         return Transport.CLOSED_EARLY
     if isinstance(wrong, ssl.SSLError):
         return Transport.TLS_FAILED
-    if stage is Stage.CONNECTING:
-        return REFUSALS.get(wrong.errno or 0, Transport.CONNECT_FAILED)
-    return LOSSES.get(wrong.errno or 0, Transport.CONNECTION_LOST)
+    if stage is RequestStage.CONNECTING:
+        return CONNECT_ERRORS.get(wrong.errno or 0, Transport.CONNECT_FAILED)
+    return CONNECTION_LOSS_ERRORS.get(wrong.errno or 0, Transport.CONNECTION_LOST)
 
 
-def failed(wrong: Exception, stage: Stage) -> Failed:
+def failure_from(wrong: Exception, stage: RequestStage) -> RequestFailed:
     """
     What was raised at a stage, as how far the request got.
     """
-    return Failed(transport_of(wrong, stage), f"{reason_of(wrong)}{_PART.get(stage, '')}")
+    return RequestFailed(transport_of(wrong, stage), f"{reason_of(wrong)}{_PART.get(stage, '')}")
 
 
-def late(stage: Stage) -> Failed:
+def deadline_exceeded(stage: RequestStage) -> RequestFailed:
     """
     The deadline, as how far the request got.
     """
-    transport = Transport.CONNECT_TIMED_OUT if stage is Stage.CONNECTING else Transport.DEADLINE
-    return Failed(transport, f"no complete answer by the deadline, which came while {stage}")
+    transport = Transport.CONNECT_TIMED_OUT if stage is RequestStage.CONNECTING else Transport.DEADLINE
+    return RequestFailed(transport, f"no complete answer by the deadline, which came while {stage}")
 
 
-def ended(stage: Stage) -> Failed:
+def closed_early(stage: RequestStage) -> RequestFailed:
     """
     The orderly end of a connection in the midst of a request.
     """
-    return Failed(Transport.CLOSED_EARLY, f"closed{_PART[stage]}")
+    return RequestFailed(Transport.CLOSED_EARLY, f"closed{_PART[stage]}")
 
 
 def reason_of(wrong: Exception) -> str:

@@ -20,7 +20,7 @@ from locust.stats import StatsEntry, StatsError
 from chainproof.clock import Seconds
 from chainproof.contract.openapi import METHOD
 from chainproof.endpoint import Endpoint
-from chainproof.results.exchange import Exchange, Fate, Outcome, Transport
+from chainproof.results.exchange import Exchange, Outcome, Result, Transport
 
 from ..client.reply import Reply
 
@@ -34,7 +34,7 @@ class NotOk(Exception):
     """
 
 
-class Tables:
+class LocustStats:
     """
     What Locust is told of settled exchanges.
     """
@@ -59,20 +59,20 @@ class Tables:
     ) -> None:
         """Tell of one settled exchange."""
         if len(self._listeners) != 1 or self._listeners[0] is not self._locusts_own:
-            self.enter()  # in the order in which they happened
+            self.flush()  # in the order in which they happened
             self._fire(exchange(), reply)
             return
         self._count += 1
         if reply.answer is not None:
             self._times.append(response_time * 1e3)
             self._length += len(reply.answer.body)
-        if outcome.fate is not Fate.OK:
+        if outcome.result is not Result.OK:
             self._failed[self._failure(outcome)] += 1
         if not self._due:
             self._due = True
-            gevent.spawn_later(_EVERY, self.enter)
+            gevent.spawn_later(_EVERY, self.flush)
 
-    def enter(self) -> None:
+    def flush(self) -> None:
         """Enter in Locust's statistics what was noted."""
         self._due = False
         if not self._count:
@@ -113,7 +113,7 @@ class Tables:
             response_time=exchange.response_time * 1e3 if answered else None,
             response_length=len(reply.answer.body) if reply.answer is not None else 0,
             response=reply.answer,
-            exception=None if outcome.fate is Fate.OK else self._failure(outcome),
+            exception=None if outcome.result is Result.OK else self._failure(outcome),
             context={"number": exchange.number, "intended_start_s": exchange.intended_start},
             start_time=self._offset + reply.end - exchange.service_time,
             url=self._target.url,
@@ -125,7 +125,7 @@ class Tables:
         return self._failures.setdefault(text, NotOk(text))
 
     def _at_the_end(self, **_: Any) -> None:
-        self.enter()  # a run's last requests are settled before the first of these
+        self.flush()  # a run's last requests are settled before the first of these
 
 
 def _count_failure(stats: Any, path: str, failure: NotOk, times: int, now: Seconds) -> None:

@@ -23,41 +23,41 @@ from gevent.event import Event
 from locust.env import Environment
 
 from chainproof.clock import Seconds
-from chainproof.command import Mistake
-from chainproof.contract.credentials import DEFAULT_VARIABLE
-from chainproof.judgement.verdict import Exit
+from chainproof.command import UsageError
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
+from chainproof.judgement.verdict import ExitCode
 from chainproof.results.manifest import as_settings
 from chainproof.workload.arrivals import digest
-from chainproof.workload.workload import Model
+from chainproof.workload.workload import WorkloadModel
 
-from ..demand import Demand, Share
-from ..engine.replan import Renewal
-from .merge import Gathering, Member
-from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Order, Readiness, Report
-from .session import Writing, guarded, settle_memory
+from ..demand import Demand, Shard
+from ..engine.replan import RateChange
+from .merge import DistributedRun, WorkerState
+from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, ReadyMessage, WorkerReport
+from .session import WriterSession, abort_on_error, freeze_garbage_collector
 
-LEAD: Seconds = 1.0
+START_DELAY: Seconds = 1.0
 """From the word to begin to second 0, so that it has reached every worker and every user is there."""
-PATIENCE: Seconds = 60.0
+READY_TIMEOUT: Seconds = 60.0
 """For every worker to be ready: it draws the plan, and connects to nobody."""
 
 
-RETURN: Seconds = 5.0
+REJOIN_TIMEOUT: Seconds = 5.0
 """For workers to be ready again after a run."""
 
 
-class Master(Writing):
+class Master(WriterSession):
     """
     A process that has the requests of a run sent, and writes its folder.
     """
 
-    NOTICE: ClassVar[Seconds] = 2.0
+    REPLAN_NOTICE: ClassVar[Seconds] = 2.0
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self._main = gevent.getcurrent()
-        self._members: list[Member] = []
-        self._ready: dict[str, Readiness] = {}
+        self._members: list[WorkerState] = []
+        self._ready: dict[str, ReadyMessage] = {}
         self._answered = Event()
         self._run = ""
 
@@ -70,30 +70,30 @@ class Master(Writing):
     def users(self) -> int:
         """One dispatcher per worker in the open model; in the closed one Locust spreads the users."""
         work = self.demand.workload
-        return work.users if work.model is Model.CLOSED else max(len(self._members), 1)
+        return work.users if work.model is WorkloadModel.CLOSED else max(len(self._members), 1)
 
     # ------------------------------------------------------------------ what the workers say
 
-    @guarded
+    @abort_on_error
     def on_ready(self, msg: Any, **_: Any) -> None:
         """A worker has prepared, or cannot."""
-        said = Readiness.decoded(msg.data)
+        said = ReadyMessage.decode(msg.data)
         if said.run == self._run:
             self._ready[msg.node_id] = said
             self._answered.set()
 
-    @guarded
+    @abort_on_error
     def on_report(self, msg: Any, **_: Any) -> None:
         """A worker tells what it saw."""
-        report = Report.decoded(msg.data)
-        if report.run == self._run and isinstance(self.course, Gathering):
-            self.course.hear(msg.node_id, report)
+        report = WorkerReport.decode(msg.data)
+        if report.run == self._run and isinstance(self.run, DistributedRun):
+            self.run.add_report(msg.node_id, report)
 
     # ------------------------------------------------------------------ from beginning to end
 
     def prepare(self) -> None:
         """Draw the plan, have every worker draw it too, and share it out."""
-        self.look_through()
+        self.apply_options()
         self._await_return()
         self.plan = self.demand.plan(pause=lambda: gevent.sleep(0))
         self._run = uuid4().hex
@@ -101,50 +101,53 @@ class Master(Writing):
         clients = [client.id for client in self.runner.clients.all if client.state != "missing"]
         clients.sort(key=self.runner.get_worker_index)
         self._members = [
-            Member(client=client, share=Share(index=index, of=len(clients))) for index, client in enumerate(clients)
+            WorkerState(client=client, shard=Shard(index=index, of=len(clients)))
+            for index, client in enumerate(clients)
         ]
         self._check()
         for kind in self.environment.user_classes:
-            if self.demand.workload.model is Model.OPEN:
+            if self.demand.workload.model is WorkloadModel.OPEN:
                 kind.fixed_count = len(clients)
-        for member in self._members:
-            self.runner.send_message(PREPARE, self._order(member.share).encoded(), member.client)
+        for worker_state in self._members:
+            self.runner.send_message(PREPARE, self._order(worker_state.shard).encode(), worker_state.client)
         self._await_ready()
 
     def _await_return(self) -> None:
         """
         Wait for those workers that Locust has just had stop: it strikes them off until they are ready again.
         """
-        before = sum(not member.lost for member in self._members)
-        give_up = time.monotonic() + RETURN
+        before = sum(not worker_state.lost for worker_state in self._members)
+        give_up = time.monotonic() + REJOIN_TIMEOUT
         while len(self.runner.clients.ready) < before and time.monotonic() < give_up:
             gevent.sleep(0.05)
 
     def _check(self) -> None:
         """
-        Raise Mistake when the demand cannot be shared out.
+        Raise UsageError when the demand cannot be shared out.
         """
         count, work = len(self._members), self.demand.workload
         if not count:
-            raise Mistake(
+            raise UsageError(
                 "expected a worker that is connected, found none: start some with --worker, or use --processes"
             )
-        name, most = ("--max-in-flight", work.max_in_flight) if work.model is Model.OPEN else ("--users", work.users)
+        name, most = (
+            ("--max-in-flight", work.max_in_flight) if work.model is WorkloadModel.OPEN else ("--users", work.users)
+        )
         if most < count:
-            raise Mistake(f"expected {name} of at least {count}, one for each worker, found {most}")
+            raise UsageError(f"expected {name} of at least {count}, one for each worker, found {most}")
 
-    def _order(self, share: Share) -> Order:
+    def _order(self, shard: Shard) -> Assignment:
         """
         What a worker is to do.
         """
         assert self._asked is not None
-        return Order(
+        return Assignment(
             run=self._run,
-            share=share,
+            shard=shard,
             demand=self.demand,
             target=self.endpoint.target.url,
             emulated=self.endpoint.target.emulated,
-            changeable=self.changeable,
+            can_replan=self.can_replan,
             words=tuple(replace(self._asked, url=None, variable=self._variable).arguments()),
         )
 
@@ -153,85 +156,89 @@ class Master(Writing):
         """
         Where the workers find the key: the emulator's is in the usual variable.
         """
-        return DEFAULT_VARIABLE if self.endpoint.target.emulated else str(self.options.api_key_env)
+        return DEFAULT_KEY_VARIABLE if self.endpoint.target.emulated else str(self.options.api_key_env)
 
     def _await_ready(self) -> None:
         """
-        Wait for every worker to be ready. Raises Mistake when one is not.
+        Wait for every worker to be ready. Raises UsageError when one is not.
         """
-        give_up, wanted = time.monotonic() + PATIENCE, digest(self.plan)
+        give_up, wanted = time.monotonic() + READY_TIMEOUT, digest(self.plan)
         while len(self._ready) < len(self._members):
             if time.monotonic() > give_up:
-                missing = [member.worker for member in self._members if member.client not in self._ready]
-                raise Mistake(f"worker {', '.join(missing)} did not get ready within {PATIENCE:.0f} s")
+                missing = [
+                    worker_state.worker for worker_state in self._members if worker_state.client not in self._ready
+                ]
+                raise UsageError(f"worker {', '.join(missing)} did not get ready within {READY_TIMEOUT:.0f} s")
             self._answered.wait(1.0)
             self._answered.clear()
-        for member in self._members:
-            said = self._ready[member.client]
-            if said.mistake:
-                raise Mistake(f"worker {member.worker} ({member.client.rpartition('_')[0]}): {said.mistake}")
+        for worker_state in self._members:
+            said = self._ready[worker_state.client]
+            if said.error:
+                raise UsageError(
+                    f"worker {worker_state.worker} ({worker_state.client.rpartition('_')[0]}): {said.error}"
+                )
             if said.digest != wanted:
-                raise Mistake(
-                    f"worker {member.worker} drew another plan from the same seed: are its versions of Python and "
+                raise UsageError(
+                    f"worker {worker_state.worker} drew another plan from the same seed: are its versions of Python and "
                     "chainproof the master's?"
                 )
-            member.process = said.process
+            worker_state.pid = said.pid
 
     def begin(self) -> None:
         """Make the run folder, and name the instant."""
         settings = self.demand.settings(self.plan) | as_settings(workers=len(self._members))
-        gathering = Gathering(
+        gathering = DistributedRun(
             self.demand,
             self.plan,
             self._members,
-            self.open_book(settings),
+            self.open_run_folder(settings),
             halt=self._halt,
-            let_go=self._let_go,
+            terminate_worker=self._let_go,
             phase_of=self.phase_of,
         )
-        self.course = gathering
-        settle_memory()
-        zero = time.time() + LEAD
-        gathering.begin(time.monotonic() + LEAD)
-        for member in self._members:
-            said = {"run": self._run, "zero": zero, "variable": self._variable}
-            self.runner.send_message(BEGIN, said, member.client)
+        self.run = gathering
+        freeze_garbage_collector()
+        zero = time.time() + START_DELAY
+        gathering.begin(time.monotonic() + START_DELAY)
+        for worker_state in self._members:
+            said = {"run": self._run, "start_time": zero, "variable": self._variable}
+            self.runner.send_message(BEGIN, said, worker_state.client)
         self.follow(gathering)
 
-    def apply(self, renewal: Renewal, demand: Demand, plan: array[float]) -> None:
+    def switch_plan(self, rate_change: RateChange, demand: Demand, plan: array[float]) -> None:
         """Tell every worker of another plan; each draws it for itself."""
-        assert isinstance(self.course, Gathering)
-        said = {"run": self._run, **asdict(renewal)}
-        for member in self._members:
-            self.runner.send_message(REPLAN, said, member.client)
-        self.naming.workload = demand.workload
-        self.course.replan(demand, plan)
+        assert isinstance(self.run, DistributedRun)
+        said = {"run": self._run, **asdict(rate_change)}
+        for worker_state in self._members:
+            self.runner.send_message(REPLAN, said, worker_state.client)
+        self.phase_names.workload = demand.workload
+        self.run.replan(demand, plan)
 
     def _halt(self, how: str) -> None:
         """
         Tell every worker that is still there to stop.
         """
-        for member in self._members:
-            if not member.settled:
-                self.runner.send_message(HALT, how, member.client)
+        for worker_state in self._members:
+            if not worker_state.settled:
+                self.runner.send_message(HALT, how, worker_state.client)
 
-    def _let_go(self, member: Member) -> None:
+    def _let_go(self, worker_state: WorkerState) -> None:
         """
         Have a lost worker end: it may only be out of reach, and still be sending.
         """
-        self.runner.send_message("quit", None, member.client)
-        if self.options.processes and member.client.startswith(f"{socket.gethostname()}_"):
+        self.runner.send_message("quit", None, worker_state.client)
+        if self.options.processes and worker_state.client.startswith(f"{socket.gethostname()}_"):
             with suppress(ProcessLookupError):
-                os.kill(member.process, signal.SIGKILL)
+                os.kill(worker_state.pid, signal.SIGKILL)
 
     def exit_code(self) -> int:
         """How the process ends: with 4 when a worker was lost."""
         code = super().exit_code()
-        lost = isinstance(self.course, Gathering) and self.course.lost
-        return Exit.INVALID if lost and code != Exit.SOFTWARE else code
+        lost = isinstance(self.run, DistributedRun) and self.run.lost
+        return ExitCode.INVALID if lost and code != ExitCode.SOFTWARE else code
 
-    def leave(self) -> None:
+    def quit_locust(self) -> None:
         """End the process, also while Locust is still waiting for workers."""
-        super().leave()
-        if self.course is None and self.options.headless:
+        super().quit_locust()
+        if self.run is None and self.options.headless:
             gevent.kill(self._main, SystemExit(self.environment.process_exit_code))

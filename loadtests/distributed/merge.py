@@ -19,77 +19,77 @@ from dataclasses import dataclass, field, replace
 from gevent.event import Event
 
 from chainproof.clock import Seconds
-from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.finding import ClauseCount, Finding, finding
-from chainproof.results.interval import Interval, Slice
-from chainproof.results.manifest import End, Ending, LostWorker
-from chainproof.workload.workload import Model
+from chainproof.results.interval import Interval, RequestStats
+from chainproof.results.manifest import Ending, LostWorker, RunEnd
+from chainproof.workload.workload import WorkloadModel
 
-from ..demand import Demand, Share
-from ..engine.base_run import Course
-from ..recording.recorder import Accounting, Sink
-from ..recording.request_ids import REPEATED, ToldIds
-from .messages import Report
+from ..demand import Demand, Shard
+from ..engine.base_run import BaseRun
+from ..recording.recorder import RequestTotals, Sink
+from ..recording.request_ids import REPEATED_ID, ReportedIds
+from .messages import WorkerReport
 
-SILENCE: Seconds = 5.0
+REPORT_TIMEOUT: Seconds = 5.0
 """A worker that says nothing for so long is lost: it has a report to send every second."""
 _LOOK: Seconds = 0.25
 
 _OURS = ""
 """In place of a worker's name: what only the master can see."""
-_UNKNOWN = Outcome(Transport.DRAIN_ENDED, None, None, Fate.CENSORED)
+_UNKNOWN = Outcome(Transport.DRAIN_ENDED, None, None, Result.CENSORED)
 
 
 @dataclass(slots=True, eq=False)
-class Member:
+class WorkerState:
     """
     One worker of a run, as its reports show it.
     """
 
     client: str
     """Its name among Locust's nodes."""
-    share: Share
-    process: int = 0
+    shard: Shard
+    pid: int = 0
     reports: int = 0
-    heard: Seconds = 0.0
+    last_report_at: Seconds = 0.0
     """When it last reported, on the monotonic clock."""
-    until: Seconds = 0.0
+    complete_until: Seconds = 0.0
     in_flight: int = 0
-    accounting: Accounting = field(default_factory=Accounting)
-    whole: Interval = field(default_factory=lambda: Interval(second=-1))
+    accounting: RequestTotals = field(default_factory=RequestTotals)
+    cumulative: Interval = field(default_factory=lambda: Interval(second=-1))
     planned: Counter[tuple[int, str | None]] = field(default_factory=Counter)
     """By second and phase, as far as it has told."""
-    end: End | None = None
+    end: RunEnd | None = None
     lost: str = ""
     """Why nothing is known of it any more; empty as long as something is."""
 
     @property
     def worker(self) -> str:
         """Its name in the record."""
-        return str(self.share.index)
+        return str(self.shard.index)
 
     @property
     def settled(self) -> bool:
         """Whether nothing more is to come from it."""
         return self.end is not None or bool(self.lost)
 
-    def hear(self, report: Report) -> None:
+    def add_report(self, report: WorkerReport) -> None:
         """Take what it says of itself."""
         self.reports += 1
-        self.heard = time.monotonic()
-        self.until = report.until
+        self.last_report_at = time.monotonic()
+        self.complete_until = report.complete_until
         self.in_flight = report.in_flight
-        self.accounting = Accounting(**report.accounting)
+        self.accounting = RequestTotals(**report.accounting)
         self.end = report.end
         for interval in report.intervals:
-            self.whole.merge_counts(interval)
+            self.cumulative.merge_counts(interval)
             inside = {name: part.planned for name, part in interval.phases.items()}
             self.planned[interval.second, None] += interval.planned - sum(inside.values())
             for name, count in inside.items():
                 self.planned[interval.second, name] += count
 
 
-class Gathering(Course):
+class DistributedRun(BaseRun):
     """
     Several workers' records becoming one.
     """
@@ -98,28 +98,28 @@ class Gathering(Course):
         self,
         demand: Demand,
         plan: array[float],
-        members: Iterable[Member],
+        worker_states: Iterable[WorkerState],
         sink: Sink,
         *,
         halt: Callable[[str], None],
-        let_go: Callable[[Member], None],
+        terminate_worker: Callable[[WorkerState], None],
         phase_of: Callable[[Seconds], str | None] | None = None,
     ) -> None:
         """
-        *phase_of* names the phase of an intended start, the demand's unless given; *halt* tells every worker to `stop`, `interrupt` or `censor`; *let_go* ends a lost one where that can be done.
+        *phase_of* names the phase of an intended start, the demand's unless given; *halt* tells every worker to `stop`, `interrupt` or `censor`; *terminate_worker* ends a lost one where that can be done.
         """
         super().__init__()
         self.demand = demand
-        self.members = {member.client: member for member in members}
+        self.worker_states = {worker_state.client: worker_state for worker_state in worker_states}
         self._plan = plan
         self._sink = sink
         self._halt = halt
-        self._let_go = let_go
+        self._let_go = terminate_worker
         self._phase_of = phase_of or demand.workload.phase_at
         self._zero: Seconds = 0.0
         self._findings: dict[tuple[str, str, str], dict[str, Finding]] = {}
         self._clauses: dict[str, dict[str, ClauseCount]] = {}
-        self._request_ids = ToldIds()
+        self._request_ids = ReportedIds()
         self._repeated = 0
         self._news = Event()
 
@@ -128,8 +128,8 @@ class Gathering(Course):
     def begin(self, zero: Seconds) -> None:
         """Let second 0 be an instant of the monotonic clock."""
         self._zero = zero
-        for member in self.members.values():
-            member.heard = zero
+        for worker_state in self.worker_states.values():
+            worker_state.last_report_at = zero
 
     def now(self) -> Seconds:
         """Seconds since the run began; negative before."""
@@ -155,57 +155,57 @@ class Gathering(Course):
     @property
     def in_flight(self) -> int:
         """Requests started and not settled, as last told."""
-        return sum(member.in_flight for member in self.members.values())
+        return sum(worker_state.in_flight for worker_state in self.worker_states.values())
 
     @property
-    def accounting(self) -> Accounting:
+    def accounting(self) -> RequestTotals:
         """What became of the requests so far, as last told."""
-        whole = Accounting()
-        for member in self.members.values():
-            whole.add(member.accounting.to_json())
-        return whole
+        cumulative = RequestTotals()
+        for worker_state in self.worker_states.values():
+            cumulative.add(worker_state.accounting.to_json())
+        return cumulative
 
     @property
-    def lost(self) -> list[Member]:
+    def lost(self) -> list[WorkerState]:
         """The workers of whom nothing is known any more."""
-        return [member for member in self.members.values() if member.lost]
+        return [worker_state for worker_state in self.worker_states.values() if worker_state.lost]
 
     def supervise(self) -> None:
         """Wait until every worker has told everything or is lost, and close the run folder."""
         try:
-            while not all(member.settled for member in self.members.values()):
+            while not all(worker_state.settled for worker_state in self.worker_states.values()):
                 self._news.wait(_LOOK)
                 self._news.clear()
                 self._miss()
             self._finish()
         except Exception as wrong:  # noqa: BLE001  # our own error: the exit code tells, the folder may not be able to
             traceback.print_exc()
-            self.break_off(f"{type(wrong).__name__}: {wrong}")
+            self.abort(f"{type(wrong).__name__}: {wrong}")
         finally:
             self._finished.set()
 
     # ------------------------------------------------------------------ what the workers tell
 
-    def hear(self, client: str, report: Report) -> None:
+    def add_report(self, client: str, report: WorkerReport) -> None:
         """Enter a report."""
-        member = self.members.get(client)
-        if member is None or member.settled or report.number < member.reports:
+        worker_state = self.worker_states.get(client)
+        if worker_state is None or worker_state.settled or report.number < worker_state.reports:
             return  # of another run, or given up: its accounts are closed
-        if report.number > member.reports:
-            self._lose(member, f"{report.number - member.reports} of its reports did not arrive")
+        if report.number > worker_state.reports:
+            self._lose(worker_state, f"{report.number - worker_state.reports} of its reports did not arrive")
             return
-        member.hear(report)
+        worker_state.add_report(report)
         for interval in report.intervals:
-            self._sink.interval(interval)
+            self._sink.write_interval(interval)
         for exemplar in report.exemplars:
-            self._sink.exemplar(exemplar)
+            self._sink.write_exemplar(exemplar)
         for found in report.findings:
-            self._sink.finding(self._known(client, found))
+            self._sink.write_finding(self._known(client, found))
         for count in report.clauses:
             self._clauses.setdefault(count.clause, {})[client] = count
         self._compare(report.request_ids)
         if report.end is not None:
-            self._take_end(member, report.end)
+            self._take_end(worker_state, report.end)
         self._news.set()
 
     def _compare(self, request_ids: bytes) -> None:
@@ -217,9 +217,9 @@ class Gathering(Course):
             return
         self._repeated += repeated
         # Nobody knows any more which requests they were: the finding has a worker's evidence, or none.
-        found = finding(REPEATED, seed=self.demand.seed, check="loadtests")
-        self._sink.finding(self._known(_OURS, replace(found, count=self._repeated)))
-        count = ClauseCount(clause=found.clause, exercised=0, departed=self._repeated)
+        found = finding(REPEATED_ID, seed=self.demand.seed, check="loadtests")
+        self._sink.write_finding(self._known(_OURS, replace(found, count=self._repeated)))
+        count = ClauseCount(clause=found.clause, exercised=0, violations=self._repeated)
         self._clauses.setdefault(found.clause, {})[_OURS] = count
 
     def _known(self, client: str, found: Finding) -> Finding:
@@ -231,12 +231,12 @@ class Gathering(Course):
         first = next((each for each in counted.values() if each.reproduce), found)
         return replace(first, count=sum(each.count for each in counted.values()))
 
-    def _take_end(self, member: Member, end: End) -> None:
+    def _take_end(self, worker_state: WorkerState, end: RunEnd) -> None:
         """
         Draw from how one worker ended what becomes of the others.
         """
-        if end.ending is Ending.BROKEN:
-            self.break_off(f"worker {member.worker}: {end.note}")
+        if end.ending is Ending.INTERNAL_ERROR:
+            self.abort(f"worker {worker_state.worker}: {end.note}")
             return
         if end.note and end.note not in self.note:
             self.note += f"; {end.note}" if self.note else end.note
@@ -247,94 +247,101 @@ class Gathering(Course):
         """
         Give up whoever has been silent for too long.
         """
-        silent = time.monotonic() - SILENCE
-        for member in self.members.values():
-            if not member.settled and member.heard < silent:
-                self._lose(member, f"no report for {SILENCE:.0f} s")
+        silent = time.monotonic() - REPORT_TIMEOUT
+        for worker_state in self.worker_states.values():
+            if not worker_state.settled and worker_state.last_report_at < silent:
+                self._lose(worker_state, f"no report for {REPORT_TIMEOUT:.0f} s")
 
-    def _lose(self, member: Member, why: str) -> None:
+    def _lose(self, worker_state: WorkerState, why: str) -> None:
         """
         Go on without a worker, which is to say: not at all.
         """
-        member.lost = why
+        worker_state.lost = why
         self.interrupt()
-        self._let_go(member)
+        self._let_go(worker_state)
         self._news.set()
 
     # ------------------------------------------------------------------ the end
 
     def _finish(self) -> None:
-        ends = [member.end.seconds for member in self.members.values() if member.end is not None]
+        ends = [
+            worker_state.end.seconds for worker_state in self.worker_states.values() if worker_state.end is not None
+        ]
         seconds = self.now() if self.lost else max(ends, default=0.0)
-        for member in self.lost:
-            self._close(member)
+        for worker_state in self.lost:
+            self._close(worker_state)
         for counts in self._clauses.values():
-            self._sink.clause(_together(counts.values()))
-        whole = self.accounting
-        wrong = whole.contradiction() or self._unplanned(whole)
-        if wrong and self.ending is not Ending.BROKEN:
-            self.ending, self.note = Ending.BROKEN, wrong
+            self._sink.write_clause(_together(counts.values()))
+        cumulative = self.accounting
+        wrong = cumulative.contradiction() or self._unplanned(cumulative)
+        if wrong and self.ending is not Ending.INTERNAL_ERROR:
+            self.ending, self.note = Ending.INTERNAL_ERROR, wrong
         lost = tuple(
-            LostWorker(worker=member.worker, start=float(int(member.until)), end=seconds, why=member.lost)
-            for member in self.lost
+            LostWorker(
+                worker=worker_state.worker,
+                start=float(int(worker_state.complete_until)),
+                end=seconds,
+                why=worker_state.lost,
+            )
+            for worker_state in self.lost
         )
         travelled = Counter[str]()
-        for member in self.members.values():
-            travelled.update(member.whole.wire.counts())
+        for worker_state in self.worker_states.values():
+            travelled.update(worker_state.cumulative.network.counts())
         self._sink.finish(
-            End(
+            RunEnd(
                 ending=self.ending,
                 seconds=seconds,
-                accounting=whole.to_json(),
+                accounting=cumulative.to_json(),
                 note=self.note,
-                lost=lost,
-                wire=dict(travelled),
+                lost_workers=lost,
+                network=dict(travelled),
                 guard=self._guard,
             )
         )
 
-    def _unplanned(self, whole: Accounting) -> str:
+    def _unplanned(self, cumulative: RequestTotals) -> str:
         """
         How the workers' plans differ from ours, in words; empty when they do not.
         """
-        retried = self.demand.retry is not None and whole.planned > len(self._plan)
-        if self.demand.workload.model is Model.CLOSED or whole.planned == len(self._plan) or retried:
+        retried = self.demand.retry is not None and cumulative.planned > len(self._plan)
+        if self.demand.workload.model is WorkloadModel.CLOSED or cumulative.planned == len(self._plan) or retried:
             return ""
-        return f"the workers planned {whole.planned} requests ≠ {len(self._plan)} of the plan"
+        return f"the workers planned {cumulative.planned} requests ≠ {len(self._plan)} of the plan"
 
-    def _close(self, member: Member) -> None:
+    def _close(self, worker_state: WorkerState) -> None:
         """
         Close the accounts of a lost worker.
         """
-        starts = (self._plan[number] for number in member.share.numbers(len(self._plan)))
+        starts = (self._plan[number] for number in worker_state.shard.request_numbers(len(self._plan)))
         promised = Counter((int(start), self._phase_of(start)) for start in starts)
-        for interval in closing(member, promised - member.planned):
-            self._sink.interval(interval)
-            member.whole.merge_counts(interval)
-        member.accounting = _summed(member.whole)
-        member.in_flight = 0
+        for interval in closing_intervals(worker_state, promised - worker_state.planned):
+            self._sink.write_interval(interval)
+            worker_state.cumulative.merge_counts(interval)
+        worker_state.accounting = _summed(worker_state.cumulative)
+        worker_state.in_flight = 0
 
 
-def closing(member: Member, untold: Counter[tuple[int, str | None]]) -> Iterator[Interval]:
+def closing_intervals(worker_state: WorkerState, untold: Counter[tuple[int, str | None]]) -> Iterator[Interval]:
     """
     The intervals that close the accounts of a lost worker: *untold* requests of its plan by second and phase, unsent for
     all that is known; those it had told of and not sent; and those in flight.
     """
-    whole = member.whole
+    cumulative = worker_state.cumulative
     for (second, phase), count in sorted(untold.items(), key=lambda each: each[0][0]):
-        interval = Interval(second=second, worker=member.worker)
-        interval.plan(phase=phase, times=count)
+        interval = Interval(second=second, worker=worker_state.worker)
+        interval.count_planned(phase=phase, times=count)
         for _ in range(count):
-            interval.leave_out(NotSent.STOPPED, phase=phase)
+            interval.count_not_sent(NotSent.STOPPED, phase=phase)
         yield interval
-    last = Interval(second=max(int(member.until), 0), worker=member.worker)
-    _settle_rest(last, whole)
-    for name, part in whole.phases.items():
-        _settle_rest(last.phases.setdefault(name, Slice()), part)
+    last = Interval(second=max(int(worker_state.complete_until), 0), worker=worker_state.worker)
+    _settle_rest(last, cumulative)
+    for name, part in cumulative.phases.items():
+        _settle_rest(last.phases.setdefault(name, RequestStats()), part)
     yield last
 
 
-def _settle_rest(last: Slice, told: Slice) -> None:
+def _settle_rest(last: RequestStats, told: RequestStats) -> None:
     """
     Account for what was told of as planned and not as sent, and as sent and not as settled.
     """
@@ -354,13 +361,15 @@ def _together(counts: Iterable[ClauseCount]) -> ClauseCount:
     return ClauseCount(
         clause=each[0].clause,
         exercised=sum(count.exercised for count in each),
-        departed=sum(count.departed for count in each),
+        violations=sum(count.violations for count in each),
     )
 
 
-def _summed(whole: Slice) -> Accounting:
+def _summed(cumulative: RequestStats) -> RequestTotals:
     """
     The totals that intervals amount to.
     """
-    fates = {fate.value: whole.count(fate) for fate in Fate}
-    return Accounting(planned=whole.planned, not_sent=whole.not_sent.total(), sent=whole.sent, **fates)
+    results = {result.value: cumulative.count(result) for result in Result}
+    return RequestTotals(
+        planned=cumulative.planned, not_sent=cumulative.not_sent.total(), sent=cumulative.sent, **results
+    )

@@ -21,11 +21,11 @@ from chainproof.contract.levels import Contract
 from chainproof.results.exemplar import Exemplar, ExemplarData
 from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
 from chainproof.results.interval import Interval, IntervalData
-from chainproof.results.manifest import End, EndData
-from chainproof.workload.workload import workload_from
+from chainproof.results.manifest import RunEnd, RunEndData
+from chainproof.workload.workload import parse_workload
 
-from ..demand import Demand, Share
-from ..output_schema import Output
+from ..demand import Demand, Shard
+from ..output_schema import OutputSchema
 
 PREPARE = "chainproof.prepare"
 READY = "chainproof.ready"
@@ -36,30 +36,30 @@ REPLAN = "chainproof.replan"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Order:
+class Assignment:
     """
     What a worker needs to make its share of a run: no file of the master's, and no option of its own.
     """
 
     run: str
     """Tells the runs of one session apart."""
-    share: Share
+    shard: Shard
     demand: Demand
     target: str
     emulated: bool
     words: tuple[str, ...]
     """The options that say how to get to the target, without the target itself."""
-    changeable: bool = False
+    can_replan: bool = False
     """Whether another plan may follow."""
 
-    def encoded(self) -> bytes:
+    def encode(self) -> bytes:
         """The order as it is sent."""
         demand = self.demand
         return orjson.dumps(
             {
                 "run": self.run,
-                "index": self.share.index,
-                "of": self.share.of,
+                "index": self.shard.index,
+                "of": self.shard.of,
                 "name": demand.workload.name,
                 "workload": demand.workload.to_table(),
                 "contract": demand.contract.value,
@@ -72,19 +72,19 @@ class Order:
                 "target": self.target,
                 "emulated": self.emulated,
                 "words": list(self.words),
-                "changeable": self.changeable,
+                "can_replan": self.can_replan,
             }
         )
 
     @classmethod
-    def decoded(cls, octets: bytes) -> Order:
+    def decode(cls, octets: bytes) -> Assignment:
         """The order that `encoded` made."""
         said = orjson.loads(octets)
         return cls(
             run=said["run"],
-            share=Share(index=said["index"], of=said["of"]),
+            shard=Shard(index=said["index"], of=said["of"]),
             demand=Demand(
-                workload=workload_from(said["workload"], name=said["name"]),
+                workload=parse_workload(said["workload"], name=said["name"]),
                 contract=Contract(said["contract"]),
                 seed=said["seed"],
                 output=_output(said["output"]),
@@ -96,26 +96,26 @@ class Order:
             target=said["target"],
             emulated=said["emulated"],
             words=tuple(said["words"]),
-            changeable=said["changeable"],
+            can_replan=said["can_replan"],
         )
 
 
-def _text(output: Output | None) -> str | None:
+def _text(output: OutputSchema | None) -> str | None:
     """
     An output's shape as JSON: a schema's bounds may be numbers that orjson does not write.
     """
     return None if output is None else json.dumps(asdict(output))
 
 
-def _output(text: str | None) -> Output | None:
+def _output(text: str | None) -> OutputSchema | None:
     """
     The shape that `_text` wrote.
     """
-    return None if text is None else Output(**json.loads(text))
+    return None if text is None else OutputSchema(**json.loads(text))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Readiness:
+class ReadyMessage:
     """
     A worker's answer to an order.
     """
@@ -123,28 +123,28 @@ class Readiness:
     run: str
     digest: str
     """Of the whole plan, as the worker drew it."""
-    process: int
-    mistake: str = ""
+    pid: int
+    error: str = ""
     """Why it cannot begin; empty when it can."""
 
-    def encoded(self) -> bytes:
+    def encode(self) -> bytes:
         """The answer as it is sent."""
-        return orjson.dumps({"run": self.run, "digest": self.digest, "process": self.process, "mistake": self.mistake})
+        return orjson.dumps({"run": self.run, "digest": self.digest, "pid": self.pid, "error": self.error})
 
     @classmethod
-    def decoded(cls, octets: bytes) -> Readiness:
+    def decode(cls, octets: bytes) -> ReadyMessage:
         """The answer that `encoded` made."""
         return cls(**orjson.loads(octets))
 
 
-class ReportData(TypedDict):
+class WorkerReportData(TypedDict):
     """
     A report in JSON.
     """
 
     run: str
     number: int
-    until: float
+    complete_until: float
     in_flight: int
     accounting: dict[str, int]
     intervals: list[IntervalData]
@@ -152,11 +152,11 @@ class ReportData(TypedDict):
     findings: list[FindingData]
     clauses: list[ClauseData]
     request_ids: str
-    end: EndData | None
+    end: RunEndData | None
 
 
 @dataclass(slots=True, kw_only=True)
-class Report:
+class WorkerReport:
     """
     What a worker saw since its report before.
     """
@@ -164,7 +164,7 @@ class Report:
     run: str
     number: int
     """From 0, without gaps."""
-    until: Seconds = 0.0
+    complete_until: Seconds = 0.0
     """Seconds of the run before this instant are told completely, but for what is still in flight."""
     in_flight: int = 0
     accounting: Mapping[str, int] = field(default_factory=dict)
@@ -177,15 +177,15 @@ class Report:
     """All of them, each with its whole count."""
     request_ids: bytes = b""
     """Digests of the request ids that were new to the worker."""
-    end: End | None = None
+    end: RunEnd | None = None
     """In the last report: how the worker's share ended."""
 
-    def encoded(self) -> bytes:
+    def encode(self) -> bytes:
         """The report as it is sent."""
-        data: ReportData = {
+        data: WorkerReportData = {
             "run": self.run,
             "number": self.number,
-            "until": self.until,
+            "complete_until": self.complete_until,
             "in_flight": self.in_flight,
             "accounting": dict(self.accounting),
             "intervals": [interval.to_json() for interval in self.intervals],
@@ -198,13 +198,13 @@ class Report:
         return orjson.dumps(data)
 
     @classmethod
-    def decoded(cls, octets: bytes) -> Report:
+    def decode(cls, octets: bytes) -> WorkerReport:
         """The report that `encoded` made."""
-        said = cast(ReportData, orjson.loads(octets))
+        said = cast(WorkerReportData, orjson.loads(octets))
         return cls(
             run=said["run"],
             number=said["number"],
-            until=said["until"],
+            complete_until=said["complete_until"],
             in_flight=said["in_flight"],
             accounting=said["accounting"],
             intervals=[Interval.from_json(interval) for interval in said["intervals"]],
@@ -212,5 +212,5 @@ class Report:
             findings=[Finding.from_json(finding) for finding in said["findings"]],
             clauses=[ClauseCount.from_json(count) for count in said["clauses"]],
             request_ids=b64decode(said["request_ids"]),
-            end=End.from_json(said["end"]) if said["end"] is not None else None,
+            end=RunEnd.from_json(said["end"]) if said["end"] is not None else None,
         )

@@ -33,48 +33,48 @@ from locust.env import Environment
 from locust.event import EventHook
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.command import Mistake, Wanted, wanted
-from chainproof.contract.credentials import NoKey
-from chainproof.contract.header_fields import BadField
-from chainproof.contract.target import BadTarget
-from chainproof.endpoint import Endpoint, endpoint
+from chainproof.command import TargetOptions, UsageError, parse_target_options
+from chainproof.contract.credentials import ApiKeyError
+from chainproof.contract.header_fields import HeaderError
+from chainproof.contract.target import TargetError
+from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.judgement import verdict
-from chainproof.judgement.verdict import Exit
-from chainproof.results.folder import FolderMistake, RunWriter, check_writable, default_path, now, read_run
-from chainproof.results.manifest import Ending, Kind, Manifest, Settings, as_settings, versions
+from chainproof.judgement.verdict import ExitCode
+from chainproof.results.folder import FolderError, RunWriter, check_writable, default_run_path, read_run, utc_timestamp
+from chainproof.results.manifest import Ending, Manifest, RunKind, RunSettings, as_settings, versions
 from chainproof.results.replan import Replan
-from chainproof.workload.objectives import BadObjective
-from chainproof.workload.workload import BadWorkload, Model
+from chainproof.workload.objectives import ObjectiveError
+from chainproof.workload.workload import WorkloadError, WorkloadModel
 
 from ..client.preflight import check_handshake
 from ..demand import Demand, demand
-from ..engine.base_run import Course
-from ..engine.guards import watch
-from ..engine.load_run import LoadRun, TooLate
+from ..engine.base_run import BaseRun
+from ..engine.guards import start_guards
+from ..engine.load_run import LoadRun, ReplanTooLate
 from ..engine.progress import show_progress
-from ..engine.replan import Naming, Renewal, renewed
-from ..engine.self_monitor import attend
-from ..limits import Limits, announcement, limits, within
+from ..engine.replan import PhaseNames, RateChange, apply_rate_change
+from ..engine.self_monitor import monitor_generator
+from ..limits import Limits, announcement, apply_limits, limits
 from ..recording.recorder import Recorder
-from ..recording.totals_writer import Book
-from .locust_stats import Tables
+from ..recording.totals_writer import TotalsWriter
+from .locust_stats import LocustStats
 
-EXIT_OF = {
-    Ending.COMPLETED: Exit.PASS,
-    Ending.GUARDED: Exit.PASS,
-    Ending.INTERRUPTED: Exit.INTERRUPTED,
-    Ending.BROKEN: Exit.SOFTWARE,
+EXIT_CODE_OF = {
+    Ending.COMPLETED: ExitCode.PASS,
+    Ending.STOPPED_BY_GUARD: ExitCode.PASS,
+    Ending.INTERRUPTED: ExitCode.INTERRUPTED,
+    Ending.INTERNAL_ERROR: ExitCode.SOFTWARE,
 }
 """How the Locust process ends; the verdict on a completed run is the report's."""
 
-MISTAKES = (Mistake, BadField, BadTarget, BadWorkload, BadObjective, FolderMistake, NoKey)
+USAGE_ERRORS = (UsageError, HeaderError, TargetError, WorkloadError, ObjectiveError, FolderError, ApiKeyError)
 
 
-Listener = Callable[..., None]
+EventListener = Callable[..., None]
 """What Locust calls with keyword arguments, their types unsaid."""
 
 
-def guarded(listener: Listener) -> Listener:
+def abort_on_error(listener: EventListener) -> EventListener:
     """
     A listener of a session whose exceptions end the run instead of being swallowed.
     """
@@ -85,7 +85,7 @@ def guarded(listener: Listener) -> Listener:
             listener(session, **event)
         except Exception as wrong:  # noqa: BLE001  # Locust would log it and go on
             traceback.print_exc()
-            session.break_off(f"{type(wrong).__name__}: {wrong}")
+            session.abort(f"{type(wrong).__name__}: {wrong}")
 
     return guard
 
@@ -99,7 +99,7 @@ class Session:
         self.environment = environment
         self.options = cast(argparse.Namespace, environment.parsed_options)
         self.runner: Any = environment.runner  # which of Locust's three it is, the role knows
-        self.course: Course | None = None
+        self.run: BaseRun | None = None
         """The run under way, or the last one."""
         self._signals = 0
         self._stopping = False
@@ -107,25 +107,25 @@ class Session:
         self._logger = logging.getLogger("locust.runners")
 
     @property
-    def load(self) -> LoadRun | None:
+    def load_run(self) -> LoadRun | None:
         """The run whose requests this very process sends."""
-        return self.course if isinstance(self.course, LoadRun) else None
+        return self.run if isinstance(self.run, LoadRun) else None
 
     @property
     def running(self) -> bool:
         """Whether a run is under way."""
-        return self.course is not None and not self.course.finished
+        return self.run is not None and not self.run.finished
 
     def attach(self) -> None:
         """Listen to Locust, and take over the signals."""
         # All users at once is what is asked for: Locust's doubt about it is not our user's.
         self._logger.addFilter(lambda record: "spawn rate" not in str(record.msg))
         events = self.environment.events
-        listen(events.test_start, self.on_test_start)
-        listen(events.test_stopping, self.on_test_stopping)
-        listen(events.quitting, self.on_quitting)
-        listen(events.quit, self.on_quit)
-        listen(events.user_error, self.on_user_error)
+        add_listener(events.test_start, self.on_test_start)
+        add_listener(events.test_stopping, self.on_test_stopping)
+        add_listener(events.quitting, self.on_quitting)
+        add_listener(events.quit, self.on_quit)
+        add_listener(events.user_error, self.on_user_error)
         for number in (signal.SIGINT, signal.SIGTERM):
             # On the event loop, not in the midst of whatever runs: nothing may be torn out of its accounting.
             gevent.signal_handler(number, self.on_signal)
@@ -134,7 +134,7 @@ class Session:
 
     # ------------------------------------------------------------------ Locust's events
 
-    @guarded
+    @abort_on_error
     def on_test_start(self, **_: Any) -> None:
         """Begin what was prepared."""
         self._stopping = False
@@ -144,13 +144,13 @@ class Session:
         """Let second 0 be a moment from now."""
         raise NotImplementedError
 
-    @guarded
+    @abort_on_error
     def on_test_stopping(self, **_: Any) -> None:
         """Drain, before Locust stops its users."""
         self._stopping = True
         self._close()
 
-    @guarded
+    @abort_on_error
     def on_quitting(self, **_: Any) -> None:
         """Drain, and settle the exit code: Locust reads it right after."""
         self._close()
@@ -160,24 +160,24 @@ class Session:
         """Let go of the target."""
         self._closing.close()
 
-    @guarded
+    @abort_on_error
     def on_user_error(self, exception: Exception, **_: Any) -> None:
         """A user that raised is our own error: its requests are missing from the plan."""
-        self.break_off(f"{type(exception).__name__}: {exception}")
+        self.abort(f"{type(exception).__name__}: {exception}")
 
     def on_signal(self) -> None:
         """First: stop and drain. Again: wait for nothing. Without a run: leave."""
         self._signals += 1
-        if self.course is None or self.course.finished:
+        if self.run is None or self.run.finished:
             self.environment.process_exit_code = self.exit_code()
-            self.leave()
+            self.quit_locust()
         elif self._signals == 1:
-            self.course.interrupt()
+            self.run.interrupt()
         else:
-            self.course.interrupt()
-            self.course.censor()
+            self.run.interrupt()
+            self.run.censor()
 
-    def leave(self) -> None:
+    def quit_locust(self) -> None:
         """End the process by Locust's own way."""
         self.runner.quit()
         if self.environment.web_ui is not None:
@@ -185,37 +185,37 @@ class Session:
 
     # ------------------------------------------------------------------ from beginning to end
 
-    def break_off(self, note: str) -> None:
+    def abort(self, note: str) -> None:
         """End the run as broken; the process too, where there is none yet."""
-        if self.course is not None:
-            self.course.break_off(note)
+        if self.run is not None:
+            self.run.abort(note)
             return
-        self.environment.process_exit_code = Exit.SOFTWARE
-        gevent.spawn(self.leave)
+        self.environment.process_exit_code = ExitCode.SOFTWARE
+        gevent.spawn(self.quit_locust)
 
     def exit_code(self) -> int:
         """How the process ends."""
-        if self.course is None:
+        if self.run is None:
             # Whoever ends a web page that ran nothing has asked for nothing.
-            idle = Exit.PASS if self.environment.web_ui is not None else Exit.INTERRUPTED
-            return idle if self._signals else Exit.SOFTWARE
-        return Exit.SOFTWARE if trouble() else EXIT_OF[self.course.ending]
+            idle = ExitCode.PASS if self.environment.web_ui is not None else ExitCode.INTERRUPTED
+            return idle if self._signals else ExitCode.SOFTWARE
+        return ExitCode.SOFTWARE if unhandled_error() else EXIT_CODE_OF[self.run.ending]
 
     def _close(self) -> None:
         """
         Stop the run, if there is one, and wait for its record to be complete.
         """
-        if self.course is not None:
-            self.course.stop()
-            self.course.wait()
+        if self.run is not None:
+            self.run.stop()
+            self.run.wait()
 
 
-class Writing(Session):
+class WriterSession(Session):
     """
     A process that was asked for runs, and writes their folders: alone or as a master.
     """
 
-    NOTICE: ClassVar[Seconds] = 0.5
+    REPLAN_NOTICE: ClassVar[Seconds] = 0.5
     """From the word of another plan to its first instant, at least."""
 
     def __init__(self, environment: Environment) -> None:
@@ -223,39 +223,39 @@ class Writing(Session):
         Check everything that can be known before a run. Raises one of MISTAKES.
         """
         super().__init__(environment)
-        self.book: Book | None = None
+        self.writer: TotalsWriter | None = None
         """The folder of the run under way, or of the last one."""
         self._user_classes = list(environment.user_classes)
         # Locust puts a number of its own where none was given.
-        self.users_asked: int | None = self.options.num_users
-        self._asked: Wanted | None = None
+        self.requested_users: int | None = self.options.num_users
+        self._asked: TargetOptions | None = None
         self._asked_wrongly = False
         self._start = self.runner.start
         self.plan: array[float] = array("d")
         """Every intended start of the run under way, or of the last one."""
-        self.naming: Naming
+        self.phase_names: PhaseNames
         self.demand: Demand
         self.endpoint: Endpoint
         self.limits: Limits
-        self.look_through()
+        self.apply_options()
 
-    def check(self) -> tuple[Demand, Wanted]:
+    def check(self) -> tuple[Demand, TargetOptions]:
         """What the options ask for now, with nothing done about it yet. Raises one of MISTAKES."""
         if self.options.out:
             check_writable(Path(self.options.out))
-        return demand(self.options, self.users_asked), wanted(self.options)
+        return demand(self.options, self.requested_users), parse_target_options(self.options)
 
-    def look_through(self) -> None:
+    def apply_options(self) -> None:
         """Draw the demand, the endpoint and the users from the options, between two runs. Raises one of MISTAKES."""
         self.demand, asked = self.check()
         if asked != self._asked:
             self._asked = None
             self._closing.close()
-            self.endpoint = self._closing.enter_context(endpoint(asked))
+            self.endpoint = self._closing.enter_context(open_endpoint(asked))
             check_handshake(self.endpoint)
             self._asked = asked
         self.limits = limits(self.options, self.endpoint)
-        self.demand = within(self.demand, self.limits)
+        self.demand = apply_limits(self.demand, self.limits)
         self.environment.user_classes = _of_model(self._user_classes, self.demand.workload.model)
 
     def attach(self) -> None:
@@ -268,7 +268,7 @@ class Writing(Session):
     def users(self) -> int:
         """How many of Locust's users the run takes."""
         work = self.demand.workload
-        return work.users if work.model is Model.CLOSED else 1
+        return work.users if work.model is WorkloadModel.CLOSED else 1
 
     def start(self, user_count: int, spawn_rate: float, **_: Any) -> None:
         """Start a run, in place of Locust's own start of users."""
@@ -276,15 +276,15 @@ class Writing(Session):
         if self.running:
             return
         try:
-            self.course = None  # a second test of the same process must not find the first one's
+            self.run = None  # a second test of the same process must not find the first one's
             self.prepare()
-        except MISTAKES as mistake:
-            self.refuse(str(mistake))
+        except USAGE_ERRORS as mistake:
+            self.report_usage_error(str(mistake))
         except Exception as wrong:  # noqa: BLE001  # our own error, and no run to tell it
             traceback.print_exc()
-            self.break_off(f"{type(wrong).__name__}: {wrong}")
+            self.abort(f"{type(wrong).__name__}: {wrong}")
         else:
-            if self.limits.stranger:
+            if self.limits.is_remote:
                 said = announcement(self.demand.workload, len(self.plan), self.endpoint.target.url, self.limits)
                 print(f"chainproof loadtests: {said}", file=sys.stderr, flush=True)
             users = self.users()
@@ -295,9 +295,9 @@ class Writing(Session):
         raise NotImplementedError
 
     @property
-    def changeable(self) -> bool:
+    def can_replan(self) -> bool:
         """Whether a run may be given another plan: somebody looks on, and there is a plan."""
-        return self.environment.web_ui is not None and self.demand.workload.model is Model.OPEN
+        return self.environment.web_ui is not None and self.demand.workload.model is WorkloadModel.OPEN
 
     @property
     def rate(self) -> PerSecond:
@@ -308,64 +308,68 @@ class Writing(Session):
     @property
     def phase_of(self) -> Callable[[Seconds], str | None] | None:
         """What names the phase of an intended start; None where there are no phases and can be none."""
-        self.naming = Naming(self.demand.workload)
-        return self.naming if self.changeable or self.demand.workload.phases else None
+        self.phase_names = PhaseNames(self.demand.workload)
+        return self.phase_names if self.can_replan or self.demand.workload.phases else None
 
     def change(self, rate: PerSecond, duration: Seconds) -> Seconds:
         """
-        Ask at another rate from a whole second on, in the same run; from which one. Raises Mistake.
+        Ask at another rate from a whole second on, in the same run; from which one. Raises UsageError.
 
         *duration* is that of the whole run. The second is far enough ahead for whoever sends to have heard of it.
         """
-        course, book = self.course, self.book
+        course, book = self.run, self.writer
         if course is None or book is None or not self.running or self._stopping or course.now() < 0:
-            raise Mistake("expected a run under way, found none")
-        start = float(int(course.now() + self.NOTICE) + 1)
+            raise UsageError("expected a run under way, found none")
+        start = float(int(course.now() + self.REPLAN_NOTICE) + 1)
         # Whoever sends must have something left to send by then, or it is done and does not listen.
         if course.ending is not Ending.COMPLETED or len(self.plan) - bisect_left(self.plan, start) < self.users():
-            raise Mistake("expected a run that still starts requests, found one that only awaits answers")
-        renewal = Renewal(start=start, rate=rate, duration=duration)
-        demand, plan = renewed(self.demand, self.plan, renewal)
-        within(demand, self.limits)
-        self.apply(renewal, demand, plan)
-        book.replan(Replan(start=start, settings=demand.settings(plan)))
+            raise UsageError("expected a run that still starts requests, found one that only awaits answers")
+        rate_change = RateChange(start=start, rate=rate, duration=duration)
+        demand, plan = apply_rate_change(self.demand, self.plan, rate_change)
+        apply_limits(demand, self.limits)
+        self.switch_plan(rate_change, demand, plan)
+        book.write_replan(Replan(start=start, settings=demand.settings(plan)))
         self.demand, self.plan = demand, plan
         return start
 
-    def apply(self, renewal: Renewal, demand: Demand, plan: array[float]) -> None:
-        """Have another plan sent. Raises Mistake where it is too late for that."""
+    def switch_plan(self, rate_change: RateChange, demand: Demand, plan: array[float]) -> None:
+        """Have another plan sent. Raises UsageError where it is too late for that."""
         raise NotImplementedError
 
-    def refuse(self, mistake: str) -> None:
+    def report_usage_error(self, mistake: str) -> None:
         """Say what was asked wrongly; leave, unless somebody may ask again."""
         if not self.options.headless:
             logging.getLogger("chainproof").error(mistake)  # where the page shows it
         else:
             print(f"chainproof loadtests: {mistake}", file=sys.stderr)
-            self.environment.process_exit_code = Exit.USAGE
+            self.environment.process_exit_code = ExitCode.USAGE
             self._asked_wrongly = True
-            gevent.spawn(self.leave)
+            gevent.spawn(self.quit_locust)
 
     def exit_code(self) -> int:
         """How the process ends: a completed run by its verdict, unless our own command stands by to report it."""
         if self._asked_wrongly:
-            return Exit.USAGE
+            return ExitCode.USAGE
         code = super().exit_code()
-        if code != Exit.PASS or self.book is None or self.options.until_eof or not self.options.headless:
+        if code != ExitCode.PASS or self.writer is None or self.options.until_eof or not self.options.headless:
             return code
         from chainproof.judgement.summary import summarise_load  # noqa: PLC0415  # heavy: only when a run has ended
 
-        return verdict.EXIT_OF[summarise_load(read_run(self.book.path)).verdict]
+        return verdict.EXIT_CODE_OF[summarise_load(read_run(self.writer.path)).verdict]
 
-    def open_book(self, settings: Settings) -> Book:
+    def open_run_folder(self, settings: RunSettings) -> TotalsWriter:
         """Make the run folder."""
-        demand, chosen, started = self.demand, self.endpoint, now()
-        own = [name for kind in self.environment.user_classes for name in getattr(kind, "own_sources", list)()]
+        demand, chosen, started = self.demand, self.endpoint, utc_timestamp()
+        own = [name for kind in self.environment.user_classes for name in getattr(kind, "payload_sources", list)()]
         if own:
             settings |= as_settings(payloads=own)
-        out = Path(self.options.out) if self.options.out else default_path(demand.workload.name, chosen.target, started)
+        out = (
+            Path(self.options.out)
+            if self.options.out
+            else default_run_path(demand.workload.name, chosen.target, started)
+        )
         manifest = Manifest(
-            kind=Kind.LOAD,
+            kind=RunKind.LOAD,
             name=demand.workload.name,
             started=started,
             target=chosen.target.url,
@@ -376,22 +380,22 @@ class Writing(Session):
             objectives=tuple(objective.text for objective in demand.workload.objectives),
             versions=versions("locust", "gevent", "httptools", "orjson"),
         )
-        self.book = Book(RunWriter(out, manifest))
-        return self.book
+        self.writer = TotalsWriter(RunWriter(out, manifest))
+        return self.writer
 
-    def follow(self, course: Course) -> None:
+    def follow(self, course: BaseRun) -> None:
         """Show where a run stands, see it to its end, then let Locust end."""
         gevent.spawn(show_progress, course, overwrite=self.options.overwrite_progress)
-        book = self.book
+        book = self.writer
         assert book is not None
-        watch(course, lambda: book.whole, self.limits, lambda: len(self.plan))
+        start_guards(course, lambda: book.cumulative, self.limits, lambda: len(self.plan))
         gevent.spawn(self._see_to_the_end, course)
 
-    def _see_to_the_end(self, course: Course) -> None:
+    def _see_to_the_end(self, course: BaseRun) -> None:
         course.supervise()
         if self.options.headless or self._signals:
             self.environment.process_exit_code = self.exit_code()
-            self.leave()
+            self.quit_locust()
         elif not self._stopping:
             self.runner.stop()
 
@@ -408,22 +412,22 @@ class Writing(Session):
         self.on_signal()
 
 
-class Alone(Writing):
+class LocalSession(WriterSession):
     """
     A process that sends the requests and writes the folder.
     """
 
     def prepare(self) -> None:
         """Draw the plan and make the run folder."""
-        self.look_through()
+        self.apply_options()
         plan = self.plan = self.demand.plan()
         self._recorder = Recorder(
-            self.open_book(self.demand.settings(plan)),
+            self.open_run_folder(self.demand.settings(plan)),
             contract=self.demand.contract,
             seed=self.demand.seed,
             phase_of=self.phase_of,
-            shaped=self.demand.output is not None,
-            checked=self.demand.check is not None,
+            has_output_schema=self.demand.output is not None,
+            has_user_check=self.demand.check is not None,
         )
 
     def begin(self) -> None:
@@ -434,46 +438,46 @@ class Alone(Writing):
             self.endpoint,
             self._recorder,
             variable=self.options.api_key_env,
-            listener=Tables(self.environment, self.endpoint),
-            trouble=trouble,
+            listener=LocustStats(self.environment, self.endpoint),
+            unhandled_error=unhandled_error,
         )
-        self.course = run
-        settle_memory()
+        self.run = run
+        freeze_garbage_collector()
         run.begin()
         gevent.spawn(run.flush_every_second)
-        gevent.spawn(attend, run)
+        gevent.spawn(monitor_generator, run)
         self.follow(run)
 
-    def apply(self, renewal: Renewal, demand: Demand, plan: array[float]) -> None:
+    def switch_plan(self, rate_change: RateChange, demand: Demand, plan: array[float]) -> None:
         """Have another plan sent by this process."""
-        assert self.load is not None
-        before, self.naming.workload = self.naming.workload, demand.workload
+        assert self.load_run is not None
+        before, self.phase_names.workload = self.phase_names.workload, demand.workload
         try:
-            self.load.replan(demand, plan, renewal.start)
-        except TooLate as late:
-            self.naming.workload = before
-            raise Mistake(f"no other plan can begin: {late}") from None
+            self.load_run.replan(demand, plan, rate_change.start)
+        except ReplanTooLate as late:
+            self.phase_names.workload = before
+            raise UsageError(f"no other plan can begin: {late}") from None
 
 
-def _of_model(classes: list[type[User]], model: Model) -> list[type[User]]:
+def _of_model(classes: list[type[User]], model: WorkloadModel) -> list[type[User]]:
     """
     The user classes of a model: those that others are made from are set aside too, being there to be built on.
 
-    Raises Mistake when there is none, or more than one dispatcher.
+    Raises UsageError when there is none, or more than one dispatcher.
     """
     those = [kind for kind in classes if getattr(kind, "model", model) is model]
     made = [kind for kind in those if not any(other is not kind and issubclass(other, kind) for other in those)]
     if not made:
-        raise Mistake(
+        raise UsageError(
             f"expected a user of the {model} model in the locustfile, found none: import one, or choose --model"
         )
-    if model is Model.OPEN and len(made) > 1:
+    if model is WorkloadModel.OPEN and len(made) > 1:
         names = ", ".join(kind.__name__ for kind in made)
-        raise Mistake(f"expected one user of the open model, found {names}: name one on Locust's command line")
+        raise UsageError(f"expected one user of the open model, found {names}: name one on Locust's command line")
     return made
 
 
-def settle_memory() -> None:
+def freeze_garbage_collector() -> None:
     """
     Let what is loaded by now stay: without this, collecting garbage walks through all of Locust every few seconds.
     """
@@ -481,14 +485,14 @@ def settle_memory() -> None:
     gc.freeze()
 
 
-def trouble() -> str:
+def unhandled_error() -> str:
     """
     What Locust noticed of failures that nobody else will speak of; empty when there were none.
     """
     return "a listener or a greenlet raised, see stderr" if log.unhandled_greenlet_exception else ""
 
 
-def listen(hook: EventHook, listener: Listener) -> None:
+def add_listener(hook: EventHook, listener: EventListener) -> None:
     """
     Have a listener called with every event of a hook.
     """
@@ -505,9 +509,9 @@ def open_session(environment: Environment, make: Callable[[Environment], Session
     try:
         session = make(environment)
         session.attach()
-    except MISTAKES as mistake:
+    except USAGE_ERRORS as mistake:
         print(f"chainproof loadtests: {mistake}", file=sys.stderr)
-        sys.exit(Exit.USAGE)
+        sys.exit(ExitCode.USAGE)
     _SESSIONS[environment] = session
     return session
 

@@ -22,65 +22,65 @@ import gevent
 from locust.env import Environment
 
 from chainproof.clock import Seconds
-from chainproof.command import TARGET_VARIABLE, add_target_options, wanted
-from chainproof.contract.credentials import DEFAULT_VARIABLE, EMULATOR_KEY
-from chainproof.endpoint import EMULATED_VARIABLE, Endpoint, endpoint
-from chainproof.judgement.verdict import Exit
+from chainproof.command import TARGET_VARIABLE, add_target_options, parse_target_options
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY
+from chainproof.endpoint import EMULATED_VARIABLE, Endpoint, open_endpoint
+from chainproof.judgement.verdict import ExitCode
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import End, Ending
+from chainproof.results.manifest import Ending, RunEnd
 from chainproof.workload.arrivals import digest
 
 from ..client.preflight import check_handshake
-from ..demand import look_up
+from ..demand import validate_check
 from ..engine.load_run import LoadRun
-from ..engine.replan import Naming, Renewal, renewed
-from ..engine.self_monitor import attend
+from ..engine.replan import PhaseNames, RateChange, apply_rate_change
+from ..engine.self_monitor import monitor_generator
 from ..recording.recorder import Recorder
-from .locust_stats import Tables
-from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Order, Readiness, Report
-from .session import MISTAKES, Session, guarded, listen, settle_memory, trouble
+from .locust_stats import LocustStats
+from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, ReadyMessage, WorkerReport
+from .session import USAGE_ERRORS, Session, abort_on_error, add_listener, freeze_garbage_collector, unhandled_error
 
-FORSAKEN: Seconds = 10.0
+MASTER_TIMEOUT: Seconds = 10.0
 """A master that was not heard for so long is gone: it answers Locust's heartbeat every second."""
 
 
 _PR_SET_PDEATHSIG = 1
 
 
-class Post:
+class ReportSender:
     """
     A worker's record on its way to the master: kept until it is posted, posted in numbered reports.
     """
 
     def __init__(self, run: str, send: Callable[[bytes], None]) -> None:
         self._send = send
-        self._report = Report(run=run, number=0)
+        self._report = WorkerReport(run=run, number=0)
 
-    def interval(self, interval: Interval) -> None:
+    def write_interval(self, interval: Interval) -> None:
         """Keep one second, or a part of it."""
         self._report.intervals.append(interval)
-        self._report.until = max(self._report.until, float(interval.second + 1))
+        self._report.complete_until = max(self._report.complete_until, float(interval.second + 1))
 
-    def exemplar(self, exemplar: Exemplar) -> None:
+    def write_exemplar(self, exemplar: Exemplar) -> None:
         """Keep one exchange."""
         self._report.exemplars.append(exemplar)
 
-    def finding(self, finding: Finding) -> None:
+    def write_finding(self, finding: Finding) -> None:
         """Keep a finding, or its newer count."""
         self._report.findings.append(finding)
 
-    def clause(self, count: ClauseCount) -> None:
+    def write_clause(self, count: ClauseCount) -> None:
         """Keep how often a clause was put to the test."""
         self._report.clauses.append(count)
 
-    def finish(self, end: End) -> None:
+    def finish(self, end: RunEnd) -> None:
         """Post all that is left, and the end."""
         self._report.end = end
         self._report.accounting = end.accounting
         self._report.in_flight = 0
-        self._send(self._report.encoded())
+        self._send(self._report.encode())
 
     def post(self, recorder: Recorder) -> None:
         """Post what was kept."""
@@ -89,17 +89,17 @@ class Post:
         report.in_flight = recorder.in_flight
         report.clauses = list(recorder.clauses)
         report.request_ids = recorder.new_request_ids()
-        self._send(report.encoded())
-        self._report = Report(run=report.run, number=report.number + 1, until=report.until)
+        self._send(report.encode())
+        self._report = WorkerReport(run=report.run, number=report.number + 1, complete_until=report.complete_until)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Prepared:
+class PreparedRun:
     """
     An order that can be carried out.
     """
 
-    order: Order
+    assignment: Assignment
     plan: array[float]
     endpoint: Endpoint
 
@@ -111,8 +111,8 @@ class Worker(Session):
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self._prepared: Prepared | None = None
-        self._naming: Naming | None = None
+        self._prepared: PreparedRun | None = None
+        self._naming: PhaseNames | None = None
         self._parent = os.getppid()
         self._heard = time.monotonic()
 
@@ -126,51 +126,51 @@ class Worker(Session):
             (REPLAN, self.on_replan),
         ):
             self.runner.register_message(kind, listener)
-        listen(self.environment.events.heartbeat_received, self.on_heartbeat)
+        add_listener(self.environment.events.heartbeat_received, self.on_heartbeat)
         gevent.spawn(self._look_after_the_master)
 
     # ------------------------------------------------------------------ what the master says
 
-    @guarded
+    @abort_on_error
     def on_prepare(self, msg: Any, **_: Any) -> None:
         """Get ready for a share of a run, or say why not."""
-        order = Order.decoded(msg.data)
-        drawn, mistake = "", ""
+        assignment = Assignment.decode(msg.data)
+        drawn, error = "", ""
         self._prepared = None
         self._closing.close()
         try:
-            chosen = self._closing.enter_context(_endpoint(order))
+            chosen = self._closing.enter_context(_endpoint(assignment))
             check_handshake(chosen)
-            look_up(order.demand.check)
-        except MISTAKES as wrong:
-            mistake = str(wrong)
+            validate_check(assignment.demand.check)
+        except USAGE_ERRORS as wrong:
+            error = str(wrong)
         else:
-            plan = order.demand.plan(pause=lambda: gevent.sleep(0))
+            plan = assignment.demand.plan(pause=lambda: gevent.sleep(0))
             drawn = digest(plan)
-            self._prepared = Prepared(order=order, plan=plan, endpoint=chosen)
-        ready = Readiness(run=order.run, digest=drawn, process=os.getpid(), mistake=mistake)
-        self.runner.send_message(READY, ready.encoded())
+            self._prepared = PreparedRun(assignment=assignment, plan=plan, endpoint=chosen)
+        ready = ReadyMessage(run=assignment.run, digest=drawn, pid=os.getpid(), error=error)
+        self.runner.send_message(READY, ready.encode())
 
-    @guarded
+    @abort_on_error
     def on_begin(self, msg: Any, **_: Any) -> None:
         """Let second 0 be the instant that the master named by the clock on the wall."""
         said = msg.data
         prepared = self._prepared
-        if prepared is None or prepared.order.run != said["run"]:
+        if prepared is None or prepared.assignment.run != said["run"]:
             return
-        order, self._signals = prepared.order, 0
-        post = Post(order.run, lambda octets: self.runner.send_message(REPORT, octets))
-        demand = order.demand
-        self._naming = Naming(demand.workload) if order.changeable else None
+        assignment, self._signals = prepared.assignment, 0
+        post = ReportSender(assignment.run, lambda octets: self.runner.send_message(REPORT, octets))
+        demand = assignment.demand
+        self._naming = PhaseNames(demand.workload) if assignment.can_replan else None
         recorder = Recorder(
             post,
             contract=demand.contract,
             seed=demand.seed,
-            worker=str(order.share.index),
+            worker=str(assignment.shard.index),
             phase_of=self._naming or (demand.workload.phase_at if demand.workload.phases else None),
-            shaped=demand.output is not None,
-            checked=demand.check is not None,
-            flushed=post.post,
+            has_output_schema=demand.output is not None,
+            has_user_check=demand.check is not None,
+            on_flush=post.post,
         )
         run = LoadRun(
             demand,
@@ -178,36 +178,36 @@ class Worker(Session):
             prepared.endpoint,
             recorder,
             variable=said["variable"],
-            share=order.share,
-            listener=Tables(self.environment, prepared.endpoint),
-            trouble=trouble,
+            shard=assignment.shard,
+            listener=LocustStats(self.environment, prepared.endpoint),
+            unhandled_error=unhandled_error,
         )
-        settle_memory()
-        self.course = run
-        run.begin(time.monotonic() + said["zero"] - time.time())
+        freeze_garbage_collector()
+        self.run = run
+        run.begin(time.monotonic() + said["start_time"] - time.time())
         gevent.spawn(run.flush_every_second)
-        gevent.spawn(attend, run)
+        gevent.spawn(monitor_generator, run)
         gevent.spawn(run.supervise)
 
-    @guarded
+    @abort_on_error
     def on_replan(self, msg: Any, **_: Any) -> None:
         """Ask by another plan from an instant on; the run is broken where that has passed."""
         said, prepared = msg.data, self._prepared
-        if prepared is None or prepared.order.run != said["run"] or self.load is None or self._naming is None:
+        if prepared is None or prepared.assignment.run != said["run"] or self.load_run is None or self._naming is None:
             return
-        renewal = Renewal(start=said["start"], rate=said["rate"], duration=said["duration"])
-        demand, plan = renewed(self.load.demand, prepared.plan, renewal)
-        if self.load.finished or self.load.ending is not Ending.COMPLETED:
+        rate_change = RateChange(start=said["start"], rate=said["rate"], duration=said["duration"])
+        demand, plan = apply_rate_change(self.load_run.demand, prepared.plan, rate_change)
+        if self.load_run.finished or self.load_run.ending is not Ending.COMPLETED:
             return
         self._naming.workload = demand.workload
-        self.load.replan(demand, plan, renewal.start)
+        self.load_run.replan(demand, plan, rate_change.start)
         self._prepared = replace(prepared, plan=plan)
 
-    @guarded
+    @abort_on_error
     def on_halt(self, msg: Any, **_: Any) -> None:
         """Stop as the master was asked to."""
-        if self.course is not None:
-            {"stop": self.course.stop, "interrupt": self.course.interrupt, "censor": self.course.censor}[msg.data]()
+        if self.run is not None:
+            {"stop": self.run.stop, "interrupt": self.run.interrupt, "censor": self.run.censor}[msg.data]()
 
     def on_heartbeat(self, **_: Any) -> None:
         """The master is there."""
@@ -220,19 +220,19 @@ class Worker(Session):
 
     def exit_code(self) -> int:
         """What went wrong is the master's to tell, unless it is our own error."""
-        broken = self.course is not None and self.course.ending is Ending.BROKEN
-        return Exit.SOFTWARE if broken else Exit.PASS
+        broken = self.run is not None and self.run.ending is Ending.INTERNAL_ERROR
+        return ExitCode.SOFTWARE if broken else ExitCode.PASS
 
     def _look_after_the_master(self) -> None:
         """
         Stop when there is nobody any more to report to.
         """
-        while os.getppid() == self._parent and time.monotonic() - self._heard < FORSAKEN:
+        while os.getppid() == self._parent and time.monotonic() - self._heard < MASTER_TIMEOUT:
             gevent.sleep(1.0)
-        if self.course is not None:
-            self.course.interrupt()
-            self.course.wait()
-        self.leave()
+        if self.run is not None:
+            self.run.interrupt()
+            self.run.wait()
+        self.quit_locust()
 
 
 def end_with_parent() -> None:
@@ -243,14 +243,17 @@ def end_with_parent() -> None:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
-def _endpoint(order: Order) -> Any:
+def _endpoint(assignment: Assignment) -> Any:
     """
     The endpoint of an order, with this process's own key. Raises one of MISTAKES.
     """
     parser = argparse.ArgumentParser()
     add_target_options(parser)
-    asked = replace(wanted(parser.parse_args(order.words)), url=None if order.emulated else order.target)
+    asked = replace(
+        parse_target_options(parser.parse_args(assignment.words)),
+        url=None if assignment.emulated else assignment.target,
+    )
     environment = dict(os.environ)
-    if order.emulated:
-        environment |= {TARGET_VARIABLE: order.target, EMULATED_VARIABLE: "1", DEFAULT_VARIABLE: EMULATOR_KEY}
-    return endpoint(asked, environment=environment)
+    if assignment.emulated:
+        environment |= {TARGET_VARIABLE: assignment.target, EMULATED_VARIABLE: "1", DEFAULT_KEY_VARIABLE: EMULATOR_KEY}
+    return open_endpoint(asked, environment=environment)

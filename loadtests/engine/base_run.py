@@ -12,10 +12,10 @@ from chainproof.clock import Seconds
 from chainproof.results.manifest import Ending, Guard
 
 from ..demand import Demand
-from ..recording.recorder import Accounting
+from ..recording.recorder import RequestTotals
 
 
-class Course(ABC):
+class BaseRun(ABC):
     """
     What a session does with a run from its beginning to its end, and how it ended.
     """
@@ -47,7 +47,7 @@ class Course(ABC):
 
     @property
     @abstractmethod
-    def accounting(self) -> Accounting:
+    def accounting(self) -> RequestTotals:
         """What became of the requests so far."""
 
     @property
@@ -70,13 +70,13 @@ class Course(ABC):
     def guard(self, guard: Guard, reason: str) -> None:
         """Stop because a guard says so, and remember which and why."""
         if self.ending is Ending.COMPLETED and not self.finished:
-            self.ending, self.note, self._guard = Ending.GUARDED, reason, guard
+            self.ending, self.note, self._guard = Ending.STOPPED_BY_GUARD, reason, guard
         self.stop()
 
-    def break_off(self, note: str) -> None:
+    def abort(self, note: str) -> None:
         """Stop because we are broken, and say why."""
-        if self.ending is not Ending.BROKEN:
-            self.ending, self.note = Ending.BROKEN, note
+        if self.ending is not Ending.INTERNAL_ERROR:
+            self.ending, self.note = Ending.INTERNAL_ERROR, note
         self.stop()
 
     def wait(self, patience: Seconds | None = None) -> bool:

@@ -16,25 +16,25 @@ import gevent
 
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
-from chainproof.results.exchange import Fate, Transport
+from chainproof.results.exchange import Result, Transport
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Guard
-from chainproof.workload.workload import Model
+from chainproof.workload.workload import WorkloadModel
 
 from ..limits import Limits
-from .base_run import Course
+from .base_run import BaseRun
 
-LOOK: Seconds = 0.25
-FEWEST_ERRORS = 5
+CHECK_INTERVAL: Seconds = 0.25
+MIN_ERRORS = 5
 """Fewer transport errors than that do not mean that the target is gone."""
-FEWEST_REFUSALS = 3
+MIN_REJECTIONS = 3
 """So many answers, every one of them 401 or 403, are enough to say that the key is refused."""
-FEWEST_SETTLED = 50
+MIN_SETTLED = 50
 """Closed model: before so many requests are settled no error budget is burnt."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Look:
+class RunSnapshot:
     """
     What a guard sees of a run.
     """
@@ -48,25 +48,25 @@ class Look:
     timed_out: int
     answered: int
     """Complete answers, as far as written."""
-    refused: int
+    rejected: int
     """Those among them that were 401 or 403."""
-    lost: int
+    transport_errors: int
     """Transport errors other than the deadline's, as far as written."""
 
 
-def look(now: Seconds, planned: int | None, course: Course, whole: Interval) -> Look:
+def snapshot(now: Seconds, planned: int | None, course: BaseRun, cumulative: Interval) -> RunSnapshot:
     """
     A run as it stands: its totals, and the outcomes that are written.
     """
     totals = course.accounting
-    answered = refused = lost = 0
-    for outcome, count in whole.outcomes.items():
+    answered = rejected = transport_errors = 0
+    for outcome, count in cumulative.outcomes.items():
         if outcome.transport is Transport.ANSWERED:
             answered += count
-            refused += count * (outcome.status in (401, 403))
-        elif outcome.fate is Fate.FAILED:
-            lost += count
-    return Look(
+            rejected += count * (outcome.status in (401, 403))
+        elif outcome.result is Result.FAILED:
+            transport_errors += count
+    return RunSnapshot(
         now=now,
         planned=planned,
         sent=totals.sent,
@@ -74,8 +74,8 @@ def look(now: Seconds, planned: int | None, course: Course, whole: Interval) -> 
         failed=totals.failed,
         timed_out=totals.timed_out,
         answered=answered,
-        refused=refused,
-        lost=lost,
+        rejected=rejected,
+        transport_errors=transport_errors,
     )
 
 
@@ -86,10 +86,10 @@ class Guards:
     """
 
     limits: Limits
-    seen: deque[Look] = field(default_factory=deque)
+    seen: deque[RunSnapshot] = field(default_factory=deque)
     """What was seen in the last so many seconds."""
 
-    def stop(self, seen: Look) -> tuple[Guard, str] | None:
+    def triggered_guard(self, seen: RunSnapshot) -> tuple[Guard, str] | None:
         """The guard that ends the run now, with its reason; None as long as it may go on."""
         self.seen.append(seen)
         while len(self.seen) > 1 and self.seen[1].now <= seen.now - self.limits.gone_after:
@@ -100,32 +100,36 @@ class Guards:
                 return guard, reason
         return None
 
-    def key_refused(self, seen: Look) -> str:
+    def key_rejected(self, seen: RunSnapshot) -> str:
         """Nobody with this key is let in."""
-        if seen.answered < FEWEST_REFUSALS or seen.refused < seen.answered:
+        if seen.answered < MIN_REJECTIONS or seen.rejected < seen.answered:
             return ""
         return f"every one of the first {seen.answered} answers was 401 or 403"
 
-    def target_gone(self, seen: Look) -> str:
+    def target_unreachable(self, seen: RunSnapshot) -> str:
         """Only transport errors for so long: nobody is there any more."""
         first = self.seen[0]
-        lost = seen.lost - first.lost
-        if seen.now - first.now < self.limits.gone_after or seen.answered > first.answered or lost < FEWEST_ERRORS:
+        transport_errors = seen.transport_errors - first.transport_errors
+        if (
+            seen.now - first.now < self.limits.gone_after
+            or seen.answered > first.answered
+            or transport_errors < MIN_ERRORS
+        ):
             return ""
-        return f"nothing but {lost} transport errors for {format_duration(self.limits.gone_after)}"
+        return f"nothing but {transport_errors} transport errors for {format_duration(self.limits.gone_after)}"
 
-    def error_budget(self, seen: Look) -> str:
+    def error_budget(self, seen: RunSnapshot) -> str:
         """More requests went wrong than the whole run may have."""
         settled = seen.ok + seen.failed + seen.timed_out
         of = seen.planned if seen.planned is not None else settled
-        if self.limits.errors is None or (seen.planned is None and settled < FEWEST_SETTLED):
+        if self.limits.errors is None or (seen.planned is None and settled < MIN_SETTLED):
             return ""
         wrong = seen.failed + seen.timed_out
         if wrong <= self.limits.errors * of:
             return ""
         return f"{wrong} requests failed or timed out, more than {self.limits.errors:.3g} of the run's {of}"
 
-    def rate(self, seen: Look) -> str:
+    def rate(self, seen: RunSnapshot) -> str:
         """Closed model: users who get quick answers ask more than was meant."""
         before = next((other for other in reversed(self.seen) if other.now <= seen.now - 1.0), None)
         if self.limits.rate is None or seen.planned is not None or before is None:
@@ -136,23 +140,23 @@ class Guards:
         return f"users sent {rate:.0f} requests a second, more than --max-rate {self.limits.rate:g}: add --think-time"
 
 
-_REASONS: dict[Guard, Callable[[Guards, Look], str]] = {
-    Guard.KEY_REFUSED: Guards.key_refused,
-    Guard.TARGET_GONE: Guards.target_gone,
+_REASONS: dict[Guard, Callable[[Guards, RunSnapshot], str]] = {
+    Guard.KEY_REJECTED: Guards.key_rejected,
+    Guard.TARGET_UNREACHABLE: Guards.target_unreachable,
     Guard.ERROR_BUDGET: Guards.error_budget,
     Guard.RATE: Guards.rate,
 }
 
 
-def keep_watch(course: Course, whole: Callable[[], Interval], limits: Limits, planned: Callable[[], int]) -> None:
+def run_guards(course: BaseRun, cumulative: Callable[[], Interval], limits: Limits, planned: Callable[[], int]) -> None:
     """
     Look at a run until it is over, and end it when a guard says so.
     """
     guards = Guards(limits=limits)
-    while not course.wait(LOOK):
+    while not course.wait(CHECK_INTERVAL):
         work = course.demand.workload
-        of = planned() if work.model is Model.OPEN else None
-        found = guards.stop(look(course.now(), of, course, whole()))
+        of = planned() if work.model is WorkloadModel.OPEN else None
+        found = guards.triggered_guard(snapshot(course.now(), of, course, cumulative()))
         if found is not None:
             guard, reason = found
             print(f"chainproof loadtests: stopped: {reason}", file=sys.stderr, flush=True)
@@ -160,8 +164,10 @@ def keep_watch(course: Course, whole: Callable[[], Interval], limits: Limits, pl
             return
 
 
-def watch(course: Course, whole: Callable[[], Interval], limits: Limits, planned: Callable[[], int]) -> None:
+def start_guards(
+    course: BaseRun, cumulative: Callable[[], Interval], limits: Limits, planned: Callable[[], int]
+) -> None:
     """
     Have a run watched from now on.
     """
-    gevent.spawn(keep_watch, course, whole, limits, planned)
+    gevent.spawn(run_guards, course, cumulative, limits, planned)

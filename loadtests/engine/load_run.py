@@ -28,27 +28,27 @@ from gevent.event import Event
 
 from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
-from chainproof.contract.credentials import DEFAULT_VARIABLE
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
 from chainproof.contract.openapi import METHOD
-from chainproof.contract.violations import Departure, breaks_a_must, departures, error_code
+from chainproof.contract.violations import Violation, breaks_must_clause, error_code, violations
 from chainproof.endpoint import Endpoint
 from chainproof.results.curl import curl_line
-from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
+from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.manifest import Ending
-from chainproof.results.stored_body import kept_body
+from chainproof.results.stored_body import stored_body
 from chainproof.workload.payloads import Payload
-from chainproof.workload.workload import Model
+from chainproof.workload.workload import WorkloadModel
 
-from ..client.client import Client, header_fields, request_bytes
+from ..client.client import LoadClient, header_fields, request_bytes
 from ..client.reply import Reply
-from ..demand import Demand, Share
-from ..recording.exemplars import Bodies, no_bodies
-from ..recording.recorder import Accounting, Recorder
-from ..retries import POLICIES, Retry
-from .base_run import Course
-from .precise_sleep import Alarm
+from ..demand import Demand, Shard
+from ..recording.exemplars import KeptBodies, no_bodies
+from ..recording.recorder import Recorder, RequestTotals
+from ..retries import RETRY_POLICIES, RetryPolicy
+from .base_run import BaseRun
+from .precise_sleep import PreciseTimer
 
-LEAD: Seconds = 0.1
+START_DELAY: Seconds = 0.1
 """From the moment everything is ready to second 0, so that the first arrivals find us waiting."""
 _LONGEST_SLEEP: Seconds = 0.2
 """Whoever sleeps looks up this often to see whether the run was stopped."""
@@ -59,53 +59,53 @@ _AFTER_A_SECOND: Seconds = 0.005
 _GRACE: Seconds = 2.0
 """Beyond the last deadline, before a request that nobody settled is given up."""
 
-Body = Payload | Mapping[str, Any]
+PayloadLike = Payload | Mapping[str, Any]
 """What a user's own request carries: a JSON object, with a name or without."""
 
-Check = Callable[[Mapping[str, Any], Answer, tuple[Departure, ...]], tuple[Departure, ...]]
+AnswerCheck = Callable[[Mapping[str, Any], Answer, tuple[Violation, ...]], tuple[Violation, ...]]
 """A user's own check: the payload, its answer and how that departed; the same, with what the check says besides."""
 
-Listener = Callable[[Outcome, Seconds, Reply, Callable[[], Exchange]], None]
+ExchangeListener = Callable[[Outcome, Seconds, Reply, Callable[[], Exchange]], None]
 """Whoever wants to know of every settled exchange: its outcome, response time and reply, and all of it for the asking."""
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class EncodedRequest:
     """
     A payload as it goes over the wire, encoded once.
     """
 
     body: bytes
-    request: bytes
-    kind: str | None = None
+    wire_bytes: bytes
+    payload_name: str | None = None
     """The payload's name, where there are several."""
 
 
 @dataclass(slots=True, eq=False)
-class Flight:
+class InFlightRequest:
     """
     A request that was started and is not settled.
     """
 
     number: int
-    intended: Seconds
-    prepared: Prepared | None
+    intended_start: Seconds
+    encoded_request: EncodedRequest | None
     """What it carries; None as long as a user's task has not said."""
     start: Seconds | None = None
-    waited: Seconds = 0.0
+    slot_wait: Seconds = 0.0
     """How long no slot was free for it."""
     greenlet: gevent.Greenlet | None = field(default=None, repr=False)
     answer: Answer | None = field(default=None, repr=False)
     outcome: Outcome | None = None
 
 
-class TooLate(Exception):
+class ReplanTooLate(Exception):
     """
     A plan that can no longer take another's place.
     """
 
 
-class LoadRun(Course):
+class LoadRun(BaseRun):
     """
     The demand meeting the target.
     """
@@ -117,39 +117,39 @@ class LoadRun(Course):
         endpoint: Endpoint,
         recorder: Recorder,
         *,
-        variable: str = DEFAULT_VARIABLE,
-        share: Share | None = None,
-        listener: Listener | None = None,
-        trouble: Callable[[], str] = str,
+        variable: str = DEFAULT_KEY_VARIABLE,
+        shard: Shard | None = None,
+        listener: ExchangeListener | None = None,
+        unhandled_error: Callable[[], str] = str,
     ) -> None:
         super().__init__()
-        share = share if share is not None else Share()
+        shard = shard if shard is not None else Shard()
         self.demand = demand
         self.recorder = recorder
         self.seconds: Seconds = 0.0
         self._endpoint = endpoint
         self._variable = variable
         self._listener = listener
-        self._trouble = trouble
-        self._client = Client(endpoint.target, endpoint.route)
+        self._trouble = unhandled_error
+        self._client = LoadClient(endpoint.target, endpoint.route)
         self._held = _held(demand, recorder)
         self._check = _check(demand)
-        self._share = share
+        self._share = shard
         self._plan = plan
-        self._planned = share.numbers(len(plan))
+        self._planned = shard.request_numbers(len(plan))
         self._dispatched = 0
         most = demand.workload.max_requests
-        self._numbers = iter(range(share.index, 1 << 62 if most is None else most, share.of))
-        self._prepared = self._prepare(demand.payloads(share))
-        self._flights: dict[int, Flight] = {}
-        self._retry = POLICIES[demand.retry] if demand.retry is not None else None
+        self._numbers = iter(range(shard.index, 1 << 62 if most is None else most, shard.of))
+        self._prepared = self._prepare(demand.payloads(shard))
+        self._flights: dict[int, InFlightRequest] = {}
+        self._retry = RETRY_POLICIES[demand.retry] if demand.retry is not None else None
         self._callers = 0
         """Those who may yet try again."""
-        self._retried_from = -(-max(len(plan), 1) // share.of) * share.of + share.index
+        self._retried_from = -(-max(len(plan), 1) // shard.of) * shard.of + shard.index
         self._over = False
-        self._queue: deque[tuple[Flight, Callable[[Flight], None] | None, Seconds]] = deque()
+        self._queue: deque[tuple[InFlightRequest, Callable[[InFlightRequest], None] | None, Seconds]] = deque()
         """Arrivals that wait for a slot, and since when."""
-        self._turns: dict[Any, Flight] = {}
+        self._turns: dict[Any, InFlightRequest] = {}
         self._zero: Seconds = 0.0
         self._stopping = False
         self._all_started = Event()
@@ -161,8 +161,8 @@ class LoadRun(Course):
     def begin(self, zero: Seconds | None = None) -> None:
         """Let second 0 be an instant of the monotonic clock, a moment from now unless told."""
         # The first judgement loads the document, which takes milliseconds that no request should wait.
-        departures(Answer(status=200, headers=()), self.demand.contract)
-        self._zero = time.monotonic() + LEAD if zero is None else zero
+        violations(Answer(status=200, headers=()), self.demand.contract)
+        self._zero = time.monotonic() + START_DELAY if zero is None else zero
 
     def now(self) -> Seconds:
         """Seconds since the run began; negative before."""
@@ -179,12 +179,12 @@ class LoadRun(Course):
 
     def replan(self, demand: Demand, plan: array[float], start: Seconds) -> None:
         """
-        Ask by another plan from the second *start* on; before it, the two are the same. Raises TooLate.
+        Ask by another plan from the second *start* on; before it, the two are the same. Raises ReplanTooLate.
         """
         if self._all_started.is_set() or self.now() >= start:
-            raise TooLate("everything was started, or the second from which another plan was to hold has begun")
+            raise ReplanTooLate("everything was started, or the second from which another plan was to hold has begun")
         self.demand, self._plan = demand, plan
-        self._planned = self._share.numbers(len(plan))
+        self._planned = self._share.request_numbers(len(plan))
         later = self._planned[bisect_left(self._planned, start, key=plan.__getitem__) :]
         self.recorder.replan(start, (plan[number] for number in later))
 
@@ -196,7 +196,7 @@ class LoadRun(Course):
         self._landed.set()
 
     @property
-    def accounting(self) -> Accounting:
+    def accounting(self) -> RequestTotals:
         """What became of the requests so far."""
         return self.recorder.accounting
 
@@ -217,12 +217,12 @@ class LoadRun(Course):
         try:
             self._await_landing()
         except Exception:  # noqa: BLE001  # whatever it is, it is our own error, and the folder must say so
-            self.break_off(_last_line())
+            self.abort(_last_line())
         try:
             self._finish()
         except Exception:  # noqa: BLE001  # a full disk, say: nothing can be written about it, the exit code tells
             traceback.print_exc()
-            self.break_off(_last_line())
+            self.abort(_last_line())
         finally:
             self._finished.set()
 
@@ -235,11 +235,11 @@ class LoadRun(Course):
                 self.recorder.flush(self.now())
             except Exception:  # noqa: BLE001  # our own error: the run must not go on as if it were recorded
                 traceback.print_exc()
-                self.break_off(_last_line())
+                self.abort(_last_line())
                 return
 
     def _await_landing(self) -> None:
-        if self.demand.workload.model is Model.CLOSED:
+        if self.demand.workload.model is WorkloadModel.CLOSED:
             self._all_started.wait(max(self.demand.workload.duration - self.now(), 0.0))
             self._stopping = True  # a user who wakes up late must not start one more
             self._everything_started()
@@ -250,14 +250,14 @@ class LoadRun(Course):
     def _finish(self) -> None:
         self._over = True
         for number in self._planned[self._dispatched :]:
-            self.recorder.leave_out(self._plan[number], NotSent.STOPPED)
+            self.recorder.count_not_sent(self._plan[number], NotSent.STOPPED)
         while self._queue:
-            self.recorder.leave_out(self._queue.popleft()[0].intended, NotSent.STOPPED)
+            self.recorder.count_not_sent(self._queue.popleft()[0].intended_start, NotSent.STOPPED)
         self.censor()
         self.seconds = self.now()
         wrong = self.recorder.accounting.contradiction() or self._trouble()
         if wrong:
-            self.break_off(wrong)
+            self.abort(wrong)
         self.recorder.finish(max(self.seconds, 0.0), self.ending, self.note, self._guard)
         self._client.close()
 
@@ -274,28 +274,30 @@ class LoadRun(Course):
 
     # ------------------------------------------------------------------ the open model
 
-    def walk_plan(self, payloads: Iterator[Body] | None = None, take: Callable[[Flight], None] | None = None) -> None:
+    def run_open_loop(
+        self, payloads: Iterator[PayloadLike] | None = None, take: Callable[[InFlightRequest], None] | None = None
+    ) -> None:
         """
         Start every planned request at its time, whatever became of those before.
 
         They carry *payloads* where those are given; or each is left to *take*, which is to `fly` it.
         """
         if payloads is not None:
-            self._prepared = map(self.prepared, payloads)
-        alarm = Alarm()
+            self._prepared = map(self.encoded_request, payloads)
+        alarm = PreciseTimer()
         try:
             self._walk(alarm, take)
         finally:
             alarm.close()
         self._everything_started()
 
-    def _walk(self, alarm: Alarm, take: Callable[[Flight], None] | None) -> None:
+    def _walk(self, alarm: PreciseTimer, take: Callable[[InFlightRequest], None] | None) -> None:
         held = time.monotonic()
         while self._dispatched < len(self._planned):
             plan, number = self._plan, self._planned[self._dispatched]
-            intended = plan[number]
-            if self.now() < intended:
-                self._sleep_until(intended, alarm)
+            intended_start = plan[number]
+            if self.now() < intended_start:
+                self._sleep_until(intended_start, alarm)
                 held = time.monotonic()
                 if self._plan is not plan:
                     continue  # another one took its place meanwhile
@@ -304,10 +306,10 @@ class LoadRun(Course):
                 held = time.monotonic()
             if self._stopping:
                 return  # the rest of the plan is accounted for at the end
-            prepared = next(self._prepared) if take is None else None
+            encoded_request = next(self._prepared) if take is None else None
             self._dispatched += 1
-            flight = Flight(number, intended, prepared)
-            if self._queue or len(self._flights) >= self._share.part(self.demand.workload.max_in_flight):
+            flight = InFlightRequest(number, intended_start, encoded_request)
+            if self._queue or len(self._flights) >= self._share.share_of(self.demand.workload.max_in_flight):
                 self._queue.append((flight, take, time.monotonic()))
                 self._admit()
             else:
@@ -320,22 +322,22 @@ class LoadRun(Course):
         """
         Start those who wait for a slot, in their order; give up those who have waited for as long as a request may take.
         """
-        most = self._share.part(self.demand.workload.max_in_flight)
+        most = self._share.share_of(self.demand.workload.max_in_flight)
         while self._queue and len(self._flights) < most and not self._stopping:
             flight, take, since = self._queue.popleft()
-            flight.waited = time.monotonic() - since
+            flight.slot_wait = time.monotonic() - since
             self._launch(flight, take)
         since = time.monotonic() - self.demand.workload.deadline
         while self._queue and self._queue[0][2] < since:
-            self.recorder.leave_out(self._queue.popleft()[0].intended, NotSent.MAX_IN_FLIGHT)
+            self.recorder.count_not_sent(self._queue.popleft()[0].intended_start, NotSent.MAX_IN_FLIGHT)
 
-    def _launch(self, flight: Flight, take: Callable[[Flight], None] | None) -> None:
+    def _launch(self, flight: InFlightRequest, take: Callable[[InFlightRequest], None] | None) -> None:
         self._flights[flight.number] = flight
         flight.greenlet = (
             gevent.spawn(self._fly, flight) if take is None else gevent.spawn(self._leave_to, take, flight)
         )
 
-    def _leave_to(self, take: Callable[[Flight], None], flight: Flight) -> None:
+    def _leave_to(self, take: Callable[[InFlightRequest], None], flight: InFlightRequest) -> None:
         """
         Leave a request to a user's task.
         """
@@ -345,33 +347,33 @@ class LoadRun(Course):
         except Exception:  # noqa: BLE001  # blamed: the user's task; a request without it is none, and the run ends
             traceback.print_exc()
             self._give_up(flight, "its task raised")
-            self.break_off(_last_line())
+            self.abort(_last_line())
         finally:
             self._turns.pop(gevent.getcurrent(), None)
 
     # ------------------------------------------------------------------ users' own tasks
 
-    def prepared(self, payload: Body) -> Prepared:
+    def encoded_request(self, payload: PayloadLike) -> EncodedRequest:
         """A payload as it goes over the wire."""
         named = payload if isinstance(payload, Payload) else Payload(name="", body=dict(payload))
         body, chosen = named.encoded(), self._endpoint
-        return Prepared(body, request_bytes(chosen.target, chosen.key, body, chosen.fields), named.name or None)
+        return EncodedRequest(body, request_bytes(chosen.target, chosen.key, body, chosen.fields), named.name or None)
 
-    def await_zero(self) -> None:
+    def wait_for_start(self) -> None:
         """Return when the run has begun."""
         while self.now() < 0 and not self._stopping:
             gevent.sleep(min(-self.now(), _LONGEST_SLEEP))
 
-    def turn(self) -> Flight | None:
+    def planned_request(self) -> InFlightRequest | None:
         """The planned request that the present greenlet was started for. Raises RuntimeError when it is on its way."""
         flight = self._turns.get(gevent.getcurrent())
-        if flight is not None and flight.prepared is not None:
+        if flight is not None and flight.encoded_request is not None:
             raise RuntimeError(
                 "expected one run_remote in a task of the open model: its plan says when each request starts"
             )
         return flight
 
-    def own_turn(self) -> Flight | None:
+    def start_user_request(self) -> InFlightRequest | None:
         """A request of the closed model that starts now; None when the run is over."""
         now = self.now()
         if self._stopping or now >= self.demand.workload.duration:
@@ -379,26 +381,26 @@ class LoadRun(Course):
         number = self._next_number()
         if number is None:
             return None
-        flight = Flight(number, max(now, 0.0), None)
+        flight = InFlightRequest(number, max(now, 0.0), None)
         flight.greenlet = gevent.getcurrent()
         self._flights[flight.number] = flight
-        self.recorder.plan_one(flight.intended)
+        self.recorder.plan_request(flight.intended_start)
         return flight
 
-    def fly(self, flight: Flight, prepared: Prepared) -> None:
+    def send_request(self, flight: InFlightRequest, encoded_request: EncodedRequest) -> None:
         """Send a request that a user's task says the payload of, and settle it."""
-        flight.prepared = prepared
+        flight.encoded_request = encoded_request
         self._fly(flight)
 
     # ------------------------------------------------------------------ the closed model
 
-    def converse(self, payloads: Iterator[Body] | None = None) -> None:
+    def run_closed_loop(self, payloads: Iterator[PayloadLike] | None = None) -> None:
         """
         Be one user: send, await, think, until the run's duration is over.
         """
-        prepared = map(self.prepared, payloads) if payloads is not None else self._prepared
+        encoded_request = map(self.encoded_request, payloads) if payloads is not None else self._prepared
         ready = 0.0
-        alarm = Alarm()
+        alarm = PreciseTimer()
         try:
             while ready < self.demand.workload.duration and not self._stopping:
                 if self.now() < ready and not self._sleep_until(ready, alarm):
@@ -406,7 +408,7 @@ class LoadRun(Course):
                 number = self._next_number()
                 if number is None:
                     return
-                ready = self.exchange(number, ready, next(prepared)) + self.demand.workload.think_time
+                ready = self.exchange(number, ready, next(encoded_request)) + self.demand.workload.think_time
         finally:
             alarm.close()
 
@@ -420,17 +422,17 @@ class LoadRun(Course):
             self._everything_started()
         return number
 
-    def exchange(self, number: int, intended: Seconds, prepared: Prepared) -> Seconds:
+    def exchange(self, number: int, intended_start: Seconds, encoded_request: EncodedRequest) -> Seconds:
         """
         Send a request of the closed model; when it was settled.
         """
-        flight = Flight(number, intended, prepared)
+        flight = InFlightRequest(number, intended_start, encoded_request)
         flight.greenlet = gevent.getcurrent()
         self._flights[flight.number] = flight
-        self.recorder.plan_one(intended)
+        self.recorder.plan_request(intended_start)
         return self._fly(flight)
 
-    def _sleep_until(self, instant: Seconds, alarm: Alarm) -> bool:
+    def _sleep_until(self, instant: Seconds, alarm: PreciseTimer) -> bool:
         """
         Sleep; False when the run was stopped meanwhile, or given another plan.
         """
@@ -444,7 +446,7 @@ class LoadRun(Course):
 
     # ------------------------------------------------------------------ one request
 
-    def _fly(self, flight: Flight) -> Seconds:
+    def _fly(self, flight: InFlightRequest) -> Seconds:
         """
         Send a request and settle it, again and again where callers try again; when the last attempt ended.
         """
@@ -457,7 +459,7 @@ class LoadRun(Course):
             self._callers -= 1
             self._land()
 
-    def _persist(self, flight: Flight, retry: Retry) -> Seconds:
+    def _persist(self, flight: InFlightRequest, retry: RetryPolicy) -> Seconds:
         """
         Be a caller who tries again.
         """
@@ -466,12 +468,12 @@ class LoadRun(Course):
             wait = retry.wait(attempts, last.outcome)
             if wait is None or not self._sleep_for_another(end + wait):
                 break
-            last = Flight(self._another_number(), end + wait, flight.prepared, greenlet=flight.greenlet)
+            last = InFlightRequest(self._another_number(), end + wait, flight.encoded_request, greenlet=flight.greenlet)
             self._flights[last.number] = last
-            self.recorder.plan_one(last.intended)
+            self.recorder.plan_request(last.intended_start)
             end, attempts = self._attempt(last), attempts + 1
         if last.outcome is not None:
-            self.recorder.end_call(attempts, last.outcome.fate, end - flight.intended, self.now())
+            self.recorder.count_call(attempts, last.outcome.result, end - flight.intended_start, self.now())
         flight.answer = last.answer
         return end
 
@@ -481,10 +483,10 @@ class LoadRun(Course):
         """
         most = self.demand.workload.max_requests
         while not self._stopping and not self._over:
-            if most is not None and self.recorder.accounting.sent >= self._share.part(most):
+            if most is not None and self.recorder.accounting.sent >= self._share.share_of(most):
                 return False
             left = instant - self.now()
-            if left <= 0 and len(self._flights) < self._share.part(self.demand.workload.max_in_flight):
+            if left <= 0 and len(self._flights) < self._share.share_of(self.demand.workload.max_in_flight):
                 return True
             gevent.sleep(min(max(left, _AFTER_A_SECOND), _LONGEST_SLEEP))
         return False
@@ -493,32 +495,32 @@ class LoadRun(Course):
         """
         A number behind those of the plan, and another worker's never.
         """
-        if self.demand.workload.model is Model.CLOSED:
+        if self.demand.workload.model is WorkloadModel.CLOSED:
             return next(self._numbers, self._retried_from)
         self._retried_from += self._share.of
         return self._retried_from
 
-    def _attempt(self, flight: Flight) -> Seconds:
+    def _attempt(self, flight: InFlightRequest) -> Seconds:
         """
         Send a request and settle it; when it ended.
         """
-        assert flight.prepared is not None
+        assert flight.encoded_request is not None
         try:
             begun = time.monotonic()
             flight.start = begun - self._zero
-            self.recorder.send(flight.start, flight.intended, flight.waited)
-            reply = self._client.call(flight.prepared.request, begun + self.demand.workload.deadline)
+            self.recorder.send(flight.start, flight.intended_start, flight.slot_wait)
+            reply = self._client.call(flight.encoded_request.wire_bytes, begun + self.demand.workload.deadline)
             return self._settle(flight, reply)
         except Exception:  # noqa: BLE001  # our own error: the request is accounted for, and the run ends
             traceback.print_exc()
             self._give_up(flight, "our own error")
-            self.break_off(_last_line())
+            self.abort(_last_line())
             return self.now()
         except BaseException:
             self._give_up(flight, "its user was stopped")
             raise
 
-    def _settle(self, flight: Flight, reply: Reply) -> Seconds:
+    def _settle(self, flight: InFlightRequest, reply: Reply) -> Seconds:
         """
         Say what became of a request, once.
         """
@@ -530,28 +532,28 @@ class LoadRun(Course):
         flight.outcome = outcome
         exchange = partial(self._exchange, flight, reply, outcome)
         del self._flights[flight.number]
-        kind = flight.prepared.kind if flight.prepared else None
-        if self.recorder.count(outcome, flight.intended, flight.start, end, self.now(), kind):
+        payload_name = flight.encoded_request.payload_name if flight.encoded_request else None
+        if self.recorder.count(outcome, flight.intended_start, flight.start, end, self.now(), payload_name):
             bodies = partial(self._bodies, flight) if self.demand.keep_bodies else no_bodies
-            self.recorder.keep(exchange(), reason, bodies)
-        self.recorder.observe(reply, flight.start + self._zero)
+            self.recorder.keep_exemplar(exchange(), reason, bodies)
+        self.recorder.record_timing(reply, flight.start + self._zero)
         if self._queue:
             self._admit()
         if not self._flights:
             self._land()
         if self._listener is not None:
-            self._listener(outcome, end - flight.intended, reply, exchange)
+            self._listener(outcome, end - flight.intended_start, reply, exchange)
         return end
 
-    def _exchange(self, flight: Flight, reply: Reply, outcome: Outcome) -> Exchange:
+    def _exchange(self, flight: InFlightRequest, reply: Reply, outcome: Outcome) -> Exchange:
         """
         A settled request, for whoever looks at it closely: most are only counted.
         """
         return Exchange(
             number=flight.number,
-            intended_start=flight.intended,
+            intended_start=flight.intended_start,
             start=flight.start or 0.0,
-            waited=flight.waited,
+            slot_wait=flight.slot_wait,
             end=reply.end - self._zero,
             outcome=outcome,
             request_id=reply.answer.request_id if reply.answer is not None else None,
@@ -561,39 +563,43 @@ class LoadRun(Course):
             tls_time=reply.tls_time,
         )
 
-    def _outcome(self, flight: Flight, reply: Reply) -> tuple[Outcome, str]:
+    def _outcome(self, flight: InFlightRequest, reply: Reply) -> tuple[Outcome, str]:
         """
-        Transport class, status, code and fate, and why it is not ok.
+        Transport class, status, code and result, and why it is not ok.
         """
         answer = reply.answer
         if answer is None:
-            return Outcome(reply.transport, None, None, _FATES.get(reply.transport, Fate.FAILED)), reply.reason
-        departed = departures(answer, self.demand.contract)
+            return Outcome(reply.transport, None, None, _FATES.get(reply.transport, Result.FAILED)), reply.reason
+        found = violations(answer, self.demand.contract)
         if self._held is not None:
-            departed = self._held(answer, departed)
+            found = self._held(answer, found)
         if self._check is not None:
-            departed = self._checked(self._check, flight, answer, departed)
-        self.recorder.judge(answer, departed, lambda: self._curl(flight.prepared.body if flight.prepared else b""))
-        if answer.status == 200 and not departed:
+            found = self._checked(self._check, flight, answer, found)
+        self.recorder.record_answer(
+            answer, found, lambda: self._curl(flight.encoded_request.body if flight.encoded_request else b"")
+        )
+        if answer.status == 200 and not found:
             return _AS_PROMISED
-        fate = Fate.OK if answer.status == 200 and not breaks_a_must(departed) else Fate.FAILED
-        code = self.recorder.counted_code(_code(answer))
-        return Outcome(Transport.ANSWERED, answer.status, code, fate), _why(departed)
+        result = Result.OK if answer.status == 200 and not breaks_must_clause(found) else Result.FAILED
+        code = self.recorder.code_label(_code(answer))
+        return Outcome(Transport.ANSWERED, answer.status, code, result), _why(found)
 
     def _checked(
-        self, check: Check, flight: Flight, answer: Answer, departed: tuple[Departure, ...]
-    ) -> tuple[Departure, ...]:
+        self, check: AnswerCheck, flight: InFlightRequest, answer: Answer, found: tuple[Violation, ...]
+    ) -> tuple[Violation, ...]:
         """
         What the user's own check says besides; one that raises ends the run, and says nothing of the answer.
         """
         try:
-            return check(orjson.loads(flight.prepared.body) if flight.prepared is not None else {}, answer, departed)
+            return check(
+                orjson.loads(flight.encoded_request.body) if flight.encoded_request is not None else {}, answer, found
+            )
         except Exception:  # noqa: BLE001  # blamed: the user's check
             traceback.print_exc()
-            self.break_off(_last_line())
-            return departed
+            self.abort(_last_line())
+            return found
 
-    def _give_up(self, flight: Flight, reason: str) -> None:
+    def _give_up(self, flight: InFlightRequest, reason: str) -> None:
         """
         Settle a request as censored, or as not sent when its turn had not come; stop whoever awaits it.
         """
@@ -601,19 +607,19 @@ class LoadRun(Course):
             return
         if flight.start is None:
             del self._flights[flight.number]
-            self.recorder.leave_out(flight.intended, NotSent.STOPPED)
+            self.recorder.count_not_sent(flight.intended_start, NotSent.STOPPED)
         else:
             self._settle(flight, Reply(Transport.DRAIN_ENDED, time.monotonic(), None, reason))
         if flight.greenlet is not None and flight.greenlet is not gevent.getcurrent():
             flight.greenlet.kill(block=False)
 
-    def _bodies(self, flight: Flight) -> Bodies:
+    def _bodies(self, flight: InFlightRequest) -> KeptBodies:
         """
         What is kept of a request's body and its answer's.
         """
         secrets = (self._endpoint.key.reveal(),)
-        sent = kept_body(flight.prepared.body, secrets) if flight.prepared is not None else None
-        return sent, kept_body(flight.answer.body, secrets) if flight.answer is not None else None
+        sent = stored_body(flight.encoded_request.body, secrets) if flight.encoded_request is not None else None
+        return sent, stored_body(flight.answer.body, secrets) if flight.answer is not None else None
 
     def _curl(self, body: bytes) -> str:
         return curl_line(
@@ -626,68 +632,68 @@ class LoadRun(Course):
             route=self._endpoint.route,
         )
 
-    def _prepare(self, payloads: Iterator[Payload]) -> Iterator[Prepared]:
+    def _prepare(self, payloads: Iterator[Payload]) -> Iterator[EncodedRequest]:
         """
         The payloads as they go over the wire.
         """
-        chosen, prepared = self._endpoint, dict[int, Prepared]()
-        several = len(self.demand.workload.kinds) > 1
+        chosen, encoded_request = self._endpoint, dict[int, EncodedRequest]()
+        several = len(self.demand.workload.payload_names) > 1
         for payload in self.demand.workload.payloads:
             body = payload.encoded()
-            prepared[id(payload)] = Prepared(
+            encoded_request[id(payload)] = EncodedRequest(
                 body,
                 request_bytes(chosen.target, chosen.key, body, chosen.fields),
                 payload.name if several else None,
             )
-        return (prepared[id(payload)] for payload in payloads)
+        return (encoded_request[id(payload)] for payload in payloads)
 
 
 def _held(
     demand: Demand, recorder: Recorder
-) -> Callable[[Answer, tuple[Departure, ...]], tuple[Departure, ...]] | None:
+) -> Callable[[Answer, tuple[Violation, ...]], tuple[Violation, ...]] | None:
     """
-    What adds the departure of an output of another shape; None where nothing is known of its shape.
+    What adds the violation of an output of another shape; None where nothing is known of its shape.
     """
     if demand.output is None:
         return None
-    from .schema_check import Holding  # noqa: PLC0415  # heavy: only when a schema is named
+    from .schema_check import OutputCheck  # noqa: PLC0415  # heavy: only when a schema is named
 
-    holding = Holding(demand.output, demand.output_sample)
-    recorder.sample_outputs(lambda: holding.held)
+    holding = OutputCheck(demand.output, demand.output_sample)
+    recorder.sample_outputs(lambda: holding.outputs_checked)
     return holding
 
 
-def _check(demand: Demand) -> Check | None:
+def _check(demand: Demand) -> AnswerCheck | None:
     """
     The user's own check; None where there is none.
     """
     if demand.check is None:
         return None
-    from .user_check import Checking  # noqa: PLC0415  # heavy: only when a check is named
+    from .user_check import UserCheck  # noqa: PLC0415  # heavy: only when a check is named
 
-    return Checking(demand.check)
+    return UserCheck(demand.check)
 
 
-_AS_PROMISED = (Outcome(Transport.ANSWERED, 200, None, Fate.OK), "")
+_AS_PROMISED = (Outcome(Transport.ANSWERED, 200, None, Result.OK), "")
 """What nearly every request comes to: one object, to be counted by its identity."""
 
 _FATES = {
-    Transport.DEADLINE: Fate.TIMED_OUT,
-    Transport.CONNECT_TIMED_OUT: Fate.TIMED_OUT,
-    Transport.DRAIN_ENDED: Fate.CENSORED,
+    Transport.DEADLINE: Result.TIMED_OUT,
+    Transport.CONNECT_TIMED_OUT: Result.TIMED_OUT,
+    Transport.DRAIN_ENDED: Result.CENSORED,
 }
-"""The fates of requests without an answer; any other failed."""
+"""The results of requests without an answer; any other failed."""
 
 
 def _code(answer: Answer) -> str | None:
     return None if answer.status == 200 else error_code(answer)
 
 
-def _why(departed: tuple[Departure, ...]) -> str:
+def _why(found: tuple[Violation, ...]) -> str:
     """
-    The first departure in one line; empty when there is none.
+    The first violation in one line; empty when there is none.
     """
-    return f"{departed[0].clause.id}: {departed[0].actual}" if departed else ""
+    return f"{found[0].clause.id}: {found[0].actual}" if found else ""
 
 
 def _last_line() -> str:

@@ -30,7 +30,7 @@ class _Itimerspec(ctypes.Structure):
     _fields_ = (("interval", _Timespec), ("value", _Timespec))
 
 
-class Alarm:
+class PreciseTimer:
     """
     One sleeper's timer.
     """

@@ -10,18 +10,18 @@ from contextlib import suppress
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
 
-from .base_run import Course
+from .base_run import BaseRun
 
-EVERY: Seconds = 2.0
+UPDATE_INTERVAL: Seconds = 2.0
 _WIDTH = 110
 
 
-def show_progress(run: Course, *, overwrite: bool) -> None:
+def show_progress(run: BaseRun, *, overwrite: bool) -> None:
     """
     A line on stderr every two seconds as long as the run lasts, on a terminal over the one before.
     """
     sent_before, before = 0, 0.0
-    while not run.wait(EVERY):
+    while not run.wait(UPDATE_INTERVAL):
         now, sent = run.now(), run.accounting.sent
         rate = (sent - sent_before) / max(now - before, 1e-9)
         sent_before, before = sent, now
@@ -37,7 +37,7 @@ def _show(text: str) -> None:
         sys.stderr.flush()
 
 
-def progress_line(run: Course, now: Seconds, rate: float) -> str:
+def progress_line(run: BaseRun, now: Seconds, rate: float) -> str:
     """
     Elapsed and total time, what became of the requests, how many are in flight and are being sent a second.
     """

@@ -13,19 +13,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.command import Mistake
-from chainproof.workload.arrivals import PROCESSES
-from chainproof.workload.phases import Phase, ends
+from chainproof.command import UsageError
+from chainproof.workload.arrivals import ARRIVAL_PROCESSES
+from chainproof.workload.phases import Phase, phase_ends
 from chainproof.workload.workload import Workload
 
-from ..demand import MOST_ARRIVALS, Demand
+from ..demand import MAX_ARRIVALS, Demand
 
-FIRST = "plan 1"
+FIRST_PHASE = "plan 1"
 """The phase of what was planned before the run began, where the workload has no phases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Renewal:
+class RateChange:
     """
     What is asked of a run under way.
     """
@@ -37,7 +37,7 @@ class Renewal:
     """Of the whole run."""
 
 
-class Naming:
+class PhaseNames:
     """
     The phases of a run that may be given another plan.
     """
@@ -47,33 +47,33 @@ class Naming:
 
     def __call__(self, intended: Seconds) -> str | None:
         """The phase of an intended start."""
-        return self.workload.phase_at(intended) if self.workload.phases else FIRST
+        return self.workload.phase_at(intended) if self.workload.phases else FIRST_PHASE
 
 
-def renewed(demand: Demand, plan: array[float], renewal: Renewal) -> tuple[Demand, array[float]]:
+def apply_rate_change(demand: Demand, plan: array[float], rate_change: RateChange) -> tuple[Demand, array[float]]:
     """
-    The demand and the plan with another rate from an instant on. Raises Mistake where nothing would be left to ask.
+    The demand and the plan with another rate from an instant on. Raises UsageError where nothing would be left to ask.
     """
-    work, start = demand.workload, renewal.start
-    left = renewal.duration - start
+    work, start = demand.workload, rate_change.start
+    left = rate_change.duration - start
     if left <= 0:
-        raise Mistake(
-            f"expected a duration of more than {start:g} s, from the run's beginning, found {renewal.duration:g} s"
+        raise UsageError(
+            f"expected a duration of more than {start:g} s, from the run's beginning, found {rate_change.duration:g} s"
         )
-    kept = tuple(_until(start, work.phases or (_level(FIRST, work.rate, work.duration),)))
-    if sum(phase.expected for phase in kept) + renewal.rate * left > MOST_ARRIVALS:
-        raise Mistake(f"expected at most {MOST_ARRIVALS} planned requests: lower the rate, or make the run shorter")
-    phases = (*kept, _level(_name(kept), renewal.rate, left))
+    kept = tuple(_until(start, work.phases or (_level(FIRST_PHASE, work.rate, work.duration),)))
+    if sum(phase.expected_requests for phase in kept) + rate_change.rate * left > MAX_ARRIVALS:
+        raise UsageError(f"expected at most {MAX_ARRIVALS} planned requests: lower the rate, or make the run shorter")
+    phases = (*kept, _level(_name(kept), rate_change.rate, left))
     changed = replace(
         work,
         phases=phases,
-        rate=max(phase.highest for phase in phases),
-        duration=renewal.duration,
+        rate=max(phase.peak_rate for phase in phases),
+        duration=rate_change.duration,
         arrivals=_process(work),
-        recorded=(),
+        recorded_starts=(),
     )
     whole = plan[: bisect_left(plan, start)]
-    rest = replace(changed, phases=(), rate=renewal.rate, duration=left, max_requests=None)
+    rest = replace(changed, phases=(), rate=rate_change.rate, duration=left, max_requests=None)
     # The instant in the seed: two plans of one rate must not be the same gaps over again.
     whole.extend(start + later for later in rest.starts(demand.seed + int(start)))
     return replace(demand, workload=changed), whole[: work.max_requests]
@@ -83,7 +83,7 @@ def _until(start: Seconds, phases: tuple[Phase, ...]) -> Iterator[Phase]:
     """
     The phases up to an instant, the last one cut there.
     """
-    for phase, end in zip(phases, ends(phases), strict=True):
+    for phase, end in zip(phases, phase_ends(phases), strict=True):
         left = start - (end - phase.duration)
         if left >= phase.duration:
             yield phase
@@ -108,4 +108,4 @@ def _process(work: Workload) -> str:
     """
     The arrival process of what is drawn anew: a recording has none.
     """
-    return work.arrivals if work.arrivals in PROCESSES else "poisson"
+    return work.arrivals if work.arrivals in ARRIVAL_PROCESSES else "poisson"

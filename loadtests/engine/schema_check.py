@@ -9,58 +9,58 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from chainproof.command import Mistake
+from chainproof.command import UsageError
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.chain_schema import BadSchema, Schema, load_input_schema, load_output_schema
-from chainproof.contract.violations import Departure
-from chainproof.json_text import Malformed, TooDeep, parse_json
-from chainproof.workload.generated_payloads import generated
+from chainproof.contract.chain_schema import Schema, SchemaError, load_input_schema, load_output_schema
+from chainproof.contract.violations import Violation
+from chainproof.json_text import InvalidJson, TooDeep, parse_json
+from chainproof.workload.generated_payloads import generate_payloads
 from chainproof.workload.payloads import Payload
 
-from ..output_schema import Output
-from ..recording.exemplars import OTHER_WAYS, SHAPELESS
+from ..output_schema import OutputSchema
+from ..recording.exemplars import NON_OBJECT_CLAUSES, OTHER_VIOLATIONS
 
-SHORT = 1024
+SHORT_OUTPUT_BYTES = 1024
 """Octets of an output that takes no time to tell where it is wrong: microseconds, against milliseconds for a long one."""
-MOST_LONG = 200
+MAX_DETAILED_OUTPUTS = 200
 """Longer outputs that are told of in full: at the rates of a load run more would make the requests late."""
 
 
 def input_payloads(text: str, seed: int) -> tuple[Payload, ...]:
     """
-    Payloads that the schema takes which `--input-schema` names. Raises Mistake.
+    Payloads that the schema takes which `--input-schema` names. Raises UsageError.
     """
     schema = _loaded(load_input_schema, text)
-    payloads = generated(schema.document, schema.accepts, seed)
+    payloads = generate_payloads(schema.document, schema.accepts, seed)
     if not payloads:
-        raise Mistake(
+        raise UsageError(
             f"no JSON object that {text} takes was found: give `examples` in the schema, or payloads with --payloads"
         )
     return payloads
 
 
-def known_output(text: str) -> Output:
+def load_output(text: str) -> OutputSchema:
     """
-    The output that `--output-schema` names. Raises Mistake.
+    The output that `--output-schema` names. Raises UsageError.
     """
     schema = _loaded(load_output_schema, text)
-    return Output(source=schema.source, document=schema.document)
+    return OutputSchema(source=schema.source, document=schema.document)
 
 
 def _loaded(load: Callable[[str], Schema], text: str) -> Schema:
     try:
         return load(text)
-    except BadSchema as wrong:
-        raise Mistake(str(wrong)) from None
+    except SchemaError as wrong:
+        raise UsageError(str(wrong)) from None
 
 
-class Holding:
+class OutputCheck:
     """
     Outputs held against the chain's own schema.
     """
 
-    def __init__(self, output: Output, sample: float = 1.0) -> None:
+    def __init__(self, output: OutputSchema, sample: float = 1.0) -> None:
         """
         *sample* is the share of outputs that are held, evenly spread: the n-th whenever n times the share passes a whole.
         """
@@ -68,31 +68,31 @@ class Holding:
         self._sample = sample
         self._seen = 0
         self._long = 0
-        self.held = 0
+        self.outputs_checked = 0
         """How many outputs were held."""
 
-    def __call__(self, answer: Answer, departed: tuple[Departure, ...]) -> tuple[Departure, ...]:
-        """What *departed* with, where it does, the departure of an output of another shape."""
-        if answer.status != 200 or any(departure.clause in SHAPELESS for departure in departed):
-            return departed
+    def __call__(self, answer: Answer, violations: tuple[Violation, ...]) -> tuple[Violation, ...]:
+        """What *departed* with, where it does, the violation of an output of another shape."""
+        if answer.status != 200 or any(violation.clause in NON_OBJECT_CLAUSES for violation in violations):
+            return violations
         if not self._is_sampled():
-            return departed
+            return violations
         value = parse_json(answer.body)
-        if isinstance(value, Malformed | TooDeep) or self._schema.accepts(value):
-            return departed
-        told = "; ".join(self._schema.mistakes(value)) if self._is_told(answer.body) else OTHER_WAYS
+        if isinstance(value, InvalidJson | TooDeep) or self._schema.accepts(value):
+            return violations
+        told = "; ".join(self._schema.errors(value)) if self._is_told(answer.body) else OTHER_VIOLATIONS
         expected = f"an output as {self._schema.source} has it"
         return (
-            *departed,
-            Departure(clause=clauses.OUTPUT_SCHEMA, expected=expected, actual=f"another one: {told}"),
+            *violations,
+            Violation(clause=clauses.OUTPUT_SCHEMA, expected=expected, actual=f"another one: {told}"),
         )
 
     def _is_sampled(self) -> bool:
         self._seen += 1
-        sampled = self.held < math.ceil(self._seen * self._sample)
-        self.held += sampled
+        sampled = self.outputs_checked < math.ceil(self._seen * self._sample)
+        self.outputs_checked += sampled
         return sampled
 
     def _is_told(self, body: bytes) -> bool:
-        self._long += len(body) > SHORT
-        return len(body) <= SHORT or self._long <= MOST_LONG
+        self._long += len(body) > SHORT_OUTPUT_BYTES
+        return len(body) <= SHORT_OUTPUT_BYTES or self._long <= MAX_DETAILED_OUTPUTS

@@ -16,42 +16,42 @@ from collections import deque
 from pathlib import Path
 
 from chainproof.clock import Seconds
-from chainproof.results.generator_health import Fitness
+from chainproof.results.generator_health import GeneratorHealth
 
 from .load_run import LoadRun
 
-SHORTEST: Seconds = 0.005
-LONGEST: Seconds = 0.035
+MIN_SAMPLE_GAP: Seconds = 0.005
+MAX_SAMPLE_GAP: Seconds = 0.035
 """Between two looks; so about fifty a second."""
 _CHEAP = 2000
 """With more open files than that they are counted every few seconds only: counting takes a while."""
 _SELDOM = 5
-LINGERING: Seconds = 60.0
+TIME_WAIT: Seconds = 60.0
 """How long Linux keeps a port from the same target after the connection has ended (TIME_WAIT)."""
 
 _FILES = Path("/proc/self/fd")
 _PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 
-def attend(run: LoadRun) -> None:
+def monitor_generator(run: LoadRun) -> None:
     """
     Look at a run until it is over.
     """
     chance = random.Random(run.demand.seed)
-    usage = Usage()
+    usage = ResourceUsage()
     looked = time.monotonic()
-    pause = chance.uniform(SHORTEST, LONGEST)
+    pause = chance.uniform(MIN_SAMPLE_GAP, MAX_SAMPLE_GAP)
     while not run.wait(pause):
         since, looked = time.monotonic() - looked, time.monotonic()
         now = run.now()
         if now >= 0:
-            fitness = run.recorder.fitness(now)
-            fitness.look(run.recorder.in_flight, max(since - pause, 0.0), since)
-            usage.measure(fitness, int(now), opened=run.connections_opened, in_flight=run.recorder.in_flight)
-        pause = chance.uniform(SHORTEST, LONGEST)
+            generator_health = run.recorder.generator_health(now)
+            generator_health.add_sample(run.recorder.in_flight, max(since - pause, 0.0), since)
+            usage.measure(generator_health, int(now), opened=run.connections_opened, in_flight=run.recorder.in_flight)
+        pause = chance.uniform(MIN_SAMPLE_GAP, MAX_SAMPLE_GAP)
 
 
-class Usage:
+class ResourceUsage:
     """
     What the process uses, measured at the first look of a second.
     """
@@ -63,22 +63,25 @@ class Usage:
         self._files = 0
         self._opened: deque[tuple[int, int]] = deque([(0, 0)])
 
-    def measure(self, fitness: Fitness, second: int, *, opened: int, in_flight: int) -> None:
+    def measure(self, generator_health: GeneratorHealth, second: int, *, opened: int, in_flight: int) -> None:
         """Count what was used since the second before, connections *opened* so far among it."""
         if second == self._second:
             return
         present, cpu = time.monotonic(), time.process_time()
         if self._second >= 0:
-            fitness.use(cpu - self._cpu, present - self._before)
+            generator_health.add_cpu_time(cpu - self._cpu, present - self._before)
         self._second, self._before, self._cpu = second, present, cpu
         if self._files < _CHEAP or second % _SELDOM == 0:
             self._files = open_files()
-        fitness.descriptors, fitness.descriptors_limit = self._files, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+        generator_health.open_files, generator_health.open_files_limit = (
+            self._files,
+            resource.getrlimit(resource.RLIMIT_NOFILE)[0],
+        )
         self._opened.append((second, opened))
-        while self._opened[0][0] < second - LINGERING:
+        while self._opened[0][0] < second - TIME_WAIT:
             self._opened.popleft()
         # Those that were opened lately may linger, each with a port; those opened before may still be in use.
-        fitness.ports, fitness.ports_limit = opened - self._opened[0][1] + in_flight, port_range()
+        generator_health.ports, generator_health.ports_limit = opened - self._opened[0][1] + in_flight, port_range()
 
 
 def open_files() -> int:

@@ -10,14 +10,14 @@ import os
 
 from locust import events
 
-from ..distributed.session import listen
+from ..distributed.session import add_listener
 from ..distributed.worker import end_with_parent
 from ..options import add_locust_options
-from .roles import take_role
+from .roles import start_session
 from .users import ClosedUser, OpenUser
 
 __all__ = ["ClosedUser", "OpenUser"]
 
 os.register_at_fork(after_in_child=end_with_parent)
-listen(events.init_command_line_parser, add_locust_options)
-listen(events.init, take_role)
+add_listener(events.init_command_line_parser, add_locust_options)
+add_listener(events.init, start_session)

@@ -10,19 +10,19 @@ from locust.env import Environment
 from locust.runners import LocalRunner, MasterRunner, WorkerRunner
 
 from ..distributed.master import Master
-from ..distributed.session import Alone, Writing, open_session
+from ..distributed.session import LocalSession, WriterSession, open_session
 from ..distributed.worker import Worker
-from .users import spare_entrances
-from .web_ui import Pages
+from .users import keep_default_tasks
+from .web_ui import WebUI
 
-ROLES = {LocalRunner: Alone, MasterRunner: Master, WorkerRunner: Worker}
+SESSION_TYPES = {LocalRunner: LocalSession, MasterRunner: Master, WorkerRunner: Worker}
 
 
-def take_role(environment: Environment, **_: Any) -> None:
+def start_session(environment: Environment, **_: Any) -> None:
     """
     Open the session of Locust's environment.
     """
-    spare_entrances(environment)
-    session = open_session(environment, ROLES[type(environment.runner)])
-    if isinstance(session, Writing) and environment.web_ui is not None:
-        Pages(session, environment.web_ui).attach()
+    keep_default_tasks(environment)
+    session = open_session(environment, SESSION_TYPES[type(environment.runner)])
+    if isinstance(session, WriterSession) and environment.web_ui is not None:
+        WebUI(session, environment.web_ui).attach()

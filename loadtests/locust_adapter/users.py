@@ -17,94 +17,94 @@ from locust.env import Environment
 from locust.exception import StopUser
 
 from chainproof.contract.answer import Answer
-from chainproof.workload.workload import Model
+from chainproof.workload.workload import WorkloadModel
 
 from ..distributed.session import session_of
-from ..engine.load_run import Body, Flight, LoadRun
+from ..engine.load_run import InFlightRequest, LoadRun, PayloadLike
 
 Task = Callable[..., Any]
 
 
-def entrance(own: Task) -> Task:
+def default_task(own: Task) -> Task:
     """
     Mark a task as the one through which our own users send.
     """
-    own.entrance = True  # type: ignore[attr-defined]  # read where subclasses add tasks of their own
+    own.default_task = True  # type: ignore[attr-defined]  # read where subclasses add tasks of their own
     return own
 
 
-class RunRemote:
+class ChainClient:
     """
     What a user's own tasks call.
     """
 
-    def __init__(self, user: OwnUser) -> None:
+    def __init__(self, user: ChainUser) -> None:
         self._user = user
 
-    def run_remote(self, payload: Body) -> Answer | None:
+    def run_remote(self, payload: PayloadLike) -> Answer | None:
         """
         Call the chain and await what becomes of it: the answer, or None where none came.
 
         In the open model it is the request that the plan has started this task for; one to a task.
         """
-        run = self._user.load
+        run = self._user.load_run
         if run is None:
             raise StopUser
-        run.await_zero()
-        flight = run.turn() or run.own_turn()
+        run.wait_for_start()
+        flight = run.planned_request() or run.start_user_request()
         if flight is None:
             raise StopUser
-        run.fly(flight, run.prepared(payload))
+        run.send_request(flight, run.encoded_request(payload))
         return flight.answer
 
 
-class OwnUser(User):
+class ChainUser(User):
     """
     What the users of both models have in common.
     """
 
     abstract = True
-    model: ClassVar[Model]
-    own_tasks: ClassVar[Sequence[Task]] = ()
+    model: ClassVar[WorkloadModel]
+    custom_tasks: ClassVar[Sequence[Task]] = ()
     """The tasks of a subclass."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        entrances = [each for each in cls.tasks if getattr(each, "entrance", False)]
-        new = [cast(Task, each) for each in cls.tasks if each not in entrances and each not in cls.own_tasks]
-        cls.own_tasks = [*cls.own_tasks, *new]
-        closed = getattr(cls, "model", None) is Model.CLOSED
-        cls.tasks = list(cls.own_tasks) if closed and cls.own_tasks else entrances
+        entrances = [each for each in cls.tasks if getattr(each, "default_task", False)]
+        new = [cast(Task, each) for each in cls.tasks if each not in entrances and each not in cls.custom_tasks]
+        cls.custom_tasks = [*cls.custom_tasks, *new]
+        closed = getattr(cls, "model", None) is WorkloadModel.CLOSED
+        cls.tasks = list(cls.custom_tasks) if closed and cls.custom_tasks else entrances
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
-        self.client = RunRemote(self)
+        self.client = ChainClient(self)
 
     @property
-    def load(self) -> LoadRun | None:
+    def load_run(self) -> LoadRun | None:
         """The run under way in this process."""
-        return session_of(self.environment).load
+        return session_of(self.environment).load_run
 
-    def payload(self) -> Body | None:
+    def payload(self) -> PayloadLike | None:
         """What the next request carries; None for what the workload says. To be overridden."""
         return None
 
     @classmethod
     def has_payloads(cls) -> bool:
         """Whether a subclass says what is sent."""
-        return cls.payload is not OwnUser.payload
+        return cls.payload is not ChainUser.payload
 
     @classmethod
-    def own_sources(cls) -> list[str]:
+    def payload_sources(cls) -> list[str]:
         """What of a subclass says what is sent, for the record."""
-        tasks = [f"{cls.__name__}.{each.__name__}" for each in dict.fromkeys(cls.own_tasks)]
+        tasks = [f"{cls.__name__}.{each.__name__}" for each in dict.fromkeys(cls.custom_tasks)]
         return tasks or ([f"{cls.__name__}.payload"] if cls.has_payloads() else [])
 
-    def payloads(self) -> Iterator[Body] | None:
+    def payloads(self) -> Iterator[PayloadLike] | None:
         """What the requests carry, one after another; None for what the workload says."""
         return self._own_payloads() if self.has_payloads() else None
 
-    def _own_payloads(self) -> Iterator[Body]:
+    def _own_payloads(self) -> Iterator[PayloadLike]:
         while True:
             said = self.payload()
             if said is None:
@@ -112,35 +112,35 @@ class OwnUser(User):
             yield said
 
 
-class OpenUser(OwnUser):
+class OpenUser(ChainUser):
     """
     The dispatcher of the open model: one greenlet that walks the plan, whatever --users says.
 
     Tasks of a subclass are started by the plan, each in a greenlet of its own, and call the chain once.
     """
 
-    model: ClassVar[Model] = Model.OPEN
+    model: ClassVar[WorkloadModel] = WorkloadModel.OPEN
     fixed_count = 1
 
-    @entrance
+    @default_task
     @task
-    def walk(self) -> None:
+    def run_open_loop(self) -> None:
         """Start every planned request at its time."""
-        run = self.load
+        run = self.load_run
         if run is not None:
-            run.walk_plan(self.payloads(), self._turns(run.demand.seed) if self.own_tasks else None)
+            run.run_open_loop(self.payloads(), self._turns(run.demand.seed) if self.custom_tasks else None)
         raise StopUser
 
-    def _turns(self, seed: int) -> Callable[[Flight], None]:
+    def _turns(self, seed: int) -> Callable[[InFlightRequest], None]:
         """
         Each request by one of the tasks, drawn from the seed.
         """
-        tasks = tagged(self.own_tasks, self.environment)
+        tasks = tasks_with_tags(self.custom_tasks, self.environment)
         if not tasks:
             raise RuntimeError(f"expected a task of {type(self).__name__} with one of --tags, found none")
         drawn = random.Random(f"tasks {seed}")
 
-        def take(flight: Flight) -> None:
+        def take(flight: InFlightRequest) -> None:
             chosen = drawn.choice(tasks)
             chosen(self)
             if flight.start is None:
@@ -149,30 +149,30 @@ class OpenUser(OwnUser):
         return take
 
 
-class ClosedUser(OwnUser):
+class ClosedUser(ChainUser):
     """
     A caller of the closed model: sends, awaits, thinks.
 
     Tasks of a subclass take the place of that, one after another, with Locust's `wait_time` between them.
     """
 
-    model: ClassVar[Model] = Model.CLOSED
+    model: ClassVar[WorkloadModel] = WorkloadModel.CLOSED
 
-    @entrance
+    @default_task
     @task
-    def converse(self) -> None:
+    def run_closed_loop(self) -> None:
         """Call again and again until the run is over."""
-        run = self.load
+        run = self.load_run
         if run is not None:
-            run.converse(self.payloads())
+            run.run_closed_loop(self.payloads())
         raise StopUser
 
     def wait_time(self) -> float:
         """The pause after a task: --think-time, unless a subclass says otherwise."""
-        return self.load.demand.workload.think_time if self.load is not None else 0.0
+        return self.load_run.demand.workload.think_time if self.load_run is not None else 0.0
 
 
-def tagged(tasks: Sequence[Task], environment: Environment) -> list[Task]:
+def tasks_with_tags(tasks: Sequence[Task], environment: Environment) -> list[Task]:
     """
     The tasks that Locust's --tags and --exclude-tags leave.
     """
@@ -182,9 +182,9 @@ def tagged(tasks: Sequence[Task], environment: Environment) -> list[Task]:
     return [each for each in tasks if (not wanted or tags[each] & wanted) and not tags[each] & unwanted]
 
 
-def spare_entrances(environment: Environment) -> None:
+def keep_default_tasks(environment: Environment) -> None:
     """
     Keep Locust's --tags from setting aside the tasks through which our own users send: those have no tags.
     """
-    for own in (OpenUser.walk, ClosedUser.converse):
+    for own in (OpenUser.run_open_loop, ClosedUser.run_closed_loop):
         own.locust_tag_set = set(environment.parsed_options.tags or ())  # type: ignore[union-attr, attr-defined]  # Locust's own

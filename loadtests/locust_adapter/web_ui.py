@@ -25,19 +25,22 @@ from locust.argument_parser import default_args_dict
 from chainproof.clock import Seconds
 from chainproof.contract.target import is_loopback
 from chainproof.durations import format_duration
-from chainproof.processes import own_command
-from chainproof.statistics.histogram import Histogram, merged
+from chainproof.processes import chainproof_command
+from chainproof.statistics.histogram import Histogram, merge_histograms
 
-from ..distributed.merge import Gathering
-from ..distributed.session import MISTAKES, Writing
-from ..options import FORM, SWITCHES, UNASKED, add_form_options
+from ..distributed.merge import DistributedRun
+from ..distributed.session import USAGE_ERRORS, WriterSession
+from ..options import COMMAND_LINE_ONLY, FORM_FLAGS, FORM_OPTIONS, add_form_options
 
 OUTCOMES = "outcomes"
 PERCENTILES = "percentiles"
 ACCOUNTS = "accounts"
 
 _TABS = {
-    OUTCOMES: ("Outcomes", {"name": "Outcome", "status": "Status", "code": "Error code", "fate": "Fate", "count": "#"}),
+    OUTCOMES: (
+        "Outcomes",
+        {"name": "Outcome", "status": "Status", "code": "Error code", "result": "Result", "count": "#"},
+    ),
     PERCENTILES: (
         "True percentiles",
         {"what": "", "response": "Response time", "service": "Service time", "lag": "Schedule lag"},
@@ -69,12 +72,12 @@ class _Reader(argparse.ArgumentParser):
         raise BadForm(message)
 
 
-class Pages:
+class WebUI:
     """
     What we add to Locust's web page.
     """
 
-    def __init__(self, session: Writing, ui: Any) -> None:
+    def __init__(self, session: WriterSession, ui: Any) -> None:
         self._session = session
         self._ui = ui
         self._environment = session.environment
@@ -130,7 +133,7 @@ class Pages:
         """Start a run as the form says; give the one under way another plan, or end it first."""
         try:
             said = self._start(_web.request.form)
-        except (BadForm, *MISTAKES) as mistake:
+        except (BadForm, *USAGE_ERRORS) as mistake:
             return _web.jsonify({"success": False, "message": str(mistake), "host": self._environment.host})
         return _web.jsonify({"success": True, "message": said, "host": self._environment.host})
 
@@ -140,7 +143,7 @@ class Pages:
         if _web.request.method == "POST":
             try:
                 said = self._start(_web.request.form)
-            except (BadForm, *MISTAKES) as mistake:
+            except (BadForm, *USAGE_ERRORS) as mistake:
                 said = f"Nothing was changed: {mistake}"
         return _change_page(self._session, said)
 
@@ -150,28 +153,28 @@ class Pages:
         options as they were then.
         """
         session, options = self._session, self._session.options
-        before, users = dict(vars(options)), session.users_asked
+        before, users = dict(vars(options)), session.requested_users
         vars(options).update(read_form(form, before, self._environment.host))
         work = session.demand.workload
         if form.get("user_count") and (options.model or work.model).value == "closed":
-            session.users_asked = _whole(form["user_count"])
+            session.requested_users = _whole(form["user_count"])
         else:
-            session.users_asked = None
+            session.requested_users = None
         begun = "A run was begun."
         try:
             demand, _ = session.check()
-            if session.running and session.changeable and _of_a_plan(before, vars(options)):
+            if session.running and session.can_replan and _of_a_plan(before, vars(options)):
                 start = session.change(options.rate or session.rate, demand.workload.duration)
                 return f"Another plan holds from {format_duration(start)} of the run on."
             if session.running:
                 session.runner.stop()  # drained, before its target may be let go
                 begun = "The run before was ended, and another begun."
-            session.look_through()
-        except MISTAKES:
+            session.apply_options()
+        except USAGE_ERRORS:
             vars(options).update(before)
-            session.users_asked = users
+            session.requested_users = users
             if not session.running:
-                session.look_through()
+                session.apply_options()
             raise
         self._environment.host = session.endpoint.target.origin
         gevent.spawn(session.runner.start, session.users(), 1.0)
@@ -195,13 +198,13 @@ class Pages:
         """
         How often each outcome came up, the most frequent first.
         """
-        book = self._session.book
-        for outcome, count in book.whole.outcomes.most_common() if book is not None else ():
+        book = self._session.writer
+        for outcome, count in book.cumulative.outcomes.most_common() if book is not None else ():
             yield {
                 "name": outcome.transport.value,
                 "status": outcome.status if outcome.status is not None else "",
                 "code": outcome.error_code or "",
-                "fate": outcome.fate.value,
+                "result": outcome.result.value,
                 "count": count,
             }
 
@@ -209,13 +212,13 @@ class Pages:
         """
         Quantiles of the three times, of all requests so far.
         """
-        book = self._session.book
+        book = self._session.writer
         if book is None:
             return
         times = {
-            "response": merged(book.whole.response_time.values()),
-            "service": merged(book.whole.service_time.values()),
-            "lag": book.whole.schedule_lag,
+            "response": merge_histograms(book.cumulative.response_time.values()),
+            "service": merge_histograms(book.cumulative.service_time.values()),
+            "lag": book.cumulative.schedule_lag,
         }
         for name, fraction in _FRACTIONS.items():
             yield {"what": name, **{key: _told(each, fraction) for key, each in times.items()}}
@@ -225,25 +228,25 @@ class Pages:
         """
         Where every planned request is, and whether the generator keeps up.
         """
-        session, course = self._session, self._session.course
-        if course is None or session.book is None:
+        session, course = self._session, self._session.run
+        if course is None or session.writer is None:
             return
-        totals, whole = course.accounting, session.book.whole
+        totals, cumulative = course.accounting, session.writer.cumulative
         for name, value in totals.to_json().items():
             yield {"what": name.replace("_", " "), "value": value, "meaning": _MEANINGS[name]}
         yield {"what": "in flight", "value": course.in_flight, "meaning": "sent, and neither answered nor given up yet"}
-        yield {"what": "most in flight", "value": whole.in_flight_max, "meaning": "at once"}
-        lag = whole.schedule_lag.quantile(0.99)
+        yield {"what": "most in flight", "value": cumulative.in_flight_max, "meaning": "at once"}
+        lag = cumulative.schedule_lag.quantile(0.99)
         yield {
             "what": "schedule lag, p99",
-            "value": _told(whole.schedule_lag, 0.99),
+            "value": _told(cumulative.schedule_lag, 0.99),
             "meaning": "late: response times contain lateness of ours" if (lag or 0.0) > _LATE else "in time",
         }
         yield {"what": "CPU", "value": f"{session.runner.current_cpu_usage:.0f} %", "meaning": "of this process"}
-        for member in course.members.values() if isinstance(course, Gathering) else ():
-            state = f"lost: {member.lost}" if member.lost else "reports"
-            yield {"what": f"worker {member.worker}", "value": member.reports, "meaning": state}
-        yield {"what": "run folder", "value": str(session.book.path), "meaning": _stage(session)}
+        for worker_state in course.worker_states.values() if isinstance(course, DistributedRun) else ():
+            state = f"lost: {worker_state.lost}" if worker_state.lost else "reports"
+            yield {"what": f"worker {worker_state.worker}", "value": worker_state.reports, "meaning": state}
+        yield {"what": "run folder", "value": str(session.writer.path), "meaning": _stage(session)}
 
     def report(self) -> Any:
         """The report of the run so far."""
@@ -251,7 +254,7 @@ class Pages:
 
     def download(self) -> Any:
         """The report of the run so far, as a file."""
-        book = self._session.book
+        book = self._session.writer
         name = book.path.name if book is not None else "report"
         return self._rendered({"Content-Disposition": f'attachment; filename="{name}.html"'})
 
@@ -259,10 +262,12 @@ class Pages:
         """
         The run folder as a page: by a process of its own, since reports must not run under gevent.
         """
-        book = self._session.book
+        book = self._session.writer
         if book is None:
             return "No run has begun: there is nothing to report yet.", 404
-        child = subprocess.run(own_command("reports", str(book.path), "--html", "-"), capture_output=True, check=False)
+        child = subprocess.run(
+            chainproof_command("reports", str(book.path), "--html", "-"), capture_output=True, check=False
+        )
         if not child.stdout:
             return f"The report cannot be made: {escape(child.stderr.decode('utf-8', 'replace'))}", 500
         return child.stdout, 200, {"Content-Type": "text/html; charset=utf-8", **fields}
@@ -300,7 +305,7 @@ def form_fields(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
             "help_text": (actions[name].help or "") % {"default": actions[name].default},
             "choices": _choices(actions[name]),
         }
-        for name in FORM
+        for name in FORM_OPTIONS
     }
 
 
@@ -340,17 +345,17 @@ def read_form(form: Mapping[str, str], before: Mapping[str, Any], host: str | No
     reader = _Reader(add_help=False, allow_abbrev=False)
     add_form_options(reader)
     words = []
-    for name in FORM:
+    for name in FORM_OPTIONS:
         if form.get(name, "").strip() in ("", _UNSAID):
             continue
         option, text = f"--{name.replace('_', '-')}", form[name].strip()
-        if name in SWITCHES:
+        if name in FORM_FLAGS:
             words += [option] if text == "true" else []
         else:
             texts = text.split(";") if name in ("objective", "header") else [text]
             words += [f"{option}={each.strip()}" for each in texts if each.strip()]
     read = vars(reader.parse_args(words))
-    found = {name: read[name] if name in form else before.get(name) for name in FORM}
+    found = {name: read[name] if name in form else before.get(name) for name in FORM_OPTIONS}
     asked = form.get("host", "").strip()
     if asked and host is not None and asked != host:
         found["target"] = asked
@@ -388,7 +393,7 @@ def _whole(text: str) -> int:
 
 
 _UNSAID = "as the workload says"
-_OURS = frozenset({*FORM, *UNASKED, "api_key_env", "until_eof", "overwrite_progress"})
+_OURS = frozenset({*FORM_OPTIONS, *COMMAND_LINE_ONLY, "api_key_env", "until_eof", "overwrite_progress"})
 _LOCUSTS = frozenset(default_args_dict())
 
 _LATE: Seconds = 0.010
@@ -408,11 +413,11 @@ def _told(times: Histogram, fraction: float) -> str:
     return "" if value is None else format_duration(value)
 
 
-def _stage(session: Writing) -> str:
+def _stage(session: WriterSession) -> str:
     """
     How far the last run is.
     """
-    course = session.course
+    course = session.run
     if course is None:
         return ""
     return course.ending.value if course.finished else f"under way for {max(course.now(), 0.0):.0f} s"
@@ -429,7 +434,7 @@ def _keep_to_ourselves(answer: Any) -> Any:
     return answer
 
 
-def _change_page(session: Writing, said: str) -> str:
+def _change_page(session: WriterSession, said: str) -> str:
     """
     A form of its own: Locust's knows users alone.
     """

@@ -10,42 +10,42 @@ from collections.abc import Callable, Iterator
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import OWN_CHECK, Clause
+from chainproof.contract.clauses import USER_CHECK, Clause
 from chainproof.contract.errors import DOCUMENTED_CODES
 from chainproof.contract.levels import Contract
-from chainproof.contract.violations import Departure
+from chainproof.contract.violations import Violation
 from chainproof.json_text import parse_json
 from chainproof.results.exchange import Exchange, Outcome, Transport
 from chainproof.results.exemplar import Exemplar, exemplar
 from chainproof.results.finding import ClauseCount, Finding, finding
-from chainproof.results.stored_body import Body
+from chainproof.results.stored_body import StoredBody
 
-from .request_ids import REPEATED, RequestIds
+from .request_ids import REPEATED_ID, RequestIds
 
-MOST_FINDINGS = 200
+MAX_FINDINGS = 200
 """Distinct findings; whatever departs in yet another way is counted under one more per clause."""
-MOST_OUTCOMES = 300
+MAX_OUTCOMES = 300
 """Distinct outcomes that are given exemplars."""
-MOST_CODES = 100
+MAX_CODES = 100
 """Distinct undocumented error codes that are told apart."""
-FIRST_OF_AN_OUTCOME = 3
-SLOWEST = 20
+EXEMPLARS_PER_OUTCOME = 3
+SLOWEST_COUNT = 20
 
-OTHER_WAYS = "other ways, not told apart"
+OTHER_VIOLATIONS = "other ways, not told apart"
 OTHER_CODES = "(other codes)"
 _LONGEST_CODE = 80
 
-Bodies = tuple[Body | None, Body | None]
+KeptBodies = tuple[StoredBody | None, StoredBody | None]
 """What is kept of a request's body and its answer's."""
-NO_BODIES: Bodies = (None, None)
+NO_BODIES: KeptBodies = (None, None)
 
 
-def no_bodies() -> Bodies:
+def no_bodies() -> KeptBodies:
     """Nothing of either, as long as nobody asks for more."""
     return NO_BODIES
 
 
-class Codes:
+class ErrorCodeLabels:
     """
     Error codes as they may be counted: the ten as they are, a bounded number of others, the rest as one.
     """
@@ -58,15 +58,15 @@ class Codes:
         if code is None or code in self._known:
             return code
         short = code[:_LONGEST_CODE]
-        if short not in self._known and len(self._known) >= MOST_CODES + len(DOCUMENTED_CODES):
+        if short not in self._known and len(self._known) >= MAX_CODES + len(DOCUMENTED_CODES):
             return OTHER_CODES
         self._known.add(short)
         return short
 
 
-class Findings:
+class FindingCounter:
     """
-    Departures, each way of departing counted once.
+    Violations, each way of departing counted once.
     """
 
     def __init__(self, seed: int) -> None:
@@ -74,43 +74,50 @@ class Findings:
         self._found: dict[tuple[str, str, str], Finding] = {}
         self._changed: set[tuple[str, str, str]] = set()
 
-    def add(self, departure: Departure, request_id: str | None, reproduce: Callable[[], str]) -> None:
-        """Count a departure; its first one is kept with the line that reproduces it."""
-        key = (departure.clause.id, departure.expected, departure.actual)
-        if key not in self._found and len(self._found) >= MOST_FINDINGS:
-            departure = Departure(clause=departure.clause, expected=departure.clause.statement, actual=OTHER_WAYS)
-            key = (departure.clause.id, departure.expected, departure.actual)
+    def add(self, violation: Violation, request_id: str | None, reproduce: Callable[[], str]) -> None:
+        """Count a violation; its first one is kept with the line that reproduces it."""
+        key = (violation.clause.id, violation.expected, violation.actual)
+        if key not in self._found and len(self._found) >= MAX_FINDINGS:
+            violation = Violation(clause=violation.clause, expected=violation.clause.statement, actual=OTHER_VIOLATIONS)
+            key = (violation.clause.id, violation.expected, violation.actual)
         known = self._found.get(key)
         self._found[key] = (
-            known.seen_again()
+            known.with_added_count()
             if known is not None
-            else finding(departure, reproduce=reproduce(), request_id=request_id, seed=self._seed, check="loadtests")
+            else finding(violation, reproduce=reproduce(), request_id=request_id, seed=self._seed, check="loadtests")
         )
         self._changed.add(key)
 
-    def changed(self) -> Iterator[Finding]:
+    def changed_findings(self) -> Iterator[Finding]:
         """The findings that are new, or counted anew, since this was last asked."""
         keys, self._changed = self._changed, set()
         return (self._found[key] for key in keys)
 
 
-class Clauses:
+class ClauseCounter:
     """
     How often each clause was put to the test by an answer, and how often it was departed from.
     """
 
     def __init__(
-        self, contract: Contract, *, shaped: bool = False, checked: bool = False, telling: bool = False
+        self,
+        contract: Contract,
+        *,
+        has_output_schema: bool = False,
+        has_user_check: bool = False,
+        track_new: bool = False,
     ) -> None:
         """
         *shaped* where outputs are held against the chain's own schema, *checked* by the user's own check; *telling* where somebody else compares request ids
         too.
         """
-        of_outputs = (clauses.OUTPUT_SCHEMA,) * shaped + (OWN_CHECK,) * checked
-        self.held: Callable[[], int] | None = None
+        of_outputs = (clauses.OUTPUT_SCHEMA,) * has_output_schema + (USER_CHECK,) * has_user_check
+        self.outputs_checked: Callable[[], int] | None = None
         """How many outputs were held against the schema, where not every one is."""
         self._held = tuple(
-            clause for clause in (*clauses.SINGLE_ANSWER, *of_outputs) if not clauses.waived(clause, contract)
+            clause
+            for clause in (*clauses.SINGLE_ANSWER_CLAUSES, *of_outputs)
+            if not clauses.is_waived(clause, contract)
         )
         self._answers = 0
         self._outputs = 0
@@ -119,13 +126,13 @@ class Clauses:
         self._members: Counter[str] = Counter()
         self._paired = 0
         self._departed: Counter[Clause] = Counter()
-        self.ids = RequestIds(telling=telling)
+        self.ids = RequestIds(track_new=track_new)
         self._identified = 0
 
-    def add(self, answer: Answer, departed: tuple[Departure, ...]) -> None:
+    def add(self, answer: Answer, violations: tuple[Violation, ...]) -> None:
         """Count what one answer puts to the test."""
         self._answers += 1
-        if answer.status == 200 and not departed:
+        if answer.status == 200 and not violations:
             self._outputs += 1
             self._shaped += 1
             return
@@ -134,9 +141,11 @@ class Clauses:
         elif answer.status >= 400:
             self._errors += 1
             self._add_members(answer.body)
-        self._shaped += answer.status == 200 and not any(departure.clause in SHAPELESS for departure in departed)
-        for departure in departed:
-            self._departed[departure.clause] += 1
+        self._shaped += answer.status == 200 and not any(
+            violation.clause in NON_OBJECT_CLAUSES for violation in violations
+        )
+        for violation in violations:
+            self._departed[violation.clause] += 1
 
     def _add_members(self, body: bytes) -> None:
         value = parse_json(body)
@@ -145,15 +154,15 @@ class Clauses:
             code = value.get("error_code")
             self._paired += isinstance(code, str) and code in DOCUMENTED_CODES
 
-    def repeated(self, request_id: str | None) -> Departure | None:
-        """The departure of a request id that was seen before in this process."""
+    def repeated(self, request_id: str | None) -> Violation | None:
+        """The violation of a request id that was seen before in this process."""
         if not request_id:
             return None
         self._identified += 1
         if not self.ids.repeated(request_id):
             return None
         self._departed[clauses.REQUEST_ID_UNIQUE] += 1
-        return REPEATED
+        return REPEATED_ID
 
     def counts(self) -> Iterator[ClauseCount]:
         """The counts so far."""
@@ -162,14 +171,14 @@ class Clauses:
         yield self._count(clauses.REQUEST_ID_UNIQUE, self._identified)
 
     def _count(self, clause: Clause, exercised: int) -> ClauseCount:
-        return ClauseCount(clause=clause.id, exercised=exercised, departed=self._departed[clause])
+        return ClauseCount(clause=clause.id, exercised=exercised, violations=self._departed[clause])
 
     def _exercised(self, clause: Clause) -> int:
         if clause is clauses.ERROR_CODE_STATUS:
             return self._paired
         if clause is clauses.OUTPUT_SCHEMA:
-            return self._shaped if self.held is None else self.held()
-        if clause is OWN_CHECK:
+            return self._shaped if self.outputs_checked is None else self.outputs_checked()
+        if clause is USER_CHECK:
             return self._shaped
         member = next((name for name, known in _MEMBERS.items() if known is clause), None)
         if member is not None:
@@ -182,8 +191,8 @@ class Clauses:
 _MEMBERS = {"error": clauses.ERROR_MESSAGE, "error_code": clauses.ERROR_CODE, "detail": clauses.ERROR_DETAIL}
 """The clauses that an error puts to the test only where it has the member."""
 _OF_OUTPUTS = frozenset({clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
-SHAPELESS = frozenset({clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
-"""Departures of an output that no schema is held against: it is known to be none."""
+NON_OBJECT_CLAUSES = frozenset({clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
+"""Violations of an output that no schema is held against: it is known to be none."""
 _OF_ERRORS = frozenset({clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON, clauses.ERROR_OBJECT})
 
 
@@ -198,32 +207,32 @@ class Exemplars:
         self._slowest: list[tuple[float, int, Exemplar]] = []
         self._unwritten: set[int] = set()
 
-    def consider(self, exchange: Exchange, reason: str, bodies: Callable[[], Bodies] = no_bodies) -> None:
+    def consider(self, exchange: Exchange, reason: str, bodies: Callable[[], KeptBodies] = no_bodies) -> None:
         """Keep an exchange if it is one of those, with its *bodies*, which are asked for only then."""
         outcome = exchange.outcome
         seen = self._of[outcome]
-        if seen < FIRST_OF_AN_OUTCOME and (seen or len(self._of) <= MOST_OUTCOMES):
+        if seen < EXEMPLARS_PER_OUTCOME and (seen or len(self._of) <= MAX_OUTCOMES):
             self._of[outcome] = seen + 1
             self._new.append(_exemplar(exchange, "outcome", reason, bodies))
         elif outcome.transport is Transport.ANSWERED and (
-            len(self._slowest) < SLOWEST or exchange.response_time > self._slowest[0][0]
+            len(self._slowest) < SLOWEST_COUNT or exchange.response_time > self._slowest[0][0]
         ):
             self._keep_slow(exchange, _exemplar(exchange, "slowest", reason, bodies))
 
-    def bar(self, outcome: Outcome) -> float | None:
+    def slowest_threshold(self, outcome: Outcome) -> float | None:
         """What an answer with this outcome must take longer than to be kept; None as long as any is."""
-        full = len(self._slowest) >= SLOWEST and self._of[outcome] >= FIRST_OF_AN_OUTCOME
+        full = len(self._slowest) >= SLOWEST_COUNT and self._of[outcome] >= EXEMPLARS_PER_OUTCOME
         return self._slowest[0][0] if full else None
 
     def _keep_slow(self, exchange: Exchange, found: Exemplar) -> None:
         kept = (exchange.response_time, exchange.number, found)
         heapq.heappush(self._slowest, kept)
         self._unwritten.add(exchange.number)
-        if len(self._slowest) > SLOWEST:
+        if len(self._slowest) > SLOWEST_COUNT:
             _, number, _ = heapq.heappop(self._slowest)
             self._unwritten.discard(number)
 
-    def fresh(self) -> Iterator[Exemplar]:
+    def new_exemplars(self) -> Iterator[Exemplar]:
         """The first of their outcomes since this was last asked."""
         new, self._new = self._new, []
         return iter(new)
@@ -234,7 +243,7 @@ class Exemplars:
         return (kept for _, number, kept in sorted(self._slowest, reverse=True) if number in unwritten)
 
 
-def _exemplar(exchange: Exchange, why: str, reason: str, bodies: Callable[[], Bodies]) -> Exemplar:
+def _exemplar(exchange: Exchange, why: str, reason: str, bodies: Callable[[], KeptBodies]) -> Exemplar:
     """
     An exemplar with what is kept of its bodies.
     """

@@ -17,25 +17,25 @@ from typing import Protocol
 from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
 from chainproof.contract.levels import Contract
-from chainproof.contract.violations import Departure
-from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome
+from chainproof.contract.violations import Violation
+from chainproof.results.exchange import Exchange, NotSent, Outcome, Result
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
-from chainproof.results.generator_health import Fitness
+from chainproof.results.generator_health import GeneratorHealth
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import End, Ending, Guard
+from chainproof.results.manifest import Ending, Guard, RunEnd
 
 from ..client.reply import Reply
-from .exemplars import Bodies, Clauses, Codes, Exemplars, Findings, no_bodies
+from .exemplars import ClauseCounter, ErrorCodeLabels, Exemplars, FindingCounter, KeptBodies, no_bodies
 
-AT_ONCE = 200
+BATCH_SIZE = 200
 """Requests that are noted before they are entered: few enough that entering them keeps nothing waiting."""
-SLOWEST_EVERY = 10
+SLOWEST_INTERVAL = 10
 """Seconds between two writings of the slowest exemplars: a slowly rising latency makes every answer the slowest yet."""
 
 
 @dataclass(slots=True, kw_only=True)
-class Accounting:
+class RequestTotals:
     """
     What became of the plan: planned = sent + not_sent, sent = ok + failed + timed_out + censored.
     """
@@ -48,12 +48,12 @@ class Accounting:
     timed_out: int = 0
     censored: int = 0
 
-    def settle(self, fate: Fate) -> None:
+    def settle(self, result: Result) -> None:
         """Count what became of a sent request."""
-        if fate is Fate.OK:
+        if result is Result.OK:
             self.ok += 1
             return
-        name = fate.value
+        name = result.value
         setattr(self, name, getattr(self, name) + 1)
 
     def add(self, other: Mapping[str, int]) -> None:
@@ -80,23 +80,23 @@ class Sink(Protocol):
     Where a record goes: a run folder, or whoever writes one from several records.
     """
 
-    def interval(self, interval: Interval, /) -> None:
+    def write_interval(self, interval: Interval, /) -> None:
         """Take one second, or a part of it."""
         ...
 
-    def exemplar(self, exemplar: Exemplar, /) -> None:
+    def write_exemplar(self, exemplar: Exemplar, /) -> None:
         """Take one exchange worth keeping."""
         ...
 
-    def finding(self, finding: Finding, /) -> None:
+    def write_finding(self, finding: Finding, /) -> None:
         """Take a finding, or its newer count."""
         ...
 
-    def clause(self, count: ClauseCount, /) -> None:
+    def write_clause(self, count: ClauseCount, /) -> None:
         """Take how often a clause was put to the test, or its newer count."""
         ...
 
-    def finish(self, end: End, /) -> None:
+    def finish(self, end: RunEnd, /) -> None:
         """Take it that nothing follows."""
         ...
 
@@ -114,9 +114,9 @@ class Recorder:
         seed: int,
         worker: str = "0",
         phase_of: Callable[[Seconds], str | None] | None = None,
-        shaped: bool = False,
-        checked: bool = False,
-        flushed: Callable[[Recorder], None] | None = None,
+        has_output_schema: bool = False,
+        has_user_check: bool = False,
+        on_flush: Callable[[Recorder], None] | None = None,
     ) -> None:
         """
         *phase_of* names the phase of an intended start, if it is in one, where there are any; *shaped* where outputs are
@@ -125,7 +125,7 @@ class Recorder:
         self._phased = phase_of is not None
         self._phase_of: Callable[[Seconds], str | None] = phase_of if phase_of is not None else lambda _: None
         self._sink = sink
-        self._flushed = flushed
+        self._flushed = on_flush
         self._worker = worker
         self._planned: dict[int, Counter[str | None]] = {}
         self._current = Interval(second=0, worker=worker)
@@ -142,13 +142,15 @@ class Recorder:
         self._over: list[Interval] = []
         self._late: dict[int, Interval] = {}
         self._ahead: dict[int, Interval] = {}
-        self._slowest_due = SLOWEST_EVERY
+        self._slowest_due = SLOWEST_INTERVAL
         self._exemplars = Exemplars()
-        self._findings = Findings(seed)
-        self._clauses = Clauses(contract, shaped=shaped, checked=checked, telling=flushed is not None)
-        self._codes = Codes()
-        self.counted_code: Callable[[str | None], str | None] = self._codes.counted
-        self.accounting = Accounting()
+        self._findings = FindingCounter(seed)
+        self._clauses = ClauseCounter(
+            contract, has_output_schema=has_output_schema, has_user_check=has_user_check, track_new=on_flush is not None
+        )
+        self._codes = ErrorCodeLabels()
+        self.code_label: Callable[[str | None], str | None] = self._codes.counted
+        self.accounting = RequestTotals()
         self.in_flight = 0
 
     # ------------------------------------------------------------------ what happens
@@ -164,33 +166,33 @@ class Recorder:
         """Take note of another plan in place of what was planned from the second *start* on, which has not begun."""
         replaced = [self._planned.pop(second) for second in list(self._planned) if second >= start]
         self.accounting.planned -= sum(counts.total() for counts in replaced)
-        for intended in starts:
-            self._planned.setdefault(int(intended), Counter())[self._phase_of(intended)] += 1
+        for intended_start in starts:
+            self._planned.setdefault(int(intended_start), Counter())[self._phase_of(intended_start)] += 1
             self.accounting.planned += 1
 
-    def plan_one(self, intended: Seconds) -> None:
+    def plan_request(self, intended_start: Seconds) -> None:
         """Count a request that is planned as it is sent: the closed model's."""
         self.accounting.planned += 1
-        if not self._phased and self._current.second <= intended < self._over_at:
+        if not self._phased and self._current.second <= intended_start < self._over_at:
             self._current.planned += 1
         else:
-            self._at(intended).plan(phase=self._phase_of(intended))
+            self._at(intended_start).count_planned(phase=self._phase_of(intended_start))
 
-    def leave_out(self, intended: Seconds, why: NotSent) -> None:
+    def count_not_sent(self, intended_start: Seconds, why: NotSent) -> None:
         """Count a planned request that is not sent."""
         self.accounting.not_sent += 1
-        self._at(intended).leave_out(why, phase=self._phase_of(intended))
+        self._at(intended_start).count_not_sent(why, phase=self._phase_of(intended_start))
 
-    def send(self, start: Seconds, intended: Seconds, waited: Seconds = 0.0) -> None:
+    def send(self, start: Seconds, intended_start: Seconds, waited: Seconds = 0.0) -> None:
         """Count a request as it is sent, after it *waited* for a slot: which is no lateness of ours."""
         self.accounting.sent += 1
         current = self._current if start < self._over_at else self._now(start)
         self.in_flight += 1
         current.in_flight_max = max(current.in_flight_max, self.in_flight)
         if waited:
-            current.wire.slot_wait.record(waited)
-        self._sent.append((start - intended - waited, self._phase_of(intended) if self._phased else None))
-        if len(self._sent) >= AT_ONCE:
+            current.network.slot_wait.record(waited)
+        self._sent.append((start - intended_start - waited, self._phase_of(intended_start) if self._phased else None))
+        if len(self._sent) >= BATCH_SIZE:
             self._enter()
 
     def settle(
@@ -199,7 +201,7 @@ class Recorder:
         now: Seconds,
         reason: str,
         payload: str | None = None,
-        bodies: Callable[[], Bodies] = no_bodies,
+        bodies: Callable[[], KeptBodies] = no_bodies,
     ) -> None:
         """
         Count what became of a request, at the instant it was decided; of its kind of *payload* apart, if it has one.
@@ -207,68 +209,68 @@ class Recorder:
         Its *bodies* are asked for where it is kept as an exemplar.
         """
         if self.count(exchange.outcome, exchange.intended_start, exchange.start, exchange.end, now, payload):
-            self.keep(exchange, reason, bodies)
+            self.keep_exemplar(exchange, reason, bodies)
 
     def count(  # noqa: PLR0917  # called for every request: keywords cost
         self,
         outcome: Outcome,
-        intended: Seconds,
+        intended_start: Seconds,
         start: Seconds,
         end: Seconds,
         now: Seconds,
         payload: str | None = None,
     ) -> bool:
         """Count what became of a request; whether it may be an exemplar, which is then to be kept."""
-        self.accounting.settle(outcome.fate)
+        self.accounting.settle(outcome.result)
         if now >= self._over_at:
             self._now(now)
         self.in_flight -= 1
-        response_time = end - intended
-        phase = self._phase_of(intended) if self._phased else None
+        response_time = end - intended_start
+        phase = self._phase_of(intended_start) if self._phased else None
         self._settled.append((outcome, response_time, end - start, payload, phase))
-        if len(self._settled) >= AT_ONCE:
+        if len(self._settled) >= BATCH_SIZE:
             self._enter()
         return outcome is not self._usual or response_time > self._slow
 
-    def observe(self, reply: Reply, start: Seconds) -> None:
+    def record_timing(self, reply: Reply, start: Seconds) -> None:
         """Count how an answer travelled whose request started at that instant of its clock."""
         if reply.first_byte is not None and reply.answer is not None:
-            self._read.append((reply.first_byte - start, reply.seen - reply.end))
+            self._read.append((reply.first_byte - start, reply.read_at - reply.end))
         self._sent_bytes += reply.sent
         self._received_bytes += reply.received
         if reply.connect_time is not None or reply.replaced:
-            self._current.wire.open(reply.connect_time, reply.tls_time, reply.replaced)
+            self._current.network.record_connection(reply.connect_time, reply.tls_time, reply.replaced)
 
-    def end_call(self, attempts: int, fate: Fate, total_time: Seconds, now: Seconds) -> None:
+    def count_call(self, attempts: int, result: Result, total_time: Seconds, now: Seconds) -> None:
         """Count what a caller who tries again met in the end."""
-        self._now(now).calls.end(attempts, fate, total_time)
+        self._now(now).calls.end(attempts, result, total_time)
 
-    def keep(self, exchange: Exchange, reason: str, bodies: Callable[[], Bodies] = no_bodies) -> None:
+    def keep_exemplar(self, exchange: Exchange, reason: str, bodies: Callable[[], KeptBodies] = no_bodies) -> None:
         """Keep an exchange if it is an exemplar, with its *bodies*."""
         self._exemplars.consider(exchange, reason, bodies)
-        bar = self._exemplars.bar(exchange.outcome)
-        if bar is not None and exchange.outcome.fate is Fate.OK:
-            self._usual, self._slow = exchange.outcome, bar
+        slowest_threshold = self._exemplars.slowest_threshold(exchange.outcome)
+        if slowest_threshold is not None and exchange.outcome.result is Result.OK:
+            self._usual, self._slow = exchange.outcome, slowest_threshold
 
-    def judge(self, answer: Answer, departed: tuple[Departure, ...], reproduce: Callable[[], str]) -> None:
+    def record_answer(self, answer: Answer, violations: tuple[Violation, ...], reproduce: Callable[[], str]) -> None:
         """Count what an answer says of the contract."""
-        self._clauses.add(answer, departed)
+        self._clauses.add(answer, violations)
         request_id = answer.request_id
         repeated = self._clauses.repeated(request_id)
-        if departed or repeated is not None:
-            for departure in (*departed, repeated) if repeated is not None else departed:
-                self._findings.add(departure, request_id, reproduce)
+        if violations or repeated is not None:
+            for violation in (*violations, repeated) if repeated is not None else violations:
+                self._findings.add(violation, request_id, reproduce)
 
-    def fitness(self, now: Seconds) -> Fitness:
+    def generator_health(self, now: Seconds) -> GeneratorHealth:
         """What the present second says of the generator itself."""
         current = self._now(now)
-        if current.fitness is None:
-            current.fitness = Fitness()
-        return current.fitness
+        if current.generator_health is None:
+            current.generator_health = GeneratorHealth()
+        return current.generator_health
 
-    def sample_outputs(self, held: Callable[[], int]) -> None:
+    def sample_outputs(self, outputs_checked: Callable[[], int]) -> None:
         """Let whoever holds outputs against their schema say how many he did."""
-        self._clauses.held = held
+        self._clauses.outputs_checked = outputs_checked
 
     @property
     def clauses(self) -> tuple[ClauseCount, ...]:
@@ -277,7 +279,7 @@ class Recorder:
 
     def new_request_ids(self) -> bytes:
         """Digests of the request ids that came first since this was last asked, where somebody else is told."""
-        return self._clauses.ids.untold()
+        return self._clauses.ids.take_new()
 
     # ------------------------------------------------------------------ what is written
 
@@ -285,13 +287,13 @@ class Recorder:
         """Write every second that is over, and what is new of the evidence."""
         self._now(now)
         self._write_intervals()
-        for exemplar in self._exemplars.fresh():
-            self._sink.exemplar(exemplar)
+        for exemplar in self._exemplars.new_exemplars():
+            self._sink.write_exemplar(exemplar)
         if now >= self._slowest_due:
-            self._slowest_due = int(now) + SLOWEST_EVERY
+            self._slowest_due = int(now) + SLOWEST_INTERVAL
             self._write_slowest()
-        for found in self._findings.changed():
-            self._sink.finding(found)
+        for found in self._findings.changed_findings():
+            self._sink.write_finding(found)
         if self._flushed is not None:
             self._flushed(self)
 
@@ -304,15 +306,15 @@ class Recorder:
         for second in list(self._planned):
             self._take_plan(self._ahead.setdefault(second, self._empty(second)))
         for interval in self._ahead.values():
-            self._sink.interval(interval)
+            self._sink.write_interval(interval)
         for count in self._clauses.counts():
-            self._sink.clause(count)
-        end = End(
+            self._sink.write_clause(count)
+        end = RunEnd(
             ending=ending,
             seconds=now,
             accounting=self.accounting.to_json(),
             note=note,
-            wire=dict(self._travelled),
+            network=dict(self._travelled),
             guard=guard,
         )
         self._sink.finish(end)
@@ -321,12 +323,12 @@ class Recorder:
         over, self._over = self._over, []
         late, self._late = self._late, {}
         for interval in (*over, *late.values()):
-            self._travelled.update(interval.wire.counts())
-            self._sink.interval(interval)
+            self._travelled.update(interval.network.counts())
+            self._sink.write_interval(interval)
 
     def _write_slowest(self) -> None:
         for exemplar in self._exemplars.slowest():
-            self._sink.exemplar(exemplar)
+            self._sink.write_exemplar(exemplar)
 
     # ------------------------------------------------------------------ which second
 
@@ -354,10 +356,10 @@ class Recorder:
         for lag, phase in sent:
             lags.setdefault(phase, []).append(lag)
         for phase, values in lags.items():
-            self._current.send_all(values, phase=phase)
+            self._current.count_all_sent(values, phase=phase)
         read, self._read = self._read, []
-        wire = self._current.wire
-        wire.read([first for first, _ in read], [lag for _, lag in read])
+        wire = self._current.network
+        wire.record_answers([first for first, _ in read], [lag for _, lag in read])
         wire.sent_bytes += self._sent_bytes
         wire.received_bytes += self._received_bytes
         self._sent_bytes = self._received_bytes = 0
@@ -369,20 +371,20 @@ class Recorder:
             group[1].append(response_time)
             group[2].append(service_time)
         for (_, payload, phase), (outcome, response_times, service_times) in times.items():
-            self._current.settle_all(outcome, response_times, service_times, payload=payload, phase=phase)
+            self._current.count_outcomes(outcome, response_times, service_times, payload=payload, phase=phase)
 
     def _take_plan(self, interval: Interval) -> None:
         """
         Count what the plan has for a second.
         """
         for phase, count in self._planned.pop(interval.second, Counter[str | None]()).items():
-            interval.plan(phase=phase, times=count)
+            interval.count_planned(phase=phase, times=count)
 
-    def _at(self, intended: Seconds) -> Interval:
+    def _at(self, intended_start: Seconds) -> Interval:
         """
         Where a request with this intended start is counted.
         """
-        second = int(intended)
+        second = int(intended_start)
         if second == self._current.second:
             return self._current
         side = self._late if second < self._current.second else self._ahead

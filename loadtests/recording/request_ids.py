@@ -13,7 +13,7 @@ from typing import Generic, TypeVar
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import REQUEST_ID_HEADER
-from chainproof.contract.violations import Departure
+from chainproof.contract.violations import Violation
 
 WINDOW = 250_000
 """An id that comes back is noticed as long as no more other ids than this lie between; up to twice as many are held."""
@@ -21,7 +21,7 @@ WINDOW = 250_000
 DIGEST_BYTES = 8
 """Among half a million ids the chance that two are taken for one is below one in a hundred million."""
 
-REPEATED = Departure(
+REPEATED_ID = Violation(
     clause=clauses.REQUEST_ID_UNIQUE,
     expected=f"an {REQUEST_ID_HEADER} of its own on every answer",
     actual="one that an earlier answer of the run carried",
@@ -31,7 +31,7 @@ REPEATED = Departure(
 Digest = TypeVar("Digest", bytes, int)
 
 
-class Window(Generic[Digest]):
+class RecentDigests(Generic[Digest]):
     """
     The digests that came last.
     """
@@ -68,12 +68,12 @@ class RequestIds:
     The ids that came last.
     """
 
-    def __init__(self, window: int = WINDOW, *, telling: bool = False) -> None:
+    def __init__(self, window: int = WINDOW, *, track_new: bool = False) -> None:
         """
         Where it is *telling*, the new ones are kept until they are told.
         """
-        self._window: Window[bytes] = Window(window)
-        self._telling = telling
+        self._window: RecentDigests[bytes] = RecentDigests(window)
+        self._telling = track_new
         self._untold = bytearray()
 
     def repeated(self, request_id: str) -> bool:
@@ -86,19 +86,19 @@ class RequestIds:
             self._untold += digest
         return False
 
-    def untold(self) -> bytes:
+    def take_new(self) -> bytes:
         """The digests of ids that are new since this was last asked, one behind another."""
         told, self._untold = bytes(self._untold), bytearray()
         return told
 
 
-class ToldIds:
+class ReportedIds:
     """
     The ids that came last to somebody else.
     """
 
     def __init__(self, window: int = WINDOW) -> None:
-        self._window: Window[int] = Window(window)
+        self._window: RecentDigests[int] = RecentDigests(window)
 
     def repeated_among(self, told: bytes) -> int:
         """How many of the ids that somebody tells as new to him were told before; enters them."""

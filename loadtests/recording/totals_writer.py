@@ -10,18 +10,18 @@ from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import RunWriter
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import End
+from chainproof.results.manifest import RunEnd
 from chainproof.results.replan import Replan
 
 
-class Book:
+class TotalsWriter:
     """
     A run folder's writer that remembers the sum of what it wrote.
     """
 
     def __init__(self, writer: RunWriter) -> None:
         self._writer = writer
-        self.whole = Interval(second=-1)
+        self.cumulative = Interval(second=-1)
         """All intervals written, merged."""
 
     @property
@@ -29,27 +29,27 @@ class Book:
         """The run folder."""
         return self._writer.path
 
-    def interval(self, interval: Interval) -> None:
+    def write_interval(self, interval: Interval) -> None:
         """Write one second, or a part of it."""
-        self._writer.interval(interval)
-        self.whole.merge(interval)
+        self._writer.write_interval(interval)
+        self.cumulative.merge(interval)
 
-    def exemplar(self, exemplar: Exemplar) -> None:
+    def write_exemplar(self, exemplar: Exemplar) -> None:
         """Write one exchange worth keeping."""
-        self._writer.exemplar(exemplar)
+        self._writer.write_exemplar(exemplar)
 
-    def finding(self, finding: Finding) -> None:
+    def write_finding(self, finding: Finding) -> None:
         """Write a finding, or its newer count."""
-        self._writer.finding(finding)
+        self._writer.write_finding(finding)
 
-    def replan(self, replan: Replan) -> None:
+    def write_replan(self, replan: Replan) -> None:
         """Write that another plan takes the place of the one before."""
-        self._writer.replan(replan)
+        self._writer.write_replan(replan)
 
-    def clause(self, count: ClauseCount) -> None:
+    def write_clause(self, count: ClauseCount) -> None:
         """Write how often a clause was put to the test, or its newer count."""
-        self._writer.clause(count)
+        self._writer.write_clause(count)
 
-    def finish(self, end: End) -> None:
+    def finish(self, end: RunEnd) -> None:
         """Write that the run ended, and close."""
         self._writer.finish(end)

@@ -21,27 +21,27 @@ from pathlib import Path
 import orjson
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.command import TARGET_VARIABLE, Mistake, Wanted
-from chainproof.contract.credentials import DEFAULT_VARIABLE, EMULATOR_KEY, ApiKey
+from chainproof.command import TARGET_VARIABLE, TargetOptions, UsageError
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY, ApiKey
 from chainproof.contract.target import parse_target
 from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint
-from chainproof.judgement.verdict import Exit
-from chainproof.results.folder import DEFAULT_ROOT, check_writable, default_path, now
+from chainproof.judgement.verdict import ExitCode
+from chainproof.results.folder import DEFAULT_ROOT, check_writable, default_run_path, utc_timestamp
 from chainproof.workload.objectives import parse_objective
-from chainproof.workload.search_settings import Search
+from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload
 
-from .runner import Ended, Probing, table
-from .saturation import Answer, Probe, Purpose, Refusal, Standing, saturation
+from .runner import ProbeRunner, SearchAborted, probe_table
+from .saturation import NoRateReason, Probe, ProbePurpose, ProbeVerdict, SearchResult, saturation
 
-SUMMARY = "calibration.json"
-PUNCTUAL = ("p99 schedule_lag < 10ms", "error_rate <= 0%")
+CALIBRATION_FILE = "calibration.json"
+ON_TIME_OBJECTIVES = ("p99 schedule_lag < 10ms", "error_rate <= 0%")
 """What a generator that keeps up does."""
-UNHURRIED: PerSecond = 250.0
+FLOOR_RATE: PerSecond = 250.0
 """The floor's rate, and the lowest at which a ceiling is looked for."""
-HIGHEST: PerSecond = 100_000.0
-LASTING: Seconds = 2.0
+HIGHEST_RATE: PerSecond = 100_000.0
+PROBE_DURATION: Seconds = 2.0
 _WARM_UP: Seconds = 0.5
 
 
@@ -55,9 +55,9 @@ class Calibration:
     """By percentile, the response time that is there without a target."""
     ceiling: PerSecond | None
     """The highest rate at which the generator is punctual; None where it was not even at the lowest."""
-    reached: bool
+    ceiling_reached: bool
     """Whether a higher rate was asked for and not kept up with; else the ceiling is a lower bound."""
-    lowest: PerSecond = UNHURRIED
+    lowest: PerSecond = FLOOR_RATE
 
     @property
     def sentences(self) -> list[str]:
@@ -71,66 +71,72 @@ class Calibration:
                 *lines,
                 f"ceiling  below {self.lowest:g} requests a second: this machine is busy with something else",
             ]
-        least = "" if self.reached else "at least "
-        return [*lines, f"ceiling  {least}{self.ceiling:.4g} requests a second, sent on time ({PUNCTUAL[0]})"]
+        least = "" if self.ceiling_reached else "at least "
+        return [*lines, f"ceiling  {least}{self.ceiling:.4g} requests a second, sent on time ({ON_TIME_OBJECTIVES[0]})"]
 
 
-def calibrated(options: argparse.Namespace) -> int:
+def run_calibration(options: argparse.Namespace) -> int:
     """
     Measure floor and ceiling, say them, and end with 0, or 4 where this machine keeps up with no rate at all.
     """
     if options.target or options.chain_id or options.model_id:
-        raise Mistake("expected no target with --calibrate: it measures this machine, against a server of its own")
-    duration = options.duration or LASTING
-    highest = options.search_to or HIGHEST
+        raise UsageError("expected no target with --calibrate: it measures this machine, against a server of its own")
+    duration = options.duration or PROBE_DURATION
+    max_rate = options.search_max_rate or HIGHEST_RATE
     options = argparse.Namespace(**{**vars(options), "warm_up": _WARM_UP, "workload": "smoke", "max_in_flight": 5000})
-    options.objective = list(PUNCTUAL)
-    objectives = tuple(map(parse_objective, PUNCTUAL))
-    lowest = min(options.rate or UNHURRIED, highest)
-    work = Workload(name="calibration", rate=lowest, duration=duration, objectives=objectives).checked()
-    search = Search(
-        highest=highest,
+    options.objective = list(ON_TIME_OBJECTIVES)
+    objectives = tuple(map(parse_objective, ON_TIME_OBJECTIVES))
+    lowest = min(options.rate or FLOOR_RATE, max_rate)
+    work = Workload(name="calibration", rate=lowest, duration=duration, objectives=objectives).validated()
+    search = SearchSettings(
+        max_rate=max_rate,
         resolution=options.search_resolution or 0.1,
-        verifications=options.search_verify or 1,
-        longest=max(5 * duration, 10.0),
+        verifications=options.search_verifications or 1,
+        max_probe_duration=max(5 * duration, 10.0),
     )
     with null_server() as chosen:
-        folder = Path(options.out) if options.out else default_path(work.name, chosen.target, now(), DEFAULT_ROOT)
+        folder = (
+            Path(options.out)
+            if options.out
+            else default_run_path(work.name, chosen.target, utc_timestamp(), DEFAULT_ROOT)
+        )
         check_writable(folder)
-        probing = Probing(options, _asked(), chosen, folder, (), workload=work, search=search)
+        probing = ProbeRunner(options, _asked(), chosen, folder, (), workload=work, search=search)
         try:
-            floor = probing.probe(lowest, Purpose.DOUBLING)
+            floor = probing.probe(lowest, ProbePurpose.DOUBLING)
             known = iter([floor])
             answer = saturation(
                 lambda rate, purpose: _kept_up(next(known, None) or probing.probe(rate, purpose)), search, lowest
             )
-        except Ended as ended:
+        except SearchAborted as ended:
             probing.write(None, str(ended))
             print(f"chainproof loadtests: {ended}", file=sys.stderr)
             return ended.code
-    ceiling = highest if answer.refusal is Refusal.NEVER_MISSED else answer.rate
-    found = Calibration(floor=floor.response_time, ceiling=ceiling, reached=answer.rate is not None, lowest=lowest)
+    ceiling = max_rate if answer.no_rate_reason is NoRateReason.NEVER_MISSED else answer.rate
+    found = Calibration(
+        floor=floor.response_time, ceiling=ceiling, ceiling_reached=answer.rate is not None, lowest=lowest
+    )
     _write(folder, found)
     # On the terminal the two are a table.
     said = "; ".join(" ".join(line.split()) for line in found.sentences)
-    probing.write(Answer(rate=ceiling, missed_at=answer.missed_at), said)
-    print("\n".join([*table(probing.probes), "", *(f"  {line}" for line in found.sentences), ""]))
+    probing.write(SearchResult(rate=ceiling, missed_at=answer.missed_at), said)
+    print("\n".join([*probe_table(probing.probes), "", *(f"  {line}" for line in found.sentences), ""]))
     print(folder, flush=True)
-    return Exit.PASS if ceiling is not None else Exit.INVALID
+    return ExitCode.PASS if ceiling is not None else ExitCode.INVALID
 
 
 def _kept_up(probe: Probe) -> Probe:
     """
     A probe of our own ceiling: whatever else it is, where it is not punctual it was missed.
     """
-    return probe if probe.standing is Standing.MET else replace(probe, standing=Standing.MISSED)
+    return probe if probe.verdict is ProbeVerdict.MET else replace(probe, verdict=ProbeVerdict.MISSED)
 
 
-def _asked() -> Wanted:
+def _asked() -> TargetOptions:
     """
     A way to the server that needs no option: the environment leads there.
     """
-    return Wanted()
+    return TargetOptions()
 
 
 def _write(folder: Path, found: Calibration) -> None:
@@ -138,11 +144,11 @@ def _write(folder: Path, found: Calibration) -> None:
         "floor_s": found.floor,
         "lowest_per_s": found.lowest,
         "ceiling_per_s": found.ceiling,
-        "reached": found.reached,
+        "ceiling_reached": found.ceiling_reached,
         "processors": os.cpu_count(),
-        "punctual": list(PUNCTUAL),
+        "objectives": list(ON_TIME_OBJECTIVES),
     }
-    (folder / SUMMARY).write_bytes(orjson.dumps(said, option=orjson.OPT_INDENT_2) + b"\n")
+    (folder / CALIBRATION_FILE).write_bytes(orjson.dumps(said, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 @contextmanager
@@ -160,7 +166,7 @@ def null_server() -> Iterator[Endpoint]:
     assert child.stdout is not None
     try:
         target = parse_target(f"http://127.0.0.1:{int(child.stdout.readline())}")
-        environment = {TARGET_VARIABLE: target.url, DEFAULT_VARIABLE: EMULATOR_KEY}
+        environment = {TARGET_VARIABLE: target.url, DEFAULT_KEY_VARIABLE: EMULATOR_KEY}
         yield Endpoint(target=target, key=ApiKey(EMULATOR_KEY), environment=environment)
     finally:
         child.stdin.close()

@@ -20,8 +20,8 @@ from pathlib import Path
 from types import FrameType
 from typing import IO
 
-from chainproof.command import Wanted
-from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
+from chainproof.command import TargetOptions
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
 from chainproof.endpoint import EMULATED_VARIABLE, Endpoint
 from chainproof.results.folder import MANIFEST
 
@@ -33,14 +33,14 @@ _FIXED = ("--headless", "--only-summary", "--skip-log-setup", "--until-eof")
 """Locust's own logging is left out: its tables are not ours, and warnings come through all the same."""
 
 
-def driven(
-    options: argparse.Namespace, asked: Wanted, chosen: Endpoint, folder: Path, others: list[str]
+def run_locust(
+    options: argparse.Namespace, asked: TargetOptions, chosen: Endpoint, folder: Path, others: list[str]
 ) -> tuple[int, bool]:
     """
     Run Locust to its end: its exit code, and whether it was interrupted.
     """
     # The embedded emulator's key is in the usual variable, whatever --api-key-env says.
-    variable = asked.variable if asked.variable in chosen.environment else DEFAULT_VARIABLE
+    variable = asked.variable if asked.variable in chosen.environment else DEFAULT_KEY_VARIABLE
     words = locust_arguments(options, workload=options.workload, out=str(folder))
     words += replace(asked, variable=variable).arguments()
     overwrite = ["--overwrite-progress"] if sys.stderr.isatty() else []
@@ -114,11 +114,11 @@ def _relay(stream: IO[bytes], key: ApiKey) -> None:
 
 
 def _show(octets: bytes, key: ApiKey) -> None:
-    sys.stderr.write(key.scrub(octets.decode("utf-8", "replace")))
+    sys.stderr.write(key.redact(octets.decode("utf-8", "replace")))
     sys.stderr.flush()
 
 
-def distribution(options: argparse.Namespace) -> list[str]:
+def distribution_options(options: argparse.Namespace) -> list[str]:
     """
     Locust's options for the processes or workers that were asked for.
     """

@@ -19,7 +19,7 @@ _ANSWER = (
 _NUMBERS = count()
 
 
-class Null(asyncio.Protocol):
+class NullProtocol(asyncio.Protocol):
     """
     One connection.
     """
@@ -60,7 +60,7 @@ def request_length(octets: bytes) -> int:
 
 async def _serve() -> None:
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(Null, "127.0.0.1", 0, backlog=4096)
+    server = await loop.create_server(NullProtocol, "127.0.0.1", 0, backlog=4096)
     print(server.sockets[0].getsockname()[1], flush=True)
     gone = asyncio.Event()
     loop.add_reader(sys.stdin.fileno(), gone.set)

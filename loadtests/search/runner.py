@@ -18,45 +18,45 @@ from pathlib import Path
 import orjson
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.command import Mistake, Wanted
+from chainproof.command import TargetOptions, UsageError
 from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint
 from chainproof.judgement.summary import LoadSummary, summarise_load
-from chainproof.judgement.verdict import Exit, Verdict
-from chainproof.results.exchange import Fate
-from chainproof.results.folder import MANIFEST, now, read_run
-from chainproof.results.search_record import SEARCH
+from chainproof.judgement.verdict import ExitCode, Verdict
+from chainproof.results.exchange import Result
+from chainproof.results.folder import MANIFEST, read_run, utc_timestamp
+from chainproof.results.search_record import SEARCH_FILE
 from chainproof.workload.objectives import Indicator, Objective
-from chainproof.workload.search_settings import Search
+from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload
 
 from ..limits import limits
-from .locust_process import distribution, driven
-from .saturation import Answer, Probe, Purpose, Standing, saturation
+from .locust_process import distribution_options, run_locust
+from .saturation import Probe, ProbePurpose, ProbeVerdict, SearchResult, saturation
 
 FORMAT = 1
 """The version of the summary file's format."""
 
-SETTLED: Seconds = 60.0
+PROBE_WARM_UP: Seconds = 60.0
 """How long a probe asks before it is judged: replicas follow a rate after one autoscaling window, 60 s by default."""
-SETTLED_EMULATED: Seconds = 1.0
+PROBE_WARM_UP_EMULATED: Seconds = 1.0
 """The same where the target is our own emulator."""
-AMPLE = 3
+SAMPLE_FACTOR = 3
 """A probe asks for so many times the requests that would do if every one of them were good."""
 _LONGER = 3
 """How often an undecided probe is followed by a longer one."""
 
 _STANDINGS = {
-    Verdict.PASS: Standing.MET,
-    Verdict.FAIL: Standing.MISSED,
-    Verdict.INCONCLUSIVE: Standing.UNDECIDED,
-    Verdict.INVALID: Standing.UNFIT,
+    Verdict.PASS: ProbeVerdict.MET,
+    Verdict.FAIL: ProbeVerdict.MISSED,
+    Verdict.INCONCLUSIVE: ProbeVerdict.INCONCLUSIVE,
+    Verdict.INVALID: ProbeVerdict.INVALID,
 }
-_HOPELESS = {"KEY_REFUSED": Exit.INCONCLUSIVE, "TARGET_GONE": Exit.FAIL}
+_HOPELESS = {"KEY_REJECTED": ExitCode.INCONCLUSIVE, "TARGET_UNREACHABLE": ExitCode.FAIL}
 """Caveats after which no rate is worth asking for, with how the search ends."""
 
 
-class Ended(Exception):
+class SearchAborted(Exception):
     """
     A probe that ends the search: interrupted, broken, or the target is not there to be asked.
     """
@@ -66,68 +66,68 @@ class Ended(Exception):
         self.code = code
 
 
-def search_of(options: argparse.Namespace, workload: Workload) -> Search | None:
+def requested_search(options: argparse.Namespace, workload: Workload) -> SearchSettings | None:
     """
-    The search that the options or the workload ask for; None where one run is meant. Raises BadWorkload or Mistake.
+    The search that the options or the workload ask for; None where one run is meant. Raises WorkloadError or UsageError.
     """
     given = {
-        "highest": options.search_to,
+        "max_rate": options.search_max_rate,
         "resolution": options.search_resolution,
-        "verifications": options.search_verify,
-        "longest": options.search_longest,
+        "verifications": options.search_verifications,
+        "max_probe_duration": options.search_max_duration,
     }
     said = {name: value for name, value in given.items() if value is not None}
-    found = workload.search if options.search is None else workload.search or Search()
+    found = workload.search if options.search is None else workload.search or SearchSettings()
     if found is None:
         if said:
-            raise Mistake("expected --search saturation, or the workload saturation, with the options of a search")
+            raise UsageError("expected --search saturation, or the workload saturation, with the options of a search")
         return None
     search = replace(found, **said)
-    mistakes = replace(workload, search=search, phases=()).mistakes() + search.mistakes(workload.rate)
+    errors = replace(workload, search=search, phases=()).errors() + search.errors(workload.rate)
     if workload.phases and not options.warm_up:
-        mistakes.append("search: expected an open workload with one rate, found phases")
-    if mistakes:
-        raise Mistake("; ".join(mistakes))
+        errors.append("search: expected an open workload with one rate, found phases")
+    if errors:
+        raise UsageError("; ".join(errors))
     return search
 
 
-def searched(
+def run_search(
     options: argparse.Namespace,
-    asked: Wanted,
+    asked: TargetOptions,
     chosen: Endpoint,
     folder: Path,
     theirs: Sequence[str],
     *,
     workload: Workload,
-    search: Search,
+    search: SearchSettings,
 ) -> int:
     """
     Search, say what was found, and end as it says.
     """
     kept = limits(options, chosen).rate
-    if kept is not None and search.highest > kept:
+    if kept is not None and search.max_rate > kept:
         if workload.rate > kept:
-            raise Mistake(
+            raise UsageError(
                 f"expected a lowest rate of at most {kept:g} a second, found {workload.rate:g}: allow it with --max-rate"
             )
         _say(f"no rate above --max-rate {kept:g} is asked for")
-        search = replace(search, highest=kept)
-    probing = Probing(options, asked, chosen, folder, theirs, workload=workload, search=search)
+        search = replace(search, max_rate=kept)
+    probing = ProbeRunner(options, asked, chosen, folder, theirs, workload=workload, search=search)
     try:
         answer = saturation(probing.probe, search, workload.rate)
-    except Ended as ended:
+    except SearchAborted as ended:
         probing.write(None, str(ended))
-        print("\n".join(table(probing.probes)))
+        print("\n".join(probe_table(probing.probes)))
         print(f"chainproof loadtests: {ended}", file=sys.stderr)
         print(folder, flush=True)
         return ended.code
     probing.write(answer, answer.sentence)
-    print("\n".join([*table(probing.probes), "", f"  {answer.sentence}", ""]))
+    print("\n".join([*probe_table(probing.probes), "", f"  {answer.sentence}", ""]))
     print(folder, flush=True)
     return answer.exit_code
 
 
-class Probing:
+class ProbeRunner:
     """
     The probes of one search, as they are made.
     """
@@ -135,13 +135,13 @@ class Probing:
     def __init__(
         self,
         options: argparse.Namespace,
-        asked: Wanted,
+        asked: TargetOptions,
         chosen: Endpoint,
         folder: Path,
         theirs: Sequence[str],
         *,
         workload: Workload,
-        search: Search,
+        search: SearchSettings,
     ) -> None:
         self.probes: list[Probe] = []
         self._options = options
@@ -151,25 +151,25 @@ class Probing:
         self._theirs = theirs
         self._workload = workload
         self._search = search
-        self._started = now()
+        self._started = utc_timestamp()
         self._runs = 0
-        settled = SETTLED_EMULATED if chosen.target.emulated else SETTLED
+        settled = PROBE_WARM_UP_EMULATED if chosen.target.emulated else PROBE_WARM_UP
         self._warm_up = settled if options.warm_up is None else options.warm_up
         folder.mkdir(parents=True, exist_ok=True)
 
-    def probe(self, rate: PerSecond, purpose: Purpose) -> Probe:
+    def probe(self, rate: PerSecond, purpose: ProbePurpose) -> Probe:
         """A run at a rate, repeated longer until it comes to its verdict, or may take no longer."""
         shortest = self._workload.duration - (self._options.warm_up or 0.0) * bool(self._workload.phases)
-        duration = max(shortest, enough(self._workload.objectives) / rate)
+        duration = max(shortest, required_requests(self._workload.objectives) / rate)
         for _ in range(_LONGER):
             summary = self._run(rate, duration)
-            if summary.verdict is not Verdict.INCONCLUSIVE or duration >= self._search.longest:
+            if summary.verdict is not Verdict.INCONCLUSIVE or duration >= self._search.max_probe_duration:
                 break
-            duration = min(max(2 * duration, duration + _missing(summary) / rate), self._search.longest)
+            duration = min(max(2 * duration, duration + _missing(summary) / rate), self._search.max_probe_duration)
         found = self._read(summary, rate, purpose, duration)
         self.probes.append(found)
         self.write(None, "under way")
-        _say(f"{rate:.4g}/s for {format_duration(duration)} ({purpose}): {found.standing}")
+        _say(f"{rate:.4g}/s for {format_duration(duration)} ({purpose}): {found.verdict}")
         return found
 
     def _run(self, rate: PerSecond, duration: Seconds) -> LoadSummary:
@@ -180,35 +180,37 @@ class Probing:
         folder = self._folder / f"{self._runs:02}_{rate:.4g}"
         said = {"rate": rate, "duration": duration, "warm_up": self._warm_up, "seed": self._options.seed + self._runs}
         options = argparse.Namespace(**{**vars(self._options), **said, "model": None})
-        others = [*distribution(options), *self._theirs]
-        code, interrupted = driven(options, self._asked, self._chosen, folder, others)
-        if interrupted or code == Exit.INTERRUPTED:
-            raise Ended(Exit.INTERRUPTED, "the search was interrupted")
-        if code not in (Exit.PASS, Exit.INVALID) or not (folder / MANIFEST).exists():
-            raise Ended(code if code == Exit.USAGE else Exit.SOFTWARE, f"the run at {rate:.4g}/s could not be made")
+        others = [*distribution_options(options), *self._theirs]
+        code, interrupted = run_locust(options, self._asked, self._chosen, folder, others)
+        if interrupted or code == ExitCode.INTERRUPTED:
+            raise SearchAborted(ExitCode.INTERRUPTED, "the search was interrupted")
+        if code not in (ExitCode.PASS, ExitCode.INVALID) or not (folder / MANIFEST).exists():
+            raise SearchAborted(
+                code if code == ExitCode.USAGE else ExitCode.SOFTWARE, f"the run at {rate:.4g}/s could not be made"
+            )
         summary = summarise_load(read_run(folder))
         if summary.verdict is Verdict.ERROR:
-            raise Ended(Exit.SOFTWARE, summary.reason)
+            raise SearchAborted(ExitCode.SOFTWARE, summary.reason)
         for caveat in summary.caveats:
             if caveat.code in _HOPELESS:
-                raise Ended(_HOPELESS[caveat.code], caveat.text)
+                raise SearchAborted(_HOPELESS[caveat.code], caveat.text)
         return summary
 
-    def _read(self, summary: LoadSummary, rate: PerSecond, purpose: Purpose, duration: Seconds) -> Probe:
-        quantiles = summary.figures_by_fate[Fate.OK.value]["response_time_s"].quantiles
+    def _read(self, summary: LoadSummary, rate: PerSecond, purpose: ProbePurpose, duration: Seconds) -> Probe:
+        quantiles = summary.timings_by_result[Result.OK.value]["response_time_s"].quantiles
         return Probe(
             rate=rate,
             purpose=purpose,
-            standing=_STANDINGS[summary.verdict],
+            verdict=_STANDINGS[summary.verdict],
             reason=summary.reason,
             folder=summary.run.path.name,
             seconds=duration,
             planned=summary.judged.planned,
-            ok=summary.judged.count(Fate.OK),
+            ok=summary.judged.count(Result.OK),
             response_time={name: estimate.value for name, estimate in quantiles.items()},
         )
 
-    def write(self, answer: Answer | None, sentence: str) -> None:
+    def write(self, answer: SearchResult | None, sentence: str) -> None:
         """Write what was found so far, whole or not at all."""
         found = {
             "format": FORMAT,
@@ -219,26 +221,28 @@ class Probing:
             "started": self._started,
             "objectives": [objective.text for objective in self._workload.objectives],
             "settings": {**asdict(self._search), "lowest": self._workload.rate, "warm_up_s": self._warm_up},
-            "answer_per_s": answer.rate if answer is not None else None,
+            "saturation_rate_per_s": answer.rate if answer is not None else None,
             "missed_at_per_s": answer.missed_at if answer is not None else None,
-            "refusal": answer.refusal if answer is not None else None,
-            "sentence": sentence,
+            "no_rate_reason": answer.no_rate_reason if answer is not None else None,
+            "summary": sentence,
             "probes": [asdict(probe) for probe in self.probes],
         }
-        path = self._folder / SEARCH
-        draft = path.with_name(f"{SEARCH}.part")
+        path = self._folder / SEARCH_FILE
+        draft = path.with_name(f"{SEARCH_FILE}.part")
         draft.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
         draft.replace(path)
 
 
-def enough(objectives: Iterable[Objective]) -> int:
+def required_requests(objectives: Iterable[Objective]) -> int:
     """
     How many requests decide the objectives of a target that keeps well within them.
 
     A share q is shown at 95 % by ln 0.05 / ln q good requests without a bad one: 59 for 95 %, 299 for 99 %.
     """
     shares = (_share(objective) for objective in objectives)
-    return max((math.ceil(AMPLE * math.log(0.05) / math.log(share)) for share in shares if 0 < share < 1), default=1)
+    return max(
+        (math.ceil(SAMPLE_FACTOR * math.log(0.05) / math.log(share)) for share in shares if 0 < share < 1), default=1
+    )
 
 
 def _share(objective: Objective) -> float:
@@ -255,13 +259,16 @@ def _missing(summary: LoadSummary) -> float:
     How many requests more would decide what is undecided; infinitely many where that is out of reach.
     """
     undecided = [each for each in summary.objectives if each.verdict is Verdict.INCONCLUSIVE]
-    return max((each.more_needed if each.more_needed is not None else math.inf for each in undecided), default=math.inf)
+    return max(
+        (each.more_requests_needed if each.more_requests_needed is not None else math.inf for each in undecided),
+        default=math.inf,
+    )
 
 
 _COLUMNS = ("rate", "purpose", "judged for", "planned", "ok", "p50", "p95", "p99", "", "folder")
 
 
-def table(probes: Sequence[Probe]) -> list[str]:
+def probe_table(probes: Sequence[Probe]) -> list[str]:
     """
     The probes as lines of text, by rate.
     """
@@ -287,7 +294,7 @@ def _row(probe: Probe) -> tuple[str, ...]:
         str(probe.planned),
         str(probe.ok),
         *("–" if time is None else format_duration(time) for time in times),
-        probe.standing.value,
+        probe.verdict.value,
         probe.folder,
     )
 

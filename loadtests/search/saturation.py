@@ -15,14 +15,14 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.judgement.verdict import Exit
-from chainproof.workload.search_settings import Search
+from chainproof.judgement.verdict import ExitCode
+from chainproof.workload.search_settings import SearchSettings
 
-MOST_PROBES = 60
+MAX_PROBES = 60
 """Beyond so many a search gives up: the target does not hold still."""
 
 
-class Standing(StrEnum):
+class ProbeVerdict(StrEnum):
     """
     What a probe says of its rate.
     """
@@ -31,13 +31,13 @@ class Standing(StrEnum):
     """Every objective was met."""
     MISSED = "missed"
     """One was not."""
-    UNDECIDED = "undecided"
+    INCONCLUSIVE = "inconclusive"
     """Too little was seen to say, in as much time as a probe may take."""
-    UNFIT = "unfit"
+    INVALID = "invalid"
     """The measurement cannot be trusted: our own generator does not keep up."""
 
 
-class Purpose(StrEnum):
+class ProbePurpose(StrEnum):
     """
     Why a rate is probed.
     """
@@ -54,8 +54,8 @@ class Probe:
     """
 
     rate: PerSecond
-    purpose: Purpose
-    standing: Standing
+    purpose: ProbePurpose
+    verdict: ProbeVerdict
     reason: str = ""
     """In a sentence."""
     folder: str = ""
@@ -66,38 +66,38 @@ class Probe:
     """By percentile, of ok answers."""
 
 
-class Refusal(StrEnum):
+class NoRateReason(StrEnum):
     """
     Why there is no answer.
     """
 
     LOWEST_MISSED = "lowest missed"
-    LOWEST_UNDECIDED = "lowest undecided"
+    LOWEST_INCONCLUSIVE = "lowest inconclusive"
     NEVER_MISSED = "never missed"
-    OWN_CEILING = "own ceiling"
-    RESTLESS = "restless"
+    GENERATOR_LIMIT = "generator limit"
+    UNSTABLE = "unstable"
 
 
-SENTENCES = {
-    Refusal.LOWEST_MISSED: "No answer: the objectives are missed at the lowest rate already.",
-    Refusal.LOWEST_UNDECIDED: "No answer: not even at the lowest rate did a probe come to a verdict; make it longer, or "
+REASON_TEXTS = {
+    NoRateReason.LOWEST_MISSED: "No answer: the objectives are missed at the lowest rate already.",
+    NoRateReason.LOWEST_INCONCLUSIVE: "No answer: not even at the lowest rate did a probe come to a verdict; make it longer, or "
     "the lowest rate higher.",
-    Refusal.NEVER_MISSED: "No answer: the objectives are met at the highest rate that was to be asked for; raise it.",
-    Refusal.OWN_CEILING: "No answer: our own generator reached its ceiling before the target did; use more processes, or "
+    NoRateReason.NEVER_MISSED: "No answer: the objectives are met at the highest rate that was to be asked for; raise it.",
+    NoRateReason.GENERATOR_LIMIT: "No answer: our own generator reached its ceiling before the target did; use more processes, or "
     "more machines.",
-    Refusal.RESTLESS: "No answer: what was met once was not met again, down to the lowest rate or for too many probes.",
+    NoRateReason.UNSTABLE: "No answer: what was met once was not met again, down to the lowest rate or for too many probes.",
 }
-EXIT_OF = {
-    Refusal.LOWEST_MISSED: Exit.FAIL,
-    Refusal.LOWEST_UNDECIDED: Exit.INCONCLUSIVE,
-    Refusal.NEVER_MISSED: Exit.INCONCLUSIVE,
-    Refusal.OWN_CEILING: Exit.INVALID,
-    Refusal.RESTLESS: Exit.INCONCLUSIVE,
+EXIT_BY_REASON = {
+    NoRateReason.LOWEST_MISSED: ExitCode.FAIL,
+    NoRateReason.LOWEST_INCONCLUSIVE: ExitCode.INCONCLUSIVE,
+    NoRateReason.NEVER_MISSED: ExitCode.INCONCLUSIVE,
+    NoRateReason.GENERATOR_LIMIT: ExitCode.INVALID,
+    NoRateReason.UNSTABLE: ExitCode.INCONCLUSIVE,
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
+class SearchResult:
     """
     What a search found: a rate, or why there is none.
     """
@@ -105,31 +105,31 @@ class Answer:
     rate: PerSecond | None = None
     missed_at: PerSecond | None = None
     """The lowest rate above the answer at which the objectives were not met; of a refusal, the lowest of all."""
-    refusal: Refusal | None = None
+    no_rate_reason: NoRateReason | None = None
 
     @property
     def sentence(self) -> str:
         """The answer in words."""
-        if self.refusal is not None:
-            return SENTENCES[self.refusal]
+        if self.no_rate_reason is not None:
+            return REASON_TEXTS[self.no_rate_reason]
         return f"The objectives are met up to {self.rate:.4g} requests a second, and not shown to be at {self.missed_at:.4g}."
 
     @property
     def exit_code(self) -> int:
         """How the command ends."""
-        return Exit.PASS if self.refusal is None else EXIT_OF[self.refusal]
+        return ExitCode.PASS if self.no_rate_reason is None else EXIT_BY_REASON[self.no_rate_reason]
 
 
-Ask = Callable[[PerSecond, Purpose], Probe]
+RunProbe = Callable[[PerSecond, ProbePurpose], Probe]
 """Makes a run at a rate, long enough for its verdict."""
 
 
-class Searching:
+class SaturationSearch:
     """
     A search under way: the rates that were met, and the lowest that was not.
     """
 
-    def __init__(self, ask: Ask, search: Search, lowest: PerSecond) -> None:
+    def __init__(self, ask: RunProbe, search: SearchSettings, lowest: PerSecond) -> None:
         self._ask = ask
         self._search = search
         self._lowest = lowest
@@ -138,83 +138,85 @@ class Searching:
         self._asked = 0
         self._verified = False
 
-    def answer(self) -> Answer:
+    def run(self) -> SearchResult:
         """Search to the end."""
-        refusal = self._double()
-        while refusal is None:
-            refusal = self._bisect() or self._verify()
-            if refusal is None and self._verified:
-                return Answer(rate=self._best, missed_at=self._missed)
-        return Answer(missed_at=self._missed if math.isfinite(self._missed) else None, refusal=refusal)
+        no_rate_reason = self._double()
+        while no_rate_reason is None:
+            no_rate_reason = self._bisect() or self._verify()
+            if no_rate_reason is None and self._verified:
+                return SearchResult(rate=self._best, missed_at=self._missed)
+        return SearchResult(
+            missed_at=self._missed if math.isfinite(self._missed) else None, no_rate_reason=no_rate_reason
+        )
 
     @property
     def _best(self) -> PerSecond:
         """The highest rate that was met and not contradicted."""
         return max((rate for rate in self._met if rate < self._missed), default=0.0)
 
-    def _double(self) -> Refusal | None:
+    def _double(self) -> NoRateReason | None:
         """
         Double the rate until the objectives are missed.
         """
         rate = self._lowest
         while True:
-            standing = self._probe(rate, Purpose.DOUBLING)
-            if standing is Standing.UNFIT:
-                return Refusal.OWN_CEILING
-            if standing is not Standing.MET:
-                return self._too_low(standing) if rate == self._lowest else None
-            if rate >= self._search.highest:
-                return Refusal.NEVER_MISSED
-            rate = min(rate * 2, self._search.highest)
+            verdict = self._probe(rate, ProbePurpose.DOUBLING)
+            if verdict is ProbeVerdict.INVALID:
+                return NoRateReason.GENERATOR_LIMIT
+            if verdict is not ProbeVerdict.MET:
+                return self._too_low(verdict) if rate == self._lowest else None
+            if rate >= self._search.max_rate:
+                return NoRateReason.NEVER_MISSED
+            rate = min(rate * 2, self._search.max_rate)
 
-    def _too_low(self, standing: Standing) -> Refusal:
-        return Refusal.LOWEST_MISSED if standing is Standing.MISSED else Refusal.LOWEST_UNDECIDED
+    def _too_low(self, verdict: ProbeVerdict) -> NoRateReason:
+        return NoRateReason.LOWEST_MISSED if verdict is ProbeVerdict.MISSED else NoRateReason.LOWEST_INCONCLUSIVE
 
-    def _bisect(self) -> Refusal | None:
+    def _bisect(self) -> NoRateReason | None:
         """
         Halve what lies between met and missed, in proportion, until it is as small as asked for.
         """
         while self._best and self._missed > self._best * (1 + self._search.resolution):
-            if self._asked >= MOST_PROBES:
-                return Refusal.RESTLESS
-            if self._probe(math.sqrt(self._best * self._missed), Purpose.BISECTING) is Standing.UNFIT:
-                return Refusal.OWN_CEILING
-        return None if self._best else Refusal.RESTLESS
+            if self._asked >= MAX_PROBES:
+                return NoRateReason.UNSTABLE
+            if self._probe(math.sqrt(self._best * self._missed), ProbePurpose.BISECTING) is ProbeVerdict.INVALID:
+                return NoRateReason.GENERATOR_LIMIT
+        return None if self._best else NoRateReason.UNSTABLE
 
-    def _verify(self) -> Refusal | None:
+    def _verify(self) -> NoRateReason | None:
         """
         Ask for the best rate again and again; one that is not met once more is one that was missed.
         """
         best = self._best
         for _ in range(self._search.verifications):
-            if self._asked >= MOST_PROBES:
-                return Refusal.RESTLESS
-            standing = self._probe(best, Purpose.VERIFYING)
-            if standing is Standing.UNFIT:
-                return Refusal.OWN_CEILING
-            if standing is not Standing.MET:
+            if self._asked >= MAX_PROBES:
+                return NoRateReason.UNSTABLE
+            verdict = self._probe(best, ProbePurpose.VERIFYING)
+            if verdict is ProbeVerdict.INVALID:
+                return NoRateReason.GENERATOR_LIMIT
+            if verdict is not ProbeVerdict.MET:
                 return None
         self._verified = True
         return None
 
-    def _probe(self, rate: PerSecond, purpose: Purpose) -> Standing:
+    def _probe(self, rate: PerSecond, purpose: ProbePurpose) -> ProbeVerdict:
         """
         Ask for a rate, and once more where our own generator did not keep up: it may have been a moment's.
         """
         for _ in range(2):
             self._asked += 1
-            standing = self._ask(rate, purpose).standing
-            if standing is not Standing.UNFIT:
+            verdict = self._ask(rate, purpose).verdict
+            if verdict is not ProbeVerdict.INVALID:
                 break
-        if standing is Standing.MET:
+        if verdict is ProbeVerdict.MET:
             self._met.add(rate)
-        elif standing is not Standing.UNFIT:
+        elif verdict is not ProbeVerdict.INVALID:
             self._missed = min(self._missed, rate)
-        return standing
+        return verdict
 
 
-def saturation(ask: Ask, search: Search, lowest: PerSecond) -> Answer:
+def saturation(ask: RunProbe, search: SearchSettings, lowest: PerSecond) -> SearchResult:
     """
     The highest rate that meets the objectives, from *lowest* up.
     """
-    return Searching(ask, search, lowest).answer()
+    return SaturationSearch(ask, search, lowest).run()

@@ -13,15 +13,15 @@ from collections.abc import Callable, Mapping
 from chainproof.clock import Seconds
 from chainproof.contract.accepted_violations import Acceptance
 from chainproof.durations import format_duration
-from chainproof.judgement.objectives import Judged
-from chainproof.judgement.summary import ClauseRow, Figure, LoadSummary, OutcomeCount, PhaseSummary, Summary
+from chainproof.judgement.objectives import ObjectiveResult
+from chainproof.judgement.summary import ClauseRow, LoadSummary, OutcomeCount, PhaseSummary, Summary, Timing
 from chainproof.judgement.verdict import Verdict
-from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
-from chainproof.results.manifest import Ending, Phase, acceptances, phases
+from chainproof.results.manifest import Ending, PhaseSpan, acceptances, phases
 from chainproof.results.search_record import SearchRecord
-from chainproof.results.stored_body import Body
+from chainproof.results.stored_body import StoredBody
 from chainproof.statistics.histogram import Histogram
 from chainproof.workload.objectives import DURATIONS, INSTANTS, Indicator
 from chainproof.workload.search_settings import SATURATION
@@ -32,7 +32,7 @@ NOTHING = "–"
 TOO_FEW = "too few"
 """What stands where that many answers give no bound."""
 
-FIGURES: dict[str, str] = {
+TIMINGS: dict[str, str] = {
     "response_time_s": "response time",
     "service_time_s": "service time",
     "schedule_lag_s": "schedule lag",
@@ -47,12 +47,12 @@ MEANINGS: dict[str, str] = {
 
 TRANSPORTS: dict[Transport, str] = {
     Transport.ANSWERED: "answered",
-    Transport.NAME_UNKNOWN: "host name unknown",
-    Transport.REFUSED: "connection refused",
+    Transport.NAME_NOT_RESOLVED: "host name unknown",
+    Transport.CONNECTION_REFUSED: "connection refused",
     Transport.CONNECT_TIMED_OUT: "no connection in time",
     Transport.CONNECT_FAILED: "no connection",
     Transport.TLS_FAILED: "TLS failed",
-    Transport.RESET: "connection reset",
+    Transport.CONNECTION_RESET: "connection reset",
     Transport.CLOSED_EARLY: "closed early",
     Transport.CONNECTION_LOST: "connection lost",
     Transport.MALFORMED: "not HTTP",
@@ -61,11 +61,11 @@ TRANSPORTS: dict[Transport, str] = {
     Transport.DRAIN_ENDED: "still in flight at the end",
 }
 
-FATES: dict[Fate, str] = {
-    Fate.OK: "ok",
-    Fate.FAILED: "failed",
-    Fate.TIMED_OUT: "timed out",
-    Fate.CENSORED: "censored",
+RESULTS: dict[Result, str] = {
+    Result.OK: "ok",
+    Result.FAILED: "failed",
+    Result.TIMED_OUT: "timed out",
+    Result.CENSORED: "censored",
 }
 
 NOT_SENT: dict[NotSent, str] = {
@@ -76,17 +76,17 @@ NOT_SENT: dict[NotSent, str] = {
 ENDINGS: dict[Ending | None, str] = {
     Ending.COMPLETED: "completed",
     Ending.INTERRUPTED: "interrupted",
-    Ending.GUARDED: "ended early by a guard",
-    Ending.BROKEN: "broken off by an error of ours",
+    Ending.STOPPED_BY_GUARD: "ended early by a guard",
+    Ending.INTERNAL_ERROR: "broken off by an error of ours",
     None: "cut off",
 }
 
 
-def visible(text: str) -> str:
+def escape_unprintable(text: str) -> str:
     r"""
     A text whose every character shows: line breaks, escape sequences and direction marks as `\x1b` and the like.
 
-    >>> visible("green\x1b[32m")
+    >>> escape_unprintable("green\x1b[32m")
     'green\\x1b[32m'
     """
     if text.isprintable():
@@ -111,7 +111,7 @@ def shortened(text: str, most: int) -> str:
     return text[: max(most - len(note), 0)] + note
 
 
-def body(kept: Body) -> str:
+def body(kept: StoredBody) -> str:
     """
     A body that was kept, as text or as base64.
     """
@@ -119,20 +119,20 @@ def body(kept: Body) -> str:
     return told.get("text") or told.get("base64", "")
 
 
-def body_size(kept: Body) -> str:
+def body_size(kept: StoredBody) -> str:
     """
     How long a body was, and how much of it was kept where that is less.
     """
     size = f"{count(kept.size)} byte{'s' * (kept.size != 1)}"
     coding = "" if kept.text is not None else ", in base64"
-    return f"{size}, the first {count(len(kept.octets))} kept{coding}" if kept.cut else f"{size}{coding}"
+    return f"{size}, the first {count(len(kept.octets))} kept{coding}" if kept.truncated else f"{size}{coding}"
 
 
-def cut(text: str, most: int) -> str:
+def truncate(text: str, most: int) -> str:
     """
     A name of at most *most* characters, for a column.
 
-    >>> cut("a long name", 6)
+    >>> truncate("a long name", 6)
     'a lon…'
     """
     return text if len(text) <= most else text[: most - 1] + "…"
@@ -165,25 +165,25 @@ def generator(summary: LoadSummary) -> str:
     """
     How the generator itself did, in one sentence; empty where nobody looked.
     """
-    fitness = summary.whole.fitness
-    if fitness is None or not fitness.looks:
+    generator_health = summary.whole.generator_health
+    if generator_health is None or not generator_health.samples:
         return ""
     parts = [
-        f"event loop {time(fitness.loop_lag.quantile(0.99))} late or later for 1 % of the time",
-        f"{fitness.cpu:.0%} of a processor, {fitness.busiest:.0%} in the busiest second",
+        f"event loop {time(generator_health.loop_lag.quantile(0.99))} late or later for 1 % of the time",
+        f"{generator_health.cpu:.0%} of a processor, {generator_health.cpu_max:.0%} in the busiest second",
     ]
-    if fitness.descriptors_limit:
-        parts.append(f"{count(fitness.descriptors)} of {count(fitness.descriptors_limit)} files open")
-    if fitness.ports_limit:
-        parts.append(f"{count(fitness.ports)} of {count(fitness.ports_limit)} ports taken")
+    if generator_health.open_files_limit:
+        parts.append(f"{count(generator_health.open_files)} of {count(generator_health.open_files_limit)} files open")
+    if generator_health.ports_limit:
+        parts.append(f"{count(generator_health.ports)} of {count(generator_health.ports_limit)} ports taken")
     return "; ".join(parts)
 
 
-def wire(summary: LoadSummary) -> str:
+def network(summary: LoadSummary) -> str:
     """
     How the bytes travelled, in one sentence; empty where the record does not say.
     """
-    found = summary.whole.wire
+    found = summary.whole.network
     parts = []
     if found.time_to_first_byte.count:
         parts.append(f"first byte {_typical_and_slow(found.time_to_first_byte)} after the start")
@@ -198,25 +198,25 @@ def wire(summary: LoadSummary) -> str:
         parts.append(f"{count(found.slot_wait.count)} arrivals waited for a slot, {_typical_and_slow(found.slot_wait)}")
     if found.sent_bytes or found.received_bytes:
         parts.append(f"{size(found.sent_bytes)} sent, {size(found.received_bytes)} received")
-    if instants := found.kernel_instants + found.own_instants:
-        parts.append(f"{percent(found.kernel_instants / instants)} of the ends told by the kernel")
-    if found.reading_lag.count:
-        parts.append(f"seen by us {_typical_and_slow(found.reading_lag)} later")
+    if instants := found.kernel_timestamps + found.own_timestamps:
+        parts.append(f"{percent(found.kernel_timestamps / instants)} of the ends told by the kernel")
+    if found.read_delay.count:
+        parts.append(f"seen by us {_typical_and_slow(found.read_delay)} later")
     return "; ".join(parts)
 
 
-def callers(summary: LoadSummary) -> str:
+def retried_calls(summary: LoadSummary) -> str:
     """
     What callers met who try again, in one sentence; empty where none do.
     """
     calls = summary.whole.calls
     if not calls:
         return ""
-    ok = {attempts: number for (attempts, fate), number in sorted(calls.ended.items()) if fate is Fate.OK}
-    whole = sum(calls.ended.values())
+    ok = {attempts: number for (attempts, result), number in sorted(calls.counts.items()) if result is Result.OK}
+    whole = sum(calls.counts.values())
     at = ", ".join(f"{count(number)} at attempt {attempts}" for attempts, number in ok.items())
     parts = [f"{count(sum(ok.values()))} of {count(whole)} calls ended ok" + (f" ({at})" if at else "")]
-    times = calls.total_time.get(Fate.OK)
+    times = calls.total_time.get(Result.OK)
     if times is not None and times.count:
         parts.append(f"{_typical_and_slow(times)} from the first attempt to the end of the last")
     return "; ".join(parts)
@@ -243,11 +243,15 @@ def size(octets: int) -> str:
     return f"{value:,.0f} {'kMG'[unit - 1]}B" if value >= 100 else f"{value:.3g} {'kMG'[unit - 1]}B"
 
 
-def particulars(summary: LoadSummary) -> list[tuple[str, str]]:
+def details(summary: LoadSummary) -> list[tuple[str, str]]:
     """
     Whatever else the record says of a load run: title and sentence.
     """
-    said = (("Wire", wire(summary)), ("Callers who try again", callers(summary)), ("Generator", generator(summary)))
+    said = (
+        ("Wire", network(summary)),
+        ("Callers who try again", retried_calls(summary)),
+        ("Generator", generator(summary)),
+    )
     return [(title, sentence) for title, sentence in said if sentence]
 
 
@@ -272,8 +276,8 @@ def outcome(found: Outcome) -> str:
     if found.transport is not Transport.ANSWERED:
         return TRANSPORTS[found.transport]
     if found.status == 200:
-        return "200" if found.fate is Fate.OK else "200, but not as the contract has it"
-    return f"{found.status} {visible(found.error_code) if found.error_code is not None else 'without code'}"
+        return "200" if found.result is Result.OK else "200, but not as the contract has it"
+    return f"{found.status} {escape_unprintable(found.error_code) if found.error_code is not None else 'without code'}"
 
 
 def code_kind(found: Outcome) -> str:
@@ -283,33 +287,33 @@ def code_kind(found: Outcome) -> str:
     return found.code_kind.value if found.code_kind is not None else ""
 
 
-def blame(row: OutcomeCount) -> str:
+def responsible(row: OutcomeCount) -> str:
     """
     Who is to act; empty where nobody is.
     """
-    return row.blame.value if row.blame is not None else ""
+    return row.responsible.value if row.responsible is not None else ""
 
 
-def columns(figure: Figure) -> dict[str, Seconds | None]:
+def columns(timing: Timing) -> dict[str, Seconds | None]:
     """
     The values of a figure by column: p50 … p99.9, max.
     """
-    return {name: estimate.value for name, estimate in figure.quantiles.items()} | {"max": figure.max}
+    return {name: estimate.value for name, estimate in timing.quantiles.items()} | {"max": timing.max}
 
 
-def too_few(figure: Figure, column: str) -> bool:
+def too_few(timing: Timing, column: str) -> bool:
     """
     Whether a quantile has no upper bound: the true one may be far above.
     """
-    estimate = figure.quantiles.get(column)
+    estimate = timing.quantiles.get(column)
     return estimate is not None and estimate.high is None
 
 
-def interval(figure: Figure, column: str) -> str:
+def interval(timing: Timing, column: str) -> str:
     """
     The 95 % interval of a quantile, "too few" where an end has no bound; empty where nothing was counted.
     """
-    estimate = figure.quantiles.get(column)
+    estimate = timing.quantiles.get(column)
     if estimate is None:
         return ""
     if estimate.low is None and estimate.high is None:
@@ -317,7 +321,7 @@ def interval(figure: Figure, column: str) -> str:
     return " – ".join(TOO_FEW if end is None else format_duration(end) for end in (estimate.low, estimate.high))
 
 
-def observed(judged: Judged) -> str:
+def observed(judged: ObjectiveResult) -> str:
     """
     What was observed of an objective, in its own unit.
     """
@@ -325,22 +329,22 @@ def observed(judged: Judged) -> str:
     if judged.observed is None:
         if indicator in INSTANTS:
             return "not within the run"
-        return "never answered ok" if judged.of else "nothing was asked"
+        return "never answered ok" if judged.total else "nothing was asked"
     if indicator in DURATIONS:
         return format_duration(judged.observed)
     return rate(judged.observed) if indicator is Indicator.THROUGHPUT else percent(judged.observed)
 
 
-def good_share(judged: Judged) -> str:
+def good_share(judged: ObjectiveResult) -> str:
     """
     How many requests were good, of how many; empty where nothing is counted.
     """
-    if judged.share is None or judged.good is None or judged.of is None:
+    if judged.share is None or judged.good is None or judged.total is None:
         return ""
-    return f"{count(judged.good)} of {count(judged.of)} good ({percent(judged.share.value)})"
+    return f"{count(judged.good)} of {count(judged.total)} good ({percent(judged.share.value)})"
 
 
-def share_bounds(judged: Judged) -> str:
+def share_bounds(judged: ObjectiveResult) -> str:
     """
     The interval of the good share; empty where nothing is counted.
     """
@@ -350,32 +354,32 @@ def share_bounds(judged: Judged) -> str:
     return f"{percent(share.low)} – {percent(share.high)}"
 
 
-def more_needed(judged: Judged) -> str:
+def more_requests_needed(judged: ObjectiveResult) -> str:
     """
     What would decide an inconclusive objective; empty for the others.
     """
     if judged.verdict is not Verdict.INCONCLUSIVE:
         return ""
-    if judged.more_needed is None:
-        return "no number of requests within reach would decide it" if judged.of else ""
-    return f"about {count(judged.more_needed)} more requests would decide it"
+    if judged.more_requests_needed is None:
+        return "no number of requests within reach would decide it" if judged.total else ""
+    return f"about {count(judged.more_requests_needed)} more requests would decide it"
 
 
 def kind(summary: Summary) -> str:
     """
     `Load run steady` or `Conformance run standard`.
     """
-    return f"{summary.run.manifest.kind.value.capitalize()} run {visible(summary.run.manifest.name)}"
+    return f"{summary.run.manifest.kind.value.capitalize()} run {escape_unprintable(summary.run.manifest.name)}"
 
 
 def started(run: Run) -> str:
     """
     When a run began, to the second.
     """
-    return visible(run.manifest.started.partition(".")[0].replace("T", " ").removesuffix("Z")) + " UTC"
+    return escape_unprintable(run.manifest.started.partition(".")[0].replace("T", " ").removesuffix("Z")) + " UTC"
 
 
-def lasted(run: Run) -> str:
+def ending_and_duration(run: Run) -> str:
     """
     How long a run took and how it ended.
     """
@@ -387,7 +391,7 @@ def lasted(run: Run) -> str:
 
 def waived(acceptance: Acceptance) -> str:
     """
-    What is said of an accepted departure.
+    What is said of an accepted violation.
     """
     return f"waived ({accepted(acceptance)})"
 
@@ -406,17 +410,17 @@ def state(row: ClauseRow) -> str:
     return row.state.value if row.acceptance is None else waived(row.acceptance)
 
 
-def visible_share(row: ClauseRow) -> str:
+def detectable_share(row: ClauseRow) -> str:
     """
-    How rare a departure may be and still be seen: `1 in 104`, or nothing where none was looked for.
+    How rare a violation may be and still be seen: `1 in 104`, or nothing where none was looked for.
     """
-    share = row.visible_share
+    share = row.detectable_share
     return NOTHING if share is None else "any" if share > 0.9 else f"1 in {count(round(1 / share))}"
 
 
 PROBE_COLUMNS = ("rate", "purpose", "", "judged for", "planned", "ok", "ok p50", "ok p95", "ok p99")
 """What `probe` says of each; the first three are words."""
-MOST_PROBES = 60
+MAX_PROBES = 60
 """Rows of a search, which makes no more."""
 
 
@@ -424,12 +428,12 @@ def probes(search: SearchRecord) -> list[tuple[str, ...]]:
     """
     The probes of a search by rate, a row of `PROBE_COLUMNS` each.
     """
-    shown = sorted(search.probes[:MOST_PROBES], key=lambda probe: probe.rate)
+    shown = sorted(search.probes[:MAX_PROBES], key=lambda probe: probe.rate)
     return [
         (
             f"{probe.rate:.4g}/s",
-            cut(visible(probe.purpose), 12),
-            cut(visible(probe.standing), 12),
+            truncate(escape_unprintable(probe.purpose), 12),
+            truncate(escape_unprintable(probe.verdict), 12),
             format_duration(probe.seconds),
             count(probe.planned),
             count(probe.ok),
@@ -439,11 +443,11 @@ def probes(search: SearchRecord) -> list[tuple[str, ...]]:
     ]
 
 
-def searched(search: SearchRecord) -> str:
+def search_title(search: SearchRecord) -> str:
     """
     What a search looked for.
     """
-    workload = "" if search.workload == SATURATION else f", workload {visible(search.workload)}"
+    workload = "" if search.workload == SATURATION else f", workload {escape_unprintable(search.workload)}"
     return f"Search for the saturation rate{workload}"
 
 
@@ -451,24 +455,24 @@ def cases(found: Finding) -> str:
     """
     What was special about the requests that showed a finding.
     """
-    return "; ".join(visible(case) for case in found.cases) + "; and more" * found.more_cases
+    return "; ".join(escape_unprintable(case) for case in found.cases) + "; and more" * found.more_cases
 
 
-def tally(counts: Mapping[int, int] | Mapping[str, int]) -> str:
+def format_counts(counts: Mapping[int, int] | Mapping[str, int]) -> str:
     """
     How many of what: `200 × 512, 400 × 96`.
     """
-    return ", ".join(f"{visible(str(name))} × {count(number)}" for name, number in counts.items()) or "none"
+    return ", ".join(f"{escape_unprintable(str(name))} × {count(number)}" for name, number in counts.items()) or "none"
 
 
-def stretch(phase: Phase) -> str:
+def phase_range(phase: PhaseSpan) -> str:
     """
     From when to when a phase lasts.
     """
     return f"{phase.start:,.6g}–{phase.end:,.6g} s"
 
 
-def judged_alone(summary: LoadSummary) -> str:
+def judged_phases_note(summary: LoadSummary) -> str:
     """
     What is said behind figures that come from judged phases alone; empty where they come from everything.
     """
@@ -477,7 +481,7 @@ def judged_alone(summary: LoadSummary) -> str:
     return " in judged phases"
 
 
-def judged(phase: Phase) -> str:
+def judged(phase: PhaseSpan) -> str:
     """
     Whether a phase is judged.
     """
@@ -505,7 +509,7 @@ def setting(name: str, value: object) -> tuple[str, str]:
     >>> setting("deadline_s", 30.0)
     ('deadline', '30 s')
     """
-    plain = visible(name)
+    plain = escape_unprintable(name)
     if name in _LISTS:
         return _spaced(plain), _LISTS[name](value) or NOTHING
     number = isinstance(value, int | float) and not isinstance(value, bool)
@@ -513,7 +517,7 @@ def setting(name: str, value: object) -> tuple[str, str]:
         return _spaced(plain.removesuffix("_per_s")), f"{value:g}/s"
     if number and plain.endswith("_s"):
         return _spaced(plain.removesuffix("_s")), format_duration(float(str(value)))
-    return _spaced(plain), visible(value if isinstance(value, str) else _plain(value))
+    return _spaced(plain), escape_unprintable(value if isinstance(value, str) else _plain(value))
 
 
 def _spaced(name: str) -> str:
@@ -540,10 +544,12 @@ def _plain(value: object) -> str:
 
 _LISTS: dict[str, Callable[[object], str]] = {
     "accept": lambda value: ", ".join(
-        visible(each.clause) + (f" until {each.until}" if each.until is not None else "") for each in acceptances(value)
+        escape_unprintable(each.clause) + (f" until {each.until}" if each.until is not None else "")
+        for each in acceptances(value)
     ),
     "phases": lambda value: ", ".join(
-        f"{visible(each.name)} {stretch(each)}" + ("" if each.judged else " (not judged)") for each in phases(value)
+        f"{escape_unprintable(each.name)} {phase_range(each)}" + ("" if each.judged else " (not judged)")
+        for each in phases(value)
     ),
 }
 """Settings that are lists of ours."""

@@ -14,9 +14,9 @@ import jinja2
 from markupsafe import Markup
 
 from chainproof import __version__
-from chainproof.contract.clauses import CLAUSE
+from chainproof.contract.clauses import CLAUSE_BY_ID
 from chainproof.judgement.caveats import QUANTILES
-from chainproof.judgement.objectives import Judged
+from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.summary import (
     ClauseRow,
     ClauseState,
@@ -25,8 +25,8 @@ from chainproof.judgement.summary import (
     Report,
     acceptance,
 )
-from chainproof.judgement.verdict import EXIT_OF, Verdict
-from chainproof.results.exchange import Fate, Outcome, Transport
+from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict
+from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import Finding
 
@@ -37,15 +37,15 @@ from . import formatting
 Draw = Callable[[LoadSummary, Palette], list[Chart]]
 """What makes the charts of a run."""
 
-MOST_FINDINGS = 60
+MAX_FINDINGS = 60
 """Findings shown in full; the rest are counted, and the JSON report has them all."""
 
-MOST_OUTCOMES = 60
-MOST_SPANS = 20
+MAX_OUTCOMES = 60
+MAX_SPANS = 20
 """Rows of the table that stands beside the charts."""
 
 SLOWEST = 10
-LONGEST = 3000
+MAX_LENGTH = 3000
 """Characters of a value that the page repeats."""
 
 
@@ -60,7 +60,7 @@ class LoadPart:
     charts: list[Chart]
     exemplars: list[Exemplar]
     over_time: list[Span]
-    settled: int
+    known_outcomes: int
     """Sent requests whose outcome is known."""
 
 
@@ -81,15 +81,19 @@ def render(report: Report, draw: Draw = charts) -> str:
     """
     The report as an HTML page, with the charts that *draw* makes.
     """
-    colours = palette(outcome for summary in report.loads for outcome in _by_frequency(summary))
-    findings = report.attributed_findings
+    colours = palette(outcome for summary in report.load_runs for outcome in _by_frequency(summary))
+    findings = report.findings_with_runs
     return _TEMPLATES.get_template("report.html.j2").render(
         report=report,
-        exit_code=int(EXIT_OF[report.verdict]),
-        loads=[_load_part(summary, place, colours, draw) for place, summary in enumerate(report.loads, start=1)],
-        conformances=[_conformance_part(summary, place) for place, summary in enumerate(report.conformances, start=1)],
-        findings=findings[:MOST_FINDINGS],
-        findings_left=findings[MOST_FINDINGS:],
+        exit_code=int(EXIT_CODE_OF[report.verdict]),
+        load_runs=[
+            _load_part(summary, place, colours, draw) for place, summary in enumerate(report.load_runs, start=1)
+        ],
+        conformance_runs=[
+            _conformance_part(summary, place) for place, summary in enumerate(report.conformance_runs, start=1)
+        ],
+        findings=findings[:MAX_FINDINGS],
+        findings_left=findings[MAX_FINDINGS:],
         caveats=[(summary, caveat) for summary in report.summaries for caveat in summary.caveats],
         several=len(report.summaries) > 1,
         names=_names(report),
@@ -128,8 +132,8 @@ def _load_part(summary: LoadSummary, place: int, colours: Palette, draw: Draw) -
         anchor=f"load-{place}",
         charts=draw(summary, colours),
         exemplars=shown_exemplars(summary.run.exemplars),
-        over_time=spans(summary.seconds, MOST_SPANS),
-        settled=sum(row.count for row in summary.outcomes),
+        over_time=spans(summary.seconds, MAX_SPANS),
+        known_outcomes=sum(row.count for row in summary.outcomes),
     )
 
 
@@ -143,13 +147,13 @@ def shown_exemplars(exemplars: Sequence[Exemplar]) -> list[Exemplar]:
     firsts: dict[tuple[str, int | None, str | None, str], Exemplar] = {}
     for found in sorted(exemplars, key=lambda found: found.number):
         if found.why != "slowest":
-            firsts.setdefault((found.transport, found.status, found.error_code, found.fate), found)
-    return slowest[:SLOWEST] + list(firsts.values())[:MOST_OUTCOMES]
+            firsts.setdefault((found.transport, found.status, found.error_code, found.result), found)
+    return slowest[:SLOWEST] + list(firsts.values())[:MAX_OUTCOMES]
 
 
 _ATTENTION = (
     ClauseState.FAILED,
-    ClauseState.ADVISED,
+    ClauseState.WITH_WARNINGS,
     ClauseState.NOT_EXERCISED,
     ClauseState.WAIVED,
     ClauseState.PASSED,
@@ -173,7 +177,7 @@ def exemplar_outcome(found: Exemplar) -> str:
     An exemplar's outcome in the words of every other outcome.
     """
     try:
-        outcome = Outcome(Transport(found.transport), found.status, found.error_code, Fate(found.fate))
+        outcome = Outcome(Transport(found.transport), found.status, found.error_code, Result(found.result))
     except ValueError:
         return f"{found.transport} {found.status or ''}"
     return formatting.outcome(outcome)
@@ -183,11 +187,11 @@ def statement(found: Finding) -> str:
     """
     What the finding's clause states, empty for a clause that this version does not know.
     """
-    clause = CLAUSE.get(found.clause)
+    clause = CLAUSE_BY_ID.get(found.clause)
     return clause.statement if clause is not None else ""
 
 
-def objective_width(judged: Judged) -> dict[str, float] | None:
+def objective_bar(judged: ObjectiveResult) -> dict[str, float] | None:
     """
     Where the good share and its interval lie on a bar, in per cent of its width; None where nothing is counted.
 
@@ -197,9 +201,9 @@ def objective_width(judged: Judged) -> dict[str, float] | None:
     if share is None or share.low is None or share.high is None:
         return None
     objective = judged.objective
-    wanted = objective.quantile if objective.quantile is not None else 1 - objective.threshold
-    left = max(0.0, 1 - 1.25 * (1 - min(share.low, wanted))) if min(share.low, wanted) < 1 else 0.0
-    place = {"low": share.low, "high": share.high, "value": share.value, "wanted": wanted}
+    required = objective.quantile if objective.quantile is not None else 1 - objective.threshold
+    left = max(0.0, 1 - 1.25 * (1 - min(share.low, required))) if min(share.low, required) < 1 else 0.0
+    place = {"low": share.low, "high": share.high, "value": share.value, "required": required}
     return {"left": left * 100} | {name: (value - left) / (1 - left) * 100 for name, value in place.items()}
 
 
@@ -208,7 +212,7 @@ def _shown(value: object) -> object:
     What an expression of the template becomes: every text visible, and none endless.
     """
     if isinstance(value, str) and not isinstance(value, Markup):
-        return formatting.shortened(formatting.visible(value), LONGEST)
+        return formatting.shortened(formatting.escape_unprintable(value), MAX_LENGTH)
     return value
 
 
@@ -216,7 +220,7 @@ def _whole(text: str) -> Markup:
     """
     A text escaped and visible, but not cut: a command that is copied must be whole.
     """
-    return Markup.escape(formatting.visible(text))
+    return Markup.escape(formatting.escape_unprintable(text))
 
 
 _CODE = re.compile(r"`([^`]+)`")
@@ -226,11 +230,11 @@ def _prose(text: str) -> Markup:
     """
     A sentence escaped, what it writes between backticks as code.
     """
-    shown = str(Markup.escape(formatting.shortened(formatting.visible(text), LONGEST)))
+    shown = str(Markup.escape(formatting.shortened(formatting.escape_unprintable(text), MAX_LENGTH)))
     return Markup(_CODE.sub(r"<code>\1</code>", shown))  # noqa: S704  # escaped one line above
 
 
-KEPT = {"slowest": "slowest", "outcome": "first of its outcome"}
+EXEMPLAR_KINDS = {"slowest": "slowest", "outcome": "first of its outcome"}
 """Why an exemplar is shown, in formatting."""
 
 _SIGNS = {"pass": "✓", "fail": "✕", "inconclusive": "?", "invalid": "!", "error": "!"}
@@ -254,13 +258,13 @@ _TEMPLATES.globals.update(
     acceptance=acceptance,
     exemplar_outcome=exemplar_outcome,
     statement=statement,
-    objective_width=objective_width,
+    objective_bar=objective_bar,
     svg=Markup,
     whole=_whole,
     prose=_prose,
-    kept=KEPT,
-    Fate=Fate,
+    kept=EXEMPLAR_KINDS,
+    Result=Result,
     ClauseState=ClauseState,
     OTHER=OTHER,
-    most_outcomes=MOST_OUTCOMES,
+    max_outcomes=MAX_OUTCOMES,
 )

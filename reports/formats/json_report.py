@@ -17,29 +17,29 @@ import orjson
 from chainproof.contract.accepted_violations import Acceptance
 from chainproof.json_text import JSON
 from chainproof.judgement.caveats import Caveat
-from chainproof.judgement.generator_health import in_flight
-from chainproof.judgement.objectives import Judged
+from chainproof.judgement.generator_health import mean_in_flight
+from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.summary import (
     ClauseRow,
     ConformanceSummary,
-    Figure,
     LoadSummary,
     OutcomeCount,
     PayloadSummary,
     PhaseSummary,
     Report,
     Summary,
+    Timing,
     acceptance,
-    figure,
+    timing,
 )
-from chainproof.judgement.verdict import EXIT_OF
+from chainproof.judgement.verdict import EXIT_CODE_OF
 from chainproof.results.exchange import NotSent
 from chainproof.results.finding import Finding
 from chainproof.results.search_record import SearchRecord
-from chainproof.results.transport_stats import TIMES as WIRE_TIMES
+from chainproof.results.transport_stats import TIME_FIELDS as NETWORK_TIMES
 from chainproof.workload.objectives import DURATIONS, Indicator
 
-SCHEMA = "chainproof.report/1"
+SCHEMA = "chainproof.report/2"
 """The name and version of the schema. A new key leaves it as it is; a changed or missing one raises the number."""
 
 QUANTILE_METHOD = "nearest rank"
@@ -61,14 +61,14 @@ def as_json(report: Report) -> Object:
     return {
         "schema": SCHEMA,
         "verdict": report.verdict.value,
-        "exit_code": int(EXIT_OF[report.verdict]),
+        "exit_code": int(EXIT_CODE_OF[report.verdict]),
         "reason": report.reason,
         "kind": report.kind,
         "quantile_method": QUANTILE_METHOD,
-        **_whole_load(report.loads),
-        "clauses": _clauses(report.conformances[0]) if len(report.conformances) == 1 else None,
-        "findings": [_finding(found, summary) for summary, found in report.attributed_findings],
-        "exemplars": [row for summary in report.loads for row in _exemplars(summary)],
+        **_whole_load(report.load_runs),
+        "clauses": _clauses(report.conformance_runs[0]) if len(report.conformance_runs) == 1 else None,
+        "findings": [_finding(found, summary) for summary, found in report.findings_with_runs],
+        "exemplars": [row for summary in report.load_runs for row in _exemplars(summary)],
         "caveats": [_caveat(each, summary) for summary in report.summaries for each in summary.caveats],
         "runs": [_run(summary) for summary in report.summaries],
         "searches": [_search(search) for search in report.searches],
@@ -85,14 +85,14 @@ def _search(search: SearchRecord) -> Object:
         "target": search.target,
         "emulated": search.emulated,
         "objectives": list(search.objectives),
-        "answer_per_s": search.answer,
+        "saturation_rate_per_s": search.saturation_rate,
         "missed_at_per_s": search.missed_at,
-        "sentence": search.sentence,
+        "summary": search.summary,
         "probes": [
             {
                 "rate_per_s": probe.rate,
                 "purpose": probe.purpose,
-                "standing": probe.standing,
+                "verdict": probe.verdict,
                 "reason": probe.reason,
                 "folder": probe.folder,
                 "judged_s": probe.seconds,
@@ -105,30 +105,30 @@ def _search(search: SearchRecord) -> Object:
     }
 
 
-def _whole_load(loads: Sequence[LoadSummary]) -> Object:
+def _whole_load(load_runs: Sequence[LoadSummary]) -> Object:
     """
     What all load runs together say: everything of one, the sums of several, null of none.
     """
-    if len(loads) == 1:
-        return _load(loads[0])
+    if len(load_runs) == 1:
+        return _load(load_runs[0])
     nothing: Object = dict.fromkeys(_LOAD_KEYS)
-    return nothing | _sums(loads) if loads else nothing
+    return nothing | _sums(load_runs) if load_runs else nothing
 
 
-def _sums(loads: Sequence[LoadSummary]) -> Object:
+def _sums(load_runs: Sequence[LoadSummary]) -> Object:
     """
     What may be added up across runs.
     """
     accounts: Counter[str] = Counter()
     reasons: Counter[NotSent] = Counter()
-    for summary in loads:
+    for summary in load_runs:
         accounts.update(summary.accounting.to_json())
         reasons.update(summary.whole.not_sent)
     return {
         "accounting": dict(accounts),
         "not_sent_reasons": _not_sent_reasons(reasons),
-        "outcomes": _outcomes(_added_up(row for summary in loads for row in summary.outcomes)),
-        "objectives": [row for summary in loads for row in _objectives(summary)],
+        "outcomes": _outcomes(_added_up(row for summary in load_runs for row in summary.outcomes)),
+        "objectives": [row for summary in load_runs for row in _objectives(summary)],
     }
 
 
@@ -145,8 +145,8 @@ def _added_up(rows: Iterable[OutcomeCount]) -> list[OutcomeCount]:
 _LOAD_KEYS = (
     "accounting",
     "not_sent_reasons",
-    "figures",
-    "figures_by_fate",
+    "timings",
+    "timings_by_result",
     "throughput_per_s",
     "ok_per_s",
     "outcomes",
@@ -164,8 +164,8 @@ def _load(summary: LoadSummary) -> Object:
     return {
         "accounting": dict(summary.accounting.to_json()),
         "not_sent_reasons": _not_sent_reasons(summary.whole.not_sent),
-        "figures": _figures(summary.figures),
-        "figures_by_fate": {fate: _figures(figures) for fate, figures in summary.figures_by_fate.items()},
+        "timings": _figures(summary.timings),
+        "timings_by_result": {result: _figures(timings) for result, timings in summary.timings_by_result.items()},
         "throughput_per_s": summary.throughput,
         "ok_per_s": summary.ok_per_second,
         "outcomes": _outcomes(summary.outcomes),
@@ -182,10 +182,12 @@ def _wire(summary: LoadSummary) -> Object:
     """
     How the bytes travelled; nothing where the record does not say.
     """
-    found = summary.whole.wire
+    found = summary.whole.network
     if not found:
         return {}
-    return {"wire": {**found.counts(), **{f"{name}_s": _figure(figure(getattr(found, name))) for name in WIRE_TIMES}}}
+    return {
+        "network": {**found.counts(), **{f"{name}_s": _figure(timing(getattr(found, name))) for name in NETWORK_TIMES}}
+    }
 
 
 def _calls(summary: LoadSummary) -> Object:
@@ -196,13 +198,15 @@ def _calls(summary: LoadSummary) -> Object:
     if not calls:
         return {}
     ended: list[JSON] = [
-        {"attempts": attempts, "fate": fate.value, "count": number}
-        for (attempts, fate), number in sorted(calls.ended.items())
+        {"attempts": attempts, "result": result.value, "count": number}
+        for (attempts, result), number in sorted(calls.counts.items())
     ]
     return {
         "calls": {
-            "ended": ended,
-            "total_time_by_fate_s": {fate.value: _figure(figure(times)) for fate, times in calls.total_time.items()},
+            "counts": ended,
+            "total_time_by_result_s": {
+                result.value: _figure(timing(times)) for result, times in calls.total_time.items()
+            },
         }
     }
 
@@ -211,19 +215,19 @@ def _fitness(summary: LoadSummary) -> Object:
     """
     How the generator itself did; nothing where nobody looked.
     """
-    fitness = summary.whole.fitness
-    if fitness is None or not fitness.looks:
+    generator_health = summary.whole.generator_health
+    if generator_health is None or not generator_health.samples:
         return {}
     return {
-        "fitness": {
-            "loop_lag_s": _figure(figure(fitness.loop_lag)),
-            "cpu": fitness.cpu,
-            "busiest_second_cpu": fitness.busiest,
-            "open_files": fitness.descriptors,
-            "open_files_limit": fitness.descriptors_limit,
-            "ports": fitness.ports,
-            "ports_limit": fitness.ports_limit,
-            "in_flight": in_flight(fitness),
+        "generator_health": {
+            "loop_lag_s": _figure(timing(generator_health.loop_lag)),
+            "cpu": generator_health.cpu,
+            "cpu_max": generator_health.cpu_max,
+            "open_files": generator_health.open_files,
+            "open_files_limit": generator_health.open_files_limit,
+            "ports": generator_health.ports,
+            "ports_limit": generator_health.ports_limit,
+            "in_flight": mean_in_flight(generator_health),
         }
     }
 
@@ -240,8 +244,8 @@ def _phase(found: PhaseSummary) -> Object:
         **found.accounting.to_json(),
         "throughput_per_s": found.throughput,
         "ok_per_s": found.ok_per_second,
-        "figures": _figures(found.figures),
-        "figures_by_fate": {fate: _figures(figures) for fate, figures in found.figures_by_fate.items()},
+        "timings": _figures(found.timings),
+        "timings_by_result": {result: _figures(timings) for result, timings in found.timings_by_result.items()},
     }
 
 
@@ -251,9 +255,9 @@ def _payload(found: PayloadSummary) -> Object:
     """
     return {
         "name": found.name,
-        **{fate.value: count for fate, count in found.counts.items()},
+        **{result.value: count for result, count in found.counts.items()},
         "response_time_s": _figure(found.response_time),
-        "response_time_by_fate_s": _figures(found.response_time_by_fate),
+        "response_time_by_result_s": _figures(found.response_time_by_result),
     }
 
 
@@ -268,7 +272,7 @@ def _run(summary: Summary) -> Object:
         "elapsed_s": end.seconds if end is not None else None,
         "note": end.note if end is not None else None,
         "verdict": summary.verdict.value,
-        "exit_code": int(EXIT_OF[summary.verdict]),
+        "exit_code": int(EXIT_CODE_OF[summary.verdict]),
         "reason": summary.reason,
         **(_load(summary) if isinstance(summary, LoadSummary) else dict.fromkeys(_LOAD_KEYS)),
         "clauses": _clauses(summary) if isinstance(summary, ConformanceSummary) else None,
@@ -312,27 +316,27 @@ def _not_sent_reasons(reasons: Counter[NotSent]) -> Object:
     return {why.value: reasons[why] for why in NotSent}
 
 
-def _figures(figures: dict[str, Figure]) -> Object:
+def _figures(timings: dict[str, Timing]) -> Object:
     """
     Several times.
     """
-    return {name: _figure(figure) for name, figure in figures.items()}
+    return {name: _figure(timing) for name, timing in timings.items()}
 
 
 _QUANTILE_NAMES = ("p50", "p90", "p95", "p99", "p99.9")
 
 
-def _figure(figure: Figure) -> Object:
+def _figure(timing: Timing) -> Object:
     """
     One time in a few numbers, in seconds; null where nothing was counted.
     """
-    found = figure.quantiles
+    found = timing.quantiles
     return {
         **{name: found[name].value if name in found else None for name in _QUANTILE_NAMES},
-        "max": figure.max,
-        "min": figure.min,
-        "mean": figure.mean,
-        "count": figure.count,
+        "max": timing.max,
+        "min": timing.min,
+        "mean": timing.mean,
+        "count": timing.count,
         "intervals": {
             name: [found[name].low, found[name].high] if name in found else [None, None] for name in _QUANTILE_NAMES
         },
@@ -349,8 +353,8 @@ def _outcomes(rows: Iterable[OutcomeCount]) -> list[JSON]:
             "status": row.outcome.status,
             "error_code": row.outcome.error_code,
             "error_code_kind": row.outcome.code_kind.value if row.outcome.code_kind is not None else None,
-            "fate": row.outcome.fate.value,
-            "blame": row.blame.value if row.blame is not None else None,
+            "result": row.outcome.result.value,
+            "responsible": row.responsible.value if row.responsible is not None else None,
             "count": row.count,
         }
         for row in rows
@@ -368,7 +372,7 @@ def _objectives(summary: LoadSummary) -> list[JSON]:
     return [_objective(judged, summary) for judged in summary.objectives]
 
 
-def _objective(judged: Judged, summary: Summary) -> Object:
+def _objective(judged: ObjectiveResult, summary: Summary) -> Object:
     """
     One objective, judged.
     """
@@ -382,11 +386,11 @@ def _objective(judged: Judged, summary: Summary) -> Object:
         "threshold": judged.objective.threshold,
         "unit": _UNITS[judged.objective.indicator],
         "good": judged.good,
-        "of": judged.of,
+        "total": judged.total,
         "share": judged.share.value if judged.share is not None else None,
         "share_low": judged.share.low if judged.share is not None else None,
         "share_high": judged.share.high if judged.share is not None else None,
-        "more_needed": judged.more_needed,
+        "more_requests_needed": judged.more_requests_needed,
     }
 
 
@@ -406,8 +410,8 @@ def _clause(row: ClauseRow) -> Object:
         "level": row.clause.level.value,
         "state": row.state.value,
         "exercised": row.exercised,
-        "departed": row.departed,
-        "visible_share": row.visible_share,
+        "violations": row.violations,
+        "detectable_share": row.detectable_share,
         "why": row.why,
         "accepted": row.acceptance is not None,
         "accepted_until": _until(row.acceptance),

@@ -9,7 +9,7 @@ itself. What the elements mean is what CI systems make of them, and is never mix
 - `<skipped>`: nothing is said, and why: a clause that was not exercised, is waived or accepted; too few requests; a run
   that ended early, or an objective in a run that cannot be trusted. CI systems stay green on it, the exit code does not.
 
-A departure below `--fail-on` (from advice, as a rule) fails nothing: it is told in the case's `<system-out>`.
+A violation below `--fail-on` (from advice, as a rule) fails nothing: it is told in the case's `<system-out>`.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
-from chainproof.contract.clauses import CLAUSE
-from chainproof.judgement.objectives import Judged
+from chainproof.contract.clauses import CLAUSE_BY_ID
+from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.judgement.summary import (
     ClauseRow,
     ClauseState,
@@ -35,9 +35,9 @@ from chainproof.results.finding import Finding
 
 from . import formatting
 
-MOST_FINDINGS = 10
+MAX_FINDINGS = 10
 """Findings of one clause that its test case shows in full."""
-LONGEST = 3000
+MAX_LENGTH = 3000
 """Characters of a value that is repeated; a curl line is never cut."""
 
 
@@ -118,7 +118,7 @@ def _line(text: str) -> str:
     """
     A text in one line that XML 1.0 can hold: it has no way to write most control characters, escaped or not.
     """
-    return formatting.shortened(formatting.visible(text), LONGEST)
+    return formatting.shortened(formatting.escape_unprintable(text), MAX_LENGTH)
 
 
 def _run_case(summary: Summary, *, text: str = "", explained: bool = False) -> Case:
@@ -148,23 +148,23 @@ def _load(summary: LoadSummary) -> Iterator[Case]:
     """
     for judged in summary.objectives:
         yield _objective(judged, summary)
-    departed = [_finding(found) for found in summary.findings[:MOST_FINDINGS]]
+    violations = [_finding(found) for found in summary.findings[:MAX_FINDINGS]]
     yield _run_case(
         summary,
-        text="\n\n".join([summary.accounting.sentence, *departed]),
+        text="\n\n".join([summary.accounting.sentence, *violations]),
         explained=any(judged.verdict is Verdict.INCONCLUSIVE for judged in summary.objectives),
     )
 
 
-def _objective(judged: Judged, summary: LoadSummary) -> Case:
+def _objective(judged: ObjectiveResult, summary: LoadSummary) -> Case:
     """
     One objective.
     """
-    detail = [formatting.good_share(judged), formatting.share_bounds(judged), formatting.more_needed(judged)]
+    detail = [formatting.good_share(judged), formatting.share_bounds(judged), formatting.more_requests_needed(judged)]
     text = "\n".join(
         [
             f"expected: {judged.objective.text}",
-            f"actual: {formatting.observed(judged)}{formatting.judged_alone(summary)}",
+            f"actual: {formatting.observed(judged)}{formatting.judged_phases_note(summary)}",
             *filter(None, detail),
         ]
     )
@@ -174,7 +174,10 @@ def _objective(judged: Judged, summary: LoadSummary) -> Case:
     elif judged.verdict is Verdict.FAIL:
         ending, message = "failure", f"missed: observed {formatting.observed(judged)}"
     elif judged.verdict is Verdict.INCONCLUSIVE:
-        ending, message = "skipped", "; ".join(["inconclusive", *filter(None, [formatting.more_needed(judged)])])
+        ending, message = (
+            "skipped",
+            "; ".join(["inconclusive", *filter(None, [formatting.more_requests_needed(judged)])]),
+        )
     return Case(kind="load.objective", name=judged.objective.text, ending=ending, message=message, text=text)
 
 
@@ -188,7 +191,7 @@ def _conformance(summary: ConformanceSummary) -> Iterator[Case]:
     for row in summary.clauses:
         yield _clause(row, summary)
     for clause in dict.fromkeys(found.clause for found in summary.findings):
-        if clause not in CLAUSE:
+        if clause not in CLAUSE_BY_ID:
             found = [each for each in summary.findings if each.clause == clause]
             yield _departed(found[0].level, clause, found, summary)
     yield _run_case(summary)
@@ -221,8 +224,8 @@ def _departed(level: str, clause: str, found: Sequence[Finding], summary: Confor
     """
     A clause that was departed from.
     """
-    shown = "\n\n".join(_finding(each) for each in found[:MOST_FINDINGS])
-    left = len(found) - MOST_FINDINGS
+    shown = "\n\n".join(_finding(each) for each in found[:MAX_FINDINGS])
+    left = len(found) - MAX_FINDINGS
     accepting = acceptance(summary, found[0])
     first = f"expected {found[0].expected}, found {found[0].actual}"
     ending, message = None, ""
@@ -254,5 +257,5 @@ def _finding(found: Finding) -> str:
     if found.request_id is not None:
         lines.append(f"request id: {_line(found.request_id)}")
     if found.reproduce:
-        lines.append(formatting.visible(found.reproduce))
+        lines.append(formatting.escape_unprintable(found.reproduce))
     return "\n".join(lines)

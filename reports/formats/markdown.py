@@ -12,24 +12,24 @@ from chainproof.judgement.caveats import QUANTILES
 from chainproof.judgement.summary import (
     ClauseState,
     ConformanceSummary,
-    Figure,
     LoadSummary,
     Report,
     Summary,
+    Timing,
     acceptance,
 )
 from chainproof.judgement.verdict import Verdict
-from chainproof.results.exchange import Fate
+from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
 from chainproof.results.search_record import SearchRecord
 
 from . import formatting
 
-MOST_FINDINGS = 10
-MOST_OUTCOMES = 15
-LONGEST_NAME = 40
+MAX_FINDINGS = 10
+MAX_OUTCOMES = 15
+MAX_NAME_LENGTH = 40
 """Letters of a phase's or payload's name."""
-LONGEST = 400
+MAX_LENGTH = 400
 """Characters of a value that the summary repeats; a curl line is never cut."""
 
 _SIGNS: dict[Verdict, str] = {
@@ -71,7 +71,7 @@ def plain(text: str) -> str:
     >>> plain("see https://a.example/x_y, please")
     'see `https://a.example/x_y`, please'
     """
-    pieces = _LINKED.split(formatting.shortened(formatting.visible(text), LONGEST))
+    pieces = _LINKED.split(formatting.shortened(formatting.escape_unprintable(text), MAX_LENGTH))
     # A pattern with one group: every second piece is what it found.
     return "".join(code(piece) if place % 2 else _SPECIAL.sub(r"\\\1", piece) for place, piece in enumerate(pieces))
 
@@ -83,7 +83,7 @@ def code(text: str) -> str:
     >>> code("a`b|c")
     '`` a`b\\|c ``'
     """
-    shown = formatting.shortened(formatting.visible(text), LONGEST).replace("|", "\\|")
+    shown = formatting.shortened(formatting.escape_unprintable(text), MAX_LENGTH).replace("|", "\\|")
     fence = "`" * (_longest_run(shown) + 1)
     return f"{fence}{shown}{fence}" if fence == "`" and shown.strip() == shown else f"{fence} {shown} {fence}"
 
@@ -106,8 +106,8 @@ def _search(search: SearchRecord) -> Iterator[str]:
     """
     What a search found, and the probes that say so.
     """
-    yield f"## {plain(formatting.searched(search))}"
-    yield plain(search.sentence)
+    yield f"## {plain(formatting.search_title(search))}"
+    yield plain(search.summary)
     rows = [[plain(cell) for cell in row] for row in formatting.probes(search)]
     yield _table(formatting.PROBE_COLUMNS, rows, right=(0, *range(3, 9))) if rows else ""
 
@@ -120,7 +120,7 @@ def _run(summary: Summary, *, alone: bool) -> Iterator[str]:
     yield f"## {plain(formatting.kind(summary))}" + ("" if alone else f": {_verdict(summary.verdict)}")
     yield "" if alone else plain(summary.reason)
     emulated = " (chainproof's own emulator)" if run.manifest.emulated else ""
-    facts = f"{formatting.started(run)}; {formatting.lasted(run)}; contract {run.manifest.contract}; seed {run.manifest.seed}"
+    facts = f"{formatting.started(run)}; {formatting.ending_and_duration(run)}; contract {run.manifest.contract}; seed {run.manifest.seed}"
     yield f"{code(run.manifest.target)}{emulated}  \n{plain(facts)}"
     yield from _load(summary) if isinstance(summary, LoadSummary) else _conformance(summary)
 
@@ -131,10 +131,10 @@ def _load(summary: LoadSummary) -> Iterator[str]:
     """
     yield _objectives(summary)
     yield plain(summary.accounting.sentence)
-    yield f"Latency of complete answers{formatting.judged_alone(summary)}:"
+    yield f"Latency of complete answers{formatting.judged_phases_note(summary)}:"
     yield _latency(summary)
     yield f"Throughput: {formatting.rate(summary.throughput)} complete answers, {formatting.rate(summary.ok_per_second)} ok."
-    for title, sentence in formatting.particulars(summary):
+    for title, sentence in formatting.details(summary):
         yield f"{title}: {sentence}."
     yield _phases(summary)
     yield _payloads(summary)
@@ -163,21 +163,21 @@ def _latency(summary: LoadSummary) -> str:
     Percentiles, the three times side by side.
     """
     names = [name for name, _ in QUANTILES] + ["max"]
-    figures = summary.figures.values()
+    timings = summary.timings.values()
     rows = [
         [
             name,
             *(
                 formatting.time(formatting.columns(each).get(name)) + "\\*" * formatting.too_few(each, name)
-                for each in figures
+                for each in timings
             ),
         ]
         for name in names
     ]
-    rows.append(["count", *(formatting.count(each.count) for each in figures)])
-    unsure = any(formatting.too_few(each, name) for each in figures for name in names)
+    rows.append(["count", *(formatting.count(each.count) for each in timings)])
+    unsure = any(formatting.too_few(each, name) for each in timings for name in names)
     note = "\n\n\\* too few answers for an upper 95 % bound" if unsure else ""
-    return _table(["", *(formatting.FIGURES[key] for key in summary.figures)], rows, right=(1, 2, 3)) + note
+    return _table(["", *(formatting.TIMINGS[key] for key in summary.timings)], rows, right=(1, 2, 3)) + note
 
 
 _TIMES = ("p50", "p95", "p99", "max")
@@ -188,18 +188,18 @@ def _phases(summary: LoadSummary) -> str:
     A phase a row.
     """
     rows = []
-    for found in summary.phases[:MOST_OUTCOMES]:
+    for found in summary.phases[:MAX_OUTCOMES]:
         counts = found.accounting.to_json()
-        numbers = [formatting.count(counts[key]) for key in ("planned", *(fate.value for fate in Fate))]
-        times = _times(found.figures_by_fate[Fate.OK.value]["response_time_s"])
+        numbers = [formatting.count(counts[key]) for key in ("planned", *(result.value for result in Result))]
+        times = _times(found.timings_by_result[Result.OK.value]["response_time_s"])
         about = [
-            code(formatting.cut(found.phase.name, LONGEST_NAME)),
-            formatting.stretch(found.phase),
+            code(formatting.truncate(found.phase.name, MAX_NAME_LENGTH)),
+            formatting.phase_range(found.phase),
             formatting.judged(found.phase),
         ]
         rows.append([*about, formatting.planned_rate(found), *numbers, *times])
-    header = ["phase", "from – to", "", "asked", "planned", *(formatting.FATES[fate] for fate in Fate)]
-    left = len(summary.phases) - MOST_OUTCOMES
+    header = ["phase", "from – to", "", "asked", "planned", *(formatting.RESULTS[result] for result in Result)]
+    left = len(summary.phases) - MAX_OUTCOMES
     more = f"\n\n… and {formatting.count(left)} more phases" if left > 0 else ""
     return _table([*header, *(f"ok {name}" for name in _TIMES)], rows, right=tuple(range(3, 13))) + more if rows else ""
 
@@ -210,24 +210,24 @@ def _payloads(summary: LoadSummary) -> str:
     """
     rows = [
         [
-            code(formatting.cut(found.name, LONGEST_NAME)),
-            *(formatting.count(found.counts[fate]) for fate in Fate),
-            *_times(found.response_time_by_fate[Fate.OK.value]),
+            code(formatting.truncate(found.name, MAX_NAME_LENGTH)),
+            *(formatting.count(found.counts[result]) for result in Result),
+            *_times(found.response_time_by_result[Result.OK.value]),
         ]
-        for found in summary.payloads[:MOST_OUTCOMES]
+        for found in summary.payloads[:MAX_OUTCOMES]
     ]
-    left = len(summary.payloads) - MOST_OUTCOMES
+    left = len(summary.payloads) - MAX_OUTCOMES
     more = f"\n\n… and {formatting.count(left)} more payloads" if left > 0 else ""
-    header = ["payload", *(formatting.FATES[fate] for fate in Fate), *(f"ok {name}" for name in _TIMES)]
+    header = ["payload", *(formatting.RESULTS[result] for result in Result), *(f"ok {name}" for name in _TIMES)]
     return _table(header, rows, right=tuple(range(1, 9))) + more if rows else ""
 
 
-def _times(figure: Figure) -> list[str]:
+def _times(timing: Timing) -> list[str]:
     """
     A few percentiles of one time.
     """
-    values = formatting.columns(figure)
-    return [formatting.time(values.get(name)) + "\\*" * formatting.too_few(figure, name) for name in _TIMES]
+    values = formatting.columns(timing)
+    return [formatting.time(values.get(name)) + "\\*" * formatting.too_few(timing, name) for name in _TIMES]
 
 
 def _outcomes(summary: LoadSummary) -> str:
@@ -239,14 +239,14 @@ def _outcomes(summary: LoadSummary) -> str:
         [
             code(formatting.shortened(formatting.outcome(row.outcome), 80)),
             formatting.code_kind(row.outcome) or formatting.NOTHING,
-            formatting.FATES[row.outcome.fate],
-            formatting.blame(row) or formatting.NOTHING,
+            formatting.RESULTS[row.outcome.result],
+            formatting.responsible(row) or formatting.NOTHING,
             formatting.count(row.count),
             formatting.percent(row.count / settled),
         ]
-        for row in summary.outcomes[:MOST_OUTCOMES]
+        for row in summary.outcomes[:MAX_OUTCOMES]
     ]
-    left = len(summary.outcomes) - MOST_OUTCOMES
+    left = len(summary.outcomes) - MAX_OUTCOMES
     more = f"\n\n… and {formatting.count(left)} more outcomes" if left > 0 else ""
     header = ["outcome", "error code is", "counts as", "to act", "requests", "share"]
     return _table(header, rows, right=(4, 5)) + more if rows else ""
@@ -261,8 +261,8 @@ def _conformance(summary: ConformanceSummary) -> Iterator[str]:
     coverage = summary.run.coverage
     if coverage is not None:
         yield (
-            f"Coverage: {formatting.count(coverage.requests)} requests; answers {plain(formatting.tally(coverage.statuses))}; "
-            f"error codes {plain(formatting.tally(coverage.codes))}."
+            f"Coverage: {formatting.count(coverage.requests)} requests; answers {plain(formatting.format_counts(coverage.statuses))}; "
+            f"error codes {plain(formatting.format_counts(coverage.codes))}."
         )
     accepted = [
         f"- {code(row.clause.id)}: {formatting.state(row)}" for row in summary.clauses if row.acceptance is not None
@@ -274,12 +274,12 @@ def _findings(report: Report) -> list[str]:
     """
     The gravest findings, the others counted.
     """
-    found = report.attributed_findings
+    found = report.findings_with_runs
     if not found:
         return []
     several = len(report.summaries) > 1
-    shown = [_finding(each, summary, several=several) for summary, each in found[:MOST_FINDINGS]]
-    left = len(found) - MOST_FINDINGS
+    shown = [_finding(each, summary, several=several) for summary, each in found[:MAX_FINDINGS]]
+    left = len(found) - MAX_FINDINGS
     return [
         f"## Findings ({formatting.count(len(found))})",
         *shown,
@@ -306,7 +306,7 @@ def _finding(found: Finding, summary: Summary, *, several: bool) -> str:
         lines.append(f"  - request id: {code(found.request_id)}")
     if found.reproduce:
         fence = "`" * max(3, _longest_run(found.reproduce) + 1)
-        lines += ["", f"  {fence}sh", f"  {formatting.visible(found.reproduce)}", f"  {fence}"]
+        lines += ["", f"  {fence}sh", f"  {formatting.escape_unprintable(found.reproduce)}", f"  {fence}"]
     return "\n".join(lines)
 
 

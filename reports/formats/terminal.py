@@ -13,24 +13,24 @@ from chainproof.judgement.caveats import QUANTILES, Caveat
 from chainproof.judgement.summary import (
     ClauseState,
     ConformanceSummary,
-    Figure,
     LoadSummary,
     Report,
     Summary,
+    Timing,
     acceptance,
 )
 from chainproof.judgement.verdict import Verdict
-from chainproof.results.exchange import Fate
+from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
 from chainproof.results.search_record import SearchRecord
 
 from . import formatting
 
 WIDTH = 100
-MOST_FINDINGS = 10
+MAX_FINDINGS = 10
 """Findings shown in full; the rest are counted."""
-MOST_OUTCOMES = 15
-LONGEST_NAME = 16
+MAX_OUTCOMES = 15
+MAX_NAME_LENGTH = 16
 """Letters of a phase's or payload's name."""
 
 _COLOURS: dict[Verdict, str] = {
@@ -75,7 +75,7 @@ def _verdict(verdict: Verdict, reason: str, pen: Pen) -> list[str]:
     The verdict and its sentence.
     """
     word = verdict.value.upper()
-    first, *rest = _wrapped(formatting.visible(reason), " " * (len(word) + 2))
+    first, *rest = _wrapped(formatting.escape_unprintable(reason), " " * (len(word) + 2))
     return [f"{pen.verdict(verdict, word)}  {first.lstrip()}", *rest]
 
 
@@ -83,8 +83,8 @@ def _search(search: SearchRecord, pen: Pen) -> list[str]:
     """
     What a search found, and the probes that say so.
     """
-    title = [pen(line, _BOLD) for line in _wrapped(formatting.searched(search), "")]
-    said = _wrapped(formatting.visible(search.sentence), "  ")
+    title = [pen(line, _BOLD) for line in _wrapped(formatting.search_title(search), "")]
+    said = _wrapped(formatting.escape_unprintable(search.summary), "  ")
     return [*title, *said, "", *_table([formatting.PROBE_COLUMNS, *formatting.probes(search)], left=(1, 2))]
 
 
@@ -108,8 +108,8 @@ def _particulars(summary: Summary) -> list[str]:
     """
     manifest = summary.run.manifest
     emulated = " (our own emulator)" if manifest.emulated else ""
-    facts = f"{formatting.started(summary.run)}; {formatting.lasted(summary.run)}; contract {formatting.visible(manifest.contract)}; seed {manifest.seed}"
-    return _wrapped(f"{formatting.visible(manifest.target)}{emulated}", "  ") + _wrapped(facts, "  ")
+    facts = f"{formatting.started(summary.run)}; {formatting.ending_and_duration(summary.run)}; contract {formatting.escape_unprintable(manifest.contract)}; seed {manifest.seed}"
+    return _wrapped(f"{formatting.escape_unprintable(manifest.target)}{emulated}", "  ") + _wrapped(facts, "  ")
 
 
 Section = tuple[str, list[str]]
@@ -121,12 +121,12 @@ def _load(summary: LoadSummary, pen: Pen) -> Iterator[Section]:
     """
     yield "Objectives", _objectives(summary, pen)
     yield "Accounting", _accounting(summary)
-    yield f"Latency of complete answers{formatting.judged_alone(summary)}", _latency(summary)
+    yield f"Latency of complete answers{formatting.judged_phases_note(summary)}", _latency(summary)
     yield "Throughput", _throughput(summary)
-    for title, sentence in formatting.particulars(summary):
+    for title, sentence in formatting.details(summary):
         yield title, _wrapped(sentence, "    ")
     yield "Phases, by the intended start; times of ok answers", _phases(summary)
-    yield f"Payloads{formatting.judged_alone(summary)}; times of ok answers", _payloads(summary)
+    yield f"Payloads{formatting.judged_phases_note(summary)}; times of ok answers", _payloads(summary)
     yield "Outcomes", _outcomes(summary)
     yield "Findings", _findings(summary, pen)
     yield "Caveats", _caveats(summary.caveats)
@@ -151,7 +151,11 @@ def _objectives(summary: LoadSummary, pen: Pen) -> list[str]:
         text = f"{judged.verdict.value:<12}  {judged.objective.text}   observed {formatting.observed(judged)}"
         head, *rest = _wrapped(text, "    ", "                  ")
         lines += [head.replace(judged.verdict.value, pen.verdict(judged.verdict, judged.verdict.value), 1), *rest]
-        detail = [formatting.good_share(judged), formatting.share_bounds(judged), formatting.more_needed(judged)]
+        detail = [
+            formatting.good_share(judged),
+            formatting.share_bounds(judged),
+            formatting.more_requests_needed(judged),
+        ]
         if any(detail):
             lines += _wrapped("; ".join(filter(None, detail)), "                  ")
     return lines
@@ -162,7 +166,7 @@ def _accounting(summary: LoadSummary) -> list[str]:
     The two identities, and why anything was not sent.
     """
     reasons = formatting.not_sent(summary)
-    lines = [line for part in summary.accounting.identities for line in _wrapped(part, "    ")]
+    lines = [line for part in summary.accounting.equations for line in _wrapped(part, "    ")]
     return lines + (_wrapped(f"not sent: {reasons}", "    ") if reasons else [])
 
 
@@ -172,13 +176,13 @@ def _latency(summary: LoadSummary) -> list[str]:
     """
     names = [name for name, _ in QUANTILES] + ["max"]
     rows = [["", *names, "count"]]
-    for key, figure in summary.figures.items():
-        values = formatting.columns(figure)
+    for key, timing in summary.timings.items():
+        values = formatting.columns(timing)
         cells = [
-            formatting.time(values.get(name)) + ("*" if formatting.too_few(figure, name) else " ") for name in names
+            formatting.time(values.get(name)) + ("*" if formatting.too_few(timing, name) else " ") for name in names
         ]
-        rows.append([formatting.FIGURES[key], *cells, formatting.count(figure.count)])
-    unsure = any(formatting.too_few(figure, name) for figure in summary.figures.values() for name in names)
+        rows.append([formatting.TIMINGS[key], *cells, formatting.count(timing.count)])
+    unsure = any(formatting.too_few(timing, name) for timing in summary.timings.values() for name in names)
     note = ["    * too few answers for an upper 95 % bound: the true value may be far above"] if unsure else []
     return _table(rows) + note
 
@@ -195,12 +199,14 @@ def _phases(summary: LoadSummary) -> list[str]:
     A phase a row.
     """
     rows = [["", "", "planned", "ok", "failed", *_TIMES]]
-    for found in summary.phases[:MOST_OUTCOMES]:
-        name = formatting.cut(formatting.visible(found.phase.name), LONGEST_NAME) + ("" if found.phase.judged else " †")
+    for found in summary.phases[:MAX_OUTCOMES]:
+        name = formatting.truncate(formatting.escape_unprintable(found.phase.name), MAX_NAME_LENGTH) + (
+            "" if found.phase.judged else " †"
+        )
         counts = (found.accounting.planned, found.accounting.ok, found.accounting.failed)
-        times = _times(found.figures_by_fate[Fate.OK.value]["response_time_s"])
-        rows.append([name, formatting.stretch(found.phase), *map(formatting.count, counts), *times])
-    left = len(summary.phases) - MOST_OUTCOMES
+        times = _times(found.timings_by_result[Result.OK.value]["response_time_s"])
+        rows.append([name, formatting.phase_range(found.phase), *map(formatting.count, counts), *times])
+    left = len(summary.phases) - MAX_OUTCOMES
     more = [f"    … and {formatting.count(left)} more phases"] if left > 0 else []
     unjudged = ["    † not judged"] if any(not found.phase.judged for found in summary.phases) else []
     return _table(rows, left=(0, 1)) + more + unjudged if summary.phases else []
@@ -210,12 +216,12 @@ def _payloads(summary: LoadSummary) -> list[str]:
     """
     A payload a row.
     """
-    rows = [["", *(formatting.FATES[fate] for fate in Fate), *_TIMES]]
-    for found in summary.payloads[:MOST_OUTCOMES]:
-        name = formatting.cut(formatting.visible(found.name), LONGEST_NAME)
-        numbers = [formatting.count(found.counts[fate]) for fate in Fate]
-        rows.append([name, *numbers, *_times(found.response_time_by_fate[Fate.OK.value])])
-    left = len(summary.payloads) - MOST_OUTCOMES
+    rows = [["", *(formatting.RESULTS[result] for result in Result), *_TIMES]]
+    for found in summary.payloads[:MAX_OUTCOMES]:
+        name = formatting.truncate(formatting.escape_unprintable(found.name), MAX_NAME_LENGTH)
+        numbers = [formatting.count(found.counts[result]) for result in Result]
+        rows.append([name, *numbers, *_times(found.response_time_by_result[Result.OK.value])])
+    left = len(summary.payloads) - MAX_OUTCOMES
     more = [f"    … and {formatting.count(left)} more payloads"] if left > 0 else []
     return _table(rows) + more if summary.payloads else []
 
@@ -224,12 +230,12 @@ _TIMES = ("p50", "p95", "p99")
 """As many columns as a terminal has room for."""
 
 
-def _times(figure: Figure) -> list[str]:
+def _times(timing: Timing) -> list[str]:
     """
     A few percentiles of one time.
     """
-    values = formatting.columns(figure)
-    return [formatting.time(values.get(name)) + ("*" if formatting.too_few(figure, name) else " ") for name in _TIMES]
+    values = formatting.columns(timing)
+    return [formatting.time(values.get(name)) + ("*" if formatting.too_few(timing, name) else " ") for name in _TIMES]
 
 
 def _outcomes(summary: LoadSummary) -> list[str]:
@@ -237,12 +243,12 @@ def _outcomes(summary: LoadSummary) -> list[str]:
     How often each outcome came up, and who is to act.
     """
     settled = sum(row.count for row in summary.outcomes)
-    rows = [["count", "share", "fate", "outcome", "code", "to act"]] if settled else []
-    for row in summary.outcomes[:MOST_OUTCOMES]:
-        fate, name = formatting.FATES[row.outcome.fate], formatting.shortened(formatting.outcome(row.outcome), 40)
-        cells = [formatting.count(row.count), formatting.percent(row.count / settled), fate, name]
-        rows.append([*cells, formatting.code_kind(row.outcome), formatting.blame(row)])
-    rest = summary.outcomes[MOST_OUTCOMES:]
+    rows = [["count", "share", "result", "outcome", "code", "to act"]] if settled else []
+    for row in summary.outcomes[:MAX_OUTCOMES]:
+        result, name = formatting.RESULTS[row.outcome.result], formatting.shortened(formatting.outcome(row.outcome), 40)
+        cells = [formatting.count(row.count), formatting.percent(row.count / settled), result, name]
+        rows.append([*cells, formatting.code_kind(row.outcome), formatting.responsible(row)])
+    rest = summary.outcomes[MAX_OUTCOMES:]
     more = [
         f"    … and {formatting.count(len(rest))} more outcomes, {formatting.count(sum(r.count for r in rest))} requests"
     ]
@@ -256,7 +262,7 @@ def _clauses(summary: ConformanceSummary) -> list[str]:
     states = Counter(row.state for row in summary.clauses)
     lines = _wrapped(", ".join(f"{states[state]} {state.value}" for state in ClauseState), "    ")
     for row in summary.clauses:
-        if row.state in (ClauseState.FAILED, ClauseState.ADVISED):
+        if row.state in (ClauseState.FAILED, ClauseState.WITH_WARNINGS):
             lines.append(f"    {row.state.value:<7} {row.clause.level.value:<8}  {row.clause.id}")
         elif row.acceptance is not None:
             lines.append(
@@ -267,23 +273,23 @@ def _clauses(summary: ConformanceSummary) -> list[str]:
 
 def _coverage(summary: ConformanceSummary) -> list[str]:
     """
-    What the run came across, and how rare a departure may be and still have been seen.
+    What the run came across, and how rare a violation may be and still have been seen.
     """
     coverage = summary.run.coverage
     if coverage is None:
         return []
-    lines = _labelled("answers", formatting.tally(coverage.statuses)) + _labelled(
-        "codes", formatting.tally(coverage.codes)
+    lines = _labelled("answers", formatting.format_counts(coverage.statuses)) + _labelled(
+        "codes", formatting.format_counts(coverage.codes)
     )
     lines += _labelled("requests", formatting.count(coverage.requests))
     status = next((row for row in summary.clauses if row.clause.id == "status"), None)
     if status is not None and status.exercised:
         lines += _labelled(
             "rare ones",
-            f"a departure in {formatting.visible_share(status)} answers, whatever the request, would have been seen with 95 % probability",
+            f"a violation in {formatting.detectable_share(status)} answers, whatever the request, would have been seen with 95 % probability",
         )
     for note in coverage.notes:
-        lines += _labelled("note", formatting.visible(note))
+        lines += _labelled("note", formatting.escape_unprintable(note))
     return lines
 
 
@@ -292,9 +298,9 @@ def _findings(summary: Summary, pen: Pen) -> list[str]:
     The gravest findings in full, the others counted.
     """
     lines: list[str] = []
-    for number, found in enumerate(summary.findings[:MOST_FINDINGS]):
+    for number, found in enumerate(summary.findings[:MAX_FINDINGS]):
         lines += ([""] if number else []) + _finding(found, summary, pen)
-    left = len(summary.findings) - MOST_FINDINGS
+    left = len(summary.findings) - MAX_FINDINGS
     return [*lines, "", f"    … and {formatting.count(left)} more: see --html or --json"] if left > 0 else lines
 
 
@@ -302,19 +308,19 @@ def _finding(found: Finding, summary: Summary, pen: Pen) -> list[str]:
     """
     One finding: clause, expected, actual, how to see it again.
     """
-    head = f"{formatting.visible(found.level)}  {formatting.visible(found.clause)}  × {formatting.count(found.count)}"
+    head = f"{formatting.escape_unprintable(found.level)}  {formatting.escape_unprintable(found.clause)}  × {formatting.count(found.count)}"
     accepting = acceptance(summary, found)
     if accepting is not None:
         head += f"  {formatting.waived(accepting)}"
     lines = [pen(line, _COLOURS[Verdict.FAIL] if accepting is None else _DIM) for line in _wrapped(head, "    ")]
     source = f"“{found.quotation}” ({found.source})"
     for name, value in (("says", source), ("expected", found.expected), ("actual", found.actual)):
-        lines += _labelled(name, formatting.shortened(formatting.visible(value), 600))
+        lines += _labelled(name, formatting.shortened(formatting.escape_unprintable(value), 600))
     if found.cases:
         lines += _labelled("seen with", formatting.shortened(formatting.cases(found), 400))
     if found.request_id:
-        lines += _labelled("request id", formatting.shortened(formatting.visible(found.request_id), 200))
-    return lines + _shell_line(formatting.visible(found.reproduce))
+        lines += _labelled("request id", formatting.shortened(formatting.escape_unprintable(found.request_id), 200))
+    return lines + _shell_line(formatting.escape_unprintable(found.reproduce))
 
 
 def _labelled(name: str, value: str) -> list[str]:
@@ -343,8 +349,10 @@ def _caveats(caveats: Iterable[Caveat]) -> list[str]:
     """
     lines: list[str] = []
     for caveat in caveats:
-        lines += _wrapped(f"{caveat.code}  {formatting.visible(caveat.text)}", "    ", "      ")
-        lines += _wrapped(f"→ {formatting.visible(caveat.remedy)}", "      ", "        ") if caveat.remedy else []
+        lines += _wrapped(f"{caveat.code}  {formatting.escape_unprintable(caveat.text)}", "    ", "      ")
+        lines += (
+            _wrapped(f"→ {formatting.escape_unprintable(caveat.remedy)}", "      ", "        ") if caveat.remedy else []
+        )
     return lines
 
 

@@ -15,25 +15,25 @@ import pytest
 
 from chainproof.command import (
     EXIT_CODES,
-    Mistake,
+    UsageError,
     add_contract_option,
     add_target_options,
     command,
     duration,
+    parse_target_options,
     parser,
-    scrubbed,
-    wanted,
+    redacted,
 )
-from chainproof.contract.credentials import NoKey, Scheme
+from chainproof.contract.credentials import ApiKeyError, AuthScheme
 from chainproof.contract.levels import Contract
-from chainproof.contract.target import BadTarget
-from chainproof.judgement.verdict import Exit
-from chainproof.results.folder import FolderMistake
-from chainproof.workload.objectives import BadObjective
-from chainproof.workload.workload import BadWorkload
+from chainproof.contract.target import TargetError
+from chainproof.judgement.verdict import ExitCode
+from chainproof.results.folder import FolderError
+from chainproof.workload.objectives import ObjectiveError
+from chainproof.workload.workload import WorkloadError
 
 KEY = "abcd1234.s3cret"
-MISTAKES = [Mistake, BadTarget, BadWorkload, BadObjective, FolderMistake, NoKey]
+MISTAKES = [UsageError, TargetError, WorkloadError, ObjectiveError, FolderError, ApiKeyError]
 
 
 def ended(wrong: BaseException | int, *arguments: str) -> int:
@@ -59,8 +59,8 @@ def test_a_mistake_is_one_line_and_2(mistake: type[Exception], capsys: pytest.Ca
     assert capsys.readouterr() == ("", "chainproof reports: expected this, found that\n")
 
 
-@pytest.mark.parametrize("code", Exit)
-def test_a_verdict_is_passed_on(code: Exit, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("code", ExitCode)
+def test_a_verdict_is_passed_on(code: ExitCode, capsys: pytest.CaptureFixture[str]) -> None:
     """
     What the tool decided stands.
     """
@@ -89,7 +89,7 @@ def test_our_own_error_is_70_with_a_traceback(wrong: type[Exception], capsys: py
         ("OTHER_KEY", ("--seed", "1", "--api-key-env=OTHER_KEY")),
     ],
 )
-@pytest.mark.parametrize("wrong", [RuntimeError, Mistake])
+@pytest.mark.parametrize("wrong", [RuntimeError, UsageError])
 def test_last_words_hold_no_key(
     wrong: type[Exception],
     variable: str,
@@ -122,7 +122,7 @@ def test_a_text_is_left_alone_where_there_is_no_key(monkeypatch: pytest.MonkeyPa
     """
     monkeypatch.delenv("BASETEN_API_KEY", raising=False)
 
-    assert scrubbed("as it was") == "as it was"
+    assert redacted("as it was") == "as it was"
 
 
 def test_output_that_nobody_reads_any_more_is_no_error() -> None:
@@ -154,7 +154,7 @@ def test_exit_codes_are_documented() -> None:
     """
     documented = [int(line.split()[0]) for line in EXIT_CODES.splitlines()[1:]]
 
-    assert documented == [code.value for code in Exit]
+    assert documented == [code.value for code in ExitCode]
     assert EXIT_CODES in parser("reports", "…", "more").format_help()
 
 
@@ -178,14 +178,14 @@ def test_options_have_one_name_everywhere() -> None:
         "ca_file": None,
         "header": [],
         "api_key_env": "BASETEN_API_KEY",
-        "auth_scheme": Scheme.API_KEY,
+        "auth_scheme": AuthScheme.API_KEY,
     }
     assert options.parse_args(["--contract", "documented"]).contract is Contract.DOCUMENTED
     for wrong in (["--contract", "lax"], ["--targ", "x"], ["--api-key", KEY]):
         with pytest.raises(SystemExit) as asked:
             options.parse_args(wrong)
 
-        assert asked.value.code == Exit.USAGE
+        assert asked.value.code == ExitCode.USAGE
 
 
 def test_a_duration_option_is_read_as_written() -> None:
@@ -225,8 +225,8 @@ def test_a_target_that_is_half_said_is_refused(words: list[str]) -> None:
     options = parser("loadtests", "…")
     add_target_options(options)
 
-    with pytest.raises(Mistake):
-        wanted(options.parse_args(words))
+    with pytest.raises(UsageError):
+        parse_target_options(options.parse_args(words))
 
 
 def test_the_target_options_survive_the_way_to_a_child() -> None:
@@ -236,7 +236,7 @@ def test_the_target_options_survive_the_way_to_a_child() -> None:
     options = parser("loadtests", "…")
     add_target_options(options)
     given = ["--chain-id", "abc", "--environment", "staging", "--connect-to", "[::1]:8080", "--header", "X-A: b"]
-    asked = wanted(options.parse_args([*given, "--auth-scheme", "bearer", "--api-key-env", "OTHER_KEY"]))
+    asked = parse_target_options(options.parse_args([*given, "--auth-scheme", "bearer", "--api-key-env", "OTHER_KEY"]))
 
-    assert asked == wanted(options.parse_args(asked.arguments()))
+    assert asked == parse_target_options(options.parse_args(asked.arguments()))
     assert "https://chain-abc.api.baseten.co/environments/staging/run_remote" == asked.url

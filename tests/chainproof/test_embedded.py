@@ -9,11 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from chainproof.command import TARGET_VARIABLE, Mistake, Wanted
-from chainproof.contract.credentials import ApiKey, NoKey
+from chainproof.command import TARGET_VARIABLE, TargetOptions, UsageError
+from chainproof.contract.credentials import ApiKey, ApiKeyError
 from chainproof.contract.route import Address
-from chainproof.contract.target import BadTarget
-from chainproof.endpoint import EMULATED_VARIABLE, endpoint
+from chainproof.contract.target import TargetError
+from chainproof.open_endpoint import EMULATED_VARIABLE, open_endpoint
 
 
 @pytest.fixture
@@ -34,10 +34,10 @@ def test_a_target_is_what_the_option_names_else_the_environment(url: str, monkey
     """
     monkeypatch.setenv(TARGET_VARIABLE, "https://nowhere.invalid")
     monkeypatch.setenv(EMULATED_VARIABLE, "1")
-    with endpoint(Wanted(url=url)) as named:
+    with open_endpoint(TargetOptions(url=url)) as named:
         assert (named.target.origin, named.target.emulated) == (url, False)
     monkeypatch.setenv(TARGET_VARIABLE, url)
-    with endpoint(Wanted()) as told:
+    with open_endpoint(TargetOptions()) as told:
         assert (told.target.origin, told.target.emulated) == (url, True)
         assert told.environment == {
             TARGET_VARIABLE: f"{url}/production/run_remote",
@@ -51,7 +51,7 @@ def test_the_key_comes_from_the_variable_that_was_named(url: str, monkeypatch: p
     And a child finds it there.
     """
     monkeypatch.setenv("OTHER_KEY", "other.key")
-    with endpoint(Wanted(url=url, variable="OTHER_KEY")) as named:
+    with open_endpoint(TargetOptions(url=url, variable="OTHER_KEY")) as named:
         assert named.key == ApiKey("other.key")
         assert named.environment["OTHER_KEY"] == "other.key"
         assert "other.key" not in repr(named)
@@ -60,11 +60,11 @@ def test_the_key_comes_from_the_variable_that_was_named(url: str, monkeypatch: p
 @pytest.mark.parametrize(
     ("target", "told"),
     [
-        ("nonsense", BadTarget),
-        ("http://127.0.0.1:1", Mistake),
-        ("http://[::1]:1", Mistake),
-        ("https://no-such-host.invalid", Mistake),
-        (f"https://{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 60}.{'e' * 60}.invalid", Mistake),
+        ("nonsense", TargetError),
+        ("http://127.0.0.1:1", UsageError),
+        ("http://[::1]:1", UsageError),
+        ("https://no-such-host.invalid", UsageError),
+        (f"https://{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 60}.{'e' * 60}.invalid", UsageError),
     ],
 )
 def test_a_target_that_cannot_be_reached_is_told_before_anything_is_sent(
@@ -73,7 +73,7 @@ def test_a_target_that_cannot_be_reached_is_told_before_anything_is_sent(
     """
     One line says what is wrong: the URL, the name, or that nobody listens.
     """
-    with pytest.raises(told), endpoint(Wanted(url=target)):
+    with pytest.raises(told), open_endpoint(TargetOptions(url=target)):
         pass
 
 
@@ -81,7 +81,7 @@ def test_a_missing_key_is_told_before_anything_is_sent(url: str) -> None:
     """
     Not as a 401 of the target.
     """
-    with pytest.raises(NoKey, match="NO_SUCH_KEY"), endpoint(Wanted(url=url, variable="NO_SUCH_KEY")):
+    with pytest.raises(ApiKeyError, match="NO_SUCH_KEY"), open_endpoint(TargetOptions(url=url, variable="NO_SUCH_KEY")):
         pass
 
 
@@ -92,19 +92,19 @@ def test_there_is_no_other_way_to_an_emulator_around_the_command(url: str, monke
     monkeypatch.setenv(TARGET_VARIABLE, url)
     monkeypatch.setenv(EMULATED_VARIABLE, "1")
     with (
-        pytest.raises(Mistake, match="whose URL are the bytes to carry"),
-        endpoint(Wanted(connect_to=Address("127.0.0.1", 1))),
+        pytest.raises(UsageError, match="whose URL are the bytes to carry"),
+        open_endpoint(TargetOptions(connect_to=Address("127.0.0.1", 1))),
     ):
         pass
 
 
-@pytest.mark.parametrize("asked", [Wanted(connect_to=Address("127.0.0.1", 1)), Wanted(ca_file="ca.pem")])
-def test_the_emulator_needs_no_way_of_its_own(asked: Wanted, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("asked", [TargetOptions(connect_to=Address("127.0.0.1", 1)), TargetOptions(ca_file="ca.pem")])
+def test_the_emulator_needs_no_way_of_its_own(asked: TargetOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     Options that would be passed over are refused: somebody meant a target, and forgot it.
     """
     monkeypatch.delenv(TARGET_VARIABLE, raising=False)
-    with pytest.raises(Mistake, match="expected a target"), endpoint(asked):
+    with pytest.raises(UsageError, match="expected a target"), open_endpoint(asked):
         pass
 
 
@@ -113,5 +113,5 @@ def test_an_empty_target_is_no_target(monkeypatch: pytest.MonkeyPatch) -> None:
     A variable that CI left empty must not turn the build green by way of the emulator.
     """
     monkeypatch.setenv(TARGET_VARIABLE, "")
-    with pytest.raises(Mistake, match="found an empty text"), endpoint(Wanted()):
+    with pytest.raises(UsageError, match="found an empty text"), open_endpoint(TargetOptions()):
         pass

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.json_text import Malformed, TooDeep, parse_json
+from chainproof.json_text import InvalidJson, TooDeep, parse_json
 
 VALUES = st.recursive(
     st.none()
@@ -22,28 +22,28 @@ VALUES = st.recursive(
 )
 
 MALFORMED = {
-    b"": Malformed.EMPTY,
-    b" \r\n\t": Malformed.EMPTY,
-    b"\xef\xbb\xbf{}": Malformed.BYTE_ORDER_MARK,
-    b'"\xe9"': Malformed.NOT_UTF8,
-    b'"\xed\xa0\x80"': Malformed.NOT_UTF8,
-    "{}".encode("utf-16"): Malformed.NOT_UTF8,
-    b"{": Malformed.NOT_JSON,
-    b"{}{}": Malformed.NOT_JSON,
-    b"{'a': 1}": Malformed.NOT_JSON,
-    b"{a: 1}": Malformed.NOT_JSON,
-    b'{"a": 1,}': Malformed.NOT_JSON,
-    b"[1,]": Malformed.NOT_JSON,
-    b"NaN": Malformed.NOT_JSON,
-    b"[Infinity]": Malformed.NOT_JSON,
-    b"-Infinity": Malformed.NOT_JSON,
-    b"01": Malformed.NOT_JSON,
-    b".5": Malformed.NOT_JSON,
-    b"True": Malformed.NOT_JSON,
-    b'"\t"': Malformed.NOT_JSON,
-    b"{} // yes": Malformed.NOT_JSON,
-    b"{}\x00": Malformed.NOT_JSON,
-    b"\x0c{}": Malformed.NOT_JSON,
+    b"": InvalidJson.EMPTY,
+    b" \r\n\t": InvalidJson.EMPTY,
+    b"\xef\xbb\xbf{}": InvalidJson.BYTE_ORDER_MARK,
+    b'"\xe9"': InvalidJson.NOT_UTF8,
+    b'"\xed\xa0\x80"': InvalidJson.NOT_UTF8,
+    "{}".encode("utf-16"): InvalidJson.NOT_UTF8,
+    b"{": InvalidJson.NOT_JSON,
+    b"{}{}": InvalidJson.NOT_JSON,
+    b"{'a': 1}": InvalidJson.NOT_JSON,
+    b"{a: 1}": InvalidJson.NOT_JSON,
+    b'{"a": 1,}': InvalidJson.NOT_JSON,
+    b"[1,]": InvalidJson.NOT_JSON,
+    b"NaN": InvalidJson.NOT_JSON,
+    b"[Infinity]": InvalidJson.NOT_JSON,
+    b"-Infinity": InvalidJson.NOT_JSON,
+    b"01": InvalidJson.NOT_JSON,
+    b".5": InvalidJson.NOT_JSON,
+    b"True": InvalidJson.NOT_JSON,
+    b'"\t"': InvalidJson.NOT_JSON,
+    b"{} // yes": InvalidJson.NOT_JSON,
+    b"{}\x00": InvalidJson.NOT_JSON,
+    b"\x0c{}": InvalidJson.NOT_JSON,
 }
 
 
@@ -76,7 +76,7 @@ def test_what_is_not_json_has_a_reason(body: bytes) -> None:
 )
 def test_what_a_fast_parser_refuses_may_be_json(body: bytes, value: object) -> None:
     """
-    Our parser's limits are not the target's departure.
+    Our parser's limits are not the target's violation.
     """
     assert value == parse_json(body)
 

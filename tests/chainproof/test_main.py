@@ -38,7 +38,7 @@ def test_every_tool_has_a_door_and_a_summary() -> None:
     """
     The tools that are installed are those that the help names.
     """
-    assert {entry.name for entry in entry_points(group=door.GROUP)} == set(door.SUMMARIES) == TOOLS
+    assert {entry.name for entry in entry_points(group=door.ENTRY_POINT_GROUP)} == set(door.TOOL_SUMMARIES) == TOOLS
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["-h"], 0), (["help"], 0), ([], 2)])

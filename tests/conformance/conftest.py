@@ -31,22 +31,22 @@ from chainproof.conformance.checks import (
     routing,
     state,
 )
-from chainproof.conformance.inputs.chain_schema import Signature, simplest
+from chainproof.conformance.inputs.chain_schema import ChainSchema, simplest_input
 from chainproof.conformance.judging.ledger import Ledger
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing import hypothesis_runner
-from chainproof.conformance.probing.requester import Examination
+from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.transport.client import Client
-from chainproof.conformance.transport.rate_limit import ANY, Allowance
+from chainproof.conformance.transport.rate_limit import UNLIMITED, RateLimiter
 from chainproof.contract.chain_schema import Schema
-from chainproof.contract.credentials import ApiKey, Scheme
-from chainproof.contract.header_fields import Field
+from chainproof.contract.credentials import ApiKey, AuthScheme
+from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import parse_target
 from chainproof.results.finding import Finding
 
-from .endpoints import KEY, Server, serving
+from .endpoints import KEY, AnswerFunction, serve
 
-PARTS = (
+CHECK_MODULES = (
     body,
     connection,
     credentials,
@@ -66,18 +66,18 @@ PARTS = (
 )
 """Imported, so that their checks are entered."""
 
-WIRE = tuple(
-    check for check in CHECKS if check.part in ("connection", "framing", "identity", "malformed", "rare", "state")
+WIRE_CHECKS = tuple(
+    check for check in CHECKS if check.group in ("connection", "framing", "identity", "malformed", "rare", "state")
 )
 """What is asked for the sake of the messages, the connections and their order; it takes a few seconds."""
-BY_HAND = tuple(
-    check for check in CHECKS if check.part == "identity" or (check.part != "generated" and check not in WIRE)
+HANDWRITTEN_CHECKS = tuple(
+    check for check in CHECKS if check.group == "identity" or (check.group != "generated" and check not in WIRE_CHECKS)
 )
-GENERATED = tuple(check for check in CHECKS if check.part == "generated")
+GENERATED_CHECKS = tuple(check for check in CHECKS if check.group == "generated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Examined:
+class SuiteResult:
     """
     What an examination came to.
     """
@@ -101,22 +101,22 @@ class Examined:
         return {found.clause for found in self.findings}
 
 
-Examine = Callable[..., Examined]
+RunSuite = Callable[..., SuiteResult]
 
 
 @pytest.fixture
-def examine(monkeypatch: pytest.MonkeyPatch) -> Examine:
+def run_suite(monkeypatch: pytest.MonkeyPatch) -> RunSuite:
     """
     Puts every check to a server, or to a URL, a few examples each, and waits for nobody.
     """
 
-    def examined(server: Server | str, *, examples: int = 4, path: str = "", **options: object) -> Examined:
-        monkeypatch.setitem(settings_file.EXAMPLES, Depth.QUICK, examples)
+    def examined(server: AnswerFunction | str, *, examples: int = 4, path: str = "", **options: object) -> SuiteResult:
+        monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, Depth.QUICK, examples)
         monkeypatch.setattr(hypothesis_runner, "_SHRINKING", 10 * examples)
-        monkeypatch.setattr(Examination, "haste", 1.0)
+        monkeypatch.setattr(Requester, "scale_factor", 1.0)
         if not callable(server):
             return _examined(server + path, **options)  # type: ignore[arg-type]
-        with serving(server) as url:
+        with serve(server) as url:
             return _examined(url + path, **options)  # type: ignore[arg-type]
 
     return examined
@@ -127,37 +127,41 @@ def _examined(
     *,
     checks: Sequence[Check] = tuple(CHECKS),
     key: str = KEY,
-    scheme: Scheme = Scheme.API_KEY,
-    fields: tuple[Field, ...] = (),
-    takes: Schema | None = None,
-    gives: Schema | None = None,
-    allowance: Allowance = ANY,
+    scheme: AuthScheme = AuthScheme.API_KEY,
+    fields: tuple[HeaderField, ...] = (),
+    input_schema: Schema | None = None,
+    output_schema: Schema | None = None,
+    rate_limiter: RateLimiter = UNLIMITED,
     **options: object,
-) -> Examined:
+) -> SuiteResult:
     """
     What comes of every check, asked in turn.
     """
     asked = {"echo": True, "steerable": True, "depth": Depth.QUICK, "seed": 1, **options}
     settings = Settings(**asked)  # type: ignore[arg-type]
     client = Client(parse_target(url), settings.deadline, fields=fields)
-    client.allowance = allowance
+    client.rate_limiter = rate_limiter
     ledger = Ledger(None, client.target, 1)
-    examination = Examination(
+    requester = Requester(
         client,
         ledger,
         key=ApiKey(key, scheme),
         settings=settings,
-        signature=Signature(takes=takes, gives=gives, plain=simplest(takes) if takes else b"{}"),
+        chain_schema=ChainSchema(
+            input_schema=input_schema,
+            output_schema=output_schema,
+            minimal_input=simplest_input(input_schema) if input_schema else b"{}",
+        ),
         pause=lambda seconds: None,
     )
     skipped = {}
     with suppress(pytest.skip.Exception):
-        examination.ask_plainly(examination.plain)
+        requester.send_valid_body(requester.minimal_body)
     for check in checks:
-        examination.check = check.name
+        requester.check_name = check.name
         try:
-            check.ask(examination)
+            check.run(requester)
         except pytest.skip.Exception as why:
             skipped[check.name] = str(why)
     client.close()
-    return Examined(ledger=ledger, skipped=skipped)
+    return SuiteResult(ledger=ledger, skipped=skipped)

@@ -24,7 +24,7 @@ from typing import Any
 KEY = "abcd1234.q7Zk-92hLxT0mVw"
 PATH = "/production/run_remote"
 
-PAIRS = {
+STATUS_OF_CODE = {
     "unauthorized": 401,
     "client_error": 400,
     "payload_too_large": 400,
@@ -39,7 +39,7 @@ PAIRS = {
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
+class EndpointRequest:
     """
     One request, its body whole.
     """
@@ -61,7 +61,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Said:
+class EndpointAnswer:
     """
     One answer, or bytes that are none.
     """
@@ -73,31 +73,31 @@ class Said:
     more: tuple[tuple[str, str], ...] = ()
     raw: bytes | None = None
     """Sent in place of all that, and the connection closed."""
-    stays: bool = False
+    stays_open: bool = False
     """Whether the connection stays open all the same."""
     late: bytes = b""
     """Sent a moment behind the answer."""
     closes: bool = False
     """Whether the connection is closed behind it without a word."""
-    drip: float = 0.0
+    byte_interval: float = 0.0
     """Seconds between any two bytes."""
 
 
-Server = Callable[[Asked], Said]
+AnswerFunction = Callable[[EndpointRequest], EndpointAnswer]
 
 REGIONAL = re.compile(r"(?:chain|model)-[a-z0-9]+-[a-z0-9-]+\.api\.baseten\.co\.?(?::\d+)?", re.IGNORECASE)
 """Hosts on which the path is not available."""
 
 
-def error(status: int, code: str | None, words: str = "No.", **more: object) -> Said:
+def error(status: int, code: str | None, words: str = "No.", **more: object) -> EndpointAnswer:
     """
     An `ErrorResponse`.
     """
     body = {"error": words, **({} if code is None else {"error_code": code}), **more}
-    return Said(status=status, body=json.dumps(body).encode())
+    return EndpointAnswer(status=status, body=json.dumps(body).encode())
 
 
-def refused(asked: Asked) -> Said | None:
+def rejection(asked: EndpointRequest) -> EndpointAnswer | None:
     """
     Why a request does not get to the chain, if it does not.
     """
@@ -131,33 +131,33 @@ def _no_constant(name: str) -> float:
     raise ValueError(name)
 
 
-def honest(asked: Asked) -> Said:
+def correct_endpoint(asked: EndpointRequest) -> EndpointAnswer:
     """
     A chain that takes any object and returns it, and gives errors on demand.
     """
-    refusal = refused(asked)
+    refusal = rejection(asked)
     if refusal is not None:
         return refusal
     for code in set(asked.values("x-emulate")) - {"ok"}:
         more = (("Retry-After", "1"),) if code == "rate_limited" else ()
-        return replace(error(PAIRS[code], code, detail="As you wish."), more=more)
-    return Said(status=200, body=asked.body)
+        return replace(error(STATUS_OF_CODE[code], code, detail="As you wish."), more=more)
+    return EndpointAnswer(status=200, body=asked.body)
 
 
-def signed(asked: Asked) -> Said:
+def typed_endpoint(asked: EndpointRequest) -> EndpointAnswer:
     """
     A chain with a signature: it takes `names` and greets them, and neither echoes nor steers.
     """
-    refusal = refused(asked)
+    refusal = rejection(asked)
     if refusal is not None:
         return refusal
     names = json.loads(asked.body).get("names")
     if not isinstance(names, list):
         return error(400, "client_error", "names: Field required.")
-    return Said(status=200, body=json.dumps({"greetings": len(names)}).encode())
+    return EndpointAnswer(status=200, body=json.dumps({"greetings": len(names)}).encode())
 
 
-class NoMessage(Exception):
+class InvalidRequest(Exception):
     """
     Bytes that are no HTTP request.
     """
@@ -170,13 +170,13 @@ _CHUNK_LINE = re.compile(rb"([0-9A-Fa-f]{1,15})(?:[ \t]*;[\t\x20-\x7e]*)?\r\n")
 _HOST = re.compile(r"[A-Za-z0-9.-]*(?::[0-9]*)?|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
 
 
-class Handler(socketserver.StreamRequestHandler):
+class EndpointHandler(socketserver.StreamRequestHandler):
     """
     Reads requests to the letter of RFC 9112, hands them to a server, and writes its answers as they are.
     """
 
     disable_nagle_algorithm = True
-    said_by: Server
+    answer_function: AnswerFunction
     old = False
     """Whether the request under way is in HTTP/1.0."""
 
@@ -189,28 +189,28 @@ class Handler(socketserver.StreamRequestHandler):
         """Answer one request; whether another may follow."""
         try:
             asked = self.asked()
-        except NoMessage:
+        except InvalidRequest:
             self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             self.linger()
             return False
         if asked is None:
             return False
-        said = type(self).said_by(asked)
+        said = type(self).answer_function(asked)
         return self.answer(asked, said)
 
-    def answer(self, asked: Asked, said: Said) -> bool:
+    def answer(self, asked: EndpointRequest, said: EndpointAnswer) -> bool:
         """Write one answer; whether the connection stays open."""
         options = {each.strip().lower() for value in asked.values("connection") for each in value.split(",")}
         closes = "close" in options or self.old or said.closes
         if said.raw is None and closes and not said.closes:
             said = replace(said, more=(*said.more, ("Connection", "close")))
-        self.write(said.raw if said.raw is not None else rendered(said, asked.method), said.drip)
+        self.write(said.raw if said.raw is not None else answer_bytes(said, asked.method), said.byte_interval)
         if said.late:
             time.sleep(0.01)
             self.write(said.late, 0.0)
-        return said.stays if said.raw is not None else not closes
+        return said.stays_open if said.raw is not None else not closes
 
-    def asked(self) -> Asked | None:
+    def asked(self) -> EndpointRequest | None:
         """The next request, its body whole; None where the connection ends before."""
         line = self.rfile.readline(65536)
         if line == b"\r\n":
@@ -219,11 +219,11 @@ class Handler(socketserver.StreamRequestHandler):
             return None
         parts = _REQUEST_LINE.fullmatch(line)
         if parts is None:
-            raise NoMessage
+            raise InvalidRequest
         method, target, minor = (part.decode("latin-1") for part in parts.groups())
         self.old = minor == "0"
         fields = self.fields()
-        asked = Asked(method=method, path=_path(target), fields=fields, body=b"", version=f"HTTP/1.{minor}")
+        asked = EndpointRequest(method=method, path=_path(target), fields=fields, body=b"", version=f"HTTP/1.{minor}")
         self.check(asked)
         body = self.body(asked)
         return None if body is None else replace(asked, body=body)
@@ -234,20 +234,20 @@ class Handler(socketserver.StreamRequestHandler):
         while (line := self.rfile.readline(65536)) != b"\r\n":
             parts = _FIELD_LINE.fullmatch(line)
             if parts is None:
-                raise NoMessage
+                raise InvalidRequest
             fields.append((parts[1].decode("latin-1"), parts[2].decode("latin-1")))
         return tuple(fields)
 
-    def check(self, asked: Asked) -> None:
+    def check(self, asked: EndpointRequest) -> None:
         """Refuse a head that is ambiguous."""
         hosts, codings, lengths = (asked.values(name) for name in ("host", "transfer-encoding", "content-length"))
         wrong = len(hosts) > 1 or (not hosts and not self.old) or not all(map(_HOST.fullmatch, hosts))
         wrong |= bool(codings) and ([each.lower() for each in codings] != ["chunked"] or bool(lengths) or self.old)
         wrong |= len(lengths) > 1 or not all(re.fullmatch("[0-9]{1,18}", each) for each in lengths)
         if wrong:
-            raise NoMessage
+            raise InvalidRequest
 
-    def body(self, asked: Asked) -> bytes | None:
+    def body(self, asked: EndpointRequest) -> bytes | None:
         """The body; None where the connection ends before it does."""
         if "100-continue" in asked.values("expect"):
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
@@ -266,7 +266,7 @@ class Handler(socketserver.StreamRequestHandler):
                 return None
             parts = _CHUNK_LINE.fullmatch(line)
             if parts is None:
-                raise NoMessage
+                raise InvalidRequest
             size = int(parts[1], 16)
             if not size:
                 self.fields()
@@ -275,17 +275,17 @@ class Handler(socketserver.StreamRequestHandler):
             if len(piece) < size:
                 return None
             if self.rfile.read(2) != b"\r\n":
-                raise NoMessage
+                raise InvalidRequest
             pieces.append(piece)
 
-    def write(self, content: bytes, drip: float) -> None:
+    def write(self, content: bytes, byte_interval: float) -> None:
         """All at once, or byte by byte."""
-        if not drip:
+        if not byte_interval:
             self.wfile.write(content)
             return
         for byte in content:
             self.wfile.write(bytes([byte]))
-            time.sleep(drip)
+            time.sleep(byte_interval)
 
     def linger(self) -> None:
         """Read on for a moment, so that no reset destroys the answer."""
@@ -322,13 +322,17 @@ _LISTENING = {False: _Listening, True: _Listening6}
 
 
 @contextmanager
-def serving(
-    server: Server, *, reading: type[Handler] = Handler, host: str = "127.0.0.1", certificate: Path | None = None
+def serve(
+    server: AnswerFunction,
+    *,
+    reading: type[EndpointHandler] = EndpointHandler,
+    host: str = "127.0.0.1",
+    certificate: Path | None = None,
 ) -> Iterator[str]:
     """
     The URL of a server, for as long as it is served; over TLS with a certificate.
     """
-    handler = type("Serving", (reading,), {"said_by": staticmethod(server)})
+    handler = type("Serving", (reading,), {"answer_function": staticmethod(server)})
     with _LISTENING[":" in host]((host, 0), handler) as listening:
         listening.daemon_threads = True
         listening.block_on_close = False
@@ -346,7 +350,7 @@ def serving(
             thread.join()
 
 
-def rendered(said: Said, method: str = "POST") -> bytes:
+def answer_bytes(said: EndpointAnswer, method: str = "POST") -> bytes:
     """
     An answer's bytes.
     """
@@ -357,7 +361,7 @@ def rendered(said: Said, method: str = "POST") -> bytes:
     return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + (said.body if method != "HEAD" else b"")
 
 
-def speaking_asgi(server: Server) -> Callable[..., Awaitable[None]]:
+def as_asgi_app(server: AnswerFunction) -> Callable[..., Awaitable[None]]:
     """
     A server as an ASGI app.
     """
@@ -376,8 +380,8 @@ def speaking_asgi(server: Server) -> Callable[..., Awaitable[None]]:
             event = await receive()
         fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         path = (scope["raw_path"] + (b"?" + scope["query_string"]) * bool(scope["query_string"])).decode("latin-1")
-        said = server(Asked(method=scope["method"], path=path, fields=fields, body=b"".join(pieces)))
-        head = rendered(said).partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+        said = server(EndpointRequest(method=scope["method"], path=path, fields=fields, body=b"".join(pieces)))
+        head = answer_bytes(said).partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
         headers = [tuple(line.split(b": ", 1)) for line in head]
         await send({"type": "http.response.start", "status": said.status, "headers": headers})
         await send({"type": "http.response.body", "body": said.body})
@@ -388,20 +392,22 @@ def speaking_asgi(server: Server) -> Callable[..., Awaitable[None]]:
 # ------------------------------------------------------------------ one small lie each
 
 
-def when(condition: Callable[[Asked], bool], answer: Callable[[Asked, Said], Said]) -> Server:
+def when(
+    condition: Callable[[EndpointRequest], bool], answer: Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer]
+) -> AnswerFunction:
     """
     The honest endpoint, except that *answer* is given to requests on a condition, made of the honest answer.
     """
-    return lambda asked: answer(asked, honest(asked)) if condition(asked) else honest(asked)
+    return lambda asked: answer(asked, correct_endpoint(asked)) if condition(asked) else correct_endpoint(asked)
 
 
-def on_status(status: int, answer: Callable[[Said], Said]) -> Server:
+def on_status(status: int, answer: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
     """
     The honest endpoint, except for its answers of one status that nobody asked for.
     """
 
-    def server(asked: Asked) -> Said:
-        said = honest(asked)
+    def server(asked: EndpointRequest) -> EndpointAnswer:
+        said = correct_endpoint(asked)
         ours = (
             said.status == status
             and asked.method == "POST"
@@ -413,21 +419,24 @@ def on_status(status: int, answer: Callable[[Said], Said]) -> Server:
     return server
 
 
-def on_every_answer(answer: Callable[[Said], Said]) -> Server:
+def on_every_answer(answer: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
     """
     The honest endpoint, except for all that it says.
     """
-    return lambda asked: answer(honest(asked))
+    return lambda asked: answer(correct_endpoint(asked))
 
 
-def as_if(change: Callable[[Asked], Asked], condition: Callable[[Asked], bool] = lambda asked: True) -> Server:
+def as_if(
+    change: Callable[[EndpointRequest], EndpointRequest],
+    condition: Callable[[EndpointRequest], bool] = lambda asked: True,
+) -> AnswerFunction:
     """
     The honest endpoint, except that it takes requests on a condition for other ones.
     """
-    return lambda asked: honest(change(asked) if condition(asked) else asked)
+    return lambda asked: correct_endpoint(change(asked) if condition(asked) else asked)
 
 
-def let_in(asked: Asked) -> Asked:
+def with_right_key(asked: EndpointRequest) -> EndpointRequest:
     """
     The same request with the right key.
     """
@@ -435,34 +444,34 @@ def let_in(asked: Asked) -> Asked:
     return replace(asked, fields=(*kept, ("Authorization", f"Api-Key {KEY}")))
 
 
-def starts(asked: Asked, *beginnings: str) -> bool:
+def authorization_starts_with(asked: EndpointRequest, *beginnings: str) -> bool:
     """
     Whether the Authorization begins so.
     """
     return "".join(asked.values("authorization")).lower().startswith(tuple(beginnings))
 
 
-def without_trailing_commas(asked: Asked) -> Asked:
+def without_trailing_commas(asked: EndpointRequest) -> EndpointRequest:
     """
     What a forgiving parser would make of the body.
     """
     return replace(asked, body=asked.body.replace(b",}", b"}").replace(b",]", b"]"))
 
 
-def moved(path: str) -> Server:
+def at_another_path(path: str) -> AnswerFunction:
     """
     The honest endpoint at another path, and nowhere else.
     """
 
-    def server(asked: Asked) -> Said:
+    def server(asked: EndpointRequest) -> EndpointAnswer:
         place, _, query = asked.path.partition("?")
         there = PATH if place == path else "/nowhere"
-        return honest(replace(asked, path=f"{there}?{query}"))
+        return correct_endpoint(replace(asked, path=f"{there}?{query}"))
 
     return server
 
 
-def by_bearer(asked: Asked) -> Said:
+def requiring_bearer(asked: EndpointRequest) -> EndpointAnswer:
     """
     The honest endpoint, except that it wants `Bearer` where the document has `Api-Key`.
     """
@@ -472,10 +481,10 @@ def by_bearer(asked: Asked) -> Said:
         scheme, blank, rest = value.partition(" ")
         known = name.lower() == "authorization" and scheme.lower() in swapped
         fields.append((name, f"{swapped[scheme.lower()]}{blank}{rest}" if known else value))
-    return honest(replace(asked, fields=tuple(fields)))
+    return correct_endpoint(replace(asked, fields=tuple(fields)))
 
 
-class Swapping:
+class SwappedAnswers:
     """
     An endpoint that now and then gives a request the object of the one before it.
     """
@@ -484,8 +493,8 @@ class Swapping:
         self._last: bytes | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, asked: Asked) -> Said:
-        said = honest(asked)
+    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
+        said = correct_endpoint(asked)
         if said.status != 200 or b'"number"' not in asked.body:
             return said
         with self._lock:
@@ -493,7 +502,7 @@ class Swapping:
         return said if before is None else replace(said, body=before)
 
 
-def counting_twice() -> Server:
+def duplicate_request_ids() -> AnswerFunction:
     """
     An endpoint whose request ids come in pairs.
     """
@@ -501,7 +510,7 @@ def counting_twice() -> Server:
     return on_every_answer(lambda said: replace(said, request_id=f"id-{next(numbers) // 2}"))
 
 
-def flaky() -> Server:
+def sometimes_busy() -> AnswerFunction:
     """
     An honest endpoint that is busy for one request in seven, and says so as documented.
     """
@@ -509,8 +518,8 @@ def flaky() -> Server:
     busy = itertools.cycle([error(429, "rate_limited"), error(503, "model_not_ready"), error(502, None)])
     lock = threading.Lock()
 
-    def server(asked: Asked) -> Said:
-        said = honest(asked)
+    def server(asked: EndpointRequest) -> EndpointAnswer:
+        said = correct_endpoint(asked)
         with lock:
             if said.status == 200 and next(numbers) % 7 == 0:
                 return replace(next(busy), request_id=said.request_id)

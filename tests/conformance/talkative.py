@@ -3,7 +3,7 @@ A chain that shows what an echo chain cannot: an output that is no object, and a
 """
 
 
-class Talkative:
+class TextChain:
     """
     Returns text, and raises at odd numbers.
     """

@@ -11,13 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.conformance.options import POLITE_RATE, POLITE_REQUESTS, Depth, Intrusion, Settings
+from chainproof.conformance.options import REMOTE_MAX_REQUESTS, REMOTE_RATE_LIMIT, Depth, Permission, Settings
 from chainproof.conformance.runner import setup
-from chainproof.conformance.runner.forecast import parts_of, plan_lines
-from chainproof.conformance.transport.rate_limit import Allowance
+from chainproof.conformance.runner.forecast import forecast_counts, forecast_lines
+from chainproof.conformance.transport.rate_limit import RateLimiter
 
-from .conftest import Examine
-from .endpoints import Asked, Said
+from .conftest import RunSuite
+from .endpoints import EndpointAnswer, EndpointRequest
 
 
 class Clock:
@@ -42,11 +42,11 @@ def test_two_requests_are_never_closer_than_the_rate_allows(rate: float, work: S
     Whatever happens between two requests; and nothing waits that is late already.
     """
     clock = Clock()
-    allowance = Allowance(rate=rate, clock=lambda: clock.now, pause=clock.pause)
+    rate_limiter = RateLimiter(rate=rate, clock=lambda: clock.now, pause=clock.pause)
     sent = []
     for seconds in work:
         before = clock.now
-        allowance.take()
+        rate_limiter.acquire()
         sent.append(clock.now)
         assert clock.now - before <= 1 / rate + 1e-9
         clock.now += seconds
@@ -59,28 +59,28 @@ def test_no_more_are_sent_than_may_be(most: int, asked: int) -> None:
     """
     The next one skips its check, and says which option limits it.
     """
-    allowance, skipped = Allowance(most=most), 0
+    rate_limiter, skipped = RateLimiter(max_requests=most), 0
     for _ in range(asked):
         try:
-            allowance.take()
+            rate_limiter.acquire()
         except pytest.skip.Exception as why:
             skipped += "--max-requests" in str(why)
 
-    assert (min(most, asked), max(0, asked - most)) == (allowance.taken, skipped)
+    assert (min(most, asked), max(0, asked - most)) == (rate_limiter.sent_count, skipped)
 
 
 @pytest.mark.parametrize("most", [1, 25, 150])
-def test_it_holds_over_everything_that_is_sent(most: int, examine: Examine) -> None:
+def test_it_holds_over_everything_that_is_sent(most: int, run_suite: RunSuite) -> None:
     """
     Schemathesis, generation, concurrency and connections spoken over by hand: the target counts.
     """
     seen: list[str] = []
 
-    def counting(asked: Asked) -> Said:
+    def counting(asked: EndpointRequest) -> EndpointAnswer:
         seen.append(asked.method)
-        return Said(status=200, body=asked.body or b"{}")
+        return EndpointAnswer(status=200, body=asked.body or b"{}")
 
-    examined = examine(counting, allowance=Allowance(most=most))
+    examined = run_suite(counting, rate_limiter=RateLimiter(max_requests=most))
 
     assert len(seen) <= most
     assert examined.skipped
@@ -98,18 +98,18 @@ def test_a_target_elsewhere_is_asked_politely_unless_told_otherwise(
     elsewhere = setup._allowance(settings, polite=True)
     here = setup._allowance(settings, polite=False)
 
-    assert (most or POLITE_REQUESTS[depth], rate or POLITE_RATE) == (elsewhere.most, elsewhere.rate)
-    assert (most, rate) == (here.most, here.rate)
+    assert (most or REMOTE_MAX_REQUESTS[depth], rate or REMOTE_RATE_LIMIT) == (elsewhere.max_requests, elsewhere.rate)
+    assert (most, rate) == (here.max_requests, here.rate)
 
 
 def test_the_plan_says_how_much_how_fast_and_what_is_left_out() -> None:
     """
     In the numbers that were counted, with every intrusion that nobody gave leave for.
     """
-    settings = Settings(depth=Depth.QUICK, allow=(Intrusion.SMUGGLING,))
-    lines = "\n".join(plan_lines(settings, Allowance(most=50, rate=10.0), local=False))
-    total = sum(parts_of(Depth.QUICK).values())
+    settings = Settings(depth=Depth.QUICK, allow=(Permission.SMUGGLING,))
+    lines = "\n".join(forecast_lines(settings, RateLimiter(max_requests=50, rate=10.0), local=False))
+    total = sum(forecast_counts(Depth.QUICK).values())
 
     assert f"about {total:,} requests" in lines
     assert "at most 50; at most 10 a second: about 5 s" in lines
-    assert [kind.value in lines for kind in Intrusion] == [kind is not Intrusion.SMUGGLING for kind in Intrusion]
+    assert [kind.value in lines for kind in Permission] == [kind is not Permission.SMUGGLING for kind in Permission]

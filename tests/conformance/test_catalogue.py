@@ -10,11 +10,11 @@ import pytest
 
 from chainproof.conformance import checks, suite
 from chainproof.conformance.checks import CHECKS
-from chainproof.conformance.checks.extended_generation import GENERATING
-from chainproof.conformance.judging.ledger import EVERY_ANSWER
+from chainproof.conformance.checks.extended_generation import GENERATING_CHECKS
+from chainproof.conformance.judging.ledger import EVERY_ANSWER_CLAUSES
 from chainproof.contract.clauses import CLAUSES, Clause
 
-from .conftest import PARTS
+from .conftest import CHECK_MODULES
 
 _FOLDER = Path(checks.__file__).parent
 
@@ -24,7 +24,7 @@ def test_every_clause_is_upheld_by_a_check(clause: Clause) -> None:
     """
     A clause that no check upholds would be held by chance alone; some are held against every answer.
     """
-    assert clause in EVERY_ANSWER or [check.name for check in CHECKS if clause in check.clauses]
+    assert clause in EVERY_ANSWER_CLAUSES or [check.name for check in CHECKS if clause in check.clauses]
 
 
 def test_every_file_of_checks_is_found_by_pytest() -> None:
@@ -33,7 +33,7 @@ def test_every_file_of_checks_is_found_by_pytest() -> None:
     """
     parts = {path.stem for path in _FOLDER.glob("*.py")} - {"__init__"}
 
-    assert parts == {check.part for check in CHECKS} == {part.__name__.rpartition(".")[2] for part in PARTS}
+    assert parts == {check.group for check in CHECKS} == {part.__name__.rpartition(".")[2] for part in CHECK_MODULES}
     assert not [part for part in parts if not (_FOLDER.parent / f"test_{part}.py").exists()]
 
 
@@ -55,4 +55,4 @@ def test_no_two_checks_have_one_name() -> None:
     names = [check.name for check in CHECKS]
 
     assert sorted(set(names)) == sorted(names)
-    assert set(names) >= GENERATING
+    assert set(names) >= GENERATING_CHECKS

@@ -16,7 +16,7 @@ from xml.etree import ElementTree as ET
 import pytest
 import yaml
 
-from chainproof.endpoint import emulator
+from chainproof.endpoint import start_emulator
 
 PAGE = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8")
 
@@ -44,7 +44,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
     }
-    with emulator(options=("--contract", "documented")) as found:
+    with start_emulator(options=("--contract", "documented")) as found:
         yield {
             **kept,
             "HOME": str(home),

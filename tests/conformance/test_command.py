@@ -17,21 +17,31 @@ from xml.etree import ElementTree as ET
 import pytest
 
 from chainproof.conformance.command import main
-from chainproof.conformance.judging.ledger import binding_levels
+from chainproof.conformance.judging.ledger import failing_levels
 from chainproof.conformance.options import Settings
-from chainproof.conformance.runner.run import Conduct
-from chainproof.conformance.runner.setup import _manifest, agreed, asked, prepared
+from chainproof.conformance.runner.run import ConformanceRun
+from chainproof.conformance.runner.setup import _manifest, load_options, prepare_run, requested_target
 from chainproof.contract import clauses
 from chainproof.contract.clauses import CLAUSES
-from chainproof.contract.credentials import Scheme
+from chainproof.contract.credentials import AuthScheme
 from chainproof.contract.levels import Level
-from chainproof.contract.violations import Departure
-from chainproof.endpoint import endpoint
+from chainproof.contract.violations import Violation
+from chainproof.open_endpoint import open_endpoint
 from chainproof.results.finding import finding
 from chainproof.results.folder import read_run
 from chainproof.results.manifest import Ending
 
-from .endpoints import KEY, Asked, Said, error, honest, on_every_answer, on_status, serving, when
+from .endpoints import (
+    KEY,
+    EndpointAnswer,
+    EndpointRequest,
+    correct_endpoint,
+    error,
+    on_every_answer,
+    on_status,
+    serve,
+    when,
+)
 
 CERTIFICATE = Path(__file__).parents[1] / "loadtests" / "localhost.pem"
 VARIABLE = "CHAINPROOF_TEST_KEY"
@@ -41,8 +51,8 @@ QUICK = ("--depth", "quick", "--seed", "1")
 FEW = """
 import sys
 from chainproof.conformance.command import main
-from chainproof.conformance.options import EXAMPLES, Depth
-EXAMPLES[Depth.QUICK] = 2
+from chainproof.conformance.options import EXAMPLES_BY_DEPTH, Depth
+EXAMPLES_BY_DEPTH[Depth.QUICK] = 2
 sys.exit(main(sys.argv[1:]))
 """
 """The command with fewer examples than it has to offer."""
@@ -166,7 +176,7 @@ def test_a_mistake_is_one_line(
     assert {path.name for path in tmp_path.iterdir()} == {"occupied"}
 
 
-def no_empty_object(asked: Asked) -> bool:
+def no_empty_object(asked: EndpointRequest) -> bool:
     """
     An empty object, sent by whoever is let in.
     """
@@ -196,14 +206,14 @@ def talked(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     A run on a server that answers 500 to everything, and repeats what it was told: every request is in a finding.
     """
 
-    def talkative(asked: Asked) -> Said:
+    def talkative(asked: EndpointRequest) -> EndpointAnswer:
         return replace(
             error(500, "gremlins", f"you said {asked.fields} {asked.path} {asked.body!r}"),
             more=(("X-Debug", "".join(asked.values("authorization"))),),
         )
 
     folder = tmp_path_factory.mktemp("talkative")
-    with serving(talkative) as url:
+    with serve(talkative) as url:
         return Ran(ended=checked(url, folder), folder=folder)
 
 
@@ -230,7 +240,7 @@ def test_the_key_is_in_no_output_and_no_file(talked: Ran) -> None:
     """
     encoded = [base64.b64encode(text.encode()).decode() for text in (f"{KEY}:", f":{KEY}")]
 
-    assert "no-secret" in talked.told
+    assert "no-credential-leak" in talked.told
     assert [secret for secret in (KEY, KEY[:-1], KEY[1:], KEY.swapcase(), *encoded) if secret in talked.told] == []
 
 
@@ -242,14 +252,14 @@ def test_a_level_fails_with_those_above_it(fail_on: str, levels: set[str]) -> No
     """
     What fails at a level fails at every wider one.
     """
-    assert levels == binding_levels(Level(fail_on))
+    assert levels == failing_levels(Level(fail_on))
 
 
 def test_a_refused_key_is_inconclusive(tmp_path: Path) -> None:
     """
     Where the key itself is refused, that is said with the variable's name and the target's answer, and nothing else is.
     """
-    with serving(on_status(200, lambda said: error(401, "unauthorized", "Unknown key."))) as url:
+    with serve(on_status(200, lambda said: error(401, "unauthorized", "Unknown key."))) as url:
         ended = checked(url, tmp_path)
     run = read_run(tmp_path / "run")
 
@@ -264,7 +274,7 @@ def test_an_interrupted_run_leaves_its_results(number: signal.Signals, tmp_path:
     """
     Ctrl-C half-way: the findings so far, how it ended, the report all the same, and 130.
     """
-    with serving(on_every_answer(lambda said: replace(said, request_id=None))) as url:
+    with serve(on_every_answer(lambda said: replace(said, request_id=None))) as url:
         child = subprocess.Popen(
             [
                 *(sys.executable, "-P", "-m", "chainproof", "conformance", "--target", url),
@@ -298,18 +308,18 @@ def test_our_own_error_is_not_the_targets(tmp_path: Path) -> None:
     What breaks in a check of ours ends in 70 and in no finding.
     """
     broken = """
-from chainproof.conformance.probing.requester import Examination
-ask = Examination.ask
-Examination.ask = lambda self, request: 1 / 0 if request.path == "/" else ask(self, request)
+from chainproof.conformance.probing.requester import Requester
+ask = Requester.send
+Requester.send = lambda self, request: 1 / 0 if request.path == "/" else ask(self, request)
 """
-    with serving(honest) as url:
+    with serve(correct_endpoint) as url:
         ended = checked(url, tmp_path, script=broken + FEW)
     run = read_run(tmp_path / "run")
 
     assert ended.returncode == 70
     assert "ZeroDivisionError" in ended.stderr
     assert run.end is not None
-    assert run.end.ending is Ending.BROKEN
+    assert run.end.ending is Ending.INTERNAL_ERROR
     assert run.findings == ()
 
 
@@ -317,7 +327,7 @@ def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
     """
     From anywhere, with the same options; a failure reads by itself.
     """
-    with serving(when(no_empty_object, lambda asked, said: error(500, None))) as url:
+    with serve(when(no_empty_object, lambda asked, said: error(500, None))) as url:
         ended = subprocess.run(
             [
                 *(sys.executable, "-P", "-m", "pytest", "--pyargs", "chainproof.conformance", "-q", "--target", url),
@@ -348,7 +358,7 @@ def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
         "contract": "strict",
         "target": f"{url}/production/run_remote",
         "seed": "1",
-        "departed": "status",
+        "violated": "status",
     } == {each.get("name"): each.get("value") for each in case.iter("property")}
 
 
@@ -357,20 +367,20 @@ def test_an_accepted_departure_fails_nothing_and_is_shown(tmp_path: Path) -> Non
     It stands in the run folder as ever, and its test fails as expected; advice fails whoever asks for it.
     """
 
-    def faulty(asked: Asked) -> Said:
-        said = honest(asked)
+    def faulty(asked: EndpointRequest) -> EndpointAnswer:
+        said = correct_endpoint(asked)
         body = b'{"error":["no"]}' if said.status == 400 and not asked.values("x-emulate") else said.body
         return replace(said, body=body, more=())
 
-    with serving(faulty) as url:
+    with serve(faulty) as url:
         ended = checked(url, tmp_path, "--accept", "error-message", "--fail-on", "should")
     run = read_run(tmp_path / "run")
 
     assert 1 == ended.returncode, ended.stdout + ended.stderr
-    assert {"error-message", "allow-listed"} == {found.clause for found in run.findings}
+    assert {"error-message", "allow-header"} == {found.clause for found in run.findings}
     assert [{"clause": "error-message", "until": None}] == run.manifest.settings["accept"]
-    assert "accepted a body is required" in ended.stdout
-    assert "FAILED   other methods are refused" in ended.stdout
+    assert "accepted requests without a body are rejected" in ended.stdout
+    assert "FAILED   other methods are rejected" in ended.stdout
 
 
 @pytest.mark.parametrize(
@@ -389,16 +399,16 @@ def test_an_acceptance_counts_to_its_last_day(accept: tuple[str, ...], fail_on: 
     For its clause, on the day on which the run began.
     """
     settings = Settings(accept=accept, fail_on=Level(fail_on))
-    conduct = Conduct(
-        examination=None,  # type: ignore[arg-type]  # not looked at
+    conformance_run = ConformanceRun(
+        requester=None,  # type: ignore[arg-type]  # not looked at
         folder=None,  # type: ignore[arg-type]
         settings=settings,
-        acceptances=agreed(settings).acceptances,
+        acceptances=load_options(settings).acceptances,
         day=date(2026, 12, 31),
     )
-    departure = Departure(clause=clauses.ERROR_MESSAGE, expected="a string", actual="a list")
+    violation = Violation(clause=clauses.ERROR_MESSAGE, expected="a string", actual="a list")
 
-    assert binds == conduct.binds(finding(departure))
+    assert binds == conformance_run.fails_run(finding(violation))
 
 
 def test_the_way_there_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -406,18 +416,18 @@ def test_the_way_there_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
     That the path is assumed, where the bytes go and which fields go along: without the values of the latter.
     """
     monkeypatch.setenv(VARIABLE, KEY)
-    with serving(honest, certificate=CERTIFICATE) as url:
+    with serve(correct_endpoint, certificate=CERTIFICATE) as url:
         settings = Settings(
             target="https://localhost/environments/staging/run_remote",
             connect_to=url.removeprefix("https://"),
             ca_file=str(CERTIFICATE),
             header=("X-Tenant: blue",),
             api_key_env=VARIABLE,
-            auth_scheme=Scheme.BEARER,
+            auth_scheme=AuthScheme.BEARER,
             seed=1,
         )
-        with endpoint(asked(settings)) as found:
-            manifest = _manifest(prepared(settings, agreed(settings), found))
+        with open_endpoint(requested_target(settings)) as found:
+            manifest = _manifest(prepare_run(settings, load_options(settings), found))
     told = {
         "path_assumed": True,
         "connect_to": url.removeprefix("https://"),
@@ -436,10 +446,10 @@ def test_each_worker_has_a_run_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_p
     """
     monkeypatch.setenv(VARIABLE, KEY)
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw1")
-    with serving(honest) as url:
+    with serve(correct_endpoint) as url:
         settings = Settings(target=url, api_key_env=VARIABLE, out=str(tmp_path / "run"))
-        with endpoint(asked(settings)) as found:
-            path = prepared(settings, agreed(settings), found).path
+        with open_endpoint(requested_target(settings)) as found:
+            path = prepare_run(settings, load_options(settings), found).path
 
     assert tmp_path / "run" / "gw1" == path
 

@@ -12,13 +12,13 @@ from chainproof.contract import clauses
 from chainproof.contract.credentials import EMULATOR_KEY
 from chainproof.contract.levels import Contract
 from chainproof.emulator.behaviour.deviations import DEVIATIONS
-from chainproof.endpoint import emulator
+from chainproof.endpoint import start_emulator
 
-from .conftest import BY_HAND, Examine
+from .conftest import HANDWRITTEN_CHECKS, RunSuite
 
-TALKATIVE = f"{Path(__file__).with_name('talkative.py')}:Talkative"
+TALKATIVE = f"{Path(__file__).with_name('talkative.py')}:TextChain"
 
-NUMBERED = tuple(check for check in BY_HAND if check.part == "identity")
+NUMBERED = tuple(check for check in HANDWRITTEN_CHECKS if check.group == "identity")
 """The checks whose bodies have numbers."""
 
 ONE_DEPARTURE = {clauses.KEY_VERIFIED.id}
@@ -38,16 +38,16 @@ def broken(shown: Contract, held: Contract) -> set[str]:
 
 
 @pytest.mark.parametrize("shown", [Contract.DOCUMENTED, Contract.OBSERVED])
-def test_a_contract_names_what_a_wider_one_shows(shown: Contract, examine: Examine) -> None:
+def test_a_contract_names_what_a_wider_one_shows(shown: Contract, run_suite: RunSuite) -> None:
     """
     Held strictly, the service's documented deviations are named and nothing else; held as it is documented, none is.
     """
     found: dict[Contract, set[str]] = {held: set() for held in Contract}
     options = ("--contract", shown.value)
-    with emulator(options=options) as echo, emulator(options=(*options, "--chain", TALKATIVE)) as chain:
+    with start_emulator(options=options) as echo, start_emulator(options=(*options, "--chain", TALKATIVE)) as chain:
         for held in Contract:
             known = {"contract": held, "key": EMULATOR_KEY, "examples": 1}
-            found[held] |= examine(echo.target.origin, checks=BY_HAND, **known).clauses
-            found[held] |= examine(chain.target.origin, checks=NUMBERED, echo=False, steerable=False, **known).clauses
+            found[held] |= run_suite(echo.target.origin, checks=HANDWRITTEN_CHECKS, **known).clauses
+            found[held] |= run_suite(chain.target.origin, checks=NUMBERED, echo=False, steerable=False, **known).clauses
 
     assert {held: broken(shown, held) for held in Contract} == found

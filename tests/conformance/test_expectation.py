@@ -11,18 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.conformance.inputs.bodies import DISCRETIONARY, VALUES
-from chainproof.conformance.inputs.invalid_json import NEAR_MISSES, elsewhere
+from chainproof.conformance.inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS
+from chainproof.conformance.inputs.invalid_json import INVALID_JSON, invalid_json_elsewhere
 from chainproof.conformance.inputs.sizes import DIMENSIONS, Dimension
-from chainproof.conformance.inputs.strategies import malformed, objects, others
-from chainproof.conformance.inputs.valid_json import ALONE, SORTS, SPELLED
+from chainproof.conformance.inputs.strategies import almost_json, json_objects, non_objects
+from chainproof.conformance.inputs.valid_json import BODY_GROUPS, SINGLE_MEMBER_OBJECTS, VALID_BODIES
 from chainproof.conformance.judging.expectation import Terms, expectation
-from chainproof.conformance.judging.json_equality import discretionary, same
-from chainproof.conformance.transport.request import JSON_TYPE, Request
+from chainproof.conformance.judging.json_equality import is_implementation_defined, is_same_json
+from chainproof.conformance.transport.request import JSON_TYPE, CheckRequest
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.levels import Contract
-from chainproof.json_text import Malformed, parse_json
+from chainproof.json_text import InvalidJson, parse_json
 
 from .endpoints import KEY, is_object
 
@@ -31,11 +31,11 @@ RIGHT = ("Authorization", f"Api-Key {KEY}")
 ANY = ""
 
 
-def asked(*fields: tuple[str, str], body: bytes | None = b"{}", **parts: object) -> Request:
+def asked(*fields: tuple[str, str], body: bytes | None = b"{}", **parts: object) -> CheckRequest:
     """
     A request with these fields.
     """
-    return Request(fields=fields, body=body, **parts)  # type: ignore[arg-type]
+    return CheckRequest(fields=fields, body=body, **parts)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -73,16 +73,16 @@ def asked(*fields: tuple[str, str], body: bytes | None = b"{}", **parts: object)
         (asked(RIGHT, JSON_TYPE, ("Accept", "application/json;q=0")), ANY),
         (asked(RIGHT, JSON_TYPE, body=None), "body-required"),
         (asked(RIGHT, body=b""), "body-required"),
-        (asked(RIGHT, JSON_TYPE, body=b"[]"), "non-object-refused"),
-        (asked(RIGHT, JSON_TYPE, body=b"{"), "malformed-refused"),
+        (asked(RIGHT, JSON_TYPE, body=b"[]"), "non-object-rejected"),
+        (asked(RIGHT, JSON_TYPE, body=b"{"), "invalid-json-rejected"),
         (asked(RIGHT, JSON_TYPE, ("X-Emulate", "timeout")), "error-on-demand"),
-        (asked(RIGHT, JSON_TYPE, method="GET"), "other-methods-refused"),
+        (asked(RIGHT, JSON_TYPE, method="GET"), "other-methods-rejected"),
         (asked(RIGHT, JSON_TYPE, method="HEAD"), ANY),
-        (asked(RIGHT, JSON_TYPE, path="/"), "other-paths-refused"),
+        (asked(RIGHT, JSON_TYPE, path="/"), "other-paths-rejected"),
         (asked(RIGHT, JSON_TYPE, host="chain-a-b.api.baseten.co"), "regional-host"),
     ],
 )
-def test_a_request_is_judged_by_the_clause_it_puts_to_the_test(request_: Request, clause: str) -> None:
+def test_a_request_is_judged_by_the_clause_it_puts_to_the_test(request_: CheckRequest, clause: str) -> None:
     """
     And by none where no sentence decides.
     """
@@ -98,7 +98,9 @@ def test_an_answer_may_be_to_any_of_several_mistakes() -> None:
     found = expectation(asked(JSON_TYPE, body=b"[]"), TERMS)
 
     assert found is not None
-    assert [401, 400] == [status for status in (401, 400, 200, 429) if found.keeps(Answer(status=status, headers=()))]
+    assert [401, 400] == [
+        status for status in (401, 400, 200, 429) if found.is_met_by(Answer(status=status, headers=()))
+    ]
 
 
 @pytest.mark.parametrize(
@@ -117,7 +119,7 @@ def test_the_contract_decides_how_a_key_is_refused(contract: Contract, authoriza
     found = expectation(asked(("Authorization", authorization), JSON_TYPE), replace(TERMS, contract=contract))
 
     assert statuses == [
-        status for status in (200, 400, 401, 403) if found is None or found.keeps(Answer(status=status, headers=()))
+        status for status in (200, 400, 401, 403) if found is None or found.is_met_by(Answer(status=status, headers=()))
     ]
 
 
@@ -128,7 +130,7 @@ def test_nothing_is_expected_of_an_object_where_the_signature_is_unknown() -> No
     assert expectation(asked(RIGHT, JSON_TYPE), replace(TERMS, echo=False)) is None
 
 
-@given(objects())
+@given(json_objects())
 def test_generated_objects_are_objects(body: object) -> None:
     """
     Every one is taken by another parser too, and none may be refused.
@@ -136,33 +138,33 @@ def test_generated_objects_are_objects(body: object) -> None:
     content = body.content  # type: ignore[attr-defined]
 
     assert is_object(content)
-    assert not discretionary(content)
-    assert same(content, b" " + content)
+    assert not is_implementation_defined(content)
+    assert is_same_json(content, b" " + content)
 
 
-@given(others())
+@given(non_objects())
 def test_generated_values_are_no_objects(body: object) -> None:
     """
     JSON all the same.
     """
     value = parse_json(body.content)  # type: ignore[attr-defined]
 
-    assert not isinstance(value, dict | Malformed)
+    assert not isinstance(value, dict | InvalidJson)
 
 
-@given(malformed())
+@given(almost_json())
 def test_near_misses_are_no_json(body: object) -> None:
     """
     Whatever they are made from.
     """
-    assert isinstance(parse_json(body.content), Malformed)  # type: ignore[attr-defined]
+    assert isinstance(parse_json(body.content), InvalidJson)  # type: ignore[attr-defined]
 
 
 ACCEPTED = (
-    *SPELLED,
-    *ALONE,
-    *(sort.whole for sort in SORTS),
-    *(part for sort in SORTS for part in sort.parts),
+    *VALID_BODIES,
+    *SINGLE_MEMBER_OBJECTS,
+    *(group.combined for group in BODY_GROUPS),
+    *(part for group in BODY_GROUPS for part in group.single),
 )
 
 
@@ -170,14 +172,16 @@ def test_the_tables_hold_what_they_say() -> None:
     """
     Spellings are objects that nobody may refuse, the others are what their names say, and no name is used twice.
     """
-    refused = (*NEAR_MISSES, *elsewhere())
-    names = [body.label for body in (*ACCEPTED, *DISCRETIONARY, *refused) if "cut short" not in body.label]
+    refused = (*INVALID_JSON, *invalid_json_elsewhere())
+    names = [body.label for body in (*ACCEPTED, *IMPLEMENTATION_DEFINED, *refused) if "cut short" not in body.label]
 
-    assert [body.label for body in ACCEPTED if not is_object(body.content) or discretionary(body.content)] == []
-    assert [body.label for body in refused if not isinstance(parse_json(body.content), Malformed)] == []
-    assert [body.label for body in VALUES if isinstance(parse_json(body.content), dict | Malformed)] == []
     assert [
-        body.label for body in DISCRETIONARY if expectation(asked(RIGHT, JSON_TYPE, body=body.content), TERMS)
+        body.label for body in ACCEPTED if not is_object(body.content) or is_implementation_defined(body.content)
+    ] == []
+    assert [body.label for body in refused if not isinstance(parse_json(body.content), InvalidJson)] == []
+    assert [body.label for body in NON_OBJECTS if isinstance(parse_json(body.content), dict | InvalidJson)] == []
+    assert [
+        body.label for body in IMPLEMENTATION_DEFINED if expectation(asked(RIGHT, JSON_TYPE, body=body.content), TERMS)
     ] == []
     assert [name for name, count in Counter(names).items() if count > 1] == []
     assert [name for name in names if "\n" in name] == []
@@ -188,9 +192,9 @@ def test_a_dimension_must_be_taken_up_to_its_size(dimension: Dimension) -> None:
     """
     An object of that size may not be refused, and one of twice the size may.
     """
-    assert is_object(dimension.make(dimension.must))
-    assert not discretionary(dimension.make(dimension.must))
-    assert discretionary(dimension.make(2 * dimension.must))
+    assert is_object(dimension.make(dimension.required))
+    assert not is_implementation_defined(dimension.make(dimension.required))
+    assert is_implementation_defined(dimension.make(2 * dimension.required))
     assert is_object(dimension.make(1))
 
 
@@ -225,7 +229,7 @@ def test_two_texts_say_the_same_or_do_not(one: str, other: str, expected: bool) 
     """
     Spelling and order change nothing; kind and value do.
     """
-    assert expected == same(one.encode(), other.encode())
+    assert expected == is_same_json(one.encode(), other.encode())
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40))
@@ -233,4 +237,4 @@ def test_comparing_never_fails(one: bytes, other: bytes) -> None:
     """
     Whatever a target sends.
     """
-    assert same(one, other) == same(other, one)
+    assert is_same_json(one, other) == is_same_json(other, one)

@@ -13,29 +13,29 @@ import pytest
 from chainproof.conformance.checks import CHECKS
 from chainproof.contract.chain_schema import Schema
 
-from .conftest import BY_HAND, GENERATED, Examine
+from .conftest import GENERATED_CHECKS, HANDWRITTEN_CHECKS, RunSuite
 from .endpoints import (
     KEY,
-    Asked,
-    Said,
-    Server,
-    Swapping,
+    AnswerFunction,
+    EndpointAnswer,
+    EndpointRequest,
+    SwappedAnswers,
+    answer_bytes,
     as_if,
-    counting_twice,
+    authorization_starts_with,
+    duplicate_request_ids,
     error,
     is_object,
-    let_in,
     on_every_answer,
     on_status,
-    rendered,
-    starts,
     when,
+    with_right_key,
     without_trailing_commas,
 )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class FaultyEndpoint:
     """
     A server that breaks the contract in one way.
     """
@@ -43,18 +43,18 @@ class Fault:
     name: str
     breaks: set[str]
     """The clauses for which it is caught, and no others."""
-    server: Server
+    server: AnswerFunction
     options: dict[str, object] = field(default_factory=dict)
 
 
-def ours(asked: Asked) -> bool:
+def ours(asked: EndpointRequest) -> bool:
     """
     Whether a request is for the operation.
     """
     return asked.method == "POST" and asked.path.startswith("/production/run_remote")
 
 
-def python_takes(asked: Asked) -> bool:
+def python_takes(asked: EndpointRequest) -> bool:
     """
     Whether Python's parser takes a body that is no JSON.
     """
@@ -64,16 +64,16 @@ def python_takes(asked: Asked) -> bool:
         return False
 
 
-def accepted(asked: Asked, said: Said) -> Said:
+def accepted(asked: EndpointRequest, said: EndpointAnswer) -> EndpointAnswer:
     """
     Any object at all.
     """
-    return Said(status=200, body=b"{}")
+    return EndpointAnswer(status=200, body=b"{}")
 
 
 FAULTS = (
     # status, and what stands in a body
-    Fault(
+    FaultyEndpoint(
         name="500 to an empty object",
         breaks={"status"},
         server=when(
@@ -81,12 +81,12 @@ FAULTS = (
             lambda asked, said: error(500, None),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="401 without JSON",
         breaks={"error-media-type"},
         server=on_status(401, lambda said: replace(said, body=b"No Authorization", media_type="text/plain")),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an HTML 502",
         breaks={"error-media-type"},
         server=when(
@@ -94,106 +94,106 @@ FAULTS = (
             lambda asked, said: replace(said, body=b"<html>Bad Gateway</html>", media_type="text/html"),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an error that is an array",
         breaks={"error-object"},
         server=on_status(400, lambda said: replace(said, body=b'["no"]')),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an error object in `error`",
         breaks={"error-message"},
         server=on_status(400, lambda said: replace(said, body=b'{"error":{"message":"no"}}')),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a number in `detail`",
         breaks={"error-detail"},
         server=on_status(400, lambda said: replace(said, body=b'{"detail":4}')),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an invented code",
         breaks={"error-code"},
         server=on_status(401, lambda said: replace(said, body=b'{"error_code":"gremlins"}')),
     ),
-    Fault(
+    FaultyEndpoint(
         name="null as the code",
         breaks={"error-code"},
         server=on_status(401, lambda said: replace(said, body=b'{"error_code":null}')),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a code with another's status",
         breaks={"error-code-status"},
         server=on_status(400, lambda said: replace(said, body=b'{"error_code":"timeout"}')),
     ),
-    Fault(
+    FaultyEndpoint(
         name="503 for a timeout on demand",
         breaks={"error-code-status"},
         server=when(
             lambda asked: "timeout" in asked.values("x-emulate"), lambda asked, said: replace(said, status=503)
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an array as output",
         breaks={"output-object"},
         server=on_status(200, lambda said: replace(said, body=b"[" + said.body + b"]")),
     ),
-    Fault(
+    FaultyEndpoint(
         name="text as output",
         breaks={"output-media-type"},
         server=on_status(200, lambda said: replace(said, body=b"fine", media_type="text/plain")),
     ),
-    Fault(
+    FaultyEndpoint(
         name="NaN as output",
         breaks={"output-json"},
         server=on_status(200, lambda said: replace(said, body=b'{"x":NaN}')),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an output of another shape",
         breaks={"output-schema"},
         server=on_status(200, lambda said: replace(said, body=b'{"greetings":"Hello"}')),
         options={
-            "gives": Schema(
+            "output_schema": Schema(
                 source="a chain", document={"type": "object", "properties": {"greetings": {"type": "array"}}}
             )
         },
     ),
-    Fault(
+    FaultyEndpoint(
         name="output without Content-Type",
         breaks={"output-media-type"},
         server=on_status(200, lambda said: replace(said, media_type=None)),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a redirect",
         breaks={"status"},
         server=on_status(400, lambda said: replace(said, status=302, more=(("Location", "/"),))),
     ),
     # request ids
-    Fault(
+    FaultyEndpoint(
         name="one request id for all",
         breaks={"request-id-unique"},
         server=on_every_answer(lambda said: replace(said, request_id="0")),
     ),
-    Fault(name="request ids in pairs", breaks={"request-id-unique"}, server=counting_twice()),
-    Fault(
+    FaultyEndpoint(name="request ids in pairs", breaks={"request-id-unique"}, server=duplicate_request_ids()),
+    FaultyEndpoint(
         name="no request id",
         breaks={"request-id-present", "request-id-on-errors"},
         server=on_every_answer(lambda said: replace(said, request_id=None)),
     ),
-    Fault(
+    FaultyEndpoint(
         name="no request id on errors",
         breaks={"request-id-on-errors"},
         server=on_status(401, lambda said: replace(said, request_id=None)),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an empty request id",
         breaks={"request-id-present"},
         server=on_status(200, lambda said: replace(said, request_id="")),
     ),
-    Fault(
+    FaultyEndpoint(
         name="two request ids",
         breaks={"request-id-present"},
         server=on_status(200, lambda said: replace(said, more=(("X-BASETEN-REQUEST-ID", said.request_id or ""),))),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the caller's request id",
         breaks={"request-id-unique"},
         server=when(
@@ -202,90 +202,102 @@ FAULTS = (
         ),
     ),
     # who is let in
-    Fault(
+    FaultyEndpoint(
         name="nobody needs a key",
         breaks={"authentication-required"},
-        server=as_if(let_in, lambda asked: not asked.values("authorization")),
+        server=as_if(with_right_key, lambda asked: not asked.values("authorization")),
     ),
-    Fault(name="any key opens", breaks={"key-verified"}, server=as_if(let_in, lambda asked: starts(asked, "api-key "))),
-    Fault(
+    FaultyEndpoint(
+        name="any key opens",
+        breaks={"key-verified"},
+        server=as_if(with_right_key, lambda asked: authorization_starts_with(asked, "api-key ")),
+    ),
+    FaultyEndpoint(
         name="any Authorization opens",
         breaks={"key-verified"},
-        server=as_if(let_in, lambda asked: bool(asked.values("authorization"))),
+        server=as_if(with_right_key, lambda asked: bool(asked.values("authorization"))),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a key that begins right",
         breaks={"key-verified"},
-        server=as_if(let_in, lambda asked: starts(asked, f"Api-Key {KEY}".lower())),
+        server=as_if(with_right_key, lambda asked: authorization_starts_with(asked, f"Api-Key {KEY}".lower())),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a key's first part is enough",
         breaks={"key-verified"},
-        server=as_if(let_in, lambda asked: "".join(asked.values("authorization")) == f"Api-Key {KEY[:-1]}"),
+        server=as_if(with_right_key, lambda asked: "".join(asked.values("authorization")) == f"Api-Key {KEY[:-1]}"),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the key in any letter case",
         breaks={"key-verified"},
-        server=as_if(let_in, lambda asked: "".join(asked.values("authorization")).lower() == f"api-key {KEY}".lower()),
+        server=as_if(
+            with_right_key, lambda asked: "".join(asked.values("authorization")).lower() == f"api-key {KEY}".lower()
+        ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an empty key",
         breaks={"key-verified"},
-        server=as_if(let_in, lambda asked: "".join(asked.values("authorization")).strip() == "Api-Key"),
+        server=as_if(with_right_key, lambda asked: "".join(asked.values("authorization")).strip() == "Api-Key"),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the key without its prefix",
         breaks={"key-prefix"},
-        server=as_if(let_in, lambda asked: asked.values("authorization") == [KEY]),
+        server=as_if(with_right_key, lambda asked: asked.values("authorization") == [KEY]),
     ),
-    Fault(
-        name="Bearer", breaks={"key-prefix"}, server=as_if(let_in, lambda asked: starts(asked, "bearer " + KEY.lower()))
+    FaultyEndpoint(
+        name="Bearer",
+        breaks={"key-prefix"},
+        server=as_if(with_right_key, lambda asked: authorization_starts_with(asked, "bearer " + KEY.lower())),
     ),
-    Fault(name="Basic", breaks={"key-verified"}, server=as_if(let_in, lambda asked: starts(asked, "basic "))),
-    Fault(
+    FaultyEndpoint(
+        name="Basic",
+        breaks={"key-verified"},
+        server=as_if(with_right_key, lambda asked: authorization_starts_with(asked, "basic ")),
+    ),
+    FaultyEndpoint(
         name="the key in the query",
         breaks={"key-location"},
-        server=as_if(let_in, lambda asked: f"api_key={KEY}" in asked.path),
+        server=as_if(with_right_key, lambda asked: f"api_key={KEY}" in asked.path),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the key in X-API-Key",
         breaks={"key-location"},
-        server=as_if(let_in, lambda asked: asked.values("x-api-key") == [KEY]),
+        server=as_if(with_right_key, lambda asked: asked.values("x-api-key") == [KEY]),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the key in a cookie",
         breaks={"key-location"},
-        server=as_if(let_in, lambda asked: KEY in "".join(asked.values("cookie"))),
+        server=as_if(with_right_key, lambda asked: KEY in "".join(asked.values("cookie"))),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the key in the body",
         breaks={"key-location"},
-        server=as_if(let_in, lambda asked: KEY.encode() in asked.body),
+        server=as_if(with_right_key, lambda asked: KEY.encode() in asked.body),
     ),
     # what is accepted
-    Fault(
+    FaultyEndpoint(
         name="arrays",
-        breaks={"non-object-refused"},
+        breaks={"non-object-rejected"},
         server=when(lambda asked: asked.authorized and ours(asked) and asked.body == b"[]", accepted),
     ),
-    Fault(
+    FaultyEndpoint(
         name="null",
-        breaks={"non-object-refused"},
+        breaks={"non-object-rejected"},
         server=when(lambda asked: asked.authorized and ours(asked) and asked.body == b"null", accepted),
     ),
-    Fault(
+    FaultyEndpoint(
         name="trailing commas",
-        breaks={"malformed-refused"},
+        breaks={"invalid-json-rejected"},
         server=as_if(without_trailing_commas, lambda asked: not is_object(asked.body)),
     ),
-    Fault(
+    FaultyEndpoint(
         name="whatever Python takes",
-        breaks={"malformed-refused"},
+        breaks={"invalid-json-rejected"},
         server=when(lambda asked: asked.authorized and ours(asked) and python_takes(asked), accepted),
     ),
-    Fault(
+    FaultyEndpoint(
         name="trailing text",
-        breaks={"malformed-refused"},
+        breaks={"invalid-json-rejected"},
         server=when(
             lambda asked: (
                 asked.authorized and ours(asked) and asked.body.startswith(b'{"a":1}') and not is_object(asked.body)
@@ -293,7 +305,7 @@ FAULTS = (
             accepted,
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the plainest object fails the chain",
         # Most checks send it, so it is seen wherever a 502 is not what was asked for.
         breaks={"object-accepted", "error-on-demand"},
@@ -302,20 +314,20 @@ FAULTS = (
             lambda asked, said: error(502, "application_error"),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an empty body",
         breaks={"body-required"},
         server=when(lambda asked: asked.authorized and ours(asked) and not asked.body, accepted),
     ),
-    Fault(
+    FaultyEndpoint(
         name="502 to whatever is no JSON",
-        breaks={"malformed-refused", "non-object-refused"},
+        breaks={"invalid-json-rejected", "non-object-rejected"},
         server=when(
             lambda asked: asked.authorized and ours(asked) and b"x" in asked.body and not is_object(asked.body),
             lambda asked, said: error(502, None),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="no raw UTF-8",
         breaks={"object-accepted"},
         server=when(
@@ -323,7 +335,7 @@ FAULTS = (
             lambda asked, said: error(400, "client_error"),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="no exponents",
         breaks={"object-accepted"},
         server=when(
@@ -336,7 +348,7 @@ FAULTS = (
             lambda asked, said: error(400, "client_error"),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="any media type",
         breaks={"media-type-required"},
         server=as_if(
@@ -349,7 +361,7 @@ FAULTS = (
             )
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="no media type parameters",
         breaks={"media-type-parameters"},
         server=when(
@@ -359,7 +371,7 @@ FAULTS = (
             lambda asked, said: error(400, "client_error"),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="no media type parameters, without an echo",
         breaks={"media-type-parameters"},
         server=when(
@@ -371,54 +383,54 @@ FAULTS = (
         options={"echo": False, "steerable": False},
     ),
     # where it lives
-    Fault(
+    FaultyEndpoint(
         name="GET",
-        breaks={"other-methods-refused"},
+        breaks={"other-methods-rejected"},
         server=as_if(lambda asked: replace(asked, method="POST"), lambda asked: asked.method == "GET"),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a method in a header",
-        breaks={"other-methods-refused"},
+        breaks={"other-methods-rejected"},
         server=as_if(
             lambda asked: replace(asked, method="POST"), lambda asked: bool(asked.values("x-http-method-override"))
         ),
     ),
-    Fault(
-        name="405 without Allow", breaks={"allow-listed"}, server=on_every_answer(lambda said: replace(said, more=()))
+    FaultyEndpoint(
+        name="405 without Allow", breaks={"allow-header"}, server=on_every_answer(lambda said: replace(said, more=()))
     ),
-    Fault(
+    FaultyEndpoint(
         name="any path",
-        breaks={"other-paths-refused"},
+        breaks={"other-paths-rejected"},
         server=as_if(lambda asked: replace(asked, path="/production/run_remote"), lambda asked: asked.method == "POST"),
     ),
-    Fault(
+    FaultyEndpoint(
         name="any letter case of the path",
-        breaks={"other-paths-refused"},
+        breaks={"other-paths-rejected"},
         server=as_if(lambda asked: replace(asked, path=asked.path.lower())),
     ),
-    Fault(
+    FaultyEndpoint(
         name="regional hosts",
         breaks={"regional-host"},
         server=as_if(lambda asked: replace(asked, fields=tuple(each for each in asked.fields if each[0] != "Host"))),
     ),
     # whose answer it is, and what it gives away
-    Fault(name="another request's answer", breaks={"answer-belongs"}, server=Swapping()),
-    Fault(
+    FaultyEndpoint(name="another request's answer", breaks={"answer-matches-request"}, server=SwappedAnswers()),
+    FaultyEndpoint(
         name="true as 1",
         breaks={"echo-exact"},
         server=on_status(200, lambda said: replace(said, body=said.body.replace(b"true", b"1"))),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the key in an error",
-        breaks={"no-secret"},
+        breaks={"no-credential-leak"},
         server=when(
             lambda asked: ours(asked) and not asked.values("x-emulate") and not is_object(asked.body),
             lambda asked, said: error(said.status, None, f"Not with {asked.values('authorization')}"),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the key in a header",
-        breaks={"no-secret"},
+        breaks={"no-credential-leak"},
         server=when(
             lambda asked: True,
             lambda asked, said: replace(
@@ -426,15 +438,15 @@ FAULTS = (
             ),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a wrong key in the error",
-        breaks={"no-secret"},
+        breaks={"no-credential-leak"},
         server=when(
-            lambda asked: starts(asked, "api-key") and not asked.authorized and ours(asked),
+            lambda asked: authorization_starts_with(asked, "api-key") and not asked.authorized and ours(asked),
             lambda asked, said: error(401, "unauthorized", f"unknown key: {asked.values('authorization')[0]}"),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a stack trace",
         breaks={"no-internals"},
         server=on_status(
@@ -446,49 +458,51 @@ FAULTS = (
         ),
     ),
     # the message itself
-    Fault(
+    FaultyEndpoint(
         name="a dropped connection",
-        breaks={"answers"},
+        breaks={"request-answered"},
         server=when(lambda asked: asked.body == b"[]" and ours(asked), lambda asked, said: replace(said, raw=b"")),
     ),
-    Fault(
+    FaultyEndpoint(
         name="no HTTP",
-        breaks={"framing"},
+        breaks={"response-framing"},
         server=when(
             lambda asked: asked.body == b"[]" and ours(asked), lambda asked, said: replace(said, raw=b"hello\r\n\r\n")
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an answer cut short",
-        breaks={"framing"},
+        breaks={"response-framing"},
         server=when(
             lambda asked: asked.body == b"[]" and ours(asked),
-            lambda asked, said: replace(said, raw=rendered(said)[:-3]),
+            lambda asked, said: replace(said, raw=answer_bytes(said)[:-3]),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="bytes behind the answer",
-        breaks={"framing"},
+        breaks={"response-framing"},
         server=when(
             lambda asked: asked.body == b"[]" and ours(asked),
-            lambda asked, said: replace(said, raw=rendered(said) + b"{}"),
+            lambda asked, said: replace(said, raw=answer_bytes(said) + b"{}"),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="two lengths",
-        breaks={"framing"},
+        breaks={"response-framing"},
         server=when(
             lambda asked: asked.body == b"[]" and ours(asked),
             lambda asked, said: replace(said, more=(("Content-Length", "1"),)),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a drip",
-        breaks={"answers"},
-        server=when(lambda asked: asked.body == b"[]" and ours(asked), lambda asked, said: replace(said, drip=0.05)),
+        breaks={"request-answered"},
+        server=when(
+            lambda asked: asked.body == b"[]" and ours(asked), lambda asked, said: replace(said, byte_interval=0.05)
+        ),
         options={"deadline": 0.4},
     ),
-    Fault(
+    FaultyEndpoint(
         name="never a body under 401",
         breaks={"error-json"},
         server=on_status(401, lambda said: replace(said, body=b"")),
@@ -510,37 +524,37 @@ SEEN_BY_SCHEMATHESIS = (
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_is_caught_for_its_clause(fault: Fault, examine: Examine) -> None:
+def test_a_fault_is_caught_for_its_clause(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
     """
     For its clause, and for no other, by the checks that uphold it and by those of errors and ids.
     """
     checks = [
         check
-        for check in BY_HAND
-        if check.part in ("credentials", "failure", "identity", "internals")
+        for check in HANDWRITTEN_CHECKS
+        if check.group in ("credentials", "failure", "identity", "internals")
         or {clause.id for clause in check.clauses} & fault.breaks
     ]
-    examined = examine(fault.server, checks=checks, examples=2, **fault.options)
+    examined = run_suite(fault.server, checks=checks, examples=2, **fault.options)
 
     assert fault.breaks == examined.clauses, examined.lines
 
 
 @pytest.mark.parametrize("fault", FAULTS[::12], ids=lambda fault: fault.name)
-def test_no_other_check_accuses_it_of_anything_else(fault: Fault, examine: Examine) -> None:
+def test_no_other_check_accuses_it_of_anything_else(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
     """
     Whichever check asks.
     """
-    examined = examine(fault.server, checks=BY_HAND, examples=2, **fault.options)
+    examined = run_suite(fault.server, checks=HANDWRITTEN_CHECKS, examples=2, **fault.options)
 
     assert fault.breaks == examined.clauses, examined.lines
 
 
 @pytest.mark.parametrize("fault", FAULTS[::9], ids=lambda fault: fault.name)
-def test_schemathesis_accuses_nobody_of_anything_else(fault: Fault, examine: Examine) -> None:
+def test_schemathesis_accuses_nobody_of_anything_else(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
     """
     What Schemathesis makes of the document, and says of the answers, leads to the same clauses or to none.
     """
-    examined = examine(fault.server, checks=GENERATED, **fault.options)
+    examined = run_suite(fault.server, checks=GENERATED_CHECKS, **fault.options)
 
     assert examined.clauses <= fault.breaks, examined.lines
 
@@ -548,17 +562,17 @@ def test_schemathesis_accuses_nobody_of_anything_else(fault: Fault, examine: Exa
 @pytest.mark.parametrize(
     "fault", [fault for fault in FAULTS if fault.name in SEEN_BY_SCHEMATHESIS], ids=lambda fault: fault.name
 )
-def test_schemathesis_sees_what_it_can(fault: Fault, examine: Examine) -> None:
+def test_schemathesis_sees_what_it_can(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
     """
-    The document alone leads to the commonest departures.
+    The document alone leads to the commonest violations.
     """
-    examined = examine(fault.server, checks=GENERATED, **fault.options)
+    examined = run_suite(fault.server, checks=GENERATED_CHECKS, **fault.options)
 
     assert examined.clauses
     assert examined.clauses <= fault.breaks, examined.lines
 
 
-def test_a_departure_is_one_finding_however_often_it_is_seen(examine: Examine) -> None:
+def test_a_departure_is_one_finding_however_often_it_is_seen(run_suite: RunSuite) -> None:
     """
     Its count says how often, and its request is the smallest that shows it.
     """
@@ -566,9 +580,9 @@ def test_a_departure_is_one_finding_however_often_it_is_seen(examine: Examine) -
         lambda asked: asked.authorized and ours(asked) and is_object(asked.body) and b"true" in asked.body,
         lambda asked, said: error(400, "client_error"),
     )
-    generated = [check for check in CHECKS if check.name == "any_object_is_accepted"]
+    generated = [check for check in CHECKS if check.name == "generated_objects_are_accepted"]
 
-    found = examine(server, checks=generated, examples=80).findings
+    found = run_suite(server, checks=generated, examples=80).findings
 
     assert [(each.actual, each.cases) for each in found] == [("status 400", ("a generated object",))]
     assert found[0].count > 1

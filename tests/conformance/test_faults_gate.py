@@ -23,18 +23,31 @@ import pytest
 from chainproof.conformance.checks import CHECKS, Check
 from chainproof.conformance.options import Depth
 
-from .conftest import Examine
-from .endpoints import KEY, PATH, Asked, Said, Server, as_if, error, honest, is_object, let_in, on_status, when
-from .test_faults import Fault, ours
+from .conftest import RunSuite
+from .endpoints import (
+    KEY,
+    PATH,
+    AnswerFunction,
+    EndpointAnswer,
+    EndpointRequest,
+    as_if,
+    correct_endpoint,
+    error,
+    is_object,
+    on_status,
+    when,
+    with_right_key,
+)
+from .test_faults import FaultyEndpoint, ours
 
 PARTS = ("credentials", "gate", "failure", "internals", "location")
-OWN = tuple(check for check in CHECKS if check.part in PARTS)
+AUTHENTICATION_CHECKS = tuple(check for check in CHECKS if check.group in PARTS)
 HALF = KEY.partition(".")[2]
 
-Test = Callable[[Asked], bool]
+Test = Callable[[EndpointRequest], bool]
 
 
-def given(asked: Asked) -> str:
+def given(asked: EndpointRequest) -> str:
     """
     What stands behind `Api-Key `, or nothing.
     """
@@ -42,28 +55,28 @@ def given(asked: Asked) -> str:
     return value.removeprefix("Api-Key ") if value.startswith("Api-Key ") else ""
 
 
-def value(asked: Asked) -> str:
+def value(asked: EndpointRequest) -> str:
     """
     The Authorization.
     """
     return "".join(asked.values("authorization")[:1])
 
 
-def opened_by(test: Test) -> Server:
+def opened_by(test: Test) -> AnswerFunction:
     """
     The honest endpoint, except that whoever meets a condition is let in.
     """
-    return as_if(let_in, test)
+    return as_if(with_right_key, test)
 
 
-def by_key(test: Callable[[str], bool]) -> Server:
+def by_key(test: Callable[[str], bool]) -> AnswerFunction:
     """
     The honest endpoint, except for what it takes for the key.
     """
     return opened_by(lambda asked: bool(given(asked)) and test(given(asked)))
 
 
-def unnamed(asked: Asked) -> bool:
+def unnamed(asked: EndpointRequest) -> bool:
     """
     Whether a request has no credentials.
     """
@@ -77,32 +90,34 @@ def says(name: str, words: str) -> Test:
     return lambda asked: unnamed(asked) and any(words in each for each in asked.values(name))
 
 
-def taken_for_the_operation(asked: Asked) -> Asked:
+def taken_for_the_operation(asked: EndpointRequest) -> EndpointRequest:
     """
     The same request with the operation's path and method.
     """
     return replace(asked, path=PATH, method="POST")
 
 
-def at(test: Callable[[str], bool]) -> Server:
+def at(test: Callable[[str], bool]) -> AnswerFunction:
     """
     The honest endpoint, except for the paths that it takes for the operation's.
     """
     return as_if(taken_for_the_operation, lambda asked: asked.method == "POST" and test(asked.path.partition("?")[0]))
 
 
-def by_method(test: Test) -> Server:
+def by_method(test: Test) -> AnswerFunction:
     """
     The honest endpoint, except for the methods that it takes for POST.
     """
     return as_if(lambda asked: replace(asked, method="POST"), test)
 
 
-def stranger(test: Test) -> Server:
+def stranger(test: Test) -> AnswerFunction:
     """
     The honest endpoint, except that it lets in, at another path or by another method, whoever has no credentials.
     """
-    return as_if(lambda asked: let_in(taken_for_the_operation(asked)), lambda asked: unnamed(asked) and test(asked))
+    return as_if(
+        lambda asked: with_right_key(taken_for_the_operation(asked)), lambda asked: unnamed(asked) and test(asked)
+    )
 
 
 def decoded(text: str) -> str:
@@ -141,10 +156,10 @@ class Remembering:
     def __init__(self) -> None:
         self._here = threading.local()  # the server has a thread for each connection
 
-    def __call__(self, asked: Asked) -> Said:
+    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
         known = getattr(self._here, "known", False)
         self._here.known = known or asked.authorized
-        return honest(let_in(asked) if known else asked)
+        return correct_endpoint(with_right_key(asked) if known else asked)
 
 
 class Following:
@@ -155,9 +170,11 @@ class Following:
     def __init__(self) -> None:
         self._known = False
 
-    def __call__(self, asked: Asked) -> Said:
+    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
         known, self._known = self._known, asked.authorized
-        return honest(let_in(asked) if known and asked.path == PATH and asked.method == "POST" else asked)
+        return correct_endpoint(
+            with_right_key(asked) if known and asked.path == PATH and asked.method == "POST" else asked
+        )
 
 
 class Crowded:
@@ -169,11 +186,11 @@ class Crowded:
         self._known = 0
         self._lock = threading.Lock()
 
-    def __call__(self, asked: Asked) -> Said:
+    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
         with self._lock:
             self._known += asked.authorized
         time.sleep(0.002)
-        said = honest(let_in(asked) if self._known else asked)
+        said = correct_endpoint(with_right_key(asked) if self._known else asked)
         with self._lock:
             self._known -= asked.authorized
         return said
@@ -187,51 +204,51 @@ class Gossiping:
     def __init__(self) -> None:
         self._before = ""
 
-    def __call__(self, asked: Asked) -> Said:
-        said = honest(asked)
+    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
+        said = correct_endpoint(asked)
         if said.status != 401 or "stranger" not in value(asked):
             return said
         before, self._before = self._before, value(asked)
         return replace(said, body=json.dumps({"error": f"wrong again: {before}"}).encode())
 
 
-def now_and_then(one_in: int, *, drawn: bool) -> Server:
+def now_and_then(one_in: int, *, drawn: bool) -> AnswerFunction:
     """
     The honest endpoint, except that one stranger in so many is let in: by chance, or by count.
     """
-    chance, numbers, lock = random.Random(5), itertools.count(1), threading.Lock()
+    rng, numbers, lock = random.Random(5), itertools.count(1), threading.Lock()
 
-    def open_now(asked: Asked) -> bool:
+    def open_now(asked: EndpointRequest) -> bool:
         if asked.authorized or not ours(asked) or asked.path != PATH:
             return False
         with lock:
-            return chance.random() * one_in < 1 if drawn else next(numbers) % one_in == 0
+            return rng.random() * one_in < 1 if drawn else next(numbers) % one_in == 0
 
     return opened_by(open_now)
 
 
-def erring(words: str, status: int = 400) -> Server:
+def erring(words: str, status: int = 400) -> AnswerFunction:
     """
     The honest endpoint, except for what its errors say.
     """
     return on_status(status, lambda said: replace(said, body=json.dumps({"error": words}).encode()))
 
 
-def telling(field: Callable[[Asked], tuple[str, str]], test: Test = lambda asked: True) -> Server:
+def telling(field: Callable[[EndpointRequest], tuple[str, str]], test: Test = lambda asked: True) -> AnswerFunction:
     """
     The honest endpoint, except for a header field more.
     """
     return when(test, lambda asked, said: replace(said, more=(*said.more, field(asked))))
 
 
-def wished(code: str, answer: Callable[[Said], Said]) -> Server:
+def wished(code: str, answer: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
     """
     The honest endpoint, except for one error on demand.
     """
     return when(lambda asked: code in asked.values("x-emulate"), lambda asked, said: answer(said))
 
 
-def refusing(code: str, test: Callable[[bytes], bool]) -> Server:
+def refusing(code: str, test: Callable[[bytes], bool]) -> AnswerFunction:
     """
     The honest endpoint, except for how it calls what is wrong with a body.
     """
@@ -433,16 +450,19 @@ TRACES: dict[str, str] = {
 }
 """What errors show of the inside of servers."""
 
-FAULTS: tuple[Fault, ...] = (
-    *(Fault(name=f"key: {name}", breaks={"key-verified"}, server=by_key(test)) for name, test in KEYS.items()),
-    Fault(
+FAULTS: tuple[FaultyEndpoint, ...] = (
+    *(FaultyEndpoint(name=f"key: {name}", breaks={"key-verified"}, server=by_key(test)) for name, test in KEYS.items()),
+    FaultyEndpoint(
         name="key: one of two",
         breaks={"key-verified"},
         server=opened_by(lambda asked: len(asked.values("authorization")) > 1),
     ),
-    *(Fault(name=f"prefix: {name}", breaks={"key-prefix"}, server=opened_by(test)) for name, test in PREFIXES.items()),
     *(
-        Fault(
+        FaultyEndpoint(name=f"prefix: {name}", breaks={"key-prefix"}, server=opened_by(test))
+        for name, test in PREFIXES.items()
+    ),
+    *(
+        FaultyEndpoint(
             name=f"place: {name}",
             breaks={"key-location"},
             server=opened_by(lambda asked, test=test: unnamed(asked) and test(asked)),  # type: ignore[misc]
@@ -450,7 +470,7 @@ FAULTS: tuple[Fault, ...] = (
         for name, test in PLACES.items()
     ),
     *(
-        Fault(
+        FaultyEndpoint(
             name=f"opens: {name}",
             breaks={"authentication-required"},
             server=opened_by(lambda asked, test=test: not asked.authorized and test(asked)),  # type: ignore[misc]
@@ -458,31 +478,31 @@ FAULTS: tuple[Fault, ...] = (
         for name, test in SPOOFS.items()
         if name != "steering"
     ),
-    Fault(
+    FaultyEndpoint(
         name="opens: steering",
         breaks={"authentication-required"},
         server=opened_by(lambda asked: unnamed(asked) and SPOOFS["steering"](asked)),
     ),
     *(
-        Fault(name=f"around the gate: {name}", breaks={"authentication-required"}, server=stranger(test))
+        FaultyEndpoint(name=f"around the gate: {name}", breaks={"authentication-required"}, server=stranger(test))
         for name, test in DETOURS.items()
     ),
-    Fault(name="a connection remembers", breaks={"authentication-required"}, server=Remembering()),
-    Fault(name="whoever follows", breaks={"authentication-required"}, server=Following()),
-    Fault(name="a crowd", breaks={"authentication-required"}, server=Crowded()),
-    Fault(name="gossip", breaks={"no-secret"}, server=Gossiping()),
-    Fault(
+    FaultyEndpoint(name="a connection remembers", breaks={"authentication-required"}, server=Remembering()),
+    FaultyEndpoint(name="whoever follows", breaks={"authentication-required"}, server=Following()),
+    FaultyEndpoint(name="a crowd", breaks={"authentication-required"}, server=Crowded()),
+    FaultyEndpoint(name="gossip", breaks={"no-credential-leak"}, server=Gossiping()),
+    FaultyEndpoint(
         name="no gate at all",
         breaks={"authentication-required"},
         server=opened_by(lambda asked: True),
     ),
-    Fault(
+    FaultyEndpoint(
         name="open to one in fifty",
         breaks={"authentication-required"},
         server=now_and_then(50, drawn=True),
         options={"depth": Depth.STANDARD},
     ),
-    Fault(
+    FaultyEndpoint(
         name="open to every hundredth",
         breaks={"authentication-required"},
         server=now_and_then(100, drawn=False),
@@ -490,20 +510,23 @@ FAULTS: tuple[Fault, ...] = (
     ),
     # methods and paths
     *(
-        Fault(name=f"method: {name}", breaks={"other-methods-refused"}, server=by_method(test))
+        FaultyEndpoint(name=f"method: {name}", breaks={"other-methods-rejected"}, server=by_method(test))
         for name, test in METHODS.items()
     ),
-    *(Fault(name=f"path: {name}", breaks={"other-paths-refused"}, server=at(test)) for name, test in ROADS.items()),
-    Fault(
+    *(
+        FaultyEndpoint(name=f"path: {name}", breaks={"other-paths-rejected"}, server=at(test))
+        for name, test in ROADS.items()
+    ),
+    FaultyEndpoint(
         name="an empty Allow",
-        breaks={"allow-listed"},
+        breaks={"allow-header"},
         server=when(
             lambda asked: True, lambda asked, said: replace(said, more=(("Allow", ""),) if said.status == 405 else ())
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an Allow with everything",
-        breaks={"allow-listed"},
+        breaks={"allow-header"},
         server=when(
             lambda asked: True,
             lambda asked, said: (
@@ -511,80 +534,84 @@ FAULTS: tuple[Fault, ...] = (
             ),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an Allow without POST",
-        breaks={"allow-listed"},
+        breaks={"allow-header"},
         server=when(
             lambda asked: True,
             lambda asked, said: replace(said, more=(("Allow", "HEAD"),)) if said.status == 405 else said,
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="OPTIONS that knows no POST",
-        breaks={"allow-listed"},
+        breaks={"allow-header"},
         server=when(
-            lambda asked: asked.method == "OPTIONS", lambda asked, said: Said(status=204, more=(("Allow", "OPTIONS"),))
+            lambda asked: asked.method == "OPTIONS",
+            lambda asked, said: EndpointAnswer(status=204, more=(("Allow", "OPTIONS"),)),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="regional hosts in upper case",
-        breaks={"regional-host-spelling"},
+        breaks={"regional-host-forms"},
         server=as_if(
             lambda asked: replace(asked, fields=tuple(each for each in asked.fields if each[0] != "Host")),
             lambda asked: "API.BASETEN" in "".join(asked.values("host")),
         ),
     ),
     # errors
-    Fault(
+    FaultyEndpoint(
         name="a small body called large",
         breaks={"error-code-cause"},
         server=refusing("payload_too_large", lambda body: True),
     ),
-    Fault(
+    FaultyEndpoint(
         name="no body called a missing model",
         breaks={"error-code-cause"},
         server=refusing("model_does_not_exist", lambda body: not body),
     ),
-    Fault(
+    FaultyEndpoint(
         name="another code of the same status on demand",
         breaks={"error-on-demand"},
         server=wished("application_error", lambda said: error(502, "internal_baseten_error")),
     ),
-    Fault(
+    FaultyEndpoint(
         name="200 on demand",
         breaks={"error-on-demand"},
-        server=wished("model_not_ready", lambda said: Said(status=200, body=b"{}")),
+        server=wished("model_not_ready", lambda said: EndpointAnswer(status=200, body=b"{}")),
         options={"echo": False},
     ),
-    Fault(
+    FaultyEndpoint(
         name="a code of one's own on demand",
         breaks={"error-code"},
         server=wished("rate_limited", lambda said: error(429, "too_many_requests")),
     ),
-    Fault(
+    FaultyEndpoint(
         name="soon, on demand",
         breaks={"retry-after"},
         server=wished("rate_limited", lambda said: replace(said, more=(("Retry-After", "soon"),))),
     ),
-    Fault(
+    FaultyEndpoint(
         name="no detail on demand",
         breaks={"error-detail"},
         server=wished("timeout", lambda said: error(504, "timeout", detail=None)),
     ),
-    Fault(
+    FaultyEndpoint(
         name="one id for an error on demand",
         breaks={"request-id-unique"},
         server=wished("timeout", lambda said: replace(said, request_id="timeout")),
     ),
-    Fault(
+    FaultyEndpoint(
         name="HTML on demand",
         breaks={"error-media-type"},
-        server=wished("timeout", lambda said: Said(status=504, body=b"<html>", media_type="text/html")),
+        server=wished("timeout", lambda said: EndpointAnswer(status=504, body=b"<html>", media_type="text/html")),
     ),
     # what is given away
-    *(Fault(name=f"trace: {name}", breaks={"no-internals"}, server=erring(words)) for name, words in TRACES.items()),
-    Fault(name="a trace in a 401", breaks={"no-internals"}, server=erring(TRACES["Python"], 401)),
-    Fault(
+    *(
+        FaultyEndpoint(name=f"trace: {name}", breaks={"no-internals"}, server=erring(words))
+        for name, words in TRACES.items()
+    ),
+    FaultyEndpoint(name="a trace in a 401", breaks={"no-internals"}, server=erring(TRACES["Python"], 401)),
+    FaultyEndpoint(
         name="a trace in a 404",
         breaks={"no-internals"},
         server=when(
@@ -594,7 +621,7 @@ FAULTS: tuple[Fault, ...] = (
             ),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a trace in a 405",
         breaks={"no-internals"},
         server=when(
@@ -602,54 +629,54 @@ FAULTS: tuple[Fault, ...] = (
             lambda asked, said: replace(said, body=TRACES["Node"].encode()) if said.status == 405 else said,
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an upstream in a header",
         breaks={"no-internals"},
         server=telling(lambda asked: ("X-Upstream", "10.4.2.17:8080")),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a replica in a header",
         breaks={"no-internals"},
         server=telling(lambda asked: ("X-Replica", "chain-7.default.svc.cluster.local")),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the key in base64",
-        breaks={"no-secret"},
+        breaks={"no-credential-leak"},
         server=telling(
             lambda asked: ("X-Caller", base64.b64encode(f"id:{KEY}".encode()).decode()), lambda asked: asked.authorized
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="half of the key",
-        breaks={"no-secret"},
+        breaks={"no-credential-leak"},
         server=telling(lambda asked: ("X-Caller", HALF), lambda asked: asked.authorized),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the key in lower case",
-        breaks={"no-secret"},
+        breaks={"no-credential-leak"},
         server=telling(lambda asked: ("X-Caller", KEY.lower()), lambda asked: asked.authorized),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the key to TRACE",
-        breaks={"no-secret"},
+        breaks={"no-credential-leak"},
         server=when(
             lambda asked: asked.method == "TRACE",
-            lambda asked, said: Said(status=200, media_type="message/http", body=repr(asked.fields).encode()),
+            lambda asked, said: EndpointAnswer(status=200, media_type="message/http", body=repr(asked.fields).encode()),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the key to OPTIONS",
-        breaks={"no-secret"},
+        breaks={"no-credential-leak"},
         server=telling(lambda asked: ("X-Echo", value(asked)), lambda asked: asked.method == "OPTIONS"),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the key to HEAD",
-        breaks={"no-secret"},
+        breaks={"no-credential-leak"},
         server=telling(lambda asked: ("X-Echo", value(asked)), lambda asked: asked.method == "HEAD"),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the key at another path",
-        breaks={"no-secret"},
+        breaks={"no-credential-leak"},
         server=when(
             lambda asked: asked.path != PATH,
             lambda asked, said: (
@@ -669,42 +696,42 @@ _PARTS = {
 """By what a fault's name begins with: where its checks stand. The rest is put to all."""
 
 
-def checks_for(fault: Fault) -> tuple[Check, ...]:
+def checks_for(fault: FaultyEndpoint) -> tuple[Check, ...]:
     """
     Those that stand where a fault is looked for.
     """
     parts = _PARTS.get(fault.name.partition(":")[0], PARTS)
-    return tuple(check for check in OWN if check.part in parts)
+    return tuple(check for check in AUTHENTICATION_CHECKS if check.group in parts)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_is_caught_for_its_clause(fault: Fault, examine: Examine) -> None:
+def test_a_fault_is_caught_for_its_clause(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
     """
     For its clause, and for no other; and no finding holds the key, or half of it.
     """
-    examined = examine(fault.server, checks=checks_for(fault), **fault.options)
+    examined = run_suite(fault.server, checks=checks_for(fault), **fault.options)
 
     assert fault.breaks == examined.clauses, examined.lines
     assert [found for found in examined.findings if KEY in repr(found) or HALF in repr(found)] == []
 
 
 @pytest.mark.parametrize("fault", FAULTS[::40], ids=lambda fault: fault.name)
-def test_no_other_check_has_another_word_for_it(fault: Fault, examine: Examine) -> None:
+def test_no_other_check_has_another_word_for_it(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
     """
     A sample, put to every check of these parts.
     """
-    examined = examine(fault.server, checks=OWN, **fault.options)
+    examined = run_suite(fault.server, checks=AUTHENTICATION_CHECKS, **fault.options)
 
     assert fault.breaks == examined.clauses, examined.lines
 
 
 @pytest.mark.parametrize("name", ["a crowd", "no gate at all", "a connection remembers"])
-def test_one_hole_is_one_finding(name: str, examine: Examine) -> None:
+def test_one_hole_is_one_finding(name: str, run_suite: RunSuite) -> None:
     """
     However many keys, headers and places it is seen through.
     """
     fault = next(fault for fault in FAULTS if fault.name == name)
 
-    examined = examine(fault.server, checks=OWN, **fault.options)
+    examined = run_suite(fault.server, checks=AUTHENTICATION_CHECKS, **fault.options)
 
     assert len(examined.findings) == 1, examined.lines

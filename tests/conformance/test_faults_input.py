@@ -18,15 +18,15 @@ import pytest
 from chainproof.conformance import options as settings_file
 from chainproof.conformance.options import Depth
 
-from .conftest import Examine
-from .directly import OF_INPUT, examined_directly
-from .endpoints import Asked, Said, Server, as_if, error, honest, is_object, when
+from .conftest import RunSuite
+from .directly import INPUT_CHECKS, run_suite_in_process
+from .endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, as_if, correct_endpoint, error, is_object, when
 
 Value = object
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class FaultyEndpoint:
     """
     A server that breaks one clause in one way.
     """
@@ -34,7 +34,7 @@ class Fault:
     name: str
     breaks: set[str]
     """The clauses for which it is caught, and no others."""
-    server: Server
+    server: AnswerFunction
     options: dict[str, object] = field(default_factory=dict)
 
 
@@ -70,13 +70,13 @@ def changed(
     return change
 
 
-def returning(change: Callable[[Value], Value]) -> Server:
+def returning(change: Callable[[Value], Value]) -> AnswerFunction:
     """
     The honest endpoint, except that it returns what it has made of an object.
     """
 
-    def server(asked: Asked) -> Said:
-        said = honest(asked)
+    def server(asked: EndpointRequest) -> EndpointAnswer:
+        said = correct_endpoint(asked)
         if said.status != 200:
             return said
         try:
@@ -90,49 +90,49 @@ def returning(change: Callable[[Value], Value]) -> Server:
     return server
 
 
-def strings(change: Callable[[str], Value]) -> Server:
+def strings(change: Callable[[str], Value]) -> AnswerFunction:
     """
     The honest endpoint, except for what it makes of strings.
     """
     return returning(changed(string=change))
 
 
-def numbers(change: Callable[[int | float], Value]) -> Server:
+def numbers(change: Callable[[int | float], Value]) -> AnswerFunction:
     """
     The honest endpoint, except for what it makes of numbers.
     """
     return returning(changed(number=change))
 
 
-def arrays(change: Callable[[list[Value]], Value]) -> Server:
+def arrays(change: Callable[[list[Value]], Value]) -> AnswerFunction:
     """
     The honest endpoint, except for what it makes of arrays.
     """
     return returning(changed(array=change))
 
 
-def members(change: Callable[[dict[str, Value]], Value]) -> Server:
+def members(change: Callable[[dict[str, Value]], Value]) -> AnswerFunction:
     """
     The honest endpoint, except for what it makes of objects.
     """
     return returning(changed(members=change))
 
 
-def names(change: Callable[[str], str]) -> Server:
+def names(change: Callable[[str], str]) -> AnswerFunction:
     """
     The honest endpoint, except for what it makes of names.
     """
     return members(lambda value: {change(name): member for name, member in value.items()})
 
 
-def without(unwanted: Callable[[Value], bool]) -> Server:
+def without(unwanted: Callable[[Value], bool]) -> AnswerFunction:
     """
     The honest endpoint, except for members whose values it drops.
     """
     return members(lambda value: {name: member for name, member in value.items() if not unwanted(member)})
 
 
-def unwrapped(*wrappers: str) -> Server:
+def unwrapped(*wrappers: str) -> AnswerFunction:
     """
     The honest endpoint, except that it takes what stands in the only member for the whole.
     """
@@ -145,14 +145,14 @@ def unwrapped(*wrappers: str) -> Server:
     return returning(change)
 
 
-def clamped(low: int, high: int) -> Server:
+def clamped(low: int, high: int) -> AnswerFunction:
     """
     The honest endpoint, except for integers beyond its own.
     """
     return numbers(lambda value: min(max(value, low), high) if isinstance(value, int) else value)
 
 
-def wrapped_around(bits: int) -> Server:
+def wrapped_around(bits: int) -> AnswerFunction:
     """
     The honest endpoint, except for integers that do not fit.
     """
@@ -181,7 +181,7 @@ def as_number(text: str) -> Value:
 
 _MOJIBAKE = {"é": "Ã©"}
 
-ALTERED: tuple[tuple[str, Server], ...] = (
+ALTERED: tuple[tuple[str, AnswerFunction], ...] = (
     ("strings trimmed", strings(str.strip)),
     ("blanks at the end of a string dropped", strings(lambda text: text.rstrip(" "))),
     ("blanks run together", strings(lambda text: re.sub(" +", " ", text))),
@@ -299,12 +299,12 @@ ALTERED: tuple[tuple[str, Server], ...] = (
 )  # fmt: skip  # one line for each
 
 
-def at_the_top(server: Server) -> Server:
+def at_the_top(server: AnswerFunction) -> AnswerFunction:
     """
     The same, save that what it makes of the whole is an object all the same.
     """
 
-    def kept(asked: Asked) -> Said:
+    def kept(asked: EndpointRequest) -> EndpointAnswer:
         said = server(asked)
         return said if said.status != 200 or said.body.startswith(b"{") else replace(said, body=b'{"a":1}')
 
@@ -314,7 +314,7 @@ def at_the_top(server: Server) -> Server:
 # ------------------------------------------------------------------ what is refused
 
 
-def lenient(mended: Callable[[bytes], bytes]) -> Server:
+def lenient(mended: Callable[[bytes], bytes]) -> AnswerFunction:
     """
     The honest endpoint, except that it mends a body that is no object before it looks at it.
     """
@@ -324,14 +324,14 @@ def lenient(mended: Callable[[bytes], bytes]) -> Server:
     )
 
 
-def replaced(pattern: bytes, by: bytes, flags: int = 0) -> Server:
+def replaced(pattern: bytes, by: bytes, flags: int = 0) -> AnswerFunction:
     """
     The honest endpoint, except that it takes something for something else.
     """
     return lenient(lambda body: re.sub(pattern, by, body, flags=flags))
 
 
-def decoded(codec: str, errors: str = "strict") -> Server:
+def decoded(codec: str, errors: str = "strict") -> AnswerFunction:
     """
     The honest endpoint, except for how it decodes what is not UTF-8.
     """
@@ -376,17 +376,17 @@ def first_of_several(body: bytes) -> bytes:
         return body
 
 
-def only_the_beginning(size: int) -> Server:
+def only_the_beginning(size: int) -> AnswerFunction:
     """
     The honest endpoint, except that it looks at no more than the beginning of a large body.
     """
     return when(
-        lambda asked: asked.authorized and len(asked.body) > size and honest(asked).status == 400,
-        lambda asked, said: Said(status=200, body=b"{}"),
+        lambda asked: asked.authorized and len(asked.body) > size and correct_endpoint(asked).status == 400,
+        lambda asked, said: EndpointAnswer(status=200, body=b"{}"),
     )
 
 
-LENIENT: tuple[tuple[str, Server], ...] = (
+LENIENT: tuple[tuple[str, AnswerFunction], ...] = (
     ("trailing commas in arrays", replaced(rb",\s*\]", b"]")),
     ("trailing commas in objects", replaced(rb",\s*\}", b"}")),
     ("empty items", replaced(rb",,", b",")),
@@ -455,17 +455,17 @@ LENIENT: tuple[tuple[str, Server], ...] = (
     ("blanks as an empty object", lenient(lambda body: body.strip() or b"{}")),
     ("whatever lies beyond 64 KiB", only_the_beginning(65_536)),
     ("whatever lies deep", when(
-        lambda asked: asked.authorized and asked.body.startswith(b'{"a":[{"a":[{"a":[') and honest(asked).status == 400,
-        lambda asked, said: Said(status=200, body=b"{}"),
+        lambda asked: asked.authorized and asked.body.startswith(b'{"a":[{"a":[{"a":[') and correct_endpoint(asked).status == 400,
+        lambda asked, said: EndpointAnswer(status=200, body=b"{}"),
     )),
     ("whatever starts and ends with braces", when(
-        lambda asked: asked.authorized and asked.body[:1] + asked.body[-1:] == b"{}" and honest(asked).status == 400,
-        lambda asked, said: Said(status=200, body=b"{}"),
+        lambda asked: asked.authorized and asked.body[:1] + asked.body[-1:] == b"{}" and correct_endpoint(asked).status == 400,
+        lambda asked, said: EndpointAnswer(status=200, body=b"{}"),
     )),
 )  # fmt: skip  # one line for each
 
 
-def failing(condition: Callable[[Asked], bool], said: Said) -> Server:
+def failing(condition: Callable[[EndpointRequest], bool], said: EndpointAnswer) -> AnswerFunction:
     """
     The honest endpoint, except for what it says to requests on a condition, let in as they are.
     """
@@ -475,11 +475,13 @@ def failing(condition: Callable[[Asked], bool], said: Said) -> Server:
     )
 
 
-def refusing(condition: Callable[[Asked], bool], said: Said | None = None) -> Server:
+def refusing(condition: Callable[[EndpointRequest], bool], said: EndpointAnswer | None = None) -> AnswerFunction:
     """
     The honest endpoint, except that it refuses objects on a condition.
     """
-    return failing(lambda asked: honest(asked).status == 200 and condition(asked), said or error(400, "client_error"))
+    return failing(
+        lambda asked: correct_endpoint(asked).status == 200 and condition(asked), said or error(400, "client_error")
+    )
 
 
 _BRACKETS = re.compile(rb"[\[\]{}]")
@@ -496,14 +498,14 @@ def depth(body: bytes) -> int:
     return most
 
 
-def has(*texts: bytes) -> Callable[[Asked], bool]:
+def has(*texts: bytes) -> Callable[[EndpointRequest], bool]:
     """
     Whether a body has one of these.
     """
     return lambda asked: any(text in asked.body for text in texts)
 
 
-def values(asked: Asked, name: str) -> str:
+def values(asked: EndpointRequest, name: str) -> str:
     """
     A field's values.
     """
@@ -527,12 +529,12 @@ def any_of(value: Value, wanted: Callable[[Value], bool]) -> bool:
     return wanted(value) or any(any_of(each, wanted) for each in inner)
 
 
-def some(wanted: Callable[[Value], bool]) -> Callable[[Asked], bool]:
+def some(wanted: Callable[[Value], bool]) -> Callable[[EndpointRequest], bool]:
     """
     Whether a body has a value that is wanted.
     """
 
-    def found(asked: Asked) -> bool:
+    def found(asked: EndpointRequest) -> bool:
         try:
             return any_of(json.loads(asked.body), wanted)
         except (RecursionError, ValueError):
@@ -541,14 +543,14 @@ def some(wanted: Callable[[Value], bool]) -> Callable[[Asked], bool]:
     return found
 
 
-def name_of(wanted: Callable[[str], bool]) -> Callable[[Asked], bool]:
+def name_of(wanted: Callable[[str], bool]) -> Callable[[EndpointRequest], bool]:
     """
     Whether a body has a name that is wanted.
     """
     return some(lambda value: isinstance(value, dict) and any(map(wanted, value)))
 
 
-REFUSED: tuple[tuple[str, Server], ...] = (
+REFUSED: tuple[tuple[str, AnswerFunction], ...] = (
     ("no depth beyond 32", refusing(lambda asked: depth(asked.body) > 32)),
     ("no depth beyond 63", refusing(lambda asked: depth(asked.body) > 63)),
     ("no body beyond 64 KiB", refusing(lambda asked: len(asked.body) > 65_536)),
@@ -603,12 +605,12 @@ def with_names_twice(body: bytes) -> bytes:
     return body.rstrip()[:-1] + b',"id":1,"id":1}' if len(body.strip()) > 2 else b'{"id":1,"id":1}'
 
 
-def typed(condition: Callable[[str], bool]) -> Server:
+def typed(condition: Callable[[str], bool]) -> AnswerFunction:
     """
     The honest endpoint, except that it takes media types on a condition for JSON.
     """
 
-    def change(asked: Asked) -> Asked:
+    def change(asked: EndpointRequest) -> EndpointRequest:
         fields = tuple(each for each in asked.fields if each[0].lower() != "content-type")
         return replace(asked, fields=(*fields, ("Content-Type", "application/json")))
 
@@ -634,94 +636,97 @@ def object_in_string(body: bytes) -> bytes:
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else body
 
 
-SEVERAL: tuple[Fault, ...] = (
-    Fault(name="a name twice in an error", breaks={"names-unique"}, server=when(
-        lambda asked: honest(asked).status == 400,
+SEVERAL: tuple[FaultyEndpoint, ...] = (
+    FaultyEndpoint(name="a name twice in an error", breaks={"unique-member-names"}, server=when(
+        lambda asked: correct_endpoint(asked).status == 400,
         lambda asked, said: replace(said, body=b'{"error":"No.","error":"Never."}'),
     )),
-    Fault(name="a name twice, once escaped", breaks={"names-unique"}, server=when(
-        lambda asked: honest(asked).status == 400,
+    FaultyEndpoint(name="a name twice, once escaped", breaks={"unique-member-names"}, server=when(
+        lambda asked: correct_endpoint(asked).status == 400,
         lambda asked, said: replace(said, body=rb'{"error":"No.","x":{"id":1,"\u0069d":2}}'),
     )),
-    Fault(name="a name twice in an output", breaks={"names-unique"}, server=when(
-        lambda asked: honest(asked).status == 200,
+    FaultyEndpoint(name="a name twice in an output", breaks={"unique-member-names"}, server=when(
+        lambda asked: correct_endpoint(asked).status == 200,
         lambda asked, said: replace(said, body=with_names_twice(said.body)),
     )),
-    Fault(name="an array around one object", breaks={"non-object-refused"}, server=lenient(first_object)),
-    Fault(name="a string that holds an object", breaks={"non-object-refused"}, server=lenient(object_in_string)),
-    Fault(name="null as an empty object", breaks={"non-object-refused"}, server=lenient(
+    FaultyEndpoint(name="an array around one object", breaks={"non-object-rejected"}, server=lenient(first_object)),
+    FaultyEndpoint(name="a string that holds an object", breaks={"non-object-rejected"}, server=lenient(object_in_string)),
+    FaultyEndpoint(name="null as an empty object", breaks={"non-object-rejected"}, server=lenient(
         lambda body: b"{}" if body.strip() == b"null" else body
     )),
-    Fault(name="an empty string as an empty object", breaks={"non-object-refused"}, server=lenient(
+    FaultyEndpoint(name="an empty string as an empty object", breaks={"non-object-rejected"}, server=lenient(
         lambda body: b"{}" if body.strip() == b'""' else body
     )),
-    Fault(name="an array of pairs as an object", breaks={"non-object-refused"}, server=lenient(
+    FaultyEndpoint(name="an array of pairs as an object", breaks={"non-object-rejected"}, server=lenient(
         lambda body: b"{}" if body.startswith(b"[[") else body
     )),
-    Fault(name="a large array as an object", breaks={"non-object-refused"}, server=lenient(
+    FaultyEndpoint(name="a large array as an object", breaks={"non-object-rejected"}, server=lenient(
         lambda body: b"{}" if len(body) > 65_536 and body[:1] == b"[" and body[-1:] == b"]" else body
     )),
-    Fault(name="whatever has JSON in its media type", breaks={"media-type-required"}, server=typed(
+    FaultyEndpoint(name="whatever has JSON in its media type", breaks={"media-type-required"}, server=typed(
         lambda value: "json" in value.lower()
     )),
-    Fault(name="whatever begins like application/json", breaks={"media-type-required"}, server=typed(
+    FaultyEndpoint(name="whatever begins like application/json", breaks={"media-type-required"}, server=typed(
         lambda value: value.lower().startswith("application/json")
     )),
-    Fault(name="no media type at all", breaks={"media-type-required"}, server=typed(lambda value: not value)),
-    Fault(name="any text", breaks={"media-type-required"}, server=typed(lambda value: value.startswith("text/"))),
-    Fault(name="forms", breaks={"media-type-required"}, server=failing(
-        lambda asked: "urlencoded" in values(asked, "content-type"), Said(status=200, body=b'{"a":"1"}')
+    FaultyEndpoint(name="no media type at all", breaks={"media-type-required"}, server=typed(lambda value: not value)),
+    FaultyEndpoint(name="any text", breaks={"media-type-required"}, server=typed(lambda value: value.startswith("text/"))),
+    FaultyEndpoint(name="forms", breaks={"media-type-required"}, server=failing(
+        lambda asked: "urlencoded" in values(asked, "content-type"), EndpointAnswer(status=200, body=b'{"a":"1"}')
     )),
-    Fault(name="quoted charsets refused", breaks={"media-type-parameters"}, server=failing(
+    FaultyEndpoint(name="quoted charsets refused", breaks={"media-type-parameters"}, server=failing(
         lambda asked: '"utf-8"' in values(asked, "content-type").lower(), error(400, "client_error")
     )),
-    Fault(name="letter case of the media type", breaks={"media-type-parameters"}, server=failing(
+    FaultyEndpoint(name="letter case of the media type", breaks={"media-type-parameters"}, server=failing(
         lambda asked: values(asked, "content-type") == "Application/JSON", error(400, "client_error")
     )),
-    Fault(name="errors for browsers", breaks={"error-media-type"}, server=when(
-        lambda asked: "text/html" in values(asked, "accept") and honest(asked).status == 400,
+    FaultyEndpoint(name="errors for browsers", breaks={"error-media-type"}, server=when(
+        lambda asked: "text/html" in values(asked, "accept") and correct_endpoint(asked).status == 400,
         lambda asked, said: replace(said, media_type="text/html", body=b"<h1>400</h1>"),
     )),
-    Fault(name="outputs for browsers", breaks={"output-media-type"}, server=when(
-        lambda asked: "text/html" in values(asked, "accept") and honest(asked).status == 200,
+    FaultyEndpoint(name="outputs for browsers", breaks={"output-media-type"}, server=when(
+        lambda asked: "text/html" in values(asked, "accept") and correct_endpoint(asked).status == 200,
         lambda asked, said: replace(said, media_type="text/html", body=b"<pre>{}</pre>"),
     )),
-    Fault(name="a part where a range was asked for", breaks={"status"}, server=failing(
-        lambda asked: bool(values(asked, "range")), Said(status=206, body=b"{}")
+    FaultyEndpoint(name="a part where a range was asked for", breaks={"status"}, server=failing(
+        lambda asked: bool(values(asked, "range")), EndpointAnswer(status=206, body=b"{}")
     )),
-    Fault(name="415 to a charset", breaks={"status"}, server=failing(
+    FaultyEndpoint(name="415 to a charset", breaks={"status"}, server=failing(
         lambda asked: "iso-8859-1" in values(asked, "content-type"), error(415, "client_error")
     )),
-    Fault(name="500 to great depth", breaks={"status"}, server=failing(
+    FaultyEndpoint(name="500 to great depth", breaks={"status"}, server=failing(
         lambda asked: depth(asked.body) > 900, error(500, None)
     )),
-    Fault(name="500 to many digits", breaks={"status"}, server=failing(
+    FaultyEndpoint(name="500 to many digits", breaks={"status"}, server=failing(
         lambda asked: len(asked.body) > 4300 and asked.body[5:4305].isdigit(), error(500, None)
     )),
-    Fault(name="500 to a lone surrogate", breaks={"status"}, server=failing(has(rb"\ud800"), error(500, None))),
-    Fault(name="500 to a number next to nothing", breaks={"status"}, server=failing(has(b"e-999"), error(500, None))),
-    Fault(name="413 to a large body", breaks={"status"}, server=failing(
+    FaultyEndpoint(name="500 to a lone surrogate", breaks={"status"}, server=failing(has(rb"\ud800"), error(500, None))),
+    FaultyEndpoint(name="500 to a number next to nothing", breaks={"status"}, server=failing(has(b"e-999"), error(500, None))),
+    FaultyEndpoint(name="413 to a large body", breaks={"status"}, server=failing(
         lambda asked: len(asked.body) > 2**22, error(413, "payload_too_large")
     )),
-    Fault(name="a crash at great depth", breaks={"answers"}, server=failing(
-        lambda asked: depth(asked.body) > 20_000, Said(status=0, raw=b"")
+    FaultyEndpoint(name="a crash at great depth", breaks={"request-answered"}, server=failing(
+        lambda asked: depth(asked.body) > 20_000, EndpointAnswer(status=0, raw=b"")
     )),
-    Fault(name="a crash at a large body", breaks={"answers"}, server=failing(
-        lambda asked: len(asked.body) > 2**22, Said(status=0, raw=b"")
+    FaultyEndpoint(name="a crash at a large body", breaks={"request-answered"}, server=failing(
+        lambda asked: len(asked.body) > 2**22, EndpointAnswer(status=0, raw=b"")
     )),
-    Fault(name="a crash at many members", breaks={"answers"}, server=failing(
-        lambda asked: asked.body.count(b'"') > 100_000, Said(status=0, raw=b"")
+    FaultyEndpoint(name="a crash at many members", breaks={"request-answered"}, server=failing(
+        lambda asked: asked.body.count(b'"') > 100_000, EndpointAnswer(status=0, raw=b"")
     )),
-    Fault(name="a number that is none as output", breaks={"output-json"}, server=when(
-        lambda asked: honest(asked).status == 200 and b"e-999" in asked.body,
+    FaultyEndpoint(name="a number that is none as output", breaks={"output-json"}, server=when(
+        lambda asked: correct_endpoint(asked).status == 200 and b"e-999" in asked.body,
         lambda asked, said: replace(said, body=b'{"x":-Infinity}'),
     )),
 )  # fmt: skip  # one paragraph for each
 
-FAULTS: tuple[Fault, ...] = (
-    *(Fault(name=name, breaks={"echo-exact"}, server=at_the_top(server)) for name, server in ALTERED),
-    *(Fault(name=f"takes {name}", breaks={"malformed-refused"}, server=server) for name, server in LENIENT),
-    *(Fault(name=name, breaks={"object-accepted"}, server=server) for name, server in REFUSED),
+FAULTS: tuple[FaultyEndpoint, ...] = (
+    *(FaultyEndpoint(name=name, breaks={"echo-exact"}, server=at_the_top(server)) for name, server in ALTERED),
+    *(
+        FaultyEndpoint(name=f"takes {name}", breaks={"invalid-json-rejected"}, server=server)
+        for name, server in LENIENT
+    ),
+    *(FaultyEndpoint(name=name, breaks={"object-accepted"}, server=server) for name, server in REFUSED),
     *SEVERAL,
 )
 
@@ -732,36 +737,36 @@ def _few_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     Tables first: what is drawn finds more, and is none of these tests' business.
     """
     for depth_ in (Depth.QUICK, Depth.STANDARD):
-        monkeypatch.setitem(settings_file.EXAMPLES, depth_, 1)
+        monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, depth_, 1)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_is_caught_for_its_clause(fault: Fault) -> None:
+def test_a_fault_is_caught_for_its_clause(fault: FaultyEndpoint) -> None:
     """
     By the checks that uphold it, and for no other clause.
     """
-    examined = examined_directly(fault.server, of=fault.breaks, at_once=True, **fault.options)
+    examined = run_suite_in_process(fault.server, clause_ids=fault.breaks, stop_at_first=True, **fault.options)
 
     assert fault.breaks == examined.clauses, examined.lines
 
 
 @pytest.mark.parametrize("fault", FAULTS[::20], ids=lambda fault: fault.name)
-def test_no_other_check_accuses_of_anything_else(fault: Fault) -> None:
+def test_no_other_check_accuses_of_anything_else(fault: FaultyEndpoint) -> None:
     """
     Whatever else is asked about input shows the same clause.
     """
-    examined = examined_directly(fault.server, checks=OF_INPUT, depth=Depth.QUICK)
+    examined = run_suite_in_process(fault.server, checks=INPUT_CHECKS, depth=Depth.QUICK)
 
     assert examined.clauses <= fault.breaks, examined.lines
     assert len(examined.findings) <= 5, examined.lines
 
 
 @pytest.mark.parametrize("name", ["strings trimmed", "no array", "takes any word", "a name twice in an error"])
-def test_a_fault_is_seen_over_a_connection_too(name: str, examine: Examine) -> None:
+def test_a_fault_is_seen_over_a_connection_too(name: str, run_suite: RunSuite) -> None:
     """
     What is seen without a socket between is seen with one.
     """
     fault = next(fault for fault in FAULTS if fault.name == name)
-    checks = [check for check in OF_INPUT if fault.breaks & {clause.id for clause in check.clauses}]
+    checks = [check for check in INPUT_CHECKS if fault.breaks & {clause.id for clause in check.clauses}]
 
-    assert fault.breaks == examine(fault.server, checks=checks, examples=1).clauses
+    assert fault.breaks == run_suite(fault.server, checks=checks, examples=1).clauses

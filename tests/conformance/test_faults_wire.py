@@ -22,12 +22,25 @@ import pytest
 from chainproof.conformance.checks import connection, framing, malformed
 from chainproof.conformance.options import Depth
 
-from .conftest import WIRE, Examine
-from .endpoints import KEY, Asked, Handler, NoMessage, Said, Server, error, honest, let_in, rendered, serving, when
+from .conftest import WIRE_CHECKS, RunSuite
+from .endpoints import (
+    KEY,
+    AnswerFunction,
+    EndpointAnswer,
+    EndpointHandler,
+    EndpointRequest,
+    InvalidRequest,
+    answer_bytes,
+    correct_endpoint,
+    error,
+    serve,
+    when,
+    with_right_key,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fault:
+class FaultyEndpoint:
     """
     A server that breaks the contract in one way on the wire.
     """
@@ -35,30 +48,30 @@ class Fault:
     name: str
     breaks: str
     """The clause for which it is caught, and no other."""
-    server: Callable[[], Server] = lambda: honest
+    server: Callable[[], AnswerFunction] = lambda: correct_endpoint
     """Made anew for each test: what it remembers is its own."""
-    reading: type[Handler] = Handler
+    reading: type[EndpointHandler] = EndpointHandler
     """How it reads requests."""
     options: dict[str, object] = field(default_factory=dict)
 
 
 def sent(
-    change: Callable[[bytes], bytes], condition: Callable[[Asked], bool] = lambda asked: True
-) -> Callable[[], Server]:
+    change: Callable[[bytes], bytes], condition: Callable[[EndpointRequest], bool] = lambda asked: True
+) -> Callable[[], AnswerFunction]:
     """
     The honest endpoint, except for the bytes of its answers, behind which the connection stays open.
     """
 
-    def server(asked: Asked) -> Said:
-        said = honest(asked)
+    def server(asked: EndpointRequest) -> EndpointAnswer:
+        said = correct_endpoint(asked)
         if not condition(asked) or "close" in asked.values("connection"):
             return said
-        return replace(said, raw=change(rendered(said, asked.method)), stays=True)
+        return replace(said, raw=change(answer_bytes(said, asked.method)), stays_open=True)
 
     return lambda: server
 
 
-def in_the_head(old: bytes, new: bytes) -> Callable[[], Server]:
+def in_the_head(old: bytes, new: bytes) -> Callable[[], AnswerFunction]:
     """
     The honest endpoint, except for something in the head of its answers.
     """
@@ -70,7 +83,7 @@ def in_the_head(old: bytes, new: bytes) -> Callable[[], Server]:
     return sent(change)
 
 
-def with_field(line: bytes) -> Callable[[], Server]:
+def with_field(line: bytes) -> Callable[[], AnswerFunction]:
     """
     The honest endpoint, except for a line more in the head of its answers.
     """
@@ -90,7 +103,7 @@ def chunked(form: bytes, end: bytes = b"0\r\n\r\n", *, length: bool = False) -> 
     return change
 
 
-def of_operation(asked: Asked) -> bool:
+def is_for_operation(asked: EndpointRequest) -> bool:
     """
     Whether it is a POST, and its answer no HTTP/1.0 client's.
     """
@@ -98,89 +111,113 @@ def of_operation(asked: Asked) -> bool:
 
 
 FRAMING = (
-    Fault(name="bare line feeds", breaks="framing", server=sent(lambda raw: raw.replace(b"\r\n", b"\n", 3))),
-    Fault(name="a folded header field", breaks="framing", server=with_field(b"X-Folded: a\r\n b")),
-    Fault(name="a blank before a colon", breaks="framing", server=in_the_head(b"Type:", b"Type :")),
-    Fault(name="a control character in a header field", breaks="framing", server=with_field(b"X-Odd: a\x01b")),
-    Fault(name="a bare CR in a header field", breaks="framing", server=with_field(b"X-Odd: a\rX-Other: b")),
-    Fault(name="a header name that is no token", breaks="framing", server=with_field(b"X(Odd): a")),
-    Fault(name="a header line without a colon", breaks="framing", server=with_field(b"X-Odd")),
-    Fault(name="no blank behind the status", breaks="framing", server=in_the_head(b" Whatever\r\n", b"\r\n")),
-    Fault(name="HTTP/2 in the status line", breaks="framing", server=in_the_head(b"HTTP/1.1", b"HTTP/2")),
-    Fault(name="http/1.1 in lower case", breaks="framing", server=in_the_head(b"HTTP/1.1", b"http/1.1")),
-    Fault(name="two dates", breaks="singleton-fields", server=with_field(b"Date: today\r\nDate: tomorrow")),
-    Fault(name="a length with a sign", breaks="framing", server=in_the_head(b"Length: ", b"Length: +")),
-    Fault(name="a length and chunks", breaks="framing", server=sent(chunked(b"%x", length=True), of_operation)),
-    Fault(name="chunk sizes with 0x", breaks="framing", server=sent(chunked(b"0x%x"), of_operation)),
-    Fault(name="chunk sizes before blanks", breaks="framing", server=sent(chunked(b"%x  "), of_operation)),
-    Fault(
-        name="no empty line behind the last chunk", breaks="framing", server=lambda: _closed(chunked(b"%x", b"0\r\n"))
+    FaultyEndpoint(
+        name="bare line feeds", breaks="response-framing", server=sent(lambda raw: raw.replace(b"\r\n", b"\n", 3))
     ),
-    Fault(name="no last chunk", breaks="framing", server=lambda: _closed(chunked(b"%x", b""))),
-    Fault(
+    FaultyEndpoint(name="a folded header field", breaks="response-framing", server=with_field(b"X-Folded: a\r\n b")),
+    FaultyEndpoint(name="a blank before a colon", breaks="response-framing", server=in_the_head(b"Type:", b"Type :")),
+    FaultyEndpoint(
+        name="a control character in a header field", breaks="response-framing", server=with_field(b"X-Odd: a\x01b")
+    ),
+    FaultyEndpoint(
+        name="a bare CR in a header field", breaks="response-framing", server=with_field(b"X-Odd: a\rX-Other: b")
+    ),
+    FaultyEndpoint(name="a header name that is no token", breaks="response-framing", server=with_field(b"X(Odd): a")),
+    FaultyEndpoint(name="a header line without a colon", breaks="response-framing", server=with_field(b"X-Odd")),
+    FaultyEndpoint(
+        name="no blank behind the status", breaks="response-framing", server=in_the_head(b" Whatever\r\n", b"\r\n")
+    ),
+    FaultyEndpoint(
+        name="HTTP/2 in the status line", breaks="response-framing", server=in_the_head(b"HTTP/1.1", b"HTTP/2")
+    ),
+    FaultyEndpoint(
+        name="http/1.1 in lower case", breaks="response-framing", server=in_the_head(b"HTTP/1.1", b"http/1.1")
+    ),
+    FaultyEndpoint(name="two dates", breaks="singleton-fields", server=with_field(b"Date: today\r\nDate: tomorrow")),
+    FaultyEndpoint(
+        name="a length with a sign", breaks="response-framing", server=in_the_head(b"Length: ", b"Length: +")
+    ),
+    FaultyEndpoint(
+        name="a length and chunks",
+        breaks="response-framing",
+        server=sent(chunked(b"%x", length=True), is_for_operation),
+    ),
+    FaultyEndpoint(
+        name="chunk sizes with 0x", breaks="response-framing", server=sent(chunked(b"0x%x"), is_for_operation)
+    ),
+    FaultyEndpoint(
+        name="chunk sizes before blanks", breaks="response-framing", server=sent(chunked(b"%x  "), is_for_operation)
+    ),
+    FaultyEndpoint(
+        name="no empty line behind the last chunk",
+        breaks="response-framing",
+        server=lambda: _closed(chunked(b"%x", b"0\r\n")),
+    ),
+    FaultyEndpoint(name="no last chunk", breaks="response-framing", server=lambda: _closed(chunked(b"%x", b""))),
+    FaultyEndpoint(
         name="chunks to HTTP/1.0",
-        breaks="framing",
+        breaks="response-framing",
         server=lambda: when(
             lambda asked: asked.version == "HTTP/1.0",
-            lambda asked, said: replace(said, raw=chunked(b"%x")(rendered(said))),
+            lambda asked, said: replace(said, raw=chunked(b"%x")(answer_bytes(said))),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a body under HEAD",
-        breaks="framing",
+        breaks="response-framing",
         server=lambda: when(
             lambda asked: asked.method == "HEAD",
-            lambda asked, said: replace(said, raw=rendered(said), stays=True),
+            lambda asked, said: replace(said, raw=answer_bytes(said), stays_open=True),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a body under 204",
-        breaks="framing",
+        breaks="response-framing",
         server=lambda: when(
             lambda asked: asked.method == "OPTIONS",
-            lambda asked, said: replace(said, raw=rendered(replace(said, status=204)), stays=True),
+            lambda asked, said: replace(said, raw=answer_bytes(replace(said, status=204)), stays_open=True),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="bytes that come late",
-        breaks="framing",
+        breaks="response-framing",
         server=lambda: when(lambda asked: asked.body == b"[]", lambda asked, said: replace(said, late=b"\r\n")),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a length that is one too small",
-        breaks="framing",
+        breaks="response-framing",
         server=sent(
-            lambda raw: re.sub(rb"Length: (\d+)", lambda m: b"Length: %d" % (int(m[1]) - 1), raw), of_operation
+            lambda raw: re.sub(rb"Length: (\d+)", lambda m: b"Length: %d" % (int(m[1]) - 1), raw), is_for_operation
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a length that is one too large",
-        breaks="framing",
+        breaks="response-framing",
         server=lambda: _closed(lambda raw: re.sub(rb"Length: (\d+)", lambda m: b"Length: %d" % (int(m[1]) + 1), raw)),
     ),
-    Fault(
+    FaultyEndpoint(
         name="another protocol that nobody asked for",
-        breaks="framing",
+        breaks="response-framing",
         server=sent(lambda raw: b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + raw),
     ),
 )
 
 
-def _closed(change: Callable[[bytes], bytes]) -> Server:
+def _closed(change: Callable[[bytes], bytes]) -> AnswerFunction:
     """
     The honest endpoint, except for the bytes of its answers to the operation, behind which the connection is closed.
     """
     return when(
-        of_operation,
+        is_for_operation,
         lambda asked, said: replace(
-            said, raw=change(rendered(replace(said, more=(*said.more, ("Connection", "close")))))
+            said, raw=change(answer_bytes(replace(said, more=(*said.more, ("Connection", "close")))))
         ),
     )
 
 
 def coded(
-    coding: str, code: Callable[[bytes], bytes], condition: Callable[[Asked], bool] = lambda asked: True
-) -> Callable[[], Server]:
+    coding: str, code: Callable[[bytes], bytes], condition: Callable[[EndpointRequest], bool] = lambda asked: True
+) -> Callable[[], AnswerFunction]:
     """
     The honest endpoint, except that it codes its bodies.
     """
@@ -192,7 +229,7 @@ def coded(
     )
 
 
-def asks_for_gzip(asked: Asked) -> bool:
+def asks_for_gzip(asked: EndpointRequest) -> bool:
     """
     Whether gzip is acceptable in so many words.
     """
@@ -208,29 +245,29 @@ def raw_deflate(body: bytes) -> bytes:
 
 
 CODING = (
-    Fault(
+    FaultyEndpoint(
         name="gzip that is none",
         breaks="content-coding",
         server=coded("gzip", lambda body: body, asks_for_gzip),
     ),
-    Fault(
+    FaultyEndpoint(
         name="gzip cut short",
         breaks="content-coding",
         server=coded("gzip", lambda body: gzip.compress(body)[:-4], asks_for_gzip),
     ),
-    Fault(
+    FaultyEndpoint(
         name="deflate without its wrapping",
         breaks="content-coding",
         server=coded("deflate", raw_deflate, asks_for_gzip),
     ),
-    Fault(
+    FaultyEndpoint(
         name="gzip where identity is wanted",
         breaks="content-coding",
         server=coded("gzip", gzip.compress, lambda asked: bool(asked.values("accept-encoding"))),
     ),
-    Fault(
+    FaultyEndpoint(
         name="gzip where it has the weight of 0",
-        breaks="http-advice",
+        breaks="http-recommendations",
         server=coded("gzip", gzip.compress, asks_for_gzip),
     ),
 )
@@ -239,109 +276,109 @@ CODING = (
 # ------------------------------------------------------------------ connections
 
 
-class LeavesOpen(Handler):
+class LeavesOpen(EndpointHandler):
     """
     Pays no attention to `Connection: close`.
     """
 
-    def answer(self, asked: Asked, said: Said) -> bool:
-        self.write(rendered(said, asked.method), 0.0)
+    def answer(self, asked: EndpointRequest, said: EndpointAnswer) -> bool:
+        self.write(answer_bytes(said, asked.method), 0.0)
         return True
 
 
-class LeavesOldOpen(Handler):
+class LeavesOldOpen(EndpointHandler):
     """
     Keeps HTTP/1.0 connections.
     """
 
-    def answer(self, asked: Asked, said: Said) -> bool:
+    def answer(self, asked: EndpointRequest, said: EndpointAnswer) -> bool:
         self.old = False
         return super().answer(asked, said)
 
 
-class RefusesEarly(Handler):
+class RefusesEarly(EndpointHandler):
     """
     Answers 401 before it reads the body, and leaves the body where it is.
     """
 
-    def body(self, asked: Asked) -> bytes | None:
+    def body(self, asked: EndpointRequest) -> bytes | None:
         return super().body(asked) if asked.authorized else b""
 
 
-class LeavesChunks(Handler):
+class LeavesChunks(EndpointHandler):
     """
     Reads bodies by their length alone where it does not serve the path.
     """
 
-    def body(self, asked: Asked) -> bytes | None:
-        if honest(replace(asked, body=b"{}")).status == 404 and asked.values("transfer-encoding"):
+    def body(self, asked: EndpointRequest) -> bytes | None:
+        if correct_endpoint(replace(asked, body=b"{}")).status == 404 and asked.values("transfer-encoding"):
             return b""
         return super().body(asked)
 
 
-class Counting(Handler):
+class Counting(EndpointHandler):
     """
     Gets the tenth request of a connection wrong.
     """
 
     number = 0
 
-    def answer(self, asked: Asked, said: Said) -> bool:
+    def answer(self, asked: EndpointRequest, said: EndpointAnswer) -> bool:
         self.number += 1
         return super().answer(asked, error(400, "client_error") if self.number == 10 else said)
 
 
-class Sleepy(Handler):
+class Sleepy(EndpointHandler):
     """
     Gets a request behind a pause wrong.
     """
 
     last = 0.0
 
-    def answer(self, asked: Asked, said: Said) -> bool:
+    def answer(self, asked: EndpointRequest, said: EndpointAnswer) -> bool:
         before, self.last = self.last, time.monotonic()
         slept = bool(before) and self.last - before > 0.08
         return super().answer(asked, error(400, "client_error") if slept else said)
 
 
 CONNECTION = (
-    Fault(
+    FaultyEndpoint(
         name="closed behind every answer without a word",
-        breaks="connection",
+        breaks="connection-persistence",
         server=lambda: when(lambda asked: True, lambda asked, said: replace(said, closes=True)),
     ),
-    Fault(
+    FaultyEndpoint(
         name="a close that is not one",
-        breaks="connection",
+        breaks="connection-persistence",
         server=lambda: when(
             lambda asked: asked.body == b"" and asked.method == "POST",
             lambda asked, said: replace(said, more=(*said.more, ("Connection", "close"))),
         ),
     ),
-    Fault(name="`Connection: close` passed over", breaks="connection", reading=LeavesOpen),
-    Fault(name="HTTP/1.0 kept open", breaks="connection", reading=LeavesOldOpen),
-    Fault(name="a body left unread behind a 401", breaks="connection", reading=RefusesEarly),
-    Fault(name="chunks left unread behind a 404", breaks="connection", reading=LeavesChunks),
-    Fault(name="the tenth request of a connection", breaks="connection", reading=Counting),
-    Fault(name="a request behind a pause", breaks="connection", reading=Sleepy),
+    FaultyEndpoint(name="`Connection: close` passed over", breaks="connection-persistence", reading=LeavesOpen),
+    FaultyEndpoint(name="HTTP/1.0 kept open", breaks="connection-persistence", reading=LeavesOldOpen),
+    FaultyEndpoint(name="a body left unread behind a 401", breaks="connection-persistence", reading=RefusesEarly),
+    FaultyEndpoint(name="chunks left unread behind a 404", breaks="connection-persistence", reading=LeavesChunks),
+    FaultyEndpoint(name="the tenth request of a connection", breaks="connection-persistence", reading=Counting),
+    FaultyEndpoint(name="a request behind a pause", breaks="connection-persistence", reading=Sleepy),
 )
 
 
 # ------------------------------------------------------------------ reading requests
 
 
-class NoChunks(Handler):
+class NoChunks(EndpointHandler):
     """
     Wants a length.
     """
 
-    def check(self, asked: Asked) -> None:
+    def check(self, asked: EndpointRequest) -> None:
         super().check(asked)
         if asked.values("transfer-encoding"):
-            raise NoMessage
+            raise InvalidRequest
 
 
-class FirstChunk(Handler):
+class FirstChunk(EndpointHandler):
     """
     Takes the first chunk for the body.
     """
@@ -355,24 +392,24 @@ class FirstChunk(Handler):
         return [5]
 
 
-class OneRead(Handler):
+class OneRead(EndpointHandler):
     """
     Takes what comes at once for the whole body.
     """
 
-    def body(self, asked: Asked) -> bytes | None:
+    def body(self, asked: EndpointRequest) -> bytes | None:
         if asked.values("transfer-encoding"):
             return super().body(asked)
         length = int("".join(asked.values("content-length")) or 0)
         return self.rfile.read1(length) if length else b""  # type: ignore[attr-defined]  # it is a BufferedReader
 
 
-class Impatient(Handler):
+class Impatient(EndpointHandler):
     """
     Waits for a tenth of a second for the rest of a body.
     """
 
-    def body(self, asked: Asked) -> bytes | None:
+    def body(self, asked: EndpointRequest) -> bytes | None:
         self.connection.settimeout(0.1)
         try:
             return super().body(asked)
@@ -380,7 +417,7 @@ class Impatient(Handler):
             self.connection.settimeout(None)
 
 
-class Capitals(Handler):
+class Capitals(EndpointHandler):
     """
     Knows header fields in one letter case alone.
     """
@@ -389,7 +426,7 @@ class Capitals(Handler):
         return tuple((name if name == name.title() else f"X-{name}", value) for name, value in super().fields())
 
 
-class FewFields(Handler):
+class FewFields(EndpointHandler):
     """
     Takes 40 header fields.
     """
@@ -397,31 +434,31 @@ class FewFields(Handler):
     def fields(self) -> tuple[tuple[str, str], ...]:
         fields = super().fields()
         if len(fields) > 40:
-            raise NoMessage
+            raise InvalidRequest
         return fields
 
 
-class NeverContinues(Handler):
+class NeverContinues(EndpointHandler):
     """
     Refuses whoever waits.
     """
 
-    def check(self, asked: Asked) -> None:
+    def check(self, asked: EndpointRequest) -> None:
         super().check(asked)
         if asked.values("expect"):
-            raise NoMessage
+            raise InvalidRequest
 
 
-class Forgetful(Handler):
+class Forgetful(EndpointHandler):
     """
     Throws away what has come behind a request.
     """
 
     def exchange(self) -> bool:
-        stays = super().exchange()
+        stays_open = super().exchange()
         if self.rfile.peek(1) if self._more() else b"":  # type: ignore[attr-defined]  # it is a BufferedReader
             self.rfile.read1(2**20)  # type: ignore[attr-defined]
-        return stays
+        return stays_open
 
     def _more(self) -> bool:
         self.connection.settimeout(0.002)
@@ -433,70 +470,70 @@ class Forgetful(Handler):
             self.connection.settimeout(None)
 
 
-class NoEmptyLine(Handler):
+class NoEmptyLine(EndpointHandler):
     """
     Refuses an empty line before a request.
     """
 
-    def asked(self) -> Asked | None:
+    def asked(self) -> EndpointRequest | None:
         if self.rfile.peek(1)[:1] == b"\r":  # type: ignore[attr-defined]
-            raise NoMessage
+            raise InvalidRequest
         return super().asked()
 
 
 READING = (
-    Fault(name="no chunks", breaks="request-framing", reading=NoChunks),
-    Fault(name="the first chunk alone", breaks="request-framing", reading=FirstChunk),
-    Fault(name="what comes at once alone", breaks="request-framing", reading=OneRead),
-    Fault(name="no patience with a body", breaks="request-framing", reading=Impatient),
-    Fault(name="header names in one letter case", breaks="request-framing", reading=Capitals),
-    Fault(name="forty header fields", breaks="request-framing", reading=FewFields),
-    Fault(name="no waiting", breaks="request-framing", reading=NeverContinues),
-    Fault(
+    FaultyEndpoint(name="no chunks", breaks="request-framing", reading=NoChunks),
+    FaultyEndpoint(name="the first chunk alone", breaks="request-framing", reading=FirstChunk),
+    FaultyEndpoint(name="what comes at once alone", breaks="request-framing", reading=OneRead),
+    FaultyEndpoint(name="no patience with a body", breaks="request-framing", reading=Impatient),
+    FaultyEndpoint(name="header names in one letter case", breaks="request-framing", reading=Capitals),
+    FaultyEndpoint(name="forty header fields", breaks="request-framing", reading=FewFields),
+    FaultyEndpoint(name="no waiting", breaks="request-framing", reading=NeverContinues),
+    FaultyEndpoint(
         name="no query",
         breaks="request-framing",
         server=lambda: when(lambda asked: "?a=b" in asked.path, lambda asked, said: error(404, None)),
     ),
-    Fault(name="an empty line before a request", breaks="http-advice", reading=NoEmptyLine),
+    FaultyEndpoint(name="an empty line before a request", breaks="http-recommendations", reading=NoEmptyLine),
 )
 
 
-class ByLength(Handler):
+class ByLength(EndpointHandler):
     """
     Goes by the length where there are chunks as well.
     """
 
-    def check(self, asked: Asked) -> None:
+    def check(self, asked: EndpointRequest) -> None:
         if not (asked.values("content-length") and asked.values("transfer-encoding")):
             super().check(asked)
 
-    def body(self, asked: Asked) -> bytes | None:
+    def body(self, asked: EndpointRequest) -> bytes | None:
         lengths = asked.values("content-length")
         if lengths:
             return self.rfile.read(int(lengths[0]))
         return super().body(asked)
 
 
-class OnePerName(Handler):
+class OnePerName(EndpointHandler):
     """
     Takes the first of several lengths.
     """
 
-    def check(self, asked: Asked) -> None:
+    def check(self, asked: EndpointRequest) -> None:
         fields = {name.lower(): (name, value) for name, value in reversed(asked.fields)}
         super().check(replace(asked, fields=tuple(fields.values())))
 
-    def body(self, asked: Asked) -> bytes | None:
+    def body(self, asked: EndpointRequest) -> bytes | None:
         lengths = asked.values("content-length")
         return self.rfile.read(int(lengths[0])) if lengths else super().body(asked)
 
 
-class Unknown(Handler):
+class Unknown(EndpointHandler):
     """
     Passes over a transfer coding that it does not know.
     """
 
-    def check(self, asked: Asked) -> None:
+    def check(self, asked: EndpointRequest) -> None:
         known = tuple(
             (name, value)
             for name, value in asked.fields
@@ -504,18 +541,18 @@ class Unknown(Handler):
         )
         super().check(replace(asked, fields=known))
 
-    def body(self, asked: Asked) -> bytes | None:
+    def body(self, asked: EndpointRequest) -> bytes | None:
         if asked.values("transfer-encoding") == ["chunked"]:
             return super().body(asked)
         return self.rfile.read(int("".join(asked.values("content-length")) or 0))
 
 
-class Half(Handler):
+class Half(EndpointHandler):
     """
     Takes what there is of a body when the connection ends.
     """
 
-    def body(self, asked: Asked) -> bytes | None:
+    def body(self, asked: EndpointRequest) -> bytes | None:
         length = "".join(asked.values("content-length"))
         return self.rfile.read(int(length)) if length else super().body(asked)
 
@@ -528,7 +565,7 @@ class Half(Handler):
         return b"".join(pieces)
 
 
-class Wrapping(Handler):
+class Wrapping(EndpointHandler):
     """
     Counts chunks in 32 bits.
     """
@@ -542,7 +579,7 @@ class Wrapping(Handler):
         return b"".join(pieces)
 
 
-class Falling(Handler):
+class Falling(EndpointHandler):
     """
     Has an error of its own with what it cannot read.
     """
@@ -550,36 +587,36 @@ class Falling(Handler):
     def exchange(self) -> bool:
         try:
             asked = self.asked()
-        except NoMessage:
+        except InvalidRequest:
             self.wfile.write(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             self.linger()
             return False
-        return False if asked is None else self.answer(asked, type(self).said_by(asked))
+        return False if asked is None else self.answer(asked, type(self).answer_function(asked))
 
 
-class Trusting(Handler):
+class Trusting(EndpointHandler):
     """
     Asks for the key once per connection.
     """
 
     trusted = False
 
-    def asked(self) -> Asked | None:
+    def asked(self) -> EndpointRequest | None:
         asked = super().asked()
         if asked is None:
             return None
         self.trusted |= asked.authorized
-        return let_in(asked) if self.trusted and not asked.values("authorization") else asked
+        return with_right_key(asked) if self.trusted and not asked.values("authorization") else asked
 
 
 MALFORMED = (
-    Fault(name="by the length, though there are chunks", breaks="request-malformed", reading=ByLength),
-    Fault(name="the first of two lengths", breaks="http-strictness", reading=OnePerName),
-    Fault(name="an unknown coding passed over", breaks="http-strictness", reading=Unknown),
-    Fault(name="half a body", breaks="request-malformed", reading=Half),
-    Fault(name="chunk sizes in 32 bits", breaks="request-malformed", reading=Wrapping),
-    Fault(name="500 to what is no message", breaks="http-strictness", reading=Falling),
-    Fault(name="one key per connection", breaks="request-malformed", reading=Trusting),
+    FaultyEndpoint(name="by the length, though there are chunks", breaks="invalid-framing-rejected", reading=ByLength),
+    FaultyEndpoint(name="the first of two lengths", breaks="http-strictness", reading=OnePerName),
+    FaultyEndpoint(name="an unknown coding passed over", breaks="http-strictness", reading=Unknown),
+    FaultyEndpoint(name="half a body", breaks="invalid-framing-rejected", reading=Half),
+    FaultyEndpoint(name="chunk sizes in 32 bits", breaks="invalid-framing-rejected", reading=Wrapping),
+    FaultyEndpoint(name="500 to what is no message", breaks="http-strictness", reading=Falling),
+    FaultyEndpoint(name="one key per connection", breaks="invalid-framing-rejected", reading=Trusting),
 )
 
 
@@ -591,12 +628,12 @@ class Remembering:
     An endpoint that answers by what it has answered before to what seemed the same.
     """
 
-    def __init__(self, seems: Callable[[Asked], object]) -> None:
+    def __init__(self, seems: Callable[[EndpointRequest], object]) -> None:
         self._seems = seems
         self._known: dict[object, bytes] = {}
 
-    def __call__(self, asked: Asked) -> Said:
-        said = honest(asked)
+    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
+        said = correct_endpoint(asked)
         key = self._seems(asked)
         if said.status != 200 or key is None:
             return said
@@ -611,8 +648,8 @@ class Merging:
     def __init__(self) -> None:
         self._members: dict[bytes, bytes] = {}
 
-    def __call__(self, asked: Asked) -> Said:
-        said = honest(asked)
+    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
+        said = correct_endpoint(asked)
         pairs = re.findall(rb'"(member\d+)":("[0-9a-f]{16}"|\d+)', asked.body)
         if said.status != 200 or not pairs:
             return said
@@ -625,14 +662,14 @@ class Poisoned:
     An endpoint that does to requests what follows from an earlier one.
     """
 
-    def __init__(self, poison: Callable[[Asked, Said], bool], doses: int = 1) -> None:
+    def __init__(self, poison: Callable[[EndpointRequest, EndpointAnswer], bool], doses: int = 1) -> None:
         self._poison = poison
         self._doses = doses
         self._lock = threading.Lock()
         self._taken = 0
 
-    def __call__(self, asked: Asked) -> Said:
-        said = honest(asked)
+    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
+        said = correct_endpoint(asked)
         with self._lock:
             if said.status == 200 and self._taken >= self._doses:
                 self._taken = 0
@@ -641,14 +678,14 @@ class Poisoned:
         return said
 
 
-class Cutting(Handler):
+class Cutting(EndpointHandler):
     """
     Keeps what it has read of a cut body for the next.
     """
 
     spoiled = False
 
-    def body(self, asked: Asked) -> bytes | None:
+    def body(self, asked: EndpointRequest) -> bytes | None:
         body = super().body(asked)
         if body is None:
             Cutting.spoiled = True
@@ -659,68 +696,68 @@ class Cutting(Handler):
 
 
 STATE = (
-    Fault(
+    FaultyEndpoint(
         name="answers by the body's length",
-        breaks="answer-belongs",
+        breaks="answer-matches-request",
         server=lambda: Remembering(lambda asked: len(asked.body) if b"token" in asked.body else None),
     ),
-    Fault(
+    FaultyEndpoint(
         name="answers by the body's beginning",
-        breaks="answer-belongs",
+        breaks="answer-matches-request",
         server=lambda: Remembering(lambda asked: asked.body[:128] if len(asked.body) > 128 else None),
     ),
-    Fault(
+    FaultyEndpoint(
         name="answers by the query",
-        breaks="answer-belongs",
+        breaks="answer-matches-request",
         server=lambda: Remembering(lambda asked: asked.path.partition("?")[2] or None),
     ),
-    Fault(
+    FaultyEndpoint(
         name="answers by an id of the caller's",
-        breaks="answer-belongs",
+        breaks="answer-matches-request",
         server=lambda: Remembering(lambda asked: "".join(asked.values("x-request-id")) or None),
     ),
-    Fault(name="members that stay", breaks="answer-belongs", server=Merging),
-    Fault(
+    FaultyEndpoint(name="members that stay", breaks="answer-matches-request", server=Merging),
+    FaultyEndpoint(
         name="a malformed body spoils the next",
-        breaks="unaffected",
+        breaks="request-isolation",
         server=lambda: Poisoned(lambda asked, said: asked.body == b'{"a":'),
     ),
-    Fault(
+    FaultyEndpoint(
         name="refusals lock out",
-        breaks="unaffected",
+        breaks="request-isolation",
         server=lambda: Poisoned(lambda asked, said: said.status == 401, 8),
     ),
-    Fault(name="a cut body spoils the next", breaks="unaffected", reading=Cutting),
+    FaultyEndpoint(name="a cut body spoils the next", breaks="request-isolation", reading=Cutting),
 )
 
 
-def numbered(make: Callable[[Asked, int], str]) -> Callable[[], Server]:
+def numbered(make: Callable[[EndpointRequest, int], str]) -> Callable[[], AnswerFunction]:
     """
     The honest endpoint, except for its request ids.
     """
 
-    def made() -> Server:
+    def made() -> AnswerFunction:
         numbers = itertools.count()
         lock = threading.Lock()
 
-        def server(asked: Asked) -> Said:
+        def server(asked: EndpointRequest) -> EndpointAnswer:
             with lock:
                 number = next(numbers)
-            return replace(honest(asked), request_id=make(asked, number))
+            return replace(correct_endpoint(asked), request_id=make(asked, number))
 
         return server
 
     return made
 
 
-class PerConnection(Handler):
+class PerConnection(EndpointHandler):
     """
     Counts the requests of each connection.
     """
 
     number = 0
 
-    def answer(self, asked: Asked, said: Said) -> bool:
+    def answer(self, asked: EndpointRequest, said: EndpointAnswer) -> bool:
         self.number += 1
         return super().answer(asked, replace(said, request_id=f"request-{self.number}"))
 
@@ -728,23 +765,23 @@ class PerConnection(Handler):
 _CHANCE = random.Random(1)
 
 IDS = (
-    Fault(name="ids by connection", breaks="request-id-unique", reading=PerConnection),
-    Fault(
+    FaultyEndpoint(name="ids by connection", breaks="request-id-unique", reading=PerConnection),
+    FaultyEndpoint(
         name="ids by body",
         breaks="request-id-unique",
         server=numbered(lambda asked, number: hashlib.sha256(asked.body).hexdigest()),
     ),
-    Fault(
+    FaultyEndpoint(
         name="ids by the clock",
         breaks="request-id-unique",
         server=numbered(lambda asked, number: f"{time.time() * 100:.0f}"),
     ),
-    Fault(
+    FaultyEndpoint(
         name="ids with an earlier one",
         breaks="request-id-unique",
         server=numbered(lambda asked, number: f"proxy-1, {number}"),
     ),
-    Fault(
+    FaultyEndpoint(
         name="ids that differ in letter case",
         breaks="request-id-unique",
         server=numbered(
@@ -755,17 +792,17 @@ IDS = (
             )
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="the caller's X-Request-Id",
         breaks="request-id-unique",
         server=numbered(lambda asked, number: "".join(asked.values("x-request-id")) or f"own-{number}"),
     ),
-    Fault(
+    FaultyEndpoint(
         name="one id for HEAD",
         breaks="request-id-unique",
         server=numbered(lambda asked, number: "0" if asked.method == "HEAD" else f"own-{number}"),
     ),
-    Fault(
+    FaultyEndpoint(
         name="short ids",
         breaks="request-id-unique",
         server=numbered(lambda asked, number: f"{_CHANCE.getrandbits(14):04x}"),
@@ -777,18 +814,20 @@ IDS = (
 
 
 def every(
-    count: int, answer: Callable[[Asked, Said], Said], condition: Callable[[Asked, Said], bool]
-) -> Callable[[], Server]:
+    count: int,
+    answer: Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer],
+    condition: Callable[[EndpointRequest, EndpointAnswer], bool],
+) -> Callable[[], AnswerFunction]:
     """
     The honest endpoint, except for every so many of the requests on a condition.
     """
 
-    def made() -> Server:
+    def made() -> AnswerFunction:
         numbers = itertools.count(1)
         lock = threading.Lock()
 
-        def server(asked: Asked) -> Said:
-            said = honest(asked)
+        def server(asked: EndpointRequest) -> EndpointAnswer:
+            said = correct_endpoint(asked)
             if not condition(asked, said):
                 return said
             with lock:
@@ -800,7 +839,7 @@ def every(
     return made
 
 
-def served(asked: Asked, said: Said) -> bool:
+def served(asked: EndpointRequest, said: EndpointAnswer) -> bool:
     """
     Whether it is an answer of the chain.
     """
@@ -808,36 +847,38 @@ def served(asked: Asked, said: Said) -> bool:
 
 
 RARE = (
-    Fault(name="500 now and then", breaks="status", server=every(70, lambda asked, said: error(500, None), served)),
-    Fault(
+    FaultyEndpoint(
+        name="500 now and then", breaks="status", server=every(70, lambda asked, said: error(500, None), served)
+    ),
+    FaultyEndpoint(
         name="no answer now and then",
-        breaks="answers",
+        breaks="request-answered",
         server=every(
             8,
             lambda asked, said: replace(said, raw=b""),
             lambda asked, said: said.status == 401,
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="let in now and then",
         breaks="authentication-required",
         server=every(
             15,
-            lambda asked, said: honest(let_in(asked)),
+            lambda asked, said: correct_endpoint(with_right_key(asked)),
             lambda asked, said: said.status == 401 and not asked.values("authorization"),
         ),
     ),
-    Fault(
+    FaultyEndpoint(
         name="cut short now and then",
-        breaks="framing",
-        server=every(70, lambda asked, said: replace(said, raw=rendered(said)[:-1]), served),
+        breaks="response-framing",
+        server=every(70, lambda asked, said: replace(said, raw=answer_bytes(said)[:-1]), served),
     ),
-    Fault(
+    FaultyEndpoint(
         name="an id twice now and then",
         breaks="request-id-unique",
         server=every(70, lambda asked, said: replace(said, request_id="again"), served),
     ),
-    Fault(
+    FaultyEndpoint(
         name="without a media type now and then",
         breaks="output-media-type",
         server=every(70, lambda asked, said: replace(said, media_type=None), served),
@@ -850,35 +891,35 @@ class Overloaded:
     An endpoint that drops what is too much.
     """
 
-    def __init__(self, overflow: Said) -> None:
+    def __init__(self, overflow: EndpointAnswer) -> None:
         self._overflow = overflow
         self._inside = 0
         self._lock = threading.Lock()
 
-    def __call__(self, asked: Asked) -> Said:
+    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
         with self._lock:
             self._inside += 1
             many = self._inside > 6
         try:
             time.sleep(0.02)
-            return replace(self._overflow, request_id=uuid.uuid4().hex) if many else honest(asked)
+            return replace(self._overflow, request_id=uuid.uuid4().hex) if many else correct_endpoint(asked)
         finally:
             with self._lock:
                 self._inside -= 1
 
 
 OVERLOAD = (
-    Fault(
+    FaultyEndpoint(
         name="dropped when there are many",
         breaks="overload",
-        server=lambda: Overloaded(Said(status=0, raw=b"")),
-        options={"provoke": True},
+        server=lambda: Overloaded(EndpointAnswer(status=0, raw=b"")),
+        options={"overload": True},
     ),
-    Fault(
+    FaultyEndpoint(
         name="500 when there are many",
         breaks="overload",
         server=lambda: Overloaded(error(500, None)),
-        options={"provoke": True},
+        options={"overload": True},
     ),
 )
 
@@ -894,13 +935,17 @@ _OF = {
 }
 
 
-def checks_for(fault: Fault) -> list[object]:
+def checks_for(fault: FaultyEndpoint) -> list[object]:
     """
     The part of the checks on the wire that is for it.
     """
     part = next((part for part, faults in _OF.items() if fault in faults), "framing")
-    of_rare = "overload_is_answered" if fault.breaks == "overload" else "what_holds_once_holds_every_time"
-    return [check for check in WIRE if check.part == part and (part != "rare" or check.name == of_rare)]
+    of_rare = (
+        "overload_gets_documented_answers"
+        if fault.breaks == "overload"
+        else "repeated_requests_are_answered_consistently"
+    )
+    return [check for check in WIRE_CHECKS if check.group == part and (part != "rare" or check.name == of_rare)]
 
 
 @pytest.fixture(autouse=True)
@@ -915,21 +960,23 @@ def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_on_the_wire_is_caught_for_its_clause(fault: Fault, examine: Examine) -> None:
+def test_a_fault_on_the_wire_is_caught_for_its_clause(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
     """
     For its clause, and for no other but advice.
     """
-    with serving(fault.server(), reading=fault.reading) as url:
-        examined = examine(url, checks=checks_for(fault), **fault.options)
+    with serve(fault.server(), reading=fault.reading) as url:
+        examined = run_suite(url, checks=checks_for(fault), **fault.options)
 
-    assert {fault.breaks} == examined.clauses - ({"http-advice", "http-strictness"} - {fault.breaks}), examined.lines
+    assert {fault.breaks} == examined.clauses - ({"http-recommendations", "http-strictness"} - {fault.breaks}), (
+        examined.lines
+    )
 
 
-def test_the_faults_are_faults_of_this_endpoint(examine: Examine) -> None:
+def test_the_faults_are_faults_of_this_endpoint(run_suite: RunSuite) -> None:
     """
     Without a fault the same endpoint is accused of nothing, by any of the checks on the wire.
     """
-    examined = examine(honest, checks=WIRE, provoke=True)
+    examined = run_suite(correct_endpoint, checks=WIRE_CHECKS, overload=True)
 
     assert [] == examined.lines
     assert KEY not in "".join(found.reproduce for found in examined.findings)

@@ -13,10 +13,10 @@ from chainproof.conformance.checks import body, checks_in
 from chainproof.conformance.options import Depth
 from chainproof.conformance.probing import hypothesis_runner
 
-from .directly import examined_directly
-from .endpoints import Asked, Said, error, honest, is_object
+from .directly import run_suite_in_process
+from .endpoints import EndpointAnswer, EndpointRequest, correct_endpoint, error, is_object
 
-DRAWN = tuple(check for check in checks_in(body) if check.name == "any_object_is_accepted")
+DRAWN = tuple(check for check in checks_in(body) if check.name == "generated_objects_are_accepted")
 
 
 class Picky:
@@ -27,9 +27,11 @@ class Picky:
     def __init__(self) -> None:
         self.heard: list[bytes] = []
 
-    def __call__(self, asked: Asked) -> Said:
+    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
         self.heard.append(asked.body)
-        return error(400, "client_error") if is_object(asked.body) and b"false" in asked.body else honest(asked)
+        return (
+            error(400, "client_error") if is_object(asked.body) and b"false" in asked.body else correct_endpoint(asked)
+        )
 
 
 @pytest.fixture(autouse=True)
@@ -38,7 +40,7 @@ def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     A database of its own.
     """
     monkeypatch.setenv("HYPOTHESIS_STORAGE_DIRECTORY", str(tmp_path))
-    monkeypatch.setitem(settings_file.EXAMPLES, Depth.STANDARD, 80)
+    monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, Depth.STANDARD, 80)
 
 
 def test_what_departed_is_asked_first_the_next_time() -> None:
@@ -46,8 +48,8 @@ def test_what_departed_is_asked_first_the_next_time() -> None:
     By another seed too, and whatever the seed would have drawn.
     """
     before, after = Picky(), Picky()
-    found = examined_directly(before, checks=DRAWN, stored=True).findings
-    again = examined_directly(after, checks=DRAWN, stored=True, seed=2).findings
+    found = run_suite_in_process(before, checks=DRAWN, is_stored=True).findings
+    again = run_suite_in_process(after, checks=DRAWN, is_stored=True, seed=2).findings
 
     assert 1 == len(found) == len(again)
     assert b"false" not in before.heard[0]
@@ -58,18 +60,18 @@ def test_what_departs_no_more_is_forgotten() -> None:
     """
     A target that was mended is asked once more, and then no longer.
     """
-    examined_directly(Picky(), checks=DRAWN, stored=True)
+    run_suite_in_process(Picky(), checks=DRAWN, is_stored=True)
     heard: list[bytes] = []
 
-    def mended(asked: Asked) -> Said:
+    def mended(asked: EndpointRequest) -> EndpointAnswer:
         heard.append(asked.body)
-        return honest(asked)
+        return correct_endpoint(asked)
 
-    assert [] == examined_directly(mended, checks=DRAWN, stored=True).lines
+    assert [] == run_suite_in_process(mended, checks=DRAWN, is_stored=True).lines
     kept = heard[0]
     heard.clear()
     assert b"false" in kept
-    assert [] == examined_directly(mended, checks=DRAWN, stored=True).lines
+    assert [] == run_suite_in_process(mended, checks=DRAWN, is_stored=True).lines
     assert kept != heard[0]
 
 
@@ -78,8 +80,8 @@ def test_nothing_is_kept_where_there_is_no_run_folder(tmp_path: Path) -> None:
     And the seed alone says what is asked.
     """
     one, other = Picky(), Picky()
-    examined_directly(one, checks=DRAWN)
-    examined_directly(other, checks=DRAWN)
+    run_suite_in_process(one, checks=DRAWN)
+    run_suite_in_process(other, checks=DRAWN)
 
     assert one.heard == other.heard
     assert [] == list(tmp_path.glob("examples/*"))

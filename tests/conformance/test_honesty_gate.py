@@ -13,17 +13,29 @@ from urllib.parse import unquote
 
 import pytest
 
-from chainproof.conformance.inputs.wrong_keys import near_misses
-from chainproof.conformance.judging.credential_leaks import spellings
-from chainproof.conformance.judging.expectation import Terms, expectation, same_path
-from chainproof.conformance.judging.stack_traces import trace
-from chainproof.conformance.transport.request import JSON_TYPE, Request
+from chainproof.conformance.inputs.wrong_keys import wrong_keys
+from chainproof.conformance.judging.credential_leaks import encodings
+from chainproof.conformance.judging.expectation import Terms, expectation, is_same_path
+from chainproof.conformance.judging.stack_traces import stack_trace_in
+from chainproof.conformance.transport.request import JSON_TYPE, CheckRequest
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
 
-from .conftest import Examine
-from .endpoints import KEY, PATH, Asked, Said, Server, as_if, error, honest, let_in, on_status, when
-from .test_faults_gate import OWN
+from .conftest import RunSuite
+from .endpoints import (
+    KEY,
+    PATH,
+    AnswerFunction,
+    EndpointAnswer,
+    EndpointRequest,
+    as_if,
+    correct_endpoint,
+    error,
+    on_status,
+    when,
+    with_right_key,
+)
+from .test_faults_gate import AUTHENTICATION_CHECKS
 
 
 def tidied(path: str) -> str:
@@ -36,7 +48,7 @@ def tidied(path: str) -> str:
     return f"{tidy.replace('?', '%3F')}?{query}"
 
 
-def by_split(asked: Asked) -> bool:
+def by_split(asked: EndpointRequest) -> bool:
     """
     Whether somebody who splits at blanks sees the right key, in any Authorization, behind the scheme in any letter case.
     """
@@ -47,52 +59,54 @@ def by_split(asked: Asked) -> bool:
     return False
 
 
-def answering_elsewhere(answer: Callable[[Asked, Said], Said]) -> Server:
+def answering_elsewhere(answer: Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
     """
     The honest endpoint, except for what it says at other paths and to other methods.
     """
     return when(lambda asked: asked.method != "POST" or asked.path.partition("?")[0] != PATH, answer)
 
 
-def plainly(status: int, **more: object) -> Callable[[Asked, Said], Said]:
+def plainly(status: int, **more: object) -> Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer]:
     """
     An answer in text that is no JSON.
     """
-    return lambda asked, said: Said(status=status, body=b"No.", media_type="text/plain", request_id=None, **more)  # type: ignore[arg-type]
+    return lambda asked, said: EndpointAnswer(
+        status=status, body=b"No.", media_type="text/plain", request_id=None, **more
+    )  # type: ignore[arg-type]
 
 
-def gate_first(asked: Asked) -> Said:
+def gate_first(asked: EndpointRequest) -> EndpointAnswer:
     """
     Asks for the key before it looks where a request goes.
     """
     known = asked.authorized or asked.method in ("HEAD", "OPTIONS")
-    return honest(asked) if known else error(401, "unauthorized")
+    return correct_endpoint(asked) if known else error(401, "unauthorized")
 
 
-def codeless(said: Said) -> Said:
+def codeless(said: EndpointAnswer) -> EndpointAnswer:
     """
     The same error without a code.
     """
     return replace(said, body=json.dumps({"error": json.loads(said.body)["error"]}).encode())
 
 
-def tired() -> Server:
+def tired() -> AnswerFunction:
     """
     The honest endpoint, except that it has no time for the next of many strangers.
     """
     strangers = 0
 
-    def server(asked: Asked) -> Said:
+    def server(asked: EndpointRequest) -> EndpointAnswer:
         nonlocal strangers
-        said = honest(asked)
+        said = correct_endpoint(asked)
         strangers += said.status == 401
         return error(429, "rate_limited") if said.status == 401 and strangers > 40 else said
 
     return server
 
 
-HONEST: dict[str, Server] = {
-    "reading keys by words": as_if(let_in, by_split),
+CORRECT_VARIANTS: dict[str, AnswerFunction] = {
+    "reading keys by words": as_if(with_right_key, by_split),
     "reading paths tidily": as_if(lambda asked: replace(asked, path=tidied(asked.path))),
     "gate first": gate_first,
     "404 to other methods": when(lambda asked: asked.method != "POST", plainly(404)),
@@ -106,18 +120,22 @@ HONEST: dict[str, Server] = {
     ),
     "OPTIONS as browsers want it": when(
         lambda asked: asked.method == "OPTIONS",
-        lambda asked, said: Said(status=204, media_type=None, more=(("Access-Control-Allow-Methods", "POST"),)),
+        lambda asked, said: EndpointAnswer(
+            status=204, media_type=None, more=(("Access-Control-Allow-Methods", "POST"),)
+        ),
     ),
     "OPTIONS with an object": when(
         lambda asked: asked.method == "OPTIONS",
-        lambda asked, said: Said(status=200, body=b"{}", more=(("Allow", "POST, OPTIONS"),)),
+        lambda asked, said: EndpointAnswer(status=200, body=b"{}", more=(("Allow", "POST, OPTIONS"),)),
     ),
-    "HEAD with 200": when(lambda asked: asked.method == "HEAD", lambda asked, said: Said(status=200, body=b"{}")),
+    "HEAD with 200": when(
+        lambda asked: asked.method == "HEAD", lambda asked, said: EndpointAnswer(status=200, body=b"{}")
+    ),
     "pages elsewhere": answering_elsewhere(
         lambda asked, said: replace(said, body=b"<html>Not found</html>", media_type="text/html")
     ),
     "redirects elsewhere": answering_elsewhere(
-        lambda asked, said: Said(status=308, more=(("Location", PATH),)) if said.status == 404 else said
+        lambda asked, said: EndpointAnswer(status=308, more=(("Location", PATH),)) if said.status == 404 else said
     ),
     "a server's name and version": when(
         lambda asked: True,
@@ -175,12 +193,12 @@ HONEST: dict[str, Server] = {
 }
 
 
-@pytest.mark.parametrize("server", HONEST.values(), ids=HONEST)
-def test_an_honest_endpoint_is_accused_of_nothing(server: Server, examine: Examine) -> None:
+@pytest.mark.parametrize("server", CORRECT_VARIANTS.values(), ids=CORRECT_VARIANTS)
+def test_an_honest_endpoint_is_accused_of_nothing(server: AnswerFunction, run_suite: RunSuite) -> None:
     """
     Whatever it says where the document says nothing.
     """
-    examined = examine(server, checks=OWN)
+    examined = run_suite(server, checks=AUTHENTICATION_CHECKS)
 
     assert examined.lines == []
     assert examined.skipped == {}
@@ -212,16 +230,16 @@ def test_what_callers_are_told_is_no_trace(text: str) -> None:
     """
     Errors may be helpful.
     """
-    assert trace(text) is None
-    assert trace(json.dumps({"error": text})) is None
+    assert stack_trace_in(text) is None
+    assert stack_trace_in(json.dumps({"error": text})) is None
 
 
 def test_what_the_request_said_is_no_trace() -> None:
     """
     A caller's own words may come back.
     """
-    assert trace("no file /etc/chain.conf", told="/etc/chain.conf") is None
-    assert trace("no file /etc/chain.conf", told="/etc/other.conf") == "a path of the server"
+    assert stack_trace_in("no file /etc/chain.conf", told="/etc/chain.conf") is None
+    assert stack_trace_in("no file /etc/chain.conf", told="/etc/other.conf") == "a path of the server"
 
 
 @pytest.mark.parametrize("key", [KEY, "short", "without-a-dot-1", "a.b", "abcd1234.abcd1234", ".x.", "x" * 200])
@@ -230,15 +248,15 @@ def test_a_near_miss_is_no_right_key(key: str) -> None:
     And whoever refuses it with 401 is right.
     """
     terms = Terms(key=ApiKey(key), echo=True)
-    for near in near_misses(key, "KEY"):
-        request = Request(fields=(("Authorization", f"Api-Key {near.text}"), JSON_TYPE), body=b"{}")
+    for near in wrong_keys(key, "KEY"):
+        request = CheckRequest(fields=(("Authorization", f"Api-Key {near.text}"), JSON_TYPE), body=b"{}")
         found = expectation(request, terms)
 
         assert near.text != key
         assert found is not None, near.label
-        assert found.keeps(Answer(status=401, headers=()))
-        assert not found.keeps(Answer(status=200, headers=()))
-        assert key not in near.secret.word
+        assert found.is_met_by(Answer(status=401, headers=()))
+        assert not found.is_met_by(Answer(status=200, headers=()))
+        assert key not in near.secret.shell_word
 
 
 def test_a_key_with_control_characters_in_it_is_another_key() -> None:
@@ -247,11 +265,13 @@ def test_a_key_with_control_characters_in_it_is_another_key() -> None:
     """
     for text in (f"{KEY}\0x", f"x\0{KEY}", f"{KEY[:5]}\0{KEY[5:]}"):
         fields = (("Authorization", f"Api-Key {text}"), JSON_TYPE)
-        found = expectation(Request(fields=fields, body=b"{}", message_valid=False), Terms(key=ApiKey(KEY), echo=True))
+        found = expectation(
+            CheckRequest(fields=fields, body=b"{}", valid_message=False), Terms(key=ApiKey(KEY), echo=True)
+        )
 
         assert found is not None
-        assert found.keeps(Answer(status=400, headers=()))
-        assert not found.keeps(Answer(status=200, headers=(("Content-Type", "application/json"),), body=b"{}"))
+        assert found.is_met_by(Answer(status=400, headers=()))
+        assert not found.is_met_by(Answer(status=200, headers=(("Content-Type", "application/json"),), body=b"{}"))
 
 
 @pytest.mark.parametrize(
@@ -274,12 +294,12 @@ def test_some_paths_are_the_same(path: str, expected: bool) -> None:
     """
     By RFC 3986, or by the tidiness of servers.
     """
-    assert expected == same_path(path, PATH)
+    assert expected == is_same_path(path, PATH)
 
 
 def test_a_short_part_of_a_key_is_no_leak() -> None:
     """
     Nor is a word that any answer may hold.
     """
-    assert "chain" not in spellings("chain.application")
-    assert "application" not in spellings("chain.application")
+    assert "chain" not in encodings("chain.application")
+    assert "application" not in encodings("chain.application")

@@ -13,22 +13,22 @@ from dataclasses import replace
 import pytest
 
 from chainproof.conformance import options as settings_file
-from chainproof.conformance.judging.json_equality import names_repeated
+from chainproof.conformance.judging.json_equality import duplicate_names
 from chainproof.conformance.options import Depth
 
-from .directly import examined_directly
-from .endpoints import Asked, Said, Server, error, honest
+from .directly import run_suite_in_process
+from .endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint, error
 
 Value = object
 
 
-def returned(write: Callable[[bytes], bytes]) -> Server:
+def returned(write: Callable[[bytes], bytes]) -> AnswerFunction:
     """
     The honest endpoint, except for how it writes what it returns.
     """
 
-    def server(asked: Asked) -> Said:
-        said = honest(asked)
+    def server(asked: EndpointRequest) -> EndpointAnswer:
+        said = correct_endpoint(asked)
         try:
             return said if said.status != 200 else replace(said, body=write(said.body))
         except (ValueError, RecursionError):
@@ -37,7 +37,7 @@ def returned(write: Callable[[bytes], bytes]) -> Server:
     return server
 
 
-def dumped(**options: object) -> Server:
+def dumped(**options: object) -> AnswerFunction:
     """
     The honest endpoint as Python's json writes it, save that it refuses infinity.
     """
@@ -84,13 +84,13 @@ def slashes_escaped(body: bytes) -> bytes:
     return json.dumps(json.loads(body), allow_nan=False).replace("/", r"\/").encode()
 
 
-def refused_where(condition: Callable[[bytes], bool], said: Said | None = None) -> Server:
+def refused_where(condition: Callable[[bytes], bool], said: EndpointAnswer | None = None) -> AnswerFunction:
     """
     The honest endpoint, except that it refuses what RFC 8259 lets it refuse.
     """
 
-    def server(asked: Asked) -> Said:
-        honestly = honest(asked)
+    def server(asked: EndpointRequest) -> EndpointAnswer:
+        honestly = correct_endpoint(asked)
         if honestly.status != 200 or not condition(asked.body):
             return honestly
         return replace(said or error(400, "client_error"), request_id=honestly.request_id)
@@ -121,37 +121,37 @@ def beyond_a_double(body: bytes) -> bool:
 _LONE = re.compile(rb"\\u[dD][89abAB][0-9a-fA-F]{2}(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]")
 
 
-def behind_a_mark(asked: Asked) -> Said:
+def behind_a_mark(asked: EndpointRequest) -> EndpointAnswer:
     """
     A byte order mark is passed over, as RFC 8259 §8.1 allows.
     """
-    return honest(replace(asked, body=asked.body.removeprefix(b"\xef\xbb\xbf")))
+    return correct_endpoint(replace(asked, body=asked.body.removeprefix(b"\xef\xbb\xbf")))
 
 
-def decoding(asked: Asked) -> Said:
+def decoding(asked: EndpointRequest) -> EndpointAnswer:
     """
     A body under gzip is taken for what it holds.
     """
     if asked.values("content-encoding") == ["gzip"]:
         try:
-            return honest(replace(asked, body=gzip.decompress(asked.body)))
+            return correct_endpoint(replace(asked, body=gzip.decompress(asked.body)))
         except (OSError, EOFError):
             return error(400, "client_error")
-    return honest(asked)
+    return correct_endpoint(asked)
 
 
-def with_more_types(asked: Asked) -> Said:
+def with_more_types(asked: EndpointRequest) -> EndpointAnswer:
     """
     `text/json` and `+json` count as JSON, as in ASP.NET and FastAPI.
     """
     media_type = "".join(asked.values("content-type")).partition(";")[0].strip().lower()
     if media_type == "text/json" or media_type.endswith("+json"):
         fields = tuple(each for each in asked.fields if each[0].lower() != "content-type")
-        return honest(replace(asked, fields=(*fields, ("Content-Type", "application/json"))))
-    return honest(asked)
+        return correct_endpoint(replace(asked, fields=(*fields, ("Content-Type", "application/json"))))
+    return correct_endpoint(asked)
 
 
-HONEST: dict[str, Server] = {
+CORRECT_VARIANTS: dict[str, AnswerFunction] = {
     "as Python writes it": dumped(),
     "as Python writes it, raw": dumped(ensure_ascii=False),
     "sorted, and over many lines": dumped(sort_keys=True, indent=2),
@@ -161,7 +161,7 @@ HONEST: dict[str, Server] = {
     "with the first of two names": returned(first_of_twins),
     "with a line feed behind it": returned(lambda body: body + b"\n"),
     "to a byte order mark": behind_a_mark,
-    "without names twice": refused_where(lambda body: bool(names_repeated(body))),
+    "without names twice": refused_where(lambda body: bool(duplicate_names(body))),
     "without lone surrogates": refused_where(lambda body: _LONE.search(body) is not None),
     "without numbers beyond a double": refused_where(beyond_a_double),
     "without integers beyond a double": refused_where(lambda body: re.search(rb"(?<![0-9.])[0-9]{309}", body) is not None),
@@ -175,13 +175,13 @@ HONEST: dict[str, Server] = {
 }  # fmt: skip  # one line for each
 
 
-@pytest.mark.parametrize("server", HONEST.values(), ids=HONEST)
-def test_what_the_standards_allow_is_no_departure(server: Server, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("server", CORRECT_VARIANTS.values(), ids=CORRECT_VARIANTS)
+def test_what_the_standards_allow_is_no_departure(server: AnswerFunction, monkeypatch: pytest.MonkeyPatch) -> None:
     """
     However it is written anew, and whatever is refused that may be.
     """
-    monkeypatch.setitem(settings_file.EXAMPLES, Depth.QUICK, 25)
-    examined = examined_directly(server, depth=Depth.QUICK)
+    monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, Depth.QUICK, 25)
+    examined = run_suite_in_process(server, depth=Depth.QUICK)
 
     assert [] == examined.lines
 
@@ -191,6 +191,6 @@ def test_standard_depth_accuses_nobody_either(name: str, monkeypatch: pytest.Mon
     """
     With every row of every table.
     """
-    monkeypatch.setitem(settings_file.EXAMPLES, Depth.STANDARD, 25)
+    monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, Depth.STANDARD, 25)
 
-    assert [] == examined_directly(HONEST[name]).lines
+    assert [] == run_suite_in_process(CORRECT_VARIANTS[name]).lines

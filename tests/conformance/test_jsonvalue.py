@@ -10,16 +10,23 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.conformance.inputs.bodies import DISCRETIONARY
-from chainproof.conformance.inputs.strategies import malformed, objects
-from chainproof.conformance.judging.echo import Others, echo_departure
-from chainproof.conformance.judging.json_equality import Members, difference, names_repeated, read, read_deep, same
+from chainproof.conformance.inputs.bodies import IMPLEMENTATION_DEFINED
+from chainproof.conformance.inputs.strategies import almost_json, json_objects
+from chainproof.conformance.judging.echo import RecentBodies, echo_violation
+from chainproof.conformance.judging.json_equality import (
+    ObjectMembers,
+    duplicate_names,
+    first_difference,
+    is_same_json,
+    parse_exactly,
+    parse_json_iteratively,
+)
 
 DEEP = 20_000
 TOKEN, ANOTHER = "0123456789abcdef", "fedcba9876543210"
 
 
-@given(objects())
+@given(json_objects())
 def test_an_object_written_anew_says_the_same(body: object) -> None:
     """
     Whatever Python's json makes of it: other blanks, other escapes, numbers in another spelling, members in another order.
@@ -27,11 +34,11 @@ def test_an_object_written_anew_says_the_same(body: object) -> None:
     content = body.content  # type: ignore[attr-defined]
     again = json.dumps(json.loads(content), sort_keys=True, indent=1).encode()
 
-    assert difference(content, again) is None
-    assert difference(again, content) is None
+    assert first_difference(content, again) is None
+    assert first_difference(again, content) is None
 
 
-@given(objects(), st.data())
+@given(json_objects(), st.data())
 def test_an_object_with_one_character_changed_says_something_else(body: object, data: st.DataObject) -> None:
     """
     Or is no JSON any more, or was changed in its blanks.
@@ -40,18 +47,18 @@ def test_an_object_with_one_character_changed_says_something_else(body: object, 
     place = data.draw(st.integers(0, len(content) - 1))
     changed = content[:place] + b"7" + content[place + 1 :]
     try:
-        there = read(changed)
+        there = parse_exactly(changed)
     except ValueError:
         return
 
-    assert same(content, changed) == (_plain(read(content)) == _plain(there))
+    assert is_same_json(content, changed) == (_plain(parse_exactly(content)) == _plain(there))
 
 
 def _plain(value: object) -> object:
     """
     A value that Python itself compares; numbers as their doubles, and large integers as they are.
     """
-    if isinstance(value, Members):
+    if isinstance(value, ObjectMembers):
         return {name: _plain(member) for name, member in value}
     if isinstance(value, list):
         return [_plain(item) for item in value]
@@ -61,24 +68,24 @@ def _plain(value: object) -> object:
     return ("another", type(value).__name__, value)
 
 
-@given(objects())
+@given(json_objects())
 def test_both_ways_of_reading_read_the_same(body: object) -> None:
     """
     With recursion and without.
     """
     content = body.content  # type: ignore[attr-defined]
 
-    assert read(content) == read_deep(content.decode())
+    assert parse_exactly(content) == parse_json_iteratively(content.decode())
 
 
-@given(malformed())
+@given(almost_json())
 def test_no_way_of_reading_reads_a_near_miss(body: object) -> None:
     """
     What is no JSON is none without recursion either.
     """
     content = body.content  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match=" "):
-        read_deep(content.decode())
+        parse_json_iteratively(content.decode())
 
 
 def test_depth_is_no_reason_to_see_a_difference() -> None:
@@ -88,9 +95,9 @@ def test_depth_is_no_reason_to_see_a_difference() -> None:
     sent = b'{"a":' * DEEP + b'{"b":1}' + b"}" * DEEP
     spaced = b'{ "a" : ' * DEEP + b'{"b":1.0}' + b"}" * DEEP
     other = b'{ "a" : ' * DEEP + b'{"b":2}' + b"}" * DEEP
-    found = difference(sent, other)
+    found = first_difference(sent, other)
 
-    assert difference(sent, spaced) is None
+    assert first_difference(sent, spaced) is None
     assert found is not None
     assert "another number" == found.kind
 
@@ -118,7 +125,7 @@ def test_a_difference_says_what_differs(sent: str, got: str, kind: str) -> None:
     """
     In words that are the same for every value.
     """
-    found = difference(sent.encode(), got.encode())
+    found = first_difference(sent.encode(), got.encode())
 
     assert found is not None
     assert kind == found.kind
@@ -143,17 +150,17 @@ def test_what_is_left_to_the_receiver_is_no_difference(sent: str, got: str) -> N
     """
     Names twice, lone surrogates, numbers beyond a double, and any spelling.
     """
-    assert difference(sent.encode(), got.encode()) is None
+    assert first_difference(sent.encode(), got.encode()) is None
 
 
-@pytest.mark.parametrize("body", DISCRETIONARY, ids=lambda body: body.label)
+@pytest.mark.parametrize("body", IMPLEMENTATION_DEFINED, ids=lambda body: body.label)
 def test_nothing_is_said_of_how_the_undecided_comes_back(body: object) -> None:
     """
     Unless something decided stands beside it.
     """
     content = body.content  # type: ignore[attr-defined]
 
-    assert difference(content, content + b"\n") is None
+    assert first_difference(content, content + b"\n") is None
 
 
 @pytest.mark.parametrize(
@@ -171,16 +178,16 @@ def test_a_name_that_stands_twice_is_seen(content: bytes, names: tuple[str, ...]
     """
     In any object, however it is escaped.
     """
-    assert names == names_repeated(content)
+    assert names == duplicate_names(content)
 
 
 @pytest.mark.parametrize(
     ("sent", "got", "clause"),
     [
         (f'{{"t":"{TOKEN}"}}', f'{{"t":"{TOKEN}"}}', None),
-        (f'{{"t":"{TOKEN}"}}', f'{{"t":"{ANOTHER}"}}', "answer-belongs"),
-        (f'{{"t":"{TOKEN}"}}', f'{{"t":"{TOKEN}","u":"{ANOTHER}"}}', "answer-belongs"),
-        (f'{{"t":"{TOKEN}"}}', "{}", "answer-belongs"),
+        (f'{{"t":"{TOKEN}"}}', f'{{"t":"{ANOTHER}"}}', "answer-matches-request"),
+        (f'{{"t":"{TOKEN}"}}', f'{{"t":"{TOKEN}","u":"{ANOTHER}"}}', "answer-matches-request"),
+        (f'{{"t":"{TOKEN}"}}', "{}", "answer-matches-request"),
         (f'{{"t":"{TOKEN}","n":1}}', f'{{"t":"{TOKEN}"}}', "echo-exact"),
         (f'{{"t":"{TOKEN}"}}', '{"t":"0000aaaa0000aaaa"}', "echo-exact"),
         ('{"a":1}', "{}", "echo-exact"),
@@ -191,9 +198,9 @@ def test_another_requests_answer_is_told_from_an_altered_one(sent: str, got: str
     """
     By the tokens that only one request has had; what has none may be like another's by chance.
     """
-    others = Others()
+    recent = RecentBodies()
     for body in (sent, f'{{"t":"{ANOTHER}"}}', "{}", '{"é":1}'):
-        others.note(body.encode())
-    found = echo_departure(sent.encode(), got.encode(), others)
+        recent.add(body.encode())
+    found = echo_violation(sent.encode(), got.encode(), recent)
 
     assert clause == (found.clause.id if found else None)

@@ -14,12 +14,17 @@ from hypothesis import strategies as st
 
 from chainproof.conformance.checks import CHECKS
 from chainproof.conformance.command import main
-from chainproof.conformance.inputs.chain_schema import inputs, operation, simplest, valid
-from chainproof.contract.chain_schema import BadSchema, Schema, load_input_schema, load_output_schema
+from chainproof.conformance.valid_inputs.chain_schema import (
+    schemathesis_operation,
+    simplest_input,
+    valid_input_bodies,
+    valid_inputs,
+)
+from chainproof.contract.chain_schema import Schema, SchemaError, load_input_schema, load_output_schema
 from chainproof.contract.openapi import document
 
-from .conftest import BY_HAND, Examine, Examined
-from .endpoints import Asked, Said, Server, error, refused
+from .conftest import HANDWRITTEN_CHECKS, RunSuite, SuiteResult
+from .endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, error, rejection
 
 HELLO = f"{Path(__file__).parents[2] / 'docs' / 'chain' / 'hello.py'}:Hello"
 TREE = Schema(
@@ -38,11 +43,11 @@ TREE = Schema(
 TAKES, GIVES = load_input_schema(HELLO), load_output_schema(HELLO)
 
 
-def greeting(asked: Asked) -> Said:
+def greeting(asked: EndpointRequest) -> EndpointAnswer:
     """
     An endpoint of the chain in docs/: what its signature refuses is a 400, other keys are passed over.
     """
-    refusal = refused(asked)
+    refusal = rejection(asked)
     if refusal is not None:
         return refusal
     value = json.loads(asked.body)
@@ -51,15 +56,15 @@ def greeting(asked: Asked) -> Said:
     lines = [f"{value.get('greeting') or 'Hello'}, {name}" for name in value["names"]]
     longest = max(map(len, lines), default=0)
     body = json.dumps({"greetings": lines, "longest": longest}).encode()
-    return Said(status=200, body=body)
+    return EndpointAnswer(status=200, body=body)
 
 
-def but(answer: Said, *, when: bool = True) -> Server:
+def but(answer: EndpointAnswer, *, when: bool = True) -> AnswerFunction:
     """
     The same endpoint with another answer to whatever names anybody.
     """
 
-    def server(asked: Asked) -> Said:
+    def server(asked: EndpointRequest) -> EndpointAnswer:
         said = greeting(asked)
         named = said.status == 200 and json.loads(asked.body)["names"] != []
         return replace(answer, request_id=said.request_id) if named is when and said.status == 200 else said
@@ -67,18 +72,18 @@ def but(answer: Said, *, when: bool = True) -> Server:
     return server
 
 
-def signed(examine: Examine, server: Server, **more: object) -> Examined:
+def typed_endpoint(run_suite: RunSuite, server: AnswerFunction, **more: object) -> SuiteResult:
     """
     An examination of a chain whose signature is known, without echo and steering.
     """
-    return examine(server, takes=TAKES, gives=GIVES, echo=False, steerable=False, examples=10, **more)
+    return run_suite(server, input_schema=TAKES, output_schema=GIVES, echo=False, steerable=False, examples=10, **more)
 
 
-def test_whoever_keeps_to_the_signature_is_accused_of_nothing(examine: Examine) -> None:
+def test_whoever_keeps_to_the_signature_is_accused_of_nothing(run_suite: RunSuite) -> None:
     """
     400 to what the schema refuses is right, and both clauses that need a signature are put to the test.
     """
-    examined = signed(examine, greeting)
+    examined = typed_endpoint(run_suite, greeting)
 
     assert [] == examined.lines
     assert examined.ledger._exercised["object-accepted"] > 15
@@ -90,47 +95,65 @@ def test_whoever_keeps_to_the_signature_is_accused_of_nothing(examine: Examine) 
     [
         (but(error(400, "client_error")), "object-accepted", "status 400"),
         (but(error(502, "application_error")), "object-accepted", "status 502"),
-        (but(Said(status=200, body=b'{"greetings":[1],"longest":0}')), "output-schema", "another one: `greetings[0]`"),
-        (but(Said(status=200, body=b'{"longest":-1,"greetings":[]}')), "output-schema", "another one: `longest`"),
-        (but(Said(status=200, body=b'["Hello"]')), "output-object", "status 200, an array"),
+        (
+            but(EndpointAnswer(status=200, body=b'{"greetings":[1],"longest":0}')),
+            "output-schema",
+            "another one: `greetings[0]`",
+        ),
+        (
+            but(EndpointAnswer(status=200, body=b'{"longest":-1,"greetings":[]}')),
+            "output-schema",
+            "another one: `longest`",
+        ),
+        (but(EndpointAnswer(status=200, body=b'["Hello"]')), "output-object", "status 200, an array"),
     ],
     ids=["400 to valid input", "502 to valid input", "another type", "beyond a bound", "no object"],
 )
-def test_a_departure_from_the_signature_is_named(server: Server, clause: str, actual: str, examine: Examine) -> None:
+def test_a_departure_from_the_signature_is_named(
+    server: AnswerFunction, clause: str, actual: str, run_suite: RunSuite
+) -> None:
     """
     By the clause and no other, with what is wrong and nothing of what the output held.
     """
-    examined = signed(examine, server, checks=[check for check in CHECKS if check.name == "any_object_is_accepted"])
+    examined = typed_endpoint(
+        run_suite, server, checks=[check for check in CHECKS if check.name == "generated_objects_are_accepted"]
+    )
 
     assert {clause} == examined.clauses, examined.lines
     assert all(found.actual.startswith(actual) for found in examined.findings)
 
 
-def test_leniency_is_no_departure(examine: Examine) -> None:
+def test_leniency_is_no_departure(run_suite: RunSuite) -> None:
     """
     The service passes over other keys and coerces numbers from strings: what it takes beyond its signature is its affair.
     """
 
-    def lenient(asked: Asked) -> Said:
+    def lenient(asked: EndpointRequest) -> EndpointAnswer:
         said = greeting(asked)
-        taken = refused(asked) is None and said.status == 400
-        return Said(status=200, body=b'{"greetings":[],"longest":0}', request_id=said.request_id) if taken else said
+        taken = rejection(asked) is None and said.status == 400
+        return (
+            EndpointAnswer(status=200, body=b'{"greetings":[],"longest":0}', request_id=said.request_id)
+            if taken
+            else said
+        )
 
-    assert [] == signed(examine, lenient, checks=BY_HAND).lines
+    assert [] == typed_endpoint(run_suite, lenient, checks=HANDWRITTEN_CHECKS).lines
 
 
-def test_other_requests_carry_a_valid_input(examine: Examine) -> None:
+def test_other_requests_carry_a_valid_input(run_suite: RunSuite) -> None:
     """
     A key that opens nothing, another method or another path: what is refused there would be taken otherwise.
     """
     heard: list[bytes] = []
 
-    def server(asked: Asked) -> Said:
+    def server(asked: EndpointRequest) -> EndpointAnswer:
         if asked.method == "GET" or asked.values("authorization")[:1] == ["Api-Key wrong.key"]:
             heard.append(asked.body)
         return greeting(asked)
 
-    signed(examine, server, checks=[check for check in BY_HAND if check.part in ("credentials", "location")])
+    typed_endpoint(
+        run_suite, server, checks=[check for check in HANDWRITTEN_CHECKS if check.group in ("credentials", "location")]
+    )
 
     assert {b'{"names":[]}', b""} == set(heard)
 
@@ -143,15 +166,15 @@ def test_generated_inputs_are_valid(data: st.DataObject) -> None:
     """
     schema = data.draw(st.sampled_from([TREE, TAKES]))
 
-    assert schema.accepts(data.draw(inputs(schema)))
-    assert schema.accepts(json.loads(data.draw(valid(schema)).content))
+    assert schema.accepts(data.draw(valid_inputs(schema)))
+    assert schema.accepts(json.loads(data.draw(valid_input_bodies(schema)).content))
 
 
 def test_the_simplest_input_is_that() -> None:
     """
     The starting point of every check.
     """
-    assert [b'{"value":0}', b'{"names":[]}'] == [simplest(TREE), simplest(TAKES)]
+    assert [b'{"value":0}', b'{"names":[]}'] == [simplest_input(TREE), simplest_input(TAKES)]
 
 
 @pytest.mark.parametrize(
@@ -161,8 +184,8 @@ def test_a_schema_without_objects_is_a_mistake(schema: dict[str, object]) -> Non
     """
     Nothing could be asked of a chain with that signature.
     """
-    with pytest.raises(BadSchema, match="no JSON object can be generated"):
-        simplest(Schema(source="nothing", document=schema))  # type: ignore[arg-type]
+    with pytest.raises(SchemaError, match="no JSON object can be generated"):
+        simplest_input(Schema(source="nothing", document=schema))  # type: ignore[arg-type]
 
 
 def test_the_document_stays_as_it_is() -> None:
@@ -170,7 +193,7 @@ def test_the_document_stays_as_it_is() -> None:
     A signature is put into a copy.
     """
     before = json.dumps(document())
-    operation(TREE)
+    schemathesis_operation(TREE)
 
     assert before == json.dumps(document())
 

@@ -14,21 +14,21 @@ from xml.etree import ElementTree as ET
 
 import pytest
 
-from chainproof.conformance.transport.asgi import BadApp, served
+from chainproof.conformance.transport.asgi import AppStartError, serve_app
 from chainproof.conformance.transport.client import Client
-from chainproof.conformance.transport.request import JSON_TYPE, Request
+from chainproof.conformance.transport.request import JSON_TYPE, CheckRequest
 from chainproof.contract.target import parse_target
 from chainproof.results.exchange import Transport
 from chainproof.results.folder import read_run
 
-from .conftest import Examine
-from .endpoints import KEY, Said, honest, serving, speaking_asgi, when
+from .conftest import RunSuite
+from .endpoints import KEY, EndpointAnswer, as_asgi_app, correct_endpoint, serve, when
 
-REQUEST = Request(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b'{"a":1}')
+REQUEST = CheckRequest(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b'{"a":1}')
 
 PROJECT = """
 from chainproof.conformance.suite import *
-from endpoints import honest, speaking_asgi
+from endpoints import as_asgi_app, correct_endpoint
 
 @pytest.fixture(scope="session")
 def chainproof_target():
@@ -65,12 +65,12 @@ def project(folder: Path, *arguments: str, **files: str) -> subprocess.Completed
 
 def test_one_import_checks_a_url(tmp_path: Path) -> None:
     """
-    The tests are there, beside the project's own; a departure fails the one that it belongs to and no other.
+    The tests are there, beside the project's own; a violation fails the one that it belongs to and no other.
     """
-    with serving(
+    with serve(
         when(
             lambda asked: asked.authorized and asked.method == "POST" and asked.body == b"[]",
-            lambda asked, said: Said(status=200, body=b"{}"),
+            lambda asked, said: EndpointAnswer(status=200, body=b"{}"),
         )
     ) as url:
         ended = project(
@@ -93,9 +93,9 @@ def test_one_import_checks_a_url(tmp_path: Path) -> None:
 
     assert 1 == ended.returncode, ended.stdout
     assert "test_mine" in cases
-    assert {"test_only_objects_are_accepted[other_values_are_refused]"} == failed
-    assert "non-object-refused (must)" in ended.stdout
-    assert {"non-object-refused"} == {found.clause for found in read_run(tmp_path / "run").findings}
+    assert {"test_only_objects_are_accepted[json_values_other_than_objects_are_rejected]"} == failed
+    assert "non-object-rejected (must)" in ended.stdout
+    assert {"non-object-rejected"} == {found.clause for found in read_run(tmp_path / "run").findings}
 
 
 def test_one_fixture_checks_an_asgi_app(tmp_path: Path) -> None:
@@ -104,8 +104,8 @@ def test_one_fixture_checks_an_asgi_app(tmp_path: Path) -> None:
     """
     ended = project(
         tmp_path,
-        *("--echo", "--steerable", "--out", "run", "-k", "required or right_key"),
-        test_contract=PROJECT.format(target="speaking_asgi(honest)", key=KEY),
+        *("--echo", "--steerable", "--out", "run", "-k", "without_a_body or right_key"),
+        test_contract=PROJECT.format(target="as_asgi_app(correct_endpoint)", key=KEY),
     )
 
     assert 0 == ended.returncode, ended.stdout + ended.stderr
@@ -117,14 +117,14 @@ def test_what_we_break_is_an_error(tmp_path: Path) -> None:
     In JUnit XML `<error>` is ours and `<failure>` the target's.
     """
     broken = """
-from chainproof.conformance.probing.requester import Examination
-Examination.ask = lambda self, request: 1 / 0
+from chainproof.conformance.probing.requester import Requester
+Requester.send = lambda self, request: 1 / 0
 """
     ended = project(
         tmp_path,
-        *("-k", "a_body_is_required", "--junitxml", "junit.xml", "--out", "run"),
+        *("-k", "requests_without_a_body_are_rejected", "--junitxml", "junit.xml", "--out", "run"),
         conftest=broken,
-        test_contract=PROJECT.format(target="speaking_asgi(honest)", key=KEY),
+        test_contract=PROJECT.format(target="as_asgi_app(correct_endpoint)", key=KEY),
     )
     case = next(ET.parse(tmp_path / "junit.xml").iter("testcase"))
 
@@ -150,12 +150,12 @@ def test_a_mistake_fails_the_checks_and_nothing_else(tmp_path: Path) -> None:
     assert "no API key" in alone.stdout + alone.stderr
 
 
-def test_an_honest_app_is_accused_of_nothing(examine: Examine) -> None:
+def test_an_honest_app_is_accused_of_nothing(run_suite: RunSuite) -> None:
     """
     What stands between it and the wire adds nothing and hides nothing.
     """
-    with served(speaking_asgi(honest)) as url:
-        examined = examine(url)
+    with serve_app(as_asgi_app(correct_endpoint)) as url:
+        examined = run_suite(url)
 
     assert [] == examined.lines
 
@@ -163,7 +163,7 @@ def test_an_honest_app_is_accused_of_nothing(examine: Examine) -> None:
 @pytest.mark.parametrize("read", [True, False], ids=["reads the body", "does not read it"])
 def test_an_app_that_raises_answers_500(read: bool) -> None:
     """
-    As behind any server, and the departure is the app's; one that never reads a large body is heard all the same.
+    As behind any server, and the violation is the app's; one that never reads a large body is heard all the same.
     """
 
     async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -172,8 +172,8 @@ def test_an_app_that_raises_answers_500(read: bool) -> None:
                 pass
         raise RuntimeError
 
-    large = Request(fields=REQUEST.fields, body=b'{"a":"' + b"x" * 2**21 + b'"}')
-    with served(app) as url:  # type: ignore[arg-type]
+    large = CheckRequest(fields=REQUEST.fields, body=b'{"a":"' + b"x" * 2**21 + b'"}')
+    with serve_app(app) as url:  # type: ignore[arg-type]
         statuses = [Client(parse_target(url), 5.0).send(request).answer for request in (REQUEST, large)]
 
     assert [500, 500] == [answer and answer.status for answer in statuses]
@@ -199,13 +199,13 @@ def test_what_an_app_says_goes_out_as_it_says_it() -> None:
         await send({"type": "http.response.body", "body": body[3:]})
         assert {"type": "http.disconnect"} == await receive()
 
-    with served(app) as url:  # type: ignore[arg-type]
+    with serve_app(app) as url:  # type: ignore[arg-type]
         client = Client(parse_target(url), 5.0)
         receptions = [
-            client.send(request) for request in (REQUEST, Request(fields=REQUEST.fields, body=b"{}", chunked=True))
+            client.send(request) for request in (REQUEST, CheckRequest(fields=REQUEST.fields, body=b"{}", chunked=True))
         ]
 
-    assert [b'{"a":1}', b"{}"] == [reception.answer and reception.answer.body for reception in receptions]
+    assert [b'{"a":1}', b"{}"] == [received.answer and received.answer.body for received in receptions]
     assert receptions[0].answer is not None
     assert [("X-B", "1"), ("x-a", "2"), ("X-B", "3")] == [
         each for each in receptions[0].answer.headers if each[0].lower().startswith("x-")
@@ -221,10 +221,10 @@ def test_an_app_that_promises_more_than_it_says_is_misframed() -> None:
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
         await send({"type": "http.response.body", "body": b"{}"})
 
-    with served(app) as url:  # type: ignore[arg-type]
-        reception = Client(parse_target(url), 5.0).send(REQUEST)
+    with serve_app(app) as url:  # type: ignore[arg-type]
+        received = Client(parse_target(url), 5.0).send(REQUEST)
 
-    assert Transport.MALFORMED is reception.transport
+    assert Transport.MALFORMED is received.transport
 
 
 def test_an_apps_lifespan_is_kept() -> None:
@@ -249,9 +249,9 @@ def test_an_apps_lifespan_is_kept() -> None:
         await receive()
         await send({"type": "lifespan.startup.failed"})
 
-    with served(app) as url:  # type: ignore[arg-type]
+    with serve_app(app) as url:  # type: ignore[arg-type]
         Client(parse_target(url), 5.0).send(REQUEST)
-    with pytest.raises(BadApp), served(failing):  # type: ignore[arg-type]
+    with pytest.raises(AppStartError), serve_app(failing):  # type: ignore[arg-type]
         pass
 
     assert ["lifespan.startup", "request True", "lifespan.shutdown"] == events

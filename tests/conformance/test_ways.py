@@ -17,22 +17,33 @@ import pytest
 
 from chainproof.command import add_target_options
 from chainproof.conformance.checks import CHECKS
-from chainproof.conformance.checks.routing import near_misses
+from chainproof.conformance.checks.routing import other_paths
 from chainproof.conformance.options import TARGET_OPTIONS
 from chainproof.conformance.transport.client import Client
-from chainproof.conformance.transport.request import JSON_TYPE, Request
-from chainproof.contract.credentials import Scheme
+from chainproof.conformance.transport.request import JSON_TYPE, CheckRequest
+from chainproof.contract.credentials import AuthScheme
 from chainproof.contract.route import Address, Proxy, Route
-from chainproof.contract.target import BadTarget, parse_target
+from chainproof.contract.target import TargetError, parse_target
 from chainproof.results.exchange import Transport
 
-from .conftest import BY_HAND, Examine
-from .endpoints import KEY, Asked, Said, as_if, by_bearer, honest, let_in, moved, on_every_answer, serving
+from .conftest import HANDWRITTEN_CHECKS, RunSuite
+from .endpoints import (
+    KEY,
+    EndpointAnswer,
+    EndpointRequest,
+    as_if,
+    at_another_path,
+    correct_endpoint,
+    on_every_answer,
+    requiring_bearer,
+    serve,
+    with_right_key,
+)
 
 CERTIFICATE = Path(__file__).parents[1] / "loadtests" / "localhost.pem"
 """For localhost and 127.0.0.1, signed by itself."""
 
-REQUEST = Request(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b'{"a":1}')
+REQUEST = CheckRequest(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b'{"a":1}')
 
 
 class Hearing:
@@ -41,11 +52,11 @@ class Hearing:
     """
 
     def __init__(self) -> None:
-        self.heard: list[Asked] = []
+        self.heard: list[EndpointRequest] = []
 
-    def __call__(self, asked: Asked) -> Said:
+    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
         self.heard.append(asked)
-        return honest(asked)
+        return correct_endpoint(asked)
 
 
 @dataclass(slots=True)
@@ -120,7 +131,7 @@ def test_both_doors_take_the_options_of_every_command() -> None:
     add_target_options(parser)
     ours = argparse.ArgumentParser(add_help=False)
     for option in TARGET_OPTIONS:
-        ours.add_argument(option.name, **option.words())  # type: ignore[arg-type]  # argparse's own keywords
+        ours.add_argument(option.name, **option.keyword_arguments())  # type: ignore[arg-type]  # argparse's own keywords
 
     def shape(options: argparse.ArgumentParser) -> list[tuple[object, ...]]:
         return [(a.option_strings, a.dest, a.metavar, a.choices, type(a), a.nargs) for a in options._actions]
@@ -133,7 +144,7 @@ def test_the_bytes_go_elsewhere_and_the_name_stays() -> None:
     The certificate is verified for the URL's name, whom the file names is trusted, and Host is that name.
     """
     server = Hearing()
-    with serving(server, certificate=CERTIFICATE) as url:
+    with serve(server, certificate=CERTIFICATE) as url:
         there = Address("127.0.0.1", port_of(url))
 
         def sent(target: str, ca_file: str | None) -> Transport:
@@ -155,7 +166,7 @@ def test_through_a_proxy_the_target_is_asked_as_ever() -> None:
     The proxy sees CONNECT with its own credentials, and neither the request nor the key.
     """
     server = Hearing()
-    with serving(server, certificate=CERTIFICATE) as url, proxying(port_of(url)) as proxy:
+    with serve(server, certificate=CERTIFICATE) as url, proxying(port_of(url)) as proxy:
         way = Route(
             ca_file=str(CERTIFICATE), proxy=Proxy(address=Address("127.0.0.1", proxy.port), authorization="Basic eA==")
         )
@@ -183,10 +194,10 @@ def test_a_proxy_that_refuses_is_named(answer: bytes, reason: str) -> None:
     """
     with proxying(0, answer) as proxy:
         way = Route(proxy=Proxy(address=Address("127.0.0.1", proxy.port)))
-        reception = Client(parse_target("https://localhost"), 5.0, route=way).send(REQUEST)
+        received = Client(parse_target("https://localhost"), 5.0, route=way).send(REQUEST)
 
-    assert Transport.CONNECT_FAILED is reception.transport
-    assert reception.reason.startswith(reason)
+    assert Transport.CONNECT_FAILED is received.transport
+    assert received.reason.startswith(reason)
 
 
 def test_ipv6_is_an_address_like_any_other() -> None:
@@ -195,47 +206,47 @@ def test_ipv6_is_an_address_like_any_other() -> None:
     """
     server = Hearing()
     try:
-        with serving(server, host="::1") as url:
-            reception = Client(parse_target(url), 5.0).send(REQUEST)
+        with serve(server, host="::1") as url:
+            received = Client(parse_target(url), 5.0).send(REQUEST)
     except OSError:
         pytest.skip("this machine has no IPv6 loopback")
 
-    assert reception.answer is not None
+    assert received.answer is not None
     assert [[url.removeprefix("http://")]] == [asked.values("host") for asked in server.heard]
 
 
 @pytest.mark.parametrize("path", ["/environments/staging/run_remote", "/run_remote"])
-def test_the_operation_is_where_the_targets_path_is(path: str, examine: Examine) -> None:
+def test_the_operation_is_where_the_targets_path_is(path: str, run_suite: RunSuite) -> None:
     """
     Elsewhere than in the document, whoever keeps the contract there is accused of nothing, and everything is exercised.
     """
-    examined = examine(moved(path), checks=CHECKS, path=path)
+    examined = run_suite(at_another_path(path), checks=CHECKS, path=path)
 
     assert [] == examined.lines
-    assert {"other-paths-refused", "regional-host", "object-accepted"} <= {
+    assert {"other-paths-rejected", "regional-host", "object-accepted"} <= {
         name for name, count in examined.ledger._exercised.items() if count
     }
-    assert {"generation_goes_on_for_as_long_as_told", "overload_is_answered"} == examined.skipped.keys()
+    assert {"extended_generation_finds_no_violations", "overload_gets_documented_answers"} == examined.skipped.keys()
 
 
 @pytest.mark.parametrize(
     ("path", "begins", "clause"),
     [
-        ("/environments/staging/run_remote", "/environments/staging/", "other-paths-refused"),
+        ("/environments/staging/run_remote", "/environments/staging/", "other-paths-rejected"),
         ("/run_remote", "/production/run_remote", "regional-host"),
     ],
 )
-def test_near_misses_follow_the_path(path: str, begins: str, clause: str, examine: Examine) -> None:
+def test_near_misses_follow_the_path(path: str, begins: str, clause: str, run_suite: RunSuite) -> None:
     """
     Who answers them is caught at any path; where the hostname names the environment, that is the document's own path.
     """
 
-    def lenient(asked: Asked) -> Said:
+    def lenient(asked: EndpointRequest) -> EndpointAnswer:
         there = asked.path.partition("?")[0]
         known = there == path or there.startswith(begins)
-        return honest(replace(asked, path="/production/run_remote" if known else "/nowhere"))
+        return correct_endpoint(replace(asked, path="/production/run_remote" if known else "/nowhere"))
 
-    assert {clause} == examine(lenient, checks=BY_HAND, examples=1, path=path).clauses
+    assert {clause} == run_suite(lenient, checks=HANDWRITTEN_CHECKS, examples=1, path=path).clauses
 
 
 @pytest.mark.parametrize("path", ["/production/run_remote", "/run_remote", "/environments/prod-us/run_remote"])
@@ -245,21 +256,21 @@ def test_no_other_environment_is_asked(path: str) -> None:
     """
     sisters = re.compile(r"/(production|development|environments/[^/]+|deployment/[^/]+)/run_remote")
 
-    assert [] == [miss for miss in near_misses(path) if miss == path or sisters.fullmatch(miss)]
+    assert [] == [miss for miss in other_paths(path) if miss == path or sisters.fullmatch(miss)]
 
 
-def test_fields_go_along_with_every_request(examine: Examine) -> None:
+def test_fields_go_along_with_every_request(run_suite: RunSuite) -> None:
     """
     Where a check has its own word about a field, that stays; the curl line of a finding has them too.
     """
-    heard: list[Asked] = []
+    heard: list[EndpointRequest] = []
 
-    def server(asked: Asked) -> Said:
+    def server(asked: EndpointRequest) -> EndpointAnswer:
         heard.append(asked)
-        return on_every_answer(lambda said: Said(status=said.status, body=said.body, request_id=None))(asked)
+        return on_every_answer(lambda said: EndpointAnswer(status=said.status, body=said.body, request_id=None))(asked)
 
     fields = (("X-Tenant", "blue"), ("X-Baseten-Request-Id", "mine"))
-    examined = examine(server, fields=fields, examples=1)
+    examined = run_suite(server, fields=fields, examples=1)
 
     # What is hidden behind another request's body has the least that a request can have.
     whole = [asked for asked in heard if len(asked.fields) > 3]
@@ -274,16 +285,18 @@ def test_fields_go_along_with_every_request(examine: Examine) -> None:
     assert examined.findings
 
 
-def test_whoever_wants_bearer_is_asked_so(examine: Examine) -> None:
+def test_whoever_wants_bearer_is_asked_so(run_suite: RunSuite) -> None:
     """
     With another scheme the right key stays right and every other way to present it wrong; the document's own is left open.
     """
     keys = ([f"Bearer {KEY}"], [f"Token {KEY}"])
-    any_scheme = as_if(let_in, lambda asked: asked.values("authorization") in keys)
+    any_scheme = as_if(with_right_key, lambda asked: asked.values("authorization") in keys)
 
-    assert [] == examine(by_bearer, scheme=Scheme.BEARER, examples=2).lines
-    assert {"key-prefix"} == examine(any_scheme, scheme=Scheme.BEARER, checks=BY_HAND, examples=1).clauses
-    assert {"key-prefix"} == examine(any_scheme, checks=BY_HAND, examples=1).clauses
+    assert [] == run_suite(requiring_bearer, scheme=AuthScheme.BEARER, examples=2).lines
+    assert {"key-prefix"} == run_suite(
+        any_scheme, scheme=AuthScheme.BEARER, checks=HANDWRITTEN_CHECKS, examples=1
+    ).clauses
+    assert {"key-prefix"} == run_suite(any_scheme, checks=HANDWRITTEN_CHECKS, examples=1).clauses
 
 
 @pytest.mark.parametrize("path", ["/predict", "/production/run_remote/x"])
@@ -291,5 +304,5 @@ def test_any_other_path_is_no_target(path: str) -> None:
     """
     A contract is transplanted to the operation's sisters, and no further.
     """
-    with pytest.raises(BadTarget):
+    with pytest.raises(TargetError):
         parse_target(f"https://chain-abc123.api.baseten.co{path}")

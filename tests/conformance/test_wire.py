@@ -18,31 +18,39 @@ from dataclasses import replace
 import pytest
 
 from chainproof.conformance.transport.client import Client
-from chainproof.conformance.transport.content_coding import decoded
-from chainproof.conformance.transport.request import JSON_TYPE, Request, key_secret, message, reproduction
-from chainproof.conformance.transport.response_parser import Reading, Unreadable
+from chainproof.conformance.transport.content_coding import decode_answer
+from chainproof.conformance.transport.request import (
+    JSON_TYPE,
+    CheckRequest,
+    key_secret,
+    reproduction_command,
+    request_bytes,
+)
+from chainproof.conformance.transport.response_parser import AnswerParser, UnparsableAnswer
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.target import Target, parse_target
 from chainproof.results.exchange import Transport
 
-from .endpoints import KEY, Asked, Said, honest, serving
+from .endpoints import KEY, EndpointAnswer, EndpointRequest, correct_endpoint, serve
 
 TARGET = Target(scheme="http", host="127.0.0.1", port=8080)
-REQUEST = Request(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b"{}")
+REQUEST = CheckRequest(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b"{}")
 
 
 def test_nothing_is_added_to_a_request() -> None:
     """
     Host and the framing, and every other byte is the check's own.
     """
-    request = Request(fields=(("auTHorization", " x\xff "), ("a", "1"), ("a", "2")), body=b"\x00")
+    request = CheckRequest(fields=(("auTHorization", " x\xff "), ("a", "1"), ("a", "2")), body=b"\x00")
 
-    assert message(request, TARGET) == (
+    assert request_bytes(request, TARGET) == (
         b"POST /production/run_remote HTTP/1.1\r\nHost: 127.0.0.1:8080\r\nauTHorization:  x\xff \r\na: 1\r\na: 2\r\n"
         b"Content-Length: 1\r\n\r\n\x00"
     )
-    assert message(Request(method="GET", path="/x", host="h"), TARGET) == b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
+    assert (
+        request_bytes(CheckRequest(method="GET", path="/x", host="h"), TARGET) == b"GET /x HTTP/1.1\r\nHost: h\r\n\r\n"
+    )
 
 
 @contextmanager
@@ -76,7 +84,7 @@ WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Odd-CASE: a\r\nx-odd-case: b
 
 
 @pytest.mark.parametrize(
-    ("answer", "transport", "body", "misframed"),
+    ("answer", "transport", "body", "framing_error"),
     [
         (WHOLE, Transport.ANSWERED, b"{}", False),
         (b"HTTP/1.1 100 Continue\r\n\r\n" + WHOLE, Transport.ANSWERED, b"{}", False),
@@ -89,17 +97,19 @@ WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Odd-CASE: a\r\nx-odd-case: b
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Transport.MALFORMED, None, True),
     ],
 )
-def test_an_answer_is_read_to_its_end(answer: bytes, transport: Transport, body: bytes | None, misframed: bool) -> None:
+def test_an_answer_is_read_to_its_end(
+    answer: bytes, transport: Transport, body: bytes | None, framing_error: bool
+) -> None:
     """
     Whole, cut short, followed by more, or no HTTP at all; every byte is kept.
     """
     with saying(answer) as target:
-        reception = Client(target, deadline=5.0).send(REQUEST)
+        received = Client(target, deadline=5.0).send(REQUEST)
 
-    assert reception.transport is transport
-    assert (reception.answer.body if reception.answer else None) == body
-    assert bool(reception.misframed) == misframed
-    assert answer.startswith(reception.raw)
+    assert received.transport is transport
+    assert (received.answer.body if received.answer else None) == body
+    assert bool(received.framing_error) == framing_error
+    assert answer.startswith(received.raw)
 
 
 HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
@@ -141,16 +151,16 @@ def test_the_first_thing_wrong_with_a_form_is_told(answer: bytes, body: bytes | 
     """
     Wherever the bytes are cut on their way; and the answer is read all the same where its meaning is plain.
     """
-    reading, why = Reading("POST"), ""
+    parser, why = AnswerParser("POST"), ""
     try:
         for start in range(0, len(answer), size):
-            reading.feed(answer[start : start + size])
-        reading.feed(b"")
-    except Unreadable as wrong:
+            parser.feed(answer[start : start + size])
+        parser.feed(b"")
+    except UnparsableAnswer as wrong:
         why = str(wrong)
 
-    assert said in (why or reading.departure)
-    assert body == (reading.answer.body if reading.answer else None)
+    assert said in (why or parser.framing_error)
+    assert body == (parser.answer.body if parser.answer else None)
 
 
 @pytest.mark.parametrize(
@@ -171,15 +181,15 @@ def test_a_legal_form_is_no_departure(answer: bytes, size: int) -> None:
     """
     Wherever the bytes are cut on their way.
     """
-    reading = Reading("POST")
+    parser = AnswerParser("POST")
     for start in range(0, len(answer), size):
-        reading.feed(answer[start : start + size])
-    reading.feed(b"")
+        parser.feed(answer[start : start + size])
+    parser.feed(b"")
 
-    assert reading.departure == ""
-    assert reading.stray == b""
-    assert reading.answer is not None
-    assert reading.answer.body == b"{}"
+    assert parser.framing_error == ""
+    assert parser.trailing_bytes == b""
+    assert parser.answer is not None
+    assert parser.answer.body == b"{}"
 
 
 @pytest.mark.parametrize(
@@ -205,11 +215,11 @@ def test_a_coding_is_undone(accepted: str | None, coding: str, body: bytes, depa
     Where it can be; and what is wrong with it is told.
     """
     fields = () if accepted is None else (("Accept-Encoding", accepted),)
-    found = decoded(
+    found = decode_answer(
         Answer(status=200, headers=(("Content-Encoding", coding),), body=body), replace(REQUEST, fields=fields)
     )
 
-    assert (departs, advises) == (bool(found.departure), bool(found.advice))
+    assert (departs, advises) == (bool(found.coding_error), bool(found.warning))
     assert found.answer is None or found.answer.body == b"{}"
 
 
@@ -218,31 +228,31 @@ def test_bytes_that_come_late_are_told_once() -> None:
     Whatever arrives behind a whole answer is kept with what had been asked, until somebody asks.
     """
 
-    def server(asked: Asked) -> Said:
-        return replace(honest(asked), late=b"!")
+    def server(asked: EndpointRequest) -> EndpointAnswer:
+        return replace(correct_endpoint(asked), late=b"!")
 
-    with serving(server) as url:
+    with serve(server) as url:
         client = Client(parse_target(url), deadline=5.0)
         client.send(REQUEST)
         time.sleep(0.1)
         client.send(REQUEST)
 
-    assert client.late() == [(REQUEST, b"!")]
-    assert client.late() == []
+    assert client.take_late_bytes() == [(REQUEST, b"!")]
+    assert client.take_late_bytes() == []
 
 
 def test_every_request_passes_one_place() -> None:
     """
     Whichever way a request takes to the wire, it is counted.
     """
-    with serving(honest) as url:
+    with serve(correct_endpoint) as url:
         client = Client(parse_target(url), deadline=5.0)
         client.send(REQUEST)
-        with client.converse() as talk:
-            talk.say_together([REQUEST, REQUEST])
-            statuses = [talk.hear(REQUEST).answer for _ in range(2)]
+        with client.open_raw_connection() as talk:
+            talk.send_pipelined([REQUEST, REQUEST])
+            statuses = [talk.read_answer(REQUEST).answer for _ in range(2)]
 
-    assert client.sent == 3
+    assert client.sent_count == 3
     assert [200, 200] == [answer and answer.status for answer in statuses]
 
 
@@ -252,7 +262,7 @@ def test_a_shell_line_sends_the_very_bytes() -> None:
     """
     raw = bytes(range(1, 256)) + b"%s \\ ' Api-Key " + KEY.encode() + b"\r\n\r\n\x00"
     request = replace(REQUEST, raw=raw, secret=key_secret(ApiKey(KEY), "THE_KEY"))
-    line = reproduction(request, TARGET)
+    line = reproduction_command(request, TARGET)
     printing = line.rpartition(" | ")[0]
     printed = subprocess.run(
         ["sh", "-c", printing], env={**os.environ, "THE_KEY": KEY}, capture_output=True, check=True, timeout=10
@@ -280,12 +290,12 @@ def test_a_drip_meets_the_deadline() -> None:
     """
     with saying(WHOLE, pause=0.1) as target:
         began = time.monotonic()
-        reception = Client(target, deadline=0.5).send(REQUEST)
+        received = Client(target, deadline=0.5).send(REQUEST)
         took = time.monotonic() - began
 
-    assert reception.transport is Transport.DEADLINE
+    assert received.transport is Transport.DEADLINE
     assert took < 2.0
-    assert WHOLE.startswith(reception.raw)
+    assert WHOLE.startswith(received.raw)
 
 
 def test_a_connection_closed_while_idle_is_replaced() -> None:
@@ -294,9 +304,7 @@ def test_a_connection_closed_while_idle_is_replaced() -> None:
     """
     with saying(WHOLE, WHOLE, WHOLE) as target:
         client = Client(target, deadline=5.0)
-        statuses = [
-            reception.answer and reception.answer.status for reception in (client.send(REQUEST) for _ in range(3))
-        ]
+        statuses = [received.answer and received.answer.status for received in (client.send(REQUEST) for _ in range(3))]
 
     assert statuses == [200, 200, 200]
 
@@ -305,30 +313,30 @@ def test_a_connection_closed_while_idle_is_replaced() -> None:
     "request_",
     [
         REQUEST,
-        Request(fields=(JSON_TYPE,), body=b"{}", path=f"/production/run_remote?api_key={KEY}"),
-        Request(fields=(("Authorization", "Api-Key x'y"), JSON_TYPE), body=b"\x00'\xff%"),
-        Request(fields=(("Authorization", f"Bearer {KEY}"), ("X-Empty", "")), body=None),
-        Request(
+        CheckRequest(fields=(JSON_TYPE,), body=b"{}", path=f"/production/run_remote?api_key={KEY}"),
+        CheckRequest(fields=(("Authorization", "Api-Key x'y"), JSON_TYPE), body=b"\x00'\xff%"),
+        CheckRequest(fields=(("Authorization", f"Bearer {KEY}"), ("X-Empty", "")), body=None),
+        CheckRequest(
             method="PUT", path="/x?y=[1]", host="chain-a-b.api.baseten.co", fields=(JSON_TYPE,), body=b'{"a":"$HOME"}'
         ),
-        Request(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b'{"a":1}', chunked=True),
+        CheckRequest(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b'{"a":1}', chunked=True),
     ],
     ids=lambda request: f"{request.method} {request.path[:30]}",
 )
-def test_a_curl_line_sends_the_request_again(request_: Request) -> None:
+def test_a_curl_line_sends_the_request_again(request_: CheckRequest) -> None:
     """
     The key comes from the shell, and what the target hears is the same.
     """
-    heard: list[Asked] = []
+    heard: list[EndpointRequest] = []
 
-    def noting(asked: Asked) -> Said:
+    def noting(asked: EndpointRequest) -> EndpointAnswer:
         heard.append(asked)
-        return honest(asked)
+        return correct_endpoint(asked)
 
-    with serving(noting) as url:
+    with serve(noting) as url:
         target = parse_target(url)
         Client(target, deadline=5.0).send(request_)
-        line = reproduction(replace(request_, secret=key_secret(ApiKey(KEY), "THE_KEY")), target)
+        line = reproduction_command(replace(request_, secret=key_secret(ApiKey(KEY), "THE_KEY")), target)
         subprocess.run(
             ["sh", "-c", line], env={**os.environ, "THE_KEY": KEY}, capture_output=True, check=True, timeout=10
         )

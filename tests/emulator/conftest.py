@@ -13,7 +13,7 @@ import pytest
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import EMULATOR_KEY
-from chainproof.endpoint import Endpoint, emulator
+from chainproof.endpoint import Endpoint, start_emulator
 
 SendPieces = Callable[..., list[Answer]]
 
@@ -25,7 +25,7 @@ def instant_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpo
     """
     scenario = tmp_path_factory.mktemp("scenario") / "at-once.toml"
     scenario.write_text("service_time = 0\nmax_body_bytes = 100_000\n")
-    with emulator(str(scenario)) as endpoint:
+    with start_emulator(str(scenario)) as endpoint:
         yield endpoint
 
 

@@ -25,7 +25,7 @@ from chainproof.emulator.server import _site
 from chainproof.emulator.transport.access_log import AccessLog
 from chainproof.emulator.transport.protocol import HttpProtocol
 from chainproof.emulator.transport.server_state import ServerState
-from chainproof.endpoint import Endpoint, emulator
+from chainproof.endpoint import Endpoint, start_emulator
 
 from .conftest import read_answers
 
@@ -69,7 +69,7 @@ def test_what_is_asked_for_is_what_is_bent(
     """
     The option's name alone decides what is different.
     """
-    with emulator(options=option) as endpoint:
+    with start_emulator(options=option) as endpoint:
         answer = asked(endpoint, posted(body))[-1]
 
     assert status == answer.status
@@ -81,7 +81,7 @@ def test_the_truth_is_told_of_bent_answers(tmp_path: Path) -> None:
     What an endpoint says with a fault is what its truth says it said.
     """
     truth = tmp_path / "truth.jsonl"
-    with emulator(options=("--fault", "array-is-422", "--access-log", str(truth))) as endpoint:
+    with start_emulator(options=("--fault", "array-is-422", "--access-log", str(truth))) as endpoint:
         answers = [asked(endpoint, posted(body))[-1] for body in (b"{}", b"[]", b"{")]
 
     lines = [json.loads(line) for line in truth.read_text().splitlines()]
@@ -139,7 +139,8 @@ def test_the_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
 
     assert list(FAULTS) == [line.split()[0] for line in faults]
     assert all(
-        fault.violates.id in line and fault.description in line for fault, line in zip(FAULTS.values(), faults, strict=True)
+        fault.violates.id in line and fault.description in line
+        for fault, line in zip(FAULTS.values(), faults, strict=True)
     )
     assert list(VARIANTS) == [line.split()[0] for line in variants]
     assert all(each.allowed_by in line for each, line in zip(VARIANTS.values(), variants, strict=True))

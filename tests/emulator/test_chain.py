@@ -14,20 +14,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.answer import Answer
-from chainproof.contract.chain_schema import BadSchema, load_input_schema
+from chainproof.contract.chain_schema import SchemaError, load_input_schema
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
 from chainproof.contract.errors import ErrorCode, statuses
 from chainproof.contract.levels import Contract
-from chainproof.contract.violations import departures
+from chainproof.contract.violations import violations
 from chainproof.emulator.behaviour.request import ReceivedRequest
 from chainproof.emulator.chain.chain import UserChain, load_chain
-from chainproof.emulator.chain.chain_response import ChainResponseKind, ChainResponse, timeout_error, process_exit_error
-from chainproof.emulator.decision import ChainRequest, EmulatorConfig, EmulatorState, decision_from_chain, decide
+from chainproof.emulator.chain.chain_response import ChainResponse, ChainResponseKind, process_exit_error, timeout_error
+from chainproof.emulator.decision import ChainRequest, EmulatorConfig, EmulatorState, decide, decision_from_chain
 from chainproof.emulator.scenario import Scenario
 
 PROBED = Path(__file__).with_name("probed.py")
 HELLO = f"{Path(__file__).parents[2] / 'docs' / 'chain' / 'hello.py'}:Hello"
-MODEL = EmulatorConfig(scenario=Scenario(name="calm"), key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21, has_chain=True)
+MODEL = EmulatorConfig(
+    scenario=Scenario(name="calm"), key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21, has_chain=True
+)
 WIDE = replace(MODEL, contract=Contract.DOCUMENTED)
 
 
@@ -45,7 +47,7 @@ def said(chain: UserChain, body: bytes) -> ChainResponse:
     arguments = chain.parse_arguments(body)
     if isinstance(arguments, ChainResponse):
         return arguments
-    return asyncio.run(chain.run_async(arguments)) if chain.awaited else chain.run_sync(arguments)
+    return asyncio.run(chain.run_async(arguments)) if chain.is_async else chain.run_sync(arguments)
 
 
 def answer(chain: UserChain, body: bytes, config: EmulatorConfig = WIDE) -> Answer:
@@ -225,7 +227,7 @@ def test_the_strict_contract_keeps_to_the_document(body, status, code, detail):
 
     assert (status, code) == (found.status, told["error_code"])
     assert detail in told["detail"]
-    assert () == departures(found)
+    assert () == violations(found)
     assert [] == [word for word in ("boom", "probed", ".py", "lineno", "0x") if word in found.body.decode()]
 
 
@@ -237,8 +239,11 @@ def test_whatever_the_gateway_says_for_a_chain_keeps_every_contract(outcome, con
     """
     found = decision_from_chain(outcome, replace(MODEL, contract=contract), 1, 0.0).answer
 
-    assert (502 if outcome.kind is ChainResponseKind.PROCESS_EXITED else 504, None) == (found.status, found.field("x-baseten-error-source"))
-    assert () == departures(found, contract)
+    assert (502 if outcome.kind is ChainResponseKind.PROCESS_EXITED else 504, None) == (
+        found.status,
+        found.field("x-baseten-error-source"),
+    )
+    assert () == violations(found, contract)
 
 
 # ------------------------------------------------------------------ properties
@@ -258,7 +263,7 @@ def test_the_strict_contract_is_never_left(body):
     """
     Whatever is sent to a chain whose output is an object, nothing said departs from the document.
     """
-    assert () == departures(answer(chain("Hello"), body, MODEL))
+    assert () == violations(answer(chain("Hello"), body, MODEL))
 
 
 @given(bodies)
@@ -267,7 +272,7 @@ def test_the_documented_contract_is_never_left(body):
     Nor from what is documented, by any of the chains.
     """
     for name in ("Hello", "Text", "Numbers"):
-        assert () == departures(answer(chain(name), body), Contract.DOCUMENTED)
+        assert () == violations(answer(chain(name), body), Contract.DOCUMENTED)
 
 
 inputs = st.fixed_dictionaries(
@@ -341,7 +346,7 @@ def test_a_chain_that_cannot_be_served_is_a_mistake(line, words, tmp_path):
     run = "" if "run_remote" in line else "    def run_remote(self) -> int: return 1\n"
     head = "from typing import AsyncIterator\nclass Request: ...\nclass Bad:\n"
     (tmp_path / "bad.py").write_text(f"{head}    {line}\n{run}")
-    with pytest.raises(BadSchema) as mistake:
+    with pytest.raises(SchemaError) as mistake:
         load_chain(f"{tmp_path / 'bad.py'}:Bad")
 
     assert words in str(mistake.value)

@@ -13,7 +13,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
 from chainproof.contract.errors import PAIRINGS, ErrorCode, statuses
 from chainproof.contract.levels import Contract
-from chainproof.contract.violations import departures
+from chainproof.contract.violations import violations
 from chainproof.emulator.behaviour.latency import constant
 from chainproof.emulator.behaviour.rate_limit import RateLimit
 from chainproof.emulator.behaviour.request import ReceivedRequest
@@ -113,7 +113,7 @@ def test_nothing_said_of_the_operation_departs_from_the_document(asked, config, 
     if answer.status in (404, 405):
         assert asked.method != b"POST" or asked.path != PATH or asked.host.startswith(b"chain-")
     else:
-        assert () == departures(answer)
+        assert () == violations(answer)
 
 
 @given(requests, models)
@@ -347,7 +347,7 @@ def test_whatever_is_no_request_is_a_client_error():
     """
     decision, state = decide_malformed("Expected HTTP.", MODEL, EmulatorState(number=6))
 
-    assert (BAD, (), 7) == (outcome(decision.answer), departures(decision.answer), state.number)
+    assert (BAD, (), 7) == (outcome(decision.answer), violations(decision.answer), state.number)
 
 
 # ------------------------------------------------------------------ steering and rates
@@ -369,7 +369,7 @@ def test_each_code_comes_on_demand_with_each_status_of_its_row(code, status, con
     decision = decided(request(x_emulate=f"{code} {status}".encode()), config)
 
     assert (status, code, 0.1) == (*outcome(decision.answer), decision.service_time)
-    assert () == departures(decision.answer, contract)
+    assert () == violations(decision.answer, contract)
 
 
 @pytest.mark.parametrize("row", PAIRINGS, ids=lambda row: row.code)
@@ -430,7 +430,9 @@ def test_the_same_seed_gives_the_same_answers():
     """
 
     def said(seed: int, request_id_prefix: str, gap: float) -> list[object]:
-        config = replace(MODEL, scenario=builtin_scenarios()["flaky"], seed=seed, request_id_prefix=request_id_prefix * 21)
+        config = replace(
+            MODEL, scenario=builtin_scenarios()["flaky"], seed=seed, request_id_prefix=request_id_prefix * 21
+        )
         return [
             (d.answer.status, d.error_code, d.answer.body, d.service_time)
             for d in islice(decisions(config, gap=gap), 500)

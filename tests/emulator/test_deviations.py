@@ -14,23 +14,25 @@ import pytest
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import SINGLE_ANSWER, WAIVERS, Clause, waived
+from chainproof.contract.clauses import SINGLE_ANSWER_CLAUSES, WAIVERS, Clause, is_waived
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
 from chainproof.contract.errors import UNPAIRED_STATUSES, ErrorCode, allowed_statuses
 from chainproof.contract.levels import Contract
-from chainproof.contract.violations import departures
+from chainproof.contract.violations import violations
 from chainproof.emulator.behaviour import deviations
 from chainproof.emulator.behaviour.deviations import DEVIATIONS, Deviation
 from chainproof.emulator.behaviour.request import ReceivedRequest
 from chainproof.emulator.chain.chain import load_chain
 from chainproof.emulator.chain.chain_response import ChainResponse
-from chainproof.emulator.decision import ChainRequest, EmulatorConfig, EmulatorState, decision_from_chain, decide
+from chainproof.emulator.decision import ChainRequest, EmulatorConfig, EmulatorState, decide, decision_from_chain
 from chainproof.emulator.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
 PROBED = Path(__file__).with_name("probed.py")
 KEY = EMULATOR_KEY.encode()
-MODEL = EmulatorConfig(scenario=Scenario(name="calm", max_body_bytes=1000), key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21)
+MODEL = EmulatorConfig(
+    scenario=Scenario(name="calm", max_body_bytes=1000), key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21
+)
 GOOD = {b"host": b"x", b"authorization": b"Api-Key " + KEY, b"content-type": b"application/json"}
 
 
@@ -75,7 +77,7 @@ PROBES: dict[Clause, Callable[[Answer], bool]] = {
     clauses.KEY_VERIFIED: lambda answer: answer.status == 401,
     clauses.KEY_PREFIX: lambda answer: answer.status == 401,
     clauses.MEDIA_TYPE_REQUIRED: lambda answer: 400 <= answer.status < 500,
-    clauses.MALFORMED_REFUSED: lambda answer: answer.status == 400,
+    clauses.INVALID_JSON_REJECTED: lambda answer: answer.status == 400,
     clauses.NO_INTERNALS: lambda answer: b"user_stack_trace" not in answer.body,
 }
 """Whether an answer to such a request keeps a clause that the answer alone does not show."""
@@ -96,7 +98,9 @@ def answer(shown: Showing, contract: Contract) -> Answer:
     config = replace(MODEL, contract=contract, has_chain=shown.chain is not None)
     headers = tuple((name, value) for name, value in {**GOOD, **shown.fields}.items() if value is not None)
     length = len(shown.body) if shown.length is None else shown.length
-    request = ReceivedRequest(method=b"POST", target=b"/production/run_remote", headers=headers, body=shown.body, length=length)
+    request = ReceivedRequest(
+        method=b"POST", target=b"/production/run_remote", headers=headers, body=shown.body, length=length
+    )
     decision, _ = decide(request, config, EmulatorState(), 0.0)
     if not isinstance(decision, ChainRequest):
         return decision.answer
@@ -111,7 +115,7 @@ def broken(deviation: Deviation, found: Answer) -> set[Clause]:
     The clauses of the strict contract that an answer to the showing of a deviation breaks.
     """
     probed = {clause for clause in deviation.violates if clause in PROBES and not PROBES[clause](found)}
-    return probed | {departure.clause for departure in departures(found, Contract.STRICT)}
+    return probed | {violation.clause for violation in violations(found, Contract.STRICT)}
 
 
 def named(deviation: Deviation) -> set[Clause]:
@@ -153,9 +157,9 @@ def test_the_contract_that_shows_a_deviation_names_none(name, deviation):
     for contract in (contract for contract in Contract if deviation.applies_to(contract)):
         found = answer(SHOWN[name], contract)
 
-        assert () == departures(found, contract)
+        assert () == violations(found, contract)
         for clause in deviation.violates:
-            assert waived(clause, contract) or (
+            assert is_waived(clause, contract) or (
                 clause in (clauses.STATUS, clauses.KEY_VERIFIED) and found.status in allowed_statuses(contract)
             )
 
@@ -206,4 +210,4 @@ def test_single_answers_show_what_they_can():
     """
     A probe above stands in for nothing that an answer shows by itself.
     """
-    assert set() == set(PROBES) & set(SINGLE_ANSWER)
+    assert set() == set(PROBES) & set(SINGLE_ANSWER_CLAUSES)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.emulator.behaviour.latency import Component, probability_at_most, constant, service_time, sigma_from_p99
+from chainproof.emulator.behaviour.latency import Component, constant, probability_at_most, service_time, sigma_from_p99
 from chainproof.emulator.behaviour.seeded_random import DrawPurpose, mix64, uniform
 from chainproof.emulator.scenario import builtin_scenarios
 
@@ -28,11 +28,15 @@ def test_draws_follow_the_law(law):
     """
     count = 20_000
     drawn = sorted(
-        service_time(law, component=uniform(1, n, DrawPurpose.COMPONENT), quantile=uniform(1, n, DrawPurpose.SERVICE_TIME))
+        service_time(
+            law, component=uniform(1, n, DrawPurpose.COMPONENT), quantile=uniform(1, n, DrawPurpose.SERVICE_TIME)
+        )
         for n in range(count)
     )
 
-    distance = max(abs(bisect_right(drawn, seconds) / count - probability_at_most(law, seconds)) for seconds in drawn[::7])
+    distance = max(
+        abs(bisect_right(drawn, seconds) / count - probability_at_most(law, seconds)) for seconds in drawn[::7]
+    )
 
     assert distance < 1.95 / count**0.5
 

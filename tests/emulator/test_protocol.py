@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainproof.contract.violations import departures
+from chainproof.contract.violations import violations
 from chainproof.emulator.transport import protocol
-from chainproof.endpoint import emulator
+from chainproof.endpoint import start_emulator
 
 BAD = (400, "client_error")
 
@@ -110,7 +110,7 @@ def slow(tmp_path_factory):
     """
     scenario = tmp_path_factory.mktemp("scenario") / "slow.toml"
     scenario.write_text('service_time = "300ms"\n')
-    with emulator(str(scenario)) as endpoint:
+    with start_emulator(str(scenario)) as endpoint:
         yield endpoint
 
 
@@ -199,7 +199,7 @@ def test_what_is_no_request_is_refused_and_hung_up_on(send_pieces, sent):
     answers = send_pieces(sent, methods=("POST", "POST"))
 
     assert [BAD] == [outcome(answer) for answer in answers]
-    assert ((), "close") == (departures(answers[0]), answers[0].field("connection"))
+    assert ((), "close") == (violations(answers[0]), answers[0].field("connection"))
 
 
 def test_a_head_may_be_as_long_as_the_limit(send_pieces, raw_post):
@@ -207,7 +207,9 @@ def test_a_head_may_be_as_long_as_the_limit(send_pieces, raw_post):
     A head of a little less than 64 KiB is read, behind a body in the same segment too.
     """
     long = raw_post(x_padding="x" * 65_000)
-    answers = send_pieces(raw_post(b'{"a":"' + b"b" * 90_000 + b'"}') + long[:100], long[100:], methods=("POST", "POST"))
+    answers = send_pieces(
+        raw_post(b'{"a":"' + b"b" * 90_000 + b'"}') + long[:100], long[100:], methods=("POST", "POST")
+    )
 
     assert [200, 200] == [answer.status for answer in answers]
 
@@ -250,7 +252,9 @@ def test_a_body_over_the_limit_is_refused_without_being_read(connect, raw_post, 
             sock.sendall(raw_post(b"", transfer_encoding="chunked", content_length=None))
             sock.sendall(b"186a1\r\n" + b" " * 100_001)
         else:
-            sock.sendall(raw_post(b"", content_length="100001", expect="100-continue" if framing == "expected" else None))
+            sock.sendall(
+                raw_post(b"", content_length="100001", expect="100-continue" if framing == "expected" else None)
+            )
         answers = answer_reader(sock, ("POST", "POST"))
 
     assert [(400, "payload_too_large")] == [outcome(answer) for answer in answers]
@@ -340,7 +344,9 @@ def test_other_methods_are_refused_in_words(send_pieces, raw_post, method):
     """
     405 with what is allowed, and a body in the form of an error; the connection stays.
     """
-    answers = send_pieces(raw_post(line=f"{method} /production/run_remote HTTP/1.1".encode()) + raw_post(), methods=("GET", "POST"))
+    answers = send_pieces(
+        raw_post(line=f"{method} /production/run_remote HTTP/1.1".encode()) + raw_post(), methods=("GET", "POST")
+    )
 
     assert [405, 200] == [answer.status for answer in answers]
     assert ("POST", "application/json") == (answers[0].field("allow"), answers[0].media_type)

@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from chainproof.contract.credentials import EMULATOR_KEY
-from chainproof.endpoint import Endpoint, emulator
+from chainproof.endpoint import Endpoint, start_emulator
 
 SLOW = Path(__file__).with_name("slow.py")
 UNIT = 0.25
@@ -39,7 +39,7 @@ def emulating(tmp_path: Path) -> Emulating:
     def emulate(name: str, *options: str, **keys: object) -> Iterator[Endpoint]:
         scenario = tmp_path / "slow.toml"
         scenario.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items()))
-        with emulator(str(scenario), options=("--chain", f"{SLOW}:{name}", *options)) as endpoint:
+        with start_emulator(str(scenario), options=("--chain", f"{SLOW}:{name}", *options)) as endpoint:
             yield endpoint
 
     return emulate
@@ -191,7 +191,7 @@ def test_the_truth_tells_what_a_chain_took(tmp_path):
     """
     truth = tmp_path / "truth.jsonl"
     options = ("--chain", f"{SLOW}:Coroutine", "--access-log", str(truth), "--predict-concurrency", "2")
-    with emulator("warm", options=options) as endpoint:
+    with start_emulator("warm", options=options) as endpoint:
         ask(endpoint, seconds=UNIT)
         ask(endpoint, seconds="long")
     lines = [json.loads(line) for line in truth.read_text().splitlines()]

@@ -8,9 +8,9 @@ from chainproof.emulator.behaviour.rate_limit import RateLimit
 from chainproof.emulator.scenario import (
     BadScenario,
     Scenario,
+    builtin_scenarios,
     find_scenario,
     load_scenario,
-    builtin_scenarios,
     parse_scenario,
 )
 

@@ -18,7 +18,7 @@ import uvloop
 from chainproof.contract.credentials import EMULATOR_KEY
 from chainproof.emulator.transport.access_log import AccessLog
 from chainproof.emulator.transport.timers import Timers
-from chainproof.endpoint import emulator
+from chainproof.endpoint import start_emulator
 
 HEADERS = {"Authorization": f"Api-Key {EMULATOR_KEY}", "Content-Type": "application/json"}
 PATH = "/production/run_remote"
@@ -55,7 +55,10 @@ def told(tmp_path_factory):
     What 4 clients saw of 50 requests each on the flaky scenario, and what the emulator says of them.
     """
     path = tmp_path_factory.mktemp("truth") / "truth.jsonl"
-    with emulator("flaky", options=["--access-log", str(path), "--seed", "3"]) as endpoint, ThreadPoolExecutor(4) as pool:
+    with (
+        start_emulator("flaky", options=["--access-log", str(path), "--seed", "3"]) as endpoint,
+        ThreadPoolExecutor(4) as pool,
+    ):
         seen = [row for rows in pool.map(lambda _: ask(endpoint.target.authority, 50), range(4)) for row in rows]
     return seen, lines(path)
 
@@ -104,7 +107,7 @@ def test_the_same_seed_tells_the_same_story(told, tmp_path):
     Another run, one client instead of four: the n-th request has the same outcome and service time, under another id.
     """
     path = tmp_path / "truth.jsonl"
-    with emulator("flaky", options=["--access-log", str(path), "--seed", "3"]) as endpoint:
+    with start_emulator("flaky", options=["--access-log", str(path), "--seed", "3"]) as endpoint:
         ask(endpoint.target.authority, 25)
     story = [(line["number"], line["status"], line["error_code"], line["service_time_s"]) for line in lines(path)]
 
@@ -125,7 +128,7 @@ def test_the_first_byte_may_come_long_before_the_last(tmp_path, wish):
     path = tmp_path / "truth.jsonl"
     fields = b"".join(f"{name}: {value}\r\n".encode() for name, value in HEADERS.items())
     with (
-        emulator("warm", options=["--access-log", str(path)]) as endpoint,
+        start_emulator("warm", options=["--access-log", str(path)]) as endpoint,
         socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=5) as sock,
     ):
         sock.sendall(b"POST /production/run_remote HTTP/1.1\r\n")
@@ -144,7 +147,7 @@ def test_whoever_leaves_early_is_not_told_of(tmp_path):
     path = tmp_path / "truth.jsonl"
     scenario = tmp_path / "slow.toml"
     scenario.write_text('service_time = "200ms"')
-    with emulator(str(scenario), options=["--access-log", str(path)]) as endpoint:
+    with start_emulator(str(scenario), options=["--access-log", str(path)]) as endpoint:
         connection = http.client.HTTPConnection(endpoint.target.authority, timeout=5)
         connection.request("POST", PATH, b"{}", HEADERS)
         connection.close()

@@ -89,7 +89,7 @@ def test_nothing_disappears(demo):
     counted = as_json(folder, "out/load")[0]["accounting"]
 
     assert counted["planned"] == counted["sent"] + counted["not_sent"]
-    assert counted["sent"] == sum(counted[fate] for fate in ("ok", "failed", "timed_out", "censored"))
+    assert counted["sent"] == sum(counted[result] for result in ("ok", "failed", "timed_out", "censored"))
 
 
 def test_every_clause_is_put_to_the_test(demo):
@@ -124,7 +124,7 @@ def test_interrupted_half_way_it_still_reports(tmp_path):
     assert (tmp_path / "out" / "report.html").exists()
     assert str((tmp_path / "out" / "report.html").resolve()) == output.splitlines()[-1]
     assert counted["planned"] == counted["sent"] + counted["not_sent"]
-    assert counted["sent"] == sum(counted[fate] for fate in ("ok", "failed", "timed_out", "censored"))
+    assert counted["sent"] == sum(counted[result] for result in ("ok", "failed", "timed_out", "censored"))
     assert counted["not_sent"] > 0
 
 

@@ -29,11 +29,11 @@ HERE = Path(__file__).parent
 CERTIFICATE = HERE / "localhost.pem"
 """A certificate for localhost and 127.0.0.1 with its key, signed by itself; it protects nothing."""
 
-Behaviour = Callable[["Conversation"], Coroutine[None, None, None]]
+Behaviour = Callable[["ServedRequest"], Coroutine[None, None, None]]
 
 
 @dataclass(slots=True)
-class Conversation:
+class ServedRequest:
     """
     One request as a target sees it, and the means to answer.
     """
@@ -43,7 +43,7 @@ class Conversation:
     number: int
     request: bytes
 
-    async def say(self, octets: bytes) -> None:
+    async def send_bytes(self, octets: bytes) -> None:
         """Send some bytes."""
         self.writer.write(octets)
         await self.writer.drain()
@@ -52,7 +52,7 @@ class Conversation:
         """Send a whole answer, as it should be unless told otherwise."""
         named = fields or ("Content-Type: application/json", f"X-BASETEN-REQUEST-ID: id-{self.number}")
         head = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *named]
-        await self.say("\r\n".join(head).encode() + b"\r\n\r\n" + body)
+        await self.send_bytes("\r\n".join(head).encode() + b"\r\n\r\n" + body)
 
     def reset(self) -> None:
         """End the connection with a reset."""
@@ -62,7 +62,7 @@ class Conversation:
 
 
 @dataclass(slots=True)
-class Server:
+class ScriptedServer:
     """
     A target that answers each request as the next of its behaviours says.
     """
@@ -70,7 +70,7 @@ class Server:
     behaviours: list[Behaviour]
     port: int = 0
     requests: list[bytes] = field(default_factory=list)
-    arrived: list[float] = field(default_factory=list)
+    arrival_times: list[float] = field(default_factory=list)
     connections: int = 0
 
     @property
@@ -88,9 +88,9 @@ class Server:
                 body = await reader.readexactly(length)
                 number = len(self.requests)
                 self.requests.append(head + body)
-                self.arrived.append(time.monotonic())
+                self.arrival_times.append(time.monotonic())
                 behaviour = self.behaviours[number % len(self.behaviours)]
-                await behaviour(Conversation(reader, writer, number, head + body))
+                await behaviour(ServedRequest(reader, writer, number, head + body))
         except (asyncio.IncompleteReadError, ConnectionError, ssl.SSLError, asyncio.CancelledError):
             pass
         finally:
@@ -98,11 +98,13 @@ class Server:
 
 
 @contextmanager
-def serving(*behaviours: Behaviour, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Iterator[Server]:
+def run_server(
+    *behaviours: Behaviour, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
+) -> Iterator[ScriptedServer]:
     """
     A server of these behaviours in a thread, on a free port of loopback.
     """
-    server = Server(list(behaviours))
+    server = ScriptedServer(list(behaviours))
     loop = asyncio.new_event_loop()
     ready = threading.Event()
 
@@ -139,10 +141,10 @@ def tls_context() -> ssl.SSLContext:
     return context
 
 
-@pytest.fixture(name="serving")
-def serving_fixture() -> Callable[..., AbstractContextManager[Server]]:
+@pytest.fixture(name="run_server")
+def run_server_fixture() -> Callable[..., AbstractContextManager[ScriptedServer]]:
     """The context manager that serves behaviours, one request after another."""
-    return serving
+    return run_server
 
 
 @pytest.fixture(name="tls_context")
@@ -173,7 +175,7 @@ def environment(**others: str) -> dict[str, str]:
 
 
 @dataclass(slots=True)
-class Finished:
+class FinishedRun:
     """
     A load run that has ended.
     """
@@ -197,7 +199,7 @@ class Finished:
 
 
 @dataclass(slots=True)
-class Started:
+class StartedRun:
     """
     A load run under way.
     """
@@ -223,28 +225,30 @@ class Started:
         """Send it a signal."""
         self.process.send_signal(number)
 
-    def end(self) -> Finished:
+    def end(self) -> FinishedRun:
         """Wait for it to end."""
         output, errors = self.process.communicate(timeout=60)
-        return Finished(self.process.returncode, output, errors, self.folder)
+        return FinishedRun(self.process.returncode, output, errors, self.folder)
 
 
 @pytest.fixture
-def launch(tmp_path: Path) -> Iterator[Callable[..., Started]]:
+def launch(tmp_path: Path) -> Iterator[Callable[..., StartedRun]]:
     """
     `chainproof loadtests` with these options against a server, as a child process; ended at the latest with the test.
     """
-    launched: list[Started] = []
+    launched: list[StartedRun] = []
 
-    def start(server: Server | str | None, *options: str, wrapper: tuple[str, ...] = (), **variables: str) -> Started:
-        url = server.target.origin if isinstance(server, Server) else server
+    def start(
+        server: ScriptedServer | str | None, *options: str, wrapper: tuple[str, ...] = (), **variables: str
+    ) -> StartedRun:
+        url = server.target.origin if isinstance(server, ScriptedServer) else server
         folder = tmp_path / f"run-{len(launched)}"
         where = ("--target", url) if url is not None else ()
         words = [*wrapper, sys.executable, "-m", "chainproof", "loadtests", *where, "--out", str(folder), *options]
         process = subprocess.Popen(
             words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment(**variables)
         )
-        launched.append(Started(process, folder))
+        launched.append(StartedRun(process, folder))
         return launched[-1]
 
     yield start

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from chainproof.results.folder import run_paths
+from chainproof.results.folder import find_runs
 
 Launch = Callable[..., Any]
-Serving = Callable[..., Any]
+RunServer = Callable[..., Any]
 FEW = ("--rate", "30", "--duration", "500ms", "--arrivals", "constant")
 PLACE = "a-place-that-only-bodies-name"
 
@@ -45,12 +45,12 @@ def payloads(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("distribution", [(), ("--processes", "2")], ids=["alone", "two processes"])
 def test_exemplars_keep_bodies_when_asked(
-    serving: Serving, launch: Launch, payloads: Path, key: str, distribution: tuple[str, ...]
+    run_server: RunServer, launch: Launch, payloads: Path, key: str, distribution: tuple[str, ...]
 ) -> None:
     """
     What was sent and what came back, as text or base64, cut at 64 KiB; the key in neither; and the manifest says so.
     """
-    with serving(tell, octets, hang_up) as server:
+    with run_server(tell, octets, hang_up) as server:
         done = launch(server, *FEW, "--payloads", str(payloads), "--keep-bodies", *distribution).end()
     run = done.run
     of = {found.status: found for found in run.exemplars}
@@ -71,14 +71,14 @@ def test_exemplars_keep_bodies_when_asked(
     assert [] == [path.name for path in done.folder.iterdir() if key.encode() in path.read_bytes()]
 
 
-def test_without_the_option_no_body_is_stored(serving: Serving, launch: Launch, payloads: Path) -> None:
+def test_without_the_option_no_body_is_stored(run_server: RunServer, launch: Launch, payloads: Path) -> None:
     """
     Neither what was sent nor what came back is in any file of the folder, and the manifest says so.
     """
-    with serving(tell) as server:
+    with run_server(tell) as server:
         done = launch(server, *FEW, "--payloads", str(payloads)).end()
 
     assert done.run.manifest.settings["keep_bodies"] is False
     assert done.run.exemplars
     assert [] == [path.name for path in done.folder.iterdir() if PLACE in path.read_text()]
-    assert [done.folder] == run_paths(done.folder)
+    assert [done.folder] == find_runs(done.folder)

@@ -24,21 +24,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.levels import Contract
-from chainproof.endpoint import emulator
+from chainproof.endpoint import start_emulator
 from chainproof.loadtests.command import LOCUSTFILE
-from chainproof.loadtests.demand import Demand, Share
-from chainproof.loadtests.distributed.merge import Gathering, Member, closing
-from chainproof.loadtests.distributed.messages import Order, Report
-from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.loadtests.demand import Demand, Shard
+from chainproof.loadtests.distributed.merge import DistributedRun, WorkerState, closing_intervals
+from chainproof.loadtests.distributed.messages import Assignment, WorkerReport
+from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import Interval, total
-from chainproof.results.manifest import End, Ending
-from chainproof.statistics.histogram import merged
+from chainproof.results.manifest import Ending, RunEnd
+from chainproof.statistics.histogram import merge_histograms
 from chainproof.workload.workload import Workload
 
 Launch = Callable[..., Any]
-Serving = Callable[..., Any]
-OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
+RunServer = Callable[..., Any]
+OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 
 
 async def fine(told: Any) -> None:
@@ -50,13 +50,18 @@ def adds_up(run: Run) -> bool:
     """
     Whether the totals are those of the intervals, and nothing is missing.
     """
-    whole = total(run.intervals)
+    cumulative = total(run.intervals)
     assert run.end is not None
     told = run.end.accounting
-    fates = {fate.value: whole.count(fate) for fate in Fate}
-    assert told == {"planned": whole.planned, "not_sent": whole.not_sent.total(), "sent": whole.sent, **fates}
+    results = {result.value: cumulative.count(result) for result in Result}
+    assert told == {
+        "planned": cumulative.planned,
+        "not_sent": cumulative.not_sent.total(),
+        "sent": cumulative.sent,
+        **results,
+    }
     assert told["planned"] == told["sent"] + told["not_sent"]
-    assert told["sent"] == sum(fates.values())
+    assert told["sent"] == sum(results.values())
     return True
 
 
@@ -87,22 +92,22 @@ def test_two_processes_measure_what_one_does(launch: Launch, tmp_path: Path) -> 
     """
     one, _ = measured(launch, tmp_path)
     two, truth = measured(launch, tmp_path, "--processes", "2")
-    whole, alone = total(two.intervals), total(one.intervals)
+    cumulative, alone = total(two.intervals), total(one.intervals)
     seen = Counter[int | None]()
-    for outcome, count in whole.outcomes.items():
+    for outcome, count in cumulative.outcomes.items():
         seen[outcome.status] += count
     shares = Counter[str]()
     for interval in two.intervals:
         shares[interval.worker] += interval.sent
     times = sorted(line["sent_s"] - line["received_s"] for line in truth)
-    service = merged(whole.service_time.values())
+    service = merge_histograms(cumulative.service_time.values())
 
     assert one.manifest.settings["plan"] == two.manifest.settings["plan"]
     assert 2 == two.manifest.settings["workers"]
     assert planned_by_second(one) == planned_by_second(two)
-    assert alone.planned == whole.planned == whole.sent == len(truth)
+    assert alone.planned == cumulative.planned == cumulative.sent == len(truth)
     assert Counter(line["status"] for line in truth) == seen
-    assert {"0": -(-whole.sent // 2), "1": whole.sent // 2} == shares
+    assert {"0": -(-cumulative.sent // 2), "1": cumulative.sent // 2} == shares
     assert adds_up(one)
     assert adds_up(two)
     for fraction in (0.5, 0.9, 0.95, 0.99):
@@ -151,7 +156,7 @@ def test_a_master_with_two_workers_measures_what_the_target_saw(tmp_path: Path) 
     """
     scenario, truth, folder, port = tmp_path / "s.toml", tmp_path / "truth.jsonl", tmp_path / "run", free_port()
     scenario.write_text(SCENARIO)
-    with emulator(str(scenario), options=("--access-log", str(truth))) as served:
+    with start_emulator(str(scenario), options=("--access-log", str(truth))) as served:
         words = ["--target", served.target.origin, "--rate=150", "--duration=3s", f"--out={folder}"]
         bind = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", "--expect-workers=2"]
         key = served.key.reveal()
@@ -162,13 +167,13 @@ def test_a_master_with_two_workers_measures_what_the_target_saw(tmp_path: Path) 
             worker.communicate(timeout=20)
     run = read_run(folder)
     lines = [json.loads(line) for line in truth.read_text().splitlines()]
-    whole, seen = total(run.intervals), Counter[int | None]()
-    for outcome, count in whole.outcomes.items():
+    cumulative, seen = total(run.intervals), Counter[int | None]()
+    for outcome, count in cumulative.outcomes.items():
         seen[outcome.status] += count
     times = sorted(line["sent_s"] - line["received_s"] for line in lines)
-    service = merged(whole.service_time.values())
+    service = merge_histograms(cumulative.service_time.values())
 
-    assert whole.planned == whole.sent == len(lines), output
+    assert cumulative.planned == cumulative.sent == len(lines), output
     assert Counter(line["status"] for line in lines) == seen
     assert {"0", "1"} == {interval.worker for interval in run.intervals if interval.sent}
     assert adds_up(run)
@@ -179,7 +184,7 @@ def test_a_master_with_two_workers_measures_what_the_target_saw(tmp_path: Path) 
         assert exact * 0.95 - 0.001 <= service.quantile(fraction) <= exact * 1.05 + 0.006, fraction
 
 
-def test_a_master_with_workers_of_their_own_shares_users_and_cap_out(serving: Serving, tmp_path: Path) -> None:
+def test_a_master_with_workers_of_their_own_shares_users_and_cap_out(run_server: RunServer, tmp_path: Path) -> None:
     """
     `--master` and two `--worker`, who are told everything by the master: users are divided exactly, numbers are unique.
     """
@@ -189,7 +194,7 @@ def test_a_master_with_workers_of_their_own_shares_users_and_cap_out(serving: Se
         await told.answer()
 
     port, folder = free_port(), tmp_path / "run"
-    with serving(slow) as server:
+    with run_server(slow) as server:
         words = ["--target", server.target.origin, "--model=closed", "--users=5", "--duration=2s", f"--out={folder}"]
         bind = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", "--expect-workers=2"]
         master = locust("--master", *bind, *words)
@@ -199,7 +204,7 @@ def test_a_master_with_workers_of_their_own_shares_users_and_cap_out(serving: Se
         for worker in workers:
             worker.communicate()
     run = read_run(folder)
-    whole = total(run.intervals)
+    cumulative = total(run.intervals)
     most = {"0": 0, "1": 0}
     for interval in run.intervals:
         # In whichever second: on a busy machine the workers may begin seconds after their master.
@@ -207,11 +212,11 @@ def test_a_master_with_workers_of_their_own_shares_users_and_cap_out(serving: Se
 
     assert (0, [0, 0]) == (master.returncode, ended), output
     assert most in ({"0": 3, "1": 2}, {"0": 2, "1": 3})
-    assert len(server.requests) == whole.sent == whole.count(Fate.OK) > 100
+    assert len(server.requests) == cumulative.sent == cumulative.count(Result.OK) > 100
     assert adds_up(run)
 
 
-def test_workers_that_begin_anew_take_part_in_every_probe_of_a_search(serving: Serving, tmp_path: Path) -> None:
+def test_workers_that_begin_anew_take_part_in_every_probe_of_a_search(run_server: RunServer, tmp_path: Path) -> None:
     """
     Each probe is shared out among two workers from elsewhere, which end with it, and are started anew for the next.
     """
@@ -219,10 +224,10 @@ def test_workers_that_begin_anew_take_part_in_every_probe_of_a_search(serving: S
     async def quick(told: Any) -> None:
         await told.answer()
 
-    port, folder, until = free_port(), tmp_path / "search", time.monotonic() + 150
+    port, folder, complete_until = free_port(), tmp_path / "search", time.monotonic() + 150
     where = ["--worker", "--master-host=127.0.0.1", f"--master-port={port}"]
-    with serving(quick) as server:
-        words = ["--rate=20", "--search-to=40", "--duration=1s", "--warm-up=0s", "--objective=error_rate < 50%"]
+    with run_server(quick) as server:
+        words = ["--rate=20", "--search-max-rate=40", "--duration=1s", "--warm-up=0s", "--objective=error_rate < 50%"]
         words += ["--workers=2", f"--target={server.target.origin}", f"--out={folder}"]
         words += ["--", "--master-bind-host=127.0.0.1", f"--master-bind-port={port}"]
         search = subprocess.Popen(
@@ -233,7 +238,7 @@ def test_workers_that_begin_anew_take_part_in_every_probe_of_a_search(serving: S
             env={**os.environ, "BASETEN_API_KEY": "key"},
         )
         workers = [locust(*where) for _ in range(2)]
-        while search.poll() is None and time.monotonic() < until:
+        while search.poll() is None and time.monotonic() < complete_until:
             workers = [worker if worker.poll() is None else locust(*where) for worker in workers]
             with suppress(subprocess.TimeoutExpired):
                 search.wait(0.2)
@@ -250,7 +255,7 @@ def test_workers_that_begin_anew_take_part_in_every_probe_of_a_search(serving: S
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_drains_every_worker(serving: Serving, launch: Launch, number: signal.Signals) -> None:
+def test_a_signal_drains_every_worker(run_server: RunServer, launch: Launch, number: signal.Signals) -> None:
     """
     Ctrl-C and SIGTERM reach the workers through the master; what is in flight is awaited, and the accounts balance.
     """
@@ -259,16 +264,16 @@ def test_a_signal_drains_every_worker(serving: Serving, launch: Launch, number: 
         await asyncio.sleep(0.5)
         await told.answer()
 
-    with serving(slow) as server:
+    with run_server(slow) as server:
         run = launch(server, "--rate", "100", "--duration", "60s", "--processes", "2")
         run.await_intervals(2)
         run.send(number)
         done = run.end()
-    whole = total(done.run.intervals)
+    cumulative = total(done.run.intervals)
 
     assert 130 == done.code, done.errors
     assert Ending.INTERRUPTED is done.run.end.ending
-    assert whole.sent == whole.count(Fate.OK) == len(server.requests)
+    assert cumulative.sent == cumulative.count(Result.OK) == len(server.requests)
     assert adds_up(done.run)
 
 
@@ -281,12 +286,12 @@ def workers_of(process: int) -> list[int]:
 
 
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_lost_worker_makes_the_run_invalid(serving: Serving, launch: Launch, blow: signal.Signals) -> None:
+def test_a_lost_worker_makes_the_run_invalid(run_server: RunServer, launch: Launch, blow: signal.Signals) -> None:
     """
     Killed or hung, it is missed within seconds: the others stop, the accounts are closed, the verdict is invalid, exit
     code 4, and the report names the worker and from when to when nothing is known of it. What it had told counts.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         run = launch(server, "--rate", "60", "--duration", "60s", "--processes", "2")
         run.await_intervals(4)
         os.kill(workers_of(run.locust())[0], blow)
@@ -298,18 +303,18 @@ def test_a_lost_worker_makes_the_run_invalid(serving: Serving, launch: Launch, b
     assert 4 == done.code, done.errors
     assert time.monotonic() - begun < 20
     assert total(done.run.intervals).answered <= exercised <= len(server.requests)
-    assert 1 == len(end.lost)
-    assert 1 <= end.lost[0].start < end.lost[0].end < 20
+    assert 1 == len(end.lost_workers)
+    assert 1 <= end.lost_workers[0].start < end.lost_workers[0].end < 20
     assert "WORKER_LOST" in done.output
-    assert f"Nothing is known of worker {end.lost[0].worker} from" in " ".join(done.output.split())
+    assert f"Nothing is known of worker {end.lost_workers[0].worker} from" in " ".join(done.output.split())
     assert adds_up(done.run)
 
 
-def test_workers_do_not_outlive_their_master(serving: Serving, launch: Launch) -> None:
+def test_workers_do_not_outlive_their_master(run_server: RunServer, launch: Launch) -> None:
     """
     After kill -9 of the master nobody goes on sending.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         run = launch(server, "--rate", "60", "--duration", "60s", "--processes", "2")
         run.await_intervals(2)
         master = run.locust()
@@ -325,12 +330,12 @@ def test_workers_do_not_outlive_their_master(serving: Serving, launch: Launch) -
     assert 2 == len(workers)
 
 
-def test_a_worker_without_a_key_stops_the_run_before_its_first_request(serving: Serving, tmp_path: Path) -> None:
+def test_a_worker_without_a_key_stops_the_run_before_its_first_request(run_server: RunServer, tmp_path: Path) -> None:
     """
     What a worker cannot do is said by the master, with the worker's name; nothing was sent.
     """
     port = free_port()
-    with serving(fine) as server:
+    with run_server(fine) as server:
         words = ["--target", server.target.origin, "--duration=2s", f"--out={tmp_path / 'run'}"]
         bind = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", "--expect-workers=1"]
         master = locust("--master", *bind, *words)
@@ -362,18 +367,18 @@ class Kept:
 
     def __init__(self) -> None:
         self.intervals: list[Interval] = []
-        self.end: End | None = None
+        self.end: RunEnd | None = None
 
-    def interval(self, interval: Interval) -> None:
+    def write_interval(self, interval: Interval) -> None:
         self.intervals.append(interval)
 
-    def exemplar(self, _: Any) -> None: ...
+    def write_exemplar(self, _: Any) -> None: ...
 
-    def finding(self, _: Any) -> None: ...
+    def write_finding(self, _: Any) -> None: ...
 
-    def clause(self, _: Any) -> None: ...
+    def write_clause(self, _: Any) -> None: ...
 
-    def finish(self, end: End) -> None:
+    def finish(self, end: RunEnd) -> None:
         self.end = end
 
 
@@ -383,30 +388,30 @@ class Kept:
     st.lists(st.sampled_from(["ok", "in flight", "left out"]), max_size=60),
 )
 def test_a_lost_workers_accounts_are_closed_whatever_it_had_told(
-    starts: list[float], told: int, fates: list[str]
+    starts: list[float], told: int, results: list[str]
 ) -> None:
     """
-    Everything planned for it is sent or not sent, and everything sent has a fate.
+    Everything planned for it is sent or not sent, and everything sent has a result.
     """
-    member = Member(client="a", share=Share())
+    worker_state = WorkerState(client="a", shard=Shard())
     for second in range(told):
         interval = Interval(second=second)
         for number, start in enumerate(starts):
             if int(start) == second:
-                fate = fates[number % len(fates)] if fates else "ok"
-                interval.plan()
-                if fate == "left out":
-                    interval.leave_out(NotSent.MAX_IN_FLIGHT)
+                result = results[number % len(results)] if results else "ok"
+                interval.count_planned()
+                if result == "left out":
+                    interval.count_not_sent(NotSent.MAX_IN_FLIGHT)
                 else:
-                    interval.send(0.0)
-                    if fate == "ok":
-                        interval.settle(OK, 0.1, 0.1)
-        member.hear(Report(run="", number=second, until=second + 1.0, intervals=[interval]))
-    untold = Counter((int(start), None) for start in starts) - member.planned
-    whole = total([member.whole, *closing(member, untold)])
+                    interval.count_sent(0.0)
+                    if result == "ok":
+                        interval.count_outcome(OK, 0.1, 0.1)
+        worker_state.add_report(WorkerReport(run="", number=second, complete_until=second + 1.0, intervals=[interval]))
+    untold = Counter((int(start), None) for start in starts) - worker_state.planned
+    cumulative = total([worker_state.cumulative, *closing_intervals(worker_state, untold)])
 
-    assert len(starts) == whole.planned == whole.sent + whole.not_sent.total()
-    assert whole.sent == whole.outcomes.total()
+    assert len(starts) == cumulative.planned == cumulative.sent + cumulative.not_sent.total()
+    assert cumulative.sent == cumulative.outcomes.total()
 
 
 def test_a_gap_in_the_numbers_is_a_loss() -> None:
@@ -414,39 +419,43 @@ def test_a_gap_in_the_numbers_is_a_loss() -> None:
     A report that did not arrive makes its worker a lost one, and what comes after it counts no more.
     """
     halted: list[str] = []
-    gone: list[Member] = []
+    gone: list[WorkerState] = []
     sink = Kept()
-    gathering = Gathering(
+    gathering = DistributedRun(
         Demand(workload=Workload(name="w"), contract=Contract.STRICT, seed=0),
         array("d", [0.5, 1.5, 2.5]),
-        [Member(client="a", share=Share())],
+        [WorkerState(client="a", shard=Shard())],
         sink,
         halt=halted.append,
-        let_go=gone.append,
+        terminate_worker=gone.append,
     )
     gathering.begin(time.monotonic())
     first, third = Interval(second=0), Interval(second=2)
-    first.plan()
-    first.send(0.0)
-    first.settle(OK, 0.1, 0.1)
-    gathering.hear("a", Report(run="", number=0, until=1.0, intervals=[first], accounting={"planned": 3}))
-    gathering.hear("a", Report(run="", number=2, until=3.0, intervals=[third]))
+    first.count_planned()
+    first.count_sent(0.0)
+    first.count_outcome(OK, 0.1, 0.1)
+    gathering.add_report(
+        "a", WorkerReport(run="", number=0, complete_until=1.0, intervals=[first], accounting={"planned": 3})
+    )
+    gathering.add_report("a", WorkerReport(run="", number=2, complete_until=3.0, intervals=[third]))
     gathering.supervise()
 
     assert sink.end is not None
-    assert [("0", 1.0, "1 of its reports did not arrive")] == [(w.worker, w.start, w.why) for w in sink.end.lost]
+    assert [("0", 1.0, "1 of its reports did not arrive")] == [
+        (w.worker, w.start, w.why) for w in sink.end.lost_workers
+    ]
     assert {"planned": 3, "sent": 1, "not_sent": 2, "ok": 1}.items() <= sink.end.accounting.items()
-    assert (["interrupt"], ["a"]) == (halted, [member.client for member in gone])
+    assert (["interrupt"], ["a"]) == (halted, [worker_state.client for worker_state in gone])
 
 
 @given(st.integers(1, 9), st.integers(0, 100))
-def test_a_number_is_shared_out_exactly(of: int, whole: int) -> None:
+def test_a_number_is_shared_out_exactly(of: int, cumulative: int) -> None:
     """
     The parts of a cap or of users add up to it, and differ by one at most.
     """
-    parts = [Share(index=index, of=of).part(whole) for index in range(of)]
+    parts = [Shard(index=index, of=of).share_of(cumulative) for index in range(of)]
 
-    assert whole == sum(parts)
+    assert cumulative == sum(parts)
     assert max(parts) - min(parts) <= 1
 
 
@@ -455,13 +464,13 @@ def test_an_order_says_all_that_a_worker_needs() -> None:
     The demand survives the way, whatever file it came from.
     """
     demand = Demand(workload=Workload(name="w", rate=3.5, deadline=1.25), contract=Contract.DOCUMENTED, seed=7)
-    order = Order(
+    assignment = Assignment(
         run="r",
-        share=Share(index=1, of=3),
+        shard=Shard(index=1, of=3),
         demand=demand,
         target="http://[::1]:1",
         emulated=True,
         words=("--header", "A: b"),
     )
 
-    assert order == Order.decoded(order.encoded())
+    assert assignment == Assignment.decode(assignment.encode())

@@ -13,7 +13,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.loadtests.client.transport_errors import LOSSES, REFUSALS, Failed, Stage, failed, late, transport_of
+from chainproof.loadtests.client.transport_errors import (
+    CONNECT_ERRORS,
+    CONNECTION_LOSS_ERRORS,
+    RequestFailed,
+    RequestStage,
+    deadline_exceeded,
+    failure_from,
+    transport_of,
+)
 from chainproof.results.exchange import Transport
 
 
@@ -32,18 +40,23 @@ TLS = sorted(
 )
 PARSER = [getattr(httptools.parser.errors, name) for name in sorted(httptools.parser.errors.__all__)]
 NAMES = [socket.gaierror, socket.herror]
-WHILE_UNDER_WAY = (Stage.SENDING, Stage.AWAITING, Stage.READING)
+WHILE_UNDER_WAY = (RequestStage.SENDING, RequestStage.AWAITING, RequestStage.READING)
 
 CLASSES = {
-    Stage.RESOLVING: {Transport.NAME_UNKNOWN},
-    Stage.CONNECTING: {Transport.REFUSED, Transport.CONNECT_TIMED_OUT, Transport.RESET, Transport.CONNECT_FAILED},
-    Stage.TUNNELLING: {Transport.CONNECT_FAILED},
-    Stage.SECURING: {Transport.TLS_FAILED},
-} | {stage: {Transport.RESET, Transport.CONNECTION_LOST} for stage in WHILE_UNDER_WAY}
+    RequestStage.RESOLVING: {Transport.NAME_NOT_RESOLVED},
+    RequestStage.CONNECTING: {
+        Transport.CONNECTION_REFUSED,
+        Transport.CONNECT_TIMED_OUT,
+        Transport.CONNECTION_RESET,
+        Transport.CONNECT_FAILED,
+    },
+    RequestStage.TUNNELLING: {Transport.CONNECT_FAILED},
+    RequestStage.TLS_HANDSHAKE: {Transport.TLS_FAILED},
+} | {stage: {Transport.CONNECTION_RESET, Transport.CONNECTION_LOST} for stage in WHILE_UNDER_WAY}
 
 
-@pytest.mark.parametrize("stage", Stage)
-def test_every_error_of_the_system_has_a_class_at_every_stage(stage: Stage) -> None:
+@pytest.mark.parametrize("stage", RequestStage)
+def test_every_error_of_the_system_has_a_class_at_every_stage(stage: RequestStage) -> None:
     """
     Whatever number the system gives, the class is one of those of the stage, and each of those is given.
     """
@@ -53,8 +66,8 @@ def test_every_error_of_the_system_has_a_class_at_every_stage(stage: Stage) -> N
     assert transport_of(OSError(), stage) in CLASSES[stage]
 
 
-@pytest.mark.parametrize("stage", Stage)
-def test_every_subclass_of_oserror_has_a_class(stage: Stage) -> None:
+@pytest.mark.parametrize("stage", RequestStage)
+def test_every_subclass_of_oserror_has_a_class(stage: RequestStage) -> None:
     """
     What Python, its libraries and gevent make of OSError is mapped like it, by whatever name.
     """
@@ -74,13 +87,13 @@ def test_every_error_of_tls_has_a_class(kind: type[ssl.SSLError]) -> None:
     ends = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
     expected = Transport.CLOSED_EARLY if issubclass(kind, ends) else Transport.TLS_FAILED
 
-    assert Transport.TLS_FAILED is transport_of(kind(1, "…"), Stage.SECURING)
+    assert Transport.TLS_FAILED is transport_of(kind(1, "…"), RequestStage.TLS_HANDSHAKE)
     assert {expected} == {transport_of(kind(1, "…"), stage) for stage in WHILE_UNDER_WAY}
 
 
 @pytest.mark.parametrize("kind", PARSER)
 @pytest.mark.parametrize("stage", WHILE_UNDER_WAY)
-def test_every_error_of_the_parser_is_malformed(kind: type[Exception], stage: Stage) -> None:
+def test_every_error_of_the_parser_is_malformed(kind: type[Exception], stage: RequestStage) -> None:
     """
     What the parser does not take is not HTTP.
     """
@@ -92,28 +105,30 @@ def test_a_name_that_is_not_found_is_unknown(kind: type[OSError]) -> None:
     """
     The resolver's errors have numbers of their own, which mean something else among the system's.
     """
-    assert {Transport.NAME_UNKNOWN} == {transport_of(kind(number, "…"), Stage.RESOLVING) for number in range(-20, 20)}
+    assert {Transport.NAME_NOT_RESOLVED} == {
+        transport_of(kind(number, "…"), RequestStage.RESOLVING) for number in range(-20, 20)
+    }
 
 
-@pytest.mark.parametrize("stage", Stage)
-def test_the_deadline_is_the_deadline_but_while_connecting(stage: Stage) -> None:
+@pytest.mark.parametrize("stage", RequestStage)
+def test_the_deadline_is_the_deadline_but_while_connecting(stage: RequestStage) -> None:
     """
     A connection that does not come about in time is told apart from an answer that does not.
     """
-    expected = Transport.CONNECT_TIMED_OUT if stage is Stage.CONNECTING else Transport.DEADLINE
+    expected = Transport.CONNECT_TIMED_OUT if stage is RequestStage.CONNECTING else Transport.DEADLINE
 
-    assert expected is late(stage).transport
-    assert str(stage) in late(stage).reason
+    assert expected is deadline_exceeded(stage).transport
+    assert str(stage) in deadline_exceeded(stage).reason
 
 
-@given(st.sampled_from(list(Stage)), st.sampled_from(SYSTEM))
-def test_a_reason_is_short_and_says_something(stage: Stage, number: int) -> None:
+@given(st.sampled_from(list(RequestStage)), st.sampled_from(SYSTEM))
+def test_a_reason_is_short_and_says_something(stage: RequestStage, number: int) -> None:
     """
     One line, whatever went wrong.
     """
-    told = failed(OSError(number, f"{errno.errorcode[number]} happened"), stage)
+    told = failure_from(OSError(number, f"{errno.errorcode[number]} happened"), stage)
 
-    assert isinstance(told, Failed)
+    assert isinstance(told, RequestFailed)
     assert errno.errorcode[number].lower() in told.reason
     assert "\n" not in told.reason
 
@@ -124,14 +139,14 @@ def test_our_own_errors_are_not_the_targets() -> None:
     """
     for wrong in (KeyError("x"), RuntimeError("x"), ValueError("x")):
         with pytest.raises(TypeError, match="expected an error of the system's"):
-            transport_of(wrong, Stage.READING)
+            transport_of(wrong, RequestStage.READING)
 
 
 def test_every_class_that_the_client_can_give_is_given_by_something() -> None:
     """
     No transport class stands there unused: it comes from the tables, from a stage or from the client's own counting.
     """
-    from_tables = {*REFUSALS.values(), *LOSSES.values()}
+    from_tables = {*CONNECT_ERRORS.values(), *CONNECTION_LOSS_ERRORS.values()}
     from_stages = {transport for classes in CLASSES.values() for transport in classes}
     own = {
         Transport.ANSWERED,

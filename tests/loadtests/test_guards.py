@@ -16,7 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.command import Mistake
+from chainproof.command import UsageError
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.route import Proxy, Route, parse_address
 from chainproof.contract.target import parse_target
@@ -24,24 +24,24 @@ from chainproof.endpoint import Endpoint
 from chainproof.judgement.summary import summarise_load
 from chainproof.judgement.verdict import Verdict
 from chainproof.loadtests.demand import demand
-from chainproof.loadtests.engine.guards import Guards, Look
+from chainproof.loadtests.engine.guards import Guards, RunSnapshot
 from chainproof.loadtests.limits import (
-    STRANGERS_DURATION,
-    STRANGERS_ERRORS,
-    STRANGERS_RATE,
-    STRANGERS_REQUESTS,
+    REMOTE_ERROR_BUDGET,
+    REMOTE_MAX_DURATION,
+    REMOTE_MAX_RATE,
+    REMOTE_MAX_REQUESTS,
     Limits,
     announcement,
+    apply_limits,
     limits,
-    within,
 )
-from chainproof.loadtests.options import add_own_options
+from chainproof.loadtests.options import add_command_options
 from chainproof.results.exchange import NotSent
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending, Guard
 
 Launch = Callable[..., Any]
-Serving = Callable[..., Any]
+RunServer = Callable[..., Any]
 
 
 def own(*words: str) -> argparse.Namespace:
@@ -49,7 +49,7 @@ def own(*words: str) -> argparse.Namespace:
     The options that our own command line reads.
     """
     parser = argparse.ArgumentParser()
-    add_own_options(parser)
+    add_command_options(parser)
     return parser.parse_args(words)
 
 
@@ -73,8 +73,8 @@ def test_a_stranger_is_spared_unless_the_user_says_otherwise() -> None:
     spared = limits(own(), STRANGER)
     moved = limits(own("--max-requests=7", "--max-rate=9", "--max-duration=2h", "--error-budget=100%"), STRANGER)
 
-    assert (True, STRANGERS_REQUESTS, STRANGERS_RATE, STRANGERS_DURATION, STRANGERS_ERRORS) == (
-        spared.stranger,
+    assert (True, REMOTE_MAX_REQUESTS, REMOTE_MAX_RATE, REMOTE_MAX_DURATION, REMOTE_ERROR_BUDGET) == (
+        spared.is_remote,
         spared.requests,
         spared.rate,
         spared.duration,
@@ -102,10 +102,10 @@ def test_what_is_beyond_the_limits_is_refused(case: str) -> None:
     """
     words, said = WITHIN[case]
     options = own(*words)
-    with pytest.raises(Mistake) as refused:
-        within(demand(options, None), limits(options, STRANGER))
+    with pytest.raises(UsageError) as rejected:
+        apply_limits(demand(options, None), limits(options, STRANGER))
 
-    assert said in str(refused.value)
+    assert said in str(rejected.value)
 
 
 @given(st.integers(1, 300), st.sampled_from(["smoke", "spike", "saturation"]))
@@ -115,7 +115,7 @@ def test_a_plan_is_cut_at_its_request_budget(most: int, workload: str) -> None:
     """
     options = own(workload, "--max-requests", str(most))
     whole = demand(own(workload), None).plan()
-    cut = within(demand(options, None), limits(options, HERE)).plan()
+    cut = apply_limits(demand(options, None), limits(options, HERE)).plan()
 
     assert whole[:most] == cut
 
@@ -127,7 +127,7 @@ def test_the_smaller_of_two_request_budgets_holds(tmp_path: Path) -> None:
     (tmp_path / "mine.toml").write_text("max_requests = 30\nduration = 5\n")
     for words, chosen, most in (([], HERE, 30), (["--max-requests=20"], HERE, 20), ([], STRANGER, 30)):
         options = own(str(tmp_path / "mine.toml"), *words)
-        cut = within(demand(options, None), limits(options, chosen))
+        cut = apply_limits(demand(options, None), limits(options, chosen))
 
         assert (most, most) == (cut.workload.max_requests, len(cut.plan()))
         assert most == cut.settings(cut.plan())["max_requests"]
@@ -142,7 +142,7 @@ def test_a_cost_is_a_number_of_requests() -> None:
     assert 5 == limits(own("--max-cost=1", "--cost-per-request=0.1", "--max-requests=5"), HERE).requests
     alone = (["--max-cost=1"], ["--cost-per-request=1"], ["--max-cost=1", "--cost-per-request=2"])
     for words in (*alone, ["--error-budget=5"], ["--gone-after=0s"]):
-        with pytest.raises(Mistake, match="expected"):
+        with pytest.raises(UsageError, match="expected"):
             limits(own(*words), HERE)
 
 
@@ -161,22 +161,24 @@ def test_what_will_be_sent_is_said_beforehand() -> None:
     assert "requests of 3 users for 10 s" in closed
 
 
-SEEN = Look(now=0.0, planned=1000, sent=0, ok=0, failed=0, timed_out=0, answered=0, refused=0, lost=0)
+SEEN = RunSnapshot(
+    now=0.0, planned=1000, sent=0, ok=0, failed=0, timed_out=0, answered=0, rejected=0, transport_errors=0
+)
 
 
-def stopped(limits: Limits, *looks: Look) -> list[tuple[Guard, float]]:
+def stopped(limits: Limits, *samples: RunSnapshot) -> list[tuple[Guard, float]]:
     """
     Which guard ends a run at which of its looks.
     """
     guards = Guards(limits=limits)
-    for each in looks:
-        found = guards.stop(each)
+    for each in samples:
+        found = guards.triggered_guard(each)
         if found is not None:
             return [(found[0], each.now)]
     return []
 
 
-def course(seconds: int, **each: int) -> list[Look]:
+def course(seconds: int, **each: int) -> list[RunSnapshot]:
     """
     A run in which every second adds so many of each.
     """
@@ -187,21 +189,24 @@ def course(seconds: int, **each: int) -> list[Look]:
 
 CASES = {
     "all is well": (course(60, sent=20, ok=20, answered=20), []),
-    "the key is refused": (course(60, sent=20, failed=20, answered=20, refused=20), [(Guard.KEY_REFUSED, 1.0)]),
-    "now and then a key is": (course(60, sent=20, ok=19, answered=20, refused=1), []),
-    "the target is gone": (course(60, sent=2, failed=2, lost=2), [(Guard.TARGET_GONE, 10.0)]),
-    "it answers once in a while": (course(60, sent=2, failed=2, lost=2, answered=1), []),
+    "the key is refused": (course(60, sent=20, failed=20, answered=20, rejected=20), [(Guard.KEY_REJECTED, 1.0)]),
+    "now and then a key is": (course(60, sent=20, ok=19, answered=20, rejected=1), []),
+    "the target is gone": (course(60, sent=2, failed=2, transport_errors=2), [(Guard.TARGET_UNREACHABLE, 10.0)]),
+    "it answers once in a while": (course(60, sent=2, failed=2, transport_errors=2, answered=1), []),
     "it does not answer in time": (course(60, sent=2, timed_out=2), []),
     "one request is lost, and no other sent": (
-        [replace(SEEN, now=float(now), sent=1, failed=1, lost=1) for now in range(60)],
+        [replace(SEEN, now=float(now), sent=1, failed=1, transport_errors=1) for now in range(60)],
         [],
     ),
     "it answered, and then went": (
         [
             *course(20, sent=20, ok=20, answered=20),
-            *(replace(SEEN, now=20.0 + n, sent=400 + n, ok=380, answered=380, lost=2 * n) for n in range(30)),
+            *(
+                replace(SEEN, now=20.0 + n, sent=400 + n, ok=380, answered=380, transport_errors=2 * n)
+                for n in range(30)
+            ),
         ],
-        [(Guard.TARGET_GONE, 29.0)],
+        [(Guard.TARGET_UNREACHABLE, 29.0)],
     ),
 }
 
@@ -211,9 +216,9 @@ def test_a_guard_ends_what_it_is_for_and_nothing_else(case: str) -> None:
     """
     A key that everybody refuses, a target that nobody reaches; a slow target is not gone, a rare refusal is none.
     """
-    looks, expected = CASES[case]
+    samples, expected = CASES[case]
 
-    assert expected == stopped(Limits(), *looks)
+    assert expected == stopped(Limits(), *samples)
 
 
 @given(st.integers(0, 1000), st.floats(0, 1))
@@ -231,10 +236,10 @@ def test_users_who_ask_too_often_are_stopped() -> None:
     """
     In the closed model nobody plans the rate: it is looked at.
     """
-    looks = [replace(each, planned=None) for each in course(9, sent=50, ok=50, answered=50)]
+    samples = [replace(each, planned=None) for each in course(9, sent=50, ok=50, answered=50)]
 
-    assert [(Guard.RATE, 1.0)] == stopped(Limits(rate=49.0), *looks)
-    assert [] == stopped(Limits(rate=51.0), *looks)
+    assert [(Guard.RATE, 1.0)] == stopped(Limits(rate=49.0), *samples)
+    assert [] == stopped(Limits(rate=51.0), *samples)
 
 
 # ------------------------------------------------------------------ whole runs
@@ -262,8 +267,8 @@ async def fine(told: Any) -> None:
 
 
 GUARDED = {
-    "key refused": (refuse, (), Guard.KEY_REFUSED, "KEY_REFUSED", 3),
-    "target gone": (hang_up, ("--gone-after", "1s"), Guard.TARGET_GONE, "TARGET_GONE", 1),
+    "key refused": (refuse, (), Guard.KEY_REJECTED, "KEY_REJECTED", 3),
+    "target gone": (hang_up, ("--gone-after", "1s"), Guard.TARGET_UNREACHABLE, "TARGET_UNREACHABLE", 1),
     "error budget": (fail, ("--error-budget", "1%"), Guard.ERROR_BUDGET, "ERROR_BUDGET", 1),
 }
 
@@ -272,14 +277,14 @@ GUARDED = {
     ("case", "processes"), [*((case, ()) for case in GUARDED), ("error budget", ("--processes", "2"))]
 )
 def test_a_guarded_run_ends_at_once_and_says_why(
-    serving: Serving, launch: Launch, case: str, processes: tuple[str, ...]
+    run_server: RunServer, launch: Launch, case: str, processes: tuple[str, ...]
 ) -> None:
     """
     Within seconds of a minute, with every planned request accounted for, the reason in the folder and in the report.
     """
     behaviour, words, guard, code, exit_code = GUARDED[case]
     begun = time.monotonic()
-    with serving(behaviour) as server:
+    with run_server(behaviour) as server:
         done = launch(server, "steady", *words, *processes).end()
     run = done.run
     summary = summarise_load(run)
@@ -287,7 +292,7 @@ def test_a_guarded_run_ends_at_once_and_says_why(
     # Workers may begin late on a busy machine: their run is invalid then, and ended and told of all the same.
     assert done.code in ((exit_code, 4) if processes else (exit_code,)), done.errors
     assert time.monotonic() - begun < 20
-    assert (Ending.GUARDED, guard) == (run.end.ending, run.end.guard)
+    assert (Ending.STOPPED_BY_GUARD, guard) == (run.end.ending, run.end.guard)
     assert f"stopped: {run.end.note}" in done.errors
     assert [code] == [caveat.code for caveat in summary.caveats if caveat.code == code]
     assert run.end.note in " ".join(done.output.split())
@@ -296,7 +301,7 @@ def test_a_guarded_run_ends_at_once_and_says_why(
     assert total(run.intervals).not_sent[NotSent.STOPPED] > 1000
 
 
-def test_a_stalled_target_is_not_gone(serving: Serving, launch: Launch) -> None:
+def test_a_stalled_target_is_not_gone(run_server: RunServer, launch: Launch) -> None:
     """
     Whoever does not answer in time is slow, and how slow is what the run is for.
     """
@@ -304,7 +309,7 @@ def test_a_stalled_target_is_not_gone(serving: Serving, launch: Launch) -> None:
     async def stall(_: Any) -> None:
         await asyncio.sleep(60)
 
-    with serving(stall) as server:
+    with run_server(stall) as server:
         done = launch(server, "--rate=20", "--duration=2s", "--deadline=300ms", "--gone-after=1s").end()
 
     assert Ending.COMPLETED is done.run.end.ending
@@ -319,28 +324,28 @@ def test_a_stalled_target_is_not_gone(serving: Serving, launch: Launch) -> None:
     ],
 )
 def test_a_request_budget_is_kept_to_the_request(
-    serving: Serving, launch: Launch, words: tuple[str, ...], processes: tuple[str, ...]
+    run_server: RunServer, launch: Launch, words: tuple[str, ...], processes: tuple[str, ...]
 ) -> None:
     """
     In both models, shared out or not: so many and no more, and then the run ends.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         done = launch(server, *words, "--duration=60s", "--max-cost=0.37", "--cost-per-request=0.01", *processes).end()
     summary = summarise_load(done.run)
 
     assert 37 == len(server.requests) == summary.accounting.sent == summary.accounting.planned == summary.accounting.ok
-    assert 1 == sum(caveat.code == "REQUEST_BUDGET" for caveat in summary.caveats)
+    assert 1 == sum(caveat.code == "REQUEST_LIMIT_REACHED" for caveat in summary.caveats)
     assert "which cost 0.37" in " ".join(done.output.split())
     assert Ending.COMPLETED is done.run.end.ending
     assert done.run.end.seconds < 30
     assert summary.verdict not in (Verdict.FAIL, Verdict.ERROR)
 
 
-def test_a_stranger_is_told_of_before_it_is_sent_to(tmp_path: Path, launch: Launch, serving: Serving) -> None:
+def test_a_stranger_is_told_of_before_it_is_sent_to(tmp_path: Path, launch: Launch, run_server: RunServer) -> None:
     """
     What is beyond the limits is refused in one line, and nothing is sent, made or left behind.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         done = launch(server, "--max-rate", "10").end()
 
     assert 2 == done.code

@@ -14,16 +14,16 @@ from hypothesis import strategies as st
 
 from chainproof.contract import clauses
 from chainproof.contract.levels import Contract
-from chainproof.loadtests.demand import Demand, Share
-from chainproof.loadtests.distributed.merge import Gathering, Member
-from chainproof.loadtests.distributed.messages import Report
-from chainproof.loadtests.recording.request_ids import RequestIds, ToldIds
+from chainproof.loadtests.demand import Demand, Shard
+from chainproof.loadtests.distributed.merge import DistributedRun, WorkerState
+from chainproof.loadtests.distributed.messages import WorkerReport
+from chainproof.loadtests.recording.request_ids import ReportedIds, RequestIds
 from chainproof.results.finding import ClauseCount, Finding
-from chainproof.results.manifest import End, Ending
+from chainproof.results.manifest import Ending, RunEnd
 from chainproof.workload.workload import Workload
 
 Launch = Callable[..., Any]
-Serving = Callable[..., Any]
+RunServer = Callable[..., Any]
 UNIQUE = clauses.REQUEST_ID_UNIQUE.id
 
 
@@ -48,13 +48,13 @@ def test_workers_and_master_together_count_every_repetition_once(answers: list[t
     """
     Whatever comes to whom and whenever they report: all answers but the first with each id are counted.
     """
-    workers, master = [RequestIds(telling=True) for _ in range(3)], ToldIds()
+    workers, master = [RequestIds(track_new=True) for _ in range(3)], ReportedIds()
     counted = 0
     for place, (worker, number) in enumerate(answers):
         counted += workers[worker].repeated(f"id-{number}")
         if place % every == 0:
-            counted += master.repeated_among(workers[worker].untold())
-    counted += sum(master.repeated_among(worker.untold()) for worker in workers)
+            counted += master.repeated_among(workers[worker].take_new())
+    counted += sum(master.repeated_among(worker.take_new()) for worker in workers)
 
     assert len(answers) - len({number for _, number in answers}) == counted
 
@@ -67,19 +67,19 @@ class Kept:
     def __init__(self) -> None:
         self.findings: list[Finding] = []
         self.clauses: list[ClauseCount] = []
-        self.end: End | None = None
+        self.end: RunEnd | None = None
 
-    def interval(self, _: Any) -> None: ...
+    def write_interval(self, _: Any) -> None: ...
 
-    def exemplar(self, _: Any) -> None: ...
+    def write_exemplar(self, _: Any) -> None: ...
 
-    def finding(self, found: Finding) -> None:
+    def write_finding(self, found: Finding) -> None:
         self.findings.append(found)
 
-    def clause(self, count: ClauseCount) -> None:
+    def write_clause(self, count: ClauseCount) -> None:
         self.clauses.append(count)
 
-    def finish(self, end: End) -> None:
+    def finish(self, end: RunEnd) -> None:
         self.end = end
 
 
@@ -90,26 +90,30 @@ def test_the_master_sums_up_what_workers_told_until_they_were_lost() -> None:
     """
     sink = Kept()
     demand = Demand(workload=Workload(name="w"), contract=Contract.STRICT, seed=7)
-    members = [Member(client=name, share=Share(index=place, of=2)) for place, name in enumerate("ab")]
-    gathering = Gathering(demand, array("d"), members, sink, halt=lambda _: None, let_go=lambda _: None)
+    worker_states = [WorkerState(client=name, shard=Shard(index=place, of=2)) for place, name in enumerate("ab")]
+    gathering = DistributedRun(
+        demand, array("d"), worker_states, sink, halt=lambda _: None, terminate_worker=lambda _: None
+    )
     gathering.begin(time.monotonic())
-    ids = RequestIds(telling=True)
+    ids = RequestIds(track_new=True)
     for number in range(3):
         ids.repeated(f"id-{number}")
-    told = ids.untold()
+    told = ids.take_new()
     for number in range(2):
-        counts = [ClauseCount(clause=UNIQUE, exercised=3 * (number + 1), departed=0)]
-        gathering.hear("a", Report(run="", number=number, clauses=counts, request_ids=told[: 24 * (number == 0)]))
-    end = End(ending=Ending.COMPLETED, seconds=1.0)
-    counts = [ClauseCount(clause=UNIQUE, exercised=4, departed=1)]
-    gathering.hear("b", Report(run="", number=0, clauses=counts, request_ids=told[8:], end=end))
-    gathering.hear("a", Report(run="", number=9))
+        counts = [ClauseCount(clause=UNIQUE, exercised=3 * (number + 1), violations=0)]
+        gathering.add_report(
+            "a", WorkerReport(run="", number=number, clauses=counts, request_ids=told[: 24 * (number == 0)])
+        )
+    end = RunEnd(ending=Ending.COMPLETED, seconds=1.0)
+    counts = [ClauseCount(clause=UNIQUE, exercised=4, violations=1)]
+    gathering.add_report("b", WorkerReport(run="", number=0, clauses=counts, request_ids=told[8:], end=end))
+    gathering.add_report("a", WorkerReport(run="", number=9))
     gathering.supervise()
 
-    assert [(UNIQUE, 10, 3)] == [(count.clause, count.exercised, count.departed) for count in sink.clauses]
+    assert [(UNIQUE, 10, 3)] == [(count.clause, count.exercised, count.violations) for count in sink.clauses]
     assert [(UNIQUE, 2, 7)] == [(found.clause, found.count, found.seed) for found in sink.findings]
     assert sink.end is not None
-    assert ["0"] == [lost.worker for lost in sink.end.lost]
+    assert ["0"] == [lost.worker for lost in sink.end.lost_workers]
 
 
 async def twice(told: Any) -> None:
@@ -119,15 +123,15 @@ async def twice(told: Any) -> None:
     )
 
 
-def test_two_workers_notice_an_id_that_each_got_once(serving: Serving, launch: Launch) -> None:
+def test_two_workers_notice_an_id_that_each_got_once(run_server: RunServer, launch: Launch) -> None:
     """
     Half of all answers carry an id that was there before, and all of them are counted, most by nobody but the master.
     """
-    with serving(twice) as server:
+    with run_server(twice) as server:
         done = launch(server, "--rate", "40", "--duration", "2s", "--arrivals", "constant", "--processes", "2").end()
     found = next(each for each in done.run.findings if each.clause == UNIQUE)
     count = next(each for each in done.run.clauses if each.clause == UNIQUE)
 
     assert 80 == len(server.requests), done.errors
-    assert (80, 40) == (count.exercised, count.departed)
+    assert (80, 40) == (count.exercised, count.violations)
     assert 40 == found.count

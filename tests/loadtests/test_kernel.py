@@ -13,7 +13,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.loadtests.client.receive_timestamps import ANCILLARY, SO_TIMESTAMPNS, Stamps, ask_for_stamps
+from chainproof.loadtests.client.receive_timestamps import (
+    ANCILLARY_SIZE,
+    SO_TIMESTAMPNS,
+    ReceiveTimestamps,
+    enable_receive_timestamps,
+)
 
 SECOND = 1_000_000_000
 MILLISECOND = 1_000_000
@@ -48,13 +53,13 @@ def test_a_stamp_between_sending_and_reading_is_the_instant(before: int, taken: 
     To the nanosecond, however long the answer then lay in the buffer.
     """
     clocks = Clocks()
-    stamps = Stamps(clocks.monotonic, clocks.wall)
+    stamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
     sent = clocks.now = clocks.now + before + 1
-    received = sent + taken
-    ancillary = clocks.stamp(received)
-    clocks.now = received + waited
+    received_at = sent + taken
+    ancillary = clocks.stamp(received_at)
+    clocks.now = received_at + waited
 
-    assert received == stamps.received(ancillary, sent, clocks.now)
+    assert received_at == stamps.received_at(ancillary, sent, clocks.now)
 
 
 @given(
@@ -66,7 +71,7 @@ def test_a_stepped_clock_is_not_believed(taken: int, step: int) -> None:
     """
     for stamped_first in (True, False):
         clocks = Clocks()
-        stamps = Stamps(clocks.monotonic, clocks.wall)
+        stamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
         sent = clocks.now = clocks.now + SECOND
         clocks.now += taken
         early = clocks.stamp(clocks.now)
@@ -74,14 +79,14 @@ def test_a_stepped_clock_is_not_believed(taken: int, step: int) -> None:
         ancillary = early if stamped_first else clocks.stamp(clocks.now)
         clocks.now += 1000
 
-        assert clocks.now == stamps.received(ancillary, sent, clocks.now)
+        assert clocks.now == stamps.received_at(ancillary, sent, clocks.now)
 
         sent = clocks.now = clocks.now + 1
-        received = sent + taken
-        ancillary = clocks.stamp(received)
-        clocks.now = received + 5
+        received_at = sent + taken
+        ancillary = clocks.stamp(received_at)
+        clocks.now = received_at + 5
 
-        assert received == stamps.received(ancillary, sent, clocks.now)
+        assert received_at == stamps.received_at(ancillary, sent, clocks.now)
 
 
 @given(st.integers(-500, 500), st.lists(st.integers(1, 200 * MILLISECOND), min_size=1, max_size=20))
@@ -90,16 +95,16 @@ def test_a_slewed_clock_is_followed(parts_per_million: int, gaps: list[int]) -> 
     Clocks that are being corrected drift by up to 500 millionths: instants stay within half a millisecond.
     """
     clocks = Clocks()
-    stamps = Stamps(clocks.monotonic, clocks.wall)
+    stamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
     for gap in gaps:
         sent = clocks.now = clocks.now + 1
         clocks.now += gap
         clocks.ahead += gap * parts_per_million // 1_000_000
-        received = clocks.now
-        ancillary = clocks.stamp(received)
+        received_at = clocks.now
+        ancillary = clocks.stamp(received_at)
         clocks.now += 1000
 
-        assert abs(received - stamps.received(ancillary, sent, clocks.now)) <= MILLISECOND // 2
+        assert abs(received_at - stamps.received_at(ancillary, sent, clocks.now)) <= MILLISECOND // 2
 
 
 @pytest.mark.parametrize(
@@ -118,7 +123,9 @@ def test_without_a_stamp_the_instant_is_ours(ancillary: list[tuple[int, int, byt
     """
     clocks = Clocks()
 
-    assert 51 * SECOND == Stamps(clocks.monotonic, clocks.wall).received(ancillary, 50 * SECOND, 51 * SECOND)
+    assert 51 * SECOND == ReceiveTimestamps(clocks.monotonic, clocks.wall).received_at(
+        ancillary, 50 * SECOND, 51 * SECOND
+    )
 
 
 @given(st.integers(-10, 10).filter(bool))
@@ -127,12 +134,12 @@ def test_a_stamp_outside_of_the_exchange_is_not_believed(seconds: int) -> None:
     An answer comes after its request and before it is read.
     """
     clocks = Clocks()
-    stamps = Stamps(clocks.monotonic, clocks.wall)
+    stamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
     sent = clocks.now = clocks.now + 20 * SECOND
     ancillary = clocks.stamp(sent + seconds * SECOND if seconds < 0 else sent + MILLISECOND + seconds * SECOND)
     clocks.now += MILLISECOND
 
-    assert clocks.now == stamps.received(ancillary, sent, clocks.now)
+    assert clocks.now == stamps.received_at(ancillary, sent, clocks.now)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's receive stamps are Linux's")
@@ -144,15 +151,15 @@ def test_linux_stamps_what_comes_in() -> None:
         near = socket.create_connection(listening.getsockname())
         far, _ = listening.accept()
         with near, far:
-            ask_for_stamps(near)
-            stamps = Stamps()
+            enable_receive_timestamps(near)
+            stamps = ReceiveTimestamps()
             for _ in range(20):  # the first ones of a machine may carry none
                 sent = time.monotonic_ns()
                 far.send(b"x")
                 time.sleep(0.02)
-                _, ancillary, _, _ = near.recvmsg(10, ANCILLARY)
+                _, ancillary, _, _ = near.recvmsg(10, ANCILLARY_SIZE)
                 now = time.monotonic_ns()
-                instant = stamps.received(ancillary, sent, now)
+                instant = stamps.received_at(ancillary, sent, now)
                 if instant < now:
                     break
 

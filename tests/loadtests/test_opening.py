@@ -10,7 +10,7 @@ import sys
 import gevent
 import pytest
 
-from chainproof.loadtests.client.connect import Line
+from chainproof.loadtests.client.connect import SocketStream
 
 
 def address(listening: socket.socket) -> tuple[int, int, int, tuple[str, int]]:
@@ -28,7 +28,7 @@ def test_whoever_connects_to_a_near_target_does_not_wait_for_the_loop() -> None:
     others: list[str] = []
     with socket.create_server(("127.0.0.1", 0)) as near:
         gevent.spawn(others.append, "has had a turn")
-        line = Line(gevent.get_hub())
+        line = SocketStream(gevent.get_hub())
         line.connect(address(near))
         line.close()
 
@@ -42,7 +42,7 @@ def test_whoever_is_refused_is_told_so() -> None:
     """
     with socket.create_server(("127.0.0.1", 0)) as gone:
         where = address(gone)
-    line = Line(gevent.get_hub())
+    line = SocketStream(gevent.get_hub())
 
     with pytest.raises(ConnectionRefusedError):
         line.connect(where)

@@ -14,19 +14,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.command import Mistake
+from chainproof.command import UsageError
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import OWN_CHECK
-from chainproof.contract.violations import Departure
+from chainproof.contract.clauses import USER_CHECK
+from chainproof.contract.violations import Violation
 from chainproof.judgement.summary import summarise_load
-from chainproof.loadtests.engine.schema_check import Holding
-from chainproof.loadtests.engine.user_check import LONGEST_WORDS, Checking, load_check
-from chainproof.loadtests.output_schema import Output
+from chainproof.loadtests.engine.schema_check import OutputCheck
+from chainproof.loadtests.engine.user_check import MAX_MESSAGE_LENGTH, UserCheck, load_check
+from chainproof.loadtests.output_schema import OutputSchema
 from chainproof.results.manifest import Ending
 
 Launch = Callable[..., Any]
-Serving = Callable[..., Any]
+RunServer = Callable[..., Any]
 
 MODULE = '''
 import json
@@ -72,21 +72,21 @@ async def greet(told: Any) -> None:
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
 def test_what_an_own_check_says_is_a_departure(
-    serving: Serving, launch: Launch, module: Path, processes: tuple[str, ...]
+    run_server: RunServer, launch: Launch, module: Path, processes: tuple[str, ...]
 ) -> None:
     """
     Asked of every 200 and of nothing else; what it says against is failed, counted, in the findings and the report.
     """
     words = ["--rate=50", "--arrivals=constant", "--duration=1s", "--objective=error_rate < 90%"]
-    with serving(greet) as server:
+    with run_server(greet) as server:
         done = launch(server, *words, f"--check={module}:as_many", *processes).end()
     run = done.run
     counts = {count.clause: count for count in run.clauses}
-    found = next(finding for finding in run.findings if finding.clause == OWN_CHECK.id)
-    exemplars = [each for each in run.exemplars if each.reason.startswith("own-check")]
+    found = next(finding for finding in run.findings if finding.clause == USER_CHECK.id)
+    exemplars = [each for each in run.exemplars if each.reason.startswith("user-check")]
 
     assert 0 == done.code, done.errors
-    assert (45, 10) == (counts[OWN_CHECK.id].exercised, counts[OWN_CHECK.id].departed)
+    assert (45, 10) == (counts[USER_CHECK.id].exercised, counts[USER_CHECK.id].violations)
     assert ("1 greetings for 2 names", 10) == (found.actual, found.count)
     assert found.reproduce.startswith("curl")
     assert exemplars
@@ -98,18 +98,18 @@ def test_what_an_own_check_says_is_a_departure(
 
 @pytest.mark.parametrize("check", ["careless", "wordless"])
 def test_a_check_that_cannot_be_asked_breaks_the_run(
-    serving: Serving, launch: Launch, module: Path, check: str
+    run_server: RunServer, launch: Launch, module: Path, check: str
 ) -> None:
     """
-    Its author is to be told: with 70, the exception, and accounts that add up; the target is not to blame.
+    Its author is to be told: with 70, the exception, and accounts that add up; the target is not to responsible.
     """
-    with serving(greet) as server:
+    with run_server(greet) as server:
         done = launch(server, "--rate=20", "--duration=5s", f"--check={module}:{check}").end()
     summary = summarise_load(done.run)
 
     assert 70 == done.code
     assert ("ZeroDivisionError" if check == "careless" else "to return None or words") in done.errors
-    assert Ending.BROKEN is done.run.end.ending
+    assert Ending.INTERNAL_ERROR is done.run.end.ending
     assert summary.accounting.adds_up
     assert summary.accounting.ok >= 1
 
@@ -128,7 +128,7 @@ def test_a_check_that_is_none_is_said(module: Path, wrong: str) -> None:
     Before anything is sent, with what is there instead.
     """
     name, said = WRONG[wrong]
-    with pytest.raises(Mistake) as refused:
+    with pytest.raises(UsageError) as refused:
         load_check(f"{module}{name}")
 
     assert said in str(refused.value)
@@ -138,15 +138,15 @@ def test_a_check_is_spared_what_is_no_output(module: Path) -> None:
     """
     Errors and bodies that are no JSON object are other clauses' business; what is said is cut to a line.
     """
-    checking = Checking(f"{module}:lengthy")
+    checking = UserCheck(f"{module}:lengthy")
     fine = Answer(status=200, headers=(), body=b"{}")
-    torn = Departure(clause=clauses.OUTPUT_JSON, expected="JSON", actual="none")
+    torn = Violation(clause=clauses.OUTPUT_JSON, expected="JSON", actual="none")
     found = checking({}, fine, ())
 
     assert () == checking({}, Answer(status=429, headers=()), ())
     assert (torn,) == checking({}, fine, (torn,))
-    assert [OWN_CHECK] == [departure.clause for departure in found]
-    assert LONGEST_WORDS == len(found[0].actual)
+    assert [USER_CHECK] == [violation.clause for violation in found]
+    assert MAX_MESSAGE_LENGTH == len(found[0].actual)
     assert "\n" not in found[0].actual
 
 
@@ -155,23 +155,23 @@ def test_outputs_are_sampled_evenly(count: int, share: float) -> None:
     """
     The share that was asked for, from the first one on, and no luck in it.
     """
-    holding = Holding(Output(source="s", document={"type": "object", "required": ["a"]}), share)
+    holding = OutputCheck(OutputSchema(source="s", document={"type": "object", "required": ["a"]}), share)
     answer = Answer(status=200, headers=(), body=b"{}")
-    departed = sum(bool(holding(answer, ())) for _ in range(count))
+    violations = sum(bool(holding(answer, ())) for _ in range(count))
 
-    assert departed == holding.held
-    assert count * share <= departed <= count * share + 1
+    assert violations == holding.outputs_checked
+    assert count * share <= violations <= count * share + 1
 
 
-def test_a_sample_says_how_many_it_held(serving: Serving, launch: Launch, tmp_path: Path) -> None:
+def test_a_sample_says_how_many_it_held(run_server: RunServer, launch: Launch, tmp_path: Path) -> None:
     """
     The clause is exercised as often as an output was held against it, not as often as there was one.
     """
     (tmp_path / "schema.json").write_text('{"type": "object", "required": ["greetings"]}')
-    with serving(greet) as server:
+    with run_server(greet) as server:
         words = ["--rate=50", "--arrivals=constant", "--duration=1s", f"--output-schema={tmp_path / 'schema.json'}"]
         done = launch(server, *words, "--output-sample=10%").end()
     counts = {count.clause: count for count in done.run.clauses}
 
-    assert (5, 0) == (counts["output-schema"].exercised, counts["output-schema"].departed)
+    assert (5, 0) == (counts["output-schema"].exercised, counts["output-schema"].violations)
     assert 0.1 == done.run.manifest.settings["output_sample"]

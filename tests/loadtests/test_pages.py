@@ -24,8 +24,8 @@ import pytest
 
 from chainproof.judgement.summary import summarise_load
 from chainproof.loadtests.command import LOCUSTFILE
-from chainproof.loadtests.options import FORM, SWITCHES
-from chainproof.results.folder import Run, read_run, run_paths
+from chainproof.loadtests.options import FORM_FLAGS, FORM_OPTIONS
+from chainproof.results.folder import Run, find_runs, read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
@@ -68,7 +68,7 @@ class Ui:
     def runs(self) -> list[Run]:
         """The run folders so far."""
         runs = self.folder / "runs"
-        return [read_run(path) for path in run_paths(runs)] if runs.exists() else []
+        return [read_run(path) for path in find_runs(runs)] if runs.exists() else []
 
 
 @contextmanager
@@ -223,13 +223,17 @@ def shot(tab: Page, name: str) -> None:
 
 @pytest.mark.skipif(executable() is None, reason="no Chromium on this machine")
 def test_a_person_runs_a_test_from_the_page(  # noqa: PLR0915  # one visit, from beginning to end
-    serving: Any, tmp_path: Path
+    run_server: Any, tmp_path: Path
 ) -> None:
     """
     A mistake is shown and starts nothing; then start, each tab fills, the report's link downloads it, another rate is
     another plan of the same run, stop drains it; and the key is nowhere.
     """
-    with serving(fine, throttle) as server, page(server.target.origin, tmp_path) as ui, browser(tmp_path / "p") as tab:
+    with (
+        run_server(fine, throttle) as server,
+        page(server.target.origin, tmp_path) as ui,
+        browser(tmp_path / "p") as tab,
+    ):
         tab.send("Emulation.setDeviceMetricsOverride", width=1400, height=1000, deviceScaleFactor=1, mobile=False)
         tab.send("Page.enable")
         tab.send("Page.navigate", url=ui.url)
@@ -239,11 +243,11 @@ def test_a_person_runs_a_test_from_the_page(  # noqa: PLR0915  # one visit, from
         time.sleep(0.5)
         shot(tab, "2-form")
         named = evaluate(tab, "[...document.querySelectorAll('[name]')].map(field => [field.name, field.type])")
-        ours = {camel(name): name for name in FORM}
+        ours = {camel(name): name for name in FORM_OPTIONS}
         kinds = {ours[name]: kind for name, kind in named if name in ours}
 
-        assert list(FORM) == list(kinds)
-        assert set(SWITCHES) == {name for name, kind in kinds.items() if kind == "checkbox"}
+        assert list(FORM_OPTIONS) == list(kinds)
+        assert set(FORM_FLAGS) == {name for name, kind in kinds.items() if kind == "checkbox"}
 
         evaluate(tab, "document.querySelector('[name=keepBodies]').click()")
         fill(tab, "rate", "fast")
@@ -315,11 +319,11 @@ def test_a_person_runs_a_test_from_the_page(  # noqa: PLR0915  # one visit, from
     assert [] == [text for text in pages if KEY in text]
 
 
-def test_the_page_is_this_machines_and_this_origins(serving: Any, tmp_path: Path) -> None:
+def test_the_page_is_this_machines_and_this_origins(run_server: Any, tmp_path: Path) -> None:
     """
     Bound to loopback, it lets no other origin read or post, nor a name that only leads here.
     """
-    with serving(fine) as server, page(server.target.origin, tmp_path) as ui:
+    with run_server(fine) as server, page(server.target.origin, tmp_path) as ui:
         port = int(ui.url.rpartition(":")[2])
         listening = subprocess.run(["ss", "-ltnH", f"sport = :{port}"], capture_output=True, text=True, check=False)
         ours = ui.ask("/stats/requests")
@@ -335,11 +339,11 @@ def test_the_page_is_this_machines_and_this_origins(serving: Any, tmp_path: Path
         assert 404 == ui.ask("/chainproof/report")[0]
 
 
-def test_a_run_that_ends_leaves_the_page_for_another(serving: Any, tmp_path: Path) -> None:
+def test_a_run_that_ends_leaves_the_page_for_another(run_server: Any, tmp_path: Path) -> None:
     """
     Each start makes a folder of its own, with the form's values and everybody else's as they were.
     """
-    with serving(fine) as server, page(server.target.origin, tmp_path, "--seed=3") as ui:
+    with run_server(fine) as server, page(server.target.origin, tmp_path, "--seed=3") as ui:
         for form in ("rate=50&duration=1s", "model=closed&user_count=3&rate=&duration=1s&think_time=50ms"):
             started = json.loads(ui.ask("/swarm", f"spawn_rate=1&{form}")[1])
             give_up = time.monotonic() + 10
@@ -360,14 +364,14 @@ def test_a_run_that_ends_leaves_the_page_for_another(serving: Any, tmp_path: Pat
     assert "nobody listens at" in after["message"]
 
 
-def test_every_worker_follows_another_plan(serving: Any, tmp_path: Path) -> None:
+def test_every_worker_follows_another_plan(run_server: Any, tmp_path: Path) -> None:
     """
     With processes behind the page another rate is one more plan of them all, from one instant on, and nothing is lost.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     words = ["--processes=2", "--master-bind-host=127.0.0.1", f"--master-bind-port={port}", f"--master-port={port}"]
-    with serving(fine) as server, page(server.target.origin, tmp_path, *words, "--duration=60s") as ui:
+    with run_server(fine) as server, page(server.target.origin, tmp_path, *words, "--duration=60s") as ui:
         give_up = time.monotonic() + 10
         while json.loads(ui.ask("/stats/requests")[1])["worker_count"] < 2:
             assert time.monotonic() < give_up
@@ -384,7 +388,7 @@ def test_every_worker_follows_another_plan(serving: Any, tmp_path: Path) -> None
     assert {"worker 0", "worker 1"} <= {row["what"] for row in accounts}
     assert 2 == run.manifest.settings["workers"]
     assert run.end is not None
-    assert () == run.end.lost
+    assert () == run.end.lost_workers
     two_plans(run, (30.0, 60.0))
     for worker in "01":
         parts = [
@@ -394,11 +398,11 @@ def test_every_worker_follows_another_plan(serving: Any, tmp_path: Path) -> None
         assert abs(total(run.intervals).phases["plan 2"].planned - 2 * sum(parts)) <= 1
 
 
-def test_another_target_lets_the_one_before_go_when_nobody_needs_it(serving: Any, tmp_path: Path) -> None:
+def test_another_target_lets_the_one_before_go_when_nobody_needs_it(run_server: Any, tmp_path: Path) -> None:
     """
     A change of target while a run is under way drains it against its own, and a mistake leaves it alone.
     """
-    with serving(fine) as one, serving(fine) as other, page(one.target.origin, tmp_path, "--duration=60s") as ui:
+    with run_server(fine) as one, run_server(fine) as other, page(one.target.origin, tmp_path, "--duration=60s") as ui:
         ui.ask("/swarm", "user_count=1&spawn_rate=1&rate=40")
         time.sleep(1.5)
         wrong = json.loads(ui.ask("/swarm", "user_count=1&spawn_rate=1&rate=-1")[1])

@@ -12,10 +12,10 @@ from typing import Any
 
 import pytest
 
-from chainproof.results.exchange import Fate
+from chainproof.results.exchange import Result
 from chainproof.results.interval import total
 
-Serving = Callable[..., Any]
+RunServer = Callable[..., Any]
 Launch = Callable[..., Any]
 
 WORKLOAD = """
@@ -50,14 +50,14 @@ async def fine(told: Any) -> None:
 
 @pytest.mark.parametrize("words", [(), ("--processes", "2")], ids=["alone", "two processes"])
 def test_phases_and_payloads_are_counted_apart(
-    serving: Serving, launch: Launch, tmp_path: Path, words: tuple[str, ...]
+    run_server: RunServer, launch: Launch, tmp_path: Path, words: tuple[str, ...]
 ) -> None:
     """
     Each phase has the requests planned in it, each kind of payload those that carried it, and together they are all.
     """
     (tmp_path / "mine.toml").write_text(WORKLOAD)
     (tmp_path / "long.jsonl").write_text('{"text": "long", "n": 1}\n{"text": "long", "n": 2}\n')
-    with serving(fine) as server:
+    with run_server(fine) as server:
         done = launch(server, str(tmp_path / "mine.toml"), *words).end()
     run = done.run
     whole = total(run.intervals)
@@ -72,19 +72,21 @@ def test_phases_and_payloads_are_counted_apart(
         (phase.name, phase.start, phase.end, phase.judged) for phase in run.manifest.phases
     ]
     assert {"warm-up": 20, "ramp": 80} == {name: part.planned for name, part in whole.phases.items()}
-    assert {"warm-up": 20, "ramp": 80} == {name: part.count(Fate.OK) for name, part in whole.phases.items()}
+    assert {"warm-up": 20, "ramp": 80} == {name: part.count(Result.OK) for name, part in whole.phases.items()}
     assert 100 == whole.planned == len(server.requests)
     assert sent == kinds
     assert {"long", "short"} == set(kinds)
     assert 60.0 == run.manifest.settings["rate_per_s"]
 
 
-def test_payloads_from_a_file_take_the_place_of_the_workloads(serving: Serving, launch: Launch, tmp_path: Path) -> None:
+def test_payloads_from_a_file_take_the_place_of_the_workloads(
+    run_server: RunServer, launch: Launch, tmp_path: Path
+) -> None:
     """
     `--payloads`, at any door; the record names the file's kind and keeps no body.
     """
     (tmp_path / "mine.jsonl").write_text('{"secret_text": 1}\n{"secret_text": 2}\n')
-    with serving(fine) as server:
+    with run_server(fine) as server:
         words = ["--rate", "30", "--duration", "1s", "--objective", "error_rate < 50%"]
         done = launch(server, *words, "--payloads", str(tmp_path / "mine.jsonl")).end()
 

@@ -12,16 +12,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.command import Mistake
+from chainproof.command import UsageError
 from chainproof.contract.levels import Contract
 from chainproof.judgement.summary import summarise_load
 from chainproof.loadtests.demand import Demand
-from chainproof.loadtests.engine.replan import Naming, Renewal, renewed
+from chainproof.loadtests.engine.replan import PhaseNames, RateChange, apply_rate_change
 from chainproof.loadtests.recording.recorder import Recorder
-from chainproof.loadtests.recording.totals_writer import Book
+from chainproof.loadtests.recording.totals_writer import TotalsWriter
 from chainproof.results.folder import PLANS, RunWriter, read_run
 from chainproof.results.interval import total
-from chainproof.results.manifest import Ending, Kind, Manifest
+from chainproof.results.manifest import Ending, Manifest, RunKind
 from chainproof.results.replan import Replan
 from chainproof.workload.phases import Phase
 from chainproof.workload.workload import Workload
@@ -34,40 +34,42 @@ PHASES = (
 PHASED = replace(LEVEL, rate=40.0, phases=PHASES)
 WORKLOADS = st.sampled_from([LEVEL, PHASED, replace(LEVEL, arrivals="constant")])
 RENEWALS = st.lists(
-    st.builds(Renewal, start=st.integers(1, 11).map(float), rate=st.floats(0.5, 50), duration=st.floats(11.5, 20)),
+    st.builds(RateChange, start=st.integers(1, 11).map(float), rate=st.floats(0.5, 50), duration=st.floats(11.5, 20)),
     min_size=1,
     max_size=4,
-).map(lambda renewals: sorted(renewals, key=lambda renewal: renewal.start))
+).map(lambda renewals: sorted(renewals, key=lambda rate_change: rate_change.start))
 
 
 @given(WORKLOADS, RENEWALS, st.integers(0, 99))
-def test_what_was_planned_before_stays(workload: Workload, renewals: list[Renewal], seed: int) -> None:
+def test_what_was_planned_before_stays(workload: Workload, renewals: list[RateChange], seed: int) -> None:
     """
     Up to its first instant a new plan is the one before; from then on it goes at its rate, up to the run's new end; and each
     request is in the phase whose stretch its start lies in.
     """
     demand = Demand(workload=workload, contract=Contract.STRICT, seed=seed)
     plan = demand.plan()
-    for renewal in renewals:
-        changed, whole = renewed(demand, plan, renewal)
-        later = [start for start in whole if start >= renewal.start]
-        expected = renewal.rate * (renewal.duration - renewal.start)
+    for rate_change in renewals:
+        changed, whole = apply_rate_change(demand, plan, rate_change)
+        later = [start for start in whole if start >= rate_change.start]
+        expected = rate_change.rate * (rate_change.duration - rate_change.start)
 
-        assert (changed, whole) == renewed(demand, plan, renewal)
-        assert [start for start in plan if start < renewal.start] == [start for start in whole if start < renewal.start]
+        assert (changed, whole) == apply_rate_change(demand, plan, rate_change)
+        assert [start for start in plan if start < rate_change.start] == [
+            start for start in whole if start < rate_change.start
+        ]
         assert list(whole) == sorted(whole)
-        assert all(start < renewal.duration for start in later)
+        assert all(start < rate_change.duration for start in later)
         assert abs(len(later) - expected) <= 6 * expected**0.5 + 2
         last = changed.workload.phases[-1]
         assert {last.name} >= {changed.workload.phase_at(start) for start in later}
-        assert pytest.approx(renewal.duration) == sum(phase.duration for phase in changed.workload.phases)
-        assert [] == changed.workload.mistakes()
+        assert pytest.approx(rate_change.duration) == sum(phase.duration for phase in changed.workload.phases)
+        assert [] == changed.workload.errors()
         demand, plan = changed, whole
 
 
 @given(WORKLOADS, RENEWALS)
 def test_another_plan_is_counted_exactly(
-    tmp_path_factory: pytest.TempPathFactory, workload: Workload, renewals: list[Renewal]
+    tmp_path_factory: pytest.TempPathFactory, workload: Workload, renewals: list[RateChange]
 ) -> None:
     """
     Planned of a second, of a phase and of the whole run are those of the last plan, whenever the change came; a reader of
@@ -75,17 +77,17 @@ def test_another_plan_is_counted_exactly(
     """
     folder = tmp_path_factory.mktemp("run") / "run"
     demand = Demand(workload=workload, contract=Contract.STRICT, seed=1)
-    plan, naming = demand.plan(), Naming(workload)
-    manifest = Manifest(kind=Kind.LOAD, name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/")
-    book = Book(RunWriter(folder, manifest))
-    recorder = Recorder(book, contract=Contract.STRICT, seed=1, phase_of=naming)
+    plan, phase_names = demand.plan(), PhaseNames(workload)
+    manifest = Manifest(kind=RunKind.LOAD, name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/")
+    book = TotalsWriter(RunWriter(folder, manifest))
+    recorder = Recorder(book, contract=Contract.STRICT, seed=1, phase_of=phase_names)
     recorder.plan(plan)
-    for renewal in renewals:
-        recorder.flush(renewal.start - 0.75)
-        demand, plan = renewed(demand, plan, renewal)
-        naming.workload = demand.workload
-        recorder.replan(renewal.start, [start for start in plan if start >= renewal.start])
-        book.replan(Replan(start=renewal.start, settings=demand.settings(plan)))
+    for rate_change in renewals:
+        recorder.flush(rate_change.start - 0.75)
+        demand, plan = apply_rate_change(demand, plan, rate_change)
+        phase_names.workload = demand.workload
+        recorder.replan(rate_change.start, [start for start in plan if start >= rate_change.start])
+        book.write_replan(Replan(start=rate_change.start, settings=demand.settings(plan)))
     recorder.finish(20.0, Ending.COMPLETED, "")
     run = read_run(folder)
     whole = total(run.intervals)
@@ -108,10 +110,10 @@ def test_nothing_is_left_to_ask_after_the_end() -> None:
     A duration that is over by then is a mistake, said before anything changes.
     """
     demand = Demand(workload=LEVEL, contract=Contract.STRICT, seed=1)
-    with pytest.raises(Mistake, match="expected a duration of more than 5 s"):
-        renewed(demand, demand.plan(), Renewal(start=5.0, rate=1.0, duration=4.0))
-    with pytest.raises(Mistake, match="expected at most"):
-        renewed(demand, array("d"), Renewal(start=5.0, rate=100_000.0, duration=1000.0))
+    with pytest.raises(UsageError, match="expected a duration of more than 5 s"):
+        apply_rate_change(demand, demand.plan(), RateChange(start=5.0, rate=1.0, duration=4.0))
+    with pytest.raises(UsageError, match="expected at most"):
+        apply_rate_change(demand, array("d"), RateChange(start=5.0, rate=100_000.0, duration=1000.0))
 
 
 def test_a_torn_line_leaves_the_plan_before(tmp_path: Path) -> None:
@@ -121,11 +123,11 @@ def test_a_torn_line_leaves_the_plan_before(tmp_path: Path) -> None:
     demand = Demand(workload=LEVEL, contract=Contract.STRICT, seed=1)
     settings = demand.settings(demand.plan())
     manifest = Manifest(
-        kind=Kind.LOAD, name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/", settings=settings
+        kind=RunKind.LOAD, name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/", settings=settings
     )
     with RunWriter(tmp_path / "run", manifest) as writer:
-        writer.replan(Replan(start=3.0, settings={"rate_per_s": 5.0}))
-        writer.replan(Replan(start=6.0, settings={"rate_per_s": 7.0}))
+        writer.write_replan(Replan(start=3.0, settings={"rate_per_s": 5.0}))
+        writer.write_replan(Replan(start=6.0, settings={"rate_per_s": 7.0}))
     whole = read_run(tmp_path / "run").manifest.settings
     path = tmp_path / "run" / PLANS
     path.write_bytes(path.read_bytes()[:-3])

@@ -13,31 +13,31 @@ from hypothesis import strategies as st
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.levels import Contract
-from chainproof.contract.violations import departures, error_code
+from chainproof.contract.violations import error_code, violations
 from chainproof.loadtests.recording.exemplars import (
-    FIRST_OF_AN_OUTCOME,
-    MOST_CODES,
-    MOST_FINDINGS,
-    MOST_OUTCOMES,
+    EXEMPLARS_PER_OUTCOME,
+    MAX_CODES,
+    MAX_FINDINGS,
+    MAX_OUTCOMES,
     OTHER_CODES,
-    SLOWEST,
-    Clauses,
-    Codes,
+    SLOWEST_COUNT,
+    ClauseCounter,
+    ErrorCodeLabels,
     Exemplars,
 )
 from chainproof.loadtests.recording.recorder import Recorder
-from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
+from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.folder import Run, RunWriter, read_run
 from chainproof.results.interval import by_second, total
-from chainproof.results.manifest import Ending, Kind, Manifest
+from chainproof.results.manifest import Ending, Manifest, RunKind
 
-MANIFEST = Manifest(kind=Kind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
+MANIFEST = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
 OUTCOMES = (
-    Outcome(Transport.ANSWERED, 200, None, Fate.OK),
-    Outcome(Transport.ANSWERED, 429, "rate_limited", Fate.FAILED),
-    Outcome(Transport.CONNECTION_LOST, None, None, Fate.FAILED),
-    Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT),
-    Outcome(Transport.DRAIN_ENDED, None, None, Fate.CENSORED),
+    Outcome(Transport.ANSWERED, 200, None, Result.OK),
+    Outcome(Transport.ANSWERED, 429, "rate_limited", Result.FAILED),
+    Outcome(Transport.CONNECTION_LOST, None, None, Result.FAILED),
+    Outcome(Transport.DEADLINE, None, None, Result.TIMED_OUT),
+    Outcome(Transport.DRAIN_ENDED, None, None, Result.CENSORED),
 )
 
 requests = st.lists(
@@ -56,27 +56,29 @@ def written(planned: list[tuple[float, float, float, Outcome | NotSent]], flushe
     The run folder after these requests, flushed at these instants, and its recorder.
     """
     events: list[tuple[float, int, str, int]] = [(instant, 2, "flush", 0) for instant in flushes]
-    for number, (intended, lag, service, what) in enumerate(planned):
+    for number, (intended_start, lag, service, what) in enumerate(planned):
         if isinstance(what, NotSent):
-            events.append((intended + lag, 0, "leave out", number))
+            events.append((intended_start + lag, 0, "leave out", number))
         else:
-            events += [(intended + lag, 0, "send", number), (intended + lag + service, 1, "settle", number)]
+            events += [(intended_start + lag, 0, "send", number), (intended_start + lag + service, 1, "settle", number)]
     with tempfile.TemporaryDirectory() as folder, RunWriter(Path(folder) / "run", MANIFEST) as writer:
         recorder = Recorder(writer, contract=Contract.STRICT, seed=0)
-        recorder.plan(intended for intended, *_ in planned)
+        recorder.plan(intended_start for intended_start, *_ in planned)
         for instant, _, kind, number in sorted(events):
             if kind == "flush":
                 recorder.flush(instant)
                 continue
-            intended, lag, service, what = planned[number]
+            intended_start, lag, service, what = planned[number]
             if isinstance(what, NotSent):
-                recorder.leave_out(intended, what)
+                recorder.count_not_sent(intended_start, what)
             elif kind == "send":
-                recorder.send(instant, intended)
+                recorder.send(instant, intended_start)
             else:
-                start = intended + lag
+                start = intended_start + lag
                 recorder.settle(
-                    Exchange(number=number, intended_start=intended, start=start, end=start + service, outcome=what),
+                    Exchange(
+                        number=number, intended_start=intended_start, start=start, end=start + service, outcome=what
+                    ),
                     instant,
                     "",
                 )
@@ -119,7 +121,7 @@ def test_planned_requests_count_in_the_second_of_their_intended_start(
         sent[interval.second] += interval.sent
         unsent[interval.second] += interval.not_sent.total()
 
-    assert Counter(int(intended) for intended, *_ in planned) == +wanted
+    assert Counter(int(intended_start) for intended_start, *_ in planned) == +wanted
     assert Counter(int(start + lag) for start, lag, _, what in planned if isinstance(what, Outcome)) == +sent
     assert Counter(int(start) for start, *_, what in planned if isinstance(what, NotSent)) == +unsent
 
@@ -154,11 +156,11 @@ def test_a_target_that_invents_error_codes_does_not_fill_the_memory() -> None:
     """
     The ten codes and a bounded number of others are told apart, the rest counted as one.
     """
-    codes = Codes()
-    counted = Counter(codes.counted(f"invented_{number}" * 20) for number in range(5 * MOST_CODES))
+    codes = ErrorCodeLabels()
+    counted = Counter(codes.counted(f"invented_{number}" * 20) for number in range(5 * MAX_CODES))
 
-    assert MOST_CODES + 1 == len(counted)
-    assert 4 * MOST_CODES == counted[OTHER_CODES]
+    assert MAX_CODES + 1 == len(counted)
+    assert 4 * MAX_CODES == counted[OTHER_CODES]
     assert "rate_limited" == codes.counted("rate_limited")
     assert max(len(str(code)) for code in counted) <= 80
 
@@ -171,13 +173,13 @@ def test_exemplars_are_the_first_of_each_outcome_and_the_slowest(planned: list[t
     exemplars = Exemplars()
     for number, (outcome, time) in enumerate(planned):
         exemplars.consider(exchange(number, outcome, time), "")
-    first, slowest = list(exemplars.fresh()), list(exemplars.slowest())
+    first, slowest = list(exemplars.new_exemplars()), list(exemplars.slowest())
     numbers = {found.number for found in first}
     others = [time for number, (o, time) in enumerate(planned) if number not in numbers and o.status is not None]
 
-    assert sum(min(count, FIRST_OF_AN_OUTCOME) for count in Counter(o for o, _ in planned).values()) == len(first)
-    assert sorted(others, reverse=True)[:SLOWEST] == [found.response_time for found in slowest]
-    assert [] == [*exemplars.fresh(), *exemplars.slowest()]
+    assert sum(min(count, EXEMPLARS_PER_OUTCOME) for count in Counter(o for o, _ in planned).values()) == len(first)
+    assert sorted(others, reverse=True)[:SLOWEST_COUNT] == [found.response_time for found in slowest]
+    assert [] == [*exemplars.new_exemplars(), *exemplars.slowest()]
 
 
 def test_exemplars_are_bounded_in_outcomes() -> None:
@@ -185,10 +187,10 @@ def test_exemplars_are_bounded_in_outcomes() -> None:
     Outcomes beyond a bound get no exemplars of their own.
     """
     exemplars = Exemplars()
-    for number in range(2 * MOST_OUTCOMES):
-        exemplars.consider(exchange(number, Outcome(Transport.ANSWERED, 400, f"c{number}", Fate.FAILED)), "")
+    for number in range(2 * MAX_OUTCOMES):
+        exemplars.consider(exchange(number, Outcome(Transport.ANSWERED, 400, f"c{number}", Result.FAILED)), "")
 
-    assert MOST_OUTCOMES + 1 >= len(list(exemplars.fresh()))
+    assert MAX_OUTCOMES + 1 >= len(list(exemplars.new_exemplars()))
 
 
 def test_findings_are_bounded_and_none_goes_uncounted(tmp_path: Path) -> None:
@@ -202,7 +204,7 @@ def test_findings_are_bounded_and_none_goes_uncounted(tmp_path: Path) -> None:
     with RunWriter(tmp_path / "run", MANIFEST) as writer:
         recorder = Recorder(writer, contract=Contract.STRICT, seed=3)
         for answer in answers:
-            recorder.judge(answer, departures(answer), lambda: "curl …")
+            recorder.record_answer(answer, violations(answer), lambda: "curl …")
         recorder.finish(0.5, Ending.COMPLETED, "")
     findings = read_run(tmp_path / "run").findings
     counts = Counter[str]()
@@ -210,7 +212,7 @@ def test_findings_are_bounded_and_none_goes_uncounted(tmp_path: Path) -> None:
         counts[found.clause] += found.count
 
     assert {"output-media-type": 1000, "request-id-unique": 999} == counts
-    assert MOST_FINDINGS + 1 >= len(findings)
+    assert MAX_FINDINGS + 1 >= len(findings)
     assert {("curl …", 3)} == {(found.reproduce, found.seed) for found in findings}
 
 
@@ -230,16 +232,16 @@ def test_findings_are_bounded_and_none_goes_uncounted(tmp_path: Path) -> None:
 )
 def test_a_clause_is_departed_from_at_most_as_often_as_it_is_exercised(answers: list[Answer]) -> None:
     """
-    Exercised by the answers it speaks of, departed from by those that `departures` names.
+    Exercised by the answers it speaks of, departed from by those that `violations` names.
     """
-    clauses = Clauses(Contract.STRICT)
+    clauses = ClauseCounter(Contract.STRICT)
     expected = Counter[str]()
     for answer in answers:
-        found = departures(answer)
+        found = violations(answer)
         clauses.add(answer, found)
-        expected.update(departure.clause.id for departure in found)
+        expected.update(violation.clause.id for violation in found)
     counts = {count.clause: count for count in clauses.counts()}
 
-    assert expected == +Counter({name: count.departed for name, count in counts.items()})
-    assert all(count.departed <= count.exercised <= len(answers) for count in counts.values())
+    assert expected == +Counter({name: count.violations for name, count in counts.items()})
+    assert all(count.violations <= count.exercised <= len(answers) for count in counts.values())
     assert sum(error_code(answer) is not None for answer in answers) == counts["error-code"].exercised

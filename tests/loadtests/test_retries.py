@@ -14,17 +14,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.loadtests.retries import POLICIES
-from chainproof.results.exchange import Fate, Outcome, Transport
+from chainproof.loadtests.retries import RETRY_POLICIES
+from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import read_run
 from chainproof.results.interval import Interval, total
 from chainproof.results.retried_calls import Calls
 
-Serving = Callable[..., Any]
-BASETEN = POLICIES["baseten"]
-ANSWERS = [Outcome(Transport.ANSWERED, status, None, Fate.FAILED) for status in range(100, 600)]
+RunServer = Callable[..., Any]
+BASETEN = RETRY_POLICIES["baseten"]
+ANSWERS = [Outcome(Transport.ANSWERED, status, None, Result.FAILED) for status in range(100, 600)]
 SILENCES = [
-    Outcome(transport, None, None, Fate.FAILED) for transport in Transport if transport is not Transport.ANSWERED
+    Outcome(transport, None, None, Result.FAILED) for transport in Transport if transport is not Transport.ANSWERED
 ]
 
 
@@ -39,8 +39,8 @@ def test_what_is_tried_again_is_what_baseten_recommends() -> None:
     assert {
         *(429, 500, 502, 503, 504),
         *(
-            Transport.NAME_UNKNOWN,
-            Transport.REFUSED,
+            Transport.NAME_NOT_RESOLVED,
+            Transport.CONNECTION_REFUSED,
             Transport.CONNECT_FAILED,
             Transport.TLS_FAILED,
             Transport.DEADLINE,
@@ -56,25 +56,25 @@ def test_four_waits_and_no_more(outcome: Outcome) -> None:
     assert [1.0, 2.0, 4.0, 8.0, None] == [BASETEN.wait(attempt, outcome) for attempt in range(1, 6)]
 
 
-ended = st.lists(st.tuples(st.integers(1, 5), st.sampled_from(list(Fate)), st.floats(0, 100)), max_size=20)
+ended = st.lists(st.tuples(st.integers(1, 5), st.sampled_from(list(Result)), st.floats(0, 100)), max_size=20)
 
 
 @given(ended, ended)
 def test_calls_add_up_and_are_read_as_they_were_written(
-    some: list[tuple[int, Fate, float]], others: list[tuple[int, Fate, float]]
+    some: list[tuple[int, Result, float]], others: list[tuple[int, Result, float]]
 ) -> None:
     """
     Merging seconds is counting them together, through the run folder too.
     """
     whole, parts = Calls(), [Interval(second=0), Interval(second=0)]
     for each, interval in ((some, parts[0]), (others, parts[1])):
-        for attempts, fate, took in each:
-            whole.end(attempts, fate, took)
-            interval.calls.end(attempts, fate, took)
+        for attempts, result, took in each:
+            whole.end(attempts, result, took)
+            interval.calls.end(attempts, result, took)
     read = [Interval.from_json(json.loads(json.dumps(interval.to_json()))) for interval in parts]
     found = total(read).calls
 
-    assert whole.ended == found.ended
+    assert whole.counts == found.counts
     assert whole.to_json() == found.to_json()
 
 
@@ -93,7 +93,7 @@ def twice_busy() -> Any:
 
 
 @pytest.mark.parametrize("model", ["open", "closed"])
-def test_a_caller_tries_again_and_every_attempt_is_on_record(serving: Serving, launch: Any, model: str) -> None:
+def test_a_caller_tries_again_and_every_attempt_is_on_record(run_server: RunServer, launch: Any, model: str) -> None:
     """
     Three attempts, a second and two apart, are three exchanges and one call.
     """
@@ -101,31 +101,31 @@ def test_a_caller_tries_again_and_every_attempt_is_on_record(serving: Serving, l
         "open": ("--rate", "10", "--duration", "100ms", "--arrivals", "constant"),
         "closed": ("--model", "closed", "--users", "1", "--duration", "3500ms", "--think-time", "30s"),
     }
-    with serving(twice_busy()) as server:
+    with run_server(twice_busy()) as server:
         done = launch(server, *options[model], "--deadline", "5s", "--retry", "baseten").end()
     whole = total(done.run.intervals)
-    gaps = [later - earlier for earlier, later in zip(server.arrived, server.arrived[1:], strict=False)]
+    gaps = [later - earlier for earlier, later in zip(server.arrival_times, server.arrival_times[1:], strict=False)]
 
-    assert (3, 3, 1, 2) == (whole.planned, whole.sent, whole.count(Fate.OK), whole.count(Fate.FAILED)), done.errors
-    assert {(3, Fate.OK): 1} == dict(whole.calls.ended)
-    assert 3.0 <= (whole.calls.total_time[Fate.OK].max or 0) < 5.0
+    assert (3, 3, 1, 2) == (whole.planned, whole.sent, whole.count(Result.OK), whole.count(Result.FAILED)), done.errors
+    assert {(3, Result.OK): 1} == dict(whole.calls.counts)
+    assert 3.0 <= (whole.calls.total_time[Result.OK].max or 0) < 5.0
     assert [1.0, 2.0] == pytest.approx(gaps, abs=0.5)
     assert "baseten" == done.run.manifest.settings["retry"]
 
 
-def test_without_the_option_nothing_is_tried_again(serving: Serving, launch: Any) -> None:
+def test_without_the_option_nothing_is_tried_again(run_server: RunServer, launch: Any) -> None:
     """
     Off by default: a 429 is an answer.
     """
-    with serving(twice_busy()) as server:
+    with run_server(twice_busy()) as server:
         done = launch(server, "--rate", "10", "--duration", "200ms", "--arrivals", "constant").end()
     whole = total(done.run.intervals)
 
-    assert 2 == whole.planned == whole.count(Fate.FAILED) == len(server.requests)
+    assert 2 == whole.planned == whole.count(Result.FAILED) == len(server.requests)
     assert not whole.calls
 
 
-def test_workers_callers_try_again_too(serving: Serving, launch: Any) -> None:
+def test_workers_callers_try_again_too(run_server: RunServer, launch: Any) -> None:
     """
     The policy goes to the workers, and what they tell adds up to one run.
     """
@@ -136,19 +136,19 @@ def test_workers_callers_try_again_too(serving: Serving, launch: Any) -> None:
         else:
             await told.answer()
 
-    with serving(busy_at_first) as server:
+    with run_server(busy_at_first) as server:
         options = ("--rate", "8", "--duration", "500ms", "--arrivals", "constant", "--processes", "2")
         done = launch(server, *options, "--deadline", "5s", "--retry", "baseten").end()
     whole = total(done.run.intervals)
 
     assert done.run.end is not None, done.errors
     assert "completed" == done.run.end.ending.value, done.run.end.note
-    assert {(2, Fate.OK): 4} == dict(whole.calls.ended)
-    assert (8, 4, 4) == (whole.sent, whole.count(Fate.OK), whole.count(Fate.FAILED))
-    assert 8 == done.run.end.wire["kernel_instants"] + done.run.end.wire["own_instants"]
+    assert {(2, Result.OK): 4} == dict(whole.calls.counts)
+    assert (8, 4, 4) == (whole.sent, whole.count(Result.OK), whole.count(Result.FAILED))
+    assert 8 == done.run.end.network["kernel_timestamps"] + done.run.end.network["own_timestamps"]
 
 
-def test_a_stop_is_stronger_than_a_wait(serving: Serving, launch: Any) -> None:
+def test_a_stop_is_stronger_than_a_wait(run_server: RunServer, launch: Any) -> None:
     """
     Ctrl-C while a caller waits to try again: nothing more is sent, and the accounts balance.
     """
@@ -156,7 +156,7 @@ def test_a_stop_is_stronger_than_a_wait(serving: Serving, launch: Any) -> None:
     async def busy(told: Any) -> None:
         await told.answer(503, b'{"error": "busy"}')
 
-    with serving(busy) as server:
+    with run_server(busy) as server:
         started = launch(server, "--rate", "10", "--duration", "100ms", "--arrivals", "constant", "--retry", "baseten")
         give_up = time.monotonic() + 20
         while len(server.requests) < 2 and time.monotonic() < give_up:

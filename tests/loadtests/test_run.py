@@ -19,7 +19,7 @@ from chainproof.loadtests.engine import load_run as run_module
 from chainproof.loadtests.engine.load_run import LoadRun
 from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.results.folder import RunWriter, read_run
-from chainproof.results.manifest import Ending, Kind, Manifest
+from chainproof.results.manifest import Ending, Manifest, RunKind
 from chainproof.workload.workload import Workload
 
 
@@ -29,7 +29,7 @@ async def fine(told: Any) -> None:
 
 
 def test_our_own_error_over_an_answer_ends_the_run_and_loses_no_request(
-    serving: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run_server: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     A request over which we break is censored, the run is broken and says why, and the accounts still balance.
@@ -37,7 +37,7 @@ def test_our_own_error_over_an_answer_ends_the_run_and_loses_no_request(
     demand = Demand(
         workload=Workload(name="test", rate=100.0, arrivals="constant", duration=1.0), contract=Contract.STRICT, seed=0
     )
-    manifest = Manifest(kind=Kind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
+    manifest = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
     judged: list[object] = []
 
     def judge(*arguments: Any) -> tuple[()]:
@@ -46,18 +46,18 @@ def test_our_own_error_over_an_answer_ends_the_run_and_loses_no_request(
             raise ZeroDivisionError
         return ()
 
-    monkeypatch.setattr(run_module, "departures", judge)
-    with serving(fine) as server, RunWriter(tmp_path / "run", manifest) as writer:
+    monkeypatch.setattr(run_module, "violations", judge)
+    with run_server(fine) as server, RunWriter(tmp_path / "run", manifest) as writer:
         recorder = Recorder(writer, contract=Contract.STRICT, seed=0)
         endpoint = Endpoint(target=server.target, key=ApiKey("key"), environment={})
         run = LoadRun(demand, demand.plan(), endpoint, recorder)
         run.begin()
-        gevent.spawn(run.walk_plan)
+        gevent.spawn(run.run_open_loop)
         run.supervise()
     end = read_run(tmp_path / "run").end
 
     assert end is not None
-    assert (Ending.BROKEN, "ZeroDivisionError") == (end.ending, end.note)
+    assert (Ending.INTERNAL_ERROR, "ZeroDivisionError") == (end.ending, end.note)
     assert "" == recorder.accounting.contradiction()
     assert {"planned": 100, "censored": 1}.items() <= end.accounting.items()
     assert end.accounting["not_sent"] > 0

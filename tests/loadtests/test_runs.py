@@ -21,13 +21,13 @@ from typing import Any
 import pytest
 
 from chainproof.loadtests.command import LOCUSTFILE
-from chainproof.results.exchange import Fate, NotSent
+from chainproof.results.exchange import NotSent, Result
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
 Launch = Callable[..., Any]
-Serving = Callable[..., Any]
+RunServer = Callable[..., Any]
 
 FAST = ("--rate", "50", "--duration", "1s", "--arrivals", "constant")
 
@@ -45,13 +45,13 @@ async def stall(told: Any) -> None:
 async def drip(told: Any) -> None:
     """A byte a second."""
     for octet in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}":
-        await told.say(bytes([octet]))
+        await told.send_bytes(bytes([octet]))
         await asyncio.sleep(1)
 
 
 async def half(told: Any) -> None:
     """Half an answer, and the end."""
-    await told.say(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+    await told.send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
     raise ConnectionError
 
 
@@ -68,7 +68,7 @@ async def redirect(told: Any) -> None:
 
 async def garbage(told: Any) -> None:
     """No HTTP."""
-    await told.say(b"\x00\x01\x02 what?\r\n\r\n")
+    await told.send_bytes(b"\x00\x01\x02 what?\r\n\r\n")
 
 
 async def throttle(told: Any) -> None:
@@ -106,7 +106,10 @@ def outcomes(run: Run) -> Counter[tuple[str, int | None, str | None, str]]:
     How often each outcome is on record.
     """
     return Counter(
-        {(o.transport.value, o.status, o.error_code, o.fate.value): n for o, n in total(run.intervals).outcomes.items()}
+        {
+            (o.transport.value, o.status, o.error_code, o.result.value): n
+            for o, n in total(run.intervals).outcomes.items()
+        }
     )
 
 
@@ -121,7 +124,7 @@ def adds_up(run: Run) -> bool:
         "planned": whole.planned,
         "not_sent": whole.not_sent.total(),
         "sent": whole.sent,
-        **{fate.value: whole.count(fate) for fate in Fate},
+        **{result.value: whole.count(result) for result in Result},
     }
     assert told == counted
     assert told["planned"] == told["sent"] + told["not_sent"]
@@ -129,11 +132,11 @@ def adds_up(run: Run) -> bool:
     return True
 
 
-def test_an_unruly_target_loses_no_request(serving: Serving, launch: Launch) -> None:
+def test_an_unruly_target_loses_no_request(run_server: RunServer, launch: Launch) -> None:
     """
     Every request of a target that answers, stalls, drips, hangs up and talks nonsense is on record as what it was.
     """
-    with serving(*UNRULY) as server:
+    with run_server(*UNRULY) as server:
         done = launch(server, *FAST, "--deadline", "1s", "--seed", "5", "--objective", "error_rate < 1%").end()
     expected = Counter(OUTCOMES_OF[UNRULY[number % len(UNRULY)]] for number in range(50))
 
@@ -149,39 +152,39 @@ def test_an_unruly_target_loses_no_request(serving: Serving, launch: Launch) -> 
     assert str(done.folder) == done.output.splitlines()[-1]
 
 
-def test_a_stalled_target_does_not_slow_the_open_model(serving: Serving, launch: Launch) -> None:
+def test_a_stalled_target_does_not_slow_the_open_model(run_server: RunServer, launch: Launch) -> None:
     """
     Every request of the plan goes out at its time though not one is answered.
     """
-    with serving(stall) as server:
+    with run_server(stall) as server:
         done = launch(server, "--rate", "100", "--duration", "1s", "--deadline", "1s").end()
     run = done.run
     whole = total(run.intervals)
     planned = run.manifest.settings["plan"]["arrivals"]
 
-    assert planned == whole.sent == whole.count(Fate.TIMED_OUT) == len(server.requests)
+    assert planned == whole.sent == whole.count(Result.TIMED_OUT) == len(server.requests)
     assert whole.schedule_lag.quantile(0.5) < 0.02
-    assert server.arrived[-1] - server.arrived[0] < 1.5
+    assert server.arrival_times[-1] - server.arrival_times[0] < 1.5
     assert whole.in_flight_max == planned
     assert adds_up(run)
 
 
-def test_what_exceeds_max_in_flight_is_not_sent_and_counted(serving: Serving, launch: Launch) -> None:
+def test_what_exceeds_max_in_flight_is_not_sent_and_counted(run_server: RunServer, launch: Launch) -> None:
     """
     In a full house an arrival waits, as long as a request may take; then it is not sent, and that is said.
     """
-    with serving(stall) as server:
+    with run_server(stall) as server:
         done = launch(server, *FAST, "--deadline", "1500ms", "--max-in-flight", "7").end()
     whole = total(done.run.intervals)
 
     assert (50, 7) == (whole.planned, whole.in_flight_max)
     assert 7 <= whole.sent <= 21
     assert {NotSent.MAX_IN_FLIGHT: 50 - whole.sent} == dict(whole.not_sent)
-    assert whole.sent - 7 == whole.wire.slot_wait.count
+    assert whole.sent - 7 == whole.network.slot_wait.count
     assert adds_up(done.run)
 
 
-def test_an_arrival_that_finds_no_slot_waits_and_the_wait_is_seen(serving: Serving, launch: Launch) -> None:
+def test_an_arrival_that_finds_no_slot_waits_and_the_wait_is_seen(run_server: RunServer, launch: Launch) -> None:
     """
     Ten requests at once to a target that takes 100 ms for each, one at a time: the callers wait, the wire does not, and
     none of it is the generator's lateness.
@@ -191,20 +194,20 @@ def test_an_arrival_that_finds_no_slot_waits_and_the_wait_is_seen(serving: Servi
         await asyncio.sleep(0.1)
         await told.answer()
 
-    with serving(slowly) as server:
+    with run_server(slowly) as server:
         options = ("--rate", "100", "--duration", "100ms", "--arrivals", "constant", "--deadline", "10s")
         done = launch(server, *options, "--max-in-flight", "1").end()
     whole = total(done.run.intervals)
 
-    assert (10, 10, 1) == (whole.planned, whole.count(Fate.OK), whole.in_flight_max)
-    assert 9 == whole.wire.slot_wait.count
-    assert 0.8 < (whole.response_time[Fate.OK].max or 0) < 3
-    assert (whole.service_time[Fate.OK].quantile(0.5) or 0) < 0.3
+    assert (10, 10, 1) == (whole.planned, whole.count(Result.OK), whole.in_flight_max)
+    assert 9 == whole.network.slot_wait.count
+    assert 0.8 < (whole.response_time[Result.OK].max or 0) < 3
+    assert (whole.service_time[Result.OK].quantile(0.5) or 0) < 0.3
     assert (whole.schedule_lag.quantile(0.5) or 0) < 0.05
     assert adds_up(done.run)
 
 
-def test_closed_users_send_await_and_think(serving: Serving, launch: Launch) -> None:
+def test_closed_users_send_await_and_think(run_server: RunServer, launch: Launch) -> None:
     """
     N users have at most N requests in flight, each waits for its answer and its think time, and planned is sent.
     """
@@ -213,7 +216,7 @@ def test_closed_users_send_await_and_think(serving: Serving, launch: Launch) -> 
         await asyncio.sleep(0.1)
         await told.answer()
 
-    with serving(slow) as server:
+    with run_server(slow) as server:
         done = launch(
             server, "--model", "closed", "--users", "5", "--think-time", "100ms", "--duration", "1500ms"
         ).end()
@@ -221,14 +224,16 @@ def test_closed_users_send_await_and_think(serving: Serving, launch: Launch) -> 
 
     assert 5 == whole.in_flight_max
     assert 5 * 6 <= whole.sent <= 5 * 8
-    assert whole.planned == whole.sent == len(server.requests) == whole.count(Fate.OK)
+    assert whole.planned == whole.sent == len(server.requests) == whole.count(Result.OK)
     assert whole.schedule_lag.quantile(0.5) < 0.02
     assert adds_up(done.run)
     assert {"users": 5, "think_time_s": 0.1, "model": "closed"}.items() <= done.run.manifest.settings.items()
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_is_drained_and_adds_up(serving: Serving, launch: Launch, number: signal.Signals) -> None:
+def test_an_interrupted_run_is_drained_and_adds_up(
+    run_server: RunServer, launch: Launch, number: signal.Signals
+) -> None:
     """
     Ctrl-C and SIGTERM stop the sending; what is in flight is awaited, the rest of the plan is not sent.
     """
@@ -237,7 +242,7 @@ def test_an_interrupted_run_is_drained_and_adds_up(serving: Serving, launch: Lau
         await asyncio.sleep(0.5)
         await told.answer()
 
-    with serving(slow) as server:
+    with run_server(slow) as server:
         run = launch(server, "--rate", "100", "--duration", "60s")
         run.await_intervals(1)
         run.send(number)
@@ -247,17 +252,19 @@ def test_an_interrupted_run_is_drained_and_adds_up(serving: Serving, launch: Lau
     assert 130 == done.code, done.errors
     assert Ending.INTERRUPTED is done.run.end.ending
     assert done.run.manifest.settings["plan"]["arrivals"] == whole.planned
-    assert whole.sent == whole.count(Fate.OK) == len(server.requests)
+    assert whole.sent == whole.count(Result.OK) == len(server.requests)
     assert whole.planned - whole.sent == whole.not_sent[NotSent.STOPPED]
     assert adds_up(done.run)
 
 
 @pytest.mark.parametrize("model", [("--rate", "100"), ("--model", "closed", "--users", "20")])
-def test_a_second_signal_censors_what_is_in_flight(serving: Serving, launch: Launch, model: tuple[str, ...]) -> None:
+def test_a_second_signal_censors_what_is_in_flight(
+    run_server: RunServer, launch: Launch, model: tuple[str, ...]
+) -> None:
     """
     Who insists does not wait: what is unanswered is censored, and still adds up.
     """
-    with serving(stall) as server:
+    with run_server(stall) as server:
         run = launch(server, *model, "--duration", "60s", "--deadline", "60s")
         run.await_intervals(1)
         begun = time.monotonic()
@@ -269,22 +276,22 @@ def test_a_second_signal_censors_what_is_in_flight(serving: Serving, launch: Lau
 
     assert 130 == done.code, done.errors
     assert time.monotonic() - begun < 8
-    assert whole.sent == whole.count(Fate.CENSORED) > 0
+    assert whole.sent == whole.count(Result.CENSORED) > 0
     assert adds_up(done.run)
 
 
-def test_a_killed_run_costs_the_last_seconds_at_most(serving: Serving, launch: Launch) -> None:
+def test_a_killed_run_costs_the_last_seconds_at_most(run_server: RunServer, launch: Launch) -> None:
     """
     After kill -9 of the Locust process the folder is readable, says that it was cut off, and the command says 70.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         run = launch(server, "--rate", "100", "--duration", "60s")
         run.await_intervals(2)
         os.kill(run.locust(), signal.SIGKILL)
         killed = time.monotonic()
         done = run.end()
     whole = total(done.run.intervals)
-    lost = server.arrived[whole.sent :]
+    lost = server.arrival_times[whole.sent :]
 
     assert 70 == done.code
     assert "the Locust process broke (killed by SIGKILL)" in done.errors
@@ -292,11 +299,11 @@ def test_a_killed_run_costs_the_last_seconds_at_most(serving: Serving, launch: L
     assert all(killed - instant < 2 for instant in lost)
 
 
-def test_a_run_whose_parent_was_killed_ends(serving: Serving, launch: Launch) -> None:
+def test_a_run_whose_parent_was_killed_ends(run_server: RunServer, launch: Launch) -> None:
     """
     Load does not go on when nobody watches it any more.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         run = launch(server, "--rate", "50", "--duration", "60s")
         run.await_intervals(1)
         run.process.kill()
@@ -308,11 +315,11 @@ def test_a_run_whose_parent_was_killed_ends(serving: Serving, launch: Launch) ->
     assert adds_up(read_run(run.folder))
 
 
-def test_an_early_signal_ends_before_the_first_request(serving: Serving, launch: Launch) -> None:
+def test_an_early_signal_ends_before_the_first_request(run_server: RunServer, launch: Launch) -> None:
     """
     Ctrl-C while everything is being loaded leaves no run and no traceback.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         run = launch(server, "--duration", "60s")
         give_up = time.monotonic() + 10
         while True:
@@ -331,11 +338,11 @@ def test_an_early_signal_ends_before_the_first_request(serving: Serving, launch:
     assert [] == server.requests
 
 
-def test_the_key_is_shown_to_the_target_alone(serving: Serving, launch: Launch, key: str) -> None:
+def test_the_key_is_shown_to_the_target_alone(run_server: RunServer, launch: Launch, key: str) -> None:
     """
     It is in no file, no output and no command line of a run.
     """
-    with serving(no_json, throttle, garbage) as server:
+    with run_server(no_json, throttle, garbage) as server:
         run = launch(server, "--rate", "20", "--duration", "2s")
         run.await_intervals(1)
         processes = [run.process.pid, run.locust()]
@@ -354,18 +361,18 @@ def test_the_key_is_shown_to_the_target_alone(serving: Serving, launch: Launch, 
     assert "${BASETEN_API_KEY}" in files["findings.jsonl"]
 
 
-def test_tls_is_verified(serving: Serving, launch: Launch, tls_context: Any, certificate: Path) -> None:
+def test_tls_is_verified(run_server: RunServer, launch: Launch, tls_context: Any, certificate: Path) -> None:
     """
     A certificate that is trusted is accepted; one that is not is a mistake before the first request, and so is a server
     that speaks no TLS at all: exit code 2, one line that says why, no run folder, and nothing was sent.
     """
     words = ("--rate", "20", "--duration", "500ms", "--arrivals", "constant")
-    with serving(fine, tls=tls_context) as server:
+    with run_server(fine, tls=tls_context) as server:
         url = f"https://localhost:{server.port}"
         distrusting = launch(url, *words).end()
         unsent = len(server.requests)
         trusting = launch(url, *words, SSL_CERT_FILE=str(certificate)).end()
-    with serving(fine) as plain:
+    with run_server(fine) as plain:
         bare = launch(f"https://localhost:{plain.port}", *words, SSL_CERT_FILE=str(certificate)).end()
         unsent += len(plain.requests)
 
@@ -378,12 +385,12 @@ def test_tls_is_verified(serving: Serving, launch: Launch, tls_context: Any, cer
     assert {("answered", 200, None, "ok"): 10} == outcomes(trusting.run)
 
 
-def test_a_locust_that_cannot_be_loaded_is_our_own_error(serving: Serving, launch: Launch, tmp_path: Path) -> None:
+def test_a_locust_that_cannot_be_loaded_is_our_own_error(run_server: RunServer, launch: Launch, tmp_path: Path) -> None:
     """
     Its own words are shown, and one line says whose fault it is not.
     """
     (tmp_path / "locust.py").write_text("raise ImportError('no such thing as a locust')")
-    with serving(fine) as server:
+    with run_server(fine) as server:
         done = launch(server, PYTHONPATH=str(tmp_path)).end()
 
     assert 70 == done.code
@@ -391,11 +398,11 @@ def test_a_locust_that_cannot_be_loaded_is_our_own_error(serving: Serving, launc
     assert "our own error: the Locust process did not start a run (exit code 1)" in done.errors.splitlines()[-1]
 
 
-def test_a_disk_that_fills_up_is_our_own_error(serving: Serving, launch: Launch) -> None:
+def test_a_disk_that_fills_up_is_our_own_error(run_server: RunServer, launch: Launch) -> None:
     """
     A run that can no longer be recorded ends, with 70.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         run = launch(server, "--rate", "50", "--duration", "60s")
         run.await_intervals(1)
         size = sum(path.stat().st_size for path in run.folder.iterdir())
@@ -407,7 +414,7 @@ def test_a_disk_that_fills_up_is_our_own_error(serving: Serving, launch: Launch)
     assert "File too large" in done.errors
 
 
-def test_a_listener_that_raises_breaks_the_run(serving: Serving, tmp_path: Path) -> None:
+def test_a_listener_that_raises_breaks_the_run(run_server: RunServer, tmp_path: Path) -> None:
     """
     `locust -f` is a door too; what Locust would swallow makes the run broken, and the process end with 70.
     """
@@ -417,7 +424,7 @@ def test_a_listener_that_raises_breaks_the_run(serving: Serving, tmp_path: Path)
         "events.request.add_listener(lambda **_: 1 / 0)\n"
     )
     folder = tmp_path / "run"
-    with serving(fine) as server:
+    with run_server(fine) as server:
         words = ["-f", str(tmp_path / "mine.py"), "--headless", "--skip-log-setup", "--target", server.target.origin]
         done = subprocess.run(
             [sys.executable, "-m", "locust", *words, "--duration=300ms", f"--out={folder}"],
@@ -431,16 +438,16 @@ def test_a_listener_that_raises_breaks_the_run(serving: Serving, tmp_path: Path)
 
     assert 70 == done.returncode, done.stderr
     assert "ZeroDivisionError" in done.stderr
-    assert Ending.BROKEN is read_run(folder).end.ending
+    assert Ending.INTERNAL_ERROR is read_run(folder).end.ending
     assert adds_up(read_run(folder))
 
 
-def test_locust_itself_loads_our_locustfile(serving: Serving, tmp_path: Path) -> None:
+def test_locust_itself_loads_our_locustfile(run_server: RunServer, tmp_path: Path) -> None:
     """
     `locust -f locustfile.py --headless` runs the same workload into the same folder, and leaves Locust's files whole.
     """
     folder = tmp_path / "run"
-    with serving(fine, throttle) as server:
+    with run_server(fine, throttle) as server:
         words = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", "--target", server.target.origin]
         words += ["--rate=40", "--arrivals=constant", "--duration=1s"]
         done = subprocess.run(
@@ -499,8 +506,8 @@ def test_counts_and_times_agree_with_the_targets_own(launch: Launch, tmp_path: P
     assert len(told) == whole.sent > 300
     assert {e.request_id for e in done.run.exemplars} <= {line["request_id"] for line in told}
     times = sorted(line["sent_s"] - line["received_s"] for line in told)
-    merged = whole.service_time[Fate.OK]
-    merged.merge(whole.service_time[Fate.FAILED])
+    merged = whole.service_time[Result.OK]
+    merged.merge(whole.service_time[Result.FAILED])
     for fraction in (0.5, 0.9, 0.95, 0.99):
         expected = times[math.ceil(fraction * len(times)) - 1]
 
@@ -509,13 +516,13 @@ def test_counts_and_times_agree_with_the_targets_own(launch: Launch, tmp_path: P
         assert expected * 0.95 - 0.005 <= merged.quantile(fraction) <= expected * 1.05 + 0.005, fraction
 
 
-def test_a_folder_of_our_name_in_the_working_folder_is_not_us(serving: Serving, tmp_path: Path) -> None:
+def test_a_folder_of_our_name_in_the_working_folder_is_not_us(run_server: RunServer, tmp_path: Path) -> None:
     """
     In a checkout a folder `chainproof` lies where the command is run, and Locust looks there first.
     """
     (tmp_path / "chainproof").mkdir()
     (tmp_path / "chainproof" / "__init__.py").write_text("raise ImportError('not this one')")
-    with serving(fine) as server:
+    with run_server(fine) as server:
         words = [
             "--target",
             server.target.origin,
@@ -537,21 +544,21 @@ def test_a_folder_of_our_name_in_the_working_folder_is_not_us(serving: Serving, 
     assert 0 == done.returncode, done.stderr
 
 
-def test_what_follows_two_hyphens_is_locusts(serving: Serving, launch: Launch, tmp_path: Path) -> None:
+def test_what_follows_two_hyphens_is_locusts(run_server: RunServer, launch: Launch, tmp_path: Path) -> None:
     """
     Locust's own options are passed on as they are.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         done = launch(server, *FAST, "--", f"--json-file={tmp_path / 'locust'}").end()
 
     assert 50 == json.loads((tmp_path / "locust.json").read_text())[0]["num_requests"], done.errors
 
 
-def test_ctrl_c_ends_the_waiting_for_workers(launch: Launch, serving: Serving) -> None:
+def test_ctrl_c_ends_the_waiting_for_workers(launch: Launch, run_server: RunServer) -> None:
     """
     Nobody came, nothing was sent, and no folder is left.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         run = launch(server, "--workers", "2", "--", "--master-bind-host=127.0.0.1", "--master-bind-port=0")
         give_up = time.monotonic() + 10
         while True:

@@ -18,28 +18,28 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.judgement.verdict import Exit
+from chainproof.judgement.verdict import ExitCode
 from chainproof.loadtests.catalogue import workload
 from chainproof.loadtests.command import main
-from chainproof.loadtests.options import add_own_options
-from chainproof.loadtests.search.null_server import Null, request_length
-from chainproof.loadtests.search.runner import AMPLE, enough, search_of, table
+from chainproof.loadtests.options import add_command_options
+from chainproof.loadtests.search.null_server import NullProtocol, request_length
+from chainproof.loadtests.search.runner import SAMPLE_FACTOR, probe_table, requested_search, required_requests
 from chainproof.loadtests.search.saturation import (
-    EXIT_OF,
-    MOST_PROBES,
-    SENTENCES,
+    EXIT_BY_REASON,
+    MAX_PROBES,
+    REASON_TEXTS,
+    NoRateReason,
     Probe,
-    Purpose,
-    Refusal,
-    Standing,
+    ProbePurpose,
+    ProbeVerdict,
     saturation,
 )
 from chainproof.results.folder import read_run
 from chainproof.workload.objectives import parse_objective
-from chainproof.workload.search_settings import Search, parse_share
-from chainproof.workload.workload import BadWorkload, workload_from
+from chainproof.workload.search_settings import SearchSettings, parse_share
+from chainproof.workload.workload import WorkloadError, parse_workload
 
-Said = Callable[[float], Standing]
+Said = Callable[[float], ProbeVerdict]
 
 
 class Target:
@@ -49,67 +49,72 @@ class Target:
 
     def __init__(self, said: Said) -> None:
         self.said = said
-        self.asked: list[tuple[float, Purpose]] = []
+        self.asked: list[tuple[float, ProbePurpose]] = []
 
-    def __call__(self, rate: float, purpose: Purpose) -> Probe:
+    def __call__(self, rate: float, purpose: ProbePurpose) -> Probe:
         self.asked.append((rate, purpose))
-        return Probe(rate=rate, purpose=purpose, standing=self.said(rate))
+        return Probe(rate=rate, purpose=purpose, verdict=self.said(rate))
 
 
-def up_to(knee: float, above: Standing = Standing.MISSED) -> Said:
+def up_to(knee: float, above: ProbeVerdict = ProbeVerdict.MISSED) -> Said:
     """
     The objectives are met up to a rate.
     """
-    return lambda rate: Standing.MET if rate <= knee else above
+    return lambda rate: ProbeVerdict.MET if rate <= knee else above
 
 
 @given(
     st.floats(5, 900),
     st.sampled_from([0.02, 0.05, 0.3]),
-    st.sampled_from([Standing.MISSED, Standing.UNDECIDED]),
+    st.sampled_from([ProbeVerdict.MISSED, ProbeVerdict.INCONCLUSIVE]),
     st.integers(1, 5),
 )
-def test_the_knee_is_found_to_the_resolution(knee: float, resolution: float, above: Standing, times: int) -> None:
+def test_the_knee_is_found_to_the_resolution(knee: float, resolution: float, above: ProbeVerdict, times: int) -> None:
     """
     The answer was met, the rate that was missed lies above the knee, both within the resolution; verified as asked.
     """
     target = Target(up_to(knee, above))
-    found = saturation(target, Search(resolution=resolution, verifications=times), 5.0)
+    found = saturation(target, SearchSettings(resolution=resolution, verifications=times), 5.0)
 
-    assert found.refusal is None
+    assert found.no_rate_reason is None
     assert found.rate <= knee < found.missed_at <= found.rate * (1 + resolution)
-    assert [(found.rate, Purpose.VERIFYING)] * times == target.asked[-times:]
+    assert [(found.rate, ProbePurpose.VERIFYING)] * times == target.asked[-times:]
     assert all(rate <= 1000 for rate, _ in target.asked)
-    assert Exit.PASS == found.exit_code
+    assert ExitCode.PASS == found.exit_code
     assert len(target.asked) <= 10 + math.log2(1 / resolution) + 2 + times
 
 
 REFUSALS = {
-    "missed at once": (up_to(4), Refusal.LOWEST_MISSED, Exit.FAIL),
-    "undecided at once": (up_to(4, Standing.UNDECIDED), Refusal.LOWEST_UNDECIDED, Exit.INCONCLUSIVE),
-    "never missed": (up_to(2000), Refusal.NEVER_MISSED, Exit.INCONCLUSIVE),
-    "missed only by ourselves": (up_to(100, Standing.UNFIT), Refusal.OWN_CEILING, Exit.INVALID),
+    "missed at once": (up_to(4), NoRateReason.LOWEST_MISSED, ExitCode.FAIL),
+    "undecided at once": (up_to(4, ProbeVerdict.INCONCLUSIVE), NoRateReason.LOWEST_INCONCLUSIVE, ExitCode.INCONCLUSIVE),
+    "never missed": (up_to(2000), NoRateReason.NEVER_MISSED, ExitCode.INCONCLUSIVE),
+    "missed only by ourselves": (up_to(100, ProbeVerdict.INVALID), NoRateReason.GENERATOR_LIMIT, ExitCode.INVALID),
 }
 
 
-@pytest.mark.parametrize("refusal", REFUSALS)
-def test_where_there_is_no_answer_none_is_given(refusal: str) -> None:
+@pytest.mark.parametrize("no_rate_reason", REFUSALS)
+def test_where_there_is_no_answer_none_is_given(no_rate_reason: str) -> None:
     """
     A bound of ours is no bound of the target's: every refusal says which it was, with an exit code of its own.
     """
-    said, expected, code = REFUSALS[refusal]
-    found = saturation(Target(said), Search(), 5.0)
+    said, expected, code = REFUSALS[no_rate_reason]
+    found = saturation(Target(said), SearchSettings(), 5.0)
 
-    assert (expected, None, code, SENTENCES[expected]) == (found.refusal, found.rate, found.exit_code, found.sentence)
+    assert (expected, None, code, REASON_TEXTS[expected]) == (
+        found.no_rate_reason,
+        found.rate,
+        found.exit_code,
+        found.sentence,
+    )
 
 
 def test_an_answer_that_is_not_met_again_is_none() -> None:
     """
     What passed once by luck and fails in verification is taken for missed, and a lower rate is sought and verified.
     """
-    fooled = iter([Standing.MET])
-    target = Target(lambda rate: Standing.MET if rate <= 50 else next(fooled, Standing.MISSED))
-    found = saturation(target, Search(resolution=0.05), 5.0)
+    fooled = iter([ProbeVerdict.MET])
+    target = Target(lambda rate: ProbeVerdict.MET if rate <= 50 else next(fooled, ProbeVerdict.MISSED))
+    found = saturation(target, SearchSettings(resolution=0.05), 5.0)
 
     assert 50 / 1.05 <= found.rate <= 50 < found.missed_at
 
@@ -118,10 +123,10 @@ def test_a_moment_of_our_own_is_no_ceiling() -> None:
     """
     A probe that our own generator spoiled is made again before the search gives up.
     """
-    spoiled = iter([Standing.UNFIT])
-    found = saturation(Target(lambda rate: next(spoiled, up_to(50)(rate))), Search(), 5.0)
+    spoiled = iter([ProbeVerdict.INVALID])
+    found = saturation(Target(lambda rate: next(spoiled, up_to(50)(rate))), SearchSettings(), 5.0)
 
-    assert found.refusal is None
+    assert found.no_rate_reason is None
 
 
 @given(st.integers(0, 10_000))
@@ -130,18 +135,20 @@ def test_a_search_ends_whatever_the_target_does(seed: int) -> None:
     A target that answers by chance gets an answer that was verified, or a refusal, after so many probes at most.
     """
     chance = random.Random(seed)
-    target = Target(lambda _: chance.choice([Standing.MET, Standing.MET, Standing.MISSED, Standing.UNDECIDED]))
-    found = saturation(target, Search(), 5.0)
+    target = Target(
+        lambda _: chance.choice([ProbeVerdict.MET, ProbeVerdict.MET, ProbeVerdict.MISSED, ProbeVerdict.INCONCLUSIVE])
+    )
+    found = saturation(target, SearchSettings(), 5.0)
 
-    assert len(target.asked) <= MOST_PROBES + 4
-    assert (found.rate is None) is (found.refusal is not None)
+    assert len(target.asked) <= MAX_PROBES + 4
+    assert (found.rate is None) is (found.no_rate_reason is not None)
 
 
 def test_every_refusal_has_its_words_and_exit_code() -> None:
     """
     A new one makes this fail until somebody says what it means.
     """
-    assert set(Refusal) == set(SENTENCES) == set(EXIT_OF)
+    assert set(NoRateReason) == set(REASON_TEXTS) == set(EXIT_BY_REASON)
 
 
 def test_a_probe_asks_for_as_many_requests_as_its_verdict_takes() -> None:
@@ -150,9 +157,9 @@ def test_a_probe_asks_for_as_many_requests_as_its_verdict_takes() -> None:
     """
     objectives = [parse_objective(text) for text in ("p95 response_time < 1s", "error_rate < 1%", "throughput > 1/s")]
 
-    assert math.ceil(AMPLE * 298.07) == enough(objectives)
-    assert math.ceil(AMPLE * 58.404) == enough(objectives[:1])
-    assert 1 == enough(objectives[2:])
+    assert math.ceil(SAMPLE_FACTOR * 298.07) == required_requests(objectives)
+    assert math.ceil(SAMPLE_FACTOR * 58.404) == required_requests(objectives[:1])
+    assert 1 == required_requests(objectives[2:])
 
 
 def own(*words: str) -> argparse.Namespace:
@@ -160,7 +167,7 @@ def own(*words: str) -> argparse.Namespace:
     The options that our own command line reads.
     """
     parser = argparse.ArgumentParser()
-    add_own_options(parser)
+    add_command_options(parser)
     return parser.parse_args(words)
 
 
@@ -168,18 +175,21 @@ def test_the_options_of_a_search_override_the_workloads() -> None:
     """
     The workload saturation searches unasked; any other does when asked to; without either there is one run.
     """
-    found = search_of(own("--search-to", "50", "--search-resolution", "20%"), workload("saturation"))
-    other = search_of(own("--search", "saturation"), workload("steady").with_options(rate=10.0))
+    found = requested_search(own("--search-max-rate", "50", "--search-resolution", "20%"), workload("saturation"))
+    other = requested_search(own("--search", "saturation"), workload("steady").with_options(rate=10.0))
 
-    assert Search(highest=50, resolution=0.2) == found
-    assert Search() == other
-    assert search_of(own(), workload("steady")) is None
+    assert SearchSettings(max_rate=50, resolution=0.2) == found
+    assert SearchSettings() == other
+    assert requested_search(own(), workload("steady")) is None
 
 
 WRONG = {
-    "a bound below the lowest rate": (["saturation", "--search-to", "3"], "expected a highest rate of at least 5"),
+    "a bound below the lowest rate": (
+        ["saturation", "--search-max-rate", "3"],
+        "expected a highest rate of at least 5",
+    ),
     "a resolution of nothing": (["saturation", "--search-resolution", "0%"], "expected a resolution from 0.5%"),
-    "the options alone": (["--search-to", "30"], "expected --search saturation, or the workload saturation"),
+    "the options alone": (["--search-max-rate", "30"], "expected --search saturation, or the workload saturation"),
     "phases": (["ramp", "--search", "saturation"], "expected an open workload with one rate"),
     "users": (["--model", "closed", "--search", "saturation"], "expected an open workload with one rate"),
     "a scenario for a target": (
@@ -222,10 +232,10 @@ def test_mistakes_in_a_files_search_are_said() -> None:
         ({"speed": 1}, "expected a table with any of highest"),
         ({"highest": "a"}, "expected a number"),
     ):
-        with pytest.raises(BadWorkload, match=said):
-            workload_from({"search": search}, name="w")
-    with pytest.raises(BadWorkload, match="expected objectives that may be missed"):
-        workload_from({"search": {}}, name="w")
+        with pytest.raises(WorkloadError, match=said):
+            parse_workload({"search": search}, name="w")
+    with pytest.raises(WorkloadError, match="expected objectives that may be missed"):
+        parse_workload({"search": {}}, name="w")
     with pytest.raises(ValueError, match="expected a share such as 5%"):
         parse_share("much")
 
@@ -253,8 +263,8 @@ def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
     words += [
         "--warm-up=1s",
         "--search-resolution=50%",
-        "--search-verify=1",
-        "--search-longest=2s",
+        "--search-verifications=1",
+        "--search-max-duration=2s",
         "--objective=error_rate < 20%",
     ]
     done = loadtests(*words, "--out", str(tmp_path / "search"))
@@ -263,10 +273,10 @@ def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
     bound = (20 * 3.5 + 20) / (3.5 - 0.2 * 2.5)
 
     assert 0 == done.returncode, done.stderr
-    assert 18 <= found["answer_per_s"] <= bound
-    assert 20 < found["missed_at_per_s"] <= found["answer_per_s"] * 1.5
-    assert found["sentence"] in done.stdout
-    assert {"met", "missed"} <= {probe["standing"] for probe in found["probes"]}
+    assert 18 <= found["saturation_rate_per_s"] <= bound
+    assert 20 < found["missed_at_per_s"] <= found["saturation_rate_per_s"] * 1.5
+    assert found["summary"] in done.stdout
+    assert {"met", "missed"} <= {probe["verdict"] for probe in found["probes"]}
     for probe in found["probes"]:
         run = read_run(tmp_path / "search" / probe["folder"])
 
@@ -283,7 +293,7 @@ def test_this_machines_floor_and_ceiling_are_measured(tmp_path: Path) -> None:
     """
     Against a server of its own that does nothing; a bound that was met is a lower bound of the ceiling.
     """
-    words = ["--duration=300ms", "--search-to=400", "--search-resolution=100%"]
+    words = ["--duration=300ms", "--search-max-rate=400", "--search-resolution=100%"]
     done = loadtests("--calibrate", *words, "--out", str(tmp_path / "own"))
     found = json.loads((tmp_path / "own" / "calibration.json").read_text())
 
@@ -309,7 +319,7 @@ def test_the_null_server_answers_every_request_once(count: int, cuts: list[int])
         def write(self, octets: bytes) -> None:
             self.written += octets
 
-    null, transport = Null(), Transport()
+    null, transport = NullProtocol(), Transport()
     null._transport = transport  # type: ignore[assignment]  # all that is asked of it is to write
     whole = REQUEST * count
     edges = sorted({0, len(whole), *(cut for cut in cuts if cut < len(whole))})
@@ -326,11 +336,13 @@ def test_a_table_shows_the_probes_by_rate() -> None:
     Each with what was asked, what came of it and where it is; times that are not there are no zeros.
     """
     probes = [
-        Probe(rate=20, purpose=Purpose.DOUBLING, standing=Standing.MISSED, folder="02_20", seconds=2, planned=40),
+        Probe(
+            rate=20, purpose=ProbePurpose.DOUBLING, verdict=ProbeVerdict.MISSED, folder="02_20", seconds=2, planned=40
+        ),
         Probe(
             rate=10,
-            purpose=Purpose.DOUBLING,
-            standing=Standing.MET,
+            purpose=ProbePurpose.DOUBLING,
+            verdict=ProbeVerdict.MET,
             folder="01_10",
             seconds=2,
             planned=20,
@@ -343,4 +355,4 @@ def test_a_table_shows_the_probes_by_rate() -> None:
         "  rate  purpose   judged for  planned  ok    p50  p95  p99          folder",
         "  10/s  doubling         2 s       20  20  10 ms    –    –  met     01_10",
         "  20/s  doubling         2 s       40   0      –    –    –  missed  02_20",
-    ] == table(probes)
+    ] == probe_table(probes)

@@ -17,24 +17,24 @@ from typing import Any
 import orjson
 import pytest
 
-from chainproof.command import Mistake
+from chainproof.command import UsageError
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.chain_schema import load_input_schema
 from chainproof.contract.levels import Contract
-from chainproof.contract.violations import departures
+from chainproof.contract.violations import violations
 from chainproof.loadtests.command import LOCUSTFILE, main
-from chainproof.loadtests.demand import Share, demand
-from chainproof.loadtests.distributed.messages import Order
-from chainproof.loadtests.engine.schema_check import MOST_LONG, SHORT, Holding, known_output
-from chainproof.loadtests.options import FORM, add_locust_options, add_own_options, locust_arguments
-from chainproof.loadtests.output_schema import Output
-from chainproof.loadtests.recording.exemplars import OTHER_WAYS, Clauses
+from chainproof.loadtests.demand import Shard, demand
+from chainproof.loadtests.distributed.messages import Assignment
+from chainproof.loadtests.engine.schema_check import MAX_DETAILED_OUTPUTS, SHORT_OUTPUT_BYTES, OutputCheck, load_output
+from chainproof.loadtests.options import FORM_OPTIONS, add_command_options, add_locust_options, locust_arguments
+from chainproof.loadtests.output_schema import OutputSchema
+from chainproof.loadtests.recording.exemplars import OTHER_VIOLATIONS, ClauseCounter
 from chainproof.results.finding import ClauseCount
 from chainproof.results.folder import read_run
 from chainproof.results.interval import total
 
-Serving = Callable[..., Any]
+RunServer = Callable[..., Any]
 Launch = Callable[..., Any]
 
 HELLO = f"{Path(__file__).parents[2] / 'docs' / 'chain' / 'hello.py'}:Hello"
@@ -60,7 +60,7 @@ def options(*words: str) -> argparse.Namespace:
     The options that our own command line reads.
     """
     parser = argparse.ArgumentParser()
-    add_own_options(parser)
+    add_command_options(parser)
     return parser.parse_args(words)
 
 
@@ -83,7 +83,7 @@ def of_schema(counts: Iterable[ClauseCount]) -> list[tuple[int, int]]:
     """
     How often outputs were held against the schema, and how often they differed.
     """
-    return [(count.exercised, count.departed) for count in counts if count.clause == clauses.OUTPUT_SCHEMA.id]
+    return [(count.exercised, count.violations) for count in counts if count.clause == clauses.OUTPUT_SCHEMA.id]
 
 
 # ------------------------------------------------------------------ against the chain itself
@@ -120,11 +120,11 @@ def test_the_same_seed_makes_the_same_payloads() -> None:
 
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
-def test_a_run_sends_what_was_made(serving: Serving, launch: Launch, processes: tuple[str, ...]) -> None:
+def test_a_run_sends_what_was_made(run_server: RunServer, launch: Launch, processes: tuple[str, ...]) -> None:
     """
     In place of the workload's payloads, from one process or several.
     """
-    with serving(good) as server:
+    with run_server(good) as server:
         done = launch(server, *FEW, "--seed", "9", "--input-schema", HELLO, *processes).end()
 
     assert 40 == len(server.requests) == done.accounting["ok"], done.errors
@@ -137,11 +137,13 @@ def test_a_run_sends_what_was_made(serving: Serving, launch: Launch, processes: 
 
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
-def test_an_output_of_another_shape_has_failed(serving: Serving, launch: Launch, processes: tuple[str, ...]) -> None:
+def test_an_output_of_another_shape_has_failed(
+    run_server: RunServer, launch: Launch, processes: tuple[str, ...]
+) -> None:
     """
     Each is failed, counted, and one finding says where it differs, with nothing of what stood there.
     """
-    with serving(good, bad) as server:
+    with run_server(good, bad) as server:
         done = launch(server, *FEW, "--output-schema", HELLO, *processes).end()
     found = [finding for finding in done.run.findings if finding.clause == "output-schema"]
 
@@ -153,12 +155,12 @@ def test_an_output_of_another_shape_has_failed(serving: Serving, launch: Launch,
     assert "secret" not in found[0].actual
 
 
-def test_locusts_own_door_has_them_too(serving: Serving, tmp_path: Path, key: str) -> None:
+def test_locusts_own_door_has_them_too(run_server: RunServer, tmp_path: Path, key: str) -> None:
     """
     `locust -f locustfile.py --headless` makes the same payloads and holds the same outputs.
     """
     words = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", *FEW, *BOTH, "--seed", "9"]
-    with serving(bad) as server:
+    with run_server(bad) as server:
         subprocess.run(
             [sys.executable, "-m", "locust", *words, "--target", server.target.origin, "--out", str(tmp_path / "run")],
             capture_output=True, check=False, timeout=30, stdin=subprocess.DEVNULL,
@@ -185,13 +187,16 @@ def test_only_an_object_of_a_200_is_held_against_the_schema(
     status: int, body: bytes, exercised: int, departs: list[str]
 ) -> None:
     """
-    What is no output, or no JSON object, is no departure twice.
+    What is no output, or no JSON object, is no violation twice.
     """
-    answer, counts = Answer(status=status, headers=FIELDS, body=body), Clauses(Contract.STRICT, shaped=True)
-    departed = Holding(known_output(HELLO))(answer, departures(answer))
-    counts.add(answer, departed)
+    answer, counts = (
+        Answer(status=status, headers=FIELDS, body=body),
+        ClauseCounter(Contract.STRICT, has_output_schema=True),
+    )
+    found = OutputCheck(load_output(HELLO))(answer, violations(answer))
+    counts.add(answer, found)
 
-    assert departs == [departure.clause.id for departure in departed]
+    assert departs == [violation.clause.id for violation in found]
     assert of_schema(counts.counts()) == [(exercised, departs.count("output-schema"))]
 
 
@@ -199,24 +204,26 @@ def test_long_outputs_are_told_of_so_often_and_counted_ever_after() -> None:
     """
     Telling where a long one differs takes milliseconds, which the requests of a load run do not have; a short one is told.
     """
-    held = Holding(known_output(HELLO))
-    long = Answer(status=200, headers=FIELDS, body=json.dumps({"greetings": [1] * SHORT, "longest": 1}).encode())
-    told = [held(long, ())[0].actual for _ in range(MOST_LONG + 2)]
-    short = held(Answer(status=200, headers=FIELDS, body=BAD), ())[0].actual
+    outputs_checked = OutputCheck(load_output(HELLO))
+    long = Answer(
+        status=200, headers=FIELDS, body=json.dumps({"greetings": [1] * SHORT_OUTPUT_BYTES, "longest": 1}).encode()
+    )
+    told = [outputs_checked(long, ())[0].actual for _ in range(MAX_DETAILED_OUTPUTS + 2)]
+    short = outputs_checked(Answer(status=200, headers=FIELDS, body=BAD), ())[0].actual
 
-    assert [f"another one: {OTHER_WAYS}"] * 2 == told[MOST_LONG:]
-    assert all("`greetings[0]`" in actual for actual in [*told[:MOST_LONG], short])
+    assert [f"another one: {OTHER_VIOLATIONS}"] * 2 == told[MAX_DETAILED_OUTPUTS:]
+    assert all("`greetings[0]`" in actual for actual in [*told[:MAX_DETAILED_OUTPUTS], short])
 
 
 def test_an_order_carries_the_output_whatever_its_numbers() -> None:
     """
     A worker needs the schema, and not the class it came from; a bound may be beyond 64 bits.
     """
-    output = Output(source="a.py:B", document={"properties": {"a": {"maximum": 2**70, "title": "\ud800"}}})
+    output = OutputSchema(source="a.py:B", document={"properties": {"a": {"maximum": 2**70, "title": "\ud800"}}})
     asked = replace(demand(options(), None), output=output)
-    order = Order(run="r", share=Share(), demand=asked, target="http://[::1]:1", emulated=False, words=())
+    order = Assignment(run="r", shard=Shard(), demand=asked, target="http://[::1]:1", emulated=False, words=())
 
-    assert order == Order.decoded(order.encoded())
+    assert order == Assignment.decode(order.encode())
 
 
 # ------------------------------------------------------------------ what is asked wrongly, and what is not asked
@@ -248,7 +255,7 @@ def test_what_is_asked_wrongly_is_said_in_one_line(
     said = capsys.readouterr().err
     assert mistake in said
     assert 1 == said.count("\n")
-    with pytest.raises(Mistake) as raised:
+    with pytest.raises(UsageError) as raised:
         demand(locusts.parse_args(words), None)
     assert mistake in str(raised.value)
 
@@ -260,7 +267,7 @@ def test_both_are_passed_on_to_locust_and_no_page_asks_for_them() -> None:
     passed_on = set(locust_arguments(options(*BOTH)))
 
     assert {f"--input-schema={HELLO}", f"--output-schema={HELLO}"} <= passed_on
-    assert not {"input_schema", "output_schema"} & set(FORM)
+    assert not {"input_schema", "output_schema"} & set(FORM_OPTIONS)
 
 
 def test_nothing_is_loaded_that_nobody_asked_for() -> None:
@@ -269,7 +276,7 @@ def test_nothing_is_loaded_that_nobody_asked_for() -> None:
     """
     script = (
         "import argparse, sys; from chainproof.loadtests import command, options, settings\n"
-        "parser = argparse.ArgumentParser(); options.add_own_options(parser)\n"
+        "parser = argparse.ArgumentParser(); options.add_command_options(parser)\n"
         "settings.demand(parser.parse_args([]), None)\n"
         "print([name for name in ('pydantic', 'jsonschema_rs', 'chainproof.contract.chain_schema') if name in sys.modules])"
     )

@@ -16,9 +16,9 @@ from hypothesis import strategies as st
 from chainproof.contract.levels import Contract
 from chainproof.loadtests import catalogue
 from chainproof.loadtests.command import main
-from chainproof.loadtests.demand import Share, demand
-from chainproof.loadtests.options import add_locust_options, add_own_options, locust_arguments
-from chainproof.workload.workload import Model
+from chainproof.loadtests.demand import Shard, demand
+from chainproof.loadtests.options import add_command_options, add_locust_options, locust_arguments
+from chainproof.workload.workload import WorkloadModel
 
 
 def own(*words: str) -> argparse.Namespace:
@@ -26,7 +26,7 @@ def own(*words: str) -> argparse.Namespace:
     The options that our own command line reads.
     """
     parser = argparse.ArgumentParser()
-    add_own_options(parser)
+    add_command_options(parser)
     return parser.parse_args(words)
 
 
@@ -78,20 +78,20 @@ def test_workers_share_a_plan_without_gap_or_overlap(workers: int, count: int) -
     """
     Every request of a plan is one worker's, and its payload does not depend on how many workers there are.
     """
-    shares = [Share(index=index, of=workers) for index in range(workers)]
+    shares = [Shard(index=index, of=workers) for index in range(workers)]
     wanted = demand(own(), None)
-    whole = list(islice(wanted.payloads(Share()), count))
+    whole = list(islice(wanted.payloads(Shard()), count))
     parts = {
         number: payload
         for share in shares
-        for number, payload in zip(share.numbers(count), wanted.payloads(share), strict=False)
+        for number, payload in zip(share.request_numbers(count), wanted.payloads(share), strict=False)
     }
 
-    assert list(range(count)) == sorted(number for share in shares for number in share.numbers(count))
+    assert list(range(count)) == sorted(number for share in shares for number in share.request_numbers(count))
     assert whole == [parts[number] for number in range(count)]
 
 
-@pytest.mark.parametrize("name", catalogue.names())
+@pytest.mark.parametrize("name", catalogue.workload_names())
 def test_every_workload_that_comes_along_can_be_run(name: str) -> None:
     """
     It loads, says what it is for, and has objectives.
@@ -100,14 +100,14 @@ def test_every_workload_that_comes_along_can_be_run(name: str) -> None:
 
     assert workload.description
     assert workload.objectives
-    assert name in catalogue.described()
+    assert name in catalogue.workload_list()
 
 
 def test_smoke_is_the_default() -> None:
     """
     Who names no workload gets the shortest.
     """
-    assert "smoke" == own().workload == catalogue.names()[0]
+    assert "smoke" == own().workload == catalogue.workload_names()[0]
 
 
 WRONG = {
@@ -177,5 +177,5 @@ def test_the_models_have_their_own_options() -> None:
     closed = demand(own("--model", "closed"), 3)
     one, other, third = (demand(own("--seed", seed), None).plan() for seed in ("1", "1", "2"))
 
-    assert (Model.CLOSED, 3, 0) == (closed.workload.model, closed.workload.users, len(closed.plan()))
+    assert (WorkloadModel.CLOSED, 3, 0) == (closed.workload.model, closed.workload.users, len(closed.plan()))
     assert one == other != third

@@ -14,11 +14,11 @@ from typing import Any
 
 import pytest
 
-from chainproof.results.exchange import Fate
+from chainproof.results.exchange import Result
 from chainproof.results.folder import read_run
 from chainproof.results.interval import total
 
-Serving = Callable[..., Any]
+RunServer = Callable[..., Any]
 
 QUIET = """
 import json, os
@@ -56,13 +56,13 @@ async def unruly(told: Any) -> None:
         await told.answer(429, b'{"error_code": "rate_limited"}')
 
 
-def said_by_locust(serving: Serving, folder: Path, source: str) -> tuple[Any, Any]:
+def said_by_locust(run_server: RunServer, folder: Path, source: str) -> tuple[Any, Any]:
     """
     What Locust's statistics say in the end, and what the run folder does.
     """
     (folder / "mine.py").write_text(source)
     words = ["--headless", "--only-summary", "--rate=60", "--duration=1s", "--arrivals=constant", "--deadline=800ms"]
-    with serving(unruly) as server:
+    with run_server(unruly) as server:
         subprocess.run(
             [sys.executable, "-P", "-m", "locust", "-f", str(folder / "mine.py"), *words, "--target", server.target.origin,
              f"--out={folder / 'run'}"],
@@ -73,14 +73,14 @@ def said_by_locust(serving: Serving, folder: Path, source: str) -> tuple[Any, An
 
 
 @pytest.mark.parametrize("source", [QUIET, LISTENING], ids=["at once", "one by one"])
-def test_locusts_totals_are_those_of_the_run(serving: Serving, tmp_path: Path, source: str) -> None:
+def test_locusts_totals_are_those_of_the_run(run_server: RunServer, tmp_path: Path, source: str) -> None:
     """
     Requests, those without a time, failures by what they were, octets, seconds, least, greatest and sum of times.
     """
-    said, whole = said_by_locust(serving, tmp_path, source)
-    answered = [each for fate in (Fate.OK, Fate.FAILED) for each in [whole.response_time[fate]] if each.count]
-    requests, silent = whole.sent, whole.count(Fate.TIMED_OUT)
-    failures = whole.count(Fate.FAILED) + silent
+    said, whole = said_by_locust(run_server, tmp_path, source)
+    answered = [each for result in (Result.OK, Result.FAILED) for each in [whole.response_time[result]] if each.count]
+    requests, silent = whole.sent, whole.count(Result.TIMED_OUT)
+    failures = whole.count(Result.FAILED) + silent
     counted = [requests, silent, failures, requests - silent, requests, failures]
 
     assert 60 == requests
@@ -93,14 +93,14 @@ def test_locusts_totals_are_those_of_the_run(serving: Serving, tmp_path: Path, s
     assert 2 == len(said["errors"])
 
 
-def test_whoever_listens_hears_every_request(serving: Serving, tmp_path: Path) -> None:
+def test_whoever_listens_hears_every_request(run_server: RunServer, tmp_path: Path) -> None:
     """
     One event for each, with its time, or none where that is not known.
     """
-    said, whole = said_by_locust(serving, tmp_path, LISTENING)
+    said, whole = said_by_locust(run_server, tmp_path, LISTENING)
     heard = said["heard"]
 
     assert list(range(60)) == sorted(number for *_, number in heard)
-    assert whole.count(Fate.OK) == sum(exception is None for *_, exception, _ in heard)
-    assert whole.count(Fate.TIMED_OUT) == sum(time is None for _, time, *_ in heard)
+    assert whole.count(Result.OK) == sum(exception is None for *_, exception, _ in heard)
+    assert whole.count(Result.TIMED_OUT) == sum(time is None for _, time, *_ in heard)
     assert {"POST"} == {kind for kind, *_ in heard}

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from chainproof.results.exchange import Fate
+from chainproof.results.exchange import Result
 from chainproof.results.folder import read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
-Serving = Callable[..., Any]
+RunServer = Callable[..., Any]
 
 MINE = """
 import itertools
@@ -93,24 +93,24 @@ def bodies(server: Any) -> list[dict[str, Any]]:
     return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in server.requests]
 
 
-def test_an_own_payload_goes_out_with_every_planned_request(serving: Serving, tmp_path: Path) -> None:
+def test_an_own_payload_goes_out_with_every_planned_request(run_server: RunServer, tmp_path: Path) -> None:
     """
     A locustfile that imports all four classes runs one model, by its own subclass.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         done = run(server, tmp_path, MINE, "--rate=40", "--arrivals=constant", "--duration=1s")
     whole = total(read_run(tmp_path / "run").intervals)
 
     assert 0 == done.returncode, done.stderr
     assert [{"number": number} for number in range(40)] == bodies(server)
-    assert 40 == whole.planned == whole.count(Fate.OK)
+    assert 40 == whole.planned == whole.count(Result.OK)
 
 
-def test_the_other_model_is_chosen_by_option(serving: Serving, tmp_path: Path) -> None:
+def test_the_other_model_is_chosen_by_option(run_server: RunServer, tmp_path: Path) -> None:
     """
     The same locustfile with --model closed has its callers call.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         done = run(server, tmp_path, MINE, "--model=closed", "--users=2", "--think-time=50ms", "--duration=500ms")
 
     assert 0 == done.returncode, done.stderr
@@ -123,26 +123,26 @@ def test_the_other_model_is_chosen_by_option(serving: Serving, tmp_path: Path) -
     [((), {"short", "long"}), (("--tags", "short"), {"short"}), (("--exclude-tags", "short"), {"long"})],
 )
 def test_own_tasks_of_the_open_model_are_started_by_the_plan(
-    serving: Serving, tmp_path: Path, words: tuple[str, ...], expected: set[str]
+    run_server: RunServer, tmp_path: Path, words: tuple[str, ...], expected: set[str]
 ) -> None:
     """
     One request to a task, at its time, of the tasks that the tags leave.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         done = run(server, tmp_path, TASKS, "--rate=40", "--arrivals=constant", "--duration=1s", *words)
     whole = total(read_run(tmp_path / "run").intervals)
 
     assert 0 == done.returncode, done.stderr
-    assert 40 == whole.planned == whole.sent == whole.count(Fate.OK) == len(server.requests)
+    assert 40 == whole.planned == whole.sent == whole.count(Result.OK) == len(server.requests)
     assert whole.schedule_lag.quantile(0.5) < 0.02
     assert expected == {body["text"] for body in bodies(server)}
 
 
-def test_own_tasks_of_the_closed_model_send_what_they_like(serving: Serving, tmp_path: Path) -> None:
+def test_own_tasks_of_the_closed_model_send_what_they_like(run_server: RunServer, tmp_path: Path) -> None:
     """
     Answers can be looked at, each request is counted, and the run ends in time.
     """
-    with serving(fine) as server:
+    with run_server(fine) as server:
         done = run(server, tmp_path, TASKS, "--model=closed", "--users=2", "--duration=1s")
     told = read_run(tmp_path / "run")
     counts = Counter(body["text"] for body in bodies(server))
@@ -179,13 +179,13 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_a_locustfile_does_wrongly_is_said(serving: Serving, tmp_path: Path, wrong: str) -> None:
+def test_what_a_locustfile_does_wrongly_is_said(run_server: RunServer, tmp_path: Path, wrong: str) -> None:
     """
     It is not the target's fault: a broken run whose accounts balance, or no run at all.
     """
     source, code, said = WRONG[wrong]
     head = "from locust import task\nfrom chainproof.loadtests import OpenUser\n"
-    with serving(fine) as server:
+    with run_server(fine) as server:
         done = run(server, tmp_path, head + source, "--rate=20", "--duration=1s")
 
     assert code == done.returncode, done.stderr
@@ -193,5 +193,5 @@ def test_what_a_locustfile_does_wrongly_is_said(serving: Serving, tmp_path: Path
     if code == 70:
         end = read_run(tmp_path / "run").end
 
-        assert Ending.BROKEN is end.ending
+        assert Ending.INTERNAL_ERROR is end.ending
         assert end.accounting["planned"] == end.accounting["sent"] + end.accounting["not_sent"]

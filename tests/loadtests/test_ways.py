@@ -15,13 +15,13 @@ from typing import Any
 
 import pytest
 
-from chainproof.contract.credentials import ApiKey, Scheme
+from chainproof.contract.credentials import ApiKey, AuthScheme
 from chainproof.contract.route import Address, Proxy, Route
 from chainproof.contract.target import parse_target
-from chainproof.loadtests.client.client import Client, Reply, request_bytes
+from chainproof.loadtests.client.client import LoadClient, Reply, request_bytes
 from chainproof.results.exchange import Transport
 
-Serving = Callable[..., Any]
+RunServer = Callable[..., Any]
 Launch = Callable[..., Any]
 CONSENT = b"HTTP/1.1 200 Connection established\r\n\r\n"
 FEW = ("--rate", "20", "--duration", "500ms", "--arrivals", "constant")
@@ -90,18 +90,18 @@ def called(url: str, route: Route, deadline: float = 2.0, fields: tuple[tuple[st
     One request to a target by a route.
     """
     target = parse_target(url, loopback=True)
-    client = Client(target, route)
+    client = LoadClient(target, route)
     octets = request_bytes(target, ApiKey("key"), b"{}", fields)
     return client.call(octets, time.monotonic() + deadline)
 
 
 def test_by_another_address_name_and_host_stay_the_targets(
-    serving: Serving, tls_context: Any, certificate: Path
+    run_server: RunServer, tls_context: Any, certificate: Path
 ) -> None:
     """
     The bytes go to 127.0.0.1 and some port; the certificate is verified for the URL's name, and Host is that name.
     """
-    with serving(fine, tls=tls_context) as server:
+    with run_server(fine, tls=tls_context) as server:
         there = Address("127.0.0.1", server.port)
         trusted = called("https://localhost", Route(connect_to=there, ca_file=str(certificate)))
         unknown = called("https://localhost", Route(connect_to=there))
@@ -114,11 +114,13 @@ def test_by_another_address_name_and_host_stay_the_targets(
     assert 1 == len(server.requests)
 
 
-def test_through_a_proxy_the_target_is_asked_as_ever(serving: Serving, tls_context: Any, certificate: Path) -> None:
+def test_through_a_proxy_the_target_is_asked_as_ever(
+    run_server: RunServer, tls_context: Any, certificate: Path
+) -> None:
     """
     The proxy sees CONNECT with its own credentials, and neither the request nor the key.
     """
-    with serving(fine, tls=tls_context) as server, proxying(leads_to=server.port) as proxy:
+    with run_server(fine, tls=tls_context) as server, proxying(leads_to=server.port) as proxy:
         way = Proxy(address=Address("127.0.0.1", proxy.port), authorization="Basic dTpw")
         reply = called("https://localhost", Route(proxy=way, ca_file=str(certificate)))
 
@@ -172,7 +174,7 @@ def test_fields_go_along_and_replace_our_own() -> None:
     """
     octets = request_bytes(
         parse_target("http://127.0.0.1:1"),
-        ApiKey("key", Scheme.BEARER),
+        ApiKey("key", AuthScheme.BEARER),
         b"{}",
         (("X-Tenant", "blue"), ("user-agent", "mine")),
     )
@@ -183,7 +185,7 @@ def test_fields_go_along_and_replace_our_own() -> None:
 
 
 def test_the_options_reach_the_target_and_the_manifest(
-    serving: Serving, launch: Launch, tls_context: Any, certificate: Path, key: str
+    run_server: RunServer, launch: Launch, tls_context: Any, certificate: Path, key: str
 ) -> None:
     """
     A chain by its id in another environment, on this machine's port: its path, its fields, its scheme, and the record.
@@ -192,7 +194,7 @@ def test_the_options_reach_the_target_and_the_manifest(
     async def refuse(told: Any) -> None:
         await told.answer(200, b"[]", "Content-Type: text/html")
 
-    with serving(refuse, tls=tls_context) as server:
+    with run_server(refuse, tls=tls_context) as server:
         words = ["--connect-to", f"127.0.0.1:{server.port}", "--ca-file", str(certificate), "--auth-scheme", "bearer"]
         url = "https://localhost/environments/staging/run_remote"
         done = launch(url, *FEW, *words, "--header", "X-Tenant: blue").end()
@@ -228,11 +230,11 @@ def test_a_refusing_proxy_of_the_environment_is_said_before_the_first_request(la
     assert not done.folder.exists()
 
 
-def test_a_target_may_be_an_ipv6_address(serving: Serving, launch: Launch) -> None:
+def test_a_target_may_be_an_ipv6_address(run_server: RunServer, launch: Launch) -> None:
     """
     In brackets in URL and Host, without them everywhere else.
     """
-    with serving(fine, host="::1") as server:
+    with run_server(fine, host="::1") as server:
         done = launch(f"http://[::1]:{server.port}", *FEW).end()
 
     assert 10 == len(server.requests), done.errors

@@ -17,18 +17,18 @@ import pytest
 
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.target import parse_target
-from chainproof.loadtests.client.client import Client, Reply, request_bytes
+from chainproof.loadtests.client.client import LoadClient, Reply, request_bytes
 from chainproof.results.exchange import Transport
 
-Serving = Callable[..., Any]
+RunServer = Callable[..., Any]
 BODY = b'{"a": 1}'
 
 
-def call(target: Any, deadline: float = 2.0, client: Client | None = None) -> Reply:
+def call(target: Any, deadline: float = 2.0, client: LoadClient | None = None) -> Reply:
     """
     One request to a target.
     """
-    client = client if client is not None else Client(target)
+    client = client if client is not None else LoadClient(target)
     return client.call(request_bytes(target, ApiKey("key"), BODY), time.monotonic() + deadline)
 
 
@@ -39,7 +39,7 @@ def saying(*octets: bytes, then: str = "stay") -> Any:
 
     async def behave(told: Any) -> None:
         for part in octets:
-            await told.say(part)
+            await told.send_bytes(part)
             await asyncio.sleep(0.01)
         if then == "close":
             raise ConnectionError
@@ -71,12 +71,12 @@ ANSWERS = {
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_a_complete_answer_is_taken_however_it_is_framed(serving: Serving, kind: str) -> None:
+def test_a_complete_answer_is_taken_however_it_is_framed(run_server: RunServer, kind: str) -> None:
     """
     An answer is complete when its framing says so; it is sent for once, and a redirect is an answer like any other.
     """
     behaviour, expected = ANSWERS[kind]
-    with serving(behaviour) as server:
+    with run_server(behaviour) as server:
         reply = call(server.target)
 
     assert (Transport.ANSWERED, expected) == (reply.transport, (reply.answer.status, reply.answer.body))
@@ -85,9 +85,9 @@ def test_a_complete_answer_is_taken_however_it_is_framed(serving: Serving, kind:
 
 FAILURES = {
     "closed before any answer": (saying(then="close"), Transport.CLOSED_EARLY, "before any answer"),
-    "reset before any answer": (saying(then="reset"), Transport.RESET, "before any answer"),
+    "reset before any answer": (saying(then="reset"), Transport.CONNECTION_RESET, "before any answer"),
     "closed half-way": (saying(OK[:-1], then="close"), Transport.CLOSED_EARLY, "middle of the answer"),
-    "reset half-way": (saying(OK[:-1], then="reset"), Transport.RESET, "middle of the answer"),
+    "reset half-way": (saying(OK[:-1], then="reset"), Transport.CONNECTION_RESET, "middle of the answer"),
     "chunks cut off": (
         saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", then="close"),
         Transport.CLOSED_EARLY,
@@ -121,13 +121,13 @@ FAILURES = {
 
 
 @pytest.mark.parametrize("kind", FAILURES)
-def test_whatever_is_no_complete_answer_has_its_transport_class(serving: Serving, kind: str) -> None:
+def test_whatever_is_no_complete_answer_has_its_transport_class(run_server: RunServer, kind: str) -> None:
     """
     How far the bytes got is told apart, nothing is sent a second time, and the deadline holds for all of it.
     """
     behaviour, transport, reason = FAILURES[kind]
     deadline = 0.3 if transport is Transport.DEADLINE else 5.0
-    with serving(behaviour) as server:
+    with run_server(behaviour) as server:
         begun = time.monotonic()
         reply = call(server.target, deadline)
 
@@ -137,11 +137,11 @@ def test_whatever_is_no_complete_answer_has_its_transport_class(serving: Serving
     assert time.monotonic() - begun < deadline + 0.3
 
 
-def test_the_request_is_the_documents(serving: Serving) -> None:
+def test_the_request_is_the_documents(run_server: RunServer) -> None:
     """
     POST to the operation's path, the key behind its prefix, JSON, a length, the target's host.
     """
-    with serving(saying(OK)) as server:
+    with run_server(saying(OK)) as server:
         call(server.target)
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
     line, *fields = head.decode().split("\r\n")
@@ -156,7 +156,7 @@ def test_the_request_is_the_documents(serving: Serving) -> None:
     assert BODY == body
 
 
-def test_a_connection_is_kept_as_long_as_the_target_keeps_it(serving: Serving) -> None:
+def test_a_connection_is_kept_as_long_as_the_target_keeps_it(run_server: RunServer) -> None:
     """
     The next request goes over the same connection, unless the answer said close or more came than was asked for.
     """
@@ -164,8 +164,8 @@ def test_a_connection_is_kept_as_long_as_the_target_keeps_it(serving: Serving) -
     expected = {"kept": 1, "closed": 3, "one too many": 3}
     found = {}
     for kind, octets in {"kept": OK, "closed": closing, "one too many": OK + OK}.items():
-        with serving(saying(octets)) as server:
-            client = Client(server.target)
+        with run_server(saying(octets)) as server:
+            client = LoadClient(server.target)
             for _ in range(3):
                 assert Transport.ANSWERED is call(server.target, client=client).transport
         found[kind] = server.connections
@@ -173,12 +173,12 @@ def test_a_connection_is_kept_as_long_as_the_target_keeps_it(serving: Serving) -
     assert expected == found
 
 
-def test_an_idle_connection_that_was_closed_is_replaced_before_sending(serving: Serving) -> None:
+def test_an_idle_connection_that_was_closed_is_replaced_before_sending(run_server: RunServer) -> None:
     """
     A keep-alive connection that the target gave up is no failure of the next request.
     """
-    with serving(saying(OK, then="close")) as server:
-        client = Client(server.target)
+    with run_server(saying(OK, then="close")) as server:
+        client = LoadClient(server.target)
         for _ in range(3):
             assert Transport.ANSWERED is call(server.target, client=client).transport
             time.sleep(0.05)  # the target's end of the connection goes out a moment after its answer
@@ -186,12 +186,12 @@ def test_an_idle_connection_that_was_closed_is_replaced_before_sending(serving: 
     assert (3, 3) == (len(server.requests), server.connections)
 
 
-def test_a_request_that_went_out_is_never_sent_again(serving: Serving) -> None:
+def test_a_request_that_went_out_is_never_sent_again(run_server: RunServer) -> None:
     """
     A connection that dies under a request loses it: the chain may have run.
     """
-    with serving(saying(OK), saying(then="close")) as server:
-        client = Client(server.target)
+    with run_server(saying(OK), saying(then="close")) as server:
+        client = LoadClient(server.target)
         transports = [call(server.target, client=client).transport for _ in range(2)]
 
     assert [Transport.ANSWERED, Transport.CLOSED_EARLY] == transports
@@ -207,8 +207,8 @@ def test_nobody_there_and_no_such_name() -> None:
         refused = call(parse_target(f"http://127.0.0.1:{taken.getsockname()[1]}"))
     unknown = call(parse_target("https://no-such-host.invalid"), deadline=5.0)
 
-    assert (Transport.REFUSED, "connection refused") == (refused.transport, refused.reason)
-    assert unknown.transport in (Transport.NAME_UNKNOWN, Transport.DEADLINE)
+    assert (Transport.CONNECTION_REFUSED, "connection refused") == (refused.transport, refused.reason)
+    assert unknown.transport in (Transport.NAME_NOT_RESOLVED, Transport.DEADLINE)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue of connections refuses")
@@ -244,12 +244,12 @@ def test_the_deadline_covers_the_handshake() -> None:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's receive stamps are Linux's")
-def test_an_answer_that_waited_for_us_is_not_charged_to_the_target(serving: Serving) -> None:
+def test_an_answer_that_waited_for_us_is_not_charged_to_the_target(run_server: RunServer) -> None:
     """
     While this process is busy the answer lies in the socket's buffer; its end is when the kernel received it.
     """
-    with serving(saying(OK)) as server:
-        client = Client(server.target)
+    with run_server(saying(OK)) as server:
+        client = LoadClient(server.target)
         call(server.target, client=client)  # the first stamps of a machine may be missing
         time.sleep(0.1)
         begun = time.monotonic()
@@ -262,7 +262,7 @@ def test_an_answer_that_waited_for_us_is_not_charged_to_the_target(serving: Serv
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the kernel's receive stamps are Linux's")
-def test_an_answer_that_came_in_time_counts_though_we_looked_late(serving: Serving) -> None:
+def test_an_answer_that_came_in_time_counts_though_we_looked_late(run_server: RunServer) -> None:
     """
     Busy beyond the deadline, we find an answer that came before it; and whoever is woken by it may ask again at once,
     over the same connection, without meeting the first one's deadline.
@@ -270,10 +270,10 @@ def test_an_answer_that_came_in_time_counts_though_we_looked_late(serving: Servi
 
     async def soon(told: Any) -> None:
         await asyncio.sleep(0.05)
-        await told.say(OK)
+        await told.send_bytes(OK)
 
-    with serving(soon) as server:
-        client = Client(server.target)
+    with run_server(soon) as server:
+        client = LoadClient(server.target)
         call(server.target, client=client)  # the first stamps of a machine may be missing
 
         def twice() -> list[Reply]:
@@ -286,16 +286,16 @@ def test_an_answer_that_came_in_time_counts_though_we_looked_late(serving: Servi
 
     assert [Transport.ANSWERED] * 2 == [reply.transport for reply in replies]
     assert 1 == server.connections
-    assert replies[0].stamped
-    assert replies[0].seen - replies[0].end > 0.1
+    assert replies[0].has_kernel_timestamp
+    assert replies[0].read_at - replies[0].end > 0.1
 
 
 @pytest.fixture
-def https(serving: Serving, tls_context: Any) -> Any:
+def https(run_server: RunServer, tls_context: Any) -> Any:
     """
     A target that answers twice over TLS.
     """
-    with serving(saying(OK), tls=tls_context) as server:
+    with run_server(saying(OK), tls=tls_context) as server:
         yield server
 
 
@@ -305,7 +305,7 @@ def test_a_trusted_certificate_is_accepted(https: Any, certificate: Any, monkeyp
     """
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     target = parse_target(f"https://localhost:{https.port}")
-    client = Client(target)
+    client = LoadClient(target)
     replies = [call(target, client=client) for _ in range(3)]
 
     assert [(Transport.ANSWERED, b"{}")] * 3 == [(reply.transport, reply.answer.body) for reply in replies]
@@ -325,13 +325,13 @@ def test_an_untrusted_certificate_is_refused_before_the_key_goes_out(https: Any)
 
 
 def test_a_certificate_of_another_host_is_refused(
-    serving: Serving, tls_context: Any, certificate: Any, monkeypatch: pytest.MonkeyPatch
+    run_server: RunServer, tls_context: Any, certificate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
     A trusted certificate counts for the hosts it names.
     """
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with serving(saying(OK), tls=tls_context, host="127.0.0.2") as server:
+    with run_server(saying(OK), tls=tls_context, host="127.0.0.2") as server:
         reply = call(parse_target(f"https://127.0.0.2:{server.port}"))
 
     assert Transport.TLS_FAILED is reply.transport

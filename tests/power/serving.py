@@ -16,15 +16,15 @@ import pytest
 from chainproof.clock import Seconds
 from chainproof.conformance import checks
 from chainproof.conformance.checks import Check
-from chainproof.conformance.inputs.chain_schema import Signature
+from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.judging.ledger import Evidence, Ledger
 from chainproof.conformance.options import Depth, Settings
-from chainproof.conformance.probing.requester import Examination
+from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.transport.client import Client
 from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
 from chainproof.contract.target import Target, parse_target
-from chainproof.contract.violations import Departure
+from chainproof.contract.violations import Violation
 from chainproof.emulator.decision import EmulatorConfig
 from chainproof.emulator.faults.hooks import FaultHook
 from chainproof.emulator.scenario import find_scenario
@@ -45,7 +45,9 @@ def running_emulator(hook: FaultHook | None) -> Iterator[str]:
     """
     The URL of an emulator with a bend in it.
     """
-    config = EmulatorConfig(scenario=find_scenario("warm"), key=ApiKey(EMULATOR_KEY), request_id_prefix=new_request_id_prefix())
+    config = EmulatorConfig(
+        scenario=find_scenario("warm"), key=ApiKey(EMULATOR_KEY), request_id_prefix=new_request_id_prefix()
+    )
     sock = listening_socket("127.0.0.1", 0)
     port = sock.getsockname()[1]
     begun: list[tuple[asyncio.AbstractEventLoop, Stop]] = []
@@ -72,17 +74,17 @@ class ClauseFound(Exception):
 
 class StoppingLedger(Ledger):
     """
-    A ledger that ends the checks with the first departure from one clause.
+    A ledger that ends the checks with the first violation from one clause.
     """
 
     def __init__(self, target: Target, seed: int, wanted: str | None) -> None:
         super().__init__(None, target, seed)
         self._wanted = wanted
 
-    def enter(self, exercised: Iterable[Clause], departures: Iterable[Departure], evidence: Evidence) -> None:
+    def record(self, exercised: Iterable[Clause], violations: Iterable[Violation], evidence: Evidence) -> None:
         """Enter, and be done where that was what was wanted."""
-        found = tuple(departures)
-        super().enter(exercised, found, evidence)
+        found = tuple(violations)
+        super().record(exercised, found, evidence)
         if self._wanted in {each.clause.id for each in found}:
             raise ClauseFound
 
@@ -93,7 +95,7 @@ def run_checks(
     *,
     wanted: str | None = None,
     seed: int = 1,
-    provoke: bool = False,
+    overload: bool = False,
     deadline: Seconds = DEADLINE,
     depth: Depth = Depth.STANDARD,
     duration: Seconds | None = None,
@@ -102,25 +104,25 @@ def run_checks(
     What some checks find; no further than to the first finding of the clause that is *wanted*.
     """
     settings = Settings(
-        echo=True, steerable=True, depth=depth, seed=seed, deadline=deadline, provoke=provoke, duration=duration
+        echo=True, steerable=True, depth=depth, seed=seed, deadline=deadline, overload=overload, duration=duration
     )
     client = Client(parse_target(url), settings.deadline)
     ledger = StoppingLedger(client.target, seed, wanted)
-    examination = Examination(
+    requester = Requester(
         client,
         ledger,
         key=ApiKey(EMULATOR_KEY),
         settings=settings,
-        signature=Signature(),
+        chain_schema=ChainSchema(),
         pause=lambda seconds: None,
     )
     try:
         with suppress(ClauseFound):
-            examination.ask_plainly(examination.plain)
+            requester.send_valid_body(requester.minimal_body)
         for check in asked:
-            examination.check = check.name
+            requester.check_name = check.name
             try:
-                check.ask(examination)
+                check.run(requester)
             except pytest.skip.Exception:
                 continue
             except (ClauseFound, pytest.fail.Exception):

@@ -16,12 +16,12 @@ import pytest
 from chainproof.conformance.checks import CHECKS, Check
 from chainproof.conformance.options import Depth
 from chainproof.contract import clauses
-from chainproof.contract.clauses import CLAUSES, SINGLE_ANSWER, Clause
+from chainproof.contract.clauses import CLAUSES, SINGLE_ANSWER_CLAUSES, Clause
 from chainproof.contract.levels import Level
 from chainproof.emulator.faults import FAULTS, Fault, FaultStage
 from chainproof.emulator.faults.variants import VARIANTS, Variant
 
-from .serving import running_emulator, run_checks
+from .serving import run_checks, running_emulator
 
 CLAUSES_WITHOUT_FAULT = {
     clauses.OUTPUT_SCHEMA: "an echo chain has no shape of its own: tests/conformance/test_faults.py breaks it",
@@ -29,43 +29,43 @@ CLAUSES_WITHOUT_FAULT = {
 
 IMPLIED_VIOLATIONS: dict[Clause, tuple[Clause, ...]] = {
     # A gate that stands open lets in what stands behind a body, and is asked with keys in many places.
-    clauses.AUTHENTICATION_REQUIRED: (clauses.REQUEST_MALFORMED, clauses.KEY_LOCATION, clauses.KEY_VERIFIED),
+    clauses.AUTHENTICATION_REQUIRED: (clauses.INVALID_FRAMING_REJECTED, clauses.KEY_LOCATION, clauses.KEY_VERIFIED),
     # What ends elsewhere than it says leaves its connection to whoever comes next.
-    clauses.FRAMING: (
-        clauses.CONNECTION,
-        clauses.ANSWERS,
-        clauses.ANSWER_BELONGS,
+    clauses.RESPONSE_FRAMING: (
+        clauses.CONNECTION_PERSISTENCE,
+        clauses.REQUEST_ANSWERED,
+        clauses.ANSWER_MATCHES_REQUEST,
         clauses.AUTHENTICATION_REQUIRED,
         clauses.REQUEST_FRAMING,
         clauses.REQUEST_ID_UNIQUE,
     ),
-    clauses.CONNECTION: (clauses.ANSWERS, clauses.FRAMING, clauses.KEY_VERIFIED),
-    clauses.SINGLETON_FIELDS: (clauses.FRAMING,),
-    clauses.REQUEST_FRAMING: (clauses.FRAMING, clauses.OBJECT_ACCEPTED, clauses.REQUEST_MALFORMED),
-    clauses.HTTP_STRICTNESS: (clauses.REQUEST_MALFORMED,),
+    clauses.CONNECTION_PERSISTENCE: (clauses.REQUEST_ANSWERED, clauses.RESPONSE_FRAMING, clauses.KEY_VERIFIED),
+    clauses.SINGLETON_FIELDS: (clauses.RESPONSE_FRAMING,),
+    clauses.REQUEST_FRAMING: (clauses.RESPONSE_FRAMING, clauses.OBJECT_ACCEPTED, clauses.INVALID_FRAMING_REJECTED),
+    clauses.HTTP_STRICTNESS: (clauses.INVALID_FRAMING_REJECTED,),
     # Another's output is not what was sent either.
-    clauses.ANSWER_BELONGS: (clauses.ECHO_EXACT,),
-    clauses.ECHO_EXACT: (clauses.ANSWER_BELONGS,),
+    clauses.ANSWER_MATCHES_REQUEST: (clauses.ECHO_EXACT,),
+    clauses.ECHO_EXACT: (clauses.ANSWER_MATCHES_REQUEST,),
     clauses.OUTPUT_OBJECT: (clauses.ECHO_EXACT,),
     # What is refused is so in every guise, and what is answered otherwise is so in every place.
     clauses.OBJECT_ACCEPTED: (clauses.MEDIA_TYPE_PARAMETERS,),
-    clauses.STATUS: (clauses.REQUEST_FRAMING, clauses.CONNECTION, clauses.UNAFFECTED),
-    clauses.UNAFFECTED: (
-        clauses.CONNECTION,
+    clauses.STATUS: (clauses.REQUEST_FRAMING, clauses.CONNECTION_PERSISTENCE, clauses.REQUEST_ISOLATION),
+    clauses.REQUEST_ISOLATION: (
+        clauses.CONNECTION_PERSISTENCE,
         clauses.MEDIA_TYPE_PARAMETERS,
         clauses.OBJECT_ACCEPTED,
         clauses.REQUEST_FRAMING,
     ),
-    clauses.NON_OBJECT_REFUSED: (clauses.REQUEST_FRAMING, clauses.ERROR_CODE_CAUSE),
-    clauses.MALFORMED_REFUSED: (clauses.ANSWERS, clauses.ERROR_CODE_CAUSE, clauses.MEDIA_TYPE_REQUIRED),
-    clauses.OTHER_PATHS_REFUSED: (clauses.REGIONAL_HOST,),
+    clauses.NON_OBJECT_REJECTED: (clauses.REQUEST_FRAMING, clauses.ERROR_CODE_CAUSE),
+    clauses.INVALID_JSON_REJECTED: (clauses.REQUEST_ANSWERED, clauses.ERROR_CODE_CAUSE, clauses.MEDIA_TYPE_REQUIRED),
+    clauses.OTHER_PATHS_REJECTED: (clauses.REGIONAL_HOST,),
     # A refusal by the wrong name is no refusal as documented, steered or not.
-    clauses.KEY_VERIFIED: (clauses.STEERED_ERROR,),
+    clauses.KEY_VERIFIED: (clauses.ERROR_ON_DEMAND,),
     clauses.ERROR_CODE_CAUSE: (
         clauses.BODY_REQUIRED,
-        clauses.STEERED_ERROR,
-        clauses.MALFORMED_REFUSED,
-        clauses.NON_OBJECT_REFUSED,
+        clauses.ERROR_ON_DEMAND,
+        clauses.INVALID_JSON_REJECTED,
+        clauses.NON_OBJECT_REJECTED,
     ),
 }
 """What may be named besides a clause, by the rule that stands above it: the one cannot be broken and the other be whole."""
@@ -88,11 +88,11 @@ def checks_for(clause: Clause) -> list[Check]:
     """
     The checks that uphold a clause, and those whose answers may show it all the same, the quickest first.
     """
-    quick = sorted((check for check in CHECKS if check.part in ORDER), key=lambda check: ORDER.index(check.part))
+    quick = sorted((check for check in CHECKS if check.group in ORDER), key=lambda check: ORDER.index(check.group))
     quick_and_not = [*quick, *(check for check in CHECKS if check not in quick)]
     own = [check for check in quick_and_not if clause in check.clauses]
     rest = [check for check in quick if check not in own]
-    return rest + own if clause in SINGLE_ANSWER else own + rest
+    return rest + own if clause in SINGLE_ANSWER_CLAUSES else own + rest
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
@@ -101,7 +101,9 @@ def test_a_fault_is_caught_for_its_own_clause(fault: Fault) -> None:
     Each fault of the emulator is found, and named by the clause that it breaks.
     """
     with running_emulator(fault.hook) as url:
-        found = run_checks(url, checks_for(fault.violates), wanted=fault.violates.id, provoke="--provoke" in fault.needs_options)
+        found = run_checks(
+            url, checks_for(fault.violates), wanted=fault.violates.id, overload="--overload" in fault.needs_options
+        )
 
     assert fault.violates.id in {each.clause for each in found}
 
@@ -115,9 +117,13 @@ def test_a_fault_is_one_finding(name: str) -> None:
     fault = FAULTS[name]
     print(f"CHAINPROOF_SAMPLE_SEED={SEED}")
     with running_emulator(fault.hook) as url:
-        found = run_checks(url, CHECKS, depth=Depth.QUICK, deadline=PATIENCE, provoke="--provoke" in fault.needs_options)
+        found = run_checks(
+            url, CHECKS, depth=Depth.QUICK, deadline=PATIENCE, overload="--overload" in fault.needs_options
+        )
 
-    said = {clause.id for clause in (fault.violates, *fault.also_violates, *IMPLIED_VIOLATIONS.get(fault.violates, ()))} | warning_clauses()
+    said = {
+        clause.id for clause in (fault.violates, *fault.also_violates, *IMPLIED_VIOLATIONS.get(fault.violates, ()))
+    } | warning_clauses()
     assert [] == [f"{each.clause}: {each.actual}" for each in found if each.clause not in said]
 
 
@@ -136,7 +142,7 @@ def test_a_variant_is_not_accused(name: str) -> None:
 
 def warning_clauses() -> set[str]:
     """
-    The clauses whose departures fail no run.
+    The clauses whose violations fail no run.
     """
     return {clause.id for clause in CLAUSES if clause.level is Level.SHOULD}
 

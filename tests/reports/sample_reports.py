@@ -10,11 +10,11 @@ from pathlib import Path
 import orjson
 
 from chainproof.judgement.summary import Report, report
-from chainproof.results.exchange import Fate, Outcome, Transport
-from chainproof.results.folder import read_run, run_paths, searches
+from chainproof.results.exchange import Outcome, Result, Transport
+from chainproof.results.folder import find_runs, find_searches, read_run
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import Ending
-from chainproof.results.search_record import SEARCH
+from chainproof.results.search_record import SEARCH_FILE
 
 from .sample_runs import (
     CENSORED,
@@ -46,7 +46,7 @@ def hostile(path: Path) -> None:
     """
     A target that writes markup, escape sequences and template syntax wherever it may write.
     """
-    outcome = Outcome(Transport.ANSWERED, 503, HOSTILE, Fate.FAILED)
+    outcome = Outcome(Transport.ANSWERED, 503, HOSTILE, Result.FAILED)
     manifest = load_manifest(
         name=HOSTILE, target=f"https://a/{HOSTILE}", settings={HOSTILE: HOSTILE}, versions={HOSTILE: HOSTILE}
     )
@@ -57,10 +57,10 @@ def hostile(path: Path) -> None:
         manifest=manifest,
         findings=[found, a_finding(clause="status", reproduce=f"curl '{HOSTILE}'", level=HOSTILE)],
         exchanges=[(an_exchange(1, outcome, 0.2, HOSTILE), "outcome")],
-        ending=Ending.BROKEN,
+        ending=Ending.INTERNAL_ERROR,
         note=HOSTILE,
     )
-    probe = {"rate": 1e300, "purpose": HOSTILE, "standing": HUGE, "reason": HOSTILE, "folder": "../.."}
+    probe = {"rate": 1e300, "purpose": HOSTILE, "verdict": HUGE, "reason": HOSTILE, "folder": "../.."}
     times = {HOSTILE: 1.0, "p50": 1e-9}
     write_search(
         path / "search",
@@ -77,32 +77,32 @@ def write_search(path: Path, **changes: object) -> None:
     """
     path.mkdir(parents=True, exist_ok=True)
     rows = [("01_20", 20.0, "doubling", "met"), ("02_40", 40.0, "doubling", "missed")]
-    rows += [("03_28.28", 28.28, "bisecting", "undecided"), ("04_20", 20.0, "verifying", "met")]
+    rows += [("03_28.28", 28.28, "bisecting", "inconclusive"), ("04_20", 20.0, "verifying", "met")]
     probes = [
         {
             "rate": rate,
             "purpose": purpose,
-            "standing": standing,
+            "verdict": verdict,
             "reason": "p95 response_time",
             "folder": folder,
             "seconds": 20.0,
             "planned": int(rate * 20),
             "ok": int(rate * 19),
-            "response_time": {} if standing == "missed" else {"p50": 0.05, "p95": 0.2, "p99": 0.4},
+            "response_time": {} if verdict == "missed" else {"p50": 0.05, "p95": 0.2, "p99": 0.4},
         }
-        for folder, rate, purpose, standing in rows
+        for folder, rate, purpose, verdict in rows
     ]
     said = {
         "workload": "saturation",
         "target": "https://chain-abc123.api.baseten.co/production/run_remote",
         "emulated": False,
         "objectives": ["p95 response_time < 800ms"],
-        "answer_per_s": 20.0,
+        "saturation_rate_per_s": 20.0,
         "missed_at_per_s": 28.28,
-        "sentence": "The objectives are met up to 20 requests a second, and not shown to be at 28.28.",
+        "summary": "The objectives are met up to 20 requests a second, and not shown to be at 28.28.",
         "probes": probes,
     }
-    (path / SEARCH).write_bytes(orjson.dumps({**said, **changes}))
+    (path / SEARCH_FILE).write_bytes(orjson.dumps({**said, **changes}))
 
 
 def searched(path: Path) -> None:
@@ -117,7 +117,7 @@ def huge(path: Path) -> None:
     """
     Strings that no page has room for.
     """
-    outcome = Outcome(Transport.ANSWERED, 503, HUGE, Fate.FAILED)
+    outcome = Outcome(Transport.ANSWERED, 503, HUGE, Result.FAILED)
     found = a_finding(expected=HUGE, actual=HUGE, quotation=HUGE, request_id=HUGE)
     write_load(
         path / "load",
@@ -129,7 +129,7 @@ def huge(path: Path) -> None:
 
 def accepted(path: Path) -> None:
     """
-    An endpoint whose departures are known: one accepted for good, one for a while, one no longer, one in vain.
+    An endpoint whose violations are known: one accepted for good, one for a while, one no longer, one in vain.
     """
     settings = {
         "depth": "standard",
@@ -153,9 +153,11 @@ def strange_parts(path: Path) -> None:
     phases = [{"name": name, "from_s": start, "to_s": end, "judged": judged} for name, start, end, judged in stretches]
     intervals = drawn_intervals(2, 0)
     for number in range(50):
-        intervals[0].plan(phase=HOSTILE)
-        intervals[0].send(0.0, phase=HOSTILE)
-        intervals[1].settle(OK, 0.1 + number / 100, 0.1, payload=(HOSTILE, HUGE, "", "d")[number % 4], phase=HOSTILE)
+        intervals[0].count_planned(phase=HOSTILE)
+        intervals[0].count_sent(0.0, phase=HOSTILE)
+        intervals[1].count_outcome(
+            OK, 0.1 + number / 100, 0.1, payload=(HOSTILE, HUGE, "", "d")[number % 4], phase=HOSTILE
+        )
     settings = {**load_manifest().settings, "phases": phases, "accept": [{"clause": HOSTILE, "until": None}, 7, {}]}
     write_load(path / "a", intervals, manifest=load_manifest(settings=settings))
 
@@ -164,7 +166,7 @@ def many_outcomes() -> list[Interval]:
     """
     A target that invents a code for every answer.
     """
-    mixture = [(Outcome(Transport.ANSWERED, 500 + n % 90, f"code_{n}", Fate.FAILED), 1.0) for n in range(200)]
+    mixture = [(Outcome(Transport.ANSWERED, 500 + n % 90, f"code_{n}", Result.FAILED), 1.0) for n in range(200)]
     return drawn_intervals(10, 50, mixture=mixture)
 
 
@@ -177,7 +179,7 @@ SAMPLES: dict[str, Callable[[Path], object]] = {
     "unfinished conformance": lambda path: write_conformance(path / "a", ending=None),
     "unfinished": lambda path: write_load(path / "a", drawn_intervals(5, 10), ending=None),
     "interrupted": lambda path: write_load(path / "a", drawn_intervals(5, 10), ending=Ending.INTERRUPTED),
-    "broken": lambda path: write_load(path / "a", [], ending=Ending.BROKEN, note="no file descriptors left"),
+    "broken": lambda path: write_load(path / "a", [], ending=Ending.INTERNAL_ERROR, note="no file descriptors left"),
     "nothing at all": lambda path: write_load(path / "a", [], ending=None),
     "nothing sent": lambda path: write_load(path / "a", drawn_intervals(3, 0, not_sent=4)),
     "no objectives": lambda path: write_load(path / "a", drawn_intervals(5, 10), manifest=load_manifest(objectives=())),
@@ -218,7 +220,7 @@ SAMPLES: dict[str, Callable[[Path], object]] = {
     "search": searched,
     "search without an answer": lambda path: (
         write_load(path / "01_5", drawn_intervals(5, 5)),
-        write_search(path, answer_per_s=None, missed_at_per_s=None, probes=[], sentence="under way"),
+        write_search(path, saturation_rate_per_s=None, missed_at_per_s=None, probes=[], sentence="under way"),
     ),
     "two loads": lambda path: (
         write_load(path / "a", drawn_intervals(5, 10)),
@@ -235,4 +237,4 @@ def reports_of(name: str, path: Path) -> Report:
     """
     path.mkdir(parents=True, exist_ok=True)
     SAMPLES[name](path)
-    return report([read_run(folder) for folder in run_paths(path)], searches(path))
+    return report([read_run(folder) for folder in find_runs(path)], find_searches(path))

@@ -10,23 +10,23 @@ from dataclasses import replace
 from pathlib import Path
 
 from chainproof.contract.accepted_violations import parse_acceptance
-from chainproof.contract.clauses import CLAUSE, CLAUSES, ERROR_CODE, REQUEST_ID_PRESENT
-from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
+from chainproof.contract.clauses import CLAUSE_BY_ID, CLAUSES, ERROR_CODE, REQUEST_ID_PRESENT
+from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.exemplar import exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import RunWriter
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import End, Ending, Kind, Manifest, Phase
+from chainproof.results.manifest import Ending, Manifest, PhaseSpan, RunEnd, RunKind
 
-OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
-NOT_READY = Outcome(Transport.ANSWERED, 503, "model_not_ready", Fate.FAILED)
-RATE_LIMITED = Outcome(Transport.ANSWERED, 429, "rate_limited", Fate.FAILED)
-BROKEN_CHAIN = Outcome(Transport.ANSWERED, 502, "application_error", Fate.FAILED)
-NO_CODE = Outcome(Transport.ANSWERED, 502, None, Fate.FAILED)
-INVENTED = Outcome(Transport.ANSWERED, 503, "gremlins", Fate.FAILED)
-LOST = Outcome(Transport.CONNECTION_LOST, None, None, Fate.FAILED)
-TIMED_OUT = Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT)
-CENSORED = Outcome(Transport.DRAIN_ENDED, None, None, Fate.CENSORED)
+OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
+NOT_READY = Outcome(Transport.ANSWERED, 503, "model_not_ready", Result.FAILED)
+RATE_LIMITED = Outcome(Transport.ANSWERED, 429, "rate_limited", Result.FAILED)
+BROKEN_CHAIN = Outcome(Transport.ANSWERED, 502, "application_error", Result.FAILED)
+NO_CODE = Outcome(Transport.ANSWERED, 502, None, Result.FAILED)
+INVENTED = Outcome(Transport.ANSWERED, 503, "gremlins", Result.FAILED)
+LOST = Outcome(Transport.CONNECTION_LOST, None, None, Result.FAILED)
+TIMED_OUT = Outcome(Transport.DEADLINE, None, None, Result.TIMED_OUT)
+CENSORED = Outcome(Transport.DRAIN_ENDED, None, None, Result.CENSORED)
 
 FLAKY: tuple[tuple[Outcome, float], ...] = (
     (OK, 0.955),
@@ -48,7 +48,7 @@ def load_manifest(**changes: object) -> Manifest:
     The manifest of a load run that always began at the same instant.
     """
     manifest = Manifest(
-        kind=Kind.LOAD,
+        kind=RunKind.LOAD,
         name="steady",
         started="2026-11-22T13:27:00.250Z",
         target=TARGET,
@@ -79,14 +79,14 @@ def drawn_intervals(
     for second in range(seconds):
         interval = Interval(second=second, in_flight=dice.randint(2, 9), in_flight_max=dice.randint(9, 20))
         for _ in range(rate):
-            interval.plan()
-            interval.send(dice.expovariate(2000))
+            interval.count_planned()
+            interval.count_sent(dice.expovariate(2000))
             service_time = dice.lognormvariate(-2.3, 0.5)
             outcome = dice.choices(outcomes, weights)[0]
-            interval.settle(outcome, service_time + dice.expovariate(2000), service_time)
+            interval.count_outcome(outcome, service_time + dice.expovariate(2000), service_time)
         for _ in range(not_sent):
-            interval.plan()
-            interval.leave_out(NotSent.MAX_IN_FLIGHT)
+            interval.count_planned()
+            interval.count_not_sent(NotSent.MAX_IN_FLIGHT)
         travel(interval, random.Random(second))
         intervals.append(interval)
     return intervals
@@ -96,21 +96,21 @@ def travel(interval: Interval, dice: random.Random) -> None:
     """
     Say how the bytes of a second travelled, and of callers who try again.
     """
-    wire, answers = interval.wire, interval.answered
-    wire.read([dice.lognormvariate(-2.4, 0.5) for _ in range(answers)], [5e-5] * answers)
+    wire, answers = interval.network, interval.answered
+    wire.record_answers([dice.lognormvariate(-2.4, 0.5) for _ in range(answers)], [5e-5] * answers)
     for _ in range(2):
-        wire.open(dice.uniform(0.001, 0.002), dice.uniform(0.004, 0.005), replaced=1)
+        wire.record_connection(dice.uniform(0.001, 0.002), dice.uniform(0.004, 0.005), replaced=1)
     wire.slot_wait.record(0.02)
     wire.sent_bytes, wire.received_bytes = 312 * interval.sent, 287 * answers
     for attempts in (1, 1, 1, 2):
-        interval.calls.end(attempts, Fate.OK, attempts * dice.uniform(0.1, 0.2))
-    interval.calls.end(3, Fate.FAILED, 1.5)
+        interval.calls.end(attempts, Result.OK, attempts * dice.uniform(0.1, 0.2))
+    interval.calls.end(3, Result.FAILED, 1.5)
 
 
 PHASES = (
-    Phase(name="warm-up", start=0.0, end=5.0, judged=False),
-    Phase(name="steady", start=5.0, end=20.0, judged=True),
-    Phase(name="cool-down", start=20.0, end=24.0, judged=False),
+    PhaseSpan(name="warm-up", start=0.0, end=5.0, judged=False),
+    PhaseSpan(name="steady", start=5.0, end=20.0, judged=True),
+    PhaseSpan(name="cool-down", start=20.0, end=24.0, judged=False),
 )
 
 PAYLOADS = {"small": 1.0, "large": 3.0}
@@ -126,18 +126,18 @@ def phased_intervals(*, seed: int = 1, rates: Sequence[int] = (20, 60, 10)) -> l
     seconds = [Interval(second=second, in_flight_max=dice.randint(9, 20)) for second in range(27)]
     for phase, rate in zip(PHASES, rates, strict=True):
         for second in range(int(phase.start), int(phase.end)):
-            seconds[second].plan(phase=phase.name, times=rate)
+            seconds[second].count_planned(phase=phase.name, times=rate)
             for number in range(rate):
                 if number == 0 and phase.judged:
-                    seconds[second].leave_out(NotSent.MAX_IN_FLIGHT, phase=phase.name)
+                    seconds[second].count_not_sent(NotSent.MAX_IN_FLIGHT, phase=phase.name)
                     continue
                 payload = dice.choice(list(PAYLOADS))
                 time = PAYLOADS[payload] * dice.lognormvariate(-2.3, 0.5) * (4 if phase.name == "warm-up" else 1)
                 outcome = dice.choices(outcomes, weights)[0]
                 lag = dice.expovariate(2000)
-                seconds[second].send(lag, phase=phase.name)
+                seconds[second].count_sent(lag, phase=phase.name)
                 end = min(int(second + number / rate + time), 26)
-                seconds[end].settle(outcome, time + lag, time, payload=payload, phase=phase.name)
+                seconds[end].count_outcome(outcome, time + lag, time, payload=payload, phase=phase.name)
     return seconds
 
 
@@ -165,7 +165,7 @@ def counted(intervals: Iterable[Interval]) -> dict[str, int]:
         "planned": sum(each.planned for each in whole),
         "not_sent": sum(each.not_sent.total() for each in whole),
         "sent": sum(each.sent for each in whole),
-        **{fate.value: sum(each.count(fate) for each in whole) for fate in Fate},
+        **{result.value: sum(each.count(result) for each in whole) for result in Result},
     }
 
 
@@ -184,14 +184,14 @@ def write_load(
     """
     with RunWriter(path, manifest or load_manifest()) as writer:
         for interval in intervals:
-            writer.interval(interval)
+            writer.write_interval(interval)
         for found in findings:
-            writer.finding(found)
+            writer.write_finding(found)
         for exchange, why in exchanges:
-            writer.exemplar(exemplar(exchange, why=why))
+            writer.write_exemplar(exemplar(exchange, why=why))
         if ending is not None:
             seconds = float(len({each.second for each in intervals}))
-            writer.finish(End(ending=ending, seconds=seconds, accounting=counted(intervals), note=note))
+            writer.finish(RunEnd(ending=ending, seconds=seconds, accounting=counted(intervals), note=note))
     return path
 
 
@@ -199,7 +199,7 @@ def a_finding(clause: str = "error-code", **changes: object) -> Finding:
     """
     One finding against a clause.
     """
-    known = CLAUSE[clause]
+    known = CLAUSE_BY_ID[clause]
     found = Finding(
         clause=known.id,
         level=known.level.value,
@@ -252,26 +252,26 @@ def write_conformance(
     *,
     findings: Iterable[Finding] = (),
     exercised: int = 12,
-    idle: Iterable[str] = ("error-on-demand", "answer-belongs"),
+    idle: Iterable[str] = ("error-on-demand", "answer-matches-request"),
     ending: Ending | None = Ending.COMPLETED,
     **changes: object,
 ) -> Path:
     """
     A conformance run's folder.
     """
-    told = {"kind": Kind.CONFORMANCE, "name": "standard", "settings": {"depth": "standard"}, "objectives": ()}
+    told = {"kind": RunKind.CONFORMANCE, "name": "standard", "settings": {"depth": "standard"}, "objectives": ()}
     manifest = load_manifest(**{**told, **changes})
     found = list(findings)
     idle = frozenset(idle)
     with RunWriter(path, manifest) as writer:
         for finding in found:
-            writer.finding(finding)
+            writer.write_finding(finding)
         for clause in CLAUSES:
-            departed = sum(each.count for each in found if each.clause == clause.id)
+            violations = sum(each.count for each in found if each.clause == clause.id)
             times = 0 if clause.id in idle else exercised
-            writer.clause(ClauseCount(clause=clause.id, exercised=times, departed=departed))
+            writer.write_clause(ClauseCount(clause=clause.id, exercised=times, violations=violations))
         if ending is not None:
-            writer.finish(End(ending=ending, seconds=14.2))
+            writer.finish(RunEnd(ending=ending, seconds=14.2))
     return path
 
 

@@ -14,7 +14,7 @@ from chainproof.judgement.summary import Report, report
 from chainproof.reports.formats import html, json_report, markdown, terminal
 from chainproof.results.exemplar import exemplar
 from chainproof.results.folder import RunWriter, read_run
-from chainproof.results.stored_body import kept_body
+from chainproof.results.stored_body import stored_body
 
 from .sample_runs import EXCHANGES, a_finding, load_manifest, write_conformance
 from .test_json import VALIDATOR
@@ -28,13 +28,16 @@ def kept(tmp_path: Path) -> Report:
     A load run and a conformance run that kept bodies.
     """
     found = exemplar(
-        EXCHANGES[0][0], why="slowest", request_body=kept_body(MARKUP.encode()), answer_body=kept_body(b"\xff" * 70_000)
+        EXCHANGES[0][0],
+        why="slowest",
+        request_body=stored_body(MARKUP.encode()),
+        answer_body=stored_body(b"\xff" * 70_000),
     )
-    lost = exemplar(EXCHANGES[-1][0], why="outcome", request_body=kept_body(b"{}"))
+    lost = exemplar(EXCHANGES[-1][0], why="outcome", request_body=stored_body(b"{}"))
     with RunWriter(tmp_path / "load", load_manifest()) as writer:
-        writer.exemplar(found)
-        writer.exemplar(lost)
-    write_conformance(tmp_path / "conformance", findings=[a_finding(answer_body=kept_body(b"I am Ada's teapot"))])
+        writer.write_exemplar(found)
+        writer.write_exemplar(lost)
+    write_conformance(tmp_path / "conformance", findings=[a_finding(answer_body=stored_body(b"I am Ada's teapot"))])
     runs = [read_run(tmp_path / name) for name in ("conformance", "load")]
 
     assert (found, lost) == runs[1].exemplars
@@ -64,7 +67,7 @@ def test_programs_get_bodies_whole(kept: Report) -> None:
 
     assert [] == [error.message for error in VALIDATOR.iter_errors(told)]
     assert {"text": MARKUP, "size_bytes": len(MARKUP)} == told["exemplars"][0]["request_body"]
-    assert (70_000, True) == tuple(told["exemplars"][0]["answer_body"][name] for name in ("size_bytes", "cut"))
+    assert (70_000, True) == tuple(told["exemplars"][0]["answer_body"][name] for name in ("size_bytes", "truncated"))
     assert "answer_body" not in told["exemplars"][1]
     assert "I am Ada's teapot" == told["findings"][0]["answer_body"]["text"]
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.judgement.verdict import EXIT_OF
+from chainproof.judgement.verdict import EXIT_CODE_OF
 from chainproof.reports.command import main
 
 from .sample_reports import SAMPLES, reports_of
@@ -37,7 +37,7 @@ def test_the_exit_code_is_the_verdict(name, tmp_path, capsys):
     """
     Whoever only looks at the exit code learns the verdict, whatever the format.
     """
-    expected = EXIT_OF[reports_of(name, tmp_path).verdict]
+    expected = EXIT_CODE_OF[reports_of(name, tmp_path).verdict]
 
     assert expected == main([str(tmp_path)])
     assert expected == main([str(tmp_path), "--json", "-"])

@@ -14,11 +14,11 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from chainproof.contract.clauses import CLAUSES
-from chainproof.judgement.objectives import judge
+from chainproof.judgement.objectives import evaluate_objective
 from chainproof.judgement.summary import LoadSummary, report, summarise_load
-from chainproof.reports.charts import MOST_SERIES, OTHER, Chart, Palette, charts, palette
+from chainproof.reports.charts import MAX_SERIES, OTHER, Chart, Palette, charts, palette
 from chainproof.reports.formats import html
-from chainproof.results.exchange import Fate
+from chainproof.results.exchange import Result
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import total
 from chainproof.workload.objectives import parse_objective
@@ -156,7 +156,7 @@ def test_a_page_is_read_from_the_verdict_to_the_settings(tmp_path):
         "Outcomes by status and error code",
         "Exemplars",
         "Clauses",
-        "FEW_REQUESTS",
+        "TOO_FEW_REQUESTS",
         "run folder",
         "max in flight",
     )
@@ -196,8 +196,8 @@ def test_a_thousand_findings_are_counted_and_not_all_shown():
     """
     source = page_of("thousand findings")
 
-    assert html.MOST_FINDINGS == source.count('<article class="finding')
-    assert f"And {1000 - html.MOST_FINDINGS} more findings" in source
+    assert html.MAX_FINDINGS == source.count('<article class="finding')
+    assert f"And {1000 - html.MAX_FINDINGS} more findings" in source
     assert len(source) < 500_000
 
 
@@ -217,10 +217,10 @@ def test_an_outcome_has_one_colour_on_the_whole_page():
     """
     summary = report_of_many()
     colours = palette(row.outcome for row in summary.outcomes)
-    frequent = [colours[row.outcome] for row in summary.outcomes[:MOST_SERIES]]
+    frequent = [colours[row.outcome] for row in summary.outcomes[:MAX_SERIES]]
 
-    assert len(set(frequent)) == MOST_SERIES
-    assert {OTHER} == {colours[row.outcome] for row in summary.outcomes[MOST_SERIES:]}
+    assert len(set(frequent)) == MAX_SERIES
+    assert {OTHER} == {colours[row.outcome] for row in summary.outcomes[MAX_SERIES:]}
 
 
 def report_of_many() -> LoadSummary:
@@ -248,11 +248,11 @@ def test_the_bar_of_an_objective_holds_all_its_marks(text):
     """
     Share, bounds and demand lie on the bar, the share between its bounds.
     """
-    judged = judge(parse_objective(text), total(drawn_intervals(3, 50)), 10.0)
-    bar = html.objective_width(judged)
+    judged = evaluate_objective(parse_objective(text), total(drawn_intervals(3, 50)), 10.0)
+    bar = html.objective_bar(judged)
 
     assert bar is not None
-    assert all(-1e-9 <= bar[name] <= 100 + 1e-9 for name in ("low", "value", "high", "wanted"))
+    assert all(-1e-9 <= bar[name] <= 100 + 1e-9 for name in ("low", "value", "high", "required"))
     assert bar["low"] <= bar["value"] <= bar["high"]
 
 
@@ -263,16 +263,16 @@ def test_a_figure_of_too_few_answers_is_marked_as_such():
     source = page_of("one request")
 
     assert 5 * 4 == source.count('<span class="note few">')
-    assert "FEW_REQUESTS" in source
+    assert "TOO_FEW_REQUESTS" in source
 
 
 def test_phases_are_drawn_where_their_names_are_words(tmp_path):
     """
     What is not judged is shaded in every chart over time, and named above it; the distribution has judged answers alone.
     """
-    found = reports_of("phases", tmp_path).loads[0]
+    found = reports_of("phases", tmp_path).load_runs[0]
     drawn = {chart.name: chart for chart in charts(found, palette(row.outcome for row in found.outcomes))}
-    strange = reports_of("strange parts", tmp_path / "strange").loads[0]
+    strange = reports_of("strange parts", tmp_path / "strange").load_runs[0]
 
     assert {"latency", "throughput", "outcomes"} == {
         name for name, chart in drawn.items() if "var(--band)" in chart.wide.body
@@ -280,14 +280,14 @@ def test_phases_are_drawn_where_their_names_are_words(tmp_path):
     for name in ("latency", "throughput", "outcomes"):
         assert [1, 1, 1] == [drawn[name].wide.body.count(f">{phase.phase.name}<") for phase in found.phases]
         assert "Shaded: what is not judged (warm-up, cool-down)." in drawn[name].description
-    assert f"How {found.judged.count(Fate.OK)} ok answers in judged phases" in drawn["distribution"].description
+    assert f"How {found.judged.count(Result.OK)} ok answers in judged phases" in drawn["distribution"].description
     for chart in charts(strange, palette(row.outcome for row in strange.outcomes)):
         assert not re.search("alert|aaaa", chart.wide.body + chart.narrow.body)
 
 
 def test_what_is_accepted_is_shown_and_not_alarming():
     """
-    An accepted departure stands among the findings, marked, and its clause is waived until its day.
+    An accepted violation stands among the findings, marked, and its clause is waived until its day.
     """
     source = page_of("accepted")
 
@@ -300,7 +300,7 @@ def test_charts_carry_no_word_of_the_target(tmp_path):
     """
     A legend is text on the page; inside a drawing stand only our own names.
     """
-    found = reports_of("hostile", tmp_path).loads[0]
+    found = reports_of("hostile", tmp_path).load_runs[0]
     drawn = charts(found, palette(row.outcome for row in found.outcomes))
 
     assert drawn

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from chainproof.judgement.summary import Report, report
 from chainproof.reports.formats import json_report
-from chainproof.results.exchange import Fate, Outcome, Transport
+from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import Interval
 
@@ -89,7 +89,7 @@ outcomes = st.builds(
     st.sampled_from(Transport),
     st.sampled_from((None, 200, 429, 503)),
     st.none() | st.text(max_size=5),
-    st.sampled_from(Fate),
+    st.sampled_from(Result),
 )
 interval_lists = st.lists(
     st.builds(
@@ -118,7 +118,7 @@ def test_several_load_runs_add_up_exactly(lists):
     )
     keys = [tuple(v for k, v in row.items() if k != "count") for row in whole["outcomes"]]
     assert len(keys) == len(set(keys))
-    assert whole["figures"] is None
+    assert whole["timings"] is None
 
 
 def test_one_load_run_is_the_whole():
@@ -127,7 +127,7 @@ def test_one_load_run_is_the_whole():
     """
     whole = of(a_run(drawn_intervals(3, 20)))
 
-    for name in ("accounting", "figures", "figures_by_fate", "throughput_per_s", "outcomes", "objectives", "caveats"):
+    for name in ("accounting", "timings", "timings_by_result", "throughput_per_s", "outcomes", "objectives", "caveats"):
         assert whole["runs"][0][name] == whole[name]
 
 
@@ -139,15 +139,15 @@ def test_percentiles_are_those_of_the_values():
     times = sorted(dice.lognormvariate(-2, 1) for _ in range(1234))
     interval = Interval(second=0, planned=len(times), sent=len(times))
     for time in times:
-        interval.settle(FLAKY[0][0], time, time / 2)
-    figures = of(a_run([interval]))["figures"]
+        interval.count_outcome(FLAKY[0][0], time, time / 2)
+    timings = of(a_run([interval]))["timings"]
 
     for name, fraction in (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999)):
         exact = times[math.ceil(fraction * len(times)) - 1]
-        assert exact == pytest.approx(figures["response_time_s"][name], rel=1 / 2048)
-        assert exact / 2 == pytest.approx(figures["service_time_s"][name], rel=1 / 2048)
-    assert times[-1] == figures["response_time_s"]["max"]
-    assert [None, None, None] == [figures["schedule_lag_s"][name] for name in ("p50", "max", "mean")]
+        assert exact == pytest.approx(timings["response_time_s"][name], rel=1 / 2048)
+        assert exact / 2 == pytest.approx(timings["service_time_s"][name], rel=1 / 2048)
+    assert times[-1] == timings["response_time_s"]["max"]
+    assert [None, None, None] == [timings["schedule_lag_s"][name] for name in ("p50", "max", "mean")]
 
 
 def test_no_path_of_the_machine_is_told(tmp_path):
@@ -170,8 +170,8 @@ def test_without_a_load_run_its_figures_are_null(tmp_path):
     for name in (
         "accounting",
         "not_sent_reasons",
-        "figures",
-        "figures_by_fate",
+        "timings",
+        "timings_by_result",
         "throughput_per_s",
         "outcomes",
         "objectives",
@@ -198,7 +198,7 @@ def test_a_lost_line_makes_a_report_invalid_and_never_our_own_error(tmp_path):
     """
     lost = Interval(second=0, planned=1, sent=3)
     for _ in range(3):
-        lost.settle(FLAKY[0][0], 0.1, 0.1)
+        lost.count_outcome(FLAKY[0][0], 0.1, 0.1)
     path = write_load(tmp_path / "a", [lost])
     written = json.loads(json_report.render(report([read_run(path)])))
 
@@ -225,12 +225,12 @@ def test_parts_add_up_to_the_whole(tmp_path):
     Phases sum up to the accounting; payloads to the judged phases' answers.
     """
     written = json.loads(json_report.render(reports_of("phases", tmp_path)))
-    fates = ("ok", "failed", "timed_out", "censored")
+    results = ("ok", "failed", "timed_out", "censored")
 
     for name, number in written["accounting"].items():
         assert number == sum(phase[name] for phase in written["phases"])
-    for name in fates:
+    for name in results:
         judged = sum(phase[name] for phase in written["phases"] if phase["judged"])
         assert judged == sum(payload[name] for payload in written["payloads"])
-    assert written["figures"] == next(phase["figures"] for phase in written["phases"] if phase["judged"])
+    assert written["timings"] == next(phase["timings"] for phase in written["phases"] if phase["judged"])
     assert ["warm-up", "steady", "cool-down"] == [phase["name"] for phase in written["phases"]]

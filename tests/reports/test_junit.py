@@ -16,7 +16,7 @@ from chainproof.judgement.summary import report
 from chainproof.judgement.verdict import Verdict
 from chainproof.reports.formats import junit
 from chainproof.results.folder import Run
-from chainproof.results.manifest import End, Ending, Kind
+from chainproof.results.manifest import Ending, RunEnd, RunKind
 
 from .sample_reports import SAMPLES, reports_of
 from .sample_runs import a_finding, accepting, drawn_intervals, load_manifest
@@ -51,9 +51,9 @@ def conformance(*, clause: str = "error-code", level: str | None = None, **setti
     The suite of a conformance run with one finding.
     """
     found = a_finding(clause) if level is None else a_finding(clause, level=level)
-    manifest = load_manifest(kind=Kind.CONFORMANCE, objectives=(), settings=setting)
+    manifest = load_manifest(kind=RunKind.CONFORMANCE, objectives=(), settings=setting)
     run = Run(
-        path=Path("a"), manifest=manifest, findings=(found,), end=End(ending=Ending.COMPLETED, seconds=1.0, note="")
+        path=Path("a"), manifest=manifest, findings=(found,), end=RunEnd(ending=Ending.COMPLETED, seconds=1.0, note="")
     )
     return suites_of(junit.render(report([run])))[0]
 
@@ -94,7 +94,7 @@ def test_a_failure_is_the_targets_and_an_error_is_ours(name, tmp_path):
         assert set(said.values()) <= allowed
         assert needed <= set(said.values())
         assert {"the run can be trusted"} >= {case for case, ending in said.items() if ending == "error"}
-        if summary.run.manifest.kind is Kind.LOAD and summary.verdict is not Verdict.FAIL:
+        if summary.run.manifest.kind is RunKind.LOAD and summary.verdict is not Verdict.FAIL:
             assert "failure" not in said.values()
 
 
@@ -106,7 +106,9 @@ def test_there_is_a_case_for_every_clause_every_objective_and_the_run(name, tmp_
     found = reports_of(name, tmp_path)
     for summary, suite in zip(found.summaries, suites_of(junit.render(found)), strict=True):
         kind = summary.run.manifest.kind
-        names = [clause.id for clause in CLAUSES] if kind is Kind.CONFORMANCE else list(summary.run.manifest.objectives)
+        names = (
+            [clause.id for clause in CLAUSES] if kind is RunKind.CONFORMANCE else list(summary.run.manifest.objectives)
+        )
         told = {each.get("name"): each.get("value") for each in suite.iter("property")}
 
         assert [*names, "the run can be trusted"] == list(endings(suite))
@@ -161,9 +163,9 @@ def test_any_text_is_valid_xml(wild, other):
     unknown = a_finding(actual=wild)
     run = Run(
         path=Path("a"),
-        manifest=load_manifest(kind=Kind.CONFORMANCE, name=wild, target=other, settings={}, objectives=()),
+        manifest=load_manifest(kind=RunKind.CONFORMANCE, name=wild, target=other, settings={}, objectives=()),
         findings=(found, unknown),
-        end=End(ending=Ending.BROKEN, seconds=1.0, note=wild),
+        end=RunEnd(ending=Ending.INTERNAL_ERROR, seconds=1.0, note=wild),
     )
     load = Run(path=Path("b"), manifest=load_manifest(name=other), intervals=tuple(drawn_intervals(1, 2)))
     for suite in suites_of(junit.render(report([run, load]))):

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.reports.time_series import bins, spans
-from chainproof.results.exchange import Fate
+from chainproof.results.exchange import Result
 from chainproof.results.interval import Interval
 from chainproof.statistics.histogram import Histogram
 
@@ -28,7 +28,7 @@ def interval(second: int, times: list[float]) -> Interval:
     """
     made = Interval(second=second, planned=len(times), sent=len(times))
     for time in times:
-        made.settle(OK, time, time)
+        made.count_outcome(OK, time, time)
     return made
 
 
@@ -41,7 +41,7 @@ def test_spans_hold_every_request_once(run, most):
 
     assert len(merged) <= most
     assert sum(each.planned for each in run) == sum(span.interval.planned for span in merged)
-    assert sum(each.count(Fate.OK) for each in run) == sum(span.interval.count(Fate.OK) for span in merged)
+    assert sum(each.count(Result.OK) for each in run) == sum(span.interval.count(Result.OK) for span in merged)
     assert [span.end for span in merged[:-1]] == [span.start for span in merged[1:]]
     assert all(span.seconds >= 1 for span in merged)
     assert [sum(each.planned for each in run if span.start <= each.second < span.end) for span in merged] == [
@@ -57,10 +57,10 @@ def test_a_span_has_the_percentile_of_its_answers(run):
     """
     The percentile of a merged span is that of all its answers together, not a mean of percentiles.
     """
-    whole = spans(run, 1)[0].interval.response_time[Fate.OK]
+    whole = spans(run, 1)[0].interval.response_time[Result.OK]
     every = Histogram()
     for each in run:
-        every.merge(each.response_time[Fate.OK])
+        every.merge(each.response_time[Result.OK])
 
     assert every.quantile(0.99) == whole.quantile(0.99)
 
@@ -73,7 +73,7 @@ def test_bins_hold_every_value_once(values, number):
     histogram = Histogram()
     for value in values:
         histogram.record(value)
-    drawn = bins(histogram, histogram.least / 1.03, histogram.greatest * 1.03, number)
+    drawn = bins(histogram, histogram.min_value / 1.03, histogram.max_value * 1.03, number)
 
     assert len(values) == sum(each.count for each in drawn)
     assert all(math.isclose(left.high, right.low) for left, right in pairwise(drawn))

@@ -77,7 +77,7 @@ def test_a_visible_text_has_nothing_hidden_in_it(text):
     """
     Whatever a target writes, every character of it shows; what already showed is left alone.
     """
-    shown = formatting.visible(text)
+    shown = formatting.escape_unprintable(text)
 
     assert shown.isprintable()
     assert shown == (text if text.isprintable() else shown)

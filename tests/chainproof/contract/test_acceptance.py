@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.contract.accepted_violations import Acceptance, BadAcceptance, accepted, parse_acceptance
-from chainproof.contract.clauses import CLAUSE
+from chainproof.contract.accepted_violations import Acceptance, AcceptanceError, is_accepted, parse_acceptance
+from chainproof.contract.clauses import CLAUSE_BY_ID
 
-clauses = st.sampled_from(sorted(CLAUSE))
+clauses = st.sampled_from(sorted(CLAUSE_BY_ID))
 days = st.dates()
 
 
@@ -38,9 +38,9 @@ def test_an_acceptance_ends_with_its_day_and_covers_its_clause_alone(
     """
     dated, endless = Acceptance(clause=clause, until=until), Acceptance(clause=clause)
 
-    assert (day <= until and clause == other) is accepted(other, [dated], day)
-    assert (clause == other) is accepted(other, [endless], day) is accepted(other, [dated, endless], day)
-    assert not accepted(clause, [], day)
+    assert (day <= until and clause == other) is is_accepted(other, [dated], day)
+    assert (clause == other) is is_accepted(other, [endless], day) is is_accepted(other, [dated, endless], day)
+    assert not is_accepted(clause, [], day)
 
 
 def test_a_day_is_the_last_that_counts() -> None:
@@ -49,7 +49,7 @@ def test_a_day_is_the_last_that_counts() -> None:
     """
     found = parse_acceptance("error-message:2026-12-31")
 
-    assert [True, False] == [found.holds(date(2026, 12, 31) + timedelta(days=more)) for more in (0, 1)]
+    assert [True, False] == [found.applies_on(date(2026, 12, 31) + timedelta(days=more)) for more in (0, 1)]
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_a_mistake_is_told_in_one_line(text: str, said: str) -> None:
     """
     Who mistypes a clause is told the ones like it, or all; who mistypes a day is told how one is written.
     """
-    with pytest.raises(BadAcceptance, match=r"^expected .*found ") as told:
+    with pytest.raises(AcceptanceError, match=r"^expected .*found ") as told:
         parse_acceptance(text)
 
     assert said in str(told.value)

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract import clauses, violations
-from chainproof.contract.answer import Answer, quick_answer
+from chainproof.contract.answer import Answer, build_answer
 from chainproof.contract.levels import Contract
 
 names = st.sampled_from(
@@ -41,10 +41,10 @@ def test_at_a_glance_or_closely_the_departures_are_the_same(answer: Answer, cont
     Whatever clause is added to the long way, the short one must not pass over it.
     """
     closely = tuple(
-        found for found in violations._departures(answer, contract) if not clauses.waived(found.clause, contract)
+        found for found in violations._departures(answer, contract) if not clauses.is_waived(found.clause, contract)
     )
 
-    assert closely == violations.departures(answer, contract)
+    assert closely == violations.violations(answer, contract)
 
 
 def test_the_usual_answer_is_seen_to_be_right_at_a_glance() -> None:
@@ -61,7 +61,7 @@ def test_an_answer_made_quickly_is_any_other() -> None:
     It is equal, prints alike, and cannot be changed either.
     """
     fields, body = (("Content-Type", "application/json"),), b"{}"
-    quick, plain = quick_answer(200, fields, body), Answer(status=200, headers=fields, body=body)
+    quick, plain = build_answer(200, fields, body), Answer(status=200, headers=fields, body=body)
 
     assert quick == plain
     assert hash(quick) == hash(plain)

@@ -9,7 +9,7 @@ import re
 import pytest
 
 from chainproof.contract import clauses
-from chainproof.contract.clauses import ASSUMED, CLAUSES, SINGLE_ANSWER, WAIVERS, Clause
+from chainproof.contract.clauses import ASSUMED, CLAUSES, SINGLE_ANSWER_CLAUSES, WAIVERS, Clause
 from chainproof.contract.levels import Contract, Level
 from chainproof.contract.openapi import Node, lookup
 
@@ -51,7 +51,7 @@ def test_a_clause_is_known_by_one_name() -> None:
     """
     ids = [clause.id for clause in CLAUSES]
 
-    assert len(ids) == len(set(ids)) == len(clauses.CLAUSE)
+    assert len(ids) == len(set(ids)) == len(clauses.CLAUSE_BY_ID)
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in ids)
 
 
@@ -65,19 +65,19 @@ def test_a_clause_is_whole() -> None:
 
 def test_the_clauses_of_one_answer_are_clauses() -> None:
     """
-    The list that `departures` goes by names each once.
+    The list that `violations` goes by names each once.
     """
-    assert set(SINGLE_ANSWER) <= set(CLAUSES)
-    assert len(set(SINGLE_ANSWER)) == len(SINGLE_ANSWER)
+    assert set(SINGLE_ANSWER_CLAUSES) <= set(CLAUSES)
+    assert len(set(SINGLE_ANSWER_CLAUSES)) == len(SINGLE_ANSWER_CLAUSES)
 
 
 def test_a_waiver_has_a_citation_and_holds_from_its_contract_on() -> None:
     """
     The strict contract waives nothing; what a contract waives, a wider one does not take back.
     """
-    assert [] == [clause.id for clause in CLAUSES if clauses.waived(clause, Contract.STRICT)]
+    assert [] == [clause.id for clause in CLAUSES if clauses.is_waived(clause, Contract.STRICT)]
     for waiver in WAIVERS:
         assert waiver.citation
         assert [contract.includes(waiver.contract) for contract in Contract] == [
-            clauses.waived(waiver.clause, contract) for contract in Contract
+            clauses.is_waived(waiver.clause, contract) for contract in Contract
         ]

@@ -14,7 +14,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.contract.credentials import DEFAULT_VARIABLE, REDACTED, ApiKey, NoKey, key_from, key_from_environment
+from chainproof.contract.credentials import (
+    DEFAULT_KEY_VARIABLE,
+    REDACTED,
+    ApiKey,
+    ApiKeyError,
+    load_key,
+    load_key_from_environment,
+)
 
 TOKEN = "".join(sorted(set(string.printable) - set(string.whitespace)))
 KEYS = st.text(TOKEN, min_size=2, max_size=40).map(lambda text: f"k3y-{text}")
@@ -59,8 +66,8 @@ def test_a_scrubbed_text_is_without_the_key(key: str, before: str, after: str) -
     """
     Every occurrence is replaced; an empty key replaces nothing.
     """
-    assert key not in ApiKey(key).scrub(f"{key}{before}{key}{after}").replace(REDACTED, "")
-    assert ApiKey("").scrub(before) == before
+    assert key not in ApiKey(key).redact(f"{key}{before}{key}{after}").replace(REDACTED, "")
+    assert ApiKey("").redact(before) == before
 
 
 @given(KEYS)
@@ -68,7 +75,7 @@ def test_a_key_is_sent_as_the_document_says(text: str) -> None:
     """
     `Authorization: Api-Key abcd1234.abcd1234`; blanks around the variable's value are not part of the key.
     """
-    key = key_from({"K": f"  {text}\n"}, "K")
+    key = load_key({"K": f"  {text}\n"}, "K")
 
     assert (f"Api-Key {text}", text) == (key.authorization, key.reveal())
     assert key == ApiKey(text)
@@ -82,8 +89,8 @@ def test_a_refusal_names_the_variable_and_not_what_is_in_it(text: str, form: str
     """
     Whoever reads the message learns where to look, not what was there.
     """
-    with pytest.raises(NoKey) as refused:
-        key_from({"MY_KEY": form.format(text, text)}, "MY_KEY")
+    with pytest.raises(ApiKeyError) as refused:
+        load_key({"MY_KEY": form.format(text, text)}, "MY_KEY")
 
     assert "MY_KEY" in str(refused.value)
     assert text not in "".join(traceback.format_exception(refused.value))
@@ -96,10 +103,10 @@ def test_a_missing_key_is_told_with_the_way_out(environment: dict[str, str], tol
     """
     Unset and empty are told apart, and both say what to do.
     """
-    with pytest.raises(NoKey, match=told) as refused:
-        key_from(environment)
+    with pytest.raises(ApiKeyError, match=told) as refused:
+        load_key(environment)
 
-    assert f"export {DEFAULT_VARIABLE}=" in str(refused.value)
+    assert f"export {DEFAULT_KEY_VARIABLE}=" in str(refused.value)
 
 
 def test_the_environment_is_this_processs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -108,4 +115,4 @@ def test_the_environment_is_this_processs(monkeypatch: pytest.MonkeyPatch) -> No
     """
     monkeypatch.setenv("OTHER_KEY", "abcd1234.abcd1234")
 
-    assert ApiKey("abcd1234.abcd1234") == key_from_environment("OTHER_KEY")
+    assert ApiKey("abcd1234.abcd1234") == load_key_from_environment("OTHER_KEY")

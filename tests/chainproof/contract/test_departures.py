@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
-from chainproof.contract.clauses import SINGLE_ANSWER, WAIVERS, Clause
+from chainproof.contract.clauses import SINGLE_ANSWER_CLAUSES, WAIVERS, Clause
 from chainproof.contract.errors import PAIRINGS, UNPAIRED_STATUSES, ErrorCode, Pairing
 from chainproof.contract.levels import Contract, Level
-from chainproof.contract.violations import breaks_a_must, departures, error_code
+from chainproof.contract.violations import breaks_must_clause, error_code, violations
 
 JSON_TYPE = ("Content-Type", "application/json")
 REQUEST_ID = (REQUEST_ID_HEADER, "9d3f")
@@ -105,7 +105,7 @@ def broken(answer: Answer, contract: Contract = Contract.STRICT) -> list[Clause]
     """
     The clauses that an answer breaks.
     """
-    return [departure.clause for departure in departures(answer, contract)]
+    return [violation.clause for violation in violations(answer, contract)]
 
 
 @pytest.mark.parametrize("contract", Contract)
@@ -129,7 +129,7 @@ def test_every_clause_of_a_single_answer_can_be_broken() -> None:
     """
     A clause that no answer can break protects nothing.
     """
-    assert set(SINGLE_ANSWER) == {clause for _, _, clause in BENT}
+    assert set(SINGLE_ANSWER_CLAUSES) == {clause for _, _, clause in BENT}
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS, ids=lambda pairing: pairing.code)
@@ -175,10 +175,10 @@ def test_any_answer_is_judged_in_words_that_can_be_written(answer: Answer) -> No
     No answer is too much: nothing is raised, and what is said of it can be stored as UTF-8 and read in a moment.
     """
     for contract in Contract:
-        for departure in departures(answer, contract):
-            orjson.dumps([departure.expected, departure.actual])
+        for violation in violations(answer, contract):
+            orjson.dumps([violation.expected, violation.actual])
 
-            assert len(departure.actual) < 1000
+            assert len(violation.actual) < 1000
 
 
 @given(ANSWERS)
@@ -188,7 +188,7 @@ def test_a_wider_contract_never_finds_more(answer: Answer) -> None:
     that the narrower one does not know stands for everything else that is wrong with that answer.
     """
     strict, documented, observed = (broken(answer, contract) for contract in Contract)
-    places = [SINGLE_ANSWER.index(clause) for clause in strict]
+    places = [SINGLE_ANSWER_CLAUSES.index(clause) for clause in strict]
 
     for narrower, wider in ((strict, documented), (documented, observed)):
         assert clauses.STATUS in narrower or set(narrower) >= set(wider)
@@ -233,8 +233,8 @@ def test_only_a_broken_must_keeps_an_answer_from_being_ok() -> None:
     A request without id was answered all the same.
     """
     for _, answer, clause in BENT:
-        assert breaks_a_must(departures(answer)) is (clause.level is Level.MUST)
-    assert not breaks_a_must(departures(OUTPUT))
+        assert breaks_must_clause(violations(answer)) is (clause.level is Level.MUST)
+    assert not breaks_must_clause(violations(OUTPUT))
 
 
 def test_a_header_is_found_whatever_its_case() -> None:

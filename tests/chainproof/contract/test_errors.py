@@ -9,11 +9,11 @@ import pytest
 from chainproof.contract.errors import (
     DOCUMENTED_CODES,
     PAIRINGS,
-    Blame,
     ErrorCode,
     Pairing,
+    Responsible,
     allowed_statuses,
-    blame,
+    responsible,
     statuses,
 )
 from chainproof.contract.levels import Contract
@@ -35,7 +35,7 @@ TABLE = {
 
 def test_the_codes_are_the_documents_in_its_order() -> None:
     """
-    An eleventh documented code makes this fail until somebody assigns its blame and its statuses.
+    An eleventh documented code makes this fail until somebody assigns its responsible and its statuses.
     """
     documented = lookup("#/components/schemas/ErrorResponse/properties/error_code/enum")
 
@@ -61,8 +61,8 @@ def test_a_row_is_whole(pairing: Pairing) -> None:
     """
     assert set(pairing.strict) <= set(documented_statuses()) - {200}
     assert bool(pairing.documented) is bool(pairing.citation)
-    assert pairing.blame is not Blame.US
-    assert blame(pairing.code, None) is pairing.blame
+    assert pairing.responsible is not Responsible.US
+    assert responsible(pairing.code, None) is pairing.responsible
 
 
 def test_a_code_outside_the_ten_has_no_status() -> None:
@@ -86,20 +86,22 @@ def test_a_wider_contract_allows_every_status_of_a_narrower_one() -> None:
 @pytest.mark.parametrize(
     ("code", "status", "expected"),
     [
-        ("timeout", 400, Blame.CHAIN),
-        ("rate_limited", 503, Blame.CALLER),
-        ("gremlins", 404, Blame.CALLER),
-        (None, 429, Blame.CALLER),
-        (None, 504, Blame.CHAIN),
-        (None, 502, Blame.PLATFORM),
-        (None, None, Blame.PLATFORM),
+        ("timeout", 400, Responsible.CHAIN),
+        ("rate_limited", 503, Responsible.CALLER),
+        ("gremlins", 404, Responsible.CALLER),
+        (None, 429, Responsible.CALLER),
+        (None, 504, Responsible.CHAIN),
+        (None, 502, Responsible.PLATFORM),
+        (None, None, Responsible.PLATFORM),
     ],
 )
-def test_whoever_names_no_cause_is_judged_by_the_status(code: str | None, status: int | None, expected: Blame) -> None:
+def test_whoever_names_no_cause_is_judged_by_the_status(
+    code: str | None, status: int | None, expected: Responsible
+) -> None:
     """
     A documented code decides; without one the status does.
     """
-    assert expected is blame(code, status)
+    assert expected is responsible(code, status)
 
 
 def test_contracts_include_what_stands_before_them() -> None:

@@ -16,14 +16,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.chain_schema import (
-    LONGEST_MISTAKE,
-    MOST_MISTAKES,
-    BadInput,
-    BadOutput,
-    BadSchema,
+    MAX_ERROR_LENGTH,
+    MAX_ERRORS,
+    InputError,
+    OutputError,
     Schema,
-    dotted,
+    SchemaError,
     entrypoint,
+    format_path,
     load_class,
     load_entrypoint,
     load_input_schema,
@@ -124,7 +124,7 @@ def test_a_stream_has_no_schema(hint: str, written: Written) -> None:
     """
     name = written(returning(hint))
 
-    with pytest.raises(BadSchema, match="run_remote returns a stream"):
+    with pytest.raises(SchemaError, match="run_remote returns a stream"):
         load_output_schema(name)
     assert load_input_schema(name).accepts({})
 
@@ -139,7 +139,7 @@ def test_what_the_service_fills_in_is_no_input(written: Written) -> None:
     )
 
     assert ["a", "request"] == load_input_schema(name).document["required"]
-    assert ("r", "c") == load_entrypoint(name).given
+    assert ("r", "c") == load_entrypoint(name).injected
 
 
 WRONG_HINTS = {
@@ -159,7 +159,7 @@ def test_hints_that_the_service_would_not_deploy_are_a_mistake(line: str, words:
     """
     One line that says what was expected.
     """
-    with pytest.raises(BadSchema) as mistake:
+    with pytest.raises(SchemaError) as mistake:
         load_input_schema(written(f"class Hello:\n    {line}\n"))
 
     assert words in str(mistake.value)
@@ -187,11 +187,11 @@ def test_the_schema_accepts_what_the_sample_chain_takes(value: JSON) -> None:
     try:
         chain.arguments(value)
         taken = True
-    except BadInput:
+    except InputError:
         taken = False
 
     assert schema.accepts(value) is taken
-    assert bool(schema.mistakes(value)) is not taken
+    assert bool(schema.errors(value)) is not taken
 
 
 @given(st.lists(st.text(), max_size=3), st.text(min_size=1))
@@ -200,9 +200,9 @@ def test_the_output_schema_accepts_what_the_sample_chain_returns(names: list[str
     Whatever run_remote returns is written as its return type says.
     """
     cls = load_class(HELLO)
-    written = load_entrypoint(HELLO).output(cls().run_remote(names=names, greeting=greeting))
+    written = load_entrypoint(HELLO).encode_output(cls().run_remote(names=names, greeting=greeting))
 
-    assert () == load_output_schema(HELLO).mistakes(json.loads(written))
+    assert () == load_output_schema(HELLO).errors(json.loads(written))
 
 
 def test_arguments_are_those_that_an_input_names() -> None:
@@ -217,7 +217,7 @@ def test_arguments_are_those_that_an_input_names() -> None:
 
 def test_an_output_of_another_type_is_told() -> None:
     """
-    What the return type does not say is a BadOutput; what JSON has no number for is null.
+    What the return type does not say is a OutputError; what JSON has no number for is null.
     """
 
     class Sums:
@@ -225,9 +225,9 @@ def test_an_output_of_another_type_is_told() -> None:
 
     chain = entrypoint(Sums, "here")
 
-    assert b"[null,null,-0.0]" == chain.output([float("nan"), float("inf"), -0.0])
-    with pytest.raises(BadOutput):
-        chain.output("text")
+    assert b"[null,null,-0.0]" == chain.encode_output([float("nan"), float("inf"), -0.0])
+    with pytest.raises(OutputError):
+        chain.encode_output("text")
 
 
 # ------------------------------------------------------------------ what is told of a value
@@ -239,19 +239,19 @@ def test_mistakes_are_bounded_sorted_and_without_the_value(value: JSON) -> None:
     At most ten lines of at most 200 characters, always the same ones, and an accepted value has none.
     """
     schema = Schema(source="here", document={"type": "array", "items": {"type": "boolean"}})
-    told = schema.mistakes(value)
+    told = schema.errors(value)
 
     assert (told == ()) is schema.accepts(value)
-    assert list(told) == sorted(told) == list(schema.mistakes(value))
-    assert len(told) <= MOST_MISTAKES
-    assert all(len(line) <= LONGEST_MISTAKE for line in told)
+    assert list(told) == sorted(told) == list(schema.errors(value))
+    assert len(told) <= MAX_ERRORS
+    assert all(len(line) <= MAX_ERROR_LENGTH for line in told)
 
 
 def test_a_mistake_names_the_place_and_not_the_value() -> None:
     """
     Bodies are not stored unless asked for: a finding repeats nothing of one.
     """
-    told = load_input_schema(HELLO).mistakes({"names": ["a", 12345], "greeting": ["secret"]})
+    told = load_input_schema(HELLO).errors({"names": ["a", 12345], "greeting": ["secret"]})
 
     assert '`names[1]`: the value is not of type "string"' in told
     assert "secret" not in repr(told)
@@ -274,7 +274,7 @@ def test_what_is_json_is_never_refused_for_being_odd(document: dict[str, JSON], 
     """
     Our own limits do not become the chain's finding.
     """
-    assert () == Schema(source="here", document=document).mistakes(value)
+    assert () == Schema(source="here", document=document).errors(value)
 
 
 def test_depth_is_no_mistake_of_ours() -> None:
@@ -287,7 +287,7 @@ def test_depth_is_no_mistake_of_ours() -> None:
 
     assert Schema(source="here", document={"type": "array"}).accepts(deep)
     assert Schema(source="here", document={"items": {"$ref": "#"}}).accepts(deep)
-    told = Schema(source="here", document={"type": "object"}).mistakes(deep)
+    told = Schema(source="here", document={"type": "object"}).errors(deep)
     assert ("the value is nested too deeply to say where it is wrong",) == told
 
 
@@ -302,7 +302,7 @@ def test_places_are_dotted() -> None:
     """
     Members with dots, items in brackets, nothing for the whole.
     """
-    assert ["opts.names[0]", "[1].a", ""] == [dotted(place) for place in (("opts", "names", 0), (1, "a"), ())]
+    assert ["opts.names[0]", "[1].a", ""] == [format_path(place) for place in (("opts", "names", 0), (1, "a"), ())]
 
 
 # ------------------------------------------------------------------ mistakes
@@ -333,7 +333,7 @@ def test_a_file_that_holds_no_schema_is_a_mistake(text: str, words: str, tmp_pat
     path = tmp_path / "schema.json"
     path.write_text(text)
     for load in (load_input_schema, load_output_schema):
-        with pytest.raises(BadSchema) as mistake:
+        with pytest.raises(SchemaError) as mistake:
             load(str(path))
 
         assert str(path) in str(mistake.value)
@@ -359,7 +359,7 @@ def test_a_name_that_leads_nowhere_is_a_mistake(name: str, words: str) -> None:
     """
     In one line that says what was expected.
     """
-    with pytest.raises(BadSchema) as mistake:
+    with pytest.raises(SchemaError) as mistake:
         load_input_schema(name)
 
     assert words in str(mistake.value)
@@ -380,7 +380,7 @@ def test_what_an_import_raises_is_the_users(text: str, words: str, written: Writ
     A mistake that names file and reason; the broken module stays nowhere.
     """
     name, before = written(text), set(sys.modules)
-    with pytest.raises(BadSchema) as mistake:
+    with pytest.raises(SchemaError) as mistake:
         load_class(name)
 
     assert f"cannot import {name.removesuffix(':Hello')}: {words}" in str(mistake.value)

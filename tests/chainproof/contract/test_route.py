@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.contract.header_fields import OURS, SECRET, BadField, parse_field
+from chainproof.contract.header_fields import CREDENTIAL_FIELDS, RESERVED_FIELDS, HeaderError, parse_header
 from chainproof.contract.route import Address, Route, parse_address, proxy_for
-from chainproof.contract.target import BadTarget, deployed, parse_target
+from chainproof.contract.target import TargetError, deployment_url, parse_target
 
 TARGET = parse_target("https://chain-abc123.api.baseten.co")
 LOOPBACK = parse_target("https://127.0.0.1:8443")
@@ -37,11 +37,11 @@ def test_an_address_is_read_and_written_alike(text: str, address: Address) -> No
 @given(st.text())
 def test_no_text_is_worse_than_a_bad_address(text: str) -> None:
     """
-    Whatever somebody types is an address, or refused as BadTarget.
+    Whatever somebody types is an address, or refused as TargetError.
     """
     try:
         address = parse_address(text)
-    except BadTarget:
+    except TargetError:
         return
 
     assert 0 < address.port < 65536
@@ -92,7 +92,7 @@ def test_a_proxy_of_another_kind_is_refused_without_its_password(url: str) -> No
     """
     One line, and nothing of the URL in it.
     """
-    with pytest.raises(BadTarget) as refused:
+    with pytest.raises(TargetError) as refused:
         proxy_for(TARGET, {"https_proxy": url})
 
     assert "s3cr3t" not in str(refused.value)
@@ -110,13 +110,13 @@ def test_the_first_hop_is_the_proxy_else_the_address_else_the_target() -> None:
     assert Address("proxy", 3128) == Route(proxy=proxy).first_hop(TARGET)
 
 
-@pytest.mark.parametrize("name", sorted(SECRET | OURS))
+@pytest.mark.parametrize("name", sorted(CREDENTIAL_FIELDS | RESERVED_FIELDS))
 def test_secrets_and_framing_are_no_fields_of_the_users(name: str) -> None:
     """
     In any letter case, and without repeating the value.
     """
-    with pytest.raises(BadField) as refused:
-        parse_field(f"{name.title()}: hunter2")
+    with pytest.raises(HeaderError) as refused:
+        parse_header(f"{name.title()}: hunter2")
 
     assert "hunter2" not in str(refused.value)
 
@@ -127,8 +127,8 @@ def test_a_field_cannot_smuggle_another(text: str) -> None:
     What is accepted is one line of printable ASCII.
     """
     try:
-        name, value = parse_field(text)
-    except BadField:
+        name, value = parse_header(text)
+    except HeaderError:
         return
 
     assert not set("\r\n\0") & set(name + value)
@@ -150,8 +150,8 @@ def test_ids_and_environments_are_looked_through(wrong: dict[str, str]) -> None:
     """
     An id cannot lead the key to another host.
     """
-    with pytest.raises(BadTarget):
-        deployed(**wrong)  # type: ignore[arg-type]  # the keywords are texts, all of them
+    with pytest.raises(TargetError):
+        deployment_url(**wrong)  # type: ignore[arg-type]  # the keywords are texts, all of them
 
 
 @pytest.mark.parametrize(
@@ -167,10 +167,10 @@ def test_ids_and_environments_are_looked_through(wrong: dict[str, str]) -> None:
         ({"chain_id": "a1", "environment": "qa"}, "https://chain-a1.api.baseten.co/environments/qa/run_remote", True),
     ],
 )
-def test_a_deployment_is_a_target(asked: dict[str, str], url: str, transplanted: bool) -> None:
+def test_a_deployment_is_a_target(asked: dict[str, str], url: str, path_assumed: bool) -> None:
     """
     Every URL that an id amounts to can be parsed again, and says whether its path is the document's.
     """
-    target = parse_target(deployed(**asked))  # type: ignore[arg-type]  # as above
+    target = parse_target(deployment_url(**asked))  # type: ignore[arg-type]  # as above
 
-    assert (url, transplanted) == (target.url, target.transplanted)
+    assert (url, path_assumed) == (target.url, target.path_assumed)

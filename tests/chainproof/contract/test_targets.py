@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.openapi import PATH
-from chainproof.contract.target import BadTarget, Server, Target, is_loopback, parse_target
+from chainproof.contract.target import ServerKind, Target, TargetError, is_loopback, parse_target
 
 GOOD = {
     "https://chain-abc123.api.baseten.co": ("https", "chain-abc123.api.baseten.co", 443, "chain-abc123.api.baseten.co"),
@@ -81,7 +81,7 @@ def test_a_url_that_cannot_be_meant_is_refused_in_words(text: str) -> None:
     """
     The refusal says what was expected; a password in a URL is not repeated.
     """
-    with pytest.raises(BadTarget, match=BAD[text]) as refused:
+    with pytest.raises(TargetError, match=BAD[text]) as refused:
         parse_target(text)
 
     assert "secret" not in str(refused.value)
@@ -95,11 +95,11 @@ def test_a_url_that_cannot_be_meant_is_refused_in_words(text: str) -> None:
 )
 def test_no_text_is_worse_than_a_bad_target(text: str) -> None:
     """
-    Whatever is written, nothing but BadTarget comes of it; and what is accepted is what it says of itself.
+    Whatever is written, nothing but TargetError comes of it; and what is accepted is what it says of itself.
     """
     try:
         target = parse_target(text)
-    except BadTarget:
+    except TargetError:
         return
 
     assert parse_target(target.url) == parse_target(target.origin) == target
@@ -110,13 +110,13 @@ def test_no_text_is_worse_than_a_bad_target(text: str) -> None:
 @pytest.mark.parametrize(
     ("server", "environment", "url", "regional"),
     [
-        (Server.MODEL, "", "https://model-abc123.api.baseten.co", False),
-        (Server.CHAIN, "", "https://chain-abc123.api.baseten.co", False),
-        (Server.REGIONAL_MODEL, "prod-us", "https://model-abc123-prod-us.api.baseten.co", True),
-        (Server.REGIONAL_CHAIN, "prod-us", "https://chain-abc123-prod-us.api.baseten.co", True),
+        (ServerKind.MODEL, "", "https://model-abc123.api.baseten.co", False),
+        (ServerKind.CHAIN, "", "https://chain-abc123.api.baseten.co", False),
+        (ServerKind.REGIONAL_MODEL, "prod-us", "https://model-abc123-prod-us.api.baseten.co", True),
+        (ServerKind.REGIONAL_CHAIN, "prod-us", "https://chain-abc123-prod-us.api.baseten.co", True),
     ],
 )
-def test_the_documents_servers_are_targets(server: Server, environment: str, url: str, *, regional: bool) -> None:
+def test_the_documents_servers_are_targets(server: ServerKind, environment: str, url: str, *, regional: bool) -> None:
     """
     Each of the four forms makes a URL that can be used, and the regional ones are known as such.
     """

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.accepted_violations import Acceptance
-from chainproof.contract.clauses import CLAUSE, CLAUSES
+from chainproof.contract.clauses import CLAUSE_BY_ID, CLAUSES
 from chainproof.judgement.summary import (
     ClauseState,
     ConformanceSummary,
@@ -24,17 +24,17 @@ from chainproof.judgement.summary import (
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import Run
-from chainproof.results.manifest import End, Ending, Kind, Manifest
+from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind
 
 STARTED = date(2026, 11, 22)
-ids = st.sampled_from(sorted(CLAUSE))
+ids = st.sampled_from(sorted(CLAUSE_BY_ID))
 
 
 def a_run(
     broken: Sequence[str],
     accepting: Sequence[Acceptance],
     *,
-    kind: Kind = Kind.CONFORMANCE,
+    kind: RunKind = RunKind.CONFORMANCE,
     ending: Ending = Ending.COMPLETED,
     started: str = f"{STARTED}T23:59:59.999Z",
     exercised: int = 3,
@@ -45,7 +45,7 @@ def a_run(
     findings = tuple(
         Finding(
             clause=clause,
-            level=CLAUSE[clause].level.value,
+            level=CLAUSE_BY_ID[clause].level.value,
             source="",
             quotation="",
             expected="this",
@@ -66,9 +66,9 @@ def a_run(
         ),
         findings=findings,
         clauses=tuple(
-            ClauseCount(clause=clause.id, exercised=exercised, departed=clause.id in broken) for clause in CLAUSES
+            ClauseCount(clause=clause.id, exercised=exercised, violations=clause.id in broken) for clause in CLAUSES
         ),
-        end=End(ending=ending, seconds=1.0),
+        end=RunEnd(ending=ending, seconds=1.0),
     )
 
 
@@ -82,7 +82,7 @@ def codes(found: ConformanceSummary) -> dict[str, str]:
 @given(st.sets(ids, max_size=4), st.sets(ids, max_size=4))
 def test_only_what_nobody_accepted_fails(broken: set[str], known: set[str]) -> None:
     """
-    The verdict is that of the departures without the accepted ones; every finding is there all the same.
+    The verdict is that of the violations without the accepted ones; every finding is there all the same.
     """
     found = summarise_conformance(a_run(sorted(broken), [Acceptance(clause=clause) for clause in sorted(known)]))
     states = {row.clause.id: row.state for row in found.clauses}
@@ -93,7 +93,7 @@ def test_only_what_nobody_accepted_fails(broken: set[str], known: set[str]) -> N
     assert broken & known == {row.clause.id for row in found.clauses if row.acceptance is not None}
     assert broken & known == {each.clause for each in found.findings if acceptance(found, each) is not None}
     assert all(clause in found.reason for clause in broken)
-    assert ("ACCEPTED_IN_VAIN" in codes(found)) is bool(known - broken)
+    assert ("UNUSED_ACCEPTANCE" in codes(found)) is bool(known - broken)
 
 
 @given(st.integers(-400, 400))
@@ -106,7 +106,7 @@ def test_the_day_is_that_of_the_run(days: int) -> None:
 
     assert (Verdict.PASS if days >= 0 else Verdict.FAIL) is found.verdict
     assert ("ACCEPTANCE_EXPIRED" in codes(found)) is (days < 0)
-    assert "ACCEPTED_IN_VAIN" not in codes(found)
+    assert "UNUSED_ACCEPTANCE" not in codes(found)
 
 
 def test_a_run_without_a_readable_day_outlasts_every_date() -> None:
@@ -121,7 +121,7 @@ def test_a_run_without_a_readable_day_outlasts_every_date() -> None:
 
 @pytest.mark.parametrize(
     ("changes", "told"),
-    [({}, ["ACCEPTED_IN_VAIN"]), ({"ending": Ending.INTERRUPTED}, []), ({"exercised": 0}, [])],
+    [({}, ["UNUSED_ACCEPTANCE"]), ({"ending": Ending.INTERRUPTED}, []), ({"exercised": 0}, [])],
     ids=["whole", "interrupted", "not exercised"],
 )
 def test_an_acceptance_is_in_vain_only_where_its_clause_was_put_to_the_test(
@@ -132,18 +132,18 @@ def test_an_acceptance_is_in_vain_only_where_its_clause_was_put_to_the_test(
     """
     run = a_run([], [Acceptance(clause="error-code")], **changes)  # type: ignore[arg-type]  # of several types
 
-    assert told == [code for code in codes(summarise_conformance(run)) if code == "ACCEPTED_IN_VAIN"]
+    assert told == [code for code in codes(summarise_conformance(run)) if code == "UNUSED_ACCEPTANCE"]
 
 
 def test_under_load_accepted_departures_are_no_reason_to_distrust() -> None:
     """
-    DEPARTURES names the clauses that nobody accepted, and nothing where there is none.
+    CONTRACT_VIOLATIONS names the clauses that nobody accepted, and nothing where there is none.
     """
     both = ["error-code", "request-id-present"]
     texts = [
-        {caveat.code: caveat.text for caveat in summarise_load(run).caveats}.get("DEPARTURES", "")
+        {caveat.code: caveat.text for caveat in summarise_load(run).caveats}.get("CONTRACT_VIOLATIONS", "")
         for run in (
-            a_run(both, [Acceptance(clause=clause) for clause in known], kind=Kind.LOAD)
+            a_run(both, [Acceptance(clause=clause) for clause in known], kind=RunKind.LOAD)
             for known in ([], both[:1], both)
         )
     ]

@@ -12,17 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.judgement.cold_start import FEWEST_SECONDS, cold_start, settling
+from chainproof.judgement.cold_start import MIN_SECONDS, cold_start, settling_index
 from chainproof.judgement.summary import summarise_load
 from chainproof.judgement.verdict import Verdict
-from chainproof.results.exchange import Exchange, Fate, Outcome, Transport
+from chainproof.results.exchange import Exchange, Outcome, Result, Transport
 from chainproof.results.exemplar import exemplar
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import End, Ending, Kind, Manifest
+from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind
 
-OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
-NOT_READY = Outcome(Transport.ANSWERED, 503, "model_not_ready", Fate.FAILED)
+OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
+NOT_READY = Outcome(Transport.ANSWERED, 503, "model_not_ready", Result.FAILED)
 
 
 def second(number: int, outcome: Outcome, time: float) -> Interval:
@@ -31,9 +31,9 @@ def second(number: int, outcome: Outcome, time: float) -> Interval:
     """
     found = Interval(second=number)
     for _ in range(5):
-        found.plan()
-        found.send(0.0)
-        found.settle(outcome, time, time)
+        found.count_planned()
+        found.count_sent(0.0)
+        found.count_outcome(outcome, time, time)
     return found
 
 
@@ -51,7 +51,7 @@ def waking(asleep: int, slow: int, warm: int, *objectives: str) -> Run:
     return Run(
         path=Path("x"),
         manifest=Manifest(
-            kind=Kind.LOAD,
+            kind=RunKind.LOAD,
             name="cold-start",
             started="2026-11-22T13:27:00.250Z",
             target="http://127.0.0.1/",
@@ -60,7 +60,7 @@ def waking(asleep: int, slow: int, warm: int, *objectives: str) -> Run:
         ),
         intervals=tuple(intervals),
         exemplars=(exemplar(first, why="outcome", reason=""),) if slow + warm else (),
-        end=End(
+        end=RunEnd(
             ending=Ending.COMPLETED,
             seconds=float(len(intervals)),
             accounting={**accounting, "timed_out": 0, "censored": 0},
@@ -76,18 +76,18 @@ def test_a_target_that_wakes_up_is_seen_to(asleep: int, slow: int, warm: int) ->
     run = waking(asleep, slow, warm)
     start = cold_start(run, run.intervals)
 
-    assert (asleep + 0.75, float(asleep + slow)) == (start.first_success, start.settled)
+    assert (asleep + 0.75, float(asleep + slow)) == (start.first_success, start.settling_time)
 
 
-@given(st.integers(0, 2**32), st.floats(0.01, 10), st.integers(FEWEST_SECONDS, 200))
+@given(st.integers(0, 2**32), st.floats(0.01, 10), st.integers(MIN_SECONDS, 200))
 def test_what_was_warm_from_the_beginning_has_settled_then(seed: int, level: float, count: int) -> None:
     """
     A hundredth of noise is no cold start, however MSER would cut it.
     """
     noise = random.Random(seed)
 
-    assert settling([level * noise.gauss(1, 0.01) for _ in range(count)]) in (0, None)
-    assert 0 == settling([level] * count)
+    assert settling_index([level * noise.gauss(1, 0.01) for _ in range(count)]) in (0, None)
+    assert 0 == settling_index([level] * count)
 
 
 @given(st.lists(st.floats(0.001, 100), max_size=60))
@@ -95,17 +95,17 @@ def test_settling_is_a_place_in_the_first_half_or_none(values: list[float]) -> N
     """
     Whatever the response times do.
     """
-    place = settling(values)
+    place = settling_index(values)
 
-    assert place is None or (len(values) >= FEWEST_SECONDS and 0 <= place <= len(values) // 2)
+    assert place is None or (len(values) >= MIN_SECONDS and 0 <= place <= len(values) // 2)
 
 
 CASES = {
-    "in time": (waking(3, 5, 40, "first_success < 4s", "settled < 9s"), Verdict.PASS),
+    "in time": (waking(3, 5, 40, "first_success < 4s", "settling_time < 9s"), Verdict.PASS),
     "too late a success": (waking(5, 5, 40, "first_success < 4s"), Verdict.FAIL),
-    "too late to settle": (waking(3, 9, 40, "settled < 9s"), Verdict.FAIL),
+    "too late to settle": (waking(3, 9, 40, "settling_time < 9s"), Verdict.FAIL),
     "never": (waking(20, 0, 0, "first_success < 4s"), Verdict.FAIL),
-    "too short to say": (waking(1, 2, 3, "settled < 9s"), Verdict.INCONCLUSIVE),
+    "too short to say": (waking(1, 2, 3, "settling_time < 9s"), Verdict.INCONCLUSIVE),
 }
 
 

@@ -9,18 +9,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from chainproof.judgement.objectives import Judged, judge
+from chainproof.judgement.objectives import ObjectiveResult, evaluate_objective
 from chainproof.judgement.verdict import Verdict
-from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.interval import Interval
 from chainproof.workload.objectives import parse_objective
 
-OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
+OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 LOSSES = {
-    "failed, answered quickly": Outcome(Transport.ANSWERED, 429, "rate_limited", Fate.FAILED),
-    "failed, connection lost": Outcome(Transport.CONNECTION_LOST, None, None, Fate.FAILED),
-    "timed out": Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT),
-    "censored": Outcome(Transport.DRAIN_ENDED, None, None, Fate.CENSORED),
+    "failed, answered quickly": Outcome(Transport.ANSWERED, 429, "rate_limited", Result.FAILED),
+    "failed, connection lost": Outcome(Transport.CONNECTION_LOST, None, None, Result.FAILED),
+    "timed out": Outcome(Transport.DEADLINE, None, None, Result.TIMED_OUT),
+    "censored": Outcome(Transport.DRAIN_ENDED, None, None, Result.CENSORED),
 }
 P95 = "p95 response_time < 1s"
 
@@ -43,19 +43,19 @@ def run_of(
         if count:
             whole.schedule_lag.record(0.0001, count)
             if outcome.transport is Transport.ANSWERED:
-                whole.response_time[outcome.fate].record(time, count)
-                whole.service_time[outcome.fate].record(time, count)
+                whole.response_time[outcome.result].record(time, count)
+                whole.service_time[outcome.result].record(time, count)
     for why, count in (not_sent or {}).items():
         whole.planned += count
         whole.not_sent[why] += count
     return whole
 
 
-def judged(text: str, whole: Interval, ok_per_second: float = 0.0) -> Judged:
+def judged(text: str, whole: Interval, ok_per_second: float = 0.0) -> ObjectiveResult:
     """
     What a run says about an objective.
     """
-    return judge(parse_objective(text), whole, ok_per_second)
+    return evaluate_objective(parse_objective(text), whole, ok_per_second)
 
 
 @given(st.integers(0, 3000), st.integers(0, 200), st.sampled_from([50, 75, 90, 95, 99]))
@@ -77,7 +77,7 @@ def test_the_verdict_follows_from_the_exact_one_sided_bounds(quick: int, slow: i
     )
     found = judged(f"p{percent} response_time < 1s", run_of(quick, slow))
 
-    assert (expected, quick, of) == (found.verdict, found.good, found.of)
+    assert (expected, quick, of) == (found.verdict, found.good, found.total)
     if of:
         assert found.share is not None
         assert (low, high) == (pytest.approx(found.share.low, abs=1e-9), pytest.approx(found.share.high, abs=1e-9))
@@ -91,7 +91,7 @@ def test_whatever_was_never_answered_ok_counts_against_the_target(loss: str, ind
     """
     found = judged(f"p95 {indicator} < 1s", run_of(quick=100, lost={LOSSES[loss]: 100}))
 
-    assert (Verdict.FAIL, 100, 200, None) == (found.verdict, found.good, found.of, found.observed)
+    assert (Verdict.FAIL, 100, 200, None) == (found.verdict, found.good, found.total, found.observed)
     assert judged("error_rate < 10%", run_of(quick=100, lost={LOSSES[loss]: 100})).verdict is Verdict.FAIL
 
 
@@ -102,8 +102,8 @@ def test_what_could_not_be_sent_counts_against_the_target() -> None:
     full = judged(P95, run_of(quick=100, not_sent={NotSent.MAX_IN_FLIGHT: 100}))
     stopped = judged(P95, run_of(quick=100, not_sent={NotSent.STOPPED: 100}))
 
-    assert (Verdict.FAIL, 100, 200) == (full.verdict, full.good, full.of)
-    assert (Verdict.PASS, 100, 100) == (stopped.verdict, stopped.good, stopped.of)
+    assert (Verdict.FAIL, 100, 200) == (full.verdict, full.good, full.total)
+    assert (Verdict.PASS, 100, 100) == (stopped.verdict, stopped.good, stopped.total)
     assert judged("error_rate < 1%", run_of(quick=500, not_sent={NotSent.STOPPED: 100})).verdict is Verdict.PASS
 
 
@@ -111,7 +111,7 @@ def test_every_reason_not_to_send_is_judged() -> None:
     """
     A new reason makes this fail until somebody says for whom it counts.
     """
-    counted = {why: judged(P95, run_of(quick=1, not_sent={why: 1})).of for why in NotSent}
+    counted = {why: judged(P95, run_of(quick=1, not_sent={why: 1})).total for why in NotSent}
 
     assert counted == {NotSent.MAX_IN_FLIGHT: 2, NotSent.STOPPED: 1}
 
@@ -127,9 +127,9 @@ def test_the_shown_percentile_and_the_good_share_agree(quick: int, slow: int, te
     percentile beyond its threshold, a fail never one within.
     """
     found = judged(text, run_of(quick, slow))
-    if found.of:
+    if found.total:
         assert found.observed is not None
-        assert found.objective.meets(found.observed) is (quick >= (found.objective.quantile or 0) * found.of - 1e-9)
+        assert found.objective.meets(found.observed) is (quick >= (found.objective.quantile or 0) * found.total - 1e-9)
         assert found.verdict is not Verdict.PASS or found.objective.meets(found.observed)
         assert found.verdict is not Verdict.FAIL or not found.objective.meets(found.observed)
 
@@ -142,16 +142,16 @@ def test_so_many_more_requests_decide_it_and_one_fewer_does_not(quick: int, slow
     text = f"p{wanted * 100:g} response_time < 1s"
     found = judged(text, run_of(quick, slow))
 
-    assert found.more_needed is None or found.verdict is Verdict.INCONCLUSIVE
-    if found.more_needed is not None:
+    assert found.more_requests_needed is None or found.verdict is Verdict.INCONCLUSIVE
+    if found.more_requests_needed is not None:
 
         def verdict(of: int) -> Verdict:
             good = round(quick / (quick + slow) * of)
             return judged(text, run_of(good, of - good)).verdict
 
-        assert found.more_needed >= 1
-        assert verdict(quick + slow + found.more_needed) is not Verdict.INCONCLUSIVE
-        assert verdict(quick + slow + found.more_needed - 1) is Verdict.INCONCLUSIVE
+        assert found.more_requests_needed >= 1
+        assert verdict(quick + slow + found.more_requests_needed) is not Verdict.INCONCLUSIVE
+        assert verdict(quick + slow + found.more_requests_needed - 1) is Verdict.INCONCLUSIVE
 
 
 def test_a_share_exactly_as_wanted_is_never_decided() -> None:
@@ -160,7 +160,7 @@ def test_a_share_exactly_as_wanted_is_never_decided() -> None:
     """
     found = judged(P95, run_of(quick=95, slow=5))
 
-    assert (Verdict.INCONCLUSIVE, None) == (found.verdict, found.more_needed)
+    assert (Verdict.INCONCLUSIVE, None) == (found.verdict, found.more_requests_needed)
 
 
 @pytest.mark.parametrize(
@@ -172,7 +172,7 @@ def test_the_textbooks_fifty_nine(good: int, needed: int) -> None:
     """
     found = judged(P95, run_of(quick=good))
 
-    assert (Verdict.INCONCLUSIVE, needed) == (found.verdict, found.more_needed)
+    assert (Verdict.INCONCLUSIVE, needed) == (found.verdict, found.more_requests_needed)
     assert judged(P95, run_of(quick=good + needed)).verdict is Verdict.PASS
 
 
@@ -208,7 +208,7 @@ def test_a_greatest_time_just_above_its_threshold_is_a_fail() -> None:
     """
     whole = Interval(second=0, planned=1, sent=1)
     whole.outcomes[OK] = 1
-    whole.response_time[Fate.OK].record(0.8005)
+    whole.response_time[Result.OK].record(0.8005)
     found = judged("max response_time < 800.4ms", whole)
 
     assert (Verdict.FAIL, 0.8005) == (found.verdict, found.observed)
@@ -223,7 +223,7 @@ def test_a_throughput_is_compared_as_it_stands(text: str, verdict: Verdict) -> N
     """
     found = judged(text, run_of(quick=10), ok_per_second=10.0)
 
-    assert (verdict, 10.0, None, None) == (found.verdict, found.observed, found.share, found.more_needed)
+    assert (verdict, 10.0, None, None) == (found.verdict, found.observed, found.share, found.more_requests_needed)
 
 
 def test_an_error_rate_is_of_what_was_planned() -> None:
@@ -233,7 +233,7 @@ def test_an_error_rate_is_of_what_was_planned() -> None:
     lost = dict.fromkeys(LOSSES.values(), 10)
     found = judged("error_rate < 1%", run_of(quick=25, slow=25, lost=lost, not_sent={NotSent.MAX_IN_FLIGHT: 10}))
 
-    assert (0.5, 50, 100) == (found.observed, found.good, found.of)
+    assert (0.5, 50, 100) == (found.observed, found.good, found.total)
 
 
 def test_a_record_with_more_good_ones_than_were_asked_for_is_no_evidence() -> None:

@@ -12,19 +12,19 @@ from hypothesis import strategies as st
 
 from chainproof.judgement.summary import LoadSummary, summarise_load
 from chainproof.judgement.verdict import Verdict
-from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import End, Ending, Kind, Manifest, Phase, phases
+from chainproof.results.manifest import Ending, Manifest, PhaseSpan, RunEnd, RunKind, phases
 
-OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
-LOST = Outcome(Transport.CONNECTION_LOST, None, None, Fate.FAILED)
+OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
+LOST = Outcome(Transport.CONNECTION_LOST, None, None, Result.FAILED)
 
 PHASES = (
-    Phase(name="warm-up", start=0.0, end=10.0, judged=False),
-    Phase(name="one", start=10.0, end=20.0, judged=True),
-    Phase(name="spike", start=20.0, end=25.0, judged=False),
-    Phase(name="two", start=25.0, end=40.0, judged=True),
+    PhaseSpan(name="warm-up", start=0.0, end=10.0, judged=False),
+    PhaseSpan(name="one", start=10.0, end=20.0, judged=True),
+    PhaseSpan(name="spike", start=20.0, end=25.0, judged=False),
+    PhaseSpan(name="two", start=25.0, end=40.0, judged=True),
 )
 OBJECTIVES = ("p95 response_time < 1s", "error_rate < 10%", "p95 schedule_lag < 10ms", "throughput > 5/s")
 
@@ -37,35 +37,41 @@ def a_run(intervals: list[Interval], *, setting: object = None, seconds: float =
     whole = [sum(x) for x in zip(*((i.planned, i.not_sent.total(), i.sent) for i in intervals), strict=True)]
     names = dict(zip(("planned", "not_sent", "sent"), whole, strict=False))
     manifest = Manifest(
-        kind=Kind.LOAD,
+        kind=RunKind.LOAD,
         name="ramp",
         started="2026-11-22T13:27:00.250Z",
         target="http://127.0.0.1/",
         settings={"duration_s": 40.0, "phases": told},  # type: ignore[dict-item]  # also what no phase is
         objectives=OBJECTIVES,
     )
-    end = End(ending=Ending.COMPLETED, seconds=seconds, accounting=names)
+    end = RunEnd(ending=Ending.COMPLETED, seconds=seconds, accounting=names)
     return summarise_load(Run(path=Path("a"), manifest=manifest, intervals=tuple(intervals), end=end))
 
 
 def second_of(
-    phase: Phase | None, second: int, *, ok: int = 10, lost: int = 0, time: float = 0.1, settled: int | None = None
+    phase: PhaseSpan | None,
+    second: int,
+    *,
+    ok: int = 10,
+    lost: int = 0,
+    time: float = 0.1,
+    settling_time: int | None = None,
 ) -> list[Interval]:
     """
     Requests planned in one second, and settled in it or in another.
     """
     name = phase.name if phase is not None else None
-    asked, done = Interval(second=second), Interval(second=second if settled is None else settled)
+    asked, done = Interval(second=second), Interval(second=second if settling_time is None else settling_time)
     for outcome in [OK] * ok + [LOST] * lost:
-        asked.plan(phase=name)
-        asked.send(0.001 if phase is None or phase.judged else 5.0, phase=name)
-        done.settle(outcome, time, time, payload="ab"[ok % 2], phase=name)
+        asked.count_planned(phase=name)
+        asked.count_sent(0.001 if phase is None or phase.judged else 5.0, phase=name)
+        done.count_outcome(outcome, time, time, payload="ab"[ok % 2], phase=name)
     return [asked, done]
 
 
 def a_ramp() -> list[Interval]:
     """
-    Judged phases of quick answers, between others that are slow, late and lose requests.
+    ObjectiveResult phases of quick answers, between others that are slow, late and lose requests.
     """
     return [
         interval
@@ -86,8 +92,8 @@ def test_what_is_not_judged_neither_helps_nor_harms() -> None:
 
     assert [Verdict.PASS] * 4 == [each.verdict for each in judged.objectives]
     assert Verdict.PASS is judged.verdict
-    assert 0.1 == judged.figures["response_time_s"].max
-    assert 0.001 == judged.figures["schedule_lag_s"].max
+    assert 0.1 == judged.timings["response_time_s"].max
+    assert 0.001 == judged.timings["schedule_lag_s"].max
     assert Verdict.FAIL in {each.verdict for each in mixed.objectives}
     assert "GENERATOR_LATE" not in {caveat.code for caveat in judged.caveats}
 
@@ -109,12 +115,12 @@ def test_a_request_belongs_to_the_phase_it_was_asked_in() -> None:
     """
     An answer that comes in the next phase counts where the schedule asked for it: a phase cannot shed its slow ones.
     """
-    found = a_run(second_of(PHASES[1], 19, time=5.0, settled=24))
+    found = a_run(second_of(PHASES[1], 19, time=5.0, settling_time=24))
     by_name = {each.phase.name: each for each in found.phases}
 
     assert 10 == by_name["one"].accounting.ok
     assert 0 == by_name["spike"].accounting.ok
-    assert 5.0 == found.figures["response_time_s"].max
+    assert 5.0 == found.timings["response_time_s"].max
 
 
 def test_throughput_is_of_the_seconds_that_are_judged() -> None:
@@ -139,7 +145,7 @@ def test_payloads_are_of_judged_phases() -> None:
     found = a_run(a_ramp())
 
     assert ["a", "b"] == [each.name for each in found.payloads]
-    assert found.judged.count(Fate.OK) == sum(each.counts[Fate.OK] for each in found.payloads)
+    assert found.judged.count(Result.OK) == sum(each.counts[Result.OK] for each in found.payloads)
     assert {0.1} == {each.response_time.max for each in found.payloads}
     assert () == a_run(second_of(PHASES[1], 12)).payloads
 
@@ -152,7 +158,7 @@ def test_where_phases_cannot_be_told_apart_a_caveat_says_so(name: str) -> None:
     unjudged = [dict(phase.to_json()) | {"judged": False} for phase in PHASES]
     found = a_run(second_of(None, 12)) if name == "not on record" else a_run(a_ramp(), setting=unjudged)
 
-    assert found.accounting.ok == found.judged.count(Fate.OK)
+    assert found.accounting.ok == found.judged.count(Result.OK)
     assert "MIXED_PHASES" in {caveat.code for caveat in found.caveats}
     assert "MIXED_PHASES" not in {caveat.code for caveat in a_run(a_ramp()).caveats}
 
@@ -164,7 +170,7 @@ def test_nothing_asked_in_a_judged_phase_is_inconclusive() -> None:
     found = a_run(second_of(PHASES[0], 3, ok=1000), seconds=9.0)
 
     assert Verdict.INCONCLUSIVE is found.objectives[0].verdict
-    assert 0 == found.figures["response_time_s"].count
+    assert 0 == found.timings["response_time_s"].count
 
 
 def test_requests_not_sent_count_in_their_phase() -> None:
@@ -172,11 +178,11 @@ def test_requests_not_sent_count_in_their_phase() -> None:
     What could not be sent in a judged phase counts against it; in a spike that is not judged it does not.
     """
 
-    def with_gap(phase: Phase) -> LoadSummary:
+    def with_gap(phase: PhaseSpan) -> LoadSummary:
         gap = Interval(second=int(phase.start))
         for _ in range(300):
-            gap.plan(phase=phase.name)
-            gap.leave_out(NotSent.MAX_IN_FLIGHT, phase=phase.name)
+            gap.count_planned(phase=phase.name)
+            gap.count_not_sent(NotSent.MAX_IN_FLIGHT, phase=phase.name)
         return a_run([*a_ramp(), gap])
 
     assert Verdict.FAIL is with_gap(PHASES[1]).objectives[0].verdict

@@ -25,17 +25,17 @@ from chainproof.judgement.summary import (
     summarise_load,
 )
 from chainproof.judgement.verdict import Verdict
-from chainproof.results.exchange import Fate, NotSent, Outcome, Transport
+from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import Run
-from chainproof.results.generator_health import Fitness
+from chainproof.results.generator_health import GeneratorHealth
 from chainproof.results.interval import Interval, total
-from chainproof.results.manifest import End, Ending, Guard, Kind, Manifest
+from chainproof.results.manifest import Ending, Guard, Manifest, RunEnd, RunKind
 
-OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
-UNAUTHORIZED = Outcome(Transport.ANSWERED, 401, "unauthorized", Fate.FAILED)
-RATE_LIMITED = Outcome(Transport.ANSWERED, 429, "rate_limited", Fate.FAILED)
-TIMED_OUT = Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT)
+OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
+UNAUTHORIZED = Outcome(Transport.ANSWERED, 401, "unauthorized", Result.FAILED)
+RATE_LIMITED = Outcome(Transport.ANSWERED, 429, "rate_limited", Result.FAILED)
+TIMED_OUT = Outcome(Transport.DEADLINE, None, None, Result.TIMED_OUT)
 URL = "https://chain-abc123.api.baseten.co/production/run_remote"
 
 
@@ -45,9 +45,9 @@ def interval(outcome: Outcome = OK, *, count: int = 5000, time: float = 0.1, lag
     """
     second = Interval(second=0)
     for _ in range(count):
-        second.plan()
-        second.send(lag)
-        second.settle(outcome, time + lag, time)
+        second.count_planned()
+        second.count_sent(lag)
+        second.count_outcome(outcome, time + lag, time)
     return second
 
 
@@ -63,14 +63,14 @@ def seen(
     """
     The second as a generator saw itself in it; as many in flight as there must have been, unless told.
     """
-    fitness = Fitness()
+    generator_health = GeneratorHealth()
     among = round(sum(times.total for times in second.service_time.values())) if in_flight is None else in_flight
     for _ in range(1000):
-        fitness.look(among, loop, 0.001)
-    fitness.use(cpu, 1.0)
-    fitness.descriptors, fitness.descriptors_limit = files, 1000
-    fitness.ports, fitness.ports_limit = ports, 28_000
-    second.fitness = fitness
+        generator_health.add_sample(among, loop, 0.001)
+    generator_health.add_cpu_time(cpu, 1.0)
+    generator_health.open_files, generator_health.open_files_limit = files, 1000
+    generator_health.ports, generator_health.ports_limit = ports, 28_000
+    second.generator_health = generator_health
     return second
 
 
@@ -96,7 +96,7 @@ def stopped_by(guard: Guard) -> Run:
     """
     A run that a guard ended.
     """
-    run = ended(load_run(), Ending.GUARDED, "enough is enough")
+    run = ended(load_run(), Ending.STOPPED_BY_GUARD, "enough is enough")
     assert run.end is not None
     return replace(run, end=replace(run.end, guard=guard))
 
@@ -107,21 +107,21 @@ def load_run(second: Interval | None = None, *more: Interval, **changes: object)
     """
     second = interval() if second is None else second
     manifest = Manifest(
-        kind=Kind.LOAD,
+        kind=RunKind.LOAD,
         name="steady",
         started="2026-11-22T13:27:00.250Z",
         target=URL,
         settings={"model": "open", "duration_s": 1.0},
         objectives=("p95 response_time < 800ms",),
     )
-    end = End(ending=Ending.COMPLETED, seconds=1.1, accounting=accounting(total([second, *more])).to_json())
+    end = RunEnd(ending=Ending.COMPLETED, seconds=1.1, accounting=accounting(total([second, *more])).to_json())
     run = Run(path=Path("runs/x"), manifest=manifest, intervals=(second, *more), end=end)
     return replace(run, **changes)  # type: ignore[arg-type]  # the fields of Run, by name
 
 
 def finding(clause: Clause) -> Finding:
     """
-    A departure from a clause, once.
+    A violation from a clause, once.
     """
     return Finding(
         clause=clause.id,
@@ -163,8 +163,8 @@ def capped() -> Interval:
     """
     second = interval()
     for _ in range(10):
-        second.plan()
-        second.leave_out(NotSent.MAX_IN_FLIGHT)
+        second.count_planned()
+        second.count_not_sent(NotSent.MAX_IN_FLIGHT)
     return second
 
 
@@ -179,17 +179,17 @@ def miscounted() -> Run:
 
 BENT: dict[str, Callable[[], Run]] = {
     "UNFINISHED": lambda: load_run(end=None),
-    "ACCOUNTING": miscounted,
+    "ACCOUNTING_MISMATCH": miscounted,
     "UNREADABLE_LINES": lambda: load_run(unreadable_lines={"intervals.jsonl": 1}),
     "NOTHING_SENT": lambda: load_run(Interval(second=0)),
     "GENERATOR_LATE": lambda: load_run(interval(lag=0.020)),
-    "KEY_REFUSED": lambda: load_run(interval(UNAUTHORIZED)),
-    "TARGET_GONE": lambda: stopped_by(Guard.TARGET_GONE),
+    "KEY_REJECTED": lambda: load_run(interval(UNAUTHORIZED)),
+    "TARGET_UNREACHABLE": lambda: stopped_by(Guard.TARGET_UNREACHABLE),
     "ERROR_BUDGET": lambda: stopped_by(Guard.ERROR_BUDGET),
     "RATE_EXCEEDED": lambda: stopped_by(Guard.RATE),
-    "REQUEST_BUDGET": lambda: settings(load_run(), max_requests=5000, cost_per_request=0.5, duration_s=60.0),
-    "LOOP_LATE": lambda: load_run(seen(interval(), loop=0.02)),
-    "GENERATOR_BUSY": lambda: load_run(seen(interval(), cpu=0.9)),
+    "REQUEST_LIMIT_REACHED": lambda: settings(load_run(), max_requests=5000, cost_per_request=0.5, duration_s=60.0),
+    "EVENT_LOOP_LAG": lambda: load_run(seen(interval(), loop=0.02)),
+    "GENERATOR_CPU": lambda: load_run(seen(interval(), cpu=0.9)),
     "OPEN_FILES": lambda: load_run(seen(interval(), files=900)),
     "PORTS": lambda: load_run(seen(interval(), ports=25_000)),
     "RATE_NOT_REACHED": lambda: load_run(*overdue(100)),
@@ -197,11 +197,11 @@ BENT: dict[str, Callable[[], Run]] = {
     "INTERRUPTED": lambda: ended(load_run(), Ending.INTERRUPTED),
     "MAX_IN_FLIGHT": lambda: load_run(capped()),
     "UNANSWERED": lambda: load_run(interval(TIMED_OUT)),
-    "DEPARTURES": lambda: load_run(findings=(finding(clauses.REQUEST_ID_PRESENT),)),
+    "CONTRACT_VIOLATIONS": lambda: load_run(findings=(finding(clauses.REQUEST_ID_PRESENT),)),
     "COORDINATED_OMISSION": lambda: settings(load_run(), model="closed"),
     "COLD_START": lambda: asking(load_run(), "first_success < 2s"),
-    "FEW_REQUESTS": lambda: load_run(interval(count=100)),
-    "TRANSPLANTED": lambda: settings(load_run(), path_assumed=True),
+    "TOO_FEW_REQUESTS": lambda: load_run(interval(count=100)),
+    "ASSUMED_PATH": lambda: settings(load_run(), path_assumed=True),
     "EMULATED": lambda: replace(load_run(), manifest=replace(load_run().manifest, emulated=True)),
 }
 """One reason to distrust a run each, and nothing else wrong with it."""
@@ -224,7 +224,7 @@ def test_a_reason_to_distrust_a_run_is_named(code: str) -> None:
     assert [code] == [caveat.code for caveat in summarise_load(BENT[code]()).caveats]
 
 
-@pytest.mark.parametrize("code", ["UNFINISHED", "ACCOUNTING", "UNREADABLE_LINES"])
+@pytest.mark.parametrize("code", ["UNFINISHED", "ACCOUNTING_MISMATCH", "UNREADABLE_LINES"])
 def test_a_spoilt_measurement_is_invalid(code: str) -> None:
     """
     Where counts are missing or contradict each other, nothing may be concluded.
@@ -254,7 +254,7 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
         Verdict.INVALID,
     ),
     "nothing was asked, the generator late": (lambda: asking(load_run(interval(lag=0.2))), Verdict.INVALID),
-    "met, the target gone": (lambda: stopped_by(Guard.TARGET_GONE), Verdict.FAIL),
+    "met, the target gone": (lambda: stopped_by(Guard.TARGET_UNREACHABLE), Verdict.FAIL),
     "met, the error budget burnt": (lambda: stopped_by(Guard.ERROR_BUDGET), Verdict.FAIL),
     "met, users too many": (lambda: stopped_by(Guard.RATE), Verdict.INCONCLUSIVE),
     "met, the budget spent": (
@@ -263,7 +263,7 @@ VERDICTS: dict[str, tuple[Callable[[], Run], Verdict]] = {
     ),
     "met, interrupted": (lambda: ended(load_run(), Ending.INTERRUPTED), Verdict.INCONCLUSIVE),
     "missed, interrupted": (lambda: ended(load_run(interval(time=2.0)), Ending.INTERRUPTED), Verdict.FAIL),
-    "we broke": (lambda: ended(load_run(), Ending.BROKEN, "disk full"), Verdict.ERROR),
+    "we broke": (lambda: ended(load_run(), Ending.INTERNAL_ERROR, "disk full"), Verdict.ERROR),
     "nothing was asked": (
         lambda: replace(load_run(), manifest=replace(load_run().manifest, objectives=())),
         Verdict.PASS,
@@ -288,15 +288,15 @@ def conformance_run(*findings: Finding, fail_on: str = "assumed", note: str = ""
     A conformance run that put one clause to the test, and what it found.
     """
     manifest = Manifest(
-        kind=Kind.CONFORMANCE,
+        kind=RunKind.CONFORMANCE,
         name="quick",
         started="2026-11-22T13:27:00.250Z",
         target=URL,
         contract=contract,
         settings={"fail_on": fail_on},
     )
-    counts = (ClauseCount(clause=clauses.STATUS.id, exercised=10, departed=0),)
-    end = End(ending=Ending.COMPLETED, seconds=1.0, note=note)
+    counts = (ClauseCount(clause=clauses.STATUS.id, exercised=10, violations=0),)
+    end = RunEnd(ending=Ending.COMPLETED, seconds=1.0, note=note)
     return Run(path=Path("runs/y"), manifest=manifest, clauses=counts, findings=findings, end=end)
 
 
@@ -334,11 +334,11 @@ def test_every_clause_has_a_state() -> None:
     run = conformance_run(finding(clauses.ERROR_CODE), contract="documented")
     states = {row.clause.id: row.state for row in summarise_conformance(run).clauses}
 
-    assert set(clauses.CLAUSE) == set(states)
+    assert set(clauses.CLAUSE_BY_ID) == set(states)
     assert ClauseState.PASSED is states[clauses.STATUS.id]
     assert ClauseState.FAILED is states[clauses.ERROR_CODE.id]
     assert ClauseState.WAIVED is states[clauses.OUTPUT_OBJECT.id]
-    assert ClauseState.NOT_EXERCISED is states[clauses.FRAMING.id]
+    assert ClauseState.NOT_EXERCISED is states[clauses.RESPONSE_FRAMING.id]
 
 
 @given(st.permutations(list(VERDICTS)))
@@ -369,4 +369,4 @@ def test_every_reason_is_tripped_by_some_run() -> None:
     """
     named = {caveat.code for run in BENT.values() for caveat in summarise_load(run()).caveats}
 
-    assert len(named) >= len(CAVEATS) - 3, "accepted departures and mixed phases have tests of their own"
+    assert len(named) >= len(CAVEATS) - 3, "accepted violations and mixed phases have tests of their own"

@@ -7,7 +7,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.judgement.verdict import EXIT_OF, Verdict, gravest
+from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict, worst_verdict
 
 GRAVEST_FIRST = ["error", "fail", "invalid", "inconclusive", "pass"]
 
@@ -19,11 +19,11 @@ def test_the_gravest_of_several_counts(verdicts: list[Verdict]) -> None:
     """
     expected = next((name for name in GRAVEST_FIRST if name in verdicts), "pass")
 
-    assert expected == gravest(iter(verdicts)) == gravest(reversed(verdicts))
+    assert expected == worst_verdict(iter(verdicts)) == worst_verdict(reversed(verdicts))
 
 
 def test_every_verdict_has_its_exit_code() -> None:
     """
     The codes are documented and do not change.
     """
-    assert {"pass": 0, "fail": 1, "inconclusive": 3, "invalid": 4, "error": 70} == EXIT_OF
+    assert {"pass": 0, "fail": 1, "inconclusive": 3, "invalid": 4, "error": 70} == EXIT_CODE_OF

@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.credentials import REDACTED
-from chainproof.results.stored_body import MOST_BYTES, Body, kept_body
+from chainproof.results.stored_body import MAX_BYTES, StoredBody, stored_body
 
 KEYS = st.text(string.ascii_letters + string.digits + '."\\/', min_size=8, max_size=20)
 
@@ -24,13 +24,13 @@ def test_a_body_is_read_back_as_it_was_kept(octets: bytes, text: str, most: int)
     Text as text, anything else as base64: both survive the way through a file; what was cut says so.
     """
     for body in (octets, text.encode()):
-        kept = kept_body(body, most=most)
+        kept = stored_body(body, most=most)
 
-        assert kept == Body.from_json(orjson.loads(orjson.dumps(kept.to_json())))
+        assert kept == StoredBody.from_json(orjson.loads(orjson.dumps(kept.to_json())))
         assert body.startswith(kept.octets)
         assert len(kept.octets) <= most
-        assert (len(body), len(body) > most) == (kept.size, kept.cut)
-        if not kept.cut:
+        assert (len(body), len(body) > most) == (kept.size, kept.truncated)
+        if not kept.truncated:
             assert body == kept.octets
 
 
@@ -39,7 +39,7 @@ def test_a_cut_text_stays_a_text(text: str, most: int) -> None:
     """
     No character is cut in two: at most three bytes less are kept than there would be room for.
     """
-    kept = kept_body(text.encode(), most=most)
+    kept = stored_body(text.encode(), most=most)
 
     assert kept.text is not None
     assert text.startswith(kept.text)
@@ -53,19 +53,19 @@ def test_a_key_is_never_kept(key: str, around: bytes, most: int) -> None:
     """
     for spelling in (key.encode(), json.dumps(key)[1:-1].encode()):
         filler = around.replace(spelling, b"").replace(key.encode(), b"")
-        whole = kept_body(filler + b"<" + spelling + b">", [key])
-        cut = kept_body(b"x" * most + spelling, [key], most=most + 4)
+        whole = stored_body(filler + b"<" + spelling + b">", [key])
+        truncated = stored_body(b"x" * most + spelling, [key], most=most + 4)
 
         assert spelling not in whole.octets
         assert REDACTED.encode() in whole.octets
-        assert b"x" * most + REDACTED.encode()[:4] == cut.octets
+        assert b"x" * most + REDACTED.encode()[:4] == truncated.octets
 
 
 def test_64_kib_are_kept_unless_told() -> None:
     """
     The bound that the documentation states.
     """
-    assert MOST_BYTES == 65536 == len(kept_body(b"x" * 70000).octets)
+    assert MAX_BYTES == 65536 == len(stored_body(b"x" * 70000).octets)
 
 
 @pytest.mark.parametrize("data", [{}, {"text": 1, "size_bytes": 1}, {"base64": "no!", "size_bytes": 1}, {"text": "a"}])
@@ -74,4 +74,4 @@ def test_what_is_no_body_is_refused(data: dict[str, object]) -> None:
     A line that somebody edited is an unreadable line, not an error of ours.
     """
     with pytest.raises((KeyError, TypeError, AttributeError, ValueError)):
-        Body.from_json(data)  # type: ignore[typeddict-item]
+        StoredBody.from_json(data)  # type: ignore[typeddict-item]

@@ -17,9 +17,9 @@ from hypothesis import strategies as st
 
 from chainproof.contract import clauses
 from chainproof.contract.target import parse_target
-from chainproof.contract.violations import Departure
+from chainproof.contract.violations import Violation
 from chainproof.results import folder
-from chainproof.results.exchange import Exchange, Fate, NotSent, Outcome, Transport
+from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.exemplar import exemplar
 from chainproof.results.finding import ClauseCount, finding
 from chainproof.results.folder import (
@@ -29,23 +29,23 @@ from chainproof.results.folder import (
     FINDINGS,
     INTERVALS,
     MANIFEST,
-    FolderMistake,
+    FolderError,
     RunWriter,
     check_writable,
-    default_path,
+    default_run_path,
+    find_runs,
+    find_searches,
     now,
     read_run,
-    run_paths,
-    searches,
 )
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import FORMAT, End, Ending, Kind, Manifest, versions
-from chainproof.results.search_record import SEARCH
+from chainproof.results.manifest import FORMAT, Ending, Manifest, RunEnd, RunKind, versions
+from chainproof.results.search_record import SEARCH_FILE
 
 STARTED = "2026-11-22T13:27:00.250Z"
 TARGET = parse_target("http://127.0.0.1:8080")
 LOAD = Manifest(
-    kind=Kind.LOAD,
+    kind=RunKind.LOAD,
     name="steady",
     started=STARTED,
     target=TARGET.url,
@@ -56,10 +56,10 @@ LOAD = Manifest(
     objectives=("p95 response_time < 800ms",),
     versions=versions("orjson", "no-such-package"),
 )
-FINISH = End(ending=Ending.COMPLETED, seconds=2.5, accounting={"planned": 6, "sent": 5}, note="")
-LIMITED = Outcome(Transport.ANSWERED, 429, "rate_limited", Fate.FAILED)
-OK = Outcome(Transport.ANSWERED, 200, None, Fate.OK)
-LATE = Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT)
+FINISH = RunEnd(ending=Ending.COMPLETED, seconds=2.5, accounting={"planned": 6, "sent": 5}, note="")
+LIMITED = Outcome(Transport.ANSWERED, 429, "rate_limited", Result.FAILED)
+OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
+LATE = Outcome(Transport.DEADLINE, None, None, Result.TIMED_OUT)
 
 
 def second(number: int, worker: str = "0") -> Interval:
@@ -68,32 +68,32 @@ def second(number: int, worker: str = "0") -> Interval:
     """
     interval = Interval(second=number, worker=worker, in_flight=2, in_flight_max=3)
     for _ in range(4):
-        interval.plan()
-    interval.leave_out(NotSent.MAX_IN_FLIGHT)
+        interval.count_planned()
+    interval.count_not_sent(NotSent.MAX_IN_FLIGHT)
     for lag, outcome in ((0.001, OK), (0.002, LIMITED), (0.003, LATE)):
-        interval.send(lag)
-        interval.settle(outcome, 0.1 + number, 0.09 + number)
+        interval.count_sent(lag)
+        interval.count_outcome(outcome, 0.1 + number, 0.09 + number)
     return interval
 
 
 EXCHANGE = Exchange(number=3, intended_start=0.5, start=0.6, end=0.9, outcome=LIMITED, request_id="9d3f")
 EXEMPLAR = exemplar(EXCHANGE, why="outcome", reason="429")
 FINDING = finding(
-    Departure(clause=clauses.STATUS, expected="one of …", actual="418"), reproduce="curl …", request_id="9d3f", seed=7
+    Violation(clause=clauses.STATUS, expected="one of …", actual="418"), reproduce="curl …", request_id="9d3f", seed=7
 )
-COUNT = ClauseCount(clause=clauses.STATUS.id, exercised=10, departed=1)
+COUNT = ClauseCount(clause=clauses.STATUS.id, exercised=10, violations=1)
 
 
-def write(path: Path, *, seconds: int = 3, end: End | None = FINISH) -> None:
+def write(path: Path, *, seconds: int = 3, end: RunEnd | None = FINISH) -> None:
     """
     A run folder with every kind of line.
     """
     with RunWriter(path, LOAD) as writer:
         for number in range(seconds):
-            writer.interval(second(number))
-            writer.exemplar(replace(EXEMPLAR, number=number))
-            writer.finding(replace(FINDING, actual=str(500 + number)))
-            writer.clause(replace(COUNT, clause=clauses.CLAUSES[number].id))
+            writer.write_interval(second(number))
+            writer.write_exemplar(replace(EXEMPLAR, number=number))
+            writer.write_finding(replace(FINDING, actual=str(500 + number)))
+            writer.write_clause(replace(COUNT, clause=clauses.CLAUSES[number].id))
         if end is not None:
             writer.finish(end)
 
@@ -160,16 +160,16 @@ def test_a_later_line_of_the_same_thing_replaces_the_earlier(tmp_path: Path) -> 
     """
     with RunWriter(tmp_path / "run", LOAD) as writer:
         for times in (1, 2, 3):
-            writer.finding(replace(FINDING, count=times))
-            writer.finding(replace(FINDING, actual="419", count=times))
-            writer.clause(replace(COUNT, exercised=times))
-            writer.exemplar(replace(EXEMPLAR, reason=str(times)))
+            writer.write_finding(replace(FINDING, count=times))
+            writer.write_finding(replace(FINDING, actual="419", count=times))
+            writer.write_clause(replace(COUNT, exercised=times))
+            writer.write_exemplar(replace(EXEMPLAR, reason=str(times)))
     run = read_run(tmp_path / "run")
 
     assert run.findings == (replace(FINDING, count=3), replace(FINDING, actual="419", count=3))
     assert run.clauses == (replace(COUNT, exercised=3),)
     assert run.exemplars == (replace(EXEMPLAR, reason="3"),)
-    assert FINDING.seen_again(2) == replace(FINDING, count=3)
+    assert FINDING.with_added_count(2) == replace(FINDING, count=3)
 
 
 def test_a_line_is_there_as_soon_as_it_is_written(tmp_path: Path) -> None:
@@ -177,7 +177,7 @@ def test_a_line_is_there_as_soon_as_it_is_written(tmp_path: Path) -> None:
     Nothing waits in a buffer for a kill to take it.
     """
     with RunWriter(tmp_path / "run", LOAD) as writer:
-        writer.interval(second(0))
+        writer.write_interval(second(0))
 
         assert len(read_run(tmp_path / "run").intervals) == 1
 
@@ -191,7 +191,7 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
         check_writable(tmp_path / name)
         write(tmp_path / name)
 
-        with pytest.raises(FolderMistake, match="name another with --out"):
+        with pytest.raises(FolderError, match="name another with --out"):
             write(tmp_path / name)
 
 
@@ -209,7 +209,7 @@ def test_a_path_that_can_be_no_folder_is_refused_at_once(tmp_path: Path, path: s
     """
     (tmp_path / "file").touch()
 
-    with pytest.raises(FolderMistake, match=told):
+    with pytest.raises(FolderError, match=told):
         check_writable(tmp_path / path)
 
 
@@ -217,7 +217,7 @@ def test_a_file_system_that_takes_nothing_is_told_in_one_line() -> None:
     """
     Root may write everywhere but there; others are refused before they try.
     """
-    with pytest.raises(FolderMistake, match="cannot write a run folder at /proc/chainproof/run"):
+    with pytest.raises(FolderError, match="cannot write a run folder at /proc/chainproof/run"):
         RunWriter(Path("/proc/chainproof/run"), LOAD)
 
 
@@ -229,7 +229,7 @@ def test_of_many_runs_that_want_one_folder_one_gets_it(tmp_path: Path) -> None:
     def attempt(number: int) -> int:
         try:
             RunWriter(tmp_path / "run", replace(LOAD, seed=number)).close()
-        except FolderMistake:
+        except FolderError:
             return -1
         return number
 
@@ -248,7 +248,7 @@ def test_a_run_that_came_between_look_and_write_keeps_its_folder(
     monkeypatch.setattr(folder, "check_writable", lambda path: None)
     write(tmp_path / "run")
 
-    with pytest.raises(FolderMistake, match="another run is there already"):
+    with pytest.raises(FolderError, match="another run is there already"):
         RunWriter(tmp_path / "run", replace(LOAD, seed=8))
     assert read_run(tmp_path / "run").manifest == LOAD
     assert not list((tmp_path / "run").glob("*.part"))
@@ -260,13 +260,13 @@ def test_names_that_exist_get_a_number(tmp_path: Path) -> None:
     """
     paths = []
     for _ in range(3):
-        paths.append(default_path("steady", TARGET, STARTED, tmp_path))
+        paths.append(default_run_path("steady", TARGET, STARTED, tmp_path))
         paths[-1].mkdir()
 
     assert [path.name for path in paths] == [
         f"20261122T132700Z_steady_127.0.0.1-8080{suffix}" for suffix in ("", "-2", "-3")
     ]
-    assert default_path("x", TARGET, now(), tmp_path).name.endswith("Z_x_127.0.0.1-8080")
+    assert default_run_path("x", TARGET, now(), tmp_path).name.endswith("Z_x_127.0.0.1-8080")
     assert set(paths[0].name) <= set(string.ascii_letters + string.digits + "_.-")
 
 
@@ -279,8 +279,8 @@ def test_a_path_means_its_run_or_the_runs_in_it(tmp_path: Path) -> None:
     (tmp_path / "runs" / "notes").mkdir()
     inside = [tmp_path / "runs" / name for name in ("1_a", "2_b")]
 
-    assert inside == run_paths(tmp_path / "runs")
-    assert inside[:1] == run_paths(inside[0])
+    assert inside == find_runs(tmp_path / "runs")
+    assert inside[:1] == find_runs(inside[0])
 
 
 @pytest.mark.parametrize(
@@ -292,8 +292,8 @@ def test_what_is_no_run_is_told_in_one_line(tmp_path: Path, path: str, told: str
     """
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
-    for read in (read_run, run_paths):
-        with pytest.raises(FolderMistake, match=told):
+    for read in (read_run, find_runs):
+        with pytest.raises(FolderError, match=told):
             read(tmp_path / path)
 
 
@@ -313,7 +313,7 @@ def test_a_manifest_from_elsewhere_is_refused(tmp_path: Path, manifest: bytes, t
     """
     (tmp_path / MANIFEST).write_bytes(manifest)
 
-    with pytest.raises(FolderMistake, match=told):
+    with pytest.raises(FolderError, match=told):
         read_run(tmp_path)
 
 
@@ -333,22 +333,28 @@ def test_of_a_search_the_runs_that_verified_its_answer_are_meant(tmp_path: Path)
     for name in ("01_20", "02_40", "03_20"):
         with RunWriter(tmp_path / "search" / name, LOAD):
             pass
-    common = {"purpose": "doubling", "standing": "met", "reason": "", "seconds": 1, "planned": 2, "ok": 2}
+    common = {"purpose": "doubling", "verdict": "met", "reason": "", "seconds": 1, "planned": 2, "ok": 2}
     probes = [
         {**common, "rate": rate, "folder": name, "response_time": {"p50": 0.5}}
         for rate, name in ((20, "01_20"), (40, "02_40"), (20, "03_20"))
     ]
     names = {"workload": "saturation", "target": "https://a", "emulated": False, "objectives": ["error_rate < 1%"]}
-    said = {**names, "answer_per_s": 20, "missed_at_per_s": 40, "probes": probes, "sentence": "up to 20 a second"}
-    (tmp_path / "search" / SEARCH).write_bytes(orjson.dumps(said))
+    said = {
+        **names,
+        "saturation_rate_per_s": 20,
+        "missed_at_per_s": 40,
+        "probes": probes,
+        "summary": "up to 20 a second",
+    }
+    (tmp_path / "search" / SEARCH_FILE).write_bytes(orjson.dumps(said))
 
     verified = [tmp_path / "search" / "01_20", tmp_path / "search" / "03_20"]
-    assert verified == run_paths(tmp_path / "search") == run_paths(tmp_path)
-    assert ["up to 20 a second"] == [found.sentence for found in searches(tmp_path / "search")]
-    assert searches(tmp_path / "search") == searches(tmp_path)
+    assert verified == find_runs(tmp_path / "search") == find_runs(tmp_path)
+    assert ["up to 20 a second"] == [found.summary for found in find_searches(tmp_path / "search")]
+    assert find_searches(tmp_path / "search") == find_searches(tmp_path)
 
-    (tmp_path / "search" / SEARCH).write_bytes(orjson.dumps({**said, "answer_per_s": None}))
-    assert [path.name for path in run_paths(tmp_path / "search")] == ["01_20", "02_40", "03_20"]
+    (tmp_path / "search" / SEARCH_FILE).write_bytes(orjson.dumps({**said, "saturation_rate_per_s": None}))
+    assert [path.name for path in find_runs(tmp_path / "search")] == ["01_20", "02_40", "03_20"]
 
 
 @pytest.mark.parametrize("said", [b"", b"[]", b"{}", b'{"probes": 7}', b"null", b"\xff"])
@@ -358,7 +364,7 @@ def test_what_is_no_record_of_a_search_is_passed_over(tmp_path: Path, said: byte
     """
     with RunWriter(tmp_path / "search" / "01_20", LOAD):
         pass
-    (tmp_path / "search" / SEARCH).write_bytes(said)
+    (tmp_path / "search" / SEARCH_FILE).write_bytes(said)
 
-    assert [] == searches(tmp_path / "search")
-    assert [tmp_path / "search" / "01_20"] == run_paths(tmp_path / "search")
+    assert [] == find_searches(tmp_path / "search")
+    assert [tmp_path / "search" / "01_20"] == find_runs(tmp_path / "search")

@@ -10,18 +10,18 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.results.exchange import CodeKind, Exchange, Fate, NotSent, Outcome, Transport
+from chainproof.results.exchange import CodeKind, Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.exemplar import exemplar
-from chainproof.results.interval import ANSWERED_FATES, Interval, Slice, by_second, joined, total
+from chainproof.results.interval import ANSWERED_RESULTS, Interval, RequestStats, by_second, merge_stats, total
 
 OUTCOMES = [
-    Outcome(Transport.ANSWERED, 200, None, Fate.OK),
-    Outcome(Transport.ANSWERED, 200, None, Fate.FAILED),
-    Outcome(Transport.ANSWERED, 429, "rate_limited", Fate.FAILED),
-    Outcome(Transport.ANSWERED, 502, "gremlins", Fate.FAILED),
-    Outcome(Transport.CONNECTION_LOST, None, None, Fate.FAILED),
-    Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT),
-    Outcome(Transport.DRAIN_ENDED, None, None, Fate.CENSORED),
+    Outcome(Transport.ANSWERED, 200, None, Result.OK),
+    Outcome(Transport.ANSWERED, 200, None, Result.FAILED),
+    Outcome(Transport.ANSWERED, 429, "rate_limited", Result.FAILED),
+    Outcome(Transport.ANSWERED, 502, "gremlins", Result.FAILED),
+    Outcome(Transport.CONNECTION_LOST, None, None, Result.FAILED),
+    Outcome(Transport.DEADLINE, None, None, Result.TIMED_OUT),
+    Outcome(Transport.DRAIN_ENDED, None, None, Result.CENSORED),
 ]
 PARTS = st.sampled_from([None, "a", "b", ""])
 """Names of phases and payloads; None where a request is in none, or its workload has one payload only."""
@@ -38,13 +38,13 @@ def intervals(draw: st.DrawFn) -> Interval:
     found.in_flight_max = found.in_flight + draw(st.integers(0, 50))
     for outcome, service_time, lag in draw(st.lists(SENT, max_size=6)):
         phase, payload = draw(PARTS), draw(PARTS)
-        found.plan(phase=phase)
-        found.send(lag, phase=phase)
-        found.settle(outcome, service_time + lag, service_time, payload=payload, phase=phase)
+        found.count_planned(phase=phase)
+        found.count_sent(lag, phase=phase)
+        found.count_outcome(outcome, service_time + lag, service_time, payload=payload, phase=phase)
     for why in draw(st.lists(st.sampled_from(NotSent), max_size=3)):
         phase = draw(PARTS)
-        found.plan(phase=phase)
-        found.leave_out(why, phase=phase)
+        found.count_planned(phase=phase)
+        found.count_not_sent(why, phase=phase)
     return found
 
 
@@ -75,12 +75,12 @@ def test_the_total_is_the_sum_of_its_parts(run: list[Interval]) -> None:
             assert sum(getattr(part, name) for part in run) == sum(getattr(part, name) for part in merged)
         for why in NotSent:
             assert sum(part.not_sent[why] for part in run) == sum(part.not_sent[why] for part in merged)
-        for fate in Fate:
-            assert sum(part.count(fate) for part in run) == sum(part.count(fate) for part in merged)
+        for result in Result:
+            assert sum(part.count(result) for part in run) == sum(part.count(result) for part in merged)
         assert sum(part.schedule_lag.count for part in run) == sum(part.schedule_lag.count for part in merged)
     assert before == [orjson.dumps(interval.to_json()) for interval in run]
     assert whole.planned == whole.sent + whole.not_sent.total()
-    assert whole.sent == sum(whole.count(fate) for fate in Fate) == whole.schedule_lag.count
+    assert whole.sent == sum(whole.count(result) for result in Result) == whole.schedule_lag.count
 
 
 @given(RUNS)
@@ -97,7 +97,7 @@ def test_counts_alone_are_those_of_the_whole(run: list[Interval]) -> None:
         for name in ("planned", "sent", "not_sent", "outcomes"):
             assert getattr(all_of_it, name) == getattr(alone, name)
     assert whole.phases.keys() == counts.phases.keys()
-    assert whole.wire.counts() == counts.wire.counts()
+    assert whole.network.counts() == counts.network.counts()
 
 
 @given(RUNS, st.integers())
@@ -110,8 +110,8 @@ def test_slices_are_the_sums_of_their_parts_in_any_order(run: list[Interval], se
 
     assert {name for each in run for name in each.phases} == set(whole.phases)
     for name, part in whole.phases.items():
-        assert joined(each.phases[name] for each in run if name in each.phases) == part
-    assert joined(Slice(payloads=each.payloads) for each in run).payloads == whole.payloads
+        assert merge_stats(each.phases[name] for each in run if name in each.phases) == part
+    assert merge_stats(RequestStats(payloads=each.payloads) for each in run).payloads == whole.payloads
 
 
 @given(intervals())
@@ -119,15 +119,15 @@ def test_a_slice_holds_what_the_whole_holds(interval: Interval) -> None:
     """
     Whatever is in a phase is in the interval too, once; a payload's requests are in their phase, or in none.
     """
-    inside = joined(interval.phases.values())
+    inside = merge_stats(interval.phases.values())
 
     assert inside.planned == inside.sent + inside.not_sent.total() <= interval.planned
-    assert inside.sent == sum(inside.count(fate) for fate in Fate) == inside.schedule_lag.count
+    assert inside.sent == sum(inside.count(result) for result in Result) == inside.schedule_lag.count
     for part in (interval, *interval.phases.values()):
-        counted = joined(part.payloads.values())
-        for fate in Fate:
-            assert counted.count(fate) <= part.count(fate)
-            assert inside.count(fate) <= interval.count(fate)
+        counted = merge_stats(part.payloads.values())
+        for result in Result:
+            assert counted.count(result) <= part.count(result)
+            assert inside.count(result) <= interval.count(result)
 
 
 def test_what_has_no_parts_is_written_as_it_always_was() -> None:
@@ -135,7 +135,7 @@ def test_what_has_no_parts_is_written_as_it_always_was() -> None:
     A run without phases and with one payload has no key more than before, and a folder without them is read.
     """
     plain = Interval(second=3)
-    plain.settle(OUTCOMES[0], 0.2, 0.1)
+    plain.count_outcome(OUTCOMES[0], 0.2, 0.1)
     data = plain.to_json()
 
     assert {"payloads", "phases"} & set(data) == set()
@@ -144,11 +144,11 @@ def test_what_has_no_parts_is_written_as_it_always_was() -> None:
 
 def test_a_slice_is_written_without_what_it_lacks() -> None:
     """
-    Lines stay short: a payload's slice is its outcomes and the times of the fates that came up.
+    Lines stay short: a payload's slice is its outcomes and the times of the results that came up.
     """
     interval = Interval(second=0)
-    interval.settle(OUTCOMES[0], 0.2, 0.1, payload="small")
-    interval.plan(phase="steady", times=7)
+    interval.count_outcome(OUTCOMES[0], 0.2, 0.1, payload="small")
+    interval.count_planned(phase="steady", times=7)
     data = interval.to_json()
 
     assert {"small": {"outcomes", "response_time", "service_time"}} == {
@@ -190,16 +190,16 @@ def test_an_interval_survives_its_json_text(interval: Interval) -> None:
 @given(intervals())
 def test_times_are_those_of_complete_answers(interval: Interval) -> None:
     """
-    A deadline is not a latency, a lost connection none either: only answers have times, apart by fate.
+    A deadline is not a latency, a lost connection none either: only answers have times, apart by result.
     """
-    for fate in ANSWERED_FATES:
+    for result in ANSWERED_RESULTS:
         answered = sum(
             count
             for outcome, count in interval.outcomes.items()
-            if outcome.fate is fate and outcome.transport is Transport.ANSWERED
+            if outcome.result is result and outcome.transport is Transport.ANSWERED
         )
 
-        assert answered == interval.response_time[fate].count == interval.service_time[fate].count
+        assert answered == interval.response_time[result].count == interval.service_time[result].count
 
 
 def test_a_code_is_documented_undocumented_or_absent() -> None:
@@ -209,7 +209,7 @@ def test_a_code_is_documented_undocumented_or_absent() -> None:
     kinds = {outcome: outcome.code_kind for outcome in OUTCOMES}
 
     assert [None, None, CodeKind.DOCUMENTED, CodeKind.UNDOCUMENTED, None, None, None] == list(kinds.values())
-    assert Outcome(Transport.ANSWERED, 502, None, Fate.FAILED).code_kind is CodeKind.ABSENT
+    assert Outcome(Transport.ANSWERED, 502, None, Result.FAILED).code_kind is CodeKind.ABSENT
 
 
 @given(st.floats(0, 100), st.floats(0, 1), st.floats(0, 30), st.sampled_from(OUTCOMES))
@@ -227,9 +227,9 @@ def test_durations_follow_from_instants(intended: float, lag: float, service: fl
         shown.service_time,
         shown.schedule_lag,
     )
-    assert (outcome.transport, outcome.status, outcome.error_code, outcome.fate) == (
+    assert (outcome.transport, outcome.status, outcome.error_code, outcome.result) == (
         shown.transport,
         shown.status,
         shown.error_code,
-        shown.fate,
+        shown.result,
     )

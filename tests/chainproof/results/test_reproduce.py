@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainproof.contract.credentials import DEFAULT_VARIABLE, ApiKey
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
 from chainproof.contract.route import Address, Route
 from chainproof.results.curl import curl_line
 
@@ -60,7 +60,7 @@ def run(line: str, key: str, fake_curl: Path) -> tuple[list[bytes], bytes]:
     """
     The words and the standard input with which a shell starts curl for a line.
     """
-    environment = {"PATH": f"{fake_curl}:/usr/bin:/bin", DEFAULT_VARIABLE: key, "LC_ALL": "C.UTF-8"}
+    environment = {"PATH": f"{fake_curl}:/usr/bin:/bin", DEFAULT_KEY_VARIABLE: key, "LC_ALL": "C.UTF-8"}
     subprocess.run(["sh", "-c", line], env=environment, check=True, stdin=subprocess.DEVNULL, timeout=20)
     return (fake_curl / "words").read_bytes().split(b"\0")[:-1], (fake_curl / "stdin").read_bytes()
 

@@ -9,48 +9,48 @@ import json
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.results.exchange import Fate, Outcome, Transport
+from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.interval import Interval
-from chainproof.results.transport_stats import Wire
+from chainproof.results.transport_stats import NetworkStats
 
 times = st.floats(0, 100)
 reads = st.lists(st.tuples(times, st.one_of(st.just(0.0), times)), max_size=10)
 OUTCOMES = (
-    Outcome(Transport.ANSWERED, 200, None, Fate.OK),
-    Outcome(Transport.ANSWERED, 429, "rate_limited", Fate.FAILED),
-    Outcome(Transport.DEADLINE, None, None, Fate.TIMED_OUT),
+    Outcome(Transport.ANSWERED, 200, None, Result.OK),
+    Outcome(Transport.ANSWERED, 429, "rate_limited", Result.FAILED),
+    Outcome(Transport.DEADLINE, None, None, Result.TIMED_OUT),
 )
 
 
 @st.composite
-def wires(draw: st.DrawFn) -> Wire:
+def wires(draw: st.DrawFn) -> NetworkStats:
     """
     Some requests' travels.
     """
-    wire = Wire()
+    wire = NetworkStats()
     pairs = draw(reads)
-    wire.read([first for first, _ in pairs], [lag for _, lag in pairs])
+    wire.record_answers([first for first, _ in pairs], [lag for _, lag in pairs])
     for connect, tls, replaced in draw(
         st.lists(st.tuples(times, st.one_of(st.none(), times), st.integers(0, 3)), max_size=5)
     ):
-        wire.open(connect, tls, replaced)
+        wire.record_connection(connect, tls, replaced)
     wire.sent_bytes += draw(st.integers(0, 1000))
     wire.received_bytes += draw(st.integers(0, 1000))
     return wire
 
 
 @given(wires(), wires())
-def test_what_travelled_adds_up_through_the_run_folder(one: Wire, other: Wire) -> None:
+def test_what_travelled_adds_up_through_the_run_folder(one: NetworkStats, other: NetworkStats) -> None:
     """
     Every answer's end is the kernel's instant or our own, never both.
     """
-    read = [Wire.from_json(json.loads(json.dumps(each.to_json()))) for each in (one, other)]
-    whole = Wire()
+    read = [NetworkStats.from_json(json.loads(json.dumps(each.to_json()))) for each in (one, other)]
+    whole = NetworkStats()
     for each in read:
         whole.merge(each)
 
     assert [one.to_json(), other.to_json()] == [each.to_json() for each in read]
-    assert whole.reading_lag.count == whole.kernel_instants + whole.own_instants
+    assert whole.read_delay.count == whole.kernel_timestamps + whole.own_timestamps
     assert one.sent_bytes + other.sent_bytes == whole.sent_bytes
     assert one.connect_time.count + other.connect_time.count == whole.connect_time.count
 
@@ -70,11 +70,11 @@ def test_many_requests_noted_at_once_are_each_noted(
     for outcome in OUTCOMES:
         mine = [(response, service) for each, response, service in settled if each == outcome]
         if mine:
-            together.settle_all(outcome, [r for r, _ in mine], [s for _, s in mine], payload=payload, phase=phase)
-    together.send_all([response for _, response, _ in settled], phase=phase)
+            together.count_outcomes(outcome, [r for r, _ in mine], [s for _, s in mine], payload=payload, phase=phase)
+    together.count_all_sent([response for _, response, _ in settled], phase=phase)
     for outcome, response, service in settled:
-        apart.settle(outcome, response, service, payload=payload, phase=phase)
-        apart.send(response, phase=phase)
+        apart.count_outcome(outcome, response, service, payload=payload, phase=phase)
+        apart.count_sent(response, phase=phase)
 
     assert _sorted(apart) == _sorted(together)
 

@@ -13,7 +13,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.statistics.histogram import RELATIVE_ERROR, Histogram, bounds_of, bucket_of, merged, middle_of
+from chainproof.statistics.histogram import (
+    RELATIVE_ERROR,
+    Histogram,
+    bucket_bounds,
+    bucket_index,
+    bucket_midpoint,
+    merge_histograms,
+)
 
 SECOND = 10**9
 DAY = 86_400 * SECOND
@@ -64,8 +71,8 @@ def test_a_merged_histogram_is_that_of_all_values_together(samples: list[list[in
     """
     together = histogram_of(value for sample in samples for value in sample)
 
-    assert together == merged(histogram_of(sample) for sample in samples)
-    assert together == merged(histogram_of(reversed(sample)) for sample in reversed(samples))
+    assert together == merge_histograms(histogram_of(sample) for sample in samples)
+    assert together == merge_histograms(histogram_of(reversed(sample)) for sample in reversed(samples))
 
 
 @given(st.lists(NANOSECONDS, max_size=100))
@@ -139,7 +146,7 @@ def test_an_end_above_the_limit_is_not_counted_as_below_it() -> None:
     The ends are known exactly: "max < 800.4 ms" is not met by 800.5 ms, though one bucket holds both and its middle lies
     below.
     """
-    assert bucket_of(0.8004) == bucket_of(0.8005)
+    assert bucket_index(0.8004) == bucket_index(0.8005)
     assert histogram_of([100_000_000, 800_500_000]).count_at_most(0.8004) == 1
     assert histogram_of([800_450_000, 800_500_000]).count_at_most(0.8004) == 0
 
@@ -170,15 +177,15 @@ def test_buckets_tile_a_day_without_gap_or_overlap() -> None:
     """
     From 1 ns to a day every duration has one bucket: the next begins where the one before ends.
     """
-    last = bucket_of(DAY / SECOND)
-    bounds = [bounds_of(index) for index in range(last + 2)]
+    last = bucket_index(DAY / SECOND)
+    bounds = [bucket_bounds(index) for index in range(last + 2)]
 
     assert bounds[0][0] == 0.0
     assert [high for _, high in bounds[:-1]] == [low for low, _ in bounds[1:]]
-    assert list(range(last + 2)) == [bucket_of(low) for low, _ in bounds]
-    assert list(range(last + 2)) == [bucket_of(high - 1 / SECOND) for _, high in bounds]
+    assert list(range(last + 2)) == [bucket_index(low) for low, _ in bounds]
+    assert list(range(last + 2)) == [bucket_index(high - 1 / SECOND) for _, high in bounds]
     assert all((high - low) / low <= 2.0001 * RELATIVE_ERROR for low, high in bounds[1024:])
-    middles = [middle_of(index) for index in range(last + 1)]
+    middles = [bucket_midpoint(index) for index in range(last + 1)]
     assert all(low <= middle <= low * (1 + RELATIVE_ERROR) for (low, _), middle in zip(bounds, middles, strict=False))
     assert all(
         middle >= (high - 1 / SECOND) * (1 - RELATIVE_ERROR) for (_, high), middle in zip(bounds, middles, strict=False)
@@ -190,7 +197,7 @@ def test_a_value_lies_in_its_bucket(value: int) -> None:
     """
     `bounds_of` undoes `bucket_of`.
     """
-    low, high = bounds_of(bucket_of(value / SECOND))
+    low, high = bucket_bounds(bucket_index(value / SECOND))
 
     assert low <= value / SECOND < high
 
@@ -200,10 +207,10 @@ def test_bars_ascend_and_hold_every_value(sample: list[int]) -> None:
     """
     A chart of the bars shows all that was counted, once.
     """
-    bars = histogram_of(sample).bars()
+    bucket_counts = histogram_of(sample).bucket_counts()
 
-    assert len(sample) == sum(count for _, _, count in bars)
-    assert all(high <= low for (_, high, _), (low, _, _) in pairwise(bars))
+    assert len(sample) == sum(count for _, _, count in bucket_counts)
+    assert all(high <= low for (_, high, _), (low, _, _) in pairwise(bucket_counts))
 
 
 def test_an_empty_histogram_has_no_values() -> None:
@@ -264,15 +271,17 @@ def test_packing_changes_nothing_that_can_be_asked_or_added(sample: list[int], m
     A packed histogram answers as the open one does, merges as it does, and goes on counting.
     """
     loose, packed = histogram_of(sample), histogram_of(sample)
-    packed.pack()
+    packed.compact()
 
     assert packed == loose
     assert packed.buckets == loose.buckets
-    assert packed.bars() == loose.bars()
+    assert packed.bucket_counts() == loose.bucket_counts()
     assert packed.quantile(per_mille / 1000) == loose.quantile(per_mille / 1000)
     assert packed.count_at_most(per_mille / SECOND) == loose.count_at_most(per_mille / SECOND)
     assert (
-        merged([histogram_of(more), packed]) == merged([packed, histogram_of(more)]) == histogram_of([*sample, *more])
+        merge_histograms([histogram_of(more), packed])
+        == merge_histograms([packed, histogram_of(more)])
+        == histogram_of([*sample, *more])
     )
 
     packed.record_all([value / SECOND for value in more])

@@ -37,10 +37,10 @@ def test_ranks_are_those_of_the_exact_binomial_sums(count: int, fraction: Fracti
     """
     The lower rank is the last below which the quantile lies with less than half the doubt, the upper one the first.
     """
-    below = binomial(count, fraction)
+    lower_is_better = binomial(count, fraction)
     doubt = (1 - confidence) / 2
-    lower = max((rank for rank in range(1, count + 1) if below[rank - 1] < doubt), default=0)
-    upper = min((rank for rank in range(1, count + 1) if below[rank - 1] >= 1 - doubt), default=None)
+    lower = max((rank for rank in range(1, count + 1) if lower_is_better[rank - 1] < doubt), default=0)
+    upper = min((rank for rank in range(1, count + 1) if lower_is_better[rank - 1] >= 1 - doubt), default=None)
 
     assert (lower or None, upper) == quantile_ranks(count, float(fraction), confidence)
 
@@ -52,9 +52,9 @@ def test_ranks_cover_the_quantile_as_often_as_they_say(count: int, fraction: Fra
     """
     lower, upper = quantile_ranks(count, float(fraction), confidence)
     if lower is not None and upper is not None:
-        below = binomial(count, fraction)
+        lower_is_better = binomial(count, fraction)
 
-        assert below[upper - 1] - below[lower - 1] >= confidence - 1e-12
+        assert lower_is_better[upper - 1] - lower_is_better[lower - 1] >= confidence - 1e-12
 
 
 @pytest.mark.parametrize(("fraction", "least"), [(0.9, 36), (0.95, 72), (0.99, 368), (0.999, 3688)])

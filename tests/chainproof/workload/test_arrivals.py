@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from chainproof.workload.arrivals import PROCESSES, constant, digest, plan, poisson, until
+from chainproof.workload.arrivals import ARRIVAL_PROCESSES, constant, digest, plan_arrivals, poisson, take_until
 
 SEEDS = [0, 1, 7, 2026]
 RATES = st.floats(0.5, 2000)
@@ -37,7 +37,7 @@ def test_poisson_counts_are_as_dispersed_as_they_are_many(seed: int) -> None:
     Counts per second have a variance equal to their mean: neither a grid (0) nor bursts (above 1).
     """
     seconds = 2000
-    counts = Counter(int(start) for start in plan("poisson", 10.0, seconds, seed))
+    counts = Counter(int(start) for start in plan_arrivals("poisson", 10.0, seconds, seed))
     each = [counts[second] for second in range(seconds)]
 
     assert variance(each) / fmean(each) == pytest.approx(1.0, abs=4 * sqrt(2 / (seconds - 1)))
@@ -50,21 +50,21 @@ def test_a_poisson_plan_is_about_as_long_as_its_rate_says(rate: float, duration:
     """
     expected = rate * duration
 
-    assert len(plan("poisson", rate, duration, seed)) == pytest.approx(expected, abs=5 * sqrt(expected) + 5)
+    assert len(plan_arrivals("poisson", rate, duration, seed)) == pytest.approx(expected, abs=5 * sqrt(expected) + 5)
 
 
-@pytest.mark.parametrize("process", PROCESSES)
+@pytest.mark.parametrize("process", ARRIVAL_PROCESSES)
 @given(rate=RATES, seed=st.integers(), duration=st.floats(0.01, 5))
 def test_a_plan_is_its_seeds_and_ends_before_its_end(process: str, rate: float, seed: int, duration: float) -> None:
     """
     The same seed plans the same; every start is in [0, duration) and none comes before the one before it.
     """
-    starts = plan(process, rate, duration, seed)
+    starts = plan_arrivals(process, rate, duration, seed)
 
-    assert starts == plan(process, rate, duration, seed)
+    assert starts == plan_arrivals(process, rate, duration, seed)
     assert list(starts) == sorted(starts)
     assert all(0 <= start < duration for start in starts)
-    assert next(islice(PROCESSES[process](rate, seed), len(starts), None)) >= duration
+    assert next(islice(ARRIVAL_PROCESSES[process](rate, seed), len(starts), None)) >= duration
 
 
 @given(RATES, st.integers(), st.integers())
@@ -82,7 +82,7 @@ def test_until_leaves_its_end_out() -> None:
     """
     A start at the very end belongs to the next phase.
     """
-    assert list(until(2.0, iter([0.0, 1.0, 2.0, 3.0]))) == [0.0, 1.0]
+    assert list(take_until(2.0, iter([0.0, 1.0, 2.0, 3.0]))) == [0.0, 1.0]
 
 
 @given(st.integers(1, 1000), st.integers(1, 20))
@@ -90,7 +90,7 @@ def test_a_constant_plan_has_exactly_rate_times_duration_starts(rate: int, durat
     """
     The grid begins at 0 and its n-th start is n/rate.
     """
-    assert plan("constant", rate, duration, 0) == tuple(number / rate for number in range(rate * duration))
+    assert plan_arrivals("constant", rate, duration, 0) == tuple(number / rate for number in range(rate * duration))
 
 
 @given(RATES, st.floats(0.01, 5))
@@ -98,7 +98,7 @@ def test_a_constant_plan_of_any_rate_has_a_start_wherever_the_grid_has(rate: flo
     """
     As above for rates that divide nothing, to the one start that rounding may put on either side of the end.
     """
-    assert len(plan("constant", rate, duration, 0)) == pytest.approx(ceil(rate * duration), abs=1)
+    assert len(plan_arrivals("constant", rate, duration, 0)) == pytest.approx(ceil(rate * duration), abs=1)
 
 
 def test_a_constant_plan_does_not_drift() -> None:
@@ -113,4 +113,4 @@ def test_an_unknown_process_is_refused() -> None:
     No process is guessed.
     """
     with pytest.raises(KeyError):
-        plan("uniform", 1.0, 1.0, 0)
+        plan_arrivals("uniform", 1.0, 1.0, 0)

@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from chainproof.contract.chain_schema import Schema
 from chainproof.json_text import JSON
-from chainproof.workload.generated_payloads import LARGEST, MOST_PAYLOADS, TRIES, generated
+from chainproof.workload.generated_payloads import MAX_PAYLOADS, MAX_SIZE, TRIES, generate_payloads
 
 Form = dict[str, Any]
 
@@ -147,14 +147,14 @@ def test_what_is_made_is_valid_small_and_distinct(document: Form, seed: int) -> 
     Whatever the schema, as long as something is valid for it; and the same seed makes the same again.
     """
     schema = schema_of(document)
-    payloads = generated(document, schema.accepts, seed)
+    payloads = generate_payloads(document, schema.accepts, seed)
     bodies = [payload.encoded() for payload in payloads]
 
-    assert 1 <= len(bodies) <= MOST_PAYLOADS
+    assert 1 <= len(bodies) <= MAX_PAYLOADS
     assert all(schema.accepts(orjson.loads(body)) for body in bodies)
-    assert all(len(body) <= LARGEST for body in bodies)
+    assert all(len(body) <= MAX_SIZE for body in bodies)
     assert len({orjson.dumps(payload.body, option=orjson.OPT_SORT_KEYS) for payload in payloads}) == len(bodies)
-    assert payloads == generated(document, schema.accepts, seed)
+    assert payloads == generate_payloads(document, schema.accepts, seed)
 
 
 @settings(max_examples=100, deadline=None)
@@ -169,7 +169,7 @@ def test_few_values_are_thrown_away(document: Form) -> None:
         judged.append(schema.accepts(value))
         return judged[-1]
 
-    generated(document, accepts, 0)
+    generate_payloads(document, accepts, 0)
 
     assert sum(judged) >= 0.9 * len(judged)
 
@@ -229,9 +229,9 @@ def test_what_type_hints_lead_to_is_understood() -> None:
     Times, choices, unions, tuples, models that hold themselves: pydantic takes what was made from its schema.
     """
     document = Everything.model_json_schema()
-    payloads = generated(document, schema_of(document).accepts, 1)
+    payloads = generate_payloads(document, schema_of(document).accepts, 1)
 
-    assert len(payloads) == MOST_PAYLOADS
+    assert len(payloads) == MAX_PAYLOADS
     assert all(Everything.model_validate_json(payload.encoded()) for payload in payloads)
     assert {payload.body["code"] for payload in payloads} == {"ABC", "XYZ"}
     assert {payload.body["either"]["kind"] for payload in payloads} == {"cat", "tree"}  # type: ignore[index, call-overload]  # an object, by the schema
@@ -243,7 +243,11 @@ def test_as_many_are_made_as_there_are() -> None:
     """
     document: Form = {"properties": {"a": {"enum": [1, 2, 3]}}, "required": ["a"], "additionalProperties": False}
 
-    assert sorted(payload.body["a"] for payload in generated(document, schema_of(document).accepts, 0)) == [1, 2, 3]  # type: ignore[type-var]  # integers, by the schema
+    assert sorted(payload.body["a"] for payload in generate_payloads(document, schema_of(document).accepts, 0)) == [
+        1,
+        2,
+        3,
+    ]  # type: ignore[type-var]  # integers, by the schema
 
 
 @pytest.mark.parametrize(
@@ -273,7 +277,7 @@ def test_a_schema_that_nothing_is_found_for_gives_nothing(document: Form) -> Non
         tries.append(schema.accepts(value))
         return tries[-1]
 
-    assert generated(document, accepts, 0) == ()
+    assert generate_payloads(document, accepts, 0) == ()
     assert len(tries) <= TRIES
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.workload.objectives import BadObjective, Indicator, parse_objective
+from chainproof.workload.objectives import Indicator, ObjectiveError, parse_objective
 
 GOOD = {
     "p95 response_time < 800ms": (Indicator.RESPONSE_TIME, True, False, 0.8, 0.95),
@@ -63,7 +63,13 @@ def test_an_objective_means_what_it_says(text: str) -> None:
     """
     found = parse_objective(text)
 
-    assert GOOD[text] == (found.indicator, found.below, found.inclusive, pytest.approx(found.threshold), found.quantile)
+    assert GOOD[text] == (
+        found.indicator,
+        found.lower_is_better,
+        found.inclusive,
+        pytest.approx(found.threshold),
+        found.quantile,
+    )
     assert " ".join(text.split()) == found.text
 
 
@@ -72,7 +78,7 @@ def test_what_is_no_objective_is_refused_in_words(text: str) -> None:
     """
     The refusal says what was expected and repeats what was found.
     """
-    with pytest.raises(BadObjective, match=BAD[text]) as refused:
+    with pytest.raises(ObjectiveError, match=BAD[text]) as refused:
         parse_objective(text)
 
     assert repr(text) in str(refused.value)
@@ -81,11 +87,11 @@ def test_what_is_no_objective_is_refused_in_words(text: str) -> None:
 @given(st.text())
 def test_no_text_is_worse_than_a_bad_objective(text: str) -> None:
     """
-    Whatever is written, nothing but BadObjective comes of it.
+    Whatever is written, nothing but ObjectiveError comes of it.
     """
     try:
         parse_objective(text)
-    except BadObjective:
+    except ObjectiveError:
         return
 
 
@@ -99,11 +105,11 @@ def test_no_text_is_worse_than_a_bad_objective(text: str) -> None:
     ],
 )
 def test_the_threshold_itself_is_good_where_the_comparison_says_so(
-    text: str, *, below: bool, at: bool, above: bool
+    text: str, *, lower_is_better: bool, at: bool, above: bool
 ) -> None:
     """
     A sign of equality decides about the threshold, and about nothing else.
     """
     objective = parse_objective(text)
 
-    assert [below, at, above] == [objective.meets(value) for value in (9.0, 10.0, 11.0)]
+    assert [lower_is_better, at, above] == [objective.meets(value) for value in (9.0, 10.0, 11.0)]

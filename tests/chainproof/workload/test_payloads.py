@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
-from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, drawn
+from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, draw_payloads
 
 KINDS = tuple(Payload(name=f"kind {weight}", body={"weight": weight}, weight=weight) for weight in (1, 2, 7))
 
@@ -23,7 +23,7 @@ def test_payloads_come_as_often_as_their_weights_say(seed: int) -> None:
     """
     Of ten requests one carries the first kind, two the second, seven the third (chi-square finds nothing against it).
     """
-    counts = Counter(payload.name for payload in islice(drawn(KINDS, seed), 10_000))
+    counts = Counter(payload.name for payload in islice(draw_payloads(KINDS, seed), 10_000))
 
     assert stats.chisquare([counts[kind.name] for kind in KINDS], [1000, 2000, 7000]).pvalue > 0.01
 
@@ -33,7 +33,7 @@ def test_a_seed_draws_one_sequence(one: int, other: int) -> None:
     """
     The same seed asks the same of every target, another seed something else.
     """
-    first, second = (tuple(islice(drawn(KINDS, seed), 600)) for seed in (one, other))
+    first, second = (tuple(islice(draw_payloads(KINDS, seed), 600)) for seed in (one, other))
 
     assert (one == other) is (first == second)
 

@@ -12,9 +12,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.workload.payloads import BadPayloads, drawn, load_payloads
-from chainproof.workload.phases import Phase, bent, ends, phase_at
-from chainproof.workload.workload import BadWorkload, Workload, load_workload, workload_from
+from chainproof.workload.payloads import PayloadError, draw_payloads, load_payloads
+from chainproof.workload.phases import Phase, phase_at, phase_ends, rescale_events
+from chainproof.workload.workload import Workload, WorkloadError, load_workload, parse_workload
 
 phases = st.lists(
     st.builds(
@@ -48,12 +48,12 @@ def test_the_nth_request_starts_when_n_are_expected(of: list[Phase]) -> None:
     """
     An even grid bent to the rates: ascending, within the phases, each start where the integral of the rate is whole.
     """
-    starts = list(bent((float(n) for n in count()), of))
-    whole = sum(phase.expected for phase in of)
+    starts = list(rescale_events((float(n) for n in count()), of))
+    whole = sum(phase.expected_requests for phase in of)
 
     assert abs(len(starts) - math.ceil(whole)) <= 1
     assert all(before <= after for before, after in pairwise(starts))
-    assert all(0 <= start < ends(of)[-1] for start in starts)
+    assert all(0 <= start < phase_ends(of)[-1] for start in starts)
     for number, start in enumerate(starts):
         assert math.isclose(number, expected_by(start, of), abs_tol=1e-6)
 
@@ -65,14 +65,14 @@ def test_a_poisson_plan_keeps_to_its_phases(of: list[Phase], seed: int) -> None:
     """
     work = Workload(name="w", phases=tuple(of))
     starts = list(work.starts(seed))
-    until = ends(of)
+    until = phase_ends(of)
 
     assert starts == list(work.starts(seed))
     assert starts == sorted(starts)
     for phase in of:
         inside = sum(work.phase_at(start) == phase.name for start in starts)
 
-        assert abs(inside - phase.expected) <= 6 * math.sqrt(phase.expected) + 20
+        assert abs(inside - phase.expected_requests) <= 6 * math.sqrt(phase.expected_requests) + 20
     assert phase_at(until[-1], of, until) is None
 
 
@@ -82,7 +82,7 @@ def test_a_level_phase_is_the_rate_it_names() -> None:
     """
     level = [Phase(name="level", duration=10.0, rate=4.0, final_rate=4.0)]
 
-    assert [n / 4 for n in range(40)] == list(bent((float(n) for n in count()), level))
+    assert [n / 4 for n in range(40)] == list(rescale_events((float(n) for n in count()), level))
 
 
 TABLE = {
@@ -98,11 +98,11 @@ def test_a_workload_with_phases_survives_the_way_to_a_worker() -> None:
     """
     As a table and back: the same demand, whatever options changed it.
     """
-    work = workload_from(TABLE, name="mine").with_options(rate=4.0, duration=35.0)
+    work = parse_workload(TABLE, name="mine").with_options(rate=4.0, duration=35.0)
 
-    assert work == workload_from(work.to_table(), name="mine")
+    assert work == parse_workload(work.to_table(), name="mine")
     assert [(5.0, 0.0, 4.0), (30.0, 4.0, 4.0)] == [(p.duration, p.rate, p.final_rate) for p in work.phases]
-    assert Workload(name="w") == workload_from(Workload(name="w").to_table(), name="w")
+    assert Workload(name="w") == parse_workload(Workload(name="w").to_table(), name="w")
 
 
 WRONG = {
@@ -130,8 +130,8 @@ def test_mistakes_in_phases_are_said(wrong: str) -> None:
     Each with what was expected.
     """
     table, said = WRONG[wrong]
-    with pytest.raises(BadWorkload) as found:
-        workload_from(table, name="mine")
+    with pytest.raises(WorkloadError) as found:
+        parse_workload(table, name="mine")
 
     assert said in str(found.value)
 
@@ -145,13 +145,13 @@ def test_payloads_come_from_a_file_beside_the_workload(tmp_path: Path) -> None:
         '[[payloads]]\nname = "short"\nbody = { n = 0 }\n[[payloads]]\nfile = "long.jsonl"\nweight = 3\n'
     )
     work = load_workload(tmp_path / "mine.toml")
-    source = drawn(work.payloads, 1)
+    source = draw_payloads(work.payloads, 1)
     found = [next(source).name for _ in range(2000)]
 
     assert [("short", 0, 1.0), ("long", 1, 1.5), ("long", 2, 1.5)] == [
         (each.name, each.body["n"], each.weight) for each in work.payloads
     ]
-    assert ("short", "long") == work.kinds
+    assert ("short", "long") == work.payload_names
     assert 400 < found.count("short") < 600
 
 
@@ -168,5 +168,5 @@ def test_a_file_of_payloads_that_is_none_is_said(tmp_path: Path, text: str, said
     With the line.
     """
     (tmp_path / "a.jsonl").write_text(text)
-    with pytest.raises(BadPayloads, match=said):
+    with pytest.raises(PayloadError, match=said):
         load_payloads(tmp_path / "a.jsonl")

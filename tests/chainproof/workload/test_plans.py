@@ -16,16 +16,16 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
-from chainproof.workload.arrivals import constant, digest, gamma, until
-from chainproof.workload.phases import Phase, bent
-from chainproof.workload.replay import BadRecording, from_zero, load_instants, span
-from chainproof.workload.workload import REPLAY, BadWorkload, Workload, load_workload, workload_from
+from chainproof.workload.arrivals import constant, digest, gamma, take_until
+from chainproof.workload.phases import Phase, rescale_events
+from chainproof.workload.replay import RecordingError, load_instants, recording_duration, shift_to_zero
+from chainproof.workload.workload import REPLAY, Workload, WorkloadError, load_workload, parse_workload
 
 FALSE_ALARM = 1e-6
 """How likely each test below is to speak against a plan that is what it claims to be, over all the seeds it draws."""
 SEEDS = 100
 
-WAVE = Phase(name="waves", duration=20.0, rate=40.0, final_rate=40.0, swing=30.0, period=7.0)
+WAVE = Phase(name="waves", duration=20.0, rate=40.0, final_rate=40.0, amplitude=30.0, period=7.0)
 RAMP = Phase(name="ramp", duration=20.0, rate=5.0, final_rate=60.0)
 STEPS = (
     Phase(name="low", duration=10.0, rate=10.0, final_rate=10.0),
@@ -42,7 +42,7 @@ def against_poisson(starts: list[float], phases: tuple[Phase, ...], duration: fl
     the share of the whole demand that is expected before each is uniform.
     """
     if phases:
-        whole = sum(phase.expected for phase in phases)
+        whole = sum(phase.expected_requests for phase in phases)
         begun = list(zip(phases, [0.0, *(phase.duration for phase in phases)], strict=False))
         shares = [
             sum(phase.expected_by(min(max(start - first, 0.0), phase.duration)) for phase, first in begun) / whole
@@ -115,7 +115,7 @@ def test_gamma_of_variation_1_is_poisson_in_law() -> None:
     """
     With shape 1 the gaps are exponential.
     """
-    values = [against_poisson(list(until(20.0, gamma(50.0, seed, 1.0))), (), 20.0) for seed in range(200)]
+    values = [against_poisson(list(take_until(20.0, gamma(50.0, seed, 1.0))), (), 20.0) for seed in range(200)]
 
     assert stats.kstest(values, "uniform", method="exact").pvalue > FALSE_ALARM
 
@@ -131,15 +131,15 @@ def test_a_swinging_rate_starts_the_nth_request_when_n_are_expected(
     """
     An even grid bent to a sine: ascending, inside, each start where the integral of the rate is whole.
     """
-    wave = Phase(name="w", duration=duration, rate=rates[0], final_rate=rates[0], swing=rates[1], period=period)
-    starts = list(bent(constant(1.0), [wave]))
+    wave = Phase(name="w", duration=duration, rate=rates[0], final_rate=rates[0], amplitude=rates[1], period=period)
+    starts = list(rescale_events(constant(1.0), [wave]))
 
-    assert abs(len(starts) - math.ceil(wave.expected)) <= 1
+    assert abs(len(starts) - math.ceil(wave.expected_requests)) <= 1
     assert all(before <= after for before, after in pairwise(starts))
     assert all(0 <= start < duration for start in starts)
     for number, start in enumerate(starts):
         assert math.isclose(number, wave.expected_by(start), abs_tol=1e-6)
-        assert 0 <= wave.rate_at(start) <= wave.highest * (1 + 1e-12)
+        assert 0 <= wave.rate_at(start) <= wave.peak_rate * (1 + 1e-12)
 
 
 @given(st.lists(st.integers(-(10**9), 10**9).map(lambda ms: ms / 1024), min_size=1, max_size=50))
@@ -147,12 +147,12 @@ def test_a_recording_is_replayed_at_its_own_distances(instants: list[float]) -> 
     """
     All of it, in order, from 0; a workload that replays it survives the way to a worker.
     """
-    recorded = from_zero(instants)
-    work = Workload(name="w").replaying(recorded)
-    back = workload_from(orjson.loads(orjson.dumps(work.to_table())), name="w")
+    recorded_starts = shift_to_zero(instants)
+    work = Workload(name="w").with_recording(recorded_starts)
+    back = parse_workload(orjson.loads(orjson.dumps(work.to_table())), name="w")
 
     assert sorted(instant - min(instants) for instant in instants) == list(work.starts(7))
-    assert (len(instants), REPLAY) == (work.expected, work.arrivals)
+    assert (len(instants), REPLAY) == (work.expected_requests, work.arrivals)
     assert digest(work.starts(0)) == digest(back.starts(1))
     assert work == back
 
@@ -161,14 +161,14 @@ def test_a_recording_is_played_faster_and_in_part() -> None:
     """
     A rate is the mean one at which all of it is played; a duration is how much of it is.
     """
-    work = Workload(name="w").replaying((0.0, 1.0, 2.0, 3.0, 6.0, 9.0))
+    work = Workload(name="w").with_recording((0.0, 1.0, 2.0, 3.0, 6.0, 9.0))
     faster = work.with_options(rate=work.rate * 2)
     part = work.with_options(duration=3.5)
 
     assert [0.0, 0.5, 1.0, 1.5, 3.0, 4.5] == list(faster.starts(0))
     assert [0.0, 1.0, 2.0, 3.0] == list(part.starts(0))
-    assert (4.0, 4 / 3.5) == (part.expected, part.rate)
-    assert part == workload_from(part.to_table(), name="w")
+    assert (4.0, 4 / 3.5) == (part.expected_requests, part.rate)
+    assert part == parse_workload(part.to_table(), name="w")
 
 
 LINES = {
@@ -210,9 +210,9 @@ def test_a_recording_that_is_none_is_said(wrong: str, tmp_path: Path) -> None:
     """
     content, said = WRONG[wrong]
     (tmp_path / "a").write_bytes(content)
-    with pytest.raises(BadRecording, match=said):
+    with pytest.raises(RecordingError, match=said):
         load_instants(tmp_path / "a")
-    with pytest.raises(BadRecording, match="cannot read the recording"):
+    with pytest.raises(RecordingError, match="cannot read the recording"):
         load_instants(tmp_path / "nowhere")
 
 
@@ -237,16 +237,16 @@ TABLES = {
     "a file and more": ({"replay": {"file": "a", "speed": 2}}, "replay: expected a file's name"),
     "no such file": ({"replay": "/nowhere/a"}, "replay: cannot read the recording"),
     "gaps of no variation": ({"arrivals": "gamma", "variation": 0}, "variation: expected from 0.05 to 20"),
-    "a swing below zero": (
-        {"phases": [{"name": "a", "duration": 1, "rate": [9, 5], "swing": 6, "period": 1}]},
-        "phase a: expected a swing from 0 to its rate, 5, found 6",
+    "a amplitude below zero": (
+        {"phases": [{"name": "a", "duration": 1, "rate": [9, 5], "amplitude": 6, "period": 1}]},
+        "phase a: expected a amplitude from 0 to its rate, 5, found 6",
     ),
-    "a swing without end": (
-        {"phases": [{"name": "a", "duration": 1, "rate": 9, "swing": 6}]},
-        "expected swing and period together",
+    "a amplitude without end": (
+        {"phases": [{"name": "a", "duration": 1, "rate": 9, "amplitude": 6}]},
+        "expected amplitude and period together",
     ),
     "a period of nothing": (
-        {"phases": [{"name": "a", "duration": 1, "rate": 9, "swing": 6, "period": 0}]},
+        {"phases": [{"name": "a", "duration": 1, "rate": 9, "amplitude": 6, "period": 0}]},
         "phase a: expected a period of more than 0 s",
     ),
     "a drain into the past": ({"drain": -1}, "drain: expected at least 0 s"),
@@ -259,8 +259,8 @@ def test_mistakes_in_plans_are_said(table: str) -> None:
     Each with what was expected.
     """
     wrong, said = TABLES[table]
-    with pytest.raises(BadWorkload) as found:
-        workload_from(wrong, name="mine")
+    with pytest.raises(WorkloadError) as found:
+        parse_workload(wrong, name="mine")
 
     assert said in str(found.value)
 
@@ -278,7 +278,7 @@ KINDS = {
             {"name": "c", "duration": 2, "rate": 10},
         ]
     },
-    "sinusoid": {"phases": [{"name": "s", "duration": 6, "rate": 30, "swing": 30, "period": 2}]},
+    "sinusoid": {"phases": [{"name": "s", "duration": 6, "rate": 30, "amplitude": 30, "period": 2}]},
     "silence and a burst of clusters": {
         "arrivals": "gamma",
         "phases": [{"name": "a", "duration": 3, "rate": 0}, {"name": "b", "duration": 1, "rate": 90}],
@@ -293,14 +293,14 @@ def test_the_shares_of_a_plan_are_the_plan(kind: str, seed: int, of: int) -> Non
     """
     What each worker draws from the seed and takes as its share, together: every start of the single plan, once.
     """
-    work = workload_from(KINDS[kind], name=kind)
+    work = parse_workload(KINDS[kind], name=kind)
     told = orjson.loads(orjson.dumps(work.to_table()))
     single = array("d", work.starts(seed))
-    drawn = [array("d", workload_from(told, name=kind).starts(seed)) for _ in range(of)]
-    shares = [plan[index::of] for index, plan in enumerate(drawn)]
+    draw_payloads = [array("d", parse_workload(told, name=kind).starts(seed)) for _ in range(of)]
+    shares = [plan[index::of] for index, plan in enumerate(draw_payloads)]
 
     assert sorted(start for share in shares for start in share) == list(single)
-    assert {digest(single)} == {digest(plan) for plan in drawn}
+    assert {digest(single)} == {digest(plan) for plan in draw_payloads}
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
     assert len(single) > 0
 
@@ -309,4 +309,8 @@ def test_a_mean_gap_lies_behind_the_last_instant() -> None:
     """
     So that the last of a recording is inside it, and its rate is that of its gaps; one alone lasts a second.
     """
-    assert (6.0, 1.0, 1.0) == (span([0.0, 1.0, 4.0]), span([0.0]), span([0.0, 0.0]))
+    assert (6.0, 1.0, 1.0) == (
+        recording_duration([0.0, 1.0, 4.0]),
+        recording_duration([0.0]),
+        recording_duration([0.0, 0.0]),
+    )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.workload.workload import BadWorkload, Model, Workload, load_workload, workload_from
+from chainproof.workload.workload import Workload, WorkloadError, WorkloadModel, load_workload, parse_workload
 
 WHOLE = """
 description = "everything a file may say"
@@ -73,7 +73,7 @@ def test_a_file_says_everything_about_a_workload(tmp_path: Path) -> None:
     path.write_text(WHOLE)
     found = load_workload(path)
 
-    assert ("whole", Model.CLOSED, 12.5, "constant", 3, 0.25, 90.0, 5.0, 7) == (
+    assert ("whole", WorkloadModel.CLOSED, 12.5, "constant", 3, 0.25, 90.0, 5.0, 7) == (
         found.name,
         found.model,
         found.rate,
@@ -96,8 +96,8 @@ def test_a_mistake_in_a_file_is_told(line: str) -> None:
     """
     Each mistake names its key and what was expected there.
     """
-    with pytest.raises(BadWorkload) as refused:
-        workload_from(tomllib.loads(line), name="wrong")
+    with pytest.raises(WorkloadError) as refused:
+        parse_workload(tomllib.loads(line), name="wrong")
 
     assert MISTAKES[line] in str(refused.value)
 
@@ -106,8 +106,8 @@ def test_all_mistakes_are_told_at_once() -> None:
     """
     Nobody corrects a file line by line.
     """
-    with pytest.raises(BadWorkload) as refused:
-        workload_from({"rate": -1, "users": 0, "colour": "red", "duration": "soon"}, name="wrong")
+    with pytest.raises(WorkloadError) as refused:
+        parse_workload({"rate": -1, "users": 0, "colour": "red", "duration": "soon"}, name="wrong")
 
     assert all(f"{key}: expected" in str(refused.value) for key in ("rate", "users", "colour", "duration"))
 
@@ -122,7 +122,7 @@ def test_options_override_a_file_where_they_were_given() -> None:
         workload.with_options(rate=7.0, duration=None).rate,
         workload.with_options(rate=7.0, duration=None).duration,
     )
-    with pytest.raises(BadWorkload, match="rate: expected more than 0"):
+    with pytest.raises(WorkloadError, match="rate: expected more than 0"):
         workload.with_options(rate=-1.0)
 
 
@@ -135,5 +135,5 @@ def test_a_file_that_is_none_is_told_in_one_line(tmp_path: Path, content: bytes 
     if content is not None:
         path.write_bytes(content)
 
-    with pytest.raises(BadWorkload, match=told):
+    with pytest.raises(WorkloadError, match=told):
         load_workload(path)
