@@ -1,6 +1,6 @@
 """
 Counts what a conformance run sends, by depth and part, on the emulator: `python benchmarks/request_counts.py` writes
-`conformance/plan.json`.
+`conformance/forecast.json`.
 """
 
 from __future__ import annotations

@@ -232,7 +232,10 @@ def add_search_options(parser: argparse.ArgumentParser) -> None:
         "--search-verifications", type=_several, metavar="N", help="how many runs more the answer must pass"
     )
     group.add_argument(
-        "--search-max-duration", type=duration_option, metavar="D", help="how long an undecided run may become (1 min)"
+        "--search-max-probe-duration",
+        type=duration_option,
+        metavar="D",
+        help="how long an undecided run may become (1 min)",
     )
 
 

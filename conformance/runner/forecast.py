@@ -1,7 +1,7 @@
 """
 What a run is going to send, said before it sends anything.
 
-How many requests generation makes depends on what it finds. So the plan is a count: `plan.json` holds what each part of the
+How many requests generation makes depends on what it finds. So the plan is a count: `forecast.json` holds what each part of the
 catalogue took on the emulator, at each depth, and `python benchmarks/request_counts.py` counts again.
 """
 
@@ -18,7 +18,7 @@ from chainproof.durations import format_duration
 from ..options import Depth, Permission, Settings
 from ..transport.rate_limit import RateLimiter
 
-FORECAST_FILE = Path(__file__).parents[1] / "plan.json"
+FORECAST_FILE = Path(__file__).parents[1] / "forecast.json"
 
 
 @cache

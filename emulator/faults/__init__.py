@@ -4,7 +4,7 @@ Every fault that the emulator can have, one file for each stage of a request.
 
 from __future__ import annotations
 
-from . import answer, authentication, framing, model, parsing, routing, state, timing
+from . import answer, authentication, chain, framing, parsing, routing, state, timing
 from .fault import FAULTS, Fault, FaultStage
 
 __all__ = [
@@ -14,7 +14,7 @@ __all__ = [
     "answer",
     "authentication",
     "framing",
-    "model",
+    "chain",
     "parsing",
     "routing",
     "state",

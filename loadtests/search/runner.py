@@ -74,7 +74,7 @@ def requested_search(options: argparse.Namespace, workload: Workload) -> SearchS
         "max_rate": options.search_max_rate,
         "resolution": options.search_resolution,
         "verifications": options.search_verifications,
-        "max_probe_duration": options.search_max_duration,
+        "max_probe_duration": options.search_max_probe_duration,
     }
     said = {name: value for name, value in given.items() if value is not None}
     found = workload.search if options.search is None else workload.search or SearchSettings()

@@ -18,10 +18,10 @@ from chainproof.command import (
     UsageError,
     add_contract_option,
     add_target_options,
+    build_parser,
     command,
-    duration,
+    duration_option,
     parse_target_options,
-    parser,
     redacted,
 )
 from chainproof.contract.credentials import ApiKeyError, AuthScheme
@@ -155,7 +155,7 @@ def test_exit_codes_are_documented() -> None:
     documented = [int(line.split()[0]) for line in EXIT_CODES.splitlines()[1:]]
 
     assert documented == [code.value for code in ExitCode]
-    assert EXIT_CODES in parser("reports", "…", "more").format_help()
+    assert EXIT_CODES in build_parser("reports", "…", "more").format_help()
 
 
 def test_options_have_one_name_everywhere() -> None:
@@ -163,7 +163,7 @@ def test_options_have_one_name_everywhere() -> None:
     Contract, target and the way there, with their defaults; a key is never an option, and no option is guessed from its
     beginning.
     """
-    options = parser("reports", "…")
+    options = build_parser("reports", "…")
     add_contract_option(options)
     add_target_options(options)
 
@@ -192,9 +192,9 @@ def test_a_duration_option_is_read_as_written() -> None:
     """
     The refusal is one that argparse passes on.
     """
-    assert duration("1m30s") == 90.0
+    assert duration_option("1m30s") == 90.0
     with pytest.raises(argparse.ArgumentTypeError, match="expected a duration such as"):
-        duration("soon")
+        duration_option("soon")
 
 
 def test_a_reader_who_leaves_does_not_take_the_verdict_along() -> None:
@@ -222,7 +222,7 @@ def test_a_target_that_is_half_said_is_refused(words: list[str]) -> None:
     """
     An empty variable in CI must not turn the build green by way of the emulator.
     """
-    options = parser("loadtests", "…")
+    options = build_parser("loadtests", "…")
     add_target_options(options)
 
     with pytest.raises(UsageError):
@@ -233,7 +233,7 @@ def test_the_target_options_survive_the_way_to_a_child() -> None:
     """
     What a child process is told is what was asked for.
     """
-    options = parser("loadtests", "…")
+    options = build_parser("loadtests", "…")
     add_target_options(options)
     given = ["--chain-id", "abc", "--environment", "staging", "--connect-to", "[::1]:8080", "--header", "X-A: b"]
     asked = parse_target_options(options.parse_args([*given, "--auth-scheme", "bearer", "--api-key-env", "OTHER_KEY"]))

@@ -26,7 +26,7 @@ from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.credentials import AuthScheme
 from chainproof.contract.levels import Level
 from chainproof.contract.violations import Violation
-from chainproof.open_endpoint import open_endpoint
+from chainproof.endpoint import open_endpoint
 from chainproof.results.finding import finding
 from chainproof.results.folder import read_run
 from chainproof.results.manifest import Ending

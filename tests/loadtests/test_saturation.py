@@ -264,7 +264,7 @@ def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
         "--warm-up=1s",
         "--search-resolution=50%",
         "--search-verifications=1",
-        "--search-max-duration=2s",
+        "--search-max-probe-duration=2s",
         "--objective=error_rate < 20%",
     ]
     done = loadtests(*words, "--out", str(tmp_path / "search"))

@@ -155,7 +155,7 @@ def test_ids_and_environments_are_looked_through(wrong: dict[str, str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "url", "transplanted"),
+    ("asked", "url", "path_assumed"),
     [
         ({"chain_id": "a1"}, "https://chain-a1.api.baseten.co/production/run_remote", False),
         ({"model_id": "a1"}, "https://model-a1.api.baseten.co/production/run_remote", False),

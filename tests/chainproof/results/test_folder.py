@@ -35,8 +35,8 @@ from chainproof.results.folder import (
     default_run_path,
     find_runs,
     find_searches,
-    now,
     read_run,
+    utc_timestamp,
 )
 from chainproof.results.interval import Interval
 from chainproof.results.manifest import FORMAT, Ending, Manifest, RunEnd, RunKind, versions
@@ -266,7 +266,7 @@ def test_names_that_exist_get_a_number(tmp_path: Path) -> None:
     assert [path.name for path in paths] == [
         f"20261122T132700Z_steady_127.0.0.1-8080{suffix}" for suffix in ("", "-2", "-3")
     ]
-    assert default_run_path("x", TARGET, now(), tmp_path).name.endswith("Z_x_127.0.0.1-8080")
+    assert default_run_path("x", TARGET, utc_timestamp(), tmp_path).name.endswith("Z_x_127.0.0.1-8080")
     assert set(paths[0].name) <= set(string.ascii_letters + string.digits + "_.-")
 
 

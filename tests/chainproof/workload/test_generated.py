@@ -286,10 +286,10 @@ def test_the_same_seed_makes_the_same_in_every_process() -> None:
     Nothing hangs on the order of a set, which is another in every process.
     """
     script = (
-        "import orjson; from chainproof.workload.generated_payloads import generated\n"
+        "import orjson; from chainproof.workload.generated_payloads import generate_payloads\n"
         "document = {'properties': {'a': {}, 'b': {'type': ['string', 'integer']}}, 'required': ['b', 'x', 'y', 'z'],\n"
         "            'additionalProperties': {'type': 'object', 'minProperties': 2}}\n"
-        "print(orjson.dumps([payload.body for payload in generated(document, lambda _: True, 5)]))"
+        "print(orjson.dumps([payload.body for payload in generate_payloads(document, lambda _: True, 5)]))"
     )
     made = {
         subprocess.run(

@@ -96,7 +96,7 @@ def test_no_text_is_worse_than_a_bad_objective(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("text", "below", "at", "above"),
+    ("text", "lower_is_better", "at", "above"),
     [
         ("throughput > 10/s", False, False, True),
         ("throughput >= 10/s", False, True, True),

@@ -13,7 +13,7 @@ from chainproof.command import TARGET_VARIABLE, TargetOptions, UsageError
 from chainproof.contract.credentials import ApiKey, ApiKeyError
 from chainproof.contract.route import Address
 from chainproof.contract.target import TargetError
-from chainproof.open_endpoint import EMULATED_VARIABLE, open_endpoint
+from chainproof.endpoint import EMULATED_VARIABLE, open_endpoint
 
 
 @pytest.fixture
