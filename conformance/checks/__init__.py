@@ -1,8 +1,8 @@
 """
-One file per part of the contract, one function per clause or so.
+The checks: one module per part of the contract, one function per check.
 
-A check asks; the examination judges every answer, whichever check provoked it. So a check is a list of requests worth
-making, and a name for what is special about each.
+A check only sends requests. The requester judges every answer, whichever check sent the request. So a check is a list of
+requests, each with a label that names what is special about it.
 """
 
 from __future__ import annotations
@@ -21,41 +21,46 @@ CheckCallable = Callable[[Requester], None]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
     """
-    A function that upholds a clause, or a few.
+    A function that sends requests, and the clauses that it tests.
     """
 
     name: str
-    group: str
-    """The file it stands in."""
+    module: str
+    """Name of the module that defines it, such as `auth_bypass`."""
     clauses: tuple[Clause, ...]
     run: CheckCallable
 
     @property
     def title(self) -> str:
-        """The name in words."""
+        """The name with spaces for underscores."""
         return self.name.replace("_", " ")
 
 
 CHECKS: list[Check] = []
-"""Every check of the files imported so far, in their order."""
+"""The checks of all modules imported so far; `catalogue.ALL_CHECKS` has all of them in a fixed order."""
 
 
 def check_for(*clauses: Clause) -> Callable[[CheckCallable], CheckCallable]:
     """
-    Enter a function among the checks.
+    Decorator that registers a function as the check of some clauses.
     """
 
-    def enter(run: CheckCallable) -> CheckCallable:
-        group = run.__module__.rpartition(".")[2]
-        CHECKS.append(Check(name=run.__name__, group=group, clauses=clauses, run=run))
+    def register(run: CheckCallable) -> CheckCallable:
+        CHECKS.append(Check(name=run.__name__, module=_short_name(run.__module__), clauses=clauses, run=run))
         return run
 
-    return enter
+    return register
 
 
 def checks_in(module: ModuleType) -> tuple[Check, ...]:
     """
-    The checks of one file.
+    The checks that a module defines.
     """
-    group = module.__name__.rpartition(".")[2]
-    return tuple(check for check in CHECKS if check.group == group)
+    return tuple(check for check in CHECKS if check.module == _short_name(module.__name__))
+
+
+def _short_name(module: str) -> str:
+    """
+    The last part of a dotted module name.
+    """
+    return module.rpartition(".")[2]

@@ -116,7 +116,7 @@ class Ledger:
             if code is not None:
                 self._codes[code] += 1
 
-    def count_group_requests(self, part: str, requests: int) -> None:
+    def count_module_requests(self, part: str, requests: int) -> None:
         """
         Enter how many requests a check took, by the part of the catalogue that it stands in.
         """

@@ -102,7 +102,7 @@ def check_result(
         ledger.record_skipped(check.clauses, skipped.msg or "")
         raise
     finally:
-        ledger.count_group_requests(check.group, ledger.request_count - sent)
+        ledger.count_module_requests(check.module, ledger.request_count - sent)
         ledger.write_counts()
     findings = ledger.findings_since(before)
     told += [("violated", _ids(found.clause for found in findings))] if findings else []

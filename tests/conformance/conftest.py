@@ -11,26 +11,8 @@ from dataclasses import dataclass
 import pytest
 
 from chainproof.conformance import options as settings_file
-from chainproof.conformance.checks import (
-    CHECKS,
-    Check,
-    auth_bypass,
-    body,
-    connection,
-    credentials,
-    extended_generation,
-    failure,
-    framing,
-    identity,
-    internals,
-    limits,
-    malformed,
-    media_type,
-    openapi_document,
-    repetition,
-    routing,
-    state,
-)
+from chainproof.conformance.checks import Check
+from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.chain_schema import ChainSchema, simplest_input
 from chainproof.conformance.judging.ledger import Ledger
 from chainproof.conformance.options import Depth, Settings
@@ -46,34 +28,18 @@ from chainproof.results.finding import Finding
 
 from .endpoints import KEY, AnswerFunction, serve
 
-CHECK_MODULES = (
-    body,
-    connection,
-    credentials,
-    failure,
-    framing,
-    auth_bypass,
-    openapi_document,
-    identity,
-    internals,
-    limits,
-    routing,
-    malformed,
-    media_type,
-    repetition,
-    state,
-    extended_generation,
-)
-"""Imported, so that their checks are entered."""
-
 WIRE_CHECKS = tuple(
-    check for check in CHECKS if check.group in ("connection", "framing", "identity", "malformed", "rare", "state")
+    check
+    for check in ALL_CHECKS
+    if check.module in ("connection", "framing", "identity", "malformed", "repetition", "state")
 )
-"""What is asked for the sake of the messages, the connections and their order; it takes a few seconds."""
+"""Checks of messages, connections and the order of requests; they take a few seconds."""
+GENERATED_CHECKS = tuple(check for check in ALL_CHECKS if check.module == "openapi_document")
 HANDWRITTEN_CHECKS = tuple(
-    check for check in CHECKS if check.group == "identity" or (check.group != "generated" and check not in WIRE_CHECKS)
+    check
+    for check in ALL_CHECKS
+    if check.module == "identity" or (check not in GENERATED_CHECKS and check not in WIRE_CHECKS)
 )
-GENERATED_CHECKS = tuple(check for check in CHECKS if check.group == "generated")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,7 +91,7 @@ def run_suite(monkeypatch: pytest.MonkeyPatch) -> RunSuite:
 def _examined(
     url: str,
     *,
-    checks: Sequence[Check] = tuple(CHECKS),
+    checks: Sequence[Check] = ALL_CHECKS,
     key: str = KEY,
     scheme: AuthScheme = AuthScheme.API_KEY,
     fields: tuple[HeaderField, ...] = (),

@@ -10,11 +10,10 @@ import pytest
 
 from chainproof.conformance import checks, suite
 from chainproof.conformance.checks import CHECKS
+from chainproof.conformance.checks.catalogue import ALL_CHECKS, CHECK_MODULES
 from chainproof.conformance.checks.extended_generation import GENERATING_CHECKS
 from chainproof.conformance.judging.ledger import EVERY_ANSWER_CLAUSES
 from chainproof.contract.clauses import CLAUSES, Clause
-
-from .conftest import CHECK_MODULES
 
 _FOLDER = Path(checks.__file__).parent
 
@@ -27,25 +26,27 @@ def test_every_clause_is_upheld_by_a_check(clause: Clause) -> None:
     assert clause in EVERY_ANSWER_CLAUSES or [check.name for check in CHECKS if clause in check.clauses]
 
 
-def test_every_file_of_checks_is_found_by_pytest() -> None:
+def test_the_catalogue_names_every_module_of_checks() -> None:
     """
-    What has no test file of its own would never be asked.
+    A module that the catalogue does not name would never be run.
     """
-    parts = {path.stem for path in _FOLDER.glob("*.py")} - {"__init__"}
+    modules = {path.stem for path in _FOLDER.glob("*.py")} - {"__init__", "catalogue"}
 
-    assert parts == {check.group for check in CHECKS} == {part.__name__.rpartition(".")[2] for part in CHECK_MODULES}
-    assert not [part for part in parts if not (_FOLDER.parent / f"test_{part}.py").exists()]
+    assert modules == {module.__name__.rpartition(".")[2] for module in CHECK_MODULES}
+    assert modules == {check.module for check in ALL_CHECKS}
+    assert set(CHECKS) == set(ALL_CHECKS)
 
 
-def test_a_project_of_ones_own_gets_every_test() -> None:
+def test_the_suite_exports_the_conformance_test() -> None:
     """
-    What `suite` hands over is one test for each file of checks.
+    A project that imports `suite` gets one test per check, with the module and the check in its id.
     """
-    files = {path.stem for path in _FOLDER.parent.glob("test_*.py")}
+    marks = {mark.name: mark for mark in suite.test_conformance.pytestmark}  # type: ignore[attr-defined]  # set by pytest
+    parametrize = marks["parametrize"]
 
-    assert files == {
-        getattr(suite, name).__module__.rpartition(".")[2] for name in suite.__all__ if name[:5] == "test_"
-    }
+    assert ["test_conformance"] == [name for name in suite.__all__ if name.startswith("test_")]
+    assert ALL_CHECKS == parametrize.args[1]
+    assert "body-chunked_bodies_are_accepted" in map(parametrize.kwargs["ids"], ALL_CHECKS)
 
 
 def test_no_two_checks_have_one_name() -> None:

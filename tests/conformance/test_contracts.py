@@ -18,7 +18,7 @@ from .conftest import HANDWRITTEN_CHECKS, RunSuite
 
 TALKATIVE = f"{Path(__file__).with_name('talkative.py')}:TextChain"
 
-NUMBERED = tuple(check for check in HANDWRITTEN_CHECKS if check.group == "identity")
+NUMBERED = tuple(check for check in HANDWRITTEN_CHECKS if check.module == "identity")
 """The checks whose bodies have numbers."""
 
 ONE_DEPARTURE = {clauses.KEY_VERIFIED.id}

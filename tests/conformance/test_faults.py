@@ -531,7 +531,7 @@ def test_a_fault_is_caught_for_its_clause(fault: FaultyEndpoint, run_suite: RunS
     checks = [
         check
         for check in HANDWRITTEN_CHECKS
-        if check.group in ("credentials", "failure", "identity", "internals")
+        if check.module in ("credentials", "failure", "identity", "internals")
         or {clause.id for clause in check.clauses} & fault.breaks
     ]
     examined = run_suite(fault.server, checks=checks, examples=2, **fault.options)

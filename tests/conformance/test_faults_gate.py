@@ -40,8 +40,8 @@ from .endpoints import (
 )
 from .test_faults import FaultyEndpoint, ours
 
-PARTS = ("credentials", "gate", "failure", "internals", "location")
-AUTHENTICATION_CHECKS = tuple(check for check in CHECKS if check.group in PARTS)
+PARTS = ("credentials", "auth_bypass", "failure", "internals", "routing")
+AUTHENTICATION_CHECKS = tuple(check for check in CHECKS if check.module in PARTS)
 HALF = KEY.partition(".")[2]
 
 Test = Callable[[EndpointRequest], bool]
@@ -689,8 +689,8 @@ FAULTS: tuple[FaultyEndpoint, ...] = (
 
 _PARTS = {
     **dict.fromkeys(("key", "prefix", "place"), ("credentials",)),
-    **dict.fromkeys(("opens", "around the gate"), ("gate",)),
-    **dict.fromkeys(("method", "path"), ("location",)),
+    **dict.fromkeys(("opens", "around the gate"), ("auth_bypass",)),
+    **dict.fromkeys(("method", "path"), ("routing",)),
     "trace": ("internals",),
 }
 """By what a fault's name begins with: where its checks stand. The rest is put to all."""
@@ -701,7 +701,7 @@ def checks_for(fault: FaultyEndpoint) -> tuple[Check, ...]:
     Those that stand where a fault is looked for.
     """
     parts = _PARTS.get(fault.name.partition(":")[0], PARTS)
-    return tuple(check for check in AUTHENTICATION_CHECKS if check.group in parts)
+    return tuple(check for check in AUTHENTICATION_CHECKS if check.module in parts)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

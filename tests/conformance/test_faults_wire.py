@@ -928,7 +928,7 @@ FAULTS = (*FRAMING, *CODING, *CONNECTION, *READING, *MALFORMED, *STATE, *IDS, *R
 _OF = {
     "framing": FRAMING,
     "identity": IDS,
-    "rare": (*RARE, *OVERLOAD),
+    "repetition": (*RARE, *OVERLOAD),
     "state": STATE,
     "connection": CONNECTION,
     "malformed": MALFORMED,
@@ -945,7 +945,7 @@ def checks_for(fault: FaultyEndpoint) -> list[object]:
         if fault.breaks == "overload"
         else "repeated_requests_are_answered_consistently"
     )
-    return [check for check in WIRE_CHECKS if check.group == part and (part != "rare" or check.name == of_rare)]
+    return [check for check in WIRE_CHECKS if check.module == part and (part != "repetition" or check.name == of_rare)]
 
 
 @pytest.fixture(autouse=True)

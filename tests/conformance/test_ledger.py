@@ -41,7 +41,7 @@ def test_what_an_open_gate_hides_is_not_called_passed(run_suite: RunSuite) -> No
     Where everybody is let in, nobody can tell what a wrong key would have opened; and ids that never came are not unique.
     """
     # HTTP itself refuses a control character, whoever sends it.
-    checks = [each for each in CHECKS if each.group == "credentials" and "control" not in each.name]
+    checks = [each for each in CHECKS if each.module == "credentials" and "control" not in each.name]
     ledger = run_suite(
         lambda asked: replace(correct_endpoint(with_right_key(asked)), request_id=None), checks=checks
     ).ledger

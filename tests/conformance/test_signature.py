@@ -152,7 +152,7 @@ def test_other_requests_carry_a_valid_input(run_suite: RunSuite) -> None:
         return greeting(asked)
 
     typed_endpoint(
-        run_suite, server, checks=[check for check in HANDWRITTEN_CHECKS if check.group in ("credentials", "location")]
+        run_suite, server, checks=[check for check in HANDWRITTEN_CHECKS if check.module in ("credentials", "routing")]
     )
 
     assert {b'{"names":[]}', b""} == set(heard)

@@ -81,7 +81,7 @@ def test_one_import_checks_a_url(tmp_path: Path) -> None:
                 "--out",
                 "run",
                 "-k",
-                "other_values or mine",
+                "values_other_than or mine",
                 "--junitxml",
                 "junit.xml",
             ),
@@ -93,7 +93,7 @@ def test_one_import_checks_a_url(tmp_path: Path) -> None:
 
     assert 1 == ended.returncode, ended.stdout
     assert "test_mine" in cases
-    assert {"test_only_objects_are_accepted[json_values_other_than_objects_are_rejected]"} == failed
+    assert {"test_conformance[body-json_values_other_than_objects_are_rejected]"} == failed
     assert "non-object-rejected (must)" in ended.stdout
     assert {"non-object-rejected"} == {found.clause for found in read_run(tmp_path / "run").findings}
 
@@ -104,7 +104,7 @@ def test_one_fixture_checks_an_asgi_app(tmp_path: Path) -> None:
     """
     ended = project(
         tmp_path,
-        *("--echo", "--steerable", "--out", "run", "-k", "without_a_body or right_key"),
+        *("--echo", "--steerable", "--out", "run", "-k", "without_a_body or credentials-"),
         test_contract=PROJECT.format(target="as_asgi_app(correct_endpoint)", key=KEY),
     )
 

@@ -70,7 +70,7 @@ IMPLIED_VIOLATIONS: dict[Clause, tuple[Clause, ...]] = {
 }
 """What may be named besides a clause, by the rule that stands above it: the one cannot be broken and the other be whole."""
 
-ORDER = ("failure", "credentials", "identity", "framing", "location", "internals", "media_type", "body", "connection")
+ORDER = ("failure", "credentials", "identity", "framing", "routing", "internals", "media_type", "body", "connection")
 """The parts whose checks are quick, the quickest first."""
 
 PATIENCE = 10.0
@@ -88,7 +88,7 @@ def checks_for(clause: Clause) -> list[Check]:
     """
     The checks that uphold a clause, and those whose answers may show it all the same, the quickest first.
     """
-    quick = sorted((check for check in CHECKS if check.group in ORDER), key=lambda check: ORDER.index(check.group))
+    quick = sorted((check for check in CHECKS if check.module in ORDER), key=lambda check: ORDER.index(check.module))
     quick_and_not = [*quick, *(check for check in CHECKS if check not in quick)]
     own = [check for check in quick_and_not if clause in check.clauses]
     rest = [check for check in quick if check not in own]

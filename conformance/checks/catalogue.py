@@ -1,0 +1,47 @@
+"""
+All checks, in the order in which a run makes them.
+"""
+
+from __future__ import annotations
+
+from . import (
+    auth_bypass,
+    body,
+    checks_in,
+    connection,
+    credentials,
+    extended_generation,
+    failure,
+    framing,
+    identity,
+    internals,
+    limits,
+    malformed,
+    media_type,
+    openapi_document,
+    repetition,
+    routing,
+    state,
+)
+
+CHECK_MODULES = (
+    body,
+    connection,
+    credentials,
+    failure,
+    framing,
+    auth_bypass,
+    openapi_document,
+    identity,
+    internals,
+    limits,
+    routing,
+    malformed,
+    media_type,
+    repetition,
+    state,
+    extended_generation,
+)
+"""Every module of checks; a new one is added here."""
+
+ALL_CHECKS = tuple(check for module in CHECK_MODULES for check in checks_in(module))
