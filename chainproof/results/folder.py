@@ -23,7 +23,7 @@ from chainproof.results.coverage import Coverage
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import Manifest, ManifestData, RunEnd, RunEndData
+from chainproof.results.manifest import FORMAT, Manifest, ManifestData, RunEnd, RunEndData
 from chainproof.results.replan import Replan, apply_replans
 from chainproof.results.search_record import SearchRecord, read_search
 
@@ -197,7 +197,9 @@ def read_run(path: Path) -> Run:
     if not (path / MANIFEST).exists():
         raise FolderError(f"expected a run folder, found no {MANIFEST} in {path}")
     try:
-        manifest = Manifest.from_json(cast(ManifestData, orjson.loads((path / MANIFEST).read_bytes())))
+        data = cast(ManifestData, orjson.loads((path / MANIFEST).read_bytes()))
+        _check_format(data["format"], path)
+        manifest = Manifest.from_json(data)
     except (OSError, ValueError, KeyError, TypeError) as wrong:
         raise FolderError(f"cannot understand {path / MANIFEST}: {type(wrong).__name__} {wrong}") from wrong
     unreadable: dict[str, int] = {}
@@ -217,6 +219,18 @@ def read_run(path: Path) -> Run:
         end=_read_end(path / END),
         unreadable_lines=unreadable,
     )
+
+
+def _check_format(found: int, path: Path) -> None:
+    """
+    Raise FolderError unless a run folder has the format that this version writes: no other is read.
+    """
+    if found != FORMAT:
+        maker = "an older chainproof" if found < FORMAT else "a newer chainproof"
+        raise FolderError(
+            f"expected run folder format {FORMAT}, found {found} in {path}: made by {maker}; "
+            "run it again, or install the version of chainproof that made it"
+        )
 
 
 def find_runs(path: Path) -> list[Path]:

@@ -23,6 +23,7 @@ FORMAT = 2
 """
 The version of the run folder's format. History:
 
+2  keys and values renamed to the terms of the glossary; other formats are not read
 1  manifest.json, intervals.jsonl, exemplars.jsonl, findings.jsonl, clauses.jsonl, end.json
    since then, where there are any: `accept` and `phases` in the settings, `payloads`, `phases`
    `calls` and `network` in the intervals, `retry` in the settings, `network` in the end, `attempts` and the times of the connection in exemplars,
@@ -164,8 +165,6 @@ class Manifest:
         """
         The manifest that `to_json` wrote. Raises KeyError or ValueError on anything else.
         """
-        if data["format"] > FORMAT:
-            raise ValueError(f"the run folder has format {data['format']}, this version reads up to {FORMAT}")
         return cls(
             kind=RunKind(data["kind"]),
             name=data["name"],

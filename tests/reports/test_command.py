@@ -14,6 +14,7 @@ import pytest
 
 from chainproof.judgement.verdict import EXIT_CODE_OF
 from chainproof.reports.command import main
+from chainproof.results.manifest import FORMAT
 
 from .sample_reports import SAMPLES, reports_of
 from .sample_runs import failing_conformance, flaky_load
@@ -78,6 +79,7 @@ MISTAKES = {
     "a file": (["{tmp}/file"], "found a file at"),
     "a foreign folder": (["{tmp}/foreign"], "no manifest.json"),
     "a foreign manifest": (["{tmp}/manifest"], "cannot understand"),
+    "an older format": (["{tmp}/older"], "made by an older chainproof; run it again, or install"),
     "no parent": (["{tmp}/run", "--html", "{tmp}/no/r.html"], "a folder that exists"),
     "a folder to write": (["{tmp}/run", "--html", "{tmp}"], "found the folder"),
     "stdout twice": (["{tmp}/run", "--html", "-", "--json", "-"], "stdout twice"),
@@ -96,6 +98,9 @@ def test_a_mistake_is_one_line_and_two(mistake, tmp_path, capsys):
     (tmp_path / "foreign").mkdir()
     (tmp_path / "manifest").mkdir()
     (tmp_path / "manifest" / "manifest.json").write_text('{"manifest_version": 3, "name": "an extension"}')
+    flaky_load(tmp_path / "older")
+    manifest = tmp_path / "older" / "manifest.json"
+    manifest.write_text(manifest.read_text().replace(f'"format": {FORMAT}', '"format": 1'))
     before = sorted(tmp_path.rglob("*"))
     arguments, words = MISTAKES[mistake]
 
