@@ -25,11 +25,11 @@ from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
-from chainproof.command import UsageError
 from chainproof.emulator.faults import FAULTS
 from chainproof.emulator.faults.fault import Fault
 from chainproof.emulator.faults.variants import VARIANTS
 from chainproof.endpoint import Endpoint, start_emulator
+from chainproof.errors import UsageError
 from chainproof.processes import chainproof_command
 
 ROOT = Path(__file__).parents[1]

@@ -14,7 +14,8 @@ from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 
 from chainproof import __version__
-from chainproof.command import EXIT_CODES, Main, UsageError, command
+from chainproof.command import EXIT_CODES, Main, command
+from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 
 ENTRY_POINT_GROUP = "chainproof.tools"

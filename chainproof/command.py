@@ -16,17 +16,14 @@ from functools import wraps
 from pathlib import Path
 from typing import TextIO, cast
 
-from chainproof.contract.accepted_violations import AcceptanceError
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKeyError, AuthScheme, load_key_from_environment
-from chainproof.contract.header_fields import HeaderError, HeaderField, parse_header
+from chainproof.contract.header_fields import HeaderField, parse_header
 from chainproof.contract.levels import Contract
 from chainproof.contract.route import Address, parse_address
-from chainproof.contract.target import TargetError, deployment_url
+from chainproof.contract.target import deployment_url
 from chainproof.durations import parse_duration
+from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
-from chainproof.results.folder import FolderError
-from chainproof.workload.objectives import ObjectiveError
-from chainproof.workload.workload import WorkloadError
 
 TARGET_VARIABLE = "CHAINPROOF_TARGET"
 """The environment variable that stands in for `--target`."""
@@ -43,25 +40,8 @@ exit codes:
 """
 
 
-class UsageError(Exception):
-    """
-    Asked wrongly, or cannot start; the message is the one line that the user reads.
-    """
-
-
 Main = Callable[[Sequence[str]], int]
 """A command: arguments in, exit code out."""
-
-_MISTAKES = (
-    UsageError,
-    AcceptanceError,
-    HeaderError,
-    TargetError,
-    WorkloadError,
-    ObjectiveError,
-    FolderError,
-    ApiKeyError,
-)
 
 
 def command(tool: str) -> Callable[[Main], Main]:
@@ -83,7 +63,7 @@ def command(tool: str) -> Callable[[Main], Main]:
             try:
                 with _patient_output():
                     return main(arguments)
-            except _MISTAKES as mistake:
+            except UsageError as mistake:
                 tell(f"chainproof {tool}: {mistake}")
                 return ExitCode.USAGE
             except KeyboardInterrupt:

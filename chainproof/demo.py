@@ -8,9 +8,10 @@ import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
-from chainproof.command import UsageError, add_contract_option, build_parser, command, duration_option, folder_option
+from chainproof.command import add_contract_option, build_parser, command, duration_option, folder_option
 from chainproof.contract.target import Target
 from chainproof.endpoint import Endpoint, start_emulator
+from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.processes import ProcessExit, chainproof_command, run_process
 from chainproof.results.folder import DEFAULT_ROOT, check_writable, default_run_path, utc_timestamp

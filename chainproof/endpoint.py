@@ -15,11 +15,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from chainproof.command import TARGET_VARIABLE, TargetOptions, UsageError
+from chainproof.command import TARGET_VARIABLE, TargetOptions
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY, ApiKey, AuthScheme, load_key
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.route import Address, Route, proxy_for
 from chainproof.contract.target import Target, is_loopback, parse_target
+from chainproof.errors import UsageError
 from chainproof.processes import chainproof_command
 from chainproof.results.manifest import RunSettings, as_settings
 

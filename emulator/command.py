@@ -20,11 +20,11 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from chainproof.command import TARGET_VARIABLE, UsageError, add_contract_option, build_parser, command
-from chainproof.contract.chain_schema import SchemaError
+from chainproof.command import TARGET_VARIABLE, add_contract_option, build_parser, command
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY, ApiKey, load_key_from_environment
 from chainproof.contract.target import is_loopback
 from chainproof.endpoint import EMULATED_VARIABLE
+from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.processes import end_with_parent
 
@@ -33,7 +33,7 @@ from .decision import EmulatorConfig
 from .faults import FAULTS
 from .faults.hooks import FaultHook
 from .faults.variants import VARIANTS
-from .scenario import BadScenario, Scenario, builtin_scenarios, find_scenario
+from .scenario import Scenario, builtin_scenarios, find_scenario
 from .server import StartedCallback, Stop, new_request_id_prefix, serve
 from .transport.access_log import AccessLog
 from .transport.connection import listening_socket
@@ -61,11 +61,8 @@ def main(arguments: Sequence[str]) -> int:
         raise UsageError(
             "expected --until-eof or a command behind --, found both: the command needs the standard input"
         )
-    try:
-        scenario = find_scenario(options.scenario)
-        chain = load_chain(options.chain) if options.chain else None
-    except (BadScenario, SchemaError) as wrong:
-        raise UsageError(str(wrong)) from None
+    scenario = find_scenario(options.scenario)
+    chain = load_chain(options.chain) if options.chain else None
     hook = _bend(options.fault, options.variant)
     if hook is not None and chain is not None:
         raise UsageError("expected --chain or a --fault or --variant, found both: they bend the echo chain alone")

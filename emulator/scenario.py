@@ -16,12 +16,13 @@ from pathlib import Path
 from chainproof.clock import Seconds
 from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode
 from chainproof.durations import parse_duration
+from chainproof.errors import UsageError
 
 from .behaviour.latency import NO_DELAY, Component, ServiceTime, constant, sigma_from_p99
 from .behaviour.rate_limit import RateLimit
 
 
-class BadScenario(Exception):
+class ScenarioError(UsageError):
     """
     A scenario that cannot be served; the message lists every mistake.
     """
@@ -61,32 +62,32 @@ def builtin_scenarios() -> dict[str, Scenario]:
 
 def find_scenario(name: str) -> Scenario:
     """
-    The scenario of this name, or in the TOML file at this path. Raises BadScenario.
+    The scenario of this name, or in the TOML file at this path. Raises ScenarioError.
     """
     named = builtin_scenarios()
     if name in named:
         return named[name]
     if not name.endswith(".toml") and not Path(name).exists():
-        raise BadScenario(f"expected one of {', '.join(named)}, or the path of a TOML file, found {name!r}")
+        raise ScenarioError(f"expected one of {', '.join(named)}, or the path of a TOML file, found {name!r}")
     return load_scenario(Path(name))
 
 
 def load_scenario(path: Path) -> Scenario:
     """
-    The scenario in a TOML file. Raises BadScenario with every mistake in it.
+    The scenario in a TOML file. Raises ScenarioError with every mistake in it.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as wrong:
-        raise BadScenario(f"cannot read the scenario {path}: {wrong.strerror}") from wrong
+        raise ScenarioError(f"cannot read the scenario {path}: {wrong.strerror}") from wrong
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
-        raise BadScenario(f"{path} is not TOML: {wrong}") from wrong
+        raise ScenarioError(f"{path} is not TOML: {wrong}") from wrong
     return parse_scenario(table, name=path.stem)
 
 
 def parse_scenario(table: Mapping[str, object], *, name: str) -> Scenario:
     """
-    The scenario that a TOML table describes. Raises BadScenario with every mistake in it.
+    The scenario that a TOML table describes. Raises ScenarioError with every mistake in it.
     """
     errors: list[str] = []
     values: dict[str, object] = {}
@@ -100,7 +101,7 @@ def parse_scenario(table: Mapping[str, object], *, name: str) -> Scenario:
         except (ValueError, TypeError) as wrong:
             errors.append(f"{key}: {wrong}")
     if errors:
-        raise BadScenario(f"scenario {name}: " + "; ".join(errors))
+        raise ScenarioError(f"scenario {name}: " + "; ".join(errors))
     return replace(Scenario(name=name), **values)  # type: ignore[arg-type]  # each reader returns its field's type
 
 

@@ -17,8 +17,9 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chainproof.command import TARGET_VARIABLE, UsageError, build_parser, command, parse_target_options
+from chainproof.command import TARGET_VARIABLE, build_parser, command, parse_target_options
 from chainproof.endpoint import open_endpoint
+from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.processes import chainproof_command
 from chainproof.results.folder import MANIFEST, check_writable, default_run_path, utc_timestamp

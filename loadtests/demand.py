@@ -13,16 +13,16 @@ from pathlib import Path
 from typing import cast
 
 from chainproof.clock import Seconds
-from chainproof.command import UsageError
 from chainproof.contract.levels import Contract
+from chainproof.errors import UsageError
 from chainproof.json_text import JSON
 from chainproof.results.manifest import PhaseSpan as Recorded
 from chainproof.results.manifest import RunSettings, as_settings
 from chainproof.workload.arrivals import digest
 from chainproof.workload.objectives import parse_objective
-from chainproof.workload.payloads import Payload, PayloadError, draw_payloads, load_payloads
+from chainproof.workload.payloads import Payload, draw_payloads, load_payloads
 from chainproof.workload.phases import phase_ends
-from chainproof.workload.replay import DEFAULT_TIMESTAMP_KEY, RecordingError, load_instants
+from chainproof.workload.replay import DEFAULT_TIMESTAMP_KEY, load_instants
 from chainproof.workload.workload import Workload, WorkloadModel
 
 from .catalogue import workload
@@ -214,10 +214,7 @@ def _base(options: argparse.Namespace) -> Workload:
         raise UsageError(
             "--replay belongs to the open model, and the run is of the closed one: leave it out, or use --model open"
         )
-    try:
-        return work.with_recording(load_instants(Path(options.replay), options.replay_key or DEFAULT_TIMESTAMP_KEY))
-    except RecordingError as wrong:
-        raise UsageError(str(wrong)) from None
+    return work.with_recording(load_instants(Path(options.replay), options.replay_key or DEFAULT_TIMESTAMP_KEY))
 
 
 def _payloads(options: argparse.Namespace) -> tuple[Payload, ...] | None:
@@ -231,12 +228,7 @@ def _payloads(options: argparse.Namespace) -> tuple[Payload, ...] | None:
         from .engine.schema_check import input_payloads  # noqa: PLC0415  # heavy: only when a schema is named
 
         return input_payloads(schema, options.seed)
-    if path is None:
-        return None
-    try:
-        return load_payloads(Path(path))
-    except PayloadError as wrong:
-        raise UsageError(str(wrong)) from None
+    return None if path is None else load_payloads(Path(path))
 
 
 def _sample(options: argparse.Namespace) -> float:

@@ -11,10 +11,10 @@ import argparse
 from dataclasses import dataclass, replace
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.command import UsageError
 from chainproof.contract.target import is_loopback
 from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint
+from chainproof.errors import UsageError
 from chainproof.results.manifest import RunSettings, as_settings
 from chainproof.workload.workload import Workload, WorkloadModel
 

@@ -15,7 +15,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import cast
 
-from chainproof.command import UsageError, build_parser, command
+from chainproof.command import build_parser, command
+from chainproof.errors import UsageError
 from chainproof.judgement.summary import Report, report
 from chainproof.judgement.verdict import EXIT_CODE_OF
 from chainproof.results.folder import Run, find_runs, find_searches, read_run

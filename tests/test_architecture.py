@@ -21,7 +21,7 @@ TOOLS = ("emulator", "conformance", "loadtests", "reports")
 
 # Lowest first; an arrow points from a later line to an earlier one, or stays within one part.
 LAYERS = (
-    {"__init__", "clock", "durations", "json_text"},
+    {"__init__", "clock", "durations", "errors", "json_text"},
     {"contract", "statistics", "workload"},
     {"results"},
     {"judgement"},
@@ -30,7 +30,7 @@ LAYERS = (
     {"demo", "__main__"},
 )
 # Parts that may import a part of their own line.
-FREE = {"__init__", "clock", "durations", "json_text", "processes", "endpoint", "demo", "__main__"}
+FREE = {"__init__", "clock", "durations", "errors", "json_text", "processes", "endpoint", "demo", "__main__"}
 LAYER = {part: height for height, parts in enumerate(LAYERS) for part in parts}
 DOORS = {"command", "endpoint", "processes", "demo", "__main__"}
 

@@ -15,9 +15,10 @@ from difflib import get_close_matches
 from typing import TypedDict
 
 from chainproof.contract.clauses import CLAUSE_BY_ID
+from chainproof.errors import UsageError
 
 
-class AcceptanceError(ValueError):
+class AcceptanceError(UsageError):
     """
     A text that accepts nothing; the message says what was expected and what was found.
     """

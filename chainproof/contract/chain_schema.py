@@ -29,6 +29,7 @@ import jsonschema_rs
 from pydantic import BaseModel, RootModel, ValidationError, create_model
 from pydantic.errors import PydanticUserError
 
+from chainproof.errors import UsageError
 from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
 
 MAX_ERRORS = 10
@@ -40,7 +41,7 @@ _LOOKED_AT = 1000
 _CLASS = "expected FILE.py:Class or package.module:Class"
 
 
-class SchemaError(Exception):
+class SchemaError(UsageError):
     """
     A schema or a class that cannot be used; the message is one line.
     """

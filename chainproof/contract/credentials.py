@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import NoReturn
 
+from chainproof.errors import UsageError
+
 DEFAULT_KEY_VARIABLE = "BASETEN_API_KEY"
 EMULATOR_KEY = "emulator.throw-away-key"
 """The key that the emulator accepts unless told otherwise. It opens nothing else, so it may be printed."""
@@ -72,7 +74,7 @@ class ApiKey:
         raise TypeError("an API key is not pickled: it would leave this process")
 
 
-class ApiKeyError(Exception):
+class ApiKeyError(UsageError):
     """
     The environment holds no usable key; the message says which variable was looked at, never what was in it.
     """

@@ -6,6 +6,8 @@ from __future__ import annotations
 
 import re
 
+from chainproof.errors import UsageError
+
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _VALUE = re.compile(r"[\t\x20-\x7e]*")
 
@@ -20,7 +22,7 @@ RESERVED_FIELDS = frozenset(
 HeaderField = tuple[str, str]
 
 
-class HeaderError(Exception):
+class HeaderError(UsageError):
     """
     A header field that is not sent along; the message says why, and never repeats its value.
     """

@@ -11,6 +11,7 @@ from enum import Enum
 from urllib.parse import urlsplit
 
 from chainproof.contract.openapi import PATH, server_templates
+from chainproof.errors import UsageError
 
 
 class ServerKind(Enum):
@@ -46,7 +47,7 @@ class ServerKind(Enum):
         return url.replace("{env_name}", environment)
 
 
-class TargetError(Exception):
+class TargetError(UsageError):
     """
     A target that cannot be used; the message says what was expected, what was found and what to do.
     """

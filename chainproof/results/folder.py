@@ -19,6 +19,7 @@ from typing import IO, Self, TypeVar, cast
 import orjson
 
 from chainproof.contract.target import Target
+from chainproof.errors import UsageError
 from chainproof.results.coverage import Coverage
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
@@ -42,7 +43,7 @@ _Data = TypeVar("_Data")
 _Line = TypeVar("_Line")
 
 
-class FolderError(Exception):
+class FolderError(UsageError):
     """
     A folder that cannot be written or read as a run; the message says what was expected, found, and what to do.
     """

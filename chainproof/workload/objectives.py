@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chainproof.durations import parse_duration
+from chainproof.errors import UsageError
 
 
 class Indicator(StrEnum):
@@ -43,7 +44,7 @@ DURATIONS = (*TIMES, *INSTANTS)
 """What is written with a unit of time."""
 
 
-class ObjectiveError(ValueError):
+class ObjectiveError(UsageError):
     """
     A text that is no objective; the message says what was expected and what was found.
     """
@@ -139,8 +140,6 @@ def _threshold(indicator: Indicator, written: str, text: str) -> float:
     read = _time if indicator in DURATIONS else _rate if indicator is Indicator.THROUGHPUT else _share
     try:
         return read(written, text)
-    except ObjectiveError:
-        raise
     except ValueError as wrong:
         raise ObjectiveError(f"cannot read the threshold of {text!r}: {wrong}") from None
 

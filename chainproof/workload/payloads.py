@@ -11,6 +11,7 @@ from pathlib import Path
 
 import orjson
 
+from chainproof.errors import UsageError
 from chainproof.json_text import JSON
 
 
@@ -33,7 +34,7 @@ DEFAULT_PAYLOADS: tuple[Payload, ...] = (Payload(name="hello", body={"names": ["
 """What a workload sends that names no payloads: a small object."""
 
 
-class PayloadError(ValueError):
+class PayloadError(UsageError):
     """
     A file of payloads that cannot be used; the message says which line, and what was expected there.
     """

@@ -15,6 +15,7 @@ from pathlib import Path
 import orjson
 
 from chainproof.clock import PerSecond, Seconds
+from chainproof.errors import UsageError
 
 DEFAULT_TIMESTAMP_KEY = "timestamp"
 """Where a JSON object has its instant unless said otherwise."""
@@ -22,7 +23,7 @@ MAX_INSTANTS = 2_000_000
 """The longest recording: every worker is told all of it."""
 
 
-class RecordingError(ValueError):
+class RecordingError(UsageError):
     """
     A file of instants that cannot be used; the message says which line, and what was expected there.
     """

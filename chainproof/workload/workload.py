@@ -17,9 +17,10 @@ from typing import Any, cast
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.durations import parse_duration
+from chainproof.errors import UsageError
 from chainproof.json_text import JSON
 from chainproof.workload.arrivals import ARRIVAL_PROCESSES, DEFAULT_VARIATION, take_until
-from chainproof.workload.objectives import Objective, ObjectiveError, parse_objective
+from chainproof.workload.objectives import Objective, parse_objective
 from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, load_payloads
 from chainproof.workload.phases import Phase, phase_at, phase_ends, rescale_events
 from chainproof.workload.replay import (
@@ -50,7 +51,7 @@ class WorkloadModel(StrEnum):
     """A user who has got the answer before, and thought about it."""
 
 
-class WorkloadError(Exception):
+class WorkloadError(UsageError):
     """
     A workload that cannot be run; the message lists every mistake.
     """
@@ -329,7 +330,7 @@ def parse_workload(table: Mapping[str, object], *, name: str) -> Workload:
             continue
         try:
             values[key] = reader(value)
-        except (ValueError, TypeError, ObjectiveError) as wrong:
+        except (ValueError, TypeError, UsageError) as wrong:
             errors.append(f"{key}: {wrong}")
     if "phases" in values:
         errors += [f"{key}: expected none beside phases" for key in ("rate", "duration") if key in table]

@@ -12,6 +12,7 @@ from contextlib import ExitStack
 
 import pytest
 
+from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.results.manifest import Ending
 
@@ -20,7 +21,7 @@ from ..plugin import settings_of
 from ..transport.asgi import App
 from .finding_text import finding_text
 from .run import CONFORMANCE_RUN, CheckResult, ConformanceRun, blocked_reason, finish_run
-from .setup import RUN_SETUP, SETUP_ERRORS, ConformanceRuns
+from .setup import RUN_SETUP, ConformanceRuns
 
 _CONDUCTS = pytest.StashKey[ConformanceRuns]()
 
@@ -123,7 +124,7 @@ def _opened(request: pytest.FixtureRequest, target: str | App | None, key: str |
     conformance_runs = request.config.stash[_CONDUCTS]
     try:
         conformance_run = conformance_runs.get(target, key)
-    except SETUP_ERRORS as mistake:
+    except UsageError as mistake:
         if conformance_runs.setup:
             conformance_runs.setup.error = mistake
         if all(_is_ours(item) for item in request.session.items):

@@ -11,16 +11,12 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from chainproof.command import TargetOptions, UsageError, parse_target_options
+from chainproof.command import TargetOptions, parse_target_options
 from chainproof.contract.accepted_violations import Acceptance, AcceptanceError, parse_acceptance
-from chainproof.contract.chain_schema import SchemaError
-from chainproof.contract.credentials import ApiKeyError
-from chainproof.contract.header_fields import HeaderError
-from chainproof.contract.target import TargetError
 from chainproof.endpoint import Endpoint, open_endpoint
+from chainproof.errors import UsageError
 from chainproof.results.folder import (
     DEFAULT_ROOT,
-    FolderError,
     RunWriter,
     check_writable,
     default_run_path,
@@ -32,7 +28,7 @@ from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema, load_chain_schema
 from ..judging.ledger import Ledger
 from ..options import REMOTE_MAX_REQUESTS, REMOTE_RATE_LIMIT, Settings
 from ..probing.requester import Requester
-from ..transport.asgi import App, AppStartError, serve_app
+from ..transport.asgi import App, serve_app
 from ..transport.client import Client
 from ..transport.rate_limit import RateLimiter
 from .forecast import forecast_lines
@@ -83,8 +79,6 @@ def load_options(settings: Settings) -> LoadedOptions:
         )
     except AcceptanceError as wrong:
         raise UsageError(f"--accept: {wrong}") from None
-    except SchemaError as wrong:
-        raise UsageError(str(wrong)) from None
 
 
 def prepare_run(settings: Settings, known: LoadedOptions, found: Endpoint) -> RunSetup:
@@ -225,7 +219,7 @@ class ConformanceRuns:
         """
         The examination of what a project's fixtures name, else of what the options do, opened when it is first asked for.
 
-        Raises one of MISTAKES, the same one each time.
+        Raises UsageError, the same one each time.
         """
         place = named if isinstance(named, str) else id(named)  # not every app has a hash
         if place in self.errors:
@@ -233,7 +227,7 @@ class ConformanceRuns:
         if place not in self._opened:
             try:
                 self._opened[place] = open_run(self.setup or self._found(named, key), self.stack)
-            except SETUP_ERRORS as mistake:
+            except UsageError as mistake:
                 self.errors[place] = mistake
                 raise
         return self._opened[place]
@@ -253,7 +247,3 @@ class ConformanceRuns:
             open_endpoint(chosen, scenario=EMULATOR_SCENARIO, options=emulator, environment=environment)
         )
         return prepare_run(settings, known, found)
-
-
-SETUP_ERRORS = (UsageError, AppStartError, HeaderError, TargetError, ApiKeyError, FolderError)
-"""Asked wrongly, or cannot start."""

@@ -18,6 +18,8 @@ from urllib.parse import unquote_to_bytes
 
 import h11
 
+from chainproof.errors import UsageError
+
 Scope = MutableMapping[str, Any]
 Event = MutableMapping[str, Any]
 App = Callable[[Scope, Callable[[], Awaitable[Event]], Callable[[Event], Awaitable[None]]], Awaitable[None]]
@@ -49,7 +51,7 @@ def _malformed(request: h11.Request) -> bool:
     )
 
 
-class AppStartError(Exception):
+class AppStartError(UsageError):
     """
     An app that does not start; the message is one line.
     """

@@ -11,11 +11,11 @@ from collections.abc import Callable
 from threading import Lock
 
 from chainproof.clock import Seconds, monotonic
-from chainproof.command import UsageError
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target, is_loopback
 from chainproof.durations import format_duration
+from chainproof.errors import UsageError
 from chainproof.results.exchange import Transport
 
 from .connection import ConnectTarget, TargetConnection, TransportResult

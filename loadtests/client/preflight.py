@@ -7,8 +7,8 @@ from __future__ import annotations
 import time
 
 from chainproof.clock import Seconds
-from chainproof.command import UsageError
 from chainproof.endpoint import Endpoint
+from chainproof.errors import UsageError
 
 from .connect import Connector
 from .transport_errors import RequestFailed

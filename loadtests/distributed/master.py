@@ -23,8 +23,8 @@ from gevent.event import Event
 from locust.env import Environment
 
 from chainproof.clock import Seconds
-from chainproof.command import UsageError
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
+from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.results.manifest import as_settings
 from chainproof.workload.arrivals import digest

@@ -33,18 +33,15 @@ from locust.env import Environment
 from locust.event import EventHook
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.command import TargetOptions, UsageError, parse_target_options
-from chainproof.contract.credentials import ApiKeyError
-from chainproof.contract.header_fields import HeaderError
-from chainproof.contract.target import TargetError
+from chainproof.command import TargetOptions, parse_target_options
 from chainproof.endpoint import Endpoint, open_endpoint
+from chainproof.errors import UsageError
 from chainproof.judgement import verdict
 from chainproof.judgement.verdict import ExitCode
-from chainproof.results.folder import FolderError, RunWriter, check_writable, default_run_path, read_run, utc_timestamp
+from chainproof.results.folder import RunWriter, check_writable, default_run_path, read_run, utc_timestamp
 from chainproof.results.manifest import Ending, Manifest, RunKind, RunSettings, as_settings, versions
 from chainproof.results.replan import Replan
-from chainproof.workload.objectives import ObjectiveError
-from chainproof.workload.workload import WorkloadError, WorkloadModel
+from chainproof.workload.workload import WorkloadModel
 
 from ..client.preflight import check_handshake
 from ..demand import Demand, demand
@@ -66,9 +63,6 @@ EXIT_CODE_OF = {
     Ending.INTERNAL_ERROR: ExitCode.SOFTWARE,
 }
 """How the Locust process ends; the verdict on a completed run is the report's."""
-
-USAGE_ERRORS = (UsageError, HeaderError, TargetError, WorkloadError, ObjectiveError, FolderError, ApiKeyError)
-
 
 EventListener = Callable[..., None]
 """What Locust calls with keyword arguments, their types unsaid."""
@@ -220,7 +214,7 @@ class WriterSession(Session):
 
     def __init__(self, environment: Environment) -> None:
         """
-        Check everything that can be known before a run. Raises one of MISTAKES.
+        Check everything that can be known before a run. Raises UsageError.
         """
         super().__init__(environment)
         self.writer: TotalsWriter | None = None
@@ -240,13 +234,13 @@ class WriterSession(Session):
         self.apply_options()
 
     def check(self) -> tuple[Demand, TargetOptions]:
-        """What the options ask for now, with nothing done about it yet. Raises one of MISTAKES."""
+        """What the options ask for now, with nothing done about it yet. Raises UsageError."""
         if self.options.out:
             check_writable(Path(self.options.out))
         return demand(self.options, self.requested_users), parse_target_options(self.options)
 
     def apply_options(self) -> None:
-        """Draw the demand, the endpoint and the users from the options, between two runs. Raises one of MISTAKES."""
+        """Draw the demand, the endpoint and the users from the options, between two runs. Raises UsageError."""
         self.demand, asked = self.check()
         if asked != self._asked:
             self._asked = None
@@ -278,7 +272,7 @@ class WriterSession(Session):
         try:
             self.run = None  # a second test of the same process must not find the first one's
             self.prepare()
-        except USAGE_ERRORS as mistake:
+        except UsageError as mistake:
             self.report_usage_error(str(mistake))
         except Exception as wrong:  # noqa: BLE001  # our own error, and no run to tell it
             traceback.print_exc()
@@ -291,7 +285,7 @@ class WriterSession(Session):
             self._start(users, float(users))
 
     def prepare(self) -> None:
-        """Do all that takes time before a run can begin. Raises one of MISTAKES."""
+        """Do all that takes time before a run can begin. Raises UsageError."""
         raise NotImplementedError
 
     @property
@@ -509,7 +503,7 @@ def open_session(environment: Environment, make: Callable[[Environment], Session
     try:
         session = make(environment)
         session.attach()
-    except USAGE_ERRORS as mistake:
+    except UsageError as mistake:
         print(f"chainproof loadtests: {mistake}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
     _SESSIONS[environment] = session

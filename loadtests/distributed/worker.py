@@ -25,6 +25,7 @@ from chainproof.clock import Seconds
 from chainproof.command import TARGET_VARIABLE, add_target_options, parse_target_options
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY
 from chainproof.endpoint import EMULATED_VARIABLE, Endpoint, open_endpoint
+from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
@@ -40,7 +41,7 @@ from ..engine.self_monitor import monitor_generator
 from ..recording.recorder import Recorder
 from .locust_stats import LocustStats
 from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, ReadyMessage, WorkerReport
-from .session import USAGE_ERRORS, Session, abort_on_error, add_listener, freeze_garbage_collector, unhandled_error
+from .session import Session, abort_on_error, add_listener, freeze_garbage_collector, unhandled_error
 
 MASTER_TIMEOUT: Seconds = 10.0
 """A master that was not heard for so long is gone: it answers Locust's heartbeat every second."""
@@ -142,7 +143,7 @@ class Worker(Session):
             chosen = self._closing.enter_context(_endpoint(assignment))
             check_handshake(chosen)
             validate_check(assignment.demand.check)
-        except USAGE_ERRORS as wrong:
+        except UsageError as wrong:
             error = str(wrong)
         else:
             plan = assignment.demand.plan(pause=lambda: gevent.sleep(0))
@@ -245,7 +246,7 @@ def end_with_parent() -> None:
 
 def _endpoint(assignment: Assignment) -> Any:
     """
-    The endpoint of an order, with this process's own key. Raises one of MISTAKES.
+    The endpoint of an order, with this process's own key. Raises UsageError.
     """
     parser = argparse.ArgumentParser()
     add_target_options(parser)

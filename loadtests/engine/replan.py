@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.command import UsageError
+from chainproof.errors import UsageError
 from chainproof.workload.arrivals import ARRIVAL_PROCESSES
 from chainproof.workload.phases import Phase, phase_ends
 from chainproof.workload.workload import Workload

@@ -7,13 +7,12 @@ Whoever imports this loads pydantic and jsonschema_rs: nobody does unless a sche
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
-from chainproof.command import UsageError
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.chain_schema import Schema, SchemaError, load_input_schema, load_output_schema
+from chainproof.contract.chain_schema import Schema, load_input_schema, load_output_schema
 from chainproof.contract.violations import Violation
+from chainproof.errors import UsageError
 from chainproof.json_text import InvalidJson, TooDeep, parse_json
 from chainproof.workload.generated_payloads import generate_payloads
 from chainproof.workload.payloads import Payload
@@ -31,7 +30,7 @@ def input_payloads(text: str, seed: int) -> tuple[Payload, ...]:
     """
     Payloads that the schema takes which `--input-schema` names. Raises UsageError.
     """
-    schema = _loaded(load_input_schema, text)
+    schema = load_input_schema(text)
     payloads = generate_payloads(schema.document, schema.accepts, seed)
     if not payloads:
         raise UsageError(
@@ -44,15 +43,8 @@ def load_output(text: str) -> OutputSchema:
     """
     The output that `--output-schema` names. Raises UsageError.
     """
-    schema = _loaded(load_output_schema, text)
+    schema = load_output_schema(text)
     return OutputSchema(source=schema.source, document=schema.document)
-
-
-def _loaded(load: Callable[[str], Schema], text: str) -> Schema:
-    try:
-        return load(text)
-    except SchemaError as wrong:
-        raise UsageError(str(wrong)) from None
 
 
 class OutputCheck:

@@ -12,11 +12,11 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from chainproof.command import UsageError
 from chainproof.contract.answer import Answer
-from chainproof.contract.chain_schema import SchemaError, load_function
+from chainproof.contract.chain_schema import load_function
 from chainproof.contract.clauses import USER_CHECK
 from chainproof.contract.violations import Violation
+from chainproof.errors import UsageError
 
 from ..recording.exemplars import NON_OBJECT_CLAUSES
 
@@ -34,8 +34,6 @@ def load_check(text: str) -> CheckFunction:
     try:
         function = load_function(text)
         inspect.signature(function).bind({}, Answer(status=200, headers=()))
-    except SchemaError as wrong:
-        raise UsageError(str(wrong)) from None
     except (TypeError, ValueError):
         raise UsageError(f"expected {text} to take a payload and an answer: def check(payload, answer)") from None
     return cast(CheckFunction, function)

@@ -25,11 +25,12 @@ from locust.argument_parser import default_args_dict
 from chainproof.clock import Seconds
 from chainproof.contract.target import is_loopback
 from chainproof.durations import format_duration
+from chainproof.errors import UsageError
 from chainproof.processes import chainproof_command
 from chainproof.statistics.histogram import Histogram, merge_histograms
 
 from ..distributed.merge import DistributedRun
-from ..distributed.session import USAGE_ERRORS, WriterSession
+from ..distributed.session import WriterSession
 from ..options import COMMAND_LINE_ONLY, FORM_FLAGS, FORM_OPTIONS, add_form_options
 
 OUTCOMES = "outcomes"
@@ -57,7 +58,7 @@ _web = cast(Any, web)
 """Locust's module, for the names of Flask's that it has and does not export."""
 
 
-class BadForm(Exception):
+class FormError(UsageError):
     """
     A form that cannot be read; the message is what argparse says.
     """
@@ -69,7 +70,7 @@ class _Reader(argparse.ArgumentParser):
     """
 
     def error(self, message: str) -> NoReturn:
-        raise BadForm(message)
+        raise FormError(message)
 
 
 class WebUI:
@@ -133,7 +134,7 @@ class WebUI:
         """Start a run as the form says; give the one under way another plan, or end it first."""
         try:
             said = self._start(_web.request.form)
-        except (BadForm, *USAGE_ERRORS) as mistake:
+        except UsageError as mistake:
             return _web.jsonify({"success": False, "message": str(mistake), "host": self._environment.host})
         return _web.jsonify({"success": True, "message": said, "host": self._environment.host})
 
@@ -143,13 +144,13 @@ class WebUI:
         if _web.request.method == "POST":
             try:
                 said = self._start(_web.request.form)
-            except (BadForm, *USAGE_ERRORS) as mistake:
+            except UsageError as mistake:
                 said = f"Nothing was changed: {mistake}"
         return _change_page(self._session, said)
 
     def _start(self, form: Mapping[str, str]) -> str:
         """
-        Take over what a form says, and have it done: what was done. Raises BadForm or one of MISTAKES, and keeps the
+        Take over what a form says, and have it done: what was done. Raises UsageError, and keeps the
         options as they were then.
         """
         session, options = self._session, self._session.options
@@ -170,7 +171,7 @@ class WebUI:
                 session.runner.stop()  # drained, before its target may be let go
                 begun = "The run before was ended, and another begun."
             session.apply_options()
-        except USAGE_ERRORS:
+        except UsageError:
             vars(options).update(before)
             session.requested_users = users
             if not session.running:
@@ -338,7 +339,7 @@ def _as_text(value: object) -> str | bool:
 
 def read_form(form: Mapping[str, str], before: Mapping[str, Any], host: str | None = None) -> dict[str, Any]:
     """
-    The options as a form says them; those it does not mention stay as they were. Raises BadForm.
+    The options as a form says them; those it does not mention stay as they were. Raises FormError.
 
     Another *host* than the one that the page shows is another target.
     """
@@ -388,7 +389,7 @@ def _of_a_plan(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
 
 def _whole(text: str) -> int:
     if not text.isascii() or not text.isdigit():
-        raise BadForm(f"users: expected a whole number, found {text!r}")
+        raise FormError(f"users: expected a whole number, found {text!r}")
     return int(text)
 
 

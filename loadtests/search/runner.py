@@ -18,9 +18,10 @@ from pathlib import Path
 import orjson
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.command import TargetOptions, UsageError
+from chainproof.command import TargetOptions
 from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint
+from chainproof.errors import UsageError
 from chainproof.judgement.summary import LoadSummary, summarise_load
 from chainproof.judgement.verdict import ExitCode, Verdict
 from chainproof.results.exchange import Result

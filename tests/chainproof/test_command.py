@@ -15,7 +15,6 @@ import pytest
 
 from chainproof.command import (
     EXIT_CODES,
-    UsageError,
     add_contract_option,
     add_target_options,
     build_parser,
@@ -27,6 +26,7 @@ from chainproof.command import (
 from chainproof.contract.credentials import ApiKeyError, AuthScheme
 from chainproof.contract.levels import Contract
 from chainproof.contract.target import TargetError
+from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.results.folder import FolderError
 from chainproof.workload.objectives import ObjectiveError

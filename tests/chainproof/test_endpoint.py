@@ -9,11 +9,12 @@ from collections.abc import Iterator
 
 import pytest
 
-from chainproof.command import TARGET_VARIABLE, TargetOptions, UsageError
+from chainproof.command import TARGET_VARIABLE, TargetOptions
 from chainproof.contract.credentials import ApiKey, ApiKeyError
 from chainproof.contract.route import Address
 from chainproof.contract.target import TargetError
 from chainproof.endpoint import EMULATED_VARIABLE, open_endpoint
+from chainproof.errors import UsageError
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from chainproof.contract.errors import ErrorCode
 from chainproof.emulator.behaviour.latency import Component, sigma_from_p99
 from chainproof.emulator.behaviour.rate_limit import RateLimit
 from chainproof.emulator.scenario import (
-    BadScenario,
     Scenario,
+    ScenarioError,
     builtin_scenarios,
     find_scenario,
     load_scenario,
@@ -73,7 +73,7 @@ def test_every_mistake_is_reported_at_once():
     """
     A file with a mistake in each field is told of all of them.
     """
-    with pytest.raises(BadScenario) as told:
+    with pytest.raises(ScenarioError) as told:
         parse_scenario({key: value for key, (value, _) in MISTAKES.items()}, name="wrong")
 
     assert [] == [words for _, words in MISTAKES.values() if words not in str(told.value)]
@@ -107,7 +107,7 @@ def test_a_value_that_cannot_be_served_is_a_mistake(key, value):
     """
     What no emulator could do is refused by name, with what was expected.
     """
-    with pytest.raises(BadScenario, match=f"{key}: expected"):
+    with pytest.raises(ScenarioError, match=f"{key}: expected"):
         parse_scenario({key: value}, name="wrong")
 
 
@@ -116,7 +116,7 @@ def test_an_unknown_scenario_is_a_mistake(name):
     """
     A name that nothing has, and a file that is not there, are told in one sentence.
     """
-    with pytest.raises(BadScenario, match=r"expected one of flaky|cannot read"):
+    with pytest.raises(ScenarioError, match=r"expected one of flaky|cannot read"):
         find_scenario(name)
 
 
@@ -127,5 +127,5 @@ def test_a_file_that_is_no_toml_is_a_mistake(tmp_path):
     file = tmp_path / "broken.toml"
     file.write_text("a = = 1")
 
-    with pytest.raises(BadScenario, match=r"is not TOML.*line 1"):
+    with pytest.raises(ScenarioError, match=r"is not TOML.*line 1"):
         load_scenario(file)

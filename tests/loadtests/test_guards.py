@@ -16,11 +16,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.command import UsageError
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.route import Proxy, Route, parse_address
 from chainproof.contract.target import parse_target
 from chainproof.endpoint import Endpoint
+from chainproof.errors import UsageError
 from chainproof.judgement.summary import summarise_load
 from chainproof.judgement.verdict import Verdict
 from chainproof.loadtests.demand import demand

@@ -14,11 +14,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.command import UsageError
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import USER_CHECK
 from chainproof.contract.violations import Violation
+from chainproof.errors import UsageError
 from chainproof.judgement.summary import summarise_load
 from chainproof.loadtests.engine.schema_check import OutputCheck
 from chainproof.loadtests.engine.user_check import MAX_MESSAGE_LENGTH, UserCheck, load_check

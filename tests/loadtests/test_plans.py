@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.command import UsageError
 from chainproof.contract.levels import Contract
+from chainproof.errors import UsageError
 from chainproof.judgement.summary import summarise_load
 from chainproof.loadtests.demand import Demand
 from chainproof.loadtests.engine.replan import PhaseNames, RateChange, apply_rate_change

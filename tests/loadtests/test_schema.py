@@ -17,12 +17,12 @@ from typing import Any
 import orjson
 import pytest
 
-from chainproof.command import UsageError
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.chain_schema import load_input_schema
 from chainproof.contract.levels import Contract
 from chainproof.contract.violations import violations
+from chainproof.errors import UsageError
 from chainproof.loadtests.command import LOCUSTFILE, main
 from chainproof.loadtests.demand import Shard, demand
 from chainproof.loadtests.distributed.messages import Assignment
