@@ -1,5 +1,5 @@
 """
-The arrows of ARCHITECTURE.md, executed: who may import whom, and who owns which dependency.
+ARCHITECTURE.md is true: who may import whom, who owns which dependency, what each folder is for, how long functions may be.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 import subprocess
 import sys
 import tomllib
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.metadata import packages_distributions
@@ -17,26 +18,53 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
+PAGE = (ROOT / "ARCHITECTURE.md").read_text(encoding="utf-8")
 TOOLS = ("emulator", "conformance", "loadtests", "reports")
+SOURCES = [path for folder in ("chainproof", *TOOLS) for path in sorted((ROOT / folder).rglob("*.py"))]
 
-# Lowest first; an arrow points from a later line to an earlier one, or stays within one part.
-LAYERS = (
-    {"__init__", "clock", "durations", "errors", "json_text"},
-    {"contract", "statistics", "workload"},
-    {"results"},
-    {"judgement"},
-    {"command"},
-    {"processes", "endpoint"},
-    {"demo", "__main__"},
-)
-# Parts that may import a part of their own line.
-FREE = {"__init__", "clock", "durations", "errors", "json_text", "processes", "endpoint", "demo", "__main__"}
-LAYER = {part: height for height, parts in enumerate(LAYERS) for part in parts}
-DOORS = {"command", "endpoint", "processes", "demo", "__main__"}
+MAX_FILES = 22
+"""Python files in one folder, `__init__.py` included."""
+MAX_FUNCTION_LINES = 50
+"""Longer functions need a comment `# long: reason` on the line of their `def`."""
 
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """
+    A module or package directly inside `chainproof/` or a tool's folder, with its place in the layers.
+    """
+
+    layer: int
+    group: str
+    """The text between two `|`: parts of one group may import each other."""
+
+
+def layers() -> dict[str, dict[str, Part]]:
+    """
+    The block `layers` of ARCHITECTURE.md: for each top-level folder, its parts by name.
+    """
+    block = re.search(r"```layers\n(.+?)\n```", PAGE, re.DOTALL)
+    assert block is not None
+    found = {}
+    for line in block[1].splitlines():
+        folder, _, rest = line.partition(" ")
+        found[folder] = {
+            part.strip(): Part(layer=layer, group=group.strip())
+            for layer, groups in enumerate(rest.split("<"))
+            for group in groups.split("|")
+            for part in group.split("+")
+        }
+    return found
+
+
+LAYERS = layers()
+
+MAY_USE_NETWORK = {"command", "processes", "endpoint", "demo", "__main__"}
 NETWORK = {"socket", "ssl", "subprocess", "asyncio", "selectors", "http", "urllib.request", "multiprocessing"}
 
-# orjson is everyone's: the language needs it to read and write the run folder, and every tool installs the language.
+MAY_USE_PYTEST = {"runner", "plugin", "suite", "command", "test_checks"}
+
+# The shared package needs orjson to read and write the run folder, and every tool installs the shared package.
 OWNERS = {
     "orjson": {"chainproof", *TOOLS},
     "jsonschema_rs": {"chainproof"},
@@ -63,7 +91,7 @@ OWNERS = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Import:
     """
-    One name that a line of the source imports.
+    One imported name.
     """
 
     path: Path
@@ -71,27 +99,27 @@ class Import:
     name: str
     """In full: `chainproof.contract.clauses`, for `from chainproof.contract import clauses`."""
     inside: bool
-    """Whether it stands inside a function."""
+    """True if the import is inside a function."""
     excused: bool
-    """Whether its line says why."""
+    """True if its line has a comment."""
 
     @property
     def folder(self) -> str:
-        """The top-level folder that it stands in."""
+        """The top-level folder of the importing file."""
         return self.path.relative_to(ROOT).parts[0]
 
     @property
     def part(self) -> str:
-        """The part of its folder that it stands in: a file's or a package's name."""
+        """The module or package of that folder which contains the importing file."""
         return self.path.relative_to(ROOT / self.folder).parts[0].removesuffix(".py")
 
     @property
     def package(self) -> str:
-        """The first word of what is imported."""
+        """The first component of the imported name."""
         return self.name.partition(".")[0]
 
     def of(self, name: str) -> bool:
-        """Whether what is imported is *name* or something in it."""
+        """True if the imported name is *name* or inside it."""
         return f"{self.name}.".startswith(f"{name}.")
 
     def __str__(self) -> str:
@@ -131,125 +159,196 @@ def imports_of(path: Path) -> Iterator[Import]:
             )
 
 
-IMPORTS = [
-    found
-    for folder in ("chainproof", *TOOLS)
-    for path in sorted((ROOT / folder).rglob("*.py"))
-    for found in imports_of(path)
-]
-FOREIGN = [f for f in IMPORTS if f.package not in sys.stdlib_module_names and f.package != "chainproof"]
-LANGUAGE = [found for found in IMPORTS if found.folder == "chainproof"]
+IMPORTS = [found for path in SOURCES for found in imports_of(path)]
+THIRD_PARTY = [f for f in IMPORTS if f.package not in sys.stdlib_module_names and f.package != "chainproof"]
+SHARED = [found for found in IMPORTS if found.folder == "chainproof"]
 
 
-def told(wrong: Iterator[Import]) -> list[str]:
+def described(wrong: Iterator[Import]) -> list[str]:
     """
-    Imports in words, for whoever reads a failure.
+    Imports as text, for the failure message.
     """
     return [str(found) for found in wrong]
 
 
-def test_imports_are_seen() -> None:
+def test_imports_are_found() -> None:
     """
-    The tests below would all pass on nothing.
+    The imports that the other tests check are found; without them those tests would pass on nothing.
     """
-    assert {found.folder for found in IMPORTS} >= {"chainproof"}
-    assert any(found.name == "chainproof.contract.clauses" for found in LANGUAGE)
+    assert {found.folder for found in IMPORTS} == {"chainproof", *TOOLS}
+    assert any(found.name == "chainproof.contract.clauses" for found in SHARED)
 
 
 @pytest.mark.parametrize("tool", TOOLS)
 def test_no_tool_imports_another(tool: str) -> None:
     """
-    Tools meet on the network and in the run folder, and nowhere else.
+    No tool imports another.
     """
     others = [f"chainproof.{other}" for other in TOOLS if other != tool] + list(TOOLS)
 
-    assert told(found for found in IMPORTS if found.folder == tool and any(map(found.of, others))) == []
+    assert described(found for found in IMPORTS if found.folder == tool and any(map(found.of, others))) == []
 
 
-def test_the_language_imports_no_tool() -> None:
+def test_the_shared_package_imports_no_tool() -> None:
     """
-    The language is what the tools speak; it knows none of them.
+    The shared package imports no tool.
     """
     tools = [*TOOLS, *(f"chainproof.{tool}" for tool in TOOLS)]
 
-    assert told(found for found in LANGUAGE if any(map(found.of, tools))) == []
+    assert described(found for found in SHARED if any(map(found.of, tools))) == []
 
 
-def test_the_language_opens_no_connection_and_starts_no_process() -> None:
+def test_only_some_shared_modules_use_the_network_or_processes() -> None:
     """
-    Nouns and judgement need no network; the doors do.
+    Contract, results, statistics and judgement open no socket and start no process.
     """
-    assert told(f for f in LANGUAGE if any(map(f.of, NETWORK)) and f.part not in DOORS) == []
+    assert described(f for f in SHARED if any(map(f.of, NETWORK)) and f.part not in MAY_USE_NETWORK) == []
 
 
-def test_every_part_of_the_language_has_its_place() -> None:
+def test_only_the_edges_of_conformance_import_pytest() -> None:
     """
-    A new part makes this fail until somebody draws it.
+    Checks, judging and transport do not depend on pytest.
     """
-    parts = {path.name.removesuffix(".py") for path in (ROOT / "chainproof").iterdir()} - {"__pycache__", "py.typed"}
+    own = (found for found in IMPORTS if found.folder == "conformance" and found.of("pytest"))
 
-    assert parts == set(LAYER)
+    assert described(found for found in own if found.part not in MAY_USE_PYTEST) == []
 
 
-def test_the_layers_of_the_language_hold() -> None:
+@pytest.mark.parametrize("folder", ["chainproof", *TOOLS])
+def test_every_part_has_a_layer(folder: str) -> None:
     """
-    All arrows point down, and siblings on one line never import each other.
+    ARCHITECTURE.md places every module and package of each top-level folder in a layer, and no other.
+    """
+    parts = {
+        path.relative_to(ROOT / folder).parts[0].removesuffix(".py")
+        for path in SOURCES
+        if path.is_relative_to(ROOT / folder)
+    }
+
+    assert parts - {"__init__"} == set(LAYERS[folder])
+
+
+@pytest.mark.parametrize("folder", ["chainproof", *TOOLS])
+def test_the_layers_hold(folder: str) -> None:
+    """
+    A part imports only parts of lower layers, of its own group, or itself.
+    """
+    parts, prefix = LAYERS[folder], "chainproof" if folder == "chainproof" else f"chainproof.{folder}"
+    wrong = []
+    for found in IMPORTS:
+        if found.folder != folder or found.part == "__init__" or not found.of(prefix):
+            continue
+        name = found.name.removeprefix(prefix).removeprefix(".").partition(".")[0]
+        if name not in parts:
+            continue  # a name of the package itself, such as __version__
+        here, there = parts[found.part], parts[name]
+        if name != found.part and there.layer >= here.layer and there != here:
+            wrong.append(found)
+
+    assert described(iter(wrong)) == []
+
+
+def folder_questions() -> dict[str, str]:
+    """
+    The table of folders in ARCHITECTURE.md: the question that each one answers.
+    """
+    return dict(
+        re.findall(
+            r"^\| `([a-z_/]+)/` \| (.+) \|$", PAGE.partition("## Folders")[2].partition("| tool |")[0], re.MULTILINE
+        )
+    )
+
+
+def test_every_folder_answers_the_question_in_the_table() -> None:
+    """
+    The first sentence of each package is its row in ARCHITECTURE.md.
+    """
+    found = {}
+    for path in SOURCES:
+        if path.name == "__init__.py":
+            text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+            found[str(path.parent.relative_to(ROOT))] = text.partition("\n")[0]
+
+    assert found == folder_questions()
+
+
+def test_no_folder_has_too_many_files() -> None:
+    """
+    A folder with more files than a reader can take in is split.
+    """
+    counts = Counter(str(path.parent.relative_to(ROOT)) for path in SOURCES)
+
+    assert {folder: count for folder, count in counts.items() if count > MAX_FILES} == {}
+
+
+def test_the_table_of_changes_names_files_that_exist() -> None:
+    """
+    Every path in ARCHITECTURE.md is there.
+    """
+    paths = re.findall(r"`([\w./-]+/[\w./-]*)`", PAGE.partition("## How changes land")[2])
+
+    assert paths
+    assert [path for path in paths if not (ROOT / path).exists()] == []
+
+
+def test_long_functions_give_a_reason() -> None:
+    """
+    A function of more than 50 lines says why on the line of its `def`.
     """
     wrong = []
-    for found in LANGUAGE:
-        if found.package == "chainproof":
-            part = (found.name.split(".")[1:] or ["__init__"])[0]
-            part = part if part in LAYER else "__init__"
-            downward = LAYER[part] < LAYER[found.part] or part == found.part
-            sideways = LAYER[part] == LAYER[found.part] and found.part in FREE
-            if not (downward or sideways):
-                wrong.append(found)
+    for path in SOURCES:
+        text = path.read_text(encoding="utf-8")
+        lines = text.splitlines()
+        for node in ast.walk(ast.parse(text)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.end_lineno is not None:
+                length = node.end_lineno - node.lineno + 1
+                if length > MAX_FUNCTION_LINES and "# long: " not in lines[node.lineno - 1]:
+                    wrong.append(f"{path.relative_to(ROOT)}:{node.lineno} {node.name} has {length} lines")
 
-    assert told(iter(wrong)) == []
+    assert wrong == []
 
 
 def test_every_dependency_is_imported_by_its_owner_alone() -> None:
     """
-    What an extra installs, its tool alone imports; a package that nobody owns is imported by nobody.
+    A third-party package is imported only by the folders that own it.
     """
-    assert told(found for found in FOREIGN if found.folder not in OWNERS.get(found.package, ())) == []
+    assert described(found for found in THIRD_PARTY if found.folder not in OWNERS.get(found.package, ())) == []
 
 
 def normal(name: str) -> str:
     """
-    A distribution's name as indexes compare it: https://packaging.python.org/en/latest/specifications/name-normalization/
+    A distribution name, normalised: https://packaging.python.org/en/latest/specifications/name-normalization/
     """
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def test_every_dependency_is_declared_where_it_is_imported() -> None:
     """
-    A package that only comes along with another may stay away one day.
+    Every imported package is declared in the extra of its tool, not only installed as a dependency of another.
     """
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     extras = {"chainproof": [], **project["optional-dependencies"]}
     names = packages_distributions()
     wrong = []
-    for found in FOREIGN:
+    for found in THIRD_PARTY:
         lines = [*project["dependencies"], *extras[found.folder]]
         declared = {normal(re.split(r"[^A-Za-z0-9._-]", line)[0]) for line in lines}
         if not declared & {normal(name) for name in names.get(found.package, ())}:
             wrong.append(found)
 
-    assert told(iter(wrong)) == []
+    assert described(iter(wrong)) == []
 
 
-def test_no_import_hides_inside_a_function() -> None:
+def test_imports_inside_functions_give_a_reason() -> None:
     """
-    A cycle is dissolved, not dodged. One that is late for a better reason says so on its line.
+    An import inside a function says why on its line; it is not there to avoid a cycle.
     """
-    assert told(found for found in IMPORTS if found.inside and not found.excused) == []
+    assert described(found for found in IMPORTS if found.inside and not found.excused) == []
 
 
 def test_inside_a_tool_its_own_files_are_imported_relatively() -> None:
     """
-    So that editors and type checkers follow them by path, wherever the folder is mapped. What pytest or
-    Locust loads by its path alone has no package to be relative to.
+    Relative imports let editors and type checkers follow them by path. Files that pytest or Locust loads by path are exempt.
     """
     wrong = []
     files = (path for tool in TOOLS for path in (ROOT / tool).rglob("*.py"))
@@ -265,7 +364,7 @@ def test_inside_a_tool_its_own_files_are_imported_relatively() -> None:
 
 def test_no_file_of_the_load_tests_shadows_the_standard_library() -> None:
     """
-    Locust puts the locustfile's folder first on the import path while it loads it.
+    No module name hides one of the standard library: Locust puts the locustfile's folder first on the import path.
     """
     names = {path.stem for path in (ROOT / "loadtests").iterdir() if path.suffix in ("", ".py")}
 
@@ -274,7 +373,7 @@ def test_no_file_of_the_load_tests_shadows_the_standard_library() -> None:
 
 def test_every_folder_of_python_is_installed() -> None:
     """
-    A package that the build does not list is there in a checkout and missing once installed.
+    Every package is listed for the build; otherwise it would be missing once installed.
     """
     listed = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["setuptools"]["packages"]
     found = [path.parent.relative_to(ROOT) for f in ("chainproof", *TOOLS) for path in (ROOT / f).rglob("__init__.py")]
@@ -285,9 +384,9 @@ def test_every_folder_of_python_is_installed() -> None:
 
 
 @pytest.mark.parametrize("name", ["__main__", "demo", "emulator", "conformance", "reports"])
-def test_nobody_but_the_load_tests_runs_under_gevent(name: str) -> None:
+def test_only_the_load_tests_import_gevent(name: str) -> None:
     """
-    Everything in it imported, neither locust nor gevent is there: importing them would patch the process.
+    Importing everything in a tool imports neither locust nor gevent, which would patch the process.
     """
     script = f"""
 import importlib, pkgutil, sys
