@@ -10,7 +10,7 @@ from pathlib import Path
 
 from chainproof.conformance import checks
 from chainproof.conformance.checks import CHECKS
-from chainproof.conformance.judging.ledger import EVERY_ANSWER_CLAUSES
+from chainproof.conformance.judging.exercised_clauses import EVERY_ANSWER_CLAUSES
 from chainproof.contract.clauses import ASSUMED, CLAUSES, WAIVERS, Clause, is_waived
 from chainproof.contract.errors import PAIRINGS, UNPAIRED_STATUSES, allowed_statuses
 from chainproof.contract.levels import Contract, Level

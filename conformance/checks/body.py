@@ -166,7 +166,7 @@ def _ask(requester: Requester, bodies: Iterable[BodyCase]) -> None:
     """
     One request for each body.
     """
-    requester.count_all_sent(requester.build_request(body.content, label=body.label) for body in bodies)
+    requester.send_all(requester.build_request(body.content, label=body.label) for body in bodies)
 
 
 def _asked(requester: Requester, body: BodyCase) -> JudgedAnswer:

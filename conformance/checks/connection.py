@@ -13,20 +13,17 @@ from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 from chainproof.results.exchange import Transport
 
+from ..judging.judge import BUSY_STATUSES
 from ..options import Depth
 from ..probing.raw_requests import ReferenceAnswer, raw_request, send_reference_request, unique_body
-from ..probing.requester import BUSY_STATUSES, Requester
+from ..probing.requester import Requester
 from ..transport.connection import TransportResult
 from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for
 
 _AT_ONCE = 8
-_CLOSING: Seconds = 2.0
-"""How long a target may take to close what it is to close."""
 _MOMENT: Seconds = 0.06
 """How long after an answer a target that closes without a word is given to do so."""
-_IDLE: dict[Depth, Seconds] = {Depth.QUICK: 0.4, Depth.STANDARD: 1.2, Depth.DEEP: 5.5}
-"""How long a connection lies idle before it is used again, by depth; many servers keep one for five seconds."""
 _IN_A_ROW = {Depth.QUICK: 40, Depth.STANDARD: 200, Depth.DEEP: 2000}
 """Requests on one connection, by depth."""
 
@@ -67,7 +64,7 @@ def connections_are_closed_on_request(requester: Requester) -> None:
 
     def ask(request: CheckRequest) -> None:
         # Whatever is read from an HTTP/1.0 answer to the end of the connection has that end.
-        received, ended = _said(requester, request, plain, _CLOSING)
+        received, ended = _said(requester, request, plain, requester.patience.close)
         if received.answer is not None and not received.framing_error:
             violation = Violation(
                 clause=clauses.CONNECTION_PERSISTENCE,
@@ -149,7 +146,7 @@ def _followed(requester: Requester, trouble: CheckRequest, plain: ReferenceAnswe
         if first.answer is None or first.framing_error:
             return  # another check's affair
         if first.closes_connection or first.is_close_delimited:
-            talk.read_unexpected(_CLOSING)
+            talk.read_unexpected(requester.patience.close)
             violation = Violation(
                 clause=clauses.CONNECTION_PERSISTENCE,
                 expected="the connection closed behind an answer that says so",
@@ -221,7 +218,7 @@ def _idled(requester: Requester, plain: ReferenceAnswer) -> None:
             _hold_in_step(
                 requester, request, talk.read_answer(request, within=plain.timeout(requester.settings.deadline)), plain
             )
-            if number or talk.read_unexpected(_IDLE[requester.settings.depth]) or talk.is_closed:
+            if number or talk.read_unexpected(requester.patience.idle) or talk.is_closed:
                 return
 
 

@@ -6,12 +6,11 @@ from __future__ import annotations
 
 from itertools import count
 
-import pytest
-
 from chainproof.clock import monotonic
 from chainproof.contract import clauses
 
 from ..probing.requester import Requester
+from ..transport.not_asked import NotAsked
 from . import CHECKS, check_for
 
 GENERATING_CHECKS = frozenset(
@@ -32,7 +31,7 @@ def extended_generation_finds_no_violations(requester: Requester) -> None:
     """
     duration = requester.settings.duration
     if duration is None:
-        pytest.skip("not told to go on (--duration)")
+        raise NotAsked("needs --duration")
     checks = [check for check in CHECKS if check.name in GENERATING_CHECKS]
     try:
         for turn in count(1):

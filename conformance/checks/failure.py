@@ -6,14 +6,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-import pytest
-
 from chainproof.contract import clauses
 from chainproof.contract.errors import ErrorCode
 
 from ..judging.expectation import STEERING_HEADER
 from ..options import Depth
 from ..probing.requester import DEFAULT_BODY, Requester
+from ..transport.not_asked import NotAsked
 from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for
 
@@ -48,7 +47,7 @@ def _require_steering(requester: Requester) -> None:
     Skip where errors cannot be asked for.
     """
     if not requester.settings.steerable:
-        pytest.skip("the target is not said to give errors on demand (--steerable)")
+        raise NotAsked("needs --steerable: a target that returns errors on demand")
 
 
 def _wishes(requester: Requester, turn: int) -> Iterable[CheckRequest]:

@@ -36,8 +36,6 @@ _LONG = 70_000
 _PAUSE: Seconds = 0.002
 _LONG_PAUSE: Seconds = 0.4
 """As long as a client on a poor line may be silent in the middle of a request."""
-_WAITING: Seconds = 1.0
-"""How long a client that expects `100 Continue` waits before it sends the body all the same (RFC 9110 §10.1.1)."""
 
 
 def requests_of_every_kind(requester: Requester) -> Iterable[CheckRequest]:
@@ -300,7 +298,7 @@ def expect_100_continue_is_honoured(requester: Requester) -> None:
         head, rest = _body_apart(request.raw)
         with requester.raw_connection() as talk:
             talk.send_request(request, head)
-            first = talk.wait_for_bytes(_WAITING)
+            first = talk.wait_for_bytes(requester.patience.continue_answer)
             if not first or first.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):
                 talk.send_bytes(rest)
             received = talk.read_answer(request, within=plain.timeout(requester.settings.deadline))

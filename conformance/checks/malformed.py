@@ -19,6 +19,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
 from chainproof.contract.violations import Violation
 
+from ..judging.judge import BUSY_STATUSES
 from ..options import Permission
 from ..probing.raw_requests import (
     HTTP_REFUSAL_STATUSES,
@@ -28,13 +29,11 @@ from ..probing.raw_requests import (
     send_reference_request,
     unique_body,
 )
-from ..probing.requester import BUSY_STATUSES, Requester
+from ..probing.requester import Requester
 from ..transport.request import CheckRequest
 from . import check_for
 
 _AT_ONCE = 8
-_WAITING: Seconds = 0.4
-"""How long an answer may take that need not come: many a target waits for the rest."""
 _MOST = 4
 """Answers that are listened to."""
 
@@ -367,7 +366,7 @@ def truncated_requests_are_rejected(requester: Requester) -> None:
                 talk.send_request(request)
                 if finish and not talk.close_writing():
                     return
-                received = talk.read_answer(request, within=_waiting(plain))
+                received = talk.read_answer(request, within=_waiting(plain, requester.patience.optional_answer))
             answer = received.answer
             if answer is not None and 200 <= answer.status < 300:
                 # A WSGI server tells its application nothing of a connection that ends early: what it got looks whole.
@@ -401,10 +400,11 @@ def _answers(requester: Requester, request: CheckRequest, plain: ReferenceAnswer
     Every answer that a message leads to. In which form a server refuses what is no HTTP is not held against it.
     """
     answers: list[Answer] = []
+    wait = requester.patience.optional_answer
     with requester.raw_connection() as talk:
         talk.send_request(request)
         for number in range(_MOST):
-            received = talk.read_answer(request, within=_waiting(plain) if not number else _WAITING / 4)
+            received = talk.read_answer(request, within=_waiting(plain, wait) if not number else wait / 4)
             if received.answer is None:
                 break
             answers.append(received.answer)
@@ -413,11 +413,11 @@ def _answers(requester: Requester, request: CheckRequest, plain: ReferenceAnswer
     return answers
 
 
-def _waiting(plain: ReferenceAnswer) -> Seconds:
+def _waiting(plain: ReferenceAnswer, wait: Seconds) -> Seconds:
     """
     How long to wait for an answer that need not come.
     """
-    return max(_WAITING, min(3 * plain.duration, 5.0))
+    return max(wait, min(3 * plain.duration, 5.0))
 
 
 def _hold(requester: Requester, request: CheckRequest, answers: list[Answer], clause: Clause) -> None:

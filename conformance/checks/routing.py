@@ -8,8 +8,6 @@ import re
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-import pytest
-
 from chainproof.contract import clauses
 from chainproof.contract.openapi import PATH
 from chainproof.contract.target import ServerKind, is_loopback
@@ -17,6 +15,7 @@ from chainproof.contract.violations import Violation
 
 from ..options import Permission
 from ..probing.requester import Requester
+from ..transport.not_asked import NotAsked
 from ..transport.raw_connection import OPTIONAL_ANSWER_TIMEOUT
 from ..transport.request import JSON_TYPE
 from . import check_for
@@ -190,9 +189,9 @@ def regional_hosts_reject_environment_paths(requester: Requester) -> None:
         requester.send(requester.build_request(path=PATH, host=authority, label=f"POST {PATH} on {authority}"))
         return
     if not requester.settings.steerable and not _BASETEN.fullmatch(own):
-        pytest.skip("the target is neither steerable nor one of Baseten's hosts: another Host header is not sent to it")
+        raise NotAsked("needs --steerable, or a Baseten host: no other target is sent another Host header")
     if not _BASETEN.fullmatch(own) and not is_loopback(own):
-        pytest.skip("the key goes along: another Host header is sent to loopback or to Baseten's hosts alone")
+        raise NotAsked("needs a target on loopback or a Baseten host: the request carries the key")
     requester.require_permission(Permission.FOREIGN_HOSTS)
     identifier = own.partition(".")[0].partition("-")[2] if _BASETEN.fullmatch(own) else "abc123"
     for server in (ServerKind.REGIONAL_CHAIN, ServerKind.REGIONAL_MODEL):

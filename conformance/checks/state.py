@@ -10,16 +10,17 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import orjson
-import pytest
 
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 
 from ..judging.expectation import Expectation
+from ..judging.judge import BUSY_STATUSES
 from ..options import Permission
 from ..probing.raw_requests import raw_request, send_reference_request, unique_body
-from ..probing.requester import BUSY_STATUSES, Requester
+from ..probing.requester import Requester
+from ..transport.not_asked import NotAsked
 from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for
 
@@ -127,7 +128,7 @@ def _echoing(requester: Requester) -> None:
     Skip the check under way where the chain does not return what it is sent.
     """
     if not requester.settings.echo:
-        pytest.skip("the target's chain is not said to return what it is sent (--echo)")
+        raise NotAsked("needs --echo: a chain that returns its input")
 
 
 # ------------------------------------------------------------------ the same as before
@@ -141,7 +142,7 @@ def bad_requests_do_not_affect_later_ones(requester: Requester) -> None:
     before = send_reference_request(requester)
     expected = before.same_status(clauses.REQUEST_ISOLATION)
     if expected is None:
-        pytest.skip("a plain request is not answered the same way twice")
+        raise NotAsked("needs a target that answers a valid request with the same status twice")
     expected = replace(expected, expected=f"status {before.status}, as before")
     for label, trouble in _troubles(requester):
         trouble(requester)

@@ -1,14 +1,14 @@
 """
-What stands open where somebody was let in who should not have been.
+Finds out why a request with wrong credentials was answered 2xx.
 
-The least that opens is the violation: where no credentials at all are needed, it is no news that a wrong key opens too; and
-a gate that refuses the same request a moment later is not a gate that takes this key, but one that is not always there.
+The violation names the weakest credential that is accepted: if no credentials are needed at all, that a wrong key is
+accepted too is no further finding. If the same request is rejected a moment later, authentication is inconsistent.
 """
 
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from chainproof.contract import clauses
@@ -23,58 +23,67 @@ from .expectation import Expectation, Terms, expectation
 AUTHENTICATION_CLAUSES: frozenset[Clause] = frozenset(
     {clauses.AUTHENTICATION_REQUIRED, clauses.KEY_VERIFIED, clauses.KEY_PREFIX, clauses.KEY_LOCATION}
 )
-"""The clauses by which a stranger is refused."""
+"""The clauses that require a target to reject wrong credentials."""
 
 WRONG_KEY = "wrong.key"
-"""A key that opens nothing."""
+"""A key that no target accepts."""
 
-_AGAIN = 3
-"""How often somebody who was let in knocks again."""
-
-SendProbe = Callable[[CheckRequest], Answer | None]
-"""Asks over a connection of its own, with nothing in particular expected."""
+_REPEATS = 3
+"""How often a request with wrong credentials that was answered 2xx is repeated."""
 
 
-def auth_bypass_violation(
-    request: CheckRequest, answer: Answer, expected: Expectation, terms: Terms, send_probe: SendProbe
-) -> Violation | None:
+def auth_bypass_cause(
+    request: CheckRequest,
+    violation: Violation,
+    expected: Expectation,
+    terms: Terms,
+    probe_answers: Sequence[Answer | None],
+) -> Violation | CheckRequest:
     """
-    The violation of an answer that lets a stranger in, as far as the gate is open.
+    The cause of an authentication bypass, or the next request to send, on a new connection, to find the cause.
+
+    *violation* is what the 2xx answer to *request* violates by itself. *probe_answers* are the answers to the requests
+    that earlier calls returned, in order.
     """
-    refusal = next(filter(_refuses, (send_probe(request) for _ in range(_AGAIN))), None)
-    if refusal is not None:
+    repeated, weaker = probe_answers[:_REPEATS], probe_answers[_REPEATS:]
+    rejection = next(filter(_is_rejected, repeated), None)
+    if rejection is not None:
         return Violation(
             clause=clauses.AUTHENTICATION_REQUIRED,
-            expected="the same refusal each time and on every connection",
-            actual=f"status {answer.status}, and {refusal.status} to the same request on another connection",
+            expected="the same rejection each time and on every connection",
+            actual=f"{violation.actual}, and {rejection.status} to the same request on another connection",
         )
-    for weaker in _weaker(request, expected, terms):
-        less = send_probe(weaker)
-        judged = expectation(weaker, terms)
-        violation = judged.violation(less) if judged is not None and less is not None and _lets_in(less) else None
-        if violation is not None:
-            return violation
+    if len(repeated) < _REPEATS:
+        return request
+    for number, probe in enumerate(_weaker_requests(request, expected, terms)):
+        if number == len(weaker):
+            return probe
+        cause = _bypass_violation(probe, weaker[number], terms)
+        if cause is not None:
+            return cause
+    return violation
+
+
+def _bypass_violation(request: CheckRequest, answer: Answer | None, terms: Terms) -> Violation | None:
+    """
+    The violation of a 2xx answer to a request with wrong credentials.
+    """
+    expected = expectation(request, terms)
+    if expected is None or answer is None or not 200 <= answer.status < 300:
+        return None
     return expected.violation(answer)
 
 
-def _lets_in(answer: Answer) -> bool:
+def _is_rejected(answer: Answer | None) -> bool:
     """
-    Whether whoever asked is in.
-    """
-    return 200 <= answer.status < 300
-
-
-def _refuses(answer: Answer | None) -> bool:
-    """
-    Whether whoever asked is not, because of what was asked and not because of the moment.
+    True if the request itself was rejected, rather than the server being overloaded.
     """
     return answer is not None and 300 <= answer.status < 500 and answer.status != 429
 
 
-def _weaker(request: CheckRequest, expected: Expectation, terms: Terms) -> Iterator[CheckRequest]:
+def _weaker_requests(request: CheckRequest, expected: Expectation, terms: Terms) -> Iterator[CheckRequest]:
     """
-    What opens less: the operation's plain request without credentials, and the same request with another key in the right
-    one's place.
+    Requests with weaker credentials: a plain one without any, then the same request with a wrong key in place of the right one.
     """
     key = terms.key.reveal()
     if expected.clause is clauses.AUTHENTICATION_REQUIRED and request.is_for_operation:
@@ -83,13 +92,13 @@ def _weaker(request: CheckRequest, expected: Expectation, terms: Terms) -> Itera
     plain = replace(request, path=request.operation, method=METHOD, host=None, fields=(JSON_TYPE,), body=body)
     yield replace(plain, chunked=False, valid_message=True, secret=None)
     if expected.clause in (clauses.KEY_PREFIX, clauses.KEY_LOCATION):
-        fields = tuple((name, _with_another(value, key)) for name, value in request.fields)
+        fields = tuple((name, _with_wrong_key(value, key)) for name, value in request.fields)
         yield replace(request, path=request.path.replace(key, WRONG_KEY), fields=fields, body=body, secret=None)
 
 
-def _with_another(value: str, key: str) -> str:
+def _with_wrong_key(value: str, key: str) -> str:
     """
-    A credential with another key in the right one's place.
+    A credential with a wrong key in place of the right one.
     """
     if value.startswith("Basic "):
         return f"Basic {base64.b64encode(f'{WRONG_KEY}:{WRONG_KEY}'.encode()).decode()}"

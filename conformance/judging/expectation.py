@@ -414,7 +414,7 @@ def accepts_body(terms: Terms, body: bytes | None) -> bool:
     return terms.echo if terms.input_schema is None else terms.input_schema.accepts(value)
 
 
-def is_undocumented_refusal(request: CheckRequest, answer: Answer, contract: Contract) -> bool:
+def is_undocumented_rejection(request: CheckRequest, answer: Answer, contract: Contract) -> bool:
     """
     Whether an answer of the operation refuses, with a status that the contract does not know.
 

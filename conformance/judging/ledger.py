@@ -75,7 +75,6 @@ class Ledger:
         self._exercised: Counter[str] = Counter()
         self._departed: Counter[str] = Counter()
         self._written: dict[str, tuple[int, int]] = {}
-        self._request_ids: dict[str, CheckRequest] = {}
         self._lock = Lock()
         self._statuses: Counter[int] = Counter()
         self._codes: Counter[str] = Counter()
@@ -155,15 +154,6 @@ class Ledger:
         """
         said = {name: reasons.most_common(1)[0][0] for name, reasons in self._left_out.items()}
         return _CONDITIONAL | said | _UNKNOWN
-
-    def register_request_id(self, request_id: str, request: CheckRequest) -> bool:
-        """
-        Whether another answer carried this request id; enters it.
-        """
-        with self._lock:
-            known = request_id in self._request_ids
-            self._request_ids.setdefault(request_id, request)
-            return known
 
     @staticmethod
     def finding_key(violation: Violation) -> tuple[str, str, str]:
@@ -286,44 +276,3 @@ _UNKNOWN: dict[str, str] = {
     clauses.OUTPUT_SCHEMA.id: "what the chain returns is not known: --output-schema says so",
 }
 """Clauses that nothing can be held against as long as the chain is not known, whichever checks had other reasons."""
-
-_ALWAYS = (clauses.STATUS, clauses.REQUEST_ID_PRESENT, clauses.SINGLETON_FIELDS)
-_OF_OUTPUT = (clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT)
-_OF_ERROR = (
-    clauses.ERROR_MEDIA_TYPE,
-    clauses.ERROR_JSON,
-    clauses.ERROR_OBJECT,
-    clauses.NO_INTERNALS,
-    clauses.REQUEST_ID_ON_ERRORS,
-)
-_OF_MEMBER = {
-    "error": (clauses.ERROR_MESSAGE,),
-    "error_code": (clauses.ERROR_CODE, clauses.ERROR_CODE_STATUS),
-    "detail": (clauses.ERROR_DETAIL,),
-}
-
-
-EVERY_ANSWER_CLAUSES: tuple[Clause, ...] = (
-    *clauses.SINGLE_ANSWER_CLAUSES,
-    clauses.OUTPUT_SCHEMA,
-    clauses.UNIQUE_MEMBER_NAMES,
-    clauses.NO_CREDENTIAL_LEAK,
-    clauses.NO_INTERNALS,
-    clauses.ALLOW_HEADER,
-    clauses.RESPONSE_FRAMING,
-    clauses.REQUEST_ANSWERED,
-)
-"""The clauses that every answer is held against as far as it can show them, whichever check provoked it."""
-
-
-def exercised_clauses(answer: Answer, value: object) -> tuple[Clause, ...]:
-    """
-    The clauses that an answer of the operation puts to the test, *value* being its body's.
-    """
-    always = _ALWAYS if answer.field("retry-after") is None else (*_ALWAYS, clauses.RETRY_AFTER)
-    if 200 <= answer.status < 300:
-        return always + _OF_OUTPUT
-    if answer.status < 400:
-        return always
-    members = value if isinstance(value, dict) else {}
-    return always + _OF_ERROR + tuple(clause for name in members for clause in _OF_MEMBER.get(name, ()))

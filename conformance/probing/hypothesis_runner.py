@@ -21,15 +21,13 @@ from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
+from ..transport.not_asked import NotAsked
 from .requester import JudgedAnswer, Requester
 
 Drawn = TypeVar("Drawn")
 
 _ROUNDS = 6
 """How often generation goes on behind a violation."""
-
-_SHRINKING = 200
-"""How many requests may go into making small what one round has found."""
 
 
 class ViolationFound(Exception):
@@ -98,7 +96,7 @@ class ExampleBudget:
     """
 
     def __init__(self, requester: Requester) -> None:
-        self._examination = requester
+        self._requester = requester
         self._known = requester.ledger.finding_counts()
         self._shrinking: int | None = None
         self.remaining = requester.max_examples
@@ -115,15 +113,17 @@ class ExampleBudget:
             if self._shrinking < 0:
                 raise BudgetSpent
         for violation in ask().violations:
-            if self._examination.ledger.finding_key(violation) not in self._known:
-                self._shrinking = _SHRINKING if self._shrinking is None else self._shrinking
+            if self._requester.ledger.finding_key(violation) not in self._known:
+                self._shrinking = (
+                    self._requester.patience.shrink_requests if self._shrinking is None else self._shrinking
+                )
                 raise _departed(violation.clause.id)
 
     def mark_known(self) -> bool:
         """
         Make what has been found no news any more; whether there was any.
         """
-        before, self._known = self._known, self._examination.ledger.finding_counts()
+        before, self._known = self._known, self._requester.ledger.finding_counts()
         self._shrinking = None
         return len(self._known) > len(before)
 
@@ -174,10 +174,19 @@ def generation_rounds(name: str, requester: Requester, budget: ExampleBudget) ->
 
 def run_hypothesis_test(test: Callable[[], None]) -> None:
     """
-    Run a Hypothesis test, whose failures are in the ledger already. Whatever else it raises is our own error.
+    Run a Hypothesis test whose violations are in the ledger already. Anything else that it raises is our own error.
+
+    Raises NotAsked if the target could not be asked.
     """
+    not_asked: BaseException | None = None
     try:
         test()
     except* (ViolationFound, Flaky, BudgetSpent):
         # Flaky: a violation that did not show again, because the target is unsteady.
         pass
+    except* NotAsked as group:
+        not_asked = group
+    while isinstance(not_asked, BaseExceptionGroup):
+        not_asked = not_asked.exceptions[0]
+    if not_asked is not None:
+        raise not_asked

@@ -20,10 +20,11 @@ from chainproof.contract.violations import Violation, violations
 from chainproof.results.exchange import Transport
 
 from ..judging.expectation import Expectation
+from ..judging.judge import BUSY_STATUSES
 from ..transport.connection import TransportResult
 from ..transport.raw_connection import RawConnection
 from ..transport.request import CheckRequest
-from .requester import BUSY_STATUSES, JudgedAnswer, Requester
+from .requester import JudgedAnswer, Requester
 
 _LEAST: Seconds = 2.0
 """Seconds that any answer may take, however fast the plain one came."""

@@ -40,7 +40,7 @@ from chainproof.contract.openapi import METHOD, PATH
 from chainproof.contract.violations import Violation
 
 from ..inputs.chain_schema import Operation, schemathesis_operation
-from ..judging.expectation import Terms, expectation, is_undocumented_refusal
+from ..judging.expectation import Terms, expectation, is_undocumented_rejection
 from ..transport.request import CheckRequest
 from .hypothesis_runner import ExampleBudget, generation_rounds, hypothesis_settings, run_hypothesis_test
 from .requester import JudgedAnswer, Requester
@@ -215,7 +215,7 @@ def _refusal(said: _Said) -> Clause | None:
     expected = expectation(said.request, said.terms)
     if expected is None or expected.is_met_by(said.answer):
         return None
-    return None if is_undocumented_refusal(said.request, said.answer, said.terms.contract) else expected.clause
+    return None if is_undocumented_rejection(said.request, said.answer, said.terms.contract) else expected.clause
 
 
 def _request_id(_: _Said) -> Clause | None:

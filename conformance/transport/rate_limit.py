@@ -8,9 +8,9 @@ import time
 from collections.abc import Callable
 from threading import Lock
 
-import pytest
-
 from chainproof.clock import Seconds, monotonic
+
+from .not_asked import NotAsked
 
 
 class RateLimiter:
@@ -48,7 +48,7 @@ class RateLimiter:
         """
         with self._lock:
             if self.is_exhausted:
-                pytest.skip(f"the {self.max_requests} requests that this run may send are sent (--max-requests)")
+                raise NotAsked(f"needs a higher --max-requests: all {self.max_requests} requests of this run are sent")
             self.sent_count += 1
             wait = self._turn()
         if wait > 0:

@@ -4,9 +4,10 @@ An examination of any server, in this process and without a run folder.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 
@@ -16,9 +17,10 @@ from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.chain_schema import ChainSchema, simplest_input
 from chainproof.conformance.judging.ledger import Ledger
 from chainproof.conformance.options import Depth, Settings
-from chainproof.conformance.probing import hypothesis_runner
+from chainproof.conformance.probing.patience import Patience
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.transport.client import Client
+from chainproof.conformance.transport.not_asked import NotAsked
 from chainproof.conformance.transport.rate_limit import UNLIMITED, RateLimiter
 from chainproof.contract.chain_schema import Schema
 from chainproof.contract.credentials import ApiKey, AuthScheme
@@ -67,6 +69,11 @@ class SuiteResult:
         return {found.clause for found in self.findings}
 
 
+SHORT_WAITS = Patience(
+    max_busy_wait=10.0, fast_exchange=math.inf, idle=0.1, close=0.3, optional_answer=0.15, continue_answer=0.15
+)
+"""Every target counts as fast, and none is waited for long."""
+
 RunSuite = Callable[..., SuiteResult]
 
 
@@ -78,8 +85,7 @@ def run_suite(monkeypatch: pytest.MonkeyPatch) -> RunSuite:
 
     def examined(server: AnswerFunction | str, *, examples: int = 4, path: str = "", **options: object) -> SuiteResult:
         monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, Depth.QUICK, examples)
-        monkeypatch.setattr(hypothesis_runner, "_SHRINKING", 10 * examples)
-        monkeypatch.setattr(Requester, "scale_factor", 1.0)
+        options.setdefault("patience", replace(SHORT_WAITS, shrink_requests=10 * examples))
         if not callable(server):
             return _examined(server + path, **options)  # type: ignore[arg-type]
         with serve(server) as url:
@@ -98,6 +104,7 @@ def _examined(
     input_schema: Schema | None = None,
     output_schema: Schema | None = None,
     rate_limiter: RateLimiter = UNLIMITED,
+    patience: Patience,
     **options: object,
 ) -> SuiteResult:
     """
@@ -118,16 +125,17 @@ def _examined(
             output_schema=output_schema,
             minimal_input=simplest_input(input_schema) if input_schema else b"{}",
         ),
+        patience=patience,
         pause=lambda seconds: None,
     )
     skipped = {}
-    with suppress(pytest.skip.Exception):
+    with suppress(NotAsked):
         requester.send_valid_body(requester.minimal_body)
     for check in checks:
         requester.check_name = check.name
         try:
             check.run(requester)
-        except pytest.skip.Exception as why:
+        except NotAsked as why:
             skipped[check.name] = str(why)
     client.close()
     return SuiteResult(ledger=ledger, skipped=skipped)

@@ -12,7 +12,7 @@ from chainproof.conformance import checks, suite
 from chainproof.conformance.checks import CHECKS
 from chainproof.conformance.checks.catalogue import ALL_CHECKS, CHECK_MODULES
 from chainproof.conformance.checks.extended_generation import GENERATING_CHECKS
-from chainproof.conformance.judging.ledger import EVERY_ANSWER_CLAUSES
+from chainproof.conformance.judging.exercised_clauses import EVERY_ANSWER_CLAUSES
 from chainproof.contract.clauses import CLAUSES, Clause
 
 _FOLDER = Path(checks.__file__).parent

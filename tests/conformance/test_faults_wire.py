@@ -19,9 +19,6 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from chainproof.conformance.checks import connection, framing, malformed
-from chainproof.conformance.options import Depth
-
 from .conftest import WIRE_CHECKS, RunSuite
 from .endpoints import (
     KEY,
@@ -946,17 +943,6 @@ def checks_for(fault: FaultyEndpoint) -> list[object]:
         else "repeated_requests_are_answered_consistently"
     )
     return [check for check in WIRE_CHECKS if check.module == part and (part != "repetition" or check.name == of_rare)]
-
-
-@pytest.fixture(autouse=True)
-def _in_haste(monkeypatch: pytest.MonkeyPatch) -> None:
-    """
-    What lies idle or waits does so for a shorter time.
-    """
-    monkeypatch.setitem(connection._IDLE, Depth.QUICK, 0.1)
-    monkeypatch.setattr(connection, "_CLOSING", 0.3)
-    monkeypatch.setattr(malformed, "_WAITING", 0.15)
-    monkeypatch.setattr(framing, "_WAITING", 0.15)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

@@ -14,7 +14,7 @@ from dataclasses import replace
 
 import pytest
 
-from chainproof.conformance.checks import CHECKS, connection, framing, malformed, repetition
+from chainproof.conformance.checks import CHECKS, repetition
 from chainproof.conformance.options import Depth
 from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.levels import Contract
@@ -236,9 +236,6 @@ def test_an_honest_endpoint_is_accused_of_nothing_on_the_wire(
     """
     However it frames, codes and keeps, and whatever it refuses that it may refuse; advice it may get.
     """
-    monkeypatch.setitem(connection._IDLE, Depth.QUICK, 0.1)
-    monkeypatch.setattr(malformed, "_WAITING", 0.15)
-    monkeypatch.setattr(framing, "_WAITING", 0.15)
     monkeypatch.setitem(
         repetition.REPETITION_LIMITS, Depth.QUICK, repetition.RepetitionLimits(requests=100, seconds=1.5)
     )
