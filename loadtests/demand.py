@@ -16,8 +16,8 @@ from chainproof.clock import Seconds
 from chainproof.contract.levels import Contract
 from chainproof.errors import UsageError
 from chainproof.json_text import JSON
-from chainproof.results.manifest import PhaseSpan as Recorded
 from chainproof.results.manifest import RunSettings, as_settings
+from chainproof.results.settings import PhaseSpan as Recorded
 from chainproof.workload.arrivals import digest
 from chainproof.workload.objectives import parse_objective
 from chainproof.workload.payloads import Payload, draw_payloads, load_payloads

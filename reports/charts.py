@@ -20,7 +20,7 @@ from chainproof.clock import Seconds
 from chainproof.judgement.summary import LoadSummary
 from chainproof.results.exchange import Outcome, Result
 from chainproof.results.interval import RequestStats
-from chainproof.results.manifest import PhaseSpan
+from chainproof.results.settings import PhaseSpan
 from chainproof.statistics.histogram import Histogram
 
 from .formats import formatting

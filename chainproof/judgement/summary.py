@@ -36,8 +36,9 @@ from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, RequestStats, by_second, merge_stats, total
-from chainproof.results.manifest import Ending, Guard, Manifest, PhaseSpan, RunKind
+from chainproof.results.manifest import Ending, Guard, Manifest, RunKind
 from chainproof.results.search_record import SearchRecord
+from chainproof.results.settings import PhaseSpan
 from chainproof.statistics.histogram import Histogram, merge_histograms
 from chainproof.statistics.intervals import Estimate, quantile
 from chainproof.workload.objectives import parse_objective

@@ -1,88 +1,40 @@
 """
-Who, what, when, against what: what must be known of a run to read or repeat it.
+The manifest and the end of a run: its target, options and versions, and how it ended.
 """
 
 from __future__ import annotations
 
-import math
 import platform
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date
 from enum import StrEnum
 from importlib import metadata
-from typing import NotRequired, TypedDict, TypeVar, cast
+from typing import NotRequired, TypedDict, cast
 
 from chainproof import __version__
 from chainproof.clock import Seconds
-from chainproof.contract.accepted_violations import Acceptance, AcceptanceData
+from chainproof.contract.accepted_violations import Acceptance, is_accepted
 from chainproof.contract.levels import Contract
 from chainproof.json_text import JSON
+from chainproof.results.settings import KnownSettings, PhaseSpan
 
 FORMAT = 2
 """
-The version of the run folder's format. History:
+The version of the run folder's format; other versions are not read. History:
 
-2  keys and values renamed to the terms of the glossary; other formats are not read
-1  manifest.json, intervals.jsonl, exemplars.jsonl, findings.jsonl, clauses.jsonl, end.json
-   since then, where there are any: `accept` and `phases` in the settings, `payloads`, `phases`
-   `calls` and `network` in the intervals, `retry` in the settings, `network` in the end, `attempts` and the times of the connection in exemplars,
-   `request_body` and `answer_body` in exemplars, `answer_body` and `cases` in findings; coverage.jsonl
-   `generator_health` in the intervals, `guard` and the ending `stopped_by_guard` in the end
+2  keys and values renamed to the terms of the glossary
+1  manifest.json, intervals.jsonl, exemplars.jsonl, findings.jsonl, clauses.jsonl, coverage.jsonl, end.json
 """
-
-_Row = TypeVar("_Row")
 
 
 class RunKind(StrEnum):
     """
-    What a run did.
+    What kind of test a run was.
     """
 
     LOAD = "load"
     CONFORMANCE = "conformance"
-
-
-class PhaseSpanData(TypedDict):
-    """
-    A phase in a manifest's settings.
-    """
-
-    name: str
-    from_s: float
-    to_s: float
-    judged: bool
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PhaseSpan:
-    """
-    A stretch of a run that is counted for itself: warm-up, a step, a spike.
-    """
-
-    name: str
-    start: Seconds
-    end: Seconds
-    """A request belongs to a phase when start ≤ its intended start < end."""
-    judged: bool
-    """Whether figures and objectives are computed from it."""
-
-    @property
-    def seconds(self) -> Seconds:
-        """How long it lasts."""
-        return self.end - self.start
-
-    def to_json(self) -> PhaseSpanData:
-        """The phase as JSON types."""
-        return {"name": self.name, "from_s": self.start, "to_s": self.end, "judged": self.judged}
-
-    @classmethod
-    def from_json(cls, data: PhaseSpanData) -> PhaseSpan:
-        """The phase that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
-        start, end = float(data["from_s"]), float(data["to_s"])
-        if not isinstance(data["name"], str) or not 0 <= start <= end < math.inf:
-            raise ValueError(f"expected a name and 0 ≤ from_s ≤ to_s, found {data}")
-        return cls(name=data["name"], start=start, end=end, judged=bool(data["judged"]))
 
 
 class ManifestData(TypedDict):
@@ -106,7 +58,7 @@ class ManifestData(TypedDict):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manifest:
     """
-    The unchanging part of a run, written before its first request.
+    What is known of a run before its first request: target, options and versions.
     """
 
     kind: RunKind
@@ -121,14 +73,19 @@ class Manifest:
     contract: str = "strict"
     seed: int = 0
     settings: Mapping[str, JSON] = field(default_factory=dict)
-    """Every other option that shaped the run, with units in the names."""
+    """All other options of the run, with units in their names."""
     objectives: tuple[str, ...] = ()
     """As written: `p95 response_time < 800ms`."""
     versions: Mapping[str, str] = field(default_factory=dict)
+    known_settings: KnownSettings = field(init=False, repr=False, compare=False)
+    """The typed values of the settings that judgements read."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "known_settings", KnownSettings.from_json(self.settings))
 
     @property
     def day(self) -> date:
-        """The day on which the run began; the last of all where that cannot be read, so that nothing dated outlasts it."""
+        """The day on which the run began; the last possible day if it cannot be read, so that dated acceptances expire."""
         try:
             return date.fromisoformat(self.started[:10])
         except ValueError:
@@ -136,13 +93,18 @@ class Manifest:
 
     @property
     def acceptances(self) -> tuple[Acceptance, ...]:
-        """What `--accept` named; what is none is passed over, and so accepts nothing."""
-        return acceptances(self.settings.get("accept"))
+        """Violations accepted with `--accept`."""
+        return self.known_settings.acceptances
 
     @property
     def phases(self) -> tuple[PhaseSpan, ...]:
-        """The phases of the workload, in their order; empty where it has none."""
-        return phases(self.settings.get("phases"))
+        """The phases of the workload, in order; empty if it has none."""
+        return self.known_settings.phases
+
+    def acceptance_of(self, clause_id: str) -> Acceptance | None:
+        """The acceptance of a clause that was valid on the day of the run; of several, the one that lasts longest."""
+        valid = [each for each in self.acceptances if is_accepted(clause_id, [each], self.day)]
+        return max(valid, key=lambda each: each.until or date.max, default=None)
 
     def to_json(self) -> ManifestData:
         """The manifest as JSON types."""
@@ -179,34 +141,9 @@ class Manifest:
         )
 
 
-def acceptances(setting: object) -> tuple[Acceptance, ...]:
-    """
-    What the setting `accept` says.
-    """
-    return tuple(_each(setting, lambda row: Acceptance.from_json(cast(AcceptanceData, row))))
-
-
-def phases(setting: object) -> tuple[PhaseSpan, ...]:
-    """
-    What the setting `phases` says.
-    """
-    return tuple(_each(setting, lambda row: PhaseSpan.from_json(cast(PhaseSpanData, row))))
-
-
-def _each(rows: object, read: Callable[[object], _Row]) -> Iterator[_Row]:
-    """
-    What the rows of a setting say, those left out that say nothing: a manifest may have been edited.
-    """
-    for row in rows if isinstance(rows, list) else ():
-        try:
-            yield read(row)
-        except (KeyError, TypeError, ValueError):
-            continue
-
-
 def versions(*packages: str) -> dict[str, str]:
     """
-    The versions of chainproof, Python and the named packages, for a manifest; a package not installed is left out.
+    The versions of chainproof, Python and the named packages; packages that are not installed are left out.
     """
     found = {"chainproof": __version__, "python": platform.python_version()}
     for package in packages:
@@ -219,7 +156,7 @@ def versions(*packages: str) -> dict[str, str]:
 
 class Ending(StrEnum):
     """
-    How a run came to its end.
+    How a run ended.
     """
 
     COMPLETED = "completed"
@@ -228,27 +165,27 @@ class Ending(StrEnum):
     STOPPED_BY_GUARD = "stopped_by_guard"
     """A guard ended it early; the note says why."""
     INTERNAL_ERROR = "internal_error"
-    """We failed: our own error, never the target's."""
+    """An error in chainproof; says nothing about the target."""
 
 
 class Guard(StrEnum):
     """
-    What ends a run early by itself.
+    A condition that ends a load run early.
     """
 
     KEY_REJECTED = "key_rejected"
     """Every answer so far was 401 or 403."""
     TARGET_UNREACHABLE = "target_unreachable"
-    """Nothing but transport errors for a while."""
+    """Nothing but transport errors for the time of --gone-after."""
     ERROR_BUDGET = "error_budget"
-    """More requests failed than the whole run may have."""
+    """More requests failed than --error-budget allows for the run."""
     RATE = "rate"
-    """Closed model: users asked more often than --max-rate allows."""
+    """Closed model: users sent more requests per second than --max-rate allows."""
 
 
 class LostWorkerData(TypedDict):
     """
-    A worker in `end.json` whose record is incomplete.
+    A lost worker in `end.json`.
     """
 
     worker: str
@@ -260,16 +197,16 @@ class LostWorkerData(TypedDict):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LostWorker:
     """
-    A worker of whose requests nothing is known for some of the run.
+    A worker that stopped reporting before the run ended.
     """
 
     worker: str
-    """As in the intervals."""
+    """Its name in the intervals."""
     start: Seconds
     end: Seconds
-    """What it did from start to end is unknown."""
+    """Between start and end nothing is known of its requests."""
     why: str
-    """How it was noticed, in a few words."""
+    """How the loss was noticed, in a few words."""
 
     def to_json(self) -> LostWorkerData:
         """The worker as JSON types."""
@@ -291,32 +228,32 @@ class RunEndData(TypedDict):
     accounting: dict[str, int]
     note: str
     lost_workers: NotRequired[list[LostWorkerData]]
-    """Only where there were such."""
+    """Only if a worker was lost."""
     network: NotRequired[dict[str, int]]
-    """Only of load runs."""
+    """Load runs only."""
     guard: NotRequired[str]
-    """Only where a guard ended the run."""
+    """Only if a guard ended the run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunEnd:
     """
-    Written last: that the run ended, how, and what its own counters say, to be held against the intervals.
+    How a run ended, with its own request counters; written last. The counters are compared with the intervals.
     """
 
     ending: Ending
     seconds: float
-    """From the run's beginning to its end."""
+    """Length of the run."""
     accounting: Mapping[str, int] = field(default_factory=dict)
-    """planned, not_sent, sent, ok, failed, timed_out, censored as counted apart from the intervals; empty for conformance."""
+    """planned, not_sent, sent, ok, failed, timed_out, censored, counted separately; empty for conformance."""
     note: str = ""
-    """What went wrong, if anything did, in one line."""
+    """What went wrong, in one line; empty if nothing did."""
     lost_workers: tuple[LostWorker, ...] = ()
-    """Workers of a distributed run whose record is incomplete: what is unknown of them is counted as unsent or censored."""
+    """Workers that stopped reporting; their unknown requests count as not sent or censored."""
     network: Mapping[str, int] = field(default_factory=dict)
-    """Octets each way, answers whose end the kernel told and those it did not, idle connections replaced."""
+    """Totals of the counts in `NetworkStats`."""
     guard: Guard | None = None
-    """What ended it early; None where nothing did."""
+    """The guard that ended the run; None if none did."""
 
     def to_json(self) -> RunEndData:
         """The end as JSON types."""
@@ -349,10 +286,11 @@ class RunEnd:
 
 
 RunSettings = dict[str, JSON]
+"""Settings of a manifest, by name."""
 
 
 def as_settings(**values: object) -> RunSettings:
     """
-    Keyword arguments as the settings of a manifest.
+    The keyword arguments as settings of a manifest.
     """
     return cast(RunSettings, values)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field, replace
 from gevent.event import Event
 
 from chainproof.clock import Seconds
+from chainproof.judgement.accounting import Accounting, accounting
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.finding import ClauseCount, Finding, finding
 from chainproof.results.interval import Interval, RequestStats
@@ -27,7 +28,7 @@ from chainproof.workload.workload import WorkloadModel
 
 from ..demand import Demand, Shard
 from ..engine.base_run import BaseRun
-from ..recording.recorder import RequestTotals, Sink
+from ..recording.recorder import Sink
 from ..recording.request_ids import REPEATED_ID, ReportedIds
 from .messages import WorkerReport
 
@@ -55,7 +56,7 @@ class WorkerState:
     """When it last reported, on the monotonic clock."""
     complete_until: Seconds = 0.0
     in_flight: int = 0
-    accounting: RequestTotals = field(default_factory=RequestTotals)
+    accounting: Accounting = field(default_factory=Accounting)
     cumulative: Interval = field(default_factory=lambda: Interval(second=-1))
     planned: Counter[tuple[int, str | None]] = field(default_factory=Counter)
     """By second and phase, as far as it has told."""
@@ -79,7 +80,7 @@ class WorkerState:
         self.last_report_at = time.monotonic()
         self.complete_until = report.complete_until
         self.in_flight = report.in_flight
-        self.accounting = RequestTotals(**report.accounting)
+        self.accounting = Accounting(**report.accounting)
         self.end = report.end
         for interval in report.intervals:
             self.cumulative.merge_counts(interval)
@@ -158,9 +159,9 @@ class DistributedRun(BaseRun):
         return sum(worker_state.in_flight for worker_state in self.worker_states.values())
 
     @property
-    def accounting(self) -> RequestTotals:
+    def accounting(self) -> Accounting:
         """What became of the requests so far, as last told."""
-        cumulative = RequestTotals()
+        cumulative = Accounting()
         for worker_state in self.worker_states.values():
             cumulative.add(worker_state.accounting.to_json())
         return cumulative
@@ -300,7 +301,7 @@ class DistributedRun(BaseRun):
             )
         )
 
-    def _unplanned(self, cumulative: RequestTotals) -> str:
+    def _unplanned(self, cumulative: Accounting) -> str:
         """
         How the workers' plans differ from ours, in words; empty when they do not.
         """
@@ -318,7 +319,7 @@ class DistributedRun(BaseRun):
         for interval in closing_intervals(worker_state, promised - worker_state.planned):
             self._sink.write_interval(interval)
             worker_state.cumulative.merge_counts(interval)
-        worker_state.accounting = _summed(worker_state.cumulative)
+        worker_state.accounting = accounting(worker_state.cumulative)
         worker_state.in_flight = 0
 
 
@@ -362,14 +363,4 @@ def _together(counts: Iterable[ClauseCount]) -> ClauseCount:
         clause=each[0].clause,
         exercised=sum(count.exercised for count in each),
         violations=sum(count.violations for count in each),
-    )
-
-
-def _summed(cumulative: RequestStats) -> RequestTotals:
-    """
-    The totals that intervals amount to.
-    """
-    results = {result.value: cumulative.count(result) for result in Result}
-    return RequestTotals(
-        planned=cumulative.planned, not_sent=cumulative.not_sent.total(), sent=cumulative.sent, **results
     )

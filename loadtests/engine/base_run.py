@@ -9,10 +9,10 @@ from abc import ABC, abstractmethod
 from gevent.event import Event
 
 from chainproof.clock import Seconds
+from chainproof.judgement.accounting import Accounting
 from chainproof.results.manifest import Ending, Guard
 
 from ..demand import Demand
-from ..recording.recorder import RequestTotals
 
 
 class BaseRun(ABC):
@@ -47,7 +47,7 @@ class BaseRun(ABC):
 
     @property
     @abstractmethod
-    def accounting(self) -> RequestTotals:
+    def accounting(self) -> Accounting:
         """What became of the requests so far."""
 
     @property

@@ -32,6 +32,7 @@ from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
 from chainproof.contract.openapi import METHOD
 from chainproof.contract.violations import Violation, breaks_must_clause, error_code, violations
 from chainproof.endpoint import Endpoint
+from chainproof.judgement.accounting import Accounting
 from chainproof.results.curl import curl_line
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.manifest import Ending
@@ -43,7 +44,7 @@ from ..client.client import LoadClient, header_fields, request_bytes
 from ..client.reply import Reply
 from ..demand import Demand, Shard
 from ..recording.exemplars import KeptBodies, no_bodies
-from ..recording.recorder import Recorder, RequestTotals
+from ..recording.recorder import Recorder
 from ..retries import RETRY_POLICIES, RetryPolicy
 from .base_run import BaseRun
 from .precise_sleep import PreciseTimer
@@ -196,7 +197,7 @@ class LoadRun(BaseRun):
         self._landed.set()
 
     @property
-    def accounting(self) -> RequestTotals:
+    def accounting(self) -> Accounting:
         """What became of the requests so far."""
         return self.recorder.accounting
 

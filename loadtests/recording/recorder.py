@@ -10,14 +10,14 @@ against them.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterable
 from typing import Protocol
 
 from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
 from chainproof.contract.levels import Contract
 from chainproof.contract.violations import Violation
+from chainproof.judgement.accounting import Accounting
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
@@ -32,47 +32,6 @@ BATCH_SIZE = 200
 """Requests that are noted before they are entered: few enough that entering them keeps nothing waiting."""
 SLOWEST_INTERVAL = 10
 """Seconds between two writings of the slowest exemplars: a slowly rising latency makes every answer the slowest yet."""
-
-
-@dataclass(slots=True, kw_only=True)
-class RequestTotals:
-    """
-    What became of the plan: planned = sent + not_sent, sent = ok + failed + timed_out + censored.
-    """
-
-    planned: int = 0
-    not_sent: int = 0
-    sent: int = 0
-    ok: int = 0
-    failed: int = 0
-    timed_out: int = 0
-    censored: int = 0
-
-    def settle(self, result: Result) -> None:
-        """Count what became of a sent request."""
-        if result is Result.OK:
-            self.ok += 1
-            return
-        name = result.value
-        setattr(self, name, getattr(self, name) + 1)
-
-    def add(self, other: Mapping[str, int]) -> None:
-        """Add other totals, by name."""
-        for name, value in other.items():
-            setattr(self, name, getattr(self, name) + value)
-
-    def to_json(self) -> dict[str, int]:
-        """The totals by name."""
-        return asdict(self)
-
-    def contradiction(self) -> str:
-        """What does not add up, in words; empty when everything does."""
-        settled = self.ok + self.failed + self.timed_out + self.censored
-        if self.planned != self.sent + self.not_sent:
-            return f"planned {self.planned} ≠ sent {self.sent} + not sent {self.not_sent}"
-        if self.sent != settled:
-            return f"sent {self.sent} ≠ ok, failed, timed out and censored together {settled}"
-        return ""
 
 
 class Sink(Protocol):
@@ -150,7 +109,7 @@ class Recorder:
         )
         self._codes = ErrorCodeLabels()
         self.code_label: Callable[[str | None], str | None] = self._codes.counted
-        self.accounting = RequestTotals()
+        self.accounting = Accounting()
         self.in_flight = 0
 
     # ------------------------------------------------------------------ what happens

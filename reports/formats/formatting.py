@@ -19,8 +19,9 @@ from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.finding import Finding
 from chainproof.results.folder import Run
-from chainproof.results.manifest import Ending, PhaseSpan, acceptances, phases
+from chainproof.results.manifest import Ending
 from chainproof.results.search_record import SearchRecord
+from chainproof.results.settings import PhaseSpan, read_acceptances, read_phases
 from chainproof.results.stored_body import StoredBody
 from chainproof.statistics.histogram import Histogram
 from chainproof.workload.objectives import DURATIONS, INSTANTS, Indicator
@@ -545,11 +546,11 @@ def _plain(value: object) -> str:
 _LISTS: dict[str, Callable[[object], str]] = {
     "accept": lambda value: ", ".join(
         escape_unprintable(each.clause) + (f" until {each.until}" if each.until is not None else "")
-        for each in acceptances(value)
+        for each in read_acceptances(value)
     ),
     "phases": lambda value: ", ".join(
         f"{escape_unprintable(each.name)} {phase_range(each)}" + ("" if each.judged else " (not judged)")
-        for each in phases(value)
+        for each in read_phases(value)
     ),
 }
 """Settings that are lists of ours."""

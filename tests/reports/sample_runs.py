@@ -16,7 +16,8 @@ from chainproof.results.exemplar import exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import RunWriter
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import Ending, Manifest, PhaseSpan, RunEnd, RunKind
+from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind
+from chainproof.results.settings import PhaseSpan
 
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 NOT_READY = Outcome(Transport.ANSWERED, 503, "model_not_ready", Result.FAILED)

@@ -15,7 +15,8 @@ from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval
-from chainproof.results.manifest import Ending, Manifest, PhaseSpan, RunEnd, RunKind, phases
+from chainproof.results.manifest import Ending, Manifest, RunEnd, RunKind
+from chainproof.results.settings import PhaseSpan, read_phases
 
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 LOST = Outcome(Transport.CONNECTION_LOST, None, None, Result.FAILED)
@@ -201,11 +202,11 @@ def test_a_setting_that_says_nothing_is_no_phase(value: object) -> None:
     """
     A manifest that somebody edited is read as far as it makes sense.
     """
-    assert all(0 <= phase.start <= phase.end for phase in phases(value))
+    assert all(0 <= phase.start <= phase.end for phase in read_phases(value))
 
 
 def test_phases_survive_their_manifest() -> None:
     """
     What is written is what is read.
     """
-    assert PHASES == phases([phase.to_json() for phase in PHASES])
+    assert PHASES == read_phases([phase.to_json() for phase in PHASES])
