@@ -1,5 +1,5 @@
 """
-Writes `docs/contract.md` from the contract and the checks themselves: `python docs/generate.py`. A test holds the page to it.
+Write `docs/contract.md` from the contract and the checks: `python docs/generate.py`. A test compares the page with it.
 """
 
 from __future__ import annotations
@@ -11,20 +11,21 @@ from pathlib import Path
 from chainproof.conformance import checks
 from chainproof.conformance.checks import CHECKS
 from chainproof.conformance.judging.exercised_clauses import EVERY_ANSWER_CLAUSES
-from chainproof.contract.clauses import ASSUMED, CLAUSES, WAIVERS, Clause, is_waived
+from chainproof.contract.clauses import ASSUMED, CLAUSES, Clause
+from chainproof.contract.deviations import DEVIATIONS, is_waived
 from chainproof.contract.errors import PAIRINGS, UNPAIRED_STATUSES, allowed_statuses
 from chainproof.contract.levels import Contract, Level
 from chainproof.contract.openapi import documented_statuses
 
 for _part in sorted((Path(checks.__file__).parent).glob("*.py")):
-    import_module(f"{checks.__name__}.{_part.stem}")  # each file enters its checks when it is imported
+    import_module(f"{checks.__name__}.{_part.stem}")  # importing a module registers its checks
 
 PAGE = Path(__file__).with_name("contract.md")
 
 MEANING = {
     Level.MUST: "the document says so, or an RFC's MUST",
-    Level.ASSUMED: "every caller relies on it, though no sentence of the document says it",
-    Level.SHOULD: "advice: shown, and fails a run only with `--fail-on should`",
+    Level.ASSUMED: "every caller relies on it, but the document does not say so",
+    Level.SHOULD: "a recommendation: a violation is a warning, and fails the run only with `--fail-on should`",
 }
 
 
@@ -41,11 +42,11 @@ def _introduction() -> Iterator[str]:
         "",
         "<!-- Written by docs/generate.py from chainproof/contract/; edit there. -->",
         "",
-        "The document is `chainproof/contract/openapi.yaml`, as published. `--contract` says how far beyond it an answer may go:",
+        "The document is `chainproof/contract/openapi.yaml`, as published. `--contract` selects what else an answer may follow:",
         "",
-        "- `strict` (the default): the document to the letter;",
-        "- `documented`: and what Baseten's documentation, its other specifications or its published source say;",
-        "- `observed`: and what third parties recorded of live endpoints.",
+        "- `strict` (the default): only the document, to the letter;",
+        "- `documented`: also what Baseten's documentation, other specifications and published source say;",
+        "- `observed`: also what third parties recorded of live endpoints.",
         "",
     )
 
@@ -54,12 +55,12 @@ def _codes() -> Iterator[str]:
     yield from (
         "## Which error code goes with which status",
         "",
-        "The document lists codes and statuses side by side and never pairs them, so the pairing is assumed. A code outside the",
-        "ten, or with a status outside its row, is a violation; an absent code is none. *Who acts* is what reports call responsible.",
+        "The document lists codes and statuses but does not pair them, so this table is an assumption. An unknown code, or a",
+        "code with a status outside its row, is a violation. A missing code is not. Reports name who is responsible.",
         "",
     )
     yield from _table(
-        ("error_code", "strict", "also in documented", "who acts", "source of the wider row"),
+        ("error_code", "strict", "also in documented", "responsible", "source of the additional statuses"),
         (
             (f"`{row.code}`", _numbers(row.strict), _numbers(row.documented), row.responsible.value, row.citation)
             for row in PAIRINGS
@@ -75,14 +76,18 @@ def _statuses() -> Iterator[str]:
     )
     for status, citation in UNPAIRED_STATUSES.items():
         yield from (f"{status}: {citation}.", "")
-    yield from (f"The document's own seven: {_numbers(documented_statuses())}.", "")
+    yield from (f"The seven statuses of the document: {_numbers(documented_statuses())}.", "")
 
 
 def _waivers() -> Iterator[str]:
-    yield from ("## What the wider contracts take back", "")
+    yield from ("## Clauses that the wider contracts waive", "")
     yield from _table(
-        ("clause", "no longer held from", "because"),
-        ((f"`{waiver.clause.id}`", f"`{waiver.contract}`", waiver.citation) for waiver in WAIVERS),
+        ("clause", "waived from", "because", "source"),
+        (
+            (f"`{clause.id}`", f"`{deviation.contract}`", deviation.description, deviation.citation)
+            for deviation in DEVIATIONS
+            for clause in deviation.waives
+        ),
     )
 
 
@@ -91,7 +96,7 @@ def _clauses() -> Iterator[str]:
     for level, meaning in MEANING.items():
         yield from (f"### {level.value}: {meaning}", "")
         yield from _table(
-            ("clause", "what is held against an answer", "source", "in its words", "holds in", "exercised by"),
+            ("clause", "what must hold", "source", "quotation", "holds in", "exercised by"),
             (
                 (
                     f"`{clause.id}`",
@@ -116,8 +121,8 @@ def _quotation(clause: Clause) -> str:
 
 
 def _contracts(clause: Clause) -> str:
-    held = [contract.value for contract in Contract if not is_waived(clause, contract)]
-    return "all" if len(held) == len(Contract) else ", ".join(held)
+    holding = [contract.value for contract in Contract if not is_waived(clause, contract)]
+    return "all" if len(holding) == len(Contract) else ", ".join(holding)
 
 
 def _exercise(clause: Clause) -> str:

@@ -14,12 +14,12 @@ import orjson
 from chainproof.clock import Seconds
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
 from chainproof.contract.credentials import ApiKey
+from chainproof.contract.deviations import ATTEMPTS, BARE_ERRORS, INPUT_ERRORS
 from chainproof.contract.errors import ErrorCode, statuses
 from chainproof.contract.levels import Contract
 
 from .behaviour.authentication import authentication_error
 from .behaviour.body import body_size_error, content_header_error, json_object_error
-from .behaviour.deviations import ATTEMPTS, BARE_ERRORS, INPUT_ERRORS
 from .behaviour.errors import ErrorReply, bad_request, failure
 from .behaviour.latency import ServiceTime, service_time
 from .behaviour.rate_limit import TokenBucket, take_token

@@ -1,7 +1,7 @@
 """
-How binding a clause is, and which of three contracts is asked for.
+The levels of a clause, and the contracts that `--contract` selects.
 
-A level says what follows from a violation; a contract says how far beyond the published document we look. The two are
+A level says what a violation means; a contract says which sources beyond the published document count. The two are
 independent: every contract has clauses of every level.
 """
 
@@ -12,39 +12,39 @@ from enum import StrEnum
 
 class Level(StrEnum):
     """
-    What a violation from a clause means.
+    How binding a clause is.
     """
 
     MUST = "must"
     """The document says so, or an RFC's MUST."""
 
     ASSUMED = "assumed"
-    """Every caller relies on it, though no sentence of the document says it."""
+    """Every caller relies on it, but the document does not say so."""
 
     SHOULD = "should"
-    """Advice: a violation is worth knowing, and breaks nobody's contract."""
+    """A recommendation: a violation is a warning."""
 
 
 BINDING: frozenset[Level] = frozenset({Level.MUST, Level.ASSUMED})
-"""The levels whose violations fail a run unless `--fail-on` widens them."""
+"""The levels whose violations fail a run, unless `--fail-on should` is given."""
 
 
 class Contract(StrEnum):
     """
-    Which statements an answer is held against, each including the one before.
+    The contract that answers are tested against. Each one allows what the one before allows, and more.
     """
 
     STRICT = "strict"
     """The published OpenAPI document to the letter."""
 
     DOCUMENTED = "documented"
-    """… and what Baseten's documentation, its other specifications or its published source say."""
+    """Also what Baseten's documentation, other specifications and published source say."""
 
     OBSERVED = "observed"
-    """… and what third parties recorded of live endpoints."""
+    """Also what third parties recorded of live endpoints."""
 
     def includes(self, other: Contract) -> bool:
-        """Whether whatever *other* allows is allowed here too."""
+        """True if this contract allows everything that *other* allows."""
         return _ORDER.index(self) >= _ORDER.index(other)
 
 

@@ -15,6 +15,7 @@ from email.utils import parsedate_to_datetime
 from chainproof.contract import clauses
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
 from chainproof.contract.clauses import Clause
+from chainproof.contract.deviations import is_waived
 from chainproof.contract.errors import DOCUMENTED_CODES, allowed_statuses, statuses
 from chainproof.contract.levels import Contract, Level
 from chainproof.json_text import InvalidJson, TooDeep, parse_json
@@ -50,7 +51,7 @@ def violations(answer: Answer, contract: Contract = Contract.STRICT) -> tuple[Vi
     """
     if answer.status == 200 and _plainly_right(answer):
         return ()
-    return tuple(found for found in _departures(answer, contract) if not clauses.is_waived(found.clause, contract))
+    return tuple(found for found in _departures(answer, contract) if not is_waived(found.clause, contract))
 
 
 _PLAIN_FIELDS = frozenset({"content-type", "content-length", "date", "server", "connection", "transfer-encoding"})

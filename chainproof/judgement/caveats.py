@@ -11,7 +11,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from chainproof.contract.accepted_violations import is_accepted
-from chainproof.contract.clauses import CLAUSE_BY_ID, is_waived
+from chainproof.contract.clauses import CLAUSE_BY_ID
+from chainproof.contract.deviations import is_waived
 from chainproof.contract.levels import Contract, Level
 from chainproof.contract.openapi import PATH
 from chainproof.durations import format_duration

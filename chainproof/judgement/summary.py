@@ -14,7 +14,8 @@ from math import ceil
 
 from chainproof.clock import PerSecond, Seconds
 from chainproof.contract.accepted_violations import Acceptance, is_accepted
-from chainproof.contract.clauses import CLAUSES, Clause, is_waived
+from chainproof.contract.clauses import CLAUSES, Clause
+from chainproof.contract.deviations import is_waived
 from chainproof.contract.errors import Responsible, responsible
 from chainproof.contract.levels import Contract, Level
 from chainproof.judgement.accounting import Accounting, accounting

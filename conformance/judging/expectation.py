@@ -19,8 +19,9 @@ from urllib.parse import unquote
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.chain_schema import Schema
-from chainproof.contract.clauses import Clause, is_waived
+from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import ApiKey
+from chainproof.contract.deviations import is_waived
 from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode, allowed_statuses, statuses
 from chainproof.contract.levels import Contract
 from chainproof.contract.openapi import METHOD

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field, replace
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import Clause, is_waived
+from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import REDACTED
+from chainproof.contract.deviations import is_waived
 from chainproof.contract.errors import allowed_statuses
 from chainproof.contract.violations import Violation, error_code, violations
 from chainproof.durations import format_duration

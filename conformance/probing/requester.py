@@ -18,8 +18,9 @@ from enum import Enum
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import Clause, is_waived
+from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import ApiKey
+from chainproof.contract.deviations import is_waived
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import Target
 from chainproof.contract.violations import Violation, violations

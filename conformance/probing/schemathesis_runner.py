@@ -34,7 +34,8 @@ from schemathesis.specs.openapi import checks as theirs
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import Clause, is_waived
+from chainproof.contract.clauses import Clause
+from chainproof.contract.deviations import is_waived
 from chainproof.contract.errors import allowed_statuses
 from chainproof.contract.openapi import METHOD, PATH
 from chainproof.contract.violations import Violation

@@ -7,10 +7,10 @@ from __future__ import annotations
 from hmac import compare_digest
 
 from chainproof.contract.credentials import ApiKey
+from chainproof.contract.deviations import BEARER, HTML_502, PLAIN_401, WRONG_KEY
 from chainproof.contract.errors import ErrorCode
 from chainproof.contract.levels import Contract
 
-from .deviations import BEARER, HTML_502, PLAIN_401, WRONG_KEY
 from .errors import ErrorReply, NonJsonBody
 from .request import ReceivedRequest
 

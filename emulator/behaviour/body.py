@@ -6,11 +6,11 @@ from __future__ import annotations
 
 import re
 
+from chainproof.contract.deviations import ANY_MEDIA_TYPE, LARGE_BODY
 from chainproof.contract.errors import ErrorCode
 from chainproof.contract.levels import Contract
 from chainproof.json_text import InvalidJson, TooDeep, parse_json
 
-from .deviations import ANY_MEDIA_TYPE, LARGE_BODY
 from .errors import ErrorReply, bad_request
 from .request import ReceivedRequest
 

@@ -4,10 +4,10 @@ How each contract passes on what the chain's server says: unchanged, as the serv
 
 from __future__ import annotations
 
+from chainproof.contract.deviations import ANY_OUTPUT, ERROR_OBJECTS
 from chainproof.contract.errors import ErrorCode
 from chainproof.contract.levels import Contract
 
-from ..behaviour.deviations import ANY_OUTPUT, ERROR_OBJECTS
 from ..behaviour.errors import ErrorReply, failure
 from .chain_response import ChainResponse, ChainResponseKind
 

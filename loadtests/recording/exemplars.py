@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import USER_CHECK, Clause
+from chainproof.contract.deviations import is_waived
 from chainproof.contract.errors import DOCUMENTED_CODES
 from chainproof.contract.levels import Contract
 from chainproof.contract.violations import Violation
@@ -115,9 +116,7 @@ class ClauseCounter:
         self.outputs_checked: Callable[[], int] | None = None
         """How many outputs were held against the schema, where not every one is."""
         self._held = tuple(
-            clause
-            for clause in (*clauses.SINGLE_ANSWER_CLAUSES, *of_outputs)
-            if not clauses.is_waived(clause, contract)
+            clause for clause in (*clauses.SINGLE_ANSWER_CLAUSES, *of_outputs) if not is_waived(clause, contract)
         )
         self._answers = 0
         self._outputs = 0

@@ -10,8 +10,8 @@ import pytest
 
 from chainproof.contract import clauses
 from chainproof.contract.credentials import EMULATOR_KEY
+from chainproof.contract.deviations import DEVIATIONS
 from chainproof.contract.levels import Contract
-from chainproof.emulator.behaviour.deviations import DEVIATIONS
 from chainproof.endpoint import start_emulator
 
 from .conftest import HANDWRITTEN_CHECKS, RunSuite

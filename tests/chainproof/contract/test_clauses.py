@@ -1,5 +1,5 @@
 """
-Every clause says where it comes from, and says it truly.
+Tests of the clauses and their sources.
 """
 
 from __future__ import annotations
@@ -9,35 +9,35 @@ import re
 import pytest
 
 from chainproof.contract import clauses
-from chainproof.contract.clauses import ASSUMED, CLAUSES, SINGLE_ANSWER_CLAUSES, WAIVERS, Clause
-from chainproof.contract.levels import Contract, Level
+from chainproof.contract.clauses import ASSUMED, CLAUSES, SINGLE_ANSWER_CLAUSES, USER_CHECK, Clause
+from chainproof.contract.levels import Level
 from chainproof.contract.openapi import Node, lookup
 
 
-def written(node: Node) -> str:
+def node_text(node: Node) -> str:
     """
-    A place in the document as a quotation has it: lists and the names of a table joined by commas.
+    A node of the document as quotations have it: the items of a list and the keys of a table joined by commas.
     """
     if isinstance(node, bool):
         return str(node).lower()
     if isinstance(node, dict):
         return ", ".join(node)
     if isinstance(node, list):
-        return ", ".join(written(item) for item in node)  # type: ignore[arg-type]  # what stands in a list is a node
+        return ", ".join(node_text(item) for item in node)  # type: ignore[arg-type]  # the items of a node are nodes
     return " ".join(str(node).split())
 
 
 @pytest.mark.parametrize("clause", [c for c in CLAUSES if c.source.startswith("#")], ids=lambda clause: clause.id)
-def test_a_quotation_stands_at_its_pointer(clause: Clause) -> None:
+def test_quotation_is_found_at_its_pointer(clause: Clause) -> None:
     """
-    The pointer leads somewhere, and the quoted words stand there.
+    The pointer exists in the document, and the quoted words are there.
     """
-    assert " ".join(clause.quotation.split()) in written(lookup(clause.source))
+    assert " ".join(clause.quotation.split()) in node_text(lookup(clause.source))
 
 
-def test_a_source_is_the_document_an_rfc_or_an_assumption() -> None:
+def test_source_is_the_document_an_rfc_or_an_assumption() -> None:
     """
-    Nothing is demanded without saying who says so, and what nobody says is never called a must.
+    Every clause has a source, and a clause without a document is never a must.
     """
     other = [c for c in CLAUSES if not c.source.startswith("#")]
 
@@ -45,9 +45,9 @@ def test_a_source_is_the_document_an_rfc_or_an_assumption() -> None:
     assert {Level.MUST} & {c.level for c in other if c.source == ASSUMED} == set()
 
 
-def test_a_clause_is_known_by_one_name() -> None:
+def test_clause_ids_are_unique() -> None:
     """
-    Ids are unique, lower case, and fit for a command line.
+    Ids are unique, in lower case, and can be used on a command line.
     """
     ids = [clause.id for clause in CLAUSES]
 
@@ -55,29 +55,24 @@ def test_a_clause_is_known_by_one_name() -> None:
     assert all(re.fullmatch(r"[a-z]+(-[a-z]+)*", name) for name in ids)
 
 
-def test_a_clause_is_whole() -> None:
+def test_every_clause_is_registered() -> None:
     """
-    Each has words of its source and a sentence of ours; no two say the same.
+    CLAUSES has every clause that the module defines, in the same order, except the user's own check.
+    """
+    assert [clause for clause in vars(clauses).values() if isinstance(clause, Clause)] == [*CLAUSES, USER_CHECK]
+
+
+def test_clause_has_a_quotation_and_a_statement() -> None:
+    """
+    Each clause has the words of its source and a sentence of ours; no two statements are the same.
     """
     assert all(clause.quotation and clause.statement.endswith(".") for clause in CLAUSES)
     assert len({clause.statement for clause in CLAUSES}) == len(CLAUSES)
 
 
-def test_the_clauses_of_one_answer_are_clauses() -> None:
+def test_single_answer_clauses_are_registered_clauses() -> None:
     """
-    The list that `violations` goes by names each once.
+    The list that `violations` uses has only registered clauses, each once.
     """
     assert set(SINGLE_ANSWER_CLAUSES) <= set(CLAUSES)
     assert len(set(SINGLE_ANSWER_CLAUSES)) == len(SINGLE_ANSWER_CLAUSES)
-
-
-def test_a_waiver_has_a_citation_and_holds_from_its_contract_on() -> None:
-    """
-    The strict contract waives nothing; what a contract waives, a wider one does not take back.
-    """
-    assert [] == [clause.id for clause in CLAUSES if clauses.is_waived(clause, Contract.STRICT)]
-    for waiver in WAIVERS:
-        assert waiver.citation
-        assert [contract.includes(waiver.contract) for contract in Contract] == [
-            clauses.is_waived(waiver.clause, contract) for contract in Contract
-        ]

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
-from chainproof.contract.clauses import SINGLE_ANSWER_CLAUSES, WAIVERS, Clause
+from chainproof.contract.clauses import SINGLE_ANSWER_CLAUSES, Clause
+from chainproof.contract.deviations import WAIVED_FROM
 from chainproof.contract.errors import PAIRINGS, UNPAIRED_STATUSES, ErrorCode, Pairing
 from chainproof.contract.levels import Contract, Level
 from chainproof.contract.violations import breaks_must_clause, error_code, violations
@@ -162,7 +163,7 @@ def test_a_waived_clause_is_broken_in_narrower_contracts_alone(answer: Answer, c
     """
     A waiver silences its clause from its contract on, and no other.
     """
-    first = {waiver.clause.id: waiver.contract for waiver in WAIVERS}.get(clause.id)
+    first = WAIVED_FROM.get(clause)
     for contract in Contract:
         silent = first is not None and contract.includes(first)
 
