@@ -1,0 +1,74 @@
+"""
+The worked example of each page prints what the page shows.
+
+An example is the marker `<!-- example -->`, a block of shell commands, and a block with their output. In the output, `…` stands for
+text that differs from run to run, and a line with nothing but `…` for any number of lines.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+DOCS = Path(__file__).parents[2] / "docs"
+
+PAGES = ("conformance.md", "loadtests.md", "reports.md", "emulator.md")
+
+
+def example(page: str) -> tuple[str, str]:
+    """
+    The commands and the output of a page's example.
+    """
+    text = (DOCS / page).read_text(encoding="utf-8")
+    found = re.search(r"<!-- example -->\n```sh\n(.+?)\n```\n\n```text\n(.*?)\n?```\n", text, re.DOTALL)
+    assert found is not None, f"{page} has no example"
+    return found[1], found[2]
+
+
+def pattern(shown: str) -> re.Pattern[str]:
+    """
+    What output may look like for the page to be true.
+    """
+    lines = [
+        "(?:.*\n)*?" if line.strip() == "…" else ".*".join(map(re.escape, line.split("…"))) + "\n"
+        for line in shown.splitlines()
+    ]
+    return re.compile("".join(lines))
+
+
+def environment(folder: Path) -> dict[str, str]:
+    """
+    The environment of a user who has set up nothing.
+    """
+    kept = {
+        name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
+    }
+    return {**kept, "HOME": str(folder), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_an_example_prints_what_its_page_shows(page: str, tmp_path: Path) -> None:
+    """
+    The commands of each example print its output.
+    """
+    commands, shown = example(page)
+    ended = subprocess.run(
+        ["bash", "-c", commands], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False
+    )
+
+    assert pattern(shown).fullmatch(ended.stdout), ended.stdout + ended.stderr
+
+
+def test_a_pattern_matches_only_what_is_shown() -> None:
+    """
+    The dots stand for text within a line, or for lines where they are alone; everything else has to be equal.
+    """
+    assert pattern("a … c\n…\nend").fullmatch("a b c\nx\ny\nend\n")
+    assert pattern("a … c\n…\nend").fullmatch("a b c\nend\n")
+    assert not pattern("a … c").fullmatch("a b d\n")
+    assert not pattern("a … c").fullmatch("a b\nc\n")
