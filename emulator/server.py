@@ -1,5 +1,5 @@
 """
-The server: a listening socket, the loop, and the end.
+The server: serves on a listening socket until it is stopped.
 """
 
 from __future__ import annotations
@@ -26,80 +26,79 @@ from .transport.server_state import ServerState
 
 def new_request_id_prefix() -> str:
     """
-    The beginning of the request ids of one run. Not seeded: two servers with the same seed must not share ids.
+    The prefix of all request ids of one run. It is not seeded: servers with the same seed must not share ids.
     """
     return secrets.token_hex(11)[:21]
 
 
 Stop = Callable[[], None]
-"""Ends the server; may be called in its loop, any number of times."""
+"""Stops the server. Call it in the event loop, any number of times."""
 
 StartedCallback = Callable[[asyncio.AbstractEventLoop, Stop], None]
-"""Told once that the server serves: the place to print its URL, and to see to its end."""
+"""Called once the server accepts connections."""
 
 
 def serve(
     config: EmulatorConfig,
     sock: socket.socket,
     access_log: AccessLog,
-    begun: StartedCallback,
+    on_started: StartedCallback,
     *,
     chain: UserChain | None = None,
     hook: FaultHook | None = None,
 ) -> None:
     """
-    Serve on a listening socket until told to stop; a *chain* stands in for the echo chain of a model that is chained, a
-    *bend* makes the endpoint another than the honest one.
+    Serve on a listening socket until stopped. *chain* replaces the echo chain; *hook* makes the server faulty.
 
-    An error of our own cuts the connection where it happened, and is raised when the server has stopped.
+    An internal error aborts the connection on which it occurred, and is raised after the server has stopped.
     """
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(config, sock, access_log, begun, chain=chain, hook=hook))
+        runner.run(_serve(config, sock, access_log, on_started, chain=chain, hook=hook))
 
 
 async def _serve(
     config: EmulatorConfig,
     sock: socket.socket,
     access_log: AccessLog,
-    begun: StartedCallback,
+    on_started: StartedCallback,
     *,
     chain: UserChain | None,
     hook: FaultHook | None,
 ) -> None:
     """
-    The same, in the loop.
+    Do the same in a running event loop.
     """
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
-    site, exchanging = _site(loop, config, access_log, chain, hook)
+    state, create_protocol = _server_state(loop, config, access_log, chain, hook)
     numbers = count(1)
-    broken: list[BaseException] = []
+    errors: list[BaseException] = []
 
     def accept(connection: TcpConnection) -> None:
-        exchange = exchanging(connection, next(numbers))
-        site.add_connection(exchange)
-        connection.start(exchange)
+        protocol = create_protocol(connection, next(numbers))
+        state.add_connection(protocol)
+        connection.start(protocol)
 
-    loop.set_exception_handler(lambda _, context: _remember(context, broken))
+    loop.set_exception_handler(lambda _, context: _record_error(context, errors))
     listener = Listener(loop, sock, accept)
-    # What exists now stays: the collector need not look at it again while requests wait.
+    # Exclude everything created so far from garbage collection, which would delay requests.
     gc.collect()
     gc.freeze()
     try:
-        begun(loop, stopped.set)
+        on_started(loop, stopped.set)
         await stopped.wait()
     finally:
         listener.close()
-        site.close()
-    if broken:
-        raise broken[0]
+        state.close()
+    if errors:
+        raise errors[0]
 
 
 ProtocolFactory = Callable[[TcpConnection, int], HttpProtocol]
-"""From a connection and its number to the server's side of it."""
+"""From a connection and its number to the protocol that serves it."""
 
 
-def _site(
+def _server_state(
     loop: asyncio.AbstractEventLoop,
     config: EmulatorConfig,
     access_log: AccessLog,
@@ -107,21 +106,22 @@ def _site(
     hook: FaultHook | None,
 ) -> tuple[ServerState, ProtocolFactory]:
     """
-    The honest endpoint, or one with a bend in it: told apart here, once, and nowhere else.
+    The state and the protocol of the correct server or, with a hook, of the faulty one. Nothing else distinguishes
+    them.
     """
     if hook is None:
-        site = ServerState(loop, config, access_log, chain)
-        return site, lambda connection, number: HttpProtocol(connection, site, number)
-    bent = FaultyServer(loop, config, access_log, hook)
-    return bent, lambda connection, number: FaultyProtocol(connection, bent, number)
+        state = ServerState(loop, config, access_log, chain)
+        return state, lambda connection, number: HttpProtocol(connection, state, number)
+    faulty_state = FaultyServer(loop, config, access_log, hook)
+    return faulty_state, lambda connection, number: FaultyProtocol(connection, faulty_state, number)
 
 
-def _remember(context: dict[str, object], broken: list[BaseException]) -> None:
+def _record_error(context: dict[str, object], errors: list[BaseException]) -> None:
     """
-    Keep an error that reached the loop, and say so at once.
+    Record and report an error that reached the event loop.
     """
     error = context.get("exception")
-    broken.append(error if isinstance(error, BaseException) else RuntimeError(context.get("message")))
-    # Its kind alone: its words might repeat a request.
-    kind = type(broken[-1]).__name__
-    print(f"chainproof emulator: our own error, a connection was cut: {kind}", file=sys.stderr, flush=True)
+    errors.append(error if isinstance(error, BaseException) else RuntimeError(context.get("message")))
+    # Only the type: the message might quote a request.
+    kind = type(errors[-1]).__name__
+    print(f"chainproof emulator: internal error, a connection was aborted: {kind}", file=sys.stderr, flush=True)

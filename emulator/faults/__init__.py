@@ -1,23 +1,22 @@
 """
-Every fault that the emulator can have, one file for each stage of a request.
+The faults of the emulator: one module for each stage of request processing.
 """
 
 from __future__ import annotations
 
-from . import answer, authentication, chain, framing, parsing, routing, state, timing
+# Each import registers the faults of one module.
+from . import (  # noqa: F401
+    answer,
+    answer_request_id,
+    authentication,
+    chain,
+    framing,
+    parsing,
+    request_framing,
+    routing,
+    state,
+    timing,
+)
 from .fault import FAULTS, Fault, FaultStage
 
-__all__ = [
-    "FAULTS",
-    "Fault",
-    "FaultStage",
-    "answer",
-    "authentication",
-    "framing",
-    "chain",
-    "parsing",
-    "routing",
-    "state",
-    "timing",
-]
-"""The faults by name, their noun, and the files that enter them."""
+__all__ = ["FAULTS", "Fault", "FaultStage"]

@@ -1,5 +1,5 @@
 """
-Faults of the gate: who is let in, with what, and when.
+Authentication faults: requests accepted without the right key, or rejected in the wrong way.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from .hooks import DecideHook, RequestContext, error
 _at = FaultRegistrar(stage=FaultStage.AUTHENTICATION)
 
 
-def _opens(to: Callable[[RequestContext, bytes], bool]) -> DecideHook:
+def _accepts_credential(accepts: Callable[[RequestContext, bytes], bool]) -> DecideHook:
     """
-    A gate that is open too for what *to* says of the request and of what stands behind `Api-Key`.
+    A hook that also authenticates requests whose `Api-Key` token *accepts* returns True for.
     """
 
     def decide(context: RequestContext) -> Answer:
         scheme, _, token = context.authorization().partition(b" ")
-        return context.serve_authenticated(scheme == b"Api-Key" and to(context, token.strip()))
+        return context.serve_authenticated(scheme == b"Api-Key" and accepts(context, token.strip()))
 
     return decide
 
@@ -40,30 +40,33 @@ _at.add_table(
     KEY_VERIFIED,
     INVALID_FRAMING_REJECTED,
     rows={
-        "any-key": ("Any key opens, as long as there is one.", _opens(lambda _, token: token != b"")),
+        "any-key": (
+            "Any key is accepted, as long as there is one.",
+            _accepts_credential(lambda _, token: token != b""),
+        ),
         "key-with-suffix": (
-            "Whatever begins with the key opens: compared up to the length of the right one.",
-            _opens(lambda context, token: token.startswith(context.key)),
+            "Any key that starts with the right key is accepted: the comparison stops at the length of the right key.",
+            _accepts_credential(lambda context, token: token.startswith(context.key)),
         ),
         "key-truncated": (
-            "A beginning of the key opens: compared up to the length of the given one.",
-            _opens(lambda context, token: len(token) > 3 and context.key.startswith(token)),
+            "A prefix of the key is accepted: the comparison stops at the length of the key received.",
+            _accepts_credential(lambda context, token: len(token) > 3 and context.key.startswith(token)),
         ),
         "key-first-part": (
-            "The key's part before the dot opens: the secret behind it is not looked at.",
-            _opens(lambda context, token: token.partition(b".")[0] == context.key.partition(b".")[0]),
+            "Only the part of the key before the dot is compared; the secret after it is ignored.",
+            _accepts_credential(lambda context, token: token.partition(b".")[0] == context.key.partition(b".")[0]),
         ),
         "key-case-insensitive": (
-            "The key opens in any letter case.",
-            _opens(lambda context, token: token.lower() == context.key.lower()),
+            "The key is compared without regard to case.",
+            _accepts_credential(lambda context, token: token.lower() == context.key.lower()),
         ),
         "key-of-same-length": (
-            "Any key of the right length opens: the comparison's outcome is lost.",
-            _opens(lambda context, token: len(token) == len(context.key)),
+            "Any key of the right length is accepted: the result of the comparison is ignored.",
+            _accepts_credential(lambda context, token: len(token) == len(context.key)),
         ),
         "key-as-substring": (
-            "Whatever contains the key opens.",
-            _opens(lambda context, token: context.key in token),
+            "Any key that contains the right key is accepted.",
+            _accepts_credential(lambda context, token: context.key in token),
         ),
     },
 )
@@ -71,66 +74,66 @@ _at.add_table(
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def no_key_needed(context: RequestContext) -> Answer:
-    """Who gives no key is let in; who gives a wrong one is not."""
+    """Requests without a key are accepted; requests with a wrong key are rejected."""
     return context.serve_authenticated(not context.authorization())
 
 
 @_at.on_decide(KEY_VERIFIED, KEY_PREFIX)
 def any_authorization(context: RequestContext) -> Answer:
-    """Any Authorization header opens."""
+    """Any Authorization header is accepted."""
     return context.serve_authenticated(context.authorization() != b"")
 
 
 @_at.on_decide(AUTHENTICATION_REQUIRED, INVALID_FRAMING_REJECTED)
 def auth_disabled(context: RequestContext) -> Answer:
-    """There is no gate."""
+    """Requests are not authenticated at all."""
     return context.serve_authenticated()
 
 
 @_at.on_decide(KEY_PREFIX)
 def key_without_scheme(context: RequestContext) -> Answer:
-    """The key counts without a prefix."""
+    """The key is accepted without a scheme."""
     return context.serve_authenticated(context.authorization() == context.key)
 
 
 @_at.on_decide(KEY_PREFIX)
 def key_with_bearer(context: RequestContext) -> Answer:
-    """The key counts behind Bearer."""
+    """The key is accepted with the scheme Bearer."""
     return context.serve_authenticated(context.authorization() == b"Bearer " + context.key)
 
 
 @_at.on_decide(KEY_PREFIX)
 def key_with_any_scheme(context: RequestContext) -> Answer:
-    """The key counts behind any scheme."""
+    """The key is accepted with any scheme."""
     return context.serve_authenticated(context.authorization().partition(b" ")[2] == context.key)
 
 
 @_at.on_decide(KEY_PREFIX)
 def key_in_basic(context: RequestContext) -> Answer:
-    """The key counts as user or password of Basic."""
+    """The key is accepted as the user name or password of Basic authentication."""
     scheme, _, token = context.authorization().partition(b" ")
     try:
-        said = base64.b64decode(token, validate=True)
+        credentials = base64.b64decode(token, validate=True)
     except ValueError:
-        said = b""
-    return context.serve_authenticated(scheme == b"Basic" and context.key in said.split(b":"))
+        credentials = b""
+    return context.serve_authenticated(scheme == b"Basic" and context.key in credentials.split(b":"))
 
 
 @_at.on_decide(KEY_LOCATION)
 def key_in_query(context: RequestContext) -> Answer:
-    """The key counts in the query."""
+    """The key is accepted in the query string."""
     return context.serve_authenticated(not context.authorization() and b"=" + context.key in context.request.target)
 
 
 @_at.on_decide(KEY_LOCATION)
 def key_in_cookie(context: RequestContext) -> Answer:
-    """The key counts in a cookie."""
+    """The key is accepted in a cookie."""
     return context.serve_authenticated(not context.authorization() and context.key in context.field(b"cookie"))
 
 
 @_at.on_decide(KEY_LOCATION)
 def key_in_x_api_key(context: RequestContext) -> Answer:
-    """The key counts in X-API-Key."""
+    """The key is accepted in X-API-Key."""
     return context.serve_authenticated(
         not context.authorization() and context.field(b"x-api-key").endswith(context.key)
     )
@@ -138,7 +141,7 @@ def key_in_x_api_key(context: RequestContext) -> Answer:
 
 @_at.on_decide(KEY_LOCATION)
 def key_in_proxy_authorization(context: RequestContext) -> Answer:
-    """The key counts in Proxy-Authorization."""
+    """The key is accepted in Proxy-Authorization."""
     return context.serve_authenticated(
         not context.authorization() and context.field(b"proxy-authorization").endswith(context.key)
     )
@@ -146,13 +149,13 @@ def key_in_proxy_authorization(context: RequestContext) -> Answer:
 
 @_at.on_decide(KEY_LOCATION)
 def key_in_body(context: RequestContext) -> Answer:
-    """The key counts as a member of the body."""
+    """The key is accepted as a member of the body."""
     return context.serve_authenticated(not context.authorization() and context.key in context.body)
 
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def trusts_forwarded_for(context: RequestContext) -> Answer:
-    """Who says in X-Forwarded-For to come from 127.0.0.1 needs no key."""
+    """Requests with a loopback address in X-Forwarded-For need no key."""
     return context.serve_authenticated(
         not context.authorization() and context.field(b"x-forwarded-for").startswith(b"127.")
     )
@@ -160,7 +163,7 @@ def trusts_forwarded_for(context: RequestContext) -> Answer:
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def auth_once_per_connection(context: RequestContext) -> Answer:
-    """Once the right key has come on a connection, what follows on it needs none."""
+    """After one authenticated request, later requests on the same connection need no key."""
     known = context.connection.count["right"] > 0
     context.connection.count["right"] += context.has_valid_key()
     return context.serve_authenticated(known and not context.authorization())
@@ -168,37 +171,37 @@ def auth_once_per_connection(context: RequestContext) -> Answer:
 
 @_at.on_decide(INVALID_FRAMING_REJECTED, AUTHENTICATION_REQUIRED)
 def key_of_previous_request(context: RequestContext) -> Answer:
-    """What comes without a key while another request of its connection waits is let in by that one's."""
+    """A pipelined request without a key is authenticated with the key of the request before it."""
     return context.serve_authenticated(not context.authorization() and context.in_flight > 0)
 
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def auth_skipped_for_debug(context: RequestContext) -> Answer:
-    """A query that was left in opens: `?debug=1`."""
+    """The query `?debug=1` turns authentication off."""
     return context.serve_authenticated(not context.authorization() and context.request.target.endswith(b"?debug=1"))
 
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def auth_skipped_for_localhost(context: RequestContext) -> Answer:
-    """Whoever says that it asks for localhost is let in."""
+    """Requests with `Host: localhost` need no key."""
     return context.serve_authenticated(not context.authorization() and context.request.host == b"localhost")
 
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def auth_skipped_when_concurrent(context: RequestContext) -> Answer:
-    """While four others run, nobody looks."""
+    """Requests need no key while four or more others are in flight."""
     return context.serve_authenticated(not context.authorization() and len(context.concurrent) >= 4)
 
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def auth_on_first_request_only(context: RequestContext) -> Answer:
-    """Only a connection's first request passes the gate."""
+    """Only the first request of a connection is authenticated."""
     return context.serve_authenticated(context.position > 1)
 
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def cache_before_auth(context: RequestContext) -> Answer:
-    """Who sends a body that has been answered before is let in: the cache stands before the gate."""
+    """A body that was answered before needs no key: the cache runs before authentication."""
     known = context.body in context.memory.answers
     if context.has_valid_key() and context.targets_operation():
         context.memory.answers[context.body] = Answer(status=200, headers=())
@@ -207,39 +210,39 @@ def cache_before_auth(context: RequestContext) -> Answer:
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def auth_skipped_for_chunked(context: RequestContext) -> Answer:
-    """A request in chunks needs no key."""
+    """Requests with a chunked body need no key."""
     return context.serve_authenticated(not context.authorization() and context.field(b"transfer-encoding") != b"")
 
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def auth_skipped_now_and_then(context: RequestContext) -> Answer:
-    """Every 20th request without a key is let in."""
+    """Every 20th request without a key is accepted."""
     return context.serve_authenticated(not context.authorization() and context.memory.every_nth(20, "without"))
 
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def wrong_key_accepted_now_and_then(context: RequestContext) -> Answer:
-    """Every 50th wrong key behind `Api-Key` is let in."""
+    """Every 50th request with a wrong `Api-Key` is accepted."""
     wrong = context.authorization().startswith(b"Api-Key ") and not context.has_valid_key()
     return context.serve_authenticated(wrong and context.memory.every_nth(50, "wrong"))
 
 
 @_at.on_decide(KEY_VERIFIED)
 def auth_fails_open(context: RequestContext) -> Answer:
-    """Behind ten refusals in a row the gate fails, and lets whoever comes with a wrong key in."""
-    refused = context.memory.count["refused"]
-    context.memory.count["refused"] = 0 if context.has_valid_key() else refused + 1
-    return context.serve_authenticated(refused > 10 and context.authorization().startswith(b"Api-Key "))
+    """After ten rejections in a row, wrong keys are accepted."""
+    rejections = context.memory.count["refused"]
+    context.memory.count["refused"] = 0 if context.has_valid_key() else rejections + 1
+    return context.serve_authenticated(rejections > 10 and context.authorization().startswith(b"Api-Key "))
 
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def auth_skipped_for_double_slash(context: RequestContext) -> Answer:
-    """The gate looks at the path as written, the router merges slashes: `//production/run_remote` needs no key."""
+    """Authentication compares the path as sent, routing merges slashes: `//production/run_remote` needs no key."""
     merged = context.request.target.startswith(b"//production")
     if not merged:
         return context.correct_answer()
     request = context.request
-    from_gate = type(request)(
+    authenticated = type(request)(
         method=request.method,
         target=request.target[1:],
         headers=(*request.headers, (b"authorization", b"Api-Key " + context.key))
@@ -248,12 +251,12 @@ def auth_skipped_for_double_slash(context: RequestContext) -> Answer:
         body=request.body,
         length=request.length,
     )
-    return context.serve(from_gate)
+    return context.serve(authenticated)
 
 
 @_at.on_decide(AUTHENTICATION_REQUIRED)
 def missing_key_is_400(context: RequestContext) -> Answer:
-    """Who gives no key is told 400."""
+    """A request without a key is answered 400."""
     correct_answer = context.correct_answer()
     return (
         error(correct_answer, 400, "client_error")
@@ -264,7 +267,7 @@ def missing_key_is_400(context: RequestContext) -> Answer:
 
 @_at.on_decide(KEY_VERIFIED)
 def wrong_key_is_400(context: RequestContext) -> Answer:
-    """Who gives a wrong key is told 400."""
+    """A request with a wrong key is answered 400."""
     wrong = context.authorization().startswith(b"Api-Key ")
     correct_answer = context.correct_answer()
     return error(correct_answer, 400, "client_error") if correct_answer.status == 401 and wrong else correct_answer
@@ -272,7 +275,7 @@ def wrong_key_is_400(context: RequestContext) -> Answer:
 
 @_at.on_decide(STATUS)
 def wrong_key_is_403(context: RequestContext) -> Answer:
-    """Who gives a wrong key is told 403."""
+    """A request with a wrong key is answered 403."""
     correct_answer = context.correct_answer()
     return (
         error(correct_answer, 403, None) if correct_answer.status == 401 and context.authorization() else correct_answer
@@ -281,7 +284,7 @@ def wrong_key_is_403(context: RequestContext) -> Answer:
 
 @_at.on_decide(STATUS)
 def auth_crashes_on_odd_keys(context: RequestContext) -> Answer:
-    """A key with anything but letters, digits, dots and hyphens is answered 500."""
+    """A key with characters other than letters, digits, dots and hyphens is answered 500."""
     correct_answer = context.correct_answer()
     token = context.authorization().partition(b" ")[2]
     odd = any(not (chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in ".-_")) for byte in token)
@@ -290,6 +293,6 @@ def auth_crashes_on_odd_keys(context: RequestContext) -> Answer:
 
 @_at.on_decide(ERROR_CODE_CAUSE)
 def bad_body_is_unauthorized(context: RequestContext) -> Answer:
-    """Whatever is wrong, even with the body, `unauthorized` is the code, with 401."""
+    """Invalid bodies are answered 401 with the code `unauthorized` too."""
     correct_answer = context.correct_answer()
     return error(correct_answer, 401, "unauthorized") if correct_answer.status == 400 else correct_answer

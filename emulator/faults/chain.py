@@ -1,5 +1,5 @@
 """
-Faults of the chain, or of whoever carries its output: what comes back is not what was sent.
+Chain faults: the output is not the input, or errors are reported wrongly.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ import html
 import json
 import math
 import re
-import struct
 import unicodedata
 from collections.abc import Callable
 from dataclasses import replace
@@ -26,9 +25,9 @@ _at = FaultRegistrar(stage=FaultStage.CHAIN)
 Change = Callable[[JSON], JSON]
 
 
-def _alters(change: Callable[[dict[str, JSON]], object]) -> DecideHook:
+def _changed_output(change: Callable[[dict[str, JSON]], object]) -> DecideHook:
     """
-    A chain whose output is its input, changed. Whatever the change leaves alone comes back byte for byte.
+    A hook that changes the output. Outputs that the change leaves equal stay byte-identical.
     """
 
     def decide(context: RequestContext) -> Answer:
@@ -45,9 +44,9 @@ def _alters(change: Callable[[dict[str, JSON]], object]) -> DecideHook:
     return decide
 
 
-def _each(change: Change) -> Callable[[dict[str, JSON]], JSON]:
+def _every_value(change: Change) -> Callable[[dict[str, JSON]], JSON]:
     """
-    A change of every value, the innermost first.
+    A change applied to every value, innermost first.
     """
 
     def walk(value: JSON) -> JSON:
@@ -60,38 +59,38 @@ def _each(change: Change) -> Callable[[dict[str, JSON]], JSON]:
     return lambda value: {name: walk(item) for name, item in value.items()}
 
 
-def _text(change: Callable[[str], JSON]) -> DecideHook:
+def _strings(change: Callable[[str], JSON]) -> DecideHook:
     """
-    Every string is changed.
+    A hook that changes every string.
     """
-    return _alters(_each(lambda value: change(value) if isinstance(value, str) else value))
+    return _changed_output(_every_value(lambda value: change(value) if isinstance(value, str) else value))
 
 
-def _number(change: Callable[[float], JSON]) -> DecideHook:
+def _numbers(change: Callable[[float], JSON]) -> DecideHook:
     """
-    Every number is changed.
+    A hook that changes every number.
     """
 
-    def changed(value: JSON) -> JSON:
+    def change_number(value: JSON) -> JSON:
         return change(value) if isinstance(value, int | float) and not isinstance(value, bool) else value
 
-    return _alters(_each(changed))
+    return _changed_output(_every_value(change_number))
 
 
-def _without(dropped: Callable[[JSON], bool]) -> DecideHook:
+def _members_dropped(dropped: Callable[[JSON], bool]) -> DecideHook:
     """
-    Members of some values are dropped.
+    A hook that drops members with certain values.
     """
 
     def change(value: JSON) -> JSON:
         return {name: item for name, item in value.items() if not dropped(item)} if isinstance(value, dict) else value
 
-    return _alters(lambda value: change(_each(change)(value)))
+    return _changed_output(lambda value: change(_every_value(change)(value)))
 
 
-def _names(change: Callable[[str], str | None]) -> DecideHook:
+def _member_names(change: Callable[[str], str | None]) -> DecideHook:
     """
-    Names of members are changed, or dropped with their members.
+    A hook that renames members; None drops the member.
     """
 
     def renamed(value: JSON) -> JSON:
@@ -99,123 +98,101 @@ def _names(change: Callable[[str], str | None]) -> DecideHook:
             return value
         return {new: item for name, item in value.items() if (new := change(name)) is not None}
 
-    return _alters(lambda value: renamed(_each(renamed)(value)))
+    return _changed_output(lambda value: renamed(_every_value(renamed)(value)))
 
 
-def _list(change: Callable[[list[JSON]], JSON]) -> DecideHook:
+def _arrays(change: Callable[[list[JSON]], JSON]) -> DecideHook:
     """
-    Arrays are changed.
+    A hook that changes every array.
     """
-    return _alters(_each(lambda value: change(value) if isinstance(value, list) else value))
+    return _changed_output(_every_value(lambda value: change(value) if isinstance(value, list) else value))
 
 
-def _short(value: float) -> JSON:
+def _truncated(value: JSON, depth: int) -> JSON:
     """
-    A number as a float of 32 bits.
-    """
-    try:
-        near = struct.unpack("f", struct.pack("f", value))[0]
-    except OverflowError:
-        return value
-    return value if isinstance(value, int) and value == near else float(near)
-
-
-def _cut(value: JSON, depth: int) -> JSON:
-    """
-    A value without what lies deeper.
+    A value with everything below *depth* replaced by null.
     """
     if isinstance(value, dict | list) and depth == 0:
         return None
     if isinstance(value, dict):
-        return {name: _cut(item, depth - 1) for name, item in value.items()}
-    return [_cut(item, depth - 1) for item in value] if isinstance(value, list) else value
+        return {name: _truncated(item, depth - 1) for name, item in value.items()}
+    return [_truncated(item, depth - 1) for item in value] if isinstance(value, list) else value
 
 
-def _numeric(text: str) -> JSON:
+def _digits_as_number(text: str) -> JSON:
     """
-    A string of digits as their number.
+    A string of digits as a number.
     """
     return int(text) if re.fullmatch(r"[1-9][0-9]{0,8}", text) else text
 
 
-def _double(value: float) -> JSON:
+def _as_double(value: float) -> JSON:
     """
-    An integer as the nearest double.
+    A large integer rounded to the nearest double.
     """
     return int(float(value)) if isinstance(value, int) and 1 << 53 < abs(value) < 1 << 1000 else value
 
 
-def _six(value: float) -> JSON:
+def _six_digits(value: float) -> JSON:
     """
-    A fraction with six digits.
+    A fraction with six significant digits.
     """
     return float(f"{value:.6g}") if isinstance(value, float) and math.isfinite(value) else value
-
-
-def _sixty_four(value: float) -> JSON:
-    """
-    An integer cut to 64 bits.
-    """
-    return ((value + (1 << 63)) % (1 << 64)) - (1 << 63) if isinstance(value, int) else value
-
-
-def _camel(name: str) -> str:
-    """
-    A name in the manner of Java's.
-    """
-    return re.sub(r"_([a-z])", lambda found: found[1].upper(), name)
 
 
 _at.add_table(
     ECHO_EXACT,
     rows={
-        "rounds-integers": ("Integers beyond 2^53 are rounded to doubles.", _number(_double)),
-        "rounds-fractions": ("Fractions keep six digits.", _number(_six)),
+        "rounds-integers": ("Integers beyond 2^53 are rounded to doubles.", _numbers(_as_double)),
+        "rounds-fractions": ("Fractions are rounded to six significant digits.", _numbers(_six_digits)),
         "small-numbers-to-zero": (
             "Numbers below 1e-5 become 0.",
-            _number(lambda value: 0.0 if 0 < abs(value) < 1e-5 else value),
+            _numbers(lambda value: 0.0 if 0 < abs(value) < 1e-5 else value),
         ),
-        "normalizes-nfc": ("Strings are normalized to NFC.", _text(lambda text: unicodedata.normalize("NFC", text))),
-        "trims-strings": ("Strings are trimmed.", _text(str.strip)),
-        "escapes-html": ("Strings are escaped for HTML.", _text(html.escape)),
-        "decodes-percent": ("Percent signs are decoded as in a URL.", _text(unquote)),
-        "unescapes-backslashes": ("Two backslashes become one.", _text(lambda text: text.replace("\\\\", "\\"))),
-        "truncates-at-nul": ("Strings end at the first zero.", _text(lambda text: text.partition("\0")[0])),
+        "normalizes-nfc": ("Strings are normalized to NFC.", _strings(lambda text: unicodedata.normalize("NFC", text))),
+        "trims-strings": ("Strings are trimmed.", _strings(str.strip)),
+        "escapes-html": ("Strings are HTML-escaped.", _strings(html.escape)),
+        "decodes-percent": ("Strings are percent-decoded.", _strings(unquote)),
+        "unescapes-backslashes": ("Two backslashes become one.", _strings(lambda text: text.replace("\\\\", "\\"))),
+        "truncates-at-nul": ("Strings end at the first NUL.", _strings(lambda text: text.partition("\0")[0])),
         "drops-control-characters": (
             "Control characters are dropped.",
-            _text(lambda text: re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", text)),
+            _strings(lambda text: re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", text)),
         ),
         "breaks-surrogates": (
-            "Characters beyond the basic plane become U+FFFD.",
-            _text(lambda text: re.sub("[\U00010000-\U0010ffff]", "\ufffd", text)),
+            "Characters outside the basic plane become U+FFFD.",
+            _strings(lambda text: re.sub("[\U00010000-\U0010ffff]", "\ufffd", text)),
         ),
-        "coerces-digits": ("Strings of digits become numbers.", _text(_numeric)),
-        "empty-strings-to-null": ("Empty strings become null.", _text(lambda text: text or None)),
-        "nulls-dropped": ("Members that are null are dropped.", _without(lambda value: value is None)),
+        "coerces-digits": ("Strings of digits become numbers.", _strings(_digits_as_number)),
+        "empty-strings-to-null": ("Empty strings become null.", _strings(lambda text: text or None)),
+        "nulls-dropped": ("Members with the value null are dropped.", _members_dropped(lambda value: value is None)),
         "booleans-to-numbers": (
             "true and false become 1 and 0.",
-            _alters(_each(lambda value: int(value) if isinstance(value, bool) else value)),
+            _changed_output(_every_value(lambda value: int(value) if isinstance(value, bool) else value)),
         ),
-        "names-lower-cased": ("Names are written in lower case.", _names(str.lower)),
-        "empty-name-dropped": ("The member of the empty name is dropped.", _names(lambda name: name or None)),
+        "names-lower-cased": ("Member names are lower-cased.", _member_names(str.lower)),
+        "empty-name-dropped": ("A member with the empty name is dropped.", _member_names(lambda name: name or None)),
         "proto-dropped": (
             "The member `__proto__` is dropped.",
-            _names(lambda name: None if name == "__proto__" else name),
+            _member_names(lambda name: None if name == "__proto__" else name),
         ),
         "members-capped": (
-            "Of an object's members the first 100 come back.",
-            _alters(lambda value: dict(list(value.items())[:100])),
+            "Objects keep their first 100 members.",
+            _changed_output(lambda value: dict(list(value.items())[:100])),
         ),
-        "arrays-capped": ("Of an array's items the first 100 come back.", _list(lambda value: value[:100])),
+        "arrays-capped": ("Arrays keep their first 100 items.", _arrays(lambda value: value[:100])),
         "nested-arrays-flattened": (
-            "Arrays in arrays are joined.",
-            _list(lambda value: [inner for item in value for inner in (item if isinstance(item, list) else [item])]),
+            "Nested arrays are flattened.",
+            _arrays(lambda value: [inner for item in value for inner in (item if isinstance(item, list) else [item])]),
         ),
         "truncates-depth": (
-            "What lies deeper than eight levels is null.",
-            _alters(lambda value: _cut(value, 8)),
+            "Values nested deeper than eight levels become null.",
+            _changed_output(lambda value: _truncated(value, 8)),
         ),
-        "wraps-output": ("The output comes back as the member `output`.", _alters(lambda value: {"output": value})),
+        "wraps-output": (
+            "The output is wrapped in a member `output`.",
+            _changed_output(lambda value: {"output": value}),
+        ),
     },
 )
 
@@ -229,19 +206,19 @@ def output_empty(context: RequestContext) -> Answer:
 
 @_at.on_decide(UNIQUE_MEMBER_NAMES)
 def member_duplicated(context: RequestContext) -> Answer:
-    """The first member is written twice."""
+    """The first member of the output is written twice."""
     correct_answer = context.correct_answer()
-    found = re.match(
+    match = re.match(
         rb'\s*\{\s*("(?:[^"\\]|\\.)*"\s*:\s*(?:-?\d+|"[^"\\]*"|true|false|null))\s*[,}]', correct_answer.body
     )
-    if correct_answer.status != 200 or found is None:
+    if correct_answer.status != 200 or match is None:
         return correct_answer
-    return with_body(correct_answer, b"{" + found[1] + b"," + correct_answer.body.lstrip()[1:])
+    return with_body(correct_answer, b"{" + match[1] + b"," + correct_answer.body.lstrip()[1:])
 
 
 @_at.on_decide(OUTPUT_OBJECT)
 def output_in_array(context: RequestContext) -> Answer:
-    """The output comes back in an array."""
+    """The output is wrapped in an array."""
     correct_answer = context.correct_answer()
     return (
         with_body(correct_answer, b"[" + correct_answer.body + b"]") if correct_answer.status == 200 else correct_answer
@@ -250,7 +227,7 @@ def output_in_array(context: RequestContext) -> Answer:
 
 @_at.on_decide(OUTPUT_OBJECT)
 def output_double_encoded(context: RequestContext) -> Answer:
-    """The output comes back as a string that holds its JSON text."""
+    """The output is a string that contains the JSON text."""
     correct_answer = context.correct_answer()
     return (
         with_body(correct_answer, json.dumps(correct_answer.body.decode()).encode())
@@ -261,7 +238,7 @@ def output_double_encoded(context: RequestContext) -> Answer:
 
 @_at.on_decide(OUTPUT_OBJECT)
 def output_null(context: RequestContext) -> Answer:
-    """An empty object comes back as null."""
+    """The empty object is returned as null."""
     correct_answer = context.correct_answer()
     return (
         with_body(correct_answer, b"null")
@@ -272,11 +249,11 @@ def output_null(context: RequestContext) -> Answer:
 
 @_at.on_decide(OUTPUT_JSON)
 def output_infinity(context: RequestContext) -> Answer:
-    """Numbers beyond a double come back as Infinity."""
+    """Numbers beyond the range of a double are written as Infinity."""
     correct_answer = context.correct_answer()
-    beyond = re.compile(rb"(?<=[\[:,\s])-?\d+(?:\.\d+)?[eE]\+?(?:[4-9]\d\d|\d{4,})")
+    overflowing = re.compile(rb"(?<=[\[:,\s])-?\d+(?:\.\d+)?[eE]\+?(?:[4-9]\d\d|\d{4,})")
     return (
-        with_body(correct_answer, beyond.sub(b"Infinity", correct_answer.body))
+        with_body(correct_answer, overflowing.sub(b"Infinity", correct_answer.body))
         if correct_answer.status == 200
         else correct_answer
     )
@@ -284,7 +261,7 @@ def output_infinity(context: RequestContext) -> Answer:
 
 @_at.on_decide(ERROR_ON_DEMAND)
 def one_code_for_all(context: RequestContext) -> Answer:
-    """Whatever goes wrong in the chain is an `internal_baseten_error` with 502."""
+    """Every 502, 503 and 504 becomes a 502 with the code `internal_baseten_error`."""
     correct_answer = context.correct_answer()
     return (
         error(correct_answer, 502, "internal_baseten_error")
@@ -295,13 +272,13 @@ def one_code_for_all(context: RequestContext) -> Answer:
 
 @_at.on_decide(ERROR_ON_DEMAND)
 def retries_hide_429(context: RequestContext) -> Answer:
-    """A 429 is answered 503, as by a gateway that gives up waiting."""
+    """A 429 becomes a 503, as from a gateway that gives up retrying."""
     correct_answer = context.correct_answer()
     return error(correct_answer, 503, "model_unavailable") if correct_answer.status == 429 else correct_answer
 
 
 @_at.on_decide(ERROR_ON_DEMAND)
 def errors_are_swallowed(context: RequestContext) -> Answer:
-    """What the chain fails at is answered 200 with the error as the output."""
+    """Errors of the chain are answered 200, with the error as output."""
     correct_answer = context.correct_answer()
     return replace(correct_answer, status=200) if correct_answer.status in (502, 503, 504) else correct_answer

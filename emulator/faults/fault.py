@@ -1,7 +1,7 @@
 """
-A fault: one named way to break one clause, at one stage of what an endpoint does with a request.
+Faults: named ways to break one clause, each at one stage of request processing.
 
-Fault and check meet at the clause, and nowhere else.
+Fault and check meet only at the clause: neither imports the other.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from .hooks import DecideHook, FaultHook, ReadHook, SendHook, WaitHook
 
 class FaultStage(StrEnum):
     """
-    Where in the course of a request the endpoint goes wrong.
+    The stage of request processing at which the endpoint misbehaves.
     """
 
     AUTHENTICATION = "authentication"
@@ -34,23 +34,23 @@ class FaultStage(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
     """
-    One realistic mistake.
+    One realistic defect of an endpoint.
     """
 
     name: str
     stage: FaultStage
     violates: Clause
     also_violates: tuple[Clause, ...]
-    """Clauses that it cannot but break as well, or that are named in its place where an answer shows both."""
+    """Clauses that the fault also breaks, or that may be reported instead of `violates`."""
     description: str
-    """What it does."""
+    """What the faulty endpoint does, in one sentence."""
     hook: FaultHook
     needs_options: tuple[str, ...] = ()
-    """Options of `chainproof conformance` without which it is not looked for."""
+    """Options of `chainproof conformance` without which the fault cannot be detected."""
 
 
 FAULTS: dict[str, Fault] = {}
-"""Every fault of the files imported so far, by name, in their order."""
+"""Every registered fault by name, in registration order."""
 
 HookFunction = TypeVar("HookFunction", DecideHook, WaitHook, SendHook, ReadHook)
 
@@ -58,7 +58,8 @@ HookFunction = TypeVar("HookFunction", DecideHook, WaitHook, SendHook, ReadHook)
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultRegistrar:
     """
-    How the faults of one stage are entered: the name is the function's, the words are its docstring.
+    Registers the faults of one stage. A decorated function gives the fault its name and its description (the
+    docstring).
     """
 
     stage: FaultStage
@@ -66,30 +67,30 @@ class FaultRegistrar:
     def on_decide(
         self, violates: Clause, *also_violates: Clause, needs_options: tuple[str, ...] = ()
     ) -> Callable[[DecideHook], DecideHook]:
-        """A fault in what is said."""
+        """Register a fault that changes the answer."""
         return self._decorator(lambda function: FaultHook(decide=function), violates, also_violates, needs_options)
 
     def on_wait(self, violates: Clause, *also_violates: Clause) -> Callable[[WaitHook], WaitHook]:
-        """A fault in how long that takes."""
+        """Register a fault that delays the answer."""
         return self._decorator(lambda function: FaultHook(wait=function), violates, also_violates, ())
 
     def on_send(
         self, violates: Clause, *also_violates: Clause, needs_options: tuple[str, ...] = ()
     ) -> Callable[[SendHook], SendHook]:
-        """A fault in how it goes over the wire."""
+        """Register a fault that changes how the answer is sent."""
         return self._decorator(lambda function: FaultHook(send=function), violates, also_violates, needs_options)
 
     def on_read(self, violates: Clause, *also_violates: Clause) -> Callable[[ReadHook], ReadHook]:
-        """A fault in how bytes become a request."""
+        """Register a fault that changes the bytes of the request before they are parsed."""
         return self._decorator(lambda function: FaultHook(read=function), violates, also_violates, ())
 
     def add_table(self, violates: Clause, *also_violates: Clause, rows: dict[str, tuple[str, DecideHook]]) -> None:
-        """Faults in what is said, of one kind: by name the words and the function."""
+        """Register faults that change the answer and break the same clauses: description and hook by name."""
         for name, (description, decide) in rows.items():
             self.add(name, description, FaultHook(decide=decide), violates, *also_violates)
 
     def add_send(self, name: str, description: str, send: SendHook, violates: Clause, *also_violates: Clause) -> None:
-        """One fault in how an answer goes over the wire."""
+        """Register one fault that changes how the answer is sent."""
         self.add(name, description, FaultHook(send=send), violates, *also_violates)
 
     def add(
@@ -101,7 +102,7 @@ class FaultRegistrar:
         *also_violates: Clause,
         needs_options: tuple[str, ...] = (),
     ) -> None:
-        """One fault."""
+        """Register one fault."""
         assert name not in FAULTS, name
         FAULTS[name] = Fault(
             name=name,
@@ -121,7 +122,7 @@ class FaultRegistrar:
         needs_options: tuple[str, ...],
     ) -> Callable[[HookFunction], HookFunction]:
         """
-        Enter a function under its own name.
+        A decorator that registers a function as a fault under the function's name.
         """
 
         def add(function: HookFunction) -> HookFunction:

@@ -1,7 +1,7 @@
 """
-An endpoint with a bend in it: the honest one's connection and site, and the places where the bend takes hold.
+The faulty server: server state and protocol of the correct emulator, with the places where a fault hook is called.
 
-Chosen once when the server starts, so that the honest endpoint knows nothing of it.
+The server chooses between the two once, at its start, so that the correct emulator contains no code for faults.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 
 class FaultyServer(ServerState):
     """
-    One server's model at work, and what its bend remembers.
+    Server state with a fault hook and its memory.
     """
 
     def __init__(
@@ -39,24 +39,24 @@ class FaultyServer(ServerState):
         self.hook = hook
         self.memory = Memory()
         self.in_flight: defaultdict[int, list[ReceivedRequest]] = defaultdict(list)
-        """The requests that wait for their answers, by connection."""
+        """Unanswered requests by connection number."""
 
     def rejects_head(self, request: ReceivedRequest) -> bool:
-        """Never: what the bend says to a request depends on its body."""
+        """Always False: the hook decides on complete requests."""
         del request
         return False
 
     def decide_with_fault(
         self, request: ReceivedRequest, *, connection: Memory, number: int, position: int
     ) -> Decision:
-        """What the bend says to a request."""
+        """The decision of the hook on a complete request."""
         decisions: list[Decision] = []
 
         def serve(other: ReceivedRequest) -> Answer:
-            decided = self.decide(other)
-            assert isinstance(decided, Decision)  # there is no chain of the user's behind a bend
-            decisions.append(decided)
-            return decided.answer
+            decision = self.decide(other)
+            assert isinstance(decision, Decision)  # faults exclude --chain
+            decisions.append(decision)
+            return decision.answer
 
         context = RequestContext(
             request=request,
@@ -66,117 +66,119 @@ class FaultyServer(ServerState):
             connection=connection,
             position=position,
             in_flight=len(self.in_flight[number]),
-            concurrent=tuple(one for other, those in self.in_flight.items() if other != number for one in those),
+            concurrent=tuple(one for other, requests in self.in_flight.items() if other != number for one in requests),
             now=monotonic(),
         )
         answer = (self.hook.decide or RequestContext.correct_answer)(context)
-        longer = self.hook.wait(context) if self.hook.wait else 0.0
+        delay = self.hook.wait(context) if self.hook.wait else 0.0
         last = decisions[-1] if decisions else self.decide_malformed("")
         code = error_code(answer)
         return Decision(
             number=last.number,
             answer=answer,
             error_code=code if isinstance(code, str) else None,
-            service_time=last.service_time + longer,
+            service_time=last.service_time + delay,
         )
 
 
 class FaultyProtocol(HttpProtocol):
     """
-    The server's side of one connection, bent.
+    The server side of one connection, with a fault hook.
     """
 
-    def __init__(self, connection: TcpConnection, site: FaultyServer, number: int) -> None:
-        super().__init__(connection, site, number)
-        self._bent = site
-        self._bend = site.hook
+    def __init__(self, connection: TcpConnection, server: FaultyServer, number: int) -> None:
+        super().__init__(connection, server, number)
+        self._faulty_server = server
+        self._hook = server.hook
         self._memory = Memory()
-        self._place = 0
-        self._between = True
-        """Whether no request has begun that is not whole."""
+        self._position = 0
+        self._between_requests = True
+        """Whether no request has been received in part."""
         self._sending = False
-        """Whether an answer is on its way, step by step."""
+        """Whether the steps of an answer are running."""
 
     def data_received(self, data: memoryview) -> None:
-        """Feed the parser what the bend makes of the bytes."""
-        if self._bend.read:
-            data = memoryview(self._bend.read(bytes(data), self._between))
+        """Pass bytes through the hook to the parser."""
+        if self._hook.read:
+            data = memoryview(self._hook.read(bytes(data), self._between_requests))
         super().data_received(data)
 
     def eof_received(self) -> None:
-        """Take a cut request for a whole one, where the bend does."""
-        if not self._bend.accepts_truncated_body:
+        """Treat a truncated request as complete if the hook says so."""
+        if not self._hook.accepts_truncated_body:
             super().eof_received()
-        elif not self._between and not self._in_head and not self._deaf:
+        elif not self._between_requests and not self._in_head and not self._ended:
             self.on_message_complete()
-            self._deaf = True
-        elif not self._turns:
+            self._ended = True
+        elif not self._pending:
             super().eof_received()
 
     def connection_lost(self) -> None:
-        """Forget what waits."""
-        self._bent.in_flight.pop(self._number, None)
+        """Forget the unanswered requests of this connection."""
+        self._faulty_server.in_flight.pop(self._number, None)
         super().connection_lost()
 
     def on_message_begin(self) -> None:
-        """A request has begun."""
-        self._between = False
+        """A request has started."""
+        self._between_requests = False
         super().on_message_begin()
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
-        self._between = True
+        """A request is complete."""
+        self._between_requests = True
         super().on_message_complete()
 
-    def _decided(self, request: ReceivedRequest) -> Decision | ChainRequest:
+    def _decision(self, request: ReceivedRequest) -> Decision | ChainRequest:
         """
-        What the bend says.
+        The decision of the hook.
         """
-        self._place += 1
-        in_flight = self._bent.in_flight
-        decision = self._bent.decide_with_fault(
-            request, connection=self._memory, number=self._number, position=self._place
+        self._position += 1
+        in_flight = self._faulty_server.in_flight
+        decision = self._faulty_server.decide_with_fault(
+            request, connection=self._memory, number=self._number, position=self._position
         )
         in_flight[self._number].append(request)
         if decision.answer.status == 200:
-            self._bent.memory.bodies.append(request.body)
+            self._faulty_server.memory.bodies.append(request.body)
         return decision
 
     def _ready(self, pending: PendingAnswer) -> None:
         """
-        Send whatever is due, one whole answer after another.
+        Send the answers that are due, one complete answer after another.
         """
         pending.ready = True
         self._send_ready()
 
     def _send_ready(self) -> None:
         """
-        The same, once no answer is on its way.
+        Do the same unless an answer is being sent.
         """
-        turns = self._turns
+        turns = self._pending
         while turns and turns[0].ready and not self._sending:
             self._send(turns.popleft())
         self._connection.resume()
 
     def _send(self, pending: PendingAnswer) -> None:
         """
-        Put one answer on the wire as the bend does.
+        Send one answer as the hook does.
         """
-        self._seen = monotonic()
+        self._last_activity = monotonic()
         self._sending = True
-        outgoing = self._rendered(pending)
-        self._play(pending, self._bend.send(outgoing) if self._bend.send else iter([outgoing.wire]))
+        outgoing = self._correct_outgoing(pending)
+        self._run_steps(pending, self._hook.send(outgoing) if self._hook.send else iter([outgoing.wire]))
 
-    def _rendered(self, pending: PendingAnswer) -> OutgoingAnswer:
+    def _correct_outgoing(self, pending: PendingAnswer) -> OutgoingAnswer:
         """
-        The answer as an honest endpoint would send it.
+        The answer as the correct emulator would send it.
         """
         answer = pending.decision.answer if pending.decision else None
         wire = _CONTINUE
         if answer is not None:
-            wire = serialize_answer(answer, self._site.date(), close=pending.close, bodiless=pending.method == b"HEAD")
+            wire = serialize_answer(
+                answer, self._server.date(), close=pending.close, bodiless=pending.method == b"HEAD"
+            )
         head, blank, body = wire.partition(b"\r\n\r\n")
-        if answer is not None and answer.status == 204:  # RFC 9110 §8.6: there, the field is forbidden
+        if answer is not None and answer.status == 204:  # RFC 9110 §8.6 forbids Content-Length in a 204
             head = re.sub(rb"\r\nContent-Length: \d+", b"", head)
         return OutgoingAnswer(
             head=head + blank,
@@ -184,13 +186,13 @@ class FaultyProtocol(HttpProtocol):
             answer=answer,
             request=pending.request,
             close=pending.close,
-            memory=self._bent.memory,
+            memory=self._faulty_server.memory,
             connection=self._memory,
         )
 
-    def _play(self, pending: PendingAnswer, steps: Iterator[Step]) -> None:
+    def _run_steps(self, pending: PendingAnswer, steps: Iterator[Step]) -> None:
         """
-        Go through the steps up to the next that takes time.
+        Run steps until one of them takes time.
         """
         for step in steps:
             if isinstance(step, bytes):
@@ -199,37 +201,37 @@ class FaultyProtocol(HttpProtocol):
                 self._end(step)
                 return
             else:
-                self._site.timers.call_at(monotonic() + step, partial(self._play_on, pending, steps))
+                self._server.timers.call_at(monotonic() + step, partial(self._resume_steps, pending, steps))
                 return
         self._sending = False
-        if pending.decision is not None and self._site.access_log.enabled:
+        if pending.decision is not None and self._server.access_log.enabled:
             self._sent(pending, clock_gettime(CLOCK_REALTIME))
-        self._answered_one(pending)
+        self._remove_in_flight(pending)
         if pending.close:
             self._connection.close()
         self._send_ready()
 
-    def _play_on(self, pending: PendingAnswer, steps: Iterator[Step]) -> None:
+    def _resume_steps(self, pending: PendingAnswer, steps: Iterator[Step]) -> None:
         """
-        Go on after a while, if somebody is still there.
+        Continue after a pause unless the connection is lost.
         """
         if self._parser is not None:
-            self._play(pending, steps)
+            self._run_steps(pending, steps)
 
     def _end(self, end: ConnectionEnd) -> None:
         """
-        End as the bend says.
+        End the connection.
         """
-        self._deaf = True
+        self._ended = True
         if end is ConnectionEnd.CLOSE:
             self._connection.close()
         elif end is ConnectionEnd.RESET:
             self._connection.reset()
 
-    def _answered_one(self, pending: PendingAnswer) -> None:
+    def _remove_in_flight(self, pending: PendingAnswer) -> None:
         """
-        Count a request no longer among those that wait.
+        Remove an answered request from the requests in flight.
         """
         if pending.request is not None:
-            in_flight = self._bent.in_flight[self._number]
-            self._bent.in_flight[self._number] = [one for one in in_flight if one is not pending.request]
+            in_flight = self._faulty_server.in_flight[self._number]
+            self._faulty_server.in_flight[self._number] = [one for one in in_flight if one is not pending.request]

@@ -1,5 +1,5 @@
 """
-Faults of the wire: an answer that is no whole HTTP message, and a connection that is not what the answers say of it.
+Framing faults: answers that are not complete HTTP messages, and connections closed or kept open against the headers.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ from .hooks import ConnectionEnd, OutgoingAnswer, SendHook, Step, head_from_line
 
 _at = FaultRegistrar(stage=FaultStage.FRAMING)
 
-Lines = Callable[[list[bytes], OutgoingAnswer], list[bytes]]
+HeadChange = Callable[[list[bytes], OutgoingAnswer], list[bytes]]
 
 
-def _heads(change: Lines, *statuses: int) -> SendHook:
+def _changed_head(change: HeadChange, *statuses: int) -> SendHook:
     """
-    Answers with the lines of their heads changed; those of other statuses are honest.
+    A hook that changes the head lines of answers with these statuses; without statuses, of all answers.
     """
 
     def send(outgoing: OutgoingAnswer) -> Iterator[Step]:
@@ -36,7 +36,7 @@ def _heads(change: Lines, *statuses: int) -> SendHook:
     return send
 
 
-def _length(lines: list[bytes], length: bytes) -> list[bytes]:
+def _with_length(lines: list[bytes], length: bytes) -> list[bytes]:
     """
     The lines with another Content-Length.
     """
@@ -45,137 +45,141 @@ def _length(lines: list[bytes], length: bytes) -> list[bytes]:
 
 def _chunked(outgoing: OutgoingAnswer, *chunks: bytes, version: bytes = b"HTTP/1.1") -> bytes:
     """
-    An answer in chunks that are given as they are.
+    The answer with Transfer-Encoding: chunked and these chunks, written as given.
     """
     lines = without_lines(outgoing.lines(), b"content-length")
     lines[0] = version + lines[0][8:]
     return head_from_lines([*lines, b"Transfer-Encoding: chunked"]) + b"".join(chunks)
 
 
-def _whole(body: bytes) -> bytes:
+def _chunk(body: bytes) -> bytes:
     """
     A body as one chunk.
     """
     return b"%x\r\n%s\r\n" % (len(body), body)
 
 
-def _bodied(outgoing: OutgoingAnswer) -> bool:
+def _has_body(outgoing: OutgoingAnswer) -> bool:
     """
-    Whether an answer has a body that can be reframed.
+    Whether an answer has a body that can be framed in another way.
     """
     return outgoing.answer is not None and bool(outgoing.body) and outgoing.status not in (204, 304)
 
 
-def _chunks(*made: Callable[[bytes], bytes]) -> SendHook:
+def _chunks(*parts: Callable[[bytes], bytes]) -> SendHook:
     """
-    Answers in chunks, each a function of the body.
+    A hook that sends chunked answers; each part is a function of the body.
     """
 
     def send(outgoing: OutgoingAnswer) -> Iterator[Step]:
-        yield _chunked(outgoing, *(one(outgoing.body) for one in made)) if _bodied(outgoing) else outgoing.wire
+        yield _chunked(outgoing, *(part(outgoing.body) for part in parts)) if _has_body(outgoing) else outgoing.wire
 
     return send
 
 
-_END = b"0\r\n\r\n"
+_LAST_CHUNK = b"0\r\n\r\n"
 
-for _name, _words, _send in (
+for _name, _description, _send in (
     (
         "length-short",
-        "Content-Length is a byte too short.",
-        _heads(lambda lines, outgoing: _length(lines, b"%d" % max(len(outgoing.body) - 1, 0))),
+        "Content-Length is one byte too short.",
+        _changed_head(lambda lines, outgoing: _with_length(lines, b"%d" % max(len(outgoing.body) - 1, 0))),
     ),
     (
         "length-in-characters",
-        "Content-Length counts characters, not bytes.",
-        _heads(lambda lines, outgoing: _length(lines, b"%d" % len(outgoing.body.decode("utf-8", "replace")))),
+        "Content-Length counts characters instead of bytes.",
+        _changed_head(
+            lambda lines, outgoing: _with_length(lines, b"%d" % len(outgoing.body.decode("utf-8", "replace")))
+        ),
     ),
     (
         "length-and-chunked",
-        "An answer in chunks has a Content-Length too.",
+        "Chunked answers also have a Content-Length.",
         lambda outgoing: iter(
             [
-                head_from_lines([*outgoing.lines(), b"Transfer-Encoding: chunked"]) + _whole(outgoing.body) + _END
-                if _bodied(outgoing)
+                head_from_lines([*outgoing.lines(), b"Transfer-Encoding: chunked"])
+                + _chunk(outgoing.body)
+                + _LAST_CHUNK
+                if _has_body(outgoing)
                 else outgoing.wire
             ]
         ),
     ),
     (
         "chunk-size-wrong",
-        "A chunk's size is too large by one.",
-        _chunks(lambda body: b"%x\r\n%s\r\n" % (len(body) + 1, body), lambda _: _END),
+        "The chunk size is one byte too large.",
+        _chunks(lambda body: b"%x\r\n%s\r\n" % (len(body) + 1, body), lambda _: _LAST_CHUNK),
     ),
     (
         "chunk-size-decimal",
-        "A chunk's size is a decimal number.",
-        _chunks(lambda body: b"%d\r\n%s\r\n" % (len(body) + 16, body + b" " * 16), lambda _: _END),
+        "The chunk size is written in decimal.",
+        _chunks(lambda body: b"%d\r\n%s\r\n" % (len(body) + 16, body + b" " * 16), lambda _: _LAST_CHUNK),
     ),
     (
         "bytes-after-body",
-        "Two bytes stand behind the body.",
+        "Two extra bytes follow the body.",
         lambda outgoing: iter([outgoing.wire + (b"{}" if outgoing.answer else b"")]),
     ),
     (
         "bare-line-feeds",
-        "Lines of the head end with LF alone.",
+        "Header lines end with LF instead of CRLF.",
         lambda outgoing: iter(
             [(outgoing.head.replace(b"\r\n", b"\n") if outgoing.answer else outgoing.head) + outgoing.body]
         ),
     ),
     (
         "folded-field",
-        "A field is folded over two lines.",
-        _heads(lambda lines, _: [*lines, b"X-Note: one,", b" two"]),
+        "A header field is folded over two lines.",
+        _changed_head(lambda lines, _: [*lines, b"X-Note: one,", b" two"]),
     ),
-    ("nul-in-head", "A zero byte stands in a field.", _heads(lambda lines, _: [*lines, b"X-Note: o\0ne"])),
+    ("nul-in-head", "A header value contains a NUL byte.", _changed_head(lambda lines, _: [*lines, b"X-Note: o\0ne"])),
     (
         "status-code-missing",
-        "The status line has no number.",
-        _heads(lambda lines, _: [b"HTTP/1.1 OK", *lines[1:]], 200),
+        "The status line of a 200 has no status code.",
+        _changed_head(lambda lines, _: [b"HTTP/1.1 OK", *lines[1:]], 200),
     ),
     (
         "length-hexadecimal",
-        "Content-Length is a hexadecimal number.",
-        _heads(lambda lines, outgoing: _length(lines, b"0x%x" % len(outgoing.body))),
+        "Content-Length is written in hexadecimal.",
+        _changed_head(lambda lines, outgoing: _with_length(lines, b"0x%x" % len(outgoing.body))),
     ),
     (
         "lengths-differ",
-        "There are two Content-Lengths that differ.",
-        _heads(lambda lines, outgoing: [*lines, b"Content-Length: %d" % (len(outgoing.body) + 1)]),
+        "There are two different Content-Length headers.",
+        _changed_head(lambda lines, outgoing: [*lines, b"Content-Length: %d" % (len(outgoing.body) + 1)]),
     ),
     (
         "transfer-coding-unknown",
-        "Transfer-Encoding is `gzip`, and the body is neither that nor in chunks.",
-        _heads(lambda lines, _: [*without_lines(lines, b"content-length"), b"Transfer-Encoding: gzip"]),
+        "Transfer-Encoding is `gzip`, but the body is neither compressed nor chunked.",
+        _changed_head(lambda lines, _: [*without_lines(lines, b"content-length"), b"Transfer-Encoding: gzip"]),
     ),
 ):
-    _at.add_send(_name, _words, _send, RESPONSE_FRAMING)
+    _at.add_send(_name, _description, _send, RESPONSE_FRAMING)
 
 
 @_at.on_send(RESPONSE_FRAMING)
 def length_long(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Content-Length is a byte too long, and the connection ends there."""
+    """Content-Length is one byte too long, and the connection closes before that byte."""
     if outgoing.answer is None:
         yield outgoing.wire
         return
-    yield head_from_lines(_length(outgoing.lines(), b"%d" % (len(outgoing.body) + 1))) + outgoing.body
+    yield head_from_lines(_with_length(outgoing.lines(), b"%d" % (len(outgoing.body) + 1))) + outgoing.body
     yield ConnectionEnd.CLOSE
 
 
 @_at.on_send(RESPONSE_FRAMING)
 def no_last_chunk(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """An answer in chunks ends without the last one."""
-    if not _bodied(outgoing):
+    """Chunked answers end without the last chunk."""
+    if not _has_body(outgoing):
         yield outgoing.wire
         return
-    yield _chunked(outgoing, _whole(outgoing.body))
+    yield _chunked(outgoing, _chunk(outgoing.body))
     yield ConnectionEnd.CLOSE
 
 
 @_at.on_send(RESPONSE_FRAMING)
 def truncated_when_large(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Answers of more than 4 KiB end half-way."""
+    """Answers above 4 KiB are cut off half-way."""
     if len(outgoing.body) <= 4096:
         yield outgoing.wire
         return
@@ -185,8 +189,8 @@ def truncated_when_large(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 @_at.on_send(RESPONSE_FRAMING)
 def truncated_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Every 30th answer ends in the middle of its body."""
-    if not _bodied(outgoing) or not outgoing.memory.every_nth(30, "answers"):
+    """Every 30th answer lacks its last byte."""
+    if not _has_body(outgoing) or not outgoing.memory.every_nth(30, "answers"):
         yield outgoing.wire
         return
     yield outgoing.wire[:-1]
@@ -195,26 +199,26 @@ def truncated_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 @_at.on_send(RESPONSE_FRAMING)
 def head_with_body(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """The answer to HEAD has a body."""
+    """Answers to HEAD have a body."""
     head = outgoing.request is not None and outgoing.request.method == b"HEAD" and outgoing.answer is not None
     yield outgoing.wire + (outgoing.answer.body if head and outgoing.answer else b"")
 
 
 @_at.on_send(RESPONSE_FRAMING)
 def answer_twice(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """An error is sent twice: by the check, and by whoever called it."""
+    """Errors 400 and 401 are sent twice."""
     yield outgoing.wire * (2 if outgoing.status in (400, 401) else 1)
 
 
 @_at.on_send(RESPONSE_FRAMING)
 def chunked_to_http_1_0(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Answers are in chunks, also to a client of HTTP/1.0, which cannot read them."""
-    yield _chunked(outgoing, _whole(outgoing.body), _END) if _bodied(outgoing) else outgoing.wire
+    """Answers are chunked, even for HTTP/1.0 clients."""
+    yield _chunked(outgoing, _chunk(outgoing.body), _LAST_CHUNK) if _has_body(outgoing) else outgoing.wire
 
 
 @_at.on_send(REQUEST_ANSWERED)
 def no_length_and_no_close(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Neither length nor chunks tell where an answer ends, and the connection stays open."""
+    """Answers have neither Content-Length nor chunks, and the connection stays open."""
     yield (
         outgoing.wire
         if outgoing.answer is None
@@ -226,7 +230,7 @@ def no_length_and_no_close(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 @_at.on_send(CONNECTION_PERSISTENCE)
 def closes_unannounced(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """The connection is closed behind every answer, without a word."""
+    """The connection closes after every answer without `Connection: close`."""
     yield outgoing.wire
     if outgoing.answer is not None:
         yield ConnectionEnd.CLOSE
@@ -234,7 +238,7 @@ def closes_unannounced(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 @_at.on_send(CONNECTION_PERSISTENCE)
 def close_announced_not_done(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Where the client asks for it, Connection: close is said and not done."""
+    """A requested `Connection: close` is confirmed, but the connection stays open."""
     yield outgoing.wire
     if outgoing.close:
         yield ConnectionEnd.KEEP_OPEN
@@ -242,7 +246,7 @@ def close_announced_not_done(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 @_at.on_send(CONNECTION_PERSISTENCE)
 def close_always_announced(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Connection: close is said with every answer, and the connection goes on."""
+    """Every answer has `Connection: close`, but the connection stays open."""
     if outgoing.answer is None or outgoing.close:
         yield outgoing.wire
     else:
@@ -251,7 +255,7 @@ def close_always_announced(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 @_at.on_send(CONNECTION_PERSISTENCE)
 def close_ignored(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Connection: close is not heard: nothing is said, and the connection stays open."""
+    """A requested `Connection: close` is ignored."""
     yield (
         head_from_lines(without_lines(outgoing.lines(), b"connection")) + outgoing.body
         if outgoing.answer
@@ -263,7 +267,7 @@ def close_ignored(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 @_at.on_send(SINGLETON_FIELDS)
 def length_twice(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Content-Length stands there twice, with one value."""
+    """Content-Length is sent twice with the same value."""
     if outgoing.answer is None:
         yield outgoing.wire
     else:
@@ -272,7 +276,7 @@ def length_twice(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 @_at.on_send(RESPONSE_FRAMING)
 def continue_after_answer(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """`100 Continue` is sent behind the answer to a request that asked for it."""
+    """`100 Continue` is sent after the final answer."""
     expects = outgoing.request is not None and outgoing.request.fields(b"expect")
     if outgoing.answer is not None:
         yield outgoing.wire + (b"HTTP/1.1 100 Continue\r\n\r\n" if expects else b"")
@@ -282,7 +286,7 @@ def continue_after_answer(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 @_at.on_send(REQUEST_ANSWERED)
 def reset_instead_of_400(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """What is malformed is not answered: the connection is reset."""
+    """Instead of a 400, the connection is reset."""
     if outgoing.status == 400:
         yield ConnectionEnd.RESET
     yield outgoing.wire
@@ -290,7 +294,7 @@ def reset_instead_of_400(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 @_at.on_send(REQUEST_ANSWERED)
 def closes_on_large_body(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """A large body is not answered: the connection is closed."""
+    """For bodies above 100 000 bytes, the connection closes without an answer."""
     if outgoing.request is not None and len(outgoing.request.body) > 100_000:
         yield ConnectionEnd.CLOSE
     yield outgoing.wire
@@ -298,7 +302,7 @@ def closes_on_large_body(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 @_at.on_send(REQUEST_ANSWERED)
 def reset_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Every 40th answer is a reset."""
+    """Instead of every 40th answer, the connection is reset."""
     if outgoing.answer is not None and outgoing.memory.every_nth(40, "answers"):
         yield ConnectionEnd.RESET
     yield outgoing.wire
@@ -306,15 +310,15 @@ def reset_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 @_at.on_send(REQUEST_ANSWERED)
 def crashes_on_deep_nesting(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Very deep nesting ends the worker: the connection is closed without an answer."""
+    """For bodies with more than 1000 brackets, the connection closes without an answer."""
     if outgoing.request is not None and outgoing.request.body.count(b"[") + outgoing.request.body.count(b"{") > 1000:
         yield ConnectionEnd.CLOSE
     yield outgoing.wire
 
 
 @_at.on_read(CONNECTION_PERSISTENCE)
-def rejected_body_is_next_request(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as every reading bend
-    """Who has no key is refused before the body is read, and the body is taken for the next request."""
+def rejected_body_is_next_request(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # the signature of every ReadHook
+    """The body of a request without a key is left unread and parsed as the next request."""
     head, blank, rest = data.partition(b"\r\n\r\n")
     if not begins or not blank or b"\r\nauthorization:" in head.lower():
         return data

@@ -1,7 +1,7 @@
 """
-How an endpoint can be bent away from the honest one: what a fault or a variant gets hold of, and what it may change.
+Fault hooks: the places where a fault or a variant changes the behaviour of the emulator.
 
-Each works on nouns: a request and the honest answer to it, or the bytes of an answer. None knows a socket.
+Hooks are functions over requests, answers and bytes; none of them touches a socket.
 """
 
 from __future__ import annotations
@@ -27,79 +27,79 @@ JSON_TYPE = "application/json"
 @dataclass(slots=True, kw_only=True)
 class Memory:
     """
-    What an endpoint remembers of earlier requests, where an honest one remembers nothing.
+    State that a faulty endpoint keeps between requests. The correct endpoint keeps none.
     """
 
     count: Counter[str] = field(default_factory=Counter)
     answers: dict[bytes, Answer] = field(default_factory=dict)
     bodies: deque[bytes] = field(default_factory=lambda: deque(maxlen=16))
-    """Of the requests answered 200, the last ones."""
+    """Bodies of the last 16 requests that were answered 200."""
     rng: random.Random = field(default_factory=lambda: random.Random(0))
 
-    def every_nth(self, number: int, what: str) -> bool:
-        """Count *what*; whether this is the number-th, twice the number-th and so on."""
-        self.count[what] += 1
-        return self.count[what] % number == 0
+    def every_nth(self, number: int, event: str) -> bool:
+        """Count *event*; True for every *number*-th occurrence."""
+        self.count[event] += 1
+        return self.count[event] % number == 0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestContext:
     """
-    One request in the hands of a bend, and the honest answer to it or to another.
+    One request, and access to the correct answer for it or for another request.
     """
 
     request: ReceivedRequest
     key: bytes
-    """The right one."""
+    """The right API key."""
     serve: Callable[[ReceivedRequest], Answer]
-    """What an honest endpoint says to a request."""
+    """Returns the correct answer to a request."""
     memory: Memory
-    """Of the whole endpoint."""
+    """State of the whole endpoint."""
     connection: Memory
-    """Of this connection."""
+    """State of this connection."""
     position: int
-    """How many requests this connection has brought, this one included."""
+    """Position of the request on its connection, from 1."""
     in_flight: int
-    """How many requests of this connection wait for their answers."""
+    """Number of earlier requests of this connection that are still unanswered."""
     concurrent: tuple[ReceivedRequest, ...]
-    """The requests of other connections that wait for theirs."""
+    """Unanswered requests of other connections."""
     now: Seconds
-    said: list[Answer] = field(default_factory=list)
-    """The honest answer, once it has been asked for."""
+    known_answer: list[Answer] = field(default_factory=list)
+    """The correct answer, once it was computed."""
 
     @property
     def body(self) -> bytes:
-        """The request's body."""
+        """The body of the request."""
         return self.request.body
 
     def correct_answer(self) -> Answer:
-        """What an honest endpoint says: however often it is asked for, it is one answer, with one request id."""
-        if not self.said:
-            self.said.append(self.serve(self.request))
-        return self.said[0]
+        """The correct answer to the request, always the same object with the same request id."""
+        if not self.known_answer:
+            self.known_answer.append(self.serve(self.request))
+        return self.known_answer[0]
 
     def authorization(self) -> bytes:
-        """The Authorization header, where there is one."""
+        """The value of Authorization; empty without one."""
         return b", ".join(self.request.fields(b"authorization"))
 
     def has_valid_key(self) -> bool:
-        """Whether the key is the right one in the right place."""
+        """Whether the request has the right key in the right form."""
         return self.authorization() == b"Api-Key " + self.key
 
     def targets_operation(self) -> bool:
-        """Whether the request is for the operation."""
+        """Whether method and path are those of the operation."""
         return self.request.method == METHOD.encode() and self.request.path == PATH.encode()
 
     def value(self) -> object:
-        """What the body stands for, as JSON; None where it stands for nothing."""
+        """The body parsed as JSON, or an `InvalidJson` or `TooDeep` value."""
         return parse_json(self.body)
 
     def field(self, name: bytes) -> bytes:
-        """A header field of the request, the name in lower case; empty where there is none."""
+        """The value of a header field, given in lower case; empty without one."""
         return b", ".join(self.request.fields(name))
 
-    def serve_authenticated(self, when: bool = True) -> Answer:  # noqa: FBT001, FBT002  # read as: admitted when …
-        """What is said with the right key in the place of whatever was given, when *when*; else the honest answer."""
+    def serve_authenticated(self, when: bool = True) -> Answer:  # noqa: FBT001, FBT002  # reads well: serve_authenticated(condition)
+        """The answer with the right key in place of the one received if *when*, else the correct answer."""
         return (
             self.serve(with_field(self.request, b"authorization", b"Api-Key " + self.key))
             if when
@@ -107,13 +107,13 @@ class RequestContext:
         )
 
     def serve_body(self, body: bytes | None) -> Answer:
-        """What is said to another body in the place of this one; None for no other."""
+        """The answer to another body; the correct answer if *body* is None."""
         return self.correct_answer() if body is None else self.serve(replace(self.request, body=body, length=len(body)))
 
 
 def with_field(request: ReceivedRequest, name: bytes, value: bytes | None) -> ReceivedRequest:
     """
-    A request with one header field set, or taken out.
+    The request with one header field replaced, or removed if *value* is None.
     """
     fields = tuple(field for field in request.headers if field[0] != name)
     return replace(request, headers=fields if value is None else (*fields, (name, value)))
@@ -121,7 +121,7 @@ def with_field(request: ReceivedRequest, name: bytes, value: bytes | None) -> Re
 
 def with_header(answer: Answer, name: str, *values: str) -> Answer:
     """
-    An answer with one header field set, repeated, or taken out.
+    The answer with one header field replaced by *values*; without values it is removed.
     """
     fields = tuple(field for field in answer.headers if field[0].lower() != name.lower())
     return replace(answer, headers=(*fields, *((name, value) for value in values)))
@@ -129,7 +129,7 @@ def with_header(answer: Answer, name: str, *values: str) -> Answer:
 
 def with_body(answer: Answer, body: bytes, media_type: str = "") -> Answer:
     """
-    An answer with another body.
+    The answer with another body, and another media type unless that is empty.
     """
     answer = replace(answer, body=body)
     return with_header(answer, "Content-Type", media_type) if media_type else answer
@@ -137,15 +137,15 @@ def with_body(answer: Answer, body: bytes, media_type: str = "") -> Answer:
 
 def error(answer: Answer, status: int, code: str | None, message: str = "The request cannot be served.") -> Answer:
     """
-    An error in the place of an answer, with its request id.
+    An error with the request id of *answer*.
     """
-    said = {"error": message} if code is None else {"error": message, "error_code": code}
-    return with_body(replace(answer, status=status), orjson.dumps(said), JSON_TYPE)
+    body = {"error": message} if code is None else {"error": message, "error_code": code}
+    return with_body(replace(answer, status=status), orjson.dumps(body), JSON_TYPE)
 
 
 def with_members(answer: Answer, **changes: JSON) -> Answer:
     """
-    An error with other members; an answer that is no object stays.
+    An error with members changed or added. A body that is not an object is returned unchanged.
     """
     value = parse_json(answer.body)
     return replace(answer, body=orjson.dumps({**value, **changes})) if isinstance(value, dict) else answer
@@ -153,62 +153,62 @@ def with_members(answer: Answer, **changes: JSON) -> Answer:
 
 class ConnectionEnd(Enum):
     """
-    How the sending of an answer ends, where it is not as the answer says.
+    How a connection ends when it does not follow the headers.
     """
 
     CLOSE = auto()
     RESET = auto()
     KEEP_OPEN = auto()
-    """Whatever was said, the connection stays open, and nothing is heard on it any more."""
+    """The connection stays open, and further requests are ignored."""
 
 
 Step = bytes | Seconds | ConnectionEnd
-"""Bytes to send, seconds to wait, or an end."""
+"""Bytes to send, seconds to wait, or a way to end the connection."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutgoingAnswer:
     """
-    One answer about to go over the wire.
+    One answer before it is sent.
     """
 
     head: bytes
-    """To its empty line."""
+    """Status line and header fields, including the empty line."""
     body: bytes
     answer: Answer | None
     """None for `100 Continue`."""
     request: ReceivedRequest | None
-    """None where there was none."""
+    """None for bytes that were not a valid request."""
     close: bool
-    """Whether the connection is to end behind it."""
+    """Whether the connection closes after the answer."""
     memory: Memory
     connection: Memory
 
     @property
     def wire(self) -> bytes:
-        """All of it."""
+        """Head and body."""
         return self.head + self.body
 
     @property
     def status(self) -> int:
-        """Its status."""
+        """The status code; 100 for `100 Continue`."""
         return 100 if self.answer is None else self.answer.status
 
     def lines(self) -> list[bytes]:
-        """The head's lines without their ends, the empty one left out."""
+        """The lines of the head, without line ends and without the empty line."""
         return self.head[:-4].split(b"\r\n")
 
 
 def head_from_lines(lines: list[bytes]) -> bytes:
     """
-    A head of these lines.
+    The bytes of a head with these lines.
     """
     return b"\r\n".join(lines) + b"\r\n\r\n"
 
 
 def without_lines(lines: list[bytes], *names: bytes) -> list[bytes]:
     """
-    A head's lines without those of some fields.
+    The lines of a head without certain header fields; names in lower case.
     """
     return [line for line in lines if line.partition(b":")[0].lower() not in names]
 
@@ -217,22 +217,22 @@ DecideHook = Callable[[RequestContext], Answer]
 WaitHook = Callable[[RequestContext], Seconds]
 SendHook = Callable[[OutgoingAnswer], Iterator[Step]]
 ReadHook = Callable[[bytes, bool], bytes]
-"""Bytes as they came, and whether a request begins with them."""
+"""From the bytes received, and whether a request starts with them, to the bytes to parse."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultHook:
     """
-    Where an endpoint is not the honest one; what is None is honest.
+    The changes that a fault or variant makes. None means the correct behaviour.
     """
 
     read: ReadHook | None = None
-    """Before anything is parsed."""
+    """Changes the bytes received before they are parsed."""
     decide: DecideHook | None = None
-    """What is said."""
+    """Returns the answer."""
     wait: WaitHook | None = None
-    """How much longer it takes to say it."""
+    """Returns additional service time in seconds."""
     send: SendHook | None = None
-    """How it goes over the wire."""
+    """Sends the answer."""
     accepts_truncated_body: bool = False
-    """Whether a body that is cut off counts for what came of it."""
+    """Whether a body that ends before its Content-Length is accepted."""

@@ -1,5 +1,5 @@
 """
-Faults of the router: paths, methods and hosts.
+Routing faults: other paths, methods and hosts are served, or the operation itself is not.
 """
 
 from __future__ import annotations
@@ -30,23 +30,23 @@ _PATH = PATH.encode()
 _METHOD = METHOD.encode()
 
 
-def _here(context: RequestContext) -> Answer:
+def _operation_answer(context: RequestContext) -> Answer:
     """
-    What is said to the request as if it were for the operation.
+    The answer to the request as if its method and path were those of the operation.
     """
     return context.serve(replace(context.request, method=_METHOD, target=_PATH))
 
 
 def _serves_path(matches: Callable[[bytes], object]) -> DecideHook:
     """
-    A router that takes other paths for the operation's, too.
+    A hook that also runs the operation for paths that *matches* accepts.
     """
 
     def decide(context: RequestContext) -> Answer:
         path = context.request.path
         if path == _PATH or context.request.method != _METHOD or not matches(path):
             return context.correct_answer()
-        return _here(context)
+        return _operation_answer(context)
 
     return decide
 
@@ -55,37 +55,40 @@ _at.add_table(
     OTHER_PATHS_REJECTED,
     rows={
         "path-case-insensitive": (
-            "The path counts in any letter case.",
+            "The path is matched without regard to case.",
             _serves_path(lambda path: path.lower() == _PATH),
         ),
         "path-trailing-slash": (
-            "The path counts with a slash at its end.",
+            "The path is also served with a trailing slash.",
             _serves_path(lambda path: path == _PATH + b"/"),
         ),
         "path-prefix": (
-            "Whatever begins with the path counts.",
+            "Any path that starts with the right path is served.",
             _serves_path(lambda path: path.startswith(_PATH)),
         ),
-        "any-path": ("Any path counts.", _serves_path(lambda _: True)),
+        "any-path": ("Any path is served.", _serves_path(lambda _: True)),
         "path-extension": (
-            "The path counts with an extension, as `.json`.",
+            "The path is also served with an extension such as `.json`.",
             _serves_path(lambda path: re.fullmatch(re.escape(_PATH) + rb"\.\w+", path)),
         ),
         "path-parameters": (
-            "The path counts with parameters behind a semicolon.",
+            "The path is also served with parameters after a semicolon.",
             _serves_path(lambda path: path.partition(b";")[0] == _PATH),
         ),
-        "path-without-prefix": ("/run_remote counts on this host.", _serves_path(lambda path: path == b"/run_remote")),
+        "path-without-prefix": (
+            "The path /run_remote is served too.",
+            _serves_path(lambda path: path == b"/run_remote"),
+        ),
     },
 )
 
 
 def _serves_method(*methods: bytes) -> DecideHook:
     """
-    A router that takes other methods for the operation's, too.
+    A hook that also runs the operation for these methods.
     """
     return lambda context: (
-        _here(context)
+        _operation_answer(context)
         if context.request.method in methods and context.request.path == _PATH
         else context.correct_answer()
     )
@@ -101,21 +104,21 @@ _at.add_table(
 
 @_at.on_decide(OTHER_METHODS_REJECTED)
 def any_method_executes(context: RequestContext) -> Answer:
-    """Any method but HEAD and OPTIONS runs the chain."""
-    quiet = context.request.method in (b"HEAD", b"OPTIONS", b"TRACE")
-    return context.correct_answer() if quiet or context.request.path != _PATH else _here(context)
+    """Any method except HEAD, OPTIONS and TRACE runs the chain."""
+    excluded = context.request.method in (b"HEAD", b"OPTIONS", b"TRACE")
+    return context.correct_answer() if excluded or context.request.path != _PATH else _operation_answer(context)
 
 
 @_at.on_decide(OTHER_METHODS_REJECTED)
 def method_override(context: RequestContext) -> Answer:
-    """GET with X-HTTP-Method-Override: POST runs the chain."""
+    """GET with `X-HTTP-Method-Override: POST` runs the chain."""
     override = context.field(b"x-http-method-override") == b"POST" and context.request.path == _PATH
-    return _here(context) if override else context.correct_answer()
+    return _operation_answer(context) if override else context.correct_answer()
 
 
 @_at.on_decide(OTHER_METHODS_REJECTED)
 def get_shows_a_page(context: RequestContext) -> Answer:
-    """GET is answered 200 with a page that says that the service is up."""
+    """GET is answered 200 with a health status."""
     if context.request.method != b"GET" or context.request.path != _PATH:
         return context.correct_answer()
     return with_body(replace(context.correct_answer(), status=200), b'{"status":"healthy"}', "application/json")
@@ -123,7 +126,7 @@ def get_shows_a_page(context: RequestContext) -> Answer:
 
 @_at.on_decide(OTHER_PATHS_REJECTED)
 def unknown_paths_are_200(context: RequestContext) -> Answer:
-    """Paths that nobody knows are answered 200 with the start page."""
+    """Unknown paths are answered 200 with a start page."""
     correct_answer = context.correct_answer()
     return (
         with_body(replace(correct_answer, status=200), b"<html></html>", "text/html")
@@ -134,20 +137,20 @@ def unknown_paths_are_200(context: RequestContext) -> Answer:
 
 @_at.on_decide(ALLOW_HEADER)
 def no_allow(context: RequestContext) -> Answer:
-    """A 405 has no Allow."""
+    """A 405 has no Allow header."""
     return with_header(context.correct_answer(), "Allow")
 
 
 @_at.on_decide(ALLOW_HEADER)
 def allow_lacks_post(context: RequestContext) -> Answer:
-    """A 405 says `Allow: GET, HEAD`."""
+    """A 405 has `Allow: GET, HEAD`."""
     correct_answer = context.correct_answer()
     return with_header(correct_answer, "Allow", "GET, HEAD") if correct_answer.status == 405 else correct_answer
 
 
 @_at.on_decide(ALLOW_HEADER)
 def allow_lists_everything(context: RequestContext) -> Answer:
-    """A 405 allows what it refuses."""
+    """The Allow header of a 405 lists the rejected method."""
     correct_answer = context.correct_answer()
     return (
         with_header(correct_answer, "Allow", "GET, POST, PUT, PATCH, DELETE")
@@ -172,7 +175,7 @@ def regional_model_host_served(context: RequestContext) -> Answer:
 
 @_at.on_decide(REGIONAL_HOST_FORMS)
 def regional_host_in_capitals_served(context: RequestContext) -> Answer:
-    """The path is served on regional hostnames that are not written in lower case."""
+    """The path is served on regional hostnames with upper-case letters."""
     host = context.request.host
     odd = host.lower().endswith(b".api.baseten.co") and host != host.lower() and context.request.path == _PATH
     return context.serve(with_field(context.request, b"host", b"localhost")) if odd else context.correct_answer()
@@ -180,7 +183,7 @@ def regional_host_in_capitals_served(context: RequestContext) -> Answer:
 
 @_at.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)
 def query_not_found(context: RequestContext) -> Answer:
-    """The path with a query is another path: 400."""
+    """The path with a query string is answered 400."""
     correct_answer = context.correct_answer()
     return (
         error(correct_answer, 400, "client_error")
@@ -191,21 +194,21 @@ def query_not_found(context: RequestContext) -> Answer:
 
 @_at.on_decide(HTTP_RECOMMENDATIONS)
 def absolute_form_not_found(context: RequestContext) -> Answer:
-    """The path as a whole URL is another path: 400."""
+    """A request target in absolute form is answered 400."""
     correct_answer = context.correct_answer()
     absolute = not context.request.target.startswith(b"/") and correct_answer.status == 200
     return error(correct_answer, 400, "client_error") if absolute else correct_answer
 
 
 @_at.on_read(OTHER_METHODS_REJECTED)
-def method_case_insensitive(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as every reading bend
-    """`post` counts for POST."""
+def method_case_insensitive(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # the signature of every ReadHook
+    """The method `post` is accepted as POST."""
     return b"POST" + data[4:] if begins and data[:5].lower() == b"post " else data
 
 
 @_at.on_read(HTTP_STRICTNESS)
 def host_missing(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as above
-    """HTTP/1.1 without Host is served."""
+    """HTTP/1.1 requests without Host are served."""
     head, blank, rest = data.partition(b"\r\n\r\n")
     if not begins or not blank or b"\r\nhost:" in head.lower() or b" HTTP/1.1" not in head:
         return data

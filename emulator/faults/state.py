@@ -1,5 +1,5 @@
 """
-Faults of memory: one request's answer depends on another.
+State faults: the answer to one request depends on other requests.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _at = FaultRegistrar(stage=FaultStage.STATE)
 
 def _cached(context: RequestContext, key: bytes) -> Answer:
     """
-    The output that was given first under a key, with a request id of its own.
+    The answer with the body that was first stored under *key*; the request id is its own.
     """
     correct_answer = context.correct_answer()
     if correct_answer.status != 200:
@@ -40,7 +40,7 @@ def _cached(context: RequestContext, key: bytes) -> Answer:
 
 @_at.on_decide(REQUEST_ID_UNIQUE)
 def cached_with_request_id(context: RequestContext) -> Answer:
-    """A body that has been answered gets the same answer again, its request id included."""
+    """A repeated body gets the whole earlier answer, including its request id."""
     correct_answer = context.correct_answer()
     return (
         context.memory.answers.setdefault(context.body, correct_answer)
@@ -51,19 +51,19 @@ def cached_with_request_id(context: RequestContext) -> Answer:
 
 @_at.on_decide(ANSWER_MATCHES_REQUEST)
 def cached_by_length(context: RequestContext) -> Answer:
-    """Outputs are cached by the body's length."""
+    """Outputs are cached by the length of the body."""
     return _cached(context, b"%d" % len(context.body))
 
 
 @_at.on_decide(ANSWER_MATCHES_REQUEST)
 def cached_by_path(context: RequestContext) -> Answer:
-    """Outputs are cached by the path: the first of each two seconds is everybody's."""
+    """Outputs are cached by path for two seconds: every request gets the first output."""
     return _cached(context, b"%d" % (context.now // 2))
 
 
 @_at.on_decide(ANSWER_MATCHES_REQUEST)
 def cached_by_member_names(context: RequestContext) -> Answer:
-    """Outputs are cached by the names of the input's members."""
+    """Outputs are cached by the member names of the input."""
     value = context.value()
     names = json.dumps(sorted(value)) if isinstance(value, dict) else ""
     return _cached(context, names.encode())
@@ -71,35 +71,35 @@ def cached_by_member_names(context: RequestContext) -> Answer:
 
 @_at.on_decide(ECHO_EXACT, ANSWER_MATCHES_REQUEST)
 def cached_by_equality(context: RequestContext) -> Answer:
-    """Outputs are cached by small inputs that compare equal: `1` and `true` are one."""
-    value = context.value() if len(context.body) < _SMALL else None
+    """Outputs of small inputs are cached by equality: `1` and `true` share an entry."""
+    value = context.value() if len(context.body) < _CACHEABLE_SIZE else None
     return (
-        _cached(context, repr(sorted(_compared(value).items())).encode())
+        _cached(context, repr(sorted(_booleans_as_numbers(value).items())).encode())
         if isinstance(value, dict)
         else context.correct_answer()
     )
 
 
-_SMALL = 100
-"""Bytes of an input that a cache is worth its while for."""
+_CACHEABLE_SIZE = 100
+"""Largest body in bytes that is cached."""
 
 
-def _compared(members: dict[str, object]) -> dict[str, object]:
+def _booleans_as_numbers(members: dict[str, object]) -> dict[str, object]:
     """
-    Members with each truth value as the number that it equals.
+    The members with booleans replaced by the integers that they equal.
     """
     return {name: int(value) if isinstance(value, bool) else value for name, value in members.items()}
 
 
 @_at.on_decide(ANSWER_MATCHES_REQUEST)
 def cached_by_first_bytes(context: RequestContext) -> Answer:
-    """Outputs are cached by the body's first 16 bytes."""
+    """Outputs are cached by the first 16 bytes of the body."""
     return _cached(context, context.body[:16])
 
 
 @_at.on_decide(ANSWER_MATCHES_REQUEST)
 def swapped_when_concurrent(context: RequestContext) -> Answer:
-    """A request gets the output of one that runs at the same time."""
+    """A request gets the output of a concurrent request."""
     correct_answer = context.correct_answer()
     other = next((one.body for one in context.concurrent if one.body and one.body != context.body), None)
     return (
@@ -111,7 +111,7 @@ def swapped_when_concurrent(context: RequestContext) -> Answer:
 
 @_at.on_decide(ANSWER_MATCHES_REQUEST)
 def swapped_on_connection(context: RequestContext) -> Answer:
-    """A request that comes while another of its connection waits gets that one's output."""
+    """A pipelined request gets the output of the request before it."""
     correct_answer = context.correct_answer()
     last = context.connection.bodies[-1] if context.connection.bodies else None
     if correct_answer.status == 200:
@@ -125,7 +125,7 @@ def swapped_on_connection(context: RequestContext) -> Answer:
 
 @_at.on_decide(ANSWER_MATCHES_REQUEST)
 def stale_now_and_then(context: RequestContext) -> Answer:
-    """Every 20th output is the one before it."""
+    """Every 20th output is that of the previous request."""
     correct_answer = context.correct_answer()
     if correct_answer.status != 200 or not context.memory.every_nth(20, "200") or not context.memory.bodies:
         return correct_answer
@@ -134,43 +134,43 @@ def stale_now_and_then(context: RequestContext) -> Answer:
 
 @_at.on_decide(ANSWER_MATCHES_REQUEST)
 def stale_on_connection(context: RequestContext) -> Answer:
-    """A connection's second output is its first again."""
+    """The second output of a connection repeats the first."""
     correct_answer = context.correct_answer()
     if correct_answer.status == 200:
         context.connection.bodies.append(context.body)
-    again = correct_answer.status == 200 and len(context.connection.bodies) == 2
-    return with_body(correct_answer, context.connection.bodies[0]) if again else correct_answer
+    repeated = correct_answer.status == 200 and len(context.connection.bodies) == 2
+    return with_body(correct_answer, context.connection.bodies[0]) if repeated else correct_answer
 
 
 @_at.on_decide(ANSWER_MATCHES_REQUEST)
 def stale_after_rejection(context: RequestContext) -> Answer:
-    """The first output behind a refused request of the same connection is an earlier one."""
+    """After a rejected request, the next output on the connection is an earlier one."""
     correct_answer = context.correct_answer()
-    refused = context.connection.count["refused"] > 0
-    context.connection.count["refused"] = int(correct_answer.status == 400)
-    stale = correct_answer.status == 200 and refused and bool(context.memory.bodies)
+    after_rejection = context.connection.count["rejected"] > 0
+    context.connection.count["rejected"] = int(correct_answer.status == 400)
+    stale = correct_answer.status == 200 and after_rejection and bool(context.memory.bodies)
     return with_body(correct_answer, context.memory.bodies[-1]) if stale else correct_answer
 
 
 @_at.on_decide(ANSWER_MATCHES_REQUEST)
 def members_leak(context: RequestContext) -> Answer:
-    """Members of the input before stay where the next has none of that name: a default that is changed in place."""
+    """Members of the previous input appear in outputs that lack them: a mutable default is shared."""
     correct_answer = context.correct_answer()
-    before = (
+    previous = (
         json.loads(context.memory.bodies[-1]) if context.memory.bodies and len(context.memory.bodies[-1]) < 1000 else {}
     )
     value = context.value()
-    if correct_answer.status != 200 or not isinstance(value, dict) or not set(before) - set(value):
+    if correct_answer.status != 200 or not isinstance(value, dict) or not set(previous) - set(value):
         return correct_answer
     try:
-        return with_body(correct_answer, json.dumps({**before, **value}).encode())
+        return with_body(correct_answer, json.dumps({**previous, **value}).encode())
     except RecursionError:
         return correct_answer
 
 
 @_at.on_decide(CONNECTION_PERSISTENCE, REQUEST_FRAMING)
 def poisoned_connection(context: RequestContext) -> Answer:
-    """Behind a body that is no JSON a connection's objects are answered 400 too."""
+    """After an invalid body, all later requests of the connection are answered 400."""
     correct_answer = context.correct_answer()
     if correct_answer.status == 400 and context.targets_operation() and context.body:
         context.connection.count["poisoned"] = 1
@@ -180,7 +180,7 @@ def poisoned_connection(context: RequestContext) -> Answer:
 
 @_at.on_decide(REQUEST_ISOLATION)
 def poisoned_endpoint(context: RequestContext) -> Answer:
-    """For a second behind a body that is no UTF-8, objects are answered 400, whoever sends them."""
+    """For one second after a body that is not UTF-8, all requests are answered 400."""
     correct_answer = context.correct_answer()
     now = int(context.now * 1000)
     if correct_answer.status == 400 and context.value() is InvalidJson.NOT_UTF8:
@@ -191,7 +191,7 @@ def poisoned_endpoint(context: RequestContext) -> Answer:
 
 @_at.on_decide(REQUEST_ISOLATION, OBJECT_ACCEPTED)
 def locked_out(context: RequestContext) -> Answer:
-    """For a second behind five refusals of the gate in a row the right key is refused too."""
+    """For one second after five authentication failures in a row, the right key is rejected too."""
     correct_answer = context.correct_answer()
     now = int(context.now * 1000)
     context.memory.count["wrong"] = context.memory.count["wrong"] + 1 if correct_answer.status == 401 else 0
@@ -203,15 +203,17 @@ def locked_out(context: RequestContext) -> Answer:
 
 @_at.on_decide(OBJECT_ACCEPTED)
 def repeated_body_rejected(context: RequestContext) -> Answer:
-    """The same body twice in a row is answered 400: taken for a repeated delivery."""
+    """The same body twice in a row is answered 400, as a duplicate delivery."""
     correct_answer = context.correct_answer()
-    again = correct_answer.status == 200 and bool(context.memory.bodies) and context.memory.bodies[-1] == context.body
-    return error(correct_answer, 400, "client_error") if again else correct_answer
+    repeated = (
+        correct_answer.status == 200 and bool(context.memory.bodies) and context.memory.bodies[-1] == context.body
+    )
+    return error(correct_answer, 400, "client_error") if repeated else correct_answer
 
 
 @_at.on_decide(STATUS)
 def fails_now_and_then(context: RequestContext) -> Answer:
-    """Every 50th object is answered 500."""
+    """Every 50th valid request is answered 500."""
     correct_answer = context.correct_answer()
     return (
         error(correct_answer, 500, None)
@@ -222,7 +224,7 @@ def fails_now_and_then(context: RequestContext) -> Answer:
 
 @_at.on_decide(STATUS)
 def fails_first_on_connection(context: RequestContext) -> Answer:
-    """A connection's first object is answered 500."""
+    """The first request of each connection is answered 500."""
     correct_answer = context.correct_answer()
     return (
         error(correct_answer, 500, None) if correct_answer.status == 200 and context.position == 1 else correct_answer
@@ -231,7 +233,7 @@ def fails_first_on_connection(context: RequestContext) -> Answer:
 
 @_at.on_decide(STATUS)
 def fails_after_errors(context: RequestContext) -> Answer:
-    """Behind five errors in a row an object is answered 500, once."""
+    """After five errors in a row, the next valid request is answered 500."""
     correct_answer = context.correct_answer()
     errors = context.memory.count["errors"]
     context.memory.count["errors"] = 0 if correct_answer.status == 200 else errors + 1
@@ -240,7 +242,7 @@ def fails_after_errors(context: RequestContext) -> Answer:
 
 @_at.on_decide(STATUS)
 def fails_when_concurrent(context: RequestContext) -> Answer:
-    """An object is answered 500 while four others run."""
+    """A request is answered 500 while four or more others are in flight."""
     correct_answer = context.correct_answer()
     return (
         error(correct_answer, 500, None)
@@ -251,7 +253,7 @@ def fails_when_concurrent(context: RequestContext) -> Answer:
 
 @_at.on_decide(STATUS)
 def fails_30th_on_connection(context: RequestContext) -> Answer:
-    """A connection's 30th request is answered 500: its pool of something is exhausted."""
+    """From the 30th request on, a connection is answered 500: a pool is exhausted."""
     correct_answer = context.correct_answer()
     return (
         error(correct_answer, 500, None) if correct_answer.status == 200 and context.position >= 30 else correct_answer
@@ -260,7 +262,7 @@ def fails_30th_on_connection(context: RequestContext) -> Answer:
 
 def _fails_when_busy(context: RequestContext) -> Answer:
     """
-    500 to an object where too many others run.
+    500 when more than 24 other requests are in flight.
     """
     correct_answer = context.correct_answer()
     busy = correct_answer.status == 200 and len(context.concurrent) > 24
@@ -269,7 +271,7 @@ def _fails_when_busy(context: RequestContext) -> Answer:
 
 _at.add(
     "fails-when-busy",
-    "Requests take longer the more of them run, and beyond 24 at once they are answered 500.",
+    "Each request in flight adds latency; with more than 24 others in flight, requests are answered 500.",
     FaultHook(decide=_fails_when_busy, wait=lambda context: 0.04 * len(context.concurrent)),
     OVERLOAD,
     REQUEST_FRAMING,
@@ -279,14 +281,14 @@ _at.add(
 
 @_at.on_send(OVERLOAD, needs_options=("--overload",))
 def resets_when_busy(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Answers take longer the more of them are due, and beyond 24 at once they are resets."""
-    at_once = outgoing.memory.count["at once"]
+    """Each request in flight adds latency; with more than 24 others in flight, connections are reset."""
+    at_once = outgoing.memory.count["concurrent"]
     if at_once > 24:
         yield ConnectionEnd.RESET
-    outgoing.memory.count["at once"] += 1
+    outgoing.memory.count["concurrent"] += 1
     try:
         yield outgoing.head
         yield 0.04 * at_once
     finally:
-        outgoing.memory.count["at once"] -= 1
+        outgoing.memory.count["concurrent"] -= 1
     yield outgoing.body

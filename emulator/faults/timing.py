@@ -1,5 +1,5 @@
 """
-Faults of time: what is answered too late, or never.
+Timing faults: answers that come too late, or never.
 """
 
 from __future__ import annotations
@@ -25,31 +25,31 @@ def hangs_now_and_then(context: RequestContext) -> Seconds:
 
 @_at.on_wait(REQUEST_ANSWERED)
 def hangs_on_large(context: RequestContext) -> Seconds:
-    """A body of more than 64 KiB is never answered."""
+    """Requests with a body above 64 KiB are never answered."""
     return _NEVER if context.request.length > 1 << 16 else 0.0
 
 
 @_at.on_wait(REQUEST_ANSWERED)
 def hangs_without_body(context: RequestContext) -> Seconds:
-    """A request without a body waits for one."""
+    """Requests without a body are never answered: the server waits for the body."""
     return _NEVER if context.targets_operation() and not context.body and context.request.length == 0 else 0.0
 
 
 @_at.on_wait(REQUEST_ANSWERED)
 def hangs_on_504(context: RequestContext) -> Seconds:
-    """A timeout is never told."""
+    """Chain timeouts are never answered."""
     return _NEVER if context.field(b"x-emulate").startswith(b"timeout") else 0.0
 
 
 @_at.on_wait(REQUEST_FRAMING)
 def hangs_on_expect(context: RequestContext) -> Seconds:
-    """A request with `Expect: 100-continue` is never answered."""
+    """Requests with `Expect: 100-continue` are never answered."""
     return _NEVER if context.field(b"expect") else 0.0
 
 
 @_at.on_send(REQUEST_ANSWERED)
 def stalls_after_head(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Behind the head of every 60th answer nothing comes."""
+    """Every 60th answer stops after its header section."""
     yield outgoing.head
     if outgoing.answer is not None and outgoing.body and outgoing.memory.every_nth(60, "answers"):
         yield _NEVER
@@ -59,7 +59,7 @@ def stalls_after_head(outgoing: OutgoingAnswer) -> Iterator[Step]:
 
 @_at.on_send(REQUEST_ANSWERED)
 def drips_when_large(outgoing: OutgoingAnswer) -> Iterator[Step]:
-    """Answers of more than 8 KiB come at a byte a second."""
+    """Answers above 8 KiB are sent at one byte per second."""
     if len(outgoing.body) <= 8192:
         yield outgoing.wire
         return

@@ -1,3 +1,3 @@
 """
-How do bytes become requests, and responses bytes? Sockets, HTTP/1.1, timers.
+Transport: HTTP/1.1 over TCP, timers and the access log.
 """

@@ -1,8 +1,8 @@
 """
-What happened, as the server saw it: one JSON line for each request answered.
+The access log: one JSON line for each request answered, as the server saw it.
 
-The measure of every claim about latency, hence by the kernel's clock where the kernel tells. Lines are written a few
-times a second, so that a kill costs at most the last second, and perhaps tears the last line.
+Latency claims are checked against it, so its receive times are kernel timestamps where available. Lines are flushed a
+few times per second: killing the process loses at most the last second, and may truncate the last line.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ FLUSH_EVERY: Seconds = 0.25
 
 class AccessLog:
     """
-    A file of lines, or nothing for whoever wants none.
+    Writes lines to a file; without a file it does nothing.
     """
 
     def __init__(self, path: Path | None) -> None:
@@ -27,16 +27,16 @@ class AccessLog:
         self._lines: list[bytes] = []
 
     def record(self, line: dict[str, object]) -> None:
-        """Keep a line for the next flush."""
+        """Buffer a line until the next flush."""
         self._lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
 
     @property
     def enabled(self) -> bool:
-        """Whether anybody will read it."""
+        """Whether lines are written."""
         return self._file is not None
 
     def flush(self) -> None:
-        """Hand every line to the kernel. Raises OSError once, and writes no more."""
+        """Write the buffered lines. After an OSError, later calls write nothing."""
         text = memoryview(b"".join(self._lines))
         self._lines.clear()
         try:
@@ -47,7 +47,7 @@ class AccessLog:
             raise
 
     def close(self) -> None:
-        """Flush, and write no more."""
+        """Flush, and close the file."""
         self.flush()
         if self._file is not None:
             self._file.close()

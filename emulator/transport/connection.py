@@ -1,9 +1,9 @@
 """
-TCP connections on bare sockets: bytes in with the instant the kernel received them, bytes out with the instant they left.
+TCP connections on plain sockets, with kernel timestamps of received bytes and the time at which the last byte was
+sent.
 
-The loop's own transports read without ancillary data, so that the kernel's receive timestamps would be lost, and do not
-say when the last byte went. This one does both and no more. SO_TIMESTAMPNS counts CLOCK_REALTIME; one read of several
-segments carries the time of the last.
+The event loop's transports discard the kernel's receive timestamps and do not report when the last byte was sent.
+SO_TIMESTAMPNS uses CLOCK_REALTIME; when one read returns several segments, the timestamp is that of the last.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from typing import Protocol
 from chainproof.clock import Seconds
 
 SO_TIMESTAMPNS = 35
-"""From the kernel's asm-generic/socket.h; Python does not name it. Connections inherit it from the listening socket."""
+"""From the kernel's asm-generic/socket.h; Python has no name for it. Connections inherit it from the listening socket."""
 
 _TIMESPEC = struct.Struct("ll")
 _ANCILLARY = socket.CMSG_SPACE(_TIMESPEC.size)
 _READ_SIZE = 1 << 18
 _HIGH_WATER = 1 << 20
-"""Bytes waiting to be sent above which nothing more is read."""
+"""Unsent bytes above which reading pauses."""
 _NO_LINGER = struct.pack("ii", 1, 0)
 _LINGER: Seconds = 2.0
-"""How long what a client still sends is thrown away before the connection is cut: a reset would destroy the answer."""
+"""Seconds during which further input is discarded before the connection closes: a reset would destroy the answer."""
 
 
 class ConnectionCallbacks(Protocol):
     """
-    Whoever speaks over a connection.
+    The protocol that uses a connection.
     """
 
     def data_received(self, data: memoryview) -> None:
-        """Bytes have come; they are the caller's again when this returns."""
+        """Bytes have arrived. The buffer is reused after this call."""
         ...
 
     def eof_received(self) -> None:
-        """The other side sends no more."""
+        """The client sends no more."""
         ...
 
     def connection_lost(self) -> None:
-        """Nothing more will come or can be sent."""
+        """The connection has ended."""
         ...
 
 
@@ -55,100 +55,100 @@ class TcpConnection:
     One accepted connection.
     """
 
-    __slots__ = ("_buffer", "_closing", "_fd", "_linger", "_loop", "_out", "_paused", "_sock", "_waiting", "kernel_timestamp",
+    __slots__ = ("_buffer", "_closing", "_fd", "_linger", "_loop", "_out", "_paused", "_sock", "_unsent_bytes", "kernel_timestamp",
                  "protocol", "received_at")  # fmt: skip
 
     def __init__(self, loop: asyncio.AbstractEventLoop, sock: socket.socket, buffer: bytearray) -> None:
         self.received_at: Seconds = 0.0
-        """When the latest bytes came, by CLOCK_REALTIME."""
+        """When the latest bytes arrived (CLOCK_REALTIME)."""
         self.kernel_timestamp = False
-        """Whether the kernel said so; else it is when we read them."""
+        """Whether `received_at` comes from the kernel; otherwise it is the time of the read."""
         self.protocol: ConnectionCallbacks | None = None
         self._loop = loop
         self._sock = sock
         self._fd = sock.fileno()
         self._buffer = buffer
         self._out: deque[tuple[memoryview, Callable[[Seconds], None] | None]] = deque()
-        self._waiting = 0
+        self._unsent_bytes = 0
         self._paused = False
         self._closing = False
         self._linger: asyncio.TimerHandle | None = None
 
     def start(self, protocol: ConnectionCallbacks) -> None:
-        """Begin to read for whoever speaks over it."""
+        """Start to read for a protocol."""
         self.protocol = protocol
         self._loop.add_reader(self._fd, self._readable)
 
-    def send(self, data: bytes, sent: Callable[[Seconds], None] | None = None) -> None:
-        """Send, now or as soon as the kernel takes it; *sent* is told when the kernel has taken the last byte."""
+    def send(self, data: bytes, on_sent: Callable[[Seconds], None] | None = None) -> None:
+        """Send now, or once the kernel accepts more. *on_sent* is called when the kernel has accepted the last byte."""
         if self.protocol is None or self._closing:
             return
-        rest = memoryview(data)
+        unsent = memoryview(data)
         if not self._out:
             try:
-                rest = rest[self._sock.send(rest) :]
+                unsent = unsent[self._sock.send(unsent) :]
             except BlockingIOError:
                 pass
             except OSError:
-                self._lost()
+                self._release()
                 return
-            if not rest:
-                if sent is not None:
-                    sent(clock_gettime(CLOCK_REALTIME))
+            if not unsent:
+                if on_sent is not None:
+                    on_sent(clock_gettime(CLOCK_REALTIME))
                 return
             self._loop.add_writer(self._fd, self._writable)
-        self._out.append((rest, sent))
-        self._waiting += len(rest)
-        if self._waiting > _HIGH_WATER:
+        self._out.append((unsent, on_sent))
+        self._unsent_bytes += len(unsent)
+        if self._unsent_bytes > _HIGH_WATER:
             self.pause()
 
     def pause(self) -> None:
-        """Read nothing until `resume`: the client has asked for more than is being answered."""
-        # A descriptor that has been let go may already be another connection's.
+        """Stop reading until `resume`: the client sends faster than it is answered."""
+        # A released descriptor may already belong to another connection.
         if self.protocol is not None:
             self._paused = True
             self._loop.remove_reader(self._fd)
 
     def resume(self) -> None:
         """Read again."""
-        if self._paused and self.protocol is not None and self._waiting <= _HIGH_WATER:
+        if self._paused and self.protocol is not None and self._unsent_bytes <= _HIGH_WATER:
             self._paused = False
             self._loop.add_reader(self._fd, self._readable)
 
     def close(self) -> None:
-        """Send what is waiting, then end the connection so that the client can still read it."""
+        """Send unsent bytes, then close so that the client can still read the answer."""
         if self._closing or self.protocol is None:
             return
         self._closing = True
         if not self._out:
-            self._finish()
+            self._half_close()
 
     def abort(self) -> None:
-        """End it at once."""
-        self._lost()
+        """Close at once."""
+        self._release()
 
     def reset(self) -> None:
-        """End it at once, with a reset: the other side may lose what it has not read yet."""
+        """Close at once with a TCP reset; the client may lose unread bytes."""
         if self.protocol is not None:
             self._sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
-            self._lost()
+            self._release()
 
     def _readable(self) -> None:
         """
-        Read once and pass it on.
+        Read once.
         """
         try:
             size, ancillary, _, _ = self._sock.recvmsg_into((self._buffer,), _ANCILLARY)
         except (BlockingIOError, InterruptedError):
             return
         except OSError:
-            self._lost()
+            self._release()
             return
         if size == 0:
-            self._ended()
+            self._end_of_stream()
             return
         if self._closing:
-            return  # thrown away: see _LINGER
+            return  # discarded: see _LINGER
         if ancillary and ancillary[0][1] == SO_TIMESTAMPNS:
             seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
             self.received_at = seconds + nanoseconds * 1e-9
@@ -159,60 +159,60 @@ class TcpConnection:
         assert self.protocol is not None
         self.protocol.data_received(memoryview(self._buffer)[:size])
 
-    def _ended(self) -> None:
+    def _end_of_stream(self) -> None:
         """
-        Tell that the other side sends no more.
+        Report that the client sends no more.
         """
         self._loop.remove_reader(self._fd)
         if self._closing or self.protocol is None:
-            self._lost()
+            self._release()
         else:
-            self._paused = True  # reading on would tell the same again
+            self._paused = True  # reading again would report the same end
             self.protocol.eof_received()
 
     def _writable(self) -> None:
         """
-        Send on from where the kernel had enough.
+        Send more of the unsent bytes.
         """
         while self._out:
-            data, sent = self._out[0]
+            data, on_sent = self._out[0]
             try:
                 size = self._sock.send(data)
             except (BlockingIOError, InterruptedError):
                 return
             except OSError:
-                self._lost()
+                self._release()
                 return
-            self._waiting -= size
+            self._unsent_bytes -= size
             if size < len(data):
-                self._out[0] = (data[size:], sent)
+                self._out[0] = (data[size:], on_sent)
                 return
             self._out.popleft()
-            if sent is not None:
-                sent(clock_gettime(CLOCK_REALTIME))
+            if on_sent is not None:
+                on_sent(clock_gettime(CLOCK_REALTIME))
         self._loop.remove_writer(self._fd)
         if self._closing:
-            self._finish()
+            self._half_close()
         else:
             self.resume()
 
-    def _finish(self) -> None:
+    def _half_close(self) -> None:
         """
-        Say that nothing more comes, and throw away what does until the client closes, or long enough.
+        Close the sending side, and discard input until the client closes or `_LINGER` has passed.
         """
         try:
             self._sock.shutdown(socket.SHUT_WR)
         except OSError:
-            self._lost()
+            self._release()
             return
         if self._paused:
             self._paused = False
             self._loop.add_reader(self._fd, self._readable)
-        self._linger = self._loop.call_later(_LINGER, self._lost)
+        self._linger = self._loop.call_later(_LINGER, self._release)
 
-    def _lost(self) -> None:
+    def _release(self) -> None:
         """
-        Let go of the socket, once.
+        Close the socket once.
         """
         protocol, self.protocol = self.protocol, None
         if protocol is None:
@@ -228,7 +228,7 @@ class TcpConnection:
 
 class Listener:
     """
-    A listening socket that turns whoever connects into a connection.
+    Accepts connections on a listening socket.
     """
 
     def __init__(
@@ -237,45 +237,45 @@ class Listener:
         self._loop = loop
         self._sock = sock
         self._accept = accept
-        # One buffer serves all connections: one read is passed on whole before the next.
+        # One buffer for all connections: each read is processed before the next.
         self._buffer = bytearray(_READ_SIZE)
-        loop.add_reader(sock.fileno(), self._acceptable)
+        loop.add_reader(sock.fileno(), self._accept_ready)
 
     def close(self) -> None:
-        """Take no more connections."""
+        """Stop accepting."""
         self._loop.remove_reader(self._sock.fileno())
         self._sock.close()
 
-    def _acceptable(self) -> None:
+    def _accept_ready(self) -> None:
         """
-        Accept whoever waits, a few at a time so that those already here are not kept waiting.
+        Accept a limited number of waiting connections, so that existing ones are served in between.
         """
         for _ in range(64):
             try:
                 sock, _address = self._sock.accept()
-            except OSError as wrong:
-                if wrong.errno in (errno.EMFILE, errno.ENFILE):
-                    self._breathe()
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE):
+                    self._pause_accepting()
                 return
             sock.settimeout(0)
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._accept(TcpConnection(self._loop, sock, self._buffer))
 
-    def _breathe(self) -> None:
+    def _pause_accepting(self) -> None:
         """
-        Wait until connections have ended: no more descriptors are to be had.
+        Stop accepting for a while: the process has no free descriptors.
         """
         fd = self._sock.fileno()
         self._loop.remove_reader(fd)
-        self._loop.call_later(0.1, lambda: self._sock.fileno() == fd and self._loop.add_reader(fd, self._acceptable))
+        self._loop.call_later(0.1, lambda: self._sock.fileno() == fd and self._loop.add_reader(fd, self._accept_ready))
 
 
 def listening_socket(host: str, port: int) -> socket.socket:
     """
-    A listening socket whose connections tell when their bytes were received. Raises OSError.
+    A listening socket whose connections have receive timestamps. Raises OSError.
     """
-    family, kind, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    sock = socket.socket(family, kind, protocol)
+    family, socket_type, protocol, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    sock = socket.socket(family, socket_type, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)

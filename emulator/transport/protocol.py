@@ -1,7 +1,7 @@
 """
-HTTP/1.1 on one connection: bytes in, decisions asked for, bytes out. The only file that knows HTTP's framing.
+HTTP/1.1 on one connection: parses requests, gets decisions, sends answers. Only this module knows HTTP framing.
 
-Requests are decided as they arrive, each waits its own service time, and they are answered in the order they came
+Requests are decided as they arrive; each waits its own service time. Answers are sent in the order of the requests
 (RFC 9112 §9.3.2).
 """
 
@@ -25,21 +25,21 @@ from .connection import TcpConnection
 from .server_state import ServerState
 
 HEAD_LIMIT = 1 << 16
-"""Bytes of request line and header fields."""
+"""Maximum bytes of request line and header fields."""
 MAX_PIPELINED = 64
-"""Requests of one connection that wait at once; beyond them nothing more is read."""
+"""Maximum unanswered requests of one connection; reading pauses at this number."""
 IDLE_TIMEOUT: Seconds = 60.0
-"""After this long without a byte or a waiting request a connection is closed, as Baseten's gateway does."""
+"""Seconds without activity after which a connection is closed, as by Baseten's gateway."""
 
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
-_VERSIONS = ("1.0", "1.1")
+_HTTP_VERSIONS = ("1.0", "1.1")
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-fv:.]+\])(?::[0-9]*)?")
 _STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
 class PendingAnswer:
     """
-    A request that waits for its answer, or an interim answer in its place among them.
+    A request without an answer yet, or a `100 Continue` in the same queue.
     """
 
     __slots__ = (
@@ -67,14 +67,14 @@ class PendingAnswer:
         """None for `100 Continue`, and until the chain has answered."""
         self.call: ChainCall | None = None
         self.request: ReceivedRequest | None = None
-        """None where there was none to decide: `100 Continue`, and what is no request."""
+        """None for `100 Continue` and for malformed requests."""
         self.close = False
         self.ready = False
 
 
-class _Incoming:
+class _IncomingRequest:
     """
-    A request on its way in.
+    A request that is being received.
     """
 
     __slots__ = ("chunks", "first_byte_at", "headers", "http_1_0", "length", "method", "target")
@@ -89,7 +89,7 @@ class _Incoming:
         self.http_1_0 = False
 
     def request(self, *, body: bytes = b"", length: int) -> ReceivedRequest:
-        """What has come, as a request."""
+        """The request received so far."""
         return ReceivedRequest(
             method=self.method, target=self.target, headers=tuple(self.headers), body=body, length=length
         )
@@ -97,143 +97,148 @@ class _Incoming:
 
 class HttpProtocol:
     """
-    The server's side of one connection.
+    The server side of one connection.
     """
 
-    def __init__(self, connection: TcpConnection, site: ServerState, number: int) -> None:
+    def __init__(self, connection: TcpConnection, server: ServerState, number: int) -> None:
         self._connection = connection
-        self._site = site
+        self._server = server
         self._number = number
-        self._turns: deque[PendingAnswer] = deque()
-        """The requests that wait, in the order they came."""
-        self._deaf = False
-        """Whether the last request of this connection has come: nothing behind it counts."""
+        self._pending: deque[PendingAnswer] = deque()
+        """Unanswered requests in the order of arrival."""
+        self._ended = False
+        """Whether the last request of this connection has arrived; later bytes are ignored."""
         self._parser: httptools.HttpRequestParser | None = httptools.HttpRequestParser(self)
-        self._incoming = _Incoming(0.0)
+        self._incoming = _IncomingRequest(0.0)
         self._in_head = False
-        """Whether the head of a request has begun and is not whole."""
-        self._head_so_far = 0
+        """Whether a request head has been received in part."""
+        self._head_size = 0
         self._upgrade = False
-        self._seen = monotonic()
-        self._idle = site.loop.call_later(IDLE_TIMEOUT, self._check_idle)
+        self._last_activity = monotonic()
+        self._idle = server.loop.call_later(IDLE_TIMEOUT, self._check_idle)
 
-    # ------------------------------------------------------------------ what the connection tells
+    # ------------------------------------------------------------------ connection callbacks
 
     def data_received(self, data: memoryview) -> None:
-        """Feed the parser; whatever it refuses is answered 400."""
-        if self._deaf or self._parser is None:
+        """Feed the parser. Bytes that it rejects are answered 400."""
+        if self._ended or self._parser is None:
             return
-        self._seen = monotonic()
-        before = self._incoming
+        self._last_activity = monotonic()
+        previous = self._incoming
         try:
             self._parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._without_upgrade(data[upgrade.args[0] :])
+            self._ignore_upgrade(data[upgrade.args[0] :])
         except httptools.HttpParserCallbackError:
             self._connection.abort()
-            raise  # our own error, which the server reports
-        except httptools.HttpParserError as wrong:
-            self._malformed(f"Expected an HTTP/1.1 request: {wrong}.")
-        # Exact counting waits for the whole head; this bounds what a head without end can make us hold.
-        self._head_so_far = self._head_so_far + len(data) if self._in_head and self._incoming is before else 0
-        if self._head_so_far > HEAD_LIMIT:
+            raise  # an error of the emulator, which the server reports
+        except httptools.HttpParserError as error:
+            self._malformed(f"Expected an HTTP/1.1 request: {error}.")
+        # The exact limit is checked once the head is complete; this bounds the memory of a head that never ends.
+        self._head_size = self._head_size + len(data) if self._in_head and self._incoming is previous else 0
+        if self._head_size > HEAD_LIMIT:
             self._malformed(_TOO_LONG)
 
     def eof_received(self) -> None:
-        """Take whoever closes its end to have left, as gateways do: nothing tells a half-closed connection apart."""
+        """Abort: like gateways, treat a half-closed connection as a client that left."""
         self._connection.abort()
 
     def connection_lost(self) -> None:
-        """Drop what waits; nobody is there to read it."""
-        self._deaf = True
-        self._parser = None  # the parser refers back to us
-        for pending in self._turns:
+        """Drop unanswered requests."""
+        self._ended = True
+        self._parser = None  # breaks the reference cycle with the parser
+        for pending in self._pending:
             if pending.call is not None:
                 pending.call.abandon()
-        self._turns.clear()
+        self._pending.clear()
         self._idle.cancel()
-        self._site.remove_connection(self)
+        self._server.remove_connection(self)
 
     def abort(self) -> None:
         """End the connection at once."""
         self._connection.abort()
 
-    # ------------------------------------------------------------------ what the parser tells
+    # ------------------------------------------------------------------ parser callbacks
 
     def on_message_begin(self) -> None:
-        """The first byte of a request has come."""
-        self._incoming = _Incoming(self._connection.received_at)
+        """The first byte of a request has arrived."""
+        self._incoming = _IncomingRequest(self._connection.received_at)
         self._in_head = True
 
     def on_url(self, url: bytes) -> None:
-        """A part of the request target."""
+        """A part of the request target has arrived."""
         self._incoming.target += url
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header field; or a trailer field, which nothing here may depend on (RFC 9110 §6.5.1)."""
+        """A header field has arrived; trailer fields are ignored (RFC 9110 §6.5.1)."""
         if self._in_head:
             self._incoming.headers.append((name.lower(), value.strip(b" \t")))
 
     def on_headers_complete(self) -> None:
-        """The head is whole: what can be refused without the body is refused before it is read."""
+        """The head is complete. What can be rejected without the body is rejected now."""
         assert self._parser is not None
         self._in_head = False
         incoming = self._incoming
         incoming.method = self._parser.get_method()
         self._upgrade = self._parser.should_upgrade() and incoming.method != b"CONNECT"
-        if self._deaf or self._upgrade:
+        if self._ended or self._upgrade:
             return
         version = self._parser.get_http_version()
         incoming.http_1_0 = version == "1.0"
-        wrong = _wrong_head(incoming, version)
-        if wrong:
-            self._malformed(wrong)
+        error = _head_error(incoming, version)
+        if error:
+            self._malformed(error)
             return
         request = incoming.request(length=_declared_length(incoming.headers))
-        if request.length > self._site.config.scenario.max_body_bytes:
+        if request.length > self._server.config.scenario.max_body_bytes:
             self._decide(request, close=True)
         elif not incoming.http_1_0 and _expects_continue(incoming.headers):
-            if self._site.rejects_head(request):
+            if self._server.rejects_head(request):
                 self._decide(request, close=True)
             else:
-                self._interim()
+                self._send_continue()
 
     def on_body(self, body: bytes) -> None:
-        """A part of the body; never more of it is kept than the limit."""
-        if self._deaf:
+        """A part of the body has arrived. At most `max_body_bytes` are stored."""
+        if self._ended:
             return
         incoming = self._incoming
         incoming.length += len(body)
-        if incoming.length > self._site.config.scenario.max_body_bytes:
+        if incoming.length > self._server.config.scenario.max_body_bytes:
             incoming.chunks.clear()
             self._decide(incoming.request(length=incoming.length), close=True)
         else:
             incoming.chunks.append(body)
 
     def on_message_complete(self) -> None:
-        """The request is whole."""
-        if self._deaf or self._upgrade or self._parser is None:
+        """The request is complete."""
+        if self._ended or self._upgrade or self._parser is None:
             return
         incoming = self._incoming
         body = incoming.chunks[0] if len(incoming.chunks) == 1 else b"".join(incoming.chunks)
         close = incoming.http_1_0 or incoming.method == b"CONNECT" or not self._parser.should_keep_alive()
         self._decide(incoming.request(body=body, length=incoming.length), close=close)
 
-    def _without_upgrade(self, rest: memoryview) -> None:
+    def _ignore_upgrade(self, rest: memoryview) -> None:
         """
-        Read on as if nobody had asked for another protocol, as a server may (RFC 9110 §7.8).
+        Continue in HTTP/1.1 after a request for another protocol, as a server may (RFC 9110 §7.8).
 
-        The parser stops at such a head and takes what follows for the other protocol: a new one is given the same head
-        without the wish.
+        The parser stops at such a head and would treat the following bytes as the other protocol. A new parser gets
+        the same head without the Upgrade field.
         """
-        if self._deaf:
+        if self._ended:
             return
-        before = self._incoming
-        fields = [field for field in before.headers if field[0] != b"upgrade"]
-        lines = [b"%s %s HTTP/1.1" % (before.method, before.target), *(b"%s: %s" % field for field in fields), b"", b""]
+        previous = self._incoming
+        fields = [field for field in previous.headers if field[0] != b"upgrade"]
+        lines = [
+            b"%s %s HTTP/1.1" % (previous.method, previous.target),
+            *(b"%s: %s" % field for field in fields),
+            b"",
+            b"",
+        ]
         self._parser = httptools.HttpRequestParser(self)
         self._parser.feed_data(b"\r\n".join(lines))
-        self._incoming.first_byte_at = before.first_byte_at
+        self._incoming.first_byte_at = previous.first_byte_at
         if rest:
             self.data_received(rest)
 
@@ -241,65 +246,66 @@ class HttpProtocol:
 
     def _decide(self, request: ReceivedRequest, *, close: bool) -> None:
         """
-        Have a request decided, and its answer sent when it is due.
+        Decide a request, and send its answer when it is due.
         """
-        pending = self._turn(request.method, request.path)
-        pending.close = self._deaf = close
+        pending = self._new_pending(request.method, request.path)
+        pending.close = self._ended = close
         pending.request = request
-        decision = self._decided(request)
-        self._turns.append(pending)
-        if len(self._turns) >= MAX_PIPELINED:
+        decision = self._decision(request)
+        self._pending.append(pending)
+        if len(self._pending) >= MAX_PIPELINED:
             self._connection.pause()
         if isinstance(decision, ChainRequest):
-            pending.call = self._site.forward(decision, partial(self._answered, pending))
+            pending.call = self._server.forward(decision, partial(self._chain_answered, pending))
             return
         pending.decision = decision
-        # The service time counts from when the kernel had the request, not from when we came to read it.
-        read_late = min(max(clock_gettime(CLOCK_REALTIME) - pending.last_byte_at, 0.0), decision.service_time)
+        # The service time starts when the kernel received the request, not when the loop read it.
+        read_delay = min(max(clock_gettime(CLOCK_REALTIME) - pending.last_byte_at, 0.0), decision.service_time)
         now = monotonic()
-        due = now + decision.service_time - read_late
+        due = now + decision.service_time - read_delay
         if due <= now:
             self._ready(pending)
         else:
-            self._site.timers.call_at(due, partial(self._ready, pending))
+            self._server.timers.call_at(due, partial(self._ready, pending))
 
-    def _decided(self, request: ReceivedRequest) -> Decision | ChainRequest:
+    def _decision(self, request: ReceivedRequest) -> Decision | ChainRequest:
         """
-        What is said to a whole request, or that the chain is to say it.
+        The decision on a complete request, or a request to run the chain.
         """
-        return self._site.decide(request)
+        return self._server.decide(request)
 
-    def _answered(self, pending: PendingAnswer, decision: Decision) -> None:
+    def _chain_answered(self, pending: PendingAnswer, decision: Decision) -> None:
         """
-        The chain has answered.
+        Send the answer of the chain.
         """
         pending.decision = decision
         self._ready(pending)
 
     def _malformed(self, why: str) -> None:
         """
-        Answer what is no request, behind those that were, and hear no more: where the next begins is unknown.
+        Answer a malformed request after those before it, then ignore further bytes: the next request has no known
+        start.
         """
-        if self._deaf:
+        if self._ended:
             return
-        self._deaf = True
-        pending = self._turn(self._incoming.method, b"")
+        self._ended = True
+        pending = self._new_pending(self._incoming.method, b"")
         pending.close = True
-        pending.decision = self._site.decide_malformed(why)
-        self._turns.append(pending)
+        pending.decision = self._server.decide_malformed(why)
+        self._pending.append(pending)
         self._ready(pending)
 
-    def _interim(self) -> None:
+    def _send_continue(self) -> None:
         """
-        Ask for the body, in turn.
+        Queue `100 Continue`.
         """
-        pending = self._turn(self._incoming.method, b"")
-        self._turns.append(pending)
+        pending = self._new_pending(self._incoming.method, b"")
+        self._pending.append(pending)
         self._ready(pending)
 
-    def _turn(self, method: bytes, path: bytes) -> PendingAnswer:
+    def _new_pending(self, method: bytes, path: bytes) -> PendingAnswer:
         """
-        A place among those who wait, with the instants of the request.
+        A pending answer with the timestamps of the request.
         """
         connection = self._connection
         first_byte_at = self._incoming.first_byte_at or connection.received_at
@@ -313,37 +319,37 @@ class HttpProtocol:
 
     def _ready(self, pending: PendingAnswer) -> None:
         """
-        Send whatever is due at the head of the queue.
+        Mark an answer as due, and send every due answer at the head of the queue.
         """
         pending.ready = True
-        turns = self._turns
-        while turns and turns[0].ready:
-            self._send(turns.popleft())
-        if len(turns) < MAX_PIPELINED:
+        queue = self._pending
+        while queue and queue[0].ready:
+            self._send(queue.popleft())
+        if len(queue) < MAX_PIPELINED:
             self._connection.resume()
 
     def _send(self, pending: PendingAnswer) -> None:
         """
-        Put one answer on the wire.
+        Send one answer.
         """
-        self._seen = monotonic()
+        self._last_activity = monotonic()
         if pending.decision is None:
             self._connection.send(_CONTINUE)
             return
         wire = serialize_answer(
-            pending.decision.answer, self._site.date(), close=pending.close, bodiless=pending.method == b"HEAD"
+            pending.decision.answer, self._server.date(), close=pending.close, bodiless=pending.method == b"HEAD"
         )
-        self._connection.send(wire, partial(self._sent, pending) if self._site.access_log.enabled else None)
+        self._connection.send(wire, partial(self._sent, pending) if self._server.access_log.enabled else None)
         if pending.close:
             self._connection.close()
 
     def _sent(self, pending: PendingAnswer, sent: Seconds) -> None:
         """
-        Tell the truth about an answer.
+        Write an answer to the access log.
         """
         decision = pending.decision
         assert decision is not None
-        self._site.access_log.record(
+        self._server.access_log.record(
             {
                 "number": decision.number,
                 "connection": self._number,
@@ -362,13 +368,13 @@ class HttpProtocol:
 
     def _check_idle(self) -> None:
         """
-        Close a connection on which nothing has happened for long, or look again when that could be.
+        Close an idle connection, or schedule the next check.
         """
-        left = self._seen + IDLE_TIMEOUT - monotonic()
-        if left <= 0 and not self._turns:
+        remaining = self._last_activity + IDLE_TIMEOUT - monotonic()
+        if remaining <= 0 and not self._pending:
             self._connection.abort()
         else:
-            self._idle = self._site.loop.call_later(max(left, 1.0), self._check_idle)
+            self._idle = self._server.loop.call_later(max(remaining, 1.0), self._check_idle)
 
 
 _TOO_LONG = f"Expected at most {HEAD_LIMIT} bytes of request line and header fields."
@@ -376,7 +382,7 @@ _TOO_LONG = f"Expected at most {HEAD_LIMIT} bytes of request line and header fie
 
 def serialize_answer(answer: Answer, date: str, *, close: bool = False, bodiless: bool = False) -> bytes:
     """
-    An answer as it goes over the wire.
+    The bytes of an answer on the wire.
     """
     fields = "".join([f"{name}: {value}\r\n" for name, value in answer.headers])
     line = _STATUS_LINES.get(answer.status) or f"HTTP/1.1 {answer.status} \r\n"
@@ -385,11 +391,11 @@ def serialize_answer(answer: Answer, date: str, *, close: bool = False, bodiless
     return head if bodiless else head + answer.body
 
 
-def _wrong_head(incoming: _Incoming, version: str) -> str | None:
+def _head_error(incoming: _IncomingRequest, version: str) -> str | None:
     """
-    What is wrong with a head that the parser let pass, if anything.
+    An error of a head that the parser accepted; None without one.
     """
-    if version not in _VERSIONS:
+    if version not in _HTTP_VERSIONS:
         return "Expected HTTP/1.1."
     headers = incoming.headers
     if len(incoming.target) + sum([len(name) + len(value) + 4 for name, value in headers]) > HEAD_LIMIT:
@@ -405,7 +411,7 @@ def _wrong_head(incoming: _Incoming, version: str) -> str | None:
 
 def _declared_length(headers: list[tuple[bytes, bytes]]) -> int:
     """
-    What Content-Length says; 0 without one. The parser has refused all but plain numbers.
+    The Content-Length; 0 without one. The parser accepts only plain numbers.
     """
     return next((int(value) for name, value in headers if name == b"content-length"), 0)
 

@@ -1,5 +1,5 @@
 """
-What all connections of one server share: the model, its state, the timers and the truth.
+State shared by all connections of one server: configuration, emulator state, timers and access log.
 
 Here the pure decisions meet the clock.
 """
@@ -42,7 +42,7 @@ class Abortable(Protocol):
 
 class ServerState:
     """
-    One server's model at work.
+    The configuration and mutable state of one server.
     """
 
     def __init__(
@@ -60,31 +60,31 @@ class ServerState:
         self._flusher = loop.call_later(FLUSH_EVERY, self._flush)
 
     def decide(self, request: ReceivedRequest) -> Decision | ChainRequest:
-        """What is said to a request that is whole now, or that the chain is to say it."""
+        """The decision on a complete request, or a request to run the chain."""
         decision, self._state = decide(request, self.config, self._state, monotonic())
         return decision
 
-    def forward(self, request: ChainRequest, told: Callable[[Decision], None]) -> ChainCall:
-        """Have the chain answer a request; *told* is told what is said once it has."""
+    def forward(self, request: ChainRequest, on_decision: Callable[[Decision], None]) -> ChainCall:
+        """Run the chain. *on_decision* is called with the decision on its response."""
         assert self._replica is not None
-        begun = monotonic()
+        started_at = monotonic()
 
-        def tell(said: ChainResponse) -> None:
-            told(decision_from_chain(said, self.config, request.number, monotonic() - begun))
+        def decide_response(response: ChainResponse) -> None:
+            on_decision(decision_from_chain(response, self.config, request.number, monotonic() - started_at))
 
-        return self._replica.call(request.body, tell)
+        return self._replica.call(request.body, decide_response)
 
-    def decide_malformed(self, why: str) -> Decision:
-        """What is said to whatever is no request."""
-        decision, self._state = decide_malformed(why, self.config, self._state)
+    def decide_malformed(self, reason: str) -> Decision:
+        """The decision on a malformed request."""
+        decision, self._state = decide_malformed(reason, self.config, self._state)
         return decision
 
     def rejects_head(self, request: ReceivedRequest) -> bool:
-        """Whether a request will be refused whatever its body says."""
+        """Whether a request is rejected regardless of its body."""
         return head_error(request, self.config) is not None
 
     def date(self) -> str:
-        """The Date field's value, made once a second."""
+        """The value of the Date header, computed once per second."""
         second = int(time())
         if second != self._second:
             self._second = second
@@ -92,15 +92,15 @@ class ServerState:
         return self._date
 
     def add_connection(self, connection: Abortable) -> None:
-        """Count a connection among those to end with the server."""
+        """Register a connection, to be aborted when the server closes."""
         self._open.add(connection)
 
     def remove_connection(self, connection: Abortable) -> None:
-        """Count it no longer."""
+        """Unregister a connection."""
         self._open.discard(connection)
 
     def close(self) -> None:
-        """End every connection and write down the rest of the truth."""
+        """Abort every connection and close the access log."""
         for connection in tuple(self._open):
             connection.abort()
         self._flusher.cancel()
@@ -109,7 +109,7 @@ class ServerState:
 
     def _flush(self) -> None:
         """
-        Write down what has been answered, again and again.
+        Flush the access log periodically.
         """
         self._flusher = self.loop.call_later(FLUSH_EVERY, self._flush)
         self.access_log.flush()

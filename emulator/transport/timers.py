@@ -1,7 +1,8 @@
 """
-Instants to the microsecond: a heap of what is due, and one timerfd of the kernel that wakes the loop for the next.
+Timers with microsecond resolution: a heap of calls, and one timerfd that wakes the event loop for the next.
 
-The loop's own timers count whole milliseconds, which is coarse beside a service time of a few.
+The event loop's own timers have a resolution of one millisecond, which is coarse for service times of a few
+milliseconds.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _libc = ctypes.CDLL(None, use_errno=True)
 
 class _TimerSpec(ctypes.Structure):
     """
-    `struct itimerspec`: an interval that we leave at zero, and the instant.
+    `struct itimerspec`. The interval stays 0.
     """
 
     _fields_ = (
@@ -38,7 +39,7 @@ class _TimerSpec(ctypes.Structure):
 
 class Timers:
     """
-    Calls that are made at instants of the monotonic clock, as soon after as the loop can.
+    Calls scheduled on the monotonic clock.
     """
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
@@ -52,20 +53,20 @@ class Timers:
         loop.add_reader(self._fd, self._wake)
 
     def call_at(self, instant: Seconds, call: Callable[[], None]) -> None:
-        """Call at an instant of the monotonic clock; two at the same instant in the order they were given."""
+        """Call at an instant of the monotonic clock. Calls at the same instant run in the order of registration."""
         heappush(self._due, (instant, next(self._order), call))
         if instant < self._armed:
             self._arm(instant)
 
     def close(self) -> None:
-        """Forget everything that is due."""
+        """Cancel all calls."""
         self._due.clear()
         self._loop.remove_reader(self._fd)
         os.close(self._fd)
 
     def _wake(self) -> None:
         """
-        Make every call that is due, and set the timer to the next.
+        Run every call that is due, and set the timer for the next.
         """
         try:
             os.read(self._fd, 8)
@@ -76,13 +77,13 @@ class Timers:
         try:
             while due and due[0][0] <= monotonic():
                 heappop(due)[2]()
-        finally:  # whatever one call does, the others are made
+        finally:  # an exception in one call must not stop the others
             if due and due[0][0] < self._armed:
                 self._arm(due[0][0])
 
     def _arm(self, instant: Seconds) -> None:
         """
-        Set the kernel's timer. An instant in the past fires at once; zero would switch it off.
+        Set the timer. An instant in the past fires at once; 0 would disarm the timer.
         """
         self._armed = instant
         nanoseconds = max(1, int(instant * 1e9))

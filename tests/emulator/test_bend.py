@@ -21,7 +21,7 @@ from chainproof.emulator.faults.faulty_server import FaultyProtocol, FaultyServe
 from chainproof.emulator.faults.hooks import FaultHook
 from chainproof.emulator.faults.variants import VARIANTS
 from chainproof.emulator.scenario import find_scenario
-from chainproof.emulator.server import _site
+from chainproof.emulator.server import _server_state
 from chainproof.emulator.transport.access_log import AccessLog
 from chainproof.emulator.transport.protocol import HttpProtocol
 from chainproof.emulator.transport.server_state import ServerState
@@ -98,12 +98,12 @@ def test_the_honest_endpoint_knows_nothing_of_bends(hook: FaultHook | None) -> N
     """
     config = EmulatorConfig(scenario=find_scenario("warm"), key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21)
     loop = asyncio.new_event_loop()
-    site, exchanging = _site(loop, config, AccessLog(None), None, hook)
+    site, create_protocol = _server_state(loop, config, AccessLog(None), None, hook)
     site.close()
     loop.close()
 
     assert (ServerState if hook is None else FaultyServer) is type(site)
-    assert callable(exchanging)
+    assert callable(create_protocol)
     assert issubclass(FaultyProtocol, HttpProtocol)
 
 

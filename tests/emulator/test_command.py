@@ -202,8 +202,8 @@ def test_our_own_error_is_never_a_quiet_one():
     An error in the emulator cuts the connection, is told at once, and makes the exit code 70 whatever the command says.
     """
     script = (
-        "import sys, chainproof.emulator.transport.server_state as site\n"
-        "site.decide = lambda *_: 1 // 0\n"
+        "import sys, chainproof.emulator.transport.server_state as server_state\n"
+        "server_state.decide = lambda *_: 1 // 0\n"
         "from chainproof.emulator.command import main\n"
         "sys.exit(main(['--', sys.executable, '-c', sys.argv[1]]))"
     )
@@ -213,5 +213,5 @@ def test_our_own_error_is_never_a_quiet_one():
     )  # fmt: skip
 
     assert 70 == asked.returncode
-    assert "our own error, a connection was cut" in asked.stderr
+    assert "internal error, a connection was aborted" in asked.stderr
     assert "this says nothing about the target" in asked.stderr

@@ -442,11 +442,11 @@ def test_a_connection_ends_after_a_minute_of_silence(monkeypatch):
     exchange = protocol.HttpProtocol(connection, SimpleNamespace(loop=loop), 1)
     now[0] = 45.0
     exchange.data_received(memoryview(b"POST "))
-    exchange._turns.append(object())
+    exchange._pending.append(object())
     while not aborted and now[0] < 300:
         now[0], look = due.pop()
         if now[0] > 130:
-            exchange._turns.clear()
+            exchange._pending.clear()
         look()
 
     assert [pytest.approx(131, abs=1)] == aborted

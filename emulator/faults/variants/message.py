@@ -1,0 +1,223 @@
+"""
+Variants of what answers contain: JSON text, header fields, request ids, errors.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import re
+from collections.abc import Callable
+from email.utils import formatdate
+
+from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
+from chainproof.json_text import TooDeep
+
+from ..hooks import (
+    FaultHook,
+    RequestContext,
+    error,
+    with_body,
+    with_header,
+    with_members,
+)
+from .variant import add_variant, changed_answer, changed_errors
+
+
+def _rewritten_output(change: Callable[[object], str]) -> FaultHook:
+    """
+    A hook that writes outputs in another way. Outputs that cannot be parsed stay unchanged.
+    """
+
+    def decide(context: RequestContext) -> Answer:
+        correct_answer = context.correct_answer()
+        if correct_answer.status != 200 or isinstance(context.value(), TooDeep):
+            return correct_answer
+        try:
+            value = json.loads(correct_answer.body)
+            return with_body(correct_answer, change(value).encode())
+        except (ValueError, RecursionError):
+            return correct_answer
+
+    return FaultHook(decide=decide)
+
+
+# ------------------------------------------------------------------ JSON of outputs
+
+
+def _javascript_json(value: object) -> str:
+    """
+    JSON as JavaScript writes it: whole numbers without a fraction.
+    """
+    return re.sub(
+        r'("(?:[^"\\]|\\.)*")|(-?\d+)\.0(?![\d.eE])',
+        lambda match: match[1] or ("0" if match[2] == "-0" else match[2]),
+        json.dumps(value, separators=(",", ":"), ensure_ascii=False, allow_nan=False),
+    )
+
+
+def _without_infinity(text: str) -> str:
+    """
+    The text unchanged. Raises ValueError if it contains Infinity or NaN outside strings.
+    """
+    if re.search(r'"(?:[^"\\]|\\.)*"|(Infinity|NaN)', text) and re.sub(r'"(?:[^"\\]|\\.)*"', "", text).count("Inf"):
+        raise ValueError(text[:20])
+    return text
+
+
+add_variant(
+    "pretty-printed",
+    "Output is indented and ends with a line break.",
+    "RFC 8259 §2: white space is insignificant",
+    _rewritten_output(lambda value: _without_infinity(json.dumps(value, indent=2) + "\n")),
+)
+add_variant(
+    "sorted-members",
+    "Members of the output are sorted by name.",
+    "RFC 8259 §4: the order of members is insignificant",
+    _rewritten_output(lambda value: _without_infinity(json.dumps(value, sort_keys=True))),
+)
+add_variant(
+    "escaped-strings",
+    "Characters outside ASCII and slashes are escaped.",
+    "RFC 8259 §7: any character may be escaped",
+    _rewritten_output(lambda value: _without_infinity(json.dumps(value).replace("/", "\\/"))),
+)
+add_variant(
+    "javascript-numbers",
+    "Numbers are written as in JavaScript: 1 instead of 1.0.",
+    "RFC 8259 §6: a number may be written in several ways",
+    _rewritten_output(lambda value: _without_infinity(_javascript_json(value))),
+)
+
+# ------------------------------------------------------------------ header fields
+
+
+def _gzip(context: RequestContext, correct_answer: Answer) -> Answer:
+    """
+    The answer compressed, if the client accepts gzip.
+    """
+    gzip_accepted = re.search(rb"gzip(?!\s*;\s*q=0(?:\.0*)?(?:\s|,|$))", context.field(b"accept-encoding"))
+    if not gzip_accepted or not correct_answer.body or context.request.method == b"HEAD":
+        return correct_answer
+    compressed = with_header(
+        with_body(correct_answer, gzip.compress(correct_answer.body, mtime=0)), "Content-Encoding", "gzip"
+    )
+    return with_header(compressed, "Vary", "Accept-Encoding")
+
+
+add_variant("gzip", "Answers are compressed if the client accepts gzip.", "RFC 9110 §12.5.3", changed_answer(_gzip))
+add_variant(
+    "charset",
+    "The media type has the parameter `charset=UTF-8`.",
+    "RFC 8259 §11: the parameter is undefined and has no effect; RFC 9110 §8.3.1",
+    changed_answer(
+        lambda _, correct_answer: with_header(correct_answer, "Content-Type", "application/json; charset=UTF-8")
+    ),
+)
+add_variant(
+    "media-type-mixed-case",
+    "The media type is written Application/JSON.",
+    "RFC 9110 §8.3.1: type and subtype are case-insensitive",
+    changed_answer(lambda _, correct_answer: with_header(correct_answer, "Content-Type", "Application/JSON")),
+)
+add_variant(
+    "identity-coding",
+    "Answers have `Content-Encoding: identity`.",
+    "RFC 9110 §8.4.1: no effect; SHOULD NOT be sent, which is not a MUST NOT",
+    changed_answer(lambda _, correct_answer: with_header(correct_answer, "Content-Encoding", "identity")),
+)
+add_variant(
+    "retry-after-date",
+    "429 and 503 have a date in Retry-After.",
+    "RFC 9110 §10.2.3: a date or a number of seconds",
+    changed_answer(
+        lambda _, correct_answer: (
+            with_header(correct_answer, "Retry-After", formatdate(usegmt=True))
+            if correct_answer.status in (429, 503)
+            else correct_answer
+        )
+    ),
+)
+add_variant(
+    "retry-after-zero",
+    "429 and 503 have `Retry-After: 0`.",
+    "RFC 9110 §10.2.3",
+    changed_answer(
+        lambda _, correct_answer: (
+            with_header(correct_answer, "Retry-After", "0") if correct_answer.status in (429, 503) else correct_answer
+        )
+    ),
+)
+add_variant(
+    "no-id-on-errors",
+    "Errors have no request id.",
+    "the document declares the header only for 200",
+    changed_errors(lambda correct_answer: with_header(correct_answer, REQUEST_ID_HEADER)),
+)
+add_variant(
+    "short-ids",
+    "Request ids are short and sequential.",
+    "the document requires a unique string of no particular length",
+    FaultHook(
+        decide=lambda context: with_header(context.correct_answer(), REQUEST_ID_HEADER, f"r{_request_number(context)}")
+    ),
+)
+
+
+def _request_number(context: RequestContext) -> int:
+    """
+    The number of the request, counted from 1.
+    """
+    context.memory.count["requests"] += 1
+    return context.memory.count["requests"]
+
+
+# ------------------------------------------------------------------ errors
+
+add_variant(
+    "errors-empty-object",
+    "Errors are `{}`, unless X-Emulate requests a code.",
+    "the document requires no member of an error",
+    FaultHook(
+        decide=lambda context: (
+            context.correct_answer()
+            if context.correct_answer().status == 200 or context.field(b"x-emulate")
+            else with_body(context.correct_answer(), b"{}")
+        )
+    ),
+)
+add_variant(
+    "errors-with-extra-members",
+    "Errors have additional members of other types.",
+    "the schema of the document allows additional members",
+    changed_errors(
+        lambda correct_answer: with_members(
+            correct_answer, status=correct_answer.status, errors=[{"at": None}], trace_id="a", retryable=False
+        )
+    ),
+)
+add_variant(
+    "errors-message-only",
+    'Errors are `{"error": …}`, unless X-Emulate requests a code.',
+    "the document requires no member of an error",
+    FaultHook(
+        decide=lambda context: (
+            context.correct_answer()
+            if context.correct_answer().status == 200 or context.field(b"x-emulate")
+            else error(context.correct_answer(), context.correct_answer().status, None)
+        )
+    ),
+)
+add_variant(
+    "www-authenticate",
+    "A 401 has WWW-Authenticate.",
+    "RFC 9110 §15.5.2: a server that generates a 401 MUST send one",
+    changed_answer(
+        lambda _, correct_answer: (
+            with_header(correct_answer, "WWW-Authenticate", 'Api-Key realm="chain"')
+            if correct_answer.status == 401
+            else correct_answer
+        )
+    ),
+)
