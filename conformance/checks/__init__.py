@@ -29,24 +29,24 @@ class Check:
     """Name of the module that defines it, such as `auth_bypass`."""
     clauses: tuple[Clause, ...]
     run: CheckCallable
-
-    @property
-    def title(self) -> str:
-        """The name with spaces for underscores."""
-        return self.name.replace("_", " ")
+    title: str
+    """What must hold, in words."""
 
 
 CHECKS: list[Check] = []
 """The checks of all modules imported so far; `catalogue.ALL_CHECKS` has all of them in a fixed order."""
 
 
-def check_for(*clauses: Clause) -> Callable[[CheckCallable], CheckCallable]:
+def check_for(*clauses: Clause, title: str = "") -> Callable[[CheckCallable], CheckCallable]:
     """
-    Decorator that registers a function as the check of some clauses.
+    Register a function as the check of these clauses.
+
+    Its title is its name in words, unless given: a name has neither capitals nor punctuation.
     """
 
     def register(run: CheckCallable) -> CheckCallable:
-        CHECKS.append(Check(name=run.__name__, module=_short_name(run.__module__), clauses=clauses, run=run))
+        name, group = run.__name__, run.__module__.rpartition(".")[2]
+        CHECKS.append(Check(name=name, group=group, clauses=clauses, run=run, title=title or name.replace("_", " ")))
         return run
 
     return register

@@ -1,7 +1,7 @@
 """
-Whether the gate stands: before every method and path, whatever the request says besides, on every connection, every time.
-
-What is asked here has no right key, so that whatever comes of the chain has been let in.
+Requests without a valid key are rejected, whatever else they contain and however often they are sent.
+Apart from the reference requests, nothing here carries the right key: an output of the chain means that
+authentication was bypassed.
 """
 
 from __future__ import annotations
@@ -26,25 +26,27 @@ from ..transport.request import JSON_TYPE, CheckRequest, request_bytes
 from . import check_for
 from .credentials import request_without_key
 
-_OFTEN: dict[Depth, int] = {Depth.QUICK: 60, Depth.STANDARD: 400, Depth.DEEP: 4000}
-"""How many strangers knock at a gate that may stand open now and then: of a gate that is open to one in fifty, that many miss
-one in three, one in three thousand, and none."""
+_UNAUTHENTICATED_REQUESTS: dict[Depth, int] = {Depth.QUICK: 60, Depth.STANDARD: 400, Depth.DEEP: 4000}
+"""
+Requests without a valid key in the check of many requests. A target that accepts 1 in 50 of them goes undetected with
+a probability of 1/3, 1/3000 and 0.
+"""
 
-_WITH_THE_KEY = 0.3
-"""How many callers with the right key come for each stranger."""
-_AND_GO = 0.1
-"""How many strangers have the connection closed behind them."""
+_VALID_PER_UNAUTHENTICATED = 0.3
+"""Requests with the right key for each request without it."""
+_CLOSE_SHARE = 0.1
+"""Share of the requests without a valid key that ask for the connection to be closed."""
 
-_AT_ONCE = 12
+_BURST_SIZE = 12
 
 _ROUNDS: dict[Depth, int] = {Depth.QUICK: 2, Depth.STANDARD: 12, Depth.DEEP: 60}
-"""How often that many callers, every other one a stranger, come at once."""
+"""Bursts of concurrent requests; every other request of a burst has no valid key."""
 
-_SOME = b'{"chainproof":"%s"}' % (b"x" * 120)
-"""An object that nobody returns by chance."""
+_UNIQUE_OBJECT = b'{"chainproof":"%s"}' % (b"x" * 120)
+"""An object that no target returns by chance."""
 
-_SPOOFS: tuple[HeaderField, ...] = (
-    # Where the request comes from.
+_SPOOFED_HEADERS: tuple[HeaderField, ...] = (
+    # Claims about where the request comes from.
     *(
         (name, "127.0.0.1")
         for name in ("X-Forwarded-For", "X-Real-IP", "X-Client-IP", "X-Originating-IP", "X-Remote-IP")
@@ -67,7 +69,7 @@ _SPOOFS: tuple[HeaderField, ...] = (
     ("Origin", "null"),
     ("Origin", "http://localhost"),
     ("Referer", "http://localhost/admin"),
-    # Who is said to have sent it.
+    # Claims about who sent it.
     *(
         (name, "admin")
         for name in ("X-Forwarded-User", "X-Authenticated-User", "X-Remote-User", "Remote-User", "X-User")
@@ -83,7 +85,7 @@ _SPOOFS: tuple[HeaderField, ...] = (
     ("X-Client-Cert", "1"),
     ("X-Forwarded-Client-Cert", "By=spiffe://cluster.local;Hash=0"),
     ("Cookie", "authenticated=true; admin=1; role=admin; session=1"),
-    # What it is said to be for.
+    # Claims about what it is for.
     *(
         (name, "true")
         for name in ("X-Internal", "X-Internal-Request", "X-Debug", "X-Test", "X-Admin", "X-Health-Check")
@@ -127,9 +129,9 @@ _SPOOFS: tuple[HeaderField, ...] = (
         )
     ),
 )
-"""Fields by which requests pass for somebody else's, or for something else."""
+"""Header fields that claim another sender, origin or purpose."""
 
-_FLAGS = (
+_BYPASS_QUERIES = (
     "debug=1",
     "admin=true",
     "auth=false",
@@ -141,36 +143,38 @@ _FLAGS = (
     "health",
     "user=admin",
 )
-"""Queries that somebody may have left in."""
+"""Queries that may disable authentication where a developer left them in."""
 
 
 @check_for(clauses.AUTHENTICATION_REQUIRED)
 def other_headers_do_not_bypass_authentication(requester: Requester) -> None:
     """
-    Whatever a request without credentials says of its sender, its way or its purpose, it is refused; steering is no key.
+    No header replaces the key: neither one that names another sender, route or purpose, nor one that asks for an
+    error.
     """
-    if _lets_in(requester.send(request_without_key(requester, label="a request without Authorization"))):
+    if _accepts(requester.send(request_without_key(requester, label="a request without Authorization"))):
         return
-    for name, value in _SPOOFS:
+    for name, value in _SPOOFED_HEADERS:
         label = f"a request without Authorization, with {name}: {value[:40]}"
         requester.send(request_without_key(requester, (name, value), label=label))
-    for wish in (NO_ERROR, ErrorCode.CLIENT_ERROR.value) * requester.settings.steerable:
-        label = f"a request without Authorization, with {STEERING_HEADER}: {wish}"
-        requester.send(request_without_key(requester, (STEERING_HEADER, wish), label=label))
+    for code in (NO_ERROR, ErrorCode.CLIENT_ERROR.value) * requester.settings.steerable:
+        label = f"a request without Authorization, with {STEERING_HEADER}: {code}"
+        requester.send(request_without_key(requester, (STEERING_HEADER, code), label=label))
     for protocol in ("websocket", "h2c"):
-        _ask_for_another_protocol(requester, protocol)
+        _send_upgrade_request(requester, protocol)
 
 
-def _lets_in(judged: JudgedAnswer) -> bool:
+def _accepts(judged: JudgedAnswer) -> bool:
     """
-    Whether there is no gate in the first place.
+    True if the target accepts the request, that is, requires no key at all.
     """
     return judged.answer is not None and 200 <= judged.answer.status < 300
 
 
-def _ask_for_another_protocol(requester: Requester, protocol: str) -> None:
+def _send_upgrade_request(requester: Requester, protocol: str) -> None:
     """
-    A protocol that a POST cannot be upgraded to: HTTP itself may answer, in words of its own, or close.
+    Send an upgrade request that no POST can fulfil. The HTTP server itself may answer it, in its own format, or
+    close.
     """
     fields = (("Connection", "Upgrade"), ("Upgrade", protocol))
     request = request_without_key(
@@ -179,17 +183,17 @@ def _ask_for_another_protocol(requester: Requester, protocol: str) -> None:
     request = requester.prepare(replace(request, valid_message=False))
     with requester.raw_connection() as connection:
         connection.send_request(request)
-        heard = connection.read_answer(request, within=min(OPTIONAL_ANSWER_TIMEOUT, requester.settings.deadline))
-        if heard.answer is not None:
-            requester.record(request, heard, expectation(request, requester.terms))
+        received = connection.read_answer(request, within=min(OPTIONAL_ANSWER_TIMEOUT, requester.settings.deadline))
+        if received.answer is not None:
+            requester.record(request, received, expectation(request, requester.terms))
 
 
 @check_for(clauses.AUTHENTICATION_REQUIRED)
 def query_parameters_do_not_bypass_authentication(requester: Requester) -> None:
     """
-    Nor is there a query that stands for a key.
+    No query parameter replaces the key.
     """
-    for flag in _FLAGS:
+    for flag in _BYPASS_QUERIES:
         label = f"a request without Authorization, with ?{flag}"
         requester.send(request_without_key(requester, label=label, path=f"{requester.target.path}?{flag}"))
 
@@ -197,7 +201,7 @@ def query_parameters_do_not_bypass_authentication(requester: Requester) -> None:
 @check_for(clauses.AUTHENTICATION_REQUIRED)
 def request_bodies_do_not_bypass_authentication(requester: Requester) -> None:
     """
-    The gate looks at no body: empty, no JSON, large, in chunks or under another media type, it is not let in.
+    Authentication does not depend on the body: empty, invalid, large, chunked or of another media type.
     """
     without = request_without_key(requester, label="a request without Authorization")
     for label, body in (
@@ -205,21 +209,23 @@ def request_bodies_do_not_bypass_authentication(requester: Requester) -> None:
         ("with an array", b"[]"),
         ("with null", b"null"),
         ("with a string", b'"x"'),
-        ("with an object cut short", b"{"),
+        ("with a truncated object", b"{"),
         ("with bytes that are not UTF-8", b'{"\xff":1}'),
         ("with an object of 200 kB", b'{"x":"%s"}' % (b"x" * 200_000)),
         ("with an object of 1000 members", b"{%s}" % b",".join(b'"%d":%d' % (n, n) for n in range(1000))),
     ):
         requester.send(replace(without, body=body, label=f"{without.label}, {label}"))
-    requester.send(replace(without, chunked=True, label=f"{without.label}, in chunks"))
+    requester.send(replace(without, chunked=True, label=f"{without.label}, chunked"))
     for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "*/*", ""):
         fields = (("Content-Type", media_type),)
-        requester.send(replace(without, fields=fields, label=f"{without.label}, as {media_type or 'nothing'}"))
-    requester.send(replace(without, fields=(), label=f"{without.label} and Content-Type"))
-    coded = (JSON_TYPE, ("Content-Encoding", "gzip"))
-    # What stands in front may undo codings, and fail at that in words of its own.
-    said = replace(without, fields=coded, label=f"{without.label}, said to be in gzip")
-    requester.send(replace(said, valid_message=False))
+        requester.send(
+            replace(without, fields=fields, label=f"{without.label}, with {media_type or 'an empty'} Content-Type")
+        )
+    requester.send(replace(without, fields=(), label=f"{without.label} or Content-Type"))
+    gzip = (JSON_TYPE, ("Content-Encoding", "gzip"))
+    # A proxy may decode the body, and answer in its own format when that fails.
+    coded_request = replace(without, fields=gzip, label=f"{without.label}, with Content-Encoding: gzip on a plain body")
+    requester.send(replace(coded_request, valid_message=False))
 
 
 _METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "QUERY", "TRACE", "post", "CHAINPROOF")
@@ -227,7 +233,7 @@ _METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "QUERY", "TRACE"
 
 def bypass_paths(path: str) -> tuple[str, ...]:
     """
-    Paths that somebody on the way may take for the operation's while another does not.
+    Paths that a proxy may read as the operation's path while the target does not, or the other way round.
     """
     folder, _, name = path.rpartition("/")
     return (
@@ -268,24 +274,26 @@ def bypass_paths(path: str) -> tuple[str, ...]:
 @check_for(clauses.AUTHENTICATION_REQUIRED)
 def methods_and_paths_do_not_bypass_authentication(requester: Requester) -> None:
     """
-    Where other methods and near misses of the path lead to the chain, they do so for those alone who have the key.
+    Where another method or path also runs the chain, it requires the key too.
     """
-    without = request_without_key(requester, label="without Authorization", body=_SOME)
+    without = request_without_key(requester, label="without Authorization", body=_UNIQUE_OBJECT)
     for method in _METHODS:
         requester.send(replace(without, method=method, label=f"{method} without Authorization"))
     for path in dict.fromkeys(bypass_paths(requester.target.path)):
         requester.send(replace(without, path=path, label=f"POST {path} without Authorization"))
     origin = f"{requester.target.scheme}://{requester.target.authority}"
-    requester.send(replace(without, path=origin + without.path, label="POST of the whole URL without Authorization"))
+    requester.send(
+        replace(without, path=origin + without.path, label="POST with an absolute URL, without Authorization")
+    )
 
 
-@check_for(clauses.AUTHENTICATION_REQUIRED)
+@check_for(clauses.AUTHENTICATION_REQUIRED, title="`Host` headers do not bypass authentication")
 def host_headers_do_not_bypass_authentication(requester: Requester) -> None:
     """
-    Whatever host a request without credentials names, it does not get to the chain.
+    No `Host` header replaces the key.
     """
     requester.require_permission(Permission.FOREIGN_HOSTS)
-    without = request_without_key(requester, label="without Authorization", body=_SOME)
+    without = request_without_key(requester, label="without Authorization", body=_UNIQUE_OBJECT)
     for host in (
         "localhost",
         "127.0.0.1",
@@ -294,30 +302,30 @@ def host_headers_do_not_bypass_authentication(requester: Requester) -> None:
         "[::1]",
         "chain.default.svc.cluster.local",
     ):
-        requester.send(replace(without, host=host, label=f"a request without Authorization to Host: {host}"))
+        requester.send(replace(without, host=host, label=f"a request without Authorization, with Host: {host}"))
 
 
-@check_for(clauses.AUTHENTICATION_REQUIRED)
+@check_for(clauses.AUTHENTICATION_REQUIRED, title="requests with an old HTTP version are authenticated")
 def requests_with_an_old_http_version_are_authenticated(requester: Requester) -> None:
     """
-    In HTTP/1.0, where connections, hosts and framing are others, the gate is the same.
+    HTTP/1.0 has other rules for connections, hosts and framing, but requires the same key.
     """
     request = request_without_key(requester, label="a request without Authorization in HTTP/1.0")
     request = requester.prepare(replace(request, valid_message=False))
     content = request_bytes(request, requester.target).replace(b" HTTP/1.1\r\n", b" HTTP/1.0\r\n", 1)
     with requester.raw_connection() as connection:
         connection.send_request(request, content)
-        heard = connection.read_answer(request, http_1_0=True)
-        requester.record(request, heard, expectation(request, requester.terms))
+        received = connection.read_answer(request, http_1_0=True)
+        requester.record(request, received, expectation(request, requester.terms))
 
 
 @check_for(clauses.AUTHENTICATION_REQUIRED, clauses.KEY_VERIFIED)
 def authentication_does_not_carry_over_to_other_requests(requester: Requester) -> None:
     """
-    Who was let in a moment ago, on this connection or another, opens nothing for whoever comes next.
+    A request with the right key authenticates no later request, neither on its connection nor on another.
     """
-    right, wrong, without = _callers(requester)
-    for turns in (
+    right, wrong, without = _right_wrong_and_no_key(requester)
+    for sequence in (
         (right, without, wrong),
         (wrong, right, without, right, wrong),
         (without, right, right, without, wrong, without),
@@ -325,46 +333,46 @@ def authentication_does_not_carry_over_to_other_requests(requester: Requester) -
         (replace(right, body=b"["), without),
     ):
         with requester.raw_connection() as connection:
-            _in_turn(requester, connection, turns)
-    for stranger in (without, wrong):
+            _send_in_turn(requester, connection, sequence)
+    for unauthenticated in (without, wrong):
         with requester.raw_connection() as first, requester.raw_connection() as second:
-            _in_turn(requester, first, (right,))
-            _in_turn(requester, second, (stranger,))
+            _send_in_turn(requester, first, (right,))
+            _send_in_turn(requester, second, (unauthenticated,))
 
 
-def _callers(requester: Requester) -> tuple[CheckRequest, CheckRequest, CheckRequest]:
+def _right_wrong_and_no_key(requester: Requester) -> tuple[CheckRequest, CheckRequest, CheckRequest]:
     """
-    Somebody with the right key, with a wrong one, and with none.
+    A request with the right key, one with a wrong key, and one without a key.
     """
     wrong = ("Authorization", f"{requester.key.scheme.prefix} {WRONG_KEY}")
     return (
         requester.build_request(),
-        request_without_key(requester, wrong, label="a wrong key, after the right one"),
-        request_without_key(requester, label="a request without Authorization, after the right key"),
+        request_without_key(requester, wrong, label="a wrong key, after a request with the right key"),
+        request_without_key(requester, label="a request without Authorization, after one with the right key"),
     )
 
 
-def _in_turn(requester: Requester, connection: RawConnection, turns: Iterable[CheckRequest]) -> None:
+def _send_in_turn(requester: Requester, connection: RawConnection, sequence: Iterable[CheckRequest]) -> None:
     """
-    One after another on one connection, for as long as the target keeps it.
+    Send the requests one after another on one connection, until the target closes it.
     """
-    for number, turn in enumerate(turns):
+    for number, turn in enumerate(sequence):
         request = requester.prepare(turn)
         connection.send_request(request)
-        heard = connection.read_answer(request)
-        if number and heard.answer is None:
-            return  # it was closed behind the answer before, as any connection may be
+        received = connection.read_answer(request)
+        if number and received.answer is None:
+            return  # the target may close any connection after an answer
         is_right = request.fields[0][1] == requester.key.authorization
-        # Whether the right key is let in again is another clause's affair.
+        # Another clause covers whether the right key is accepted again.
         expected = None if is_right else expectation(request, requester.terms)
-        requester.record(request, heard, expected)
-        if connection.is_closed or heard.answer is None or _closes(heard.answer):
+        requester.record(request, received, expected)
+        if connection.is_closed or received.answer is None or _announces_close(received.answer):
             return
 
 
-def _closes(answer: Answer) -> bool:
+def _announces_close(answer: Answer) -> bool:
     """
-    Whether an answer is the last on its connection.
+    True if the answer is the last one on its connection.
     """
     return any("close" in value.lower() for value in answer.fields("connection"))
 
@@ -372,38 +380,41 @@ def _closes(answer: Answer) -> bool:
 @check_for(clauses.AUTHENTICATION_REQUIRED, clauses.KEY_VERIFIED)
 def every_one_of_many_requests_is_authenticated(requester: Requester) -> None:
     """
-    Hundreds without a key or with a wrong one, between others with the right one, on connections that are kept and on new
-    ones: none of them is let in.
+    Hundreds of requests without a valid key, mixed with valid ones on reused and new connections, are all rejected.
     """
     requester.require_permission(Permission.KEY_GUESSING)
-    rng = requester.rng("gate")
-    for request in _knocking(requester, max(60, round(_OFTEN[requester.settings.depth] * requester.scale_factor))):
-        if rng.random() < _WITH_THE_KEY:
+    rng = requester.rng("authentication")
+    for request in _unauthenticated_requests(
+        requester, max(60, round(_UNAUTHENTICATED_REQUESTS[requester.settings.depth] * requester.scale_factor))
+    ):
+        if rng.random() < _VALID_PER_UNAUTHENTICATED:
             requester.send_valid_body(requester.minimal_body)
-        last = (("Connection", "close"),) if rng.random() < _AND_GO else ()
-        if _is_put_off(requester.send(replace(request, fields=(*request.fields, *last)))):
+        last = (("Connection", "close"),) if rng.random() < _CLOSE_SHARE else ()
+        if _is_rate_limited(requester.send(replace(request, fields=(*request.fields, *last)))):
             return
 
 
-def _knocking(requester: Requester, times: int) -> Iterator[CheckRequest]:
+def _unauthenticated_requests(requester: Requester, times: int) -> Iterator[CheckRequest]:
     """
-    Strangers, most of them with nothing in hand.
+    Requests without a valid key; half of them carry no key at all.
     """
-    rng = requester.rng("strangers")
+    rng = requester.rng("unauthenticated")
     key, prefix = requester.key.reveal(), requester.key.scheme.prefix
     for _ in range(times):
         kind = rng.randrange(4)
         wrong = f"{prefix} {rng.getrandbits(32):08x}.{rng.getrandbits(len(key) * 4):x}"
-        fields: Sequence[HeaderField] = () if kind < 2 else (("Authorization", wrong),) if kind == 2 else _CHAINPROOF
-        yield request_without_key(requester, *fields, label="one of many requests without the right key")
+        fields: Sequence[HeaderField] = (
+            () if kind < 2 else (("Authorization", wrong),) if kind == 2 else _UNKNOWN_SCHEME
+        )
+        yield request_without_key(requester, *fields, label="one of many requests without a valid key")
 
 
-_CHAINPROOF: Sequence[HeaderField] = (("Authorization", f"Chainproof {WRONG_KEY}"),)
+_UNKNOWN_SCHEME: Sequence[HeaderField] = (("Authorization", f"Chainproof {WRONG_KEY}"),)
 
 
-def _is_put_off(judged: JudgedAnswer) -> bool:
+def _is_rate_limited(judged: JudgedAnswer) -> bool:
     """
-    Whether the target has had enough of strangers, as it may.
+    True if the target limits the rate of unauthenticated requests, which it may.
     """
     return judged.answer is None or judged.answer.status == 429
 
@@ -411,48 +422,49 @@ def _is_put_off(judged: JudgedAnswer) -> bool:
 @check_for(clauses.AUTHENTICATION_REQUIRED, clauses.NO_CREDENTIAL_LEAK)
 def concurrent_requests_are_authenticated_separately(requester: Requester) -> None:
     """
-    Strangers among callers who have the key, all at once: nobody passes as another, and nobody hears of another's key.
+    With and without the right key at the same time, no request gets another's permission, and no answer shows
+    another's key.
     """
     requester.require_permission(Permission.KEY_GUESSING)
     for turn in range(_ROUNDS[requester.settings.depth]):
-        crowd = list(_crowd(requester, turn))
-        # On a busy machine the first would be answered before the last has begun.
-        together = Barrier(len(crowd))
-        with ThreadPoolExecutor(len(crowd)) as pool:
-            heard = list(pool.map(lambda request: (together.wait(), requester.send(request))[1], crowd))  # noqa: B023  # all are heard before the next turn
-        for judged in heard:
-            _overheard(requester, judged, crowd)
-        if any(judged.answer is not None and judged.answer.status == 429 for judged in heard):
+        requests = list(_concurrent_requests(requester, turn))
+        # On a busy machine the first request would be answered before the last is sent.
+        barrier = Barrier(len(requests))
+        with ThreadPoolExecutor(len(requests)) as pool:
+            received = list(pool.map(lambda request: (barrier.wait(), requester.send(request))[1], requests))  # noqa: B023  # the pool ends before the next turn
+        for judged in received:
+            _record_leaked_key(requester, judged, requests)
+        if any(judged.answer is not None and judged.answer.status == 429 for judged in received):
             return
 
 
-def _crowd(requester: Requester, turn: int) -> Iterator[CheckRequest]:
+def _concurrent_requests(requester: Requester, turn: int) -> Iterator[CheckRequest]:
     """
-    Every other one with the right key; the rest with none, or with a wrong one that is each one's own.
+    Concurrent requests: every other one has the right key, the rest have none or a wrong key of their own.
     """
-    for number in range(_AT_ONCE):
+    for number in range(_BURST_SIZE):
         if number % 2:
             yield requester.build_request(label="one of a dozen concurrent requests")
             continue
-        wrong = f"{requester.key.scheme.prefix} chainproof{turn:03}.stranger{number:03}"
+        wrong = f"{requester.key.scheme.prefix} chainproof{turn:03}.caller{number:03}"
         fields: Sequence[HeaderField] = () if number % 4 else (("Authorization", wrong),)
-        yield request_without_key(requester, *fields, label="one of a dozen concurrent requests, without the right key")
+        yield request_without_key(requester, *fields, label="one of a dozen concurrent requests, without a valid key")
 
 
-def _overheard(requester: Requester, judged: JudgedAnswer, crowd: Sequence[CheckRequest]) -> None:
+def _record_leaked_key(requester: Requester, judged: JudgedAnswer, requests: Sequence[CheckRequest]) -> None:
     """
-    The credentials of one caller in the answer to another.
+    Report an answer that contains the credentials of another request.
     """
     answer = judged.answer
     if answer is None:
         return
-    said = repr(answer.headers) + answer.body.decode("latin-1")
-    own = "".join(judged.request.values("authorization"))
-    strange = (value.partition(" ")[2] for request in crowd for value in request.values("authorization"))
-    if any(key.startswith("chainproof") and key in said and key not in own for key in strange):
+    text = repr(answer.headers) + answer.body.decode("latin-1")
+    own_keys = "".join(judged.request.values("authorization"))
+    sent_keys = (value.partition(" ")[2] for request in requests for value in request.values("authorization"))
+    if any(key.startswith("chainproof") and key in text and key not in own_keys for key in sent_keys):
         violation = Violation(
             clause=clauses.NO_CREDENTIAL_LEAK,
-            expected="an answer without the credentials of a caller",
-            actual=f"status {answer.status}, with a key that was sent at the same time",
+            expected="an answer without the credentials of other requests",
+            actual=f"status {answer.status}, containing the key of a concurrent request",
         )
         requester.record_clause(clauses.NO_CREDENTIAL_LEAK, violation, judged.request, answer)

@@ -1,5 +1,5 @@
 """
-Connections: kept, closed, and never out of step.
+Connections are kept open, closed as announced, and each request gets the answer that belongs to it.
 """
 
 from __future__ import annotations
@@ -21,26 +21,31 @@ from ..transport.connection import TransportResult
 from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for
 
-_AT_ONCE = 8
-_MOMENT: Seconds = 0.06
-"""How long after an answer a target that closes without a word is given to do so."""
-_IN_A_ROW = {Depth.QUICK: 40, Depth.STANDARD: 200, Depth.DEEP: 2000}
-"""Requests on one connection, by depth."""
+_THREADS = 8
+_CLOSE_TIMEOUT: Seconds = 2.0
+"""Time to wait for a connection that must be closed."""
+_UNANNOUNCED_CLOSE_TIMEOUT: Seconds = 0.06
+"""Time to wait after an answer for a close that was not announced."""
+_IDLE_TIME: dict[Depth, Seconds] = {Depth.QUICK: 0.4, Depth.STANDARD: 1.2, Depth.DEEP: 5.5}
+"""Idle time before a connection is used again; many servers keep one for five seconds."""
+_REQUESTS_PER_CONNECTION = {Depth.QUICK: 40, Depth.STANDARD: 200, Depth.DEEP: 2000}
+"""Requests on one connection."""
 
 
 @check_for(clauses.CONNECTION_PERSISTENCE)
 def connections_stay_open_unless_close_is_announced(requester: Requester) -> None:
     """
-    A target that closes behind every answer says so in every answer (RFC 9112 §9.3); now and then it may close as it likes.
+    A target that closes after every answer must announce it in every answer (RFC 9112 §9.3). It may close now and
+    then without announcing it.
     """
-    plain = send_reference_request(requester)
+    reference = send_reference_request(requester)
     closed: list[CheckRequest] = []
     for number in range(4):
-        request = _whole(requester, f"kept {number}", "a plain request")
-        received, ended = _said(requester, request, plain, _MOMENT)
+        request = _plain_request(requester, f"kept {number}", "a plain request")
+        received, closed_in_time = _answer_and_close(requester, request, reference, _UNANNOUNCED_CLOSE_TIMEOUT)
         if received.answer is None or received.answer.status in BUSY_STATUSES:
             return
-        if not ended or received.closes_connection or received.is_close_delimited:
+        if not closed_in_time or received.closes_connection or received.is_close_delimited:
             requester.record_clause(clauses.CONNECTION_PERSISTENCE, None, request, received.answer)
             return
         closed.append(request)
@@ -48,8 +53,8 @@ def connections_stay_open_unless_close_is_announced(requester: Requester) -> Non
         clauses.CONNECTION_PERSISTENCE,
         Violation(
             clause=clauses.CONNECTION_PERSISTENCE,
-            expected="`Connection: close` in an answer behind which the connection is closed",
-            actual="closed behind every answer without a word",
+            expected="`Connection: close` in an answer after which the connection is closed",
+            actual="the connection closed after every answer, without `Connection: close`",
         ),
         closed[0],
     )
@@ -58,116 +63,126 @@ def connections_stay_open_unless_close_is_announced(requester: Requester) -> Non
 @check_for(clauses.CONNECTION_PERSISTENCE)
 def connections_are_closed_on_request(requester: Requester) -> None:
     """
-    Where the request says `Connection: close`, where the answer does, and behind an HTTP/1.0 request (RFC 9112 §9.6, §9.3).
+    A connection is closed after a request with `Connection: close` and after an HTTP/1.0 request (RFC 9112 §9.6,
+    §9.3).
     """
-    plain = send_reference_request(requester)
+    reference = send_reference_request(requester)
 
-    def ask(request: CheckRequest) -> None:
-        # Whatever is read from an HTTP/1.0 answer to the end of the connection has that end.
-        received, ended = _said(requester, request, plain, requester.patience.close)
+    def check(request: CheckRequest) -> None:
+        # An HTTP/1.0 answer without a length ends with the connection, which is then closed by definition.
+        received, closed_in_time = _answer_and_close(requester, request, reference, _CLOSE_TIMEOUT)
         if received.answer is not None and not received.framing_error:
             violation = Violation(
                 clause=clauses.CONNECTION_PERSISTENCE,
-                expected="the connection closed behind the answer",
-                actual="left open",
+                expected="the connection closed after the answer",
+                actual="the connection left open",
             )
             requester.record_clause(
-                clauses.CONNECTION_PERSISTENCE, None if ended else violation, request, received.answer
+                clauses.CONNECTION_PERSISTENCE, None if closed_in_time else violation, request, received.answer
             )
 
-    _each(ask, _closing(requester))
+    _run_concurrently(check, _requests_to_close(requester))
 
 
-def _closing(requester: Requester) -> Iterable[CheckRequest]:
+def _requests_to_close(requester: Requester) -> Iterable[CheckRequest]:
     """
-    Requests behind which the connection is to be closed.
+    Requests after which the target must close the connection.
     """
     for option in ("close", "Close"):
         body = unique_body(requester, f"to be closed: {option}")
         lines = (f"Connection: {option}", f"Content-Length: {len(body)}")
         yield raw_request(requester, body, *lines, sent=body, label=f"`Connection: {option}`")
-    refused = raw_request(
-        requester, b"[]", "Connection: close", "Content-Length: 2", sent=b"[]", label="`Connection: close`, refused"
+    yield raw_request(
+        requester,
+        b"[]",
+        "Connection: close",
+        "Content-Length: 2",
+        sent=b"[]",
+        label="`Connection: close` with an array",
     )
-    yield refused
     body = unique_body(requester, "of old")
     yield raw_request(
         requester, body, f"Content-Length: {len(body)}", sent=body, label="an HTTP/1.0 request", version="HTTP/1.0"
     )
 
 
-@check_for(clauses.CONNECTION_PERSISTENCE)
+@check_for(clauses.CONNECTION_PERSISTENCE, title="`Connection: close` is honoured")
 def connection_close_is_honoured(requester: Requester) -> None:
     """
-    Whatever kind of answer carries `Connection: close`, the connection is closed behind it; where it does not say so, the
-    next request on it is answered as if it were the first, whatever of the last one was left unread.
+    After an answer with `Connection: close` the target closes. Without it, the next request on the connection is
+    answered like the first, even if the previous body was not read.
     """
-    plain = send_reference_request(requester)
-    _each(lambda trouble: _followed(requester, trouble, plain), tuple(_troubles(requester)))
+    reference = send_reference_request(requester)
+    _run_concurrently(
+        lambda first_request: _check_next_request(requester, first_request, reference),
+        tuple(_requests_rejected_early(requester)),
+    )
 
 
-def _troubles(requester: Requester) -> Iterable[CheckRequest]:
+def _requests_rejected_early(requester: Requester) -> Iterable[CheckRequest]:
     """
-    Requests that may be refused before their body is read.
+    Requests that a target may reject before it has read their body.
     """
     long = unique_body(requester, "unread", 60_000)
-    made = requester.build_request
-    yield replace(made(label="no Authorization"), fields=(JSON_TYPE,))
-    yield replace(made(long, label="no Authorization, with a long body"), fields=(JSON_TYPE,))
-    yield replace(made(long, chunked=True, label="no Authorization, with a body in chunks"), fields=(JSON_TYPE,))
-    yield made(long, fields=(("Content-Type", "text/plain"),), label="another media type, with a long body")
-    yield made(path=f"{requester.target.path}x", label="another path, with a body")
-    yield made(long, chunked=True, path=f"{requester.target.path}x", label="another path, with a body in chunks")
+    build = requester.build_request
+    yield replace(build(label="no Authorization"), fields=(JSON_TYPE,))
+    yield replace(build(long, label="no Authorization, with a long body"), fields=(JSON_TYPE,))
+    yield replace(build(long, chunked=True, label="no Authorization, with a chunked body"), fields=(JSON_TYPE,))
+    yield build(long, fields=(("Content-Type", "text/plain"),), label="another media type, with a long body")
+    yield build(path=f"{requester.target.path}x", label="another path, with a body")
+    yield build(long, chunked=True, path=f"{requester.target.path}x", label="another path, with a chunked body")
     for method in ("GET", "PUT", "DELETE", "OPTIONS"):
-        yield made(method=method, label=f"{method} with a body")
-    yield made(long, method="PUT", chunked=True, label="PUT with a body in chunks")
-    yield made(None, method="HEAD", fields=(), label="HEAD")
-    yield made(b"[" + long + b"]", label="an array")
-    yield made(long[:-1], label="half a body that is whole as a message")
-    yield made(b"\xff", chunked=True, label="no UTF-8, in chunks")
-    yield made(None, fields=(), label="no body")
-    yield made(b"", label="an empty body")
-    yield made(b"[" * 3000 + b"]" * 3000, label="a deep array")
-    yield made(label="a plain request")
+        yield build(method=method, label=f"{method} with a body")
+    yield build(long, method="PUT", chunked=True, label="PUT with a chunked body")
+    yield build(None, method="HEAD", fields=(), label="HEAD")
+    yield build(b"[" + long + b"]", label="an array")
+    yield build(long[:-1], label="a truncated object")
+    yield build(b"\xff", chunked=True, label="invalid UTF-8 in a chunked body")
+    yield build(None, fields=(), label="no body")
+    yield build(b"", label="an empty body")
+    yield build(b"[" * 3000 + b"]" * 3000, label="a deeply nested array")
+    yield build(label="a plain request")
     if requester.settings.steerable:
-        yield made(long, fields=(JSON_TYPE, ("X-Emulate", "application_error")), label="an error on demand")
+        yield build(long, fields=(JSON_TYPE, ("X-Emulate", "application_error")), label="an error on demand")
 
 
-def _followed(requester: Requester, trouble: CheckRequest, plain: ReferenceAnswer) -> None:
+def _check_next_request(requester: Requester, first_request: CheckRequest, reference: ReferenceAnswer) -> None:
     """
-    A request that is refused, and a plain one behind it on the same connection.
+    Send a request that may be rejected, and a valid one after it on the same connection.
     """
-    trouble = requester.prepare(trouble)
-    after = _whole(requester, f"after {trouble.label}", f"a plain request behind another: {trouble.label}")
-    within = plain.timeout(requester.settings.deadline)
-    with requester.raw_connection() as talk:
-        talk.send_request(trouble)
-        first = talk.read_answer(trouble, within=requester.settings.deadline)
+    first_request = requester.prepare(first_request)
+    after = _plain_request(
+        requester, f"after {first_request.label}", f"a plain request after another: {first_request.label}"
+    )
+    within = reference.timeout(requester.settings.deadline)
+    with requester.raw_connection() as connection:
+        connection.send_request(first_request)
+        first = connection.read_answer(first_request, within=requester.settings.deadline)
         if first.answer is None or first.framing_error:
-            return  # another check's affair
+            return  # covered by other checks
         if first.closes_connection or first.is_close_delimited:
-            talk.read_unexpected(requester.patience.close)
+            connection.read_unexpected(_CLOSE_TIMEOUT)
             violation = Violation(
                 clause=clauses.CONNECTION_PERSISTENCE,
-                expected="the connection closed behind an answer that says so",
-                actual="left open",
+                expected="the connection closed after an answer with `Connection: close`",
+                actual="the connection left open",
             )
             requester.record_clause(
-                clauses.CONNECTION_PERSISTENCE, None if talk.is_closed else violation, trouble, first.answer
+                clauses.CONNECTION_PERSISTENCE, None if connection.is_closed else violation, first_request, first.answer
             )
             return
-        talk.send_request(after)
-        second = talk.read_answer(after, within=within)
-    _hold_in_step(requester, after, second, plain)
+        connection.send_request(after)
+        second = connection.read_answer(after, within=within)
+    _record_in_step(requester, after, second, reference)
 
 
-def _hold_in_step(
-    requester: Requester, request: CheckRequest, received: TransportResult, plain: ReferenceAnswer
+def _record_in_step(
+    requester: Requester, request: CheckRequest, received: TransportResult, reference: ReferenceAnswer
 ) -> None:
     """
-    What came behind an earlier exchange is the answer to this request, or the connection's end.
+    Report an answer that does not belong to this request; a closed connection is accepted.
     """
-    answer, expected = received.answer, plain.same_status(clauses.CONNECTION_PERSISTENCE)
+    answer, expected = received.answer, reference.same_status(clauses.CONNECTION_PERSISTENCE)
     if expected is None or (received.transport is Transport.CONNECTION_LOST and not received.raw):
         return
     if (
@@ -178,11 +193,11 @@ def _hold_in_step(
         requester.record(request, received, None)
         requester.record_clause(clauses.CONNECTION_PERSISTENCE, None, request, answer)
         return
-    said = f"status {answer.status}" if answer else received.framing_error or received.reason
+    actual = f"status {answer.status}" if answer else received.framing_error or received.reason
     violation = Violation(
         clause=clauses.CONNECTION_PERSISTENCE,
-        expected=f"status {plain.status}, or the connection closed, for the next request on a connection",
-        actual=said,
+        expected=f"status {reference.status} or a closed connection for the next request on the connection",
+        actual=actual,
     )
     requester.record_clause(clauses.CONNECTION_PERSISTENCE, violation, request, answer)
 
@@ -190,65 +205,71 @@ def _hold_in_step(
 @check_for(clauses.CONNECTION_PERSISTENCE, clauses.ANSWER_MATCHES_REQUEST, clauses.REQUEST_ISOLATION)
 def one_connection_serves_many_requests(requester: Requester) -> None:
     """
-    One after another, and after a pause: the first, the tenth and the two hundredth are answered alike.
+    Many requests in a row, and one after a pause, are all answered like the first.
     """
-    plain = send_reference_request(requester)
-    within = plain.timeout(requester.settings.deadline)
+    reference = send_reference_request(requester)
+    within = reference.timeout(requester.settings.deadline)
     with ThreadPoolExecutor(1) as pool:
-        idle = pool.submit(_idled, requester, plain)
-        with requester.raw_connection() as talk:
-            for number in range(_IN_A_ROW[requester.settings.depth]):
-                request = _whole(requester, f"in a row {number}", "one of many requests on one connection")
-                talk.send_request(request)
-                received = talk.read_answer(request, within=within)
-                _hold_in_step(requester, request, received, plain)
-                if talk.is_closed or received.closes_connection:
+        idle = pool.submit(_send_after_pause, requester, reference)
+        with requester.raw_connection() as connection:
+            for number in range(_REQUESTS_PER_CONNECTION[requester.settings.depth]):
+                request = _plain_request(requester, f"in a row {number}", "one of many requests on one connection")
+                connection.send_request(request)
+                received = connection.read_answer(request, within=within)
+                _record_in_step(requester, request, received, reference)
+                if connection.is_closed or received.closes_connection:
                     break
         idle.result()
 
 
-def _idled(requester: Requester, plain: ReferenceAnswer) -> None:
+def _send_after_pause(requester: Requester, reference: ReferenceAnswer) -> None:
     """
-    A request, a pause, and another one on the same connection.
+    Send a request, pause, and send another one on the same connection.
     """
-    with requester.raw_connection() as talk:
+    with requester.raw_connection() as connection:
         for number in range(2):
-            request = _whole(requester, f"idle {number}", "a request behind a pause")
-            talk.send_request(request)
-            _hold_in_step(
-                requester, request, talk.read_answer(request, within=plain.timeout(requester.settings.deadline)), plain
+            request = _plain_request(requester, f"idle {number}", "a request after a pause")
+            connection.send_request(request)
+            _record_in_step(
+                requester,
+                request,
+                connection.read_answer(request, within=reference.timeout(requester.settings.deadline)),
+                reference,
             )
-            if number or talk.read_unexpected(requester.patience.idle) or talk.is_closed:
+            if number or connection.read_unexpected(_IDLE_TIME[requester.settings.depth]) or connection.is_closed:
                 return
 
 
-def _said(
-    requester: Requester, request: CheckRequest, plain: ReferenceAnswer, patience: Seconds
+def _answer_and_close(
+    requester: Requester, request: CheckRequest, reference: ReferenceAnswer, close_timeout: Seconds
 ) -> tuple[TransportResult, bool]:
     """
-    The answer to a request over a connection of its own, and whether it was closed within so long.
+    The answer to a request on a connection of its own, and whether the target closed that connection within
+    `close_timeout`.
     """
-    with requester.raw_connection() as talk:
-        talk.send_request(request)
-        old = request.raw is not None and b" HTTP/1.0\r\n" in request.raw
-        received = talk.read_answer(request, within=plain.timeout(requester.settings.deadline), http_1_0=old)
-        if received.transport is Transport.ANSWERED and not talk.is_closed:
-            talk.read_unexpected(patience)
+    with requester.raw_connection() as connection:
+        connection.send_request(request)
+        is_http_1_0 = request.raw is not None and b" HTTP/1.0\r\n" in request.raw
+        received = connection.read_answer(
+            request, within=reference.timeout(requester.settings.deadline), http_1_0=is_http_1_0
+        )
+        if received.transport is Transport.ANSWERED and not connection.is_closed:
+            connection.read_unexpected(close_timeout)
         if received.answer is not None:
             requester.record(request, received, None)
-        return received, talk.is_closed
+        return received, connection.is_closed
 
 
-def _whole(requester: Requester, purpose: str, label: str) -> CheckRequest:
+def _plain_request(requester: Requester, purpose: str, label: str) -> CheckRequest:
     """
-    A plain request with a body of its own.
+    A valid request with a unique body.
     """
     return requester.prepare(requester.build_request(unique_body(requester, purpose), label=label))
 
 
-def _each(ask: Callable[[CheckRequest], None], things: Iterable[CheckRequest]) -> None:
+def _run_concurrently(check: Callable[[CheckRequest], None], requests: Iterable[CheckRequest]) -> None:
     """
-    Ask about each of some requests, a few at the same time.
+    Call a function for each request, a few at the same time.
     """
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(ask, things))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(check, requests))

@@ -1,5 +1,5 @@
 """
-What is generated for as long as told.
+Repeats the checks with generated requests for as long as `--duration` allows.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ GENERATING_CHECKS = frozenset(
         "schemathesis_requests_get_documented_answers",
     }
 )
-"""The checks that come out otherwise for another seed."""
+"""The checks whose requests depend on the seed."""
 
 
 @check_for(clauses.STATUS, clauses.OBJECT_ACCEPTED, clauses.NON_OBJECT_REJECTED, clauses.INVALID_JSON_REJECTED)
 def extended_generation_finds_no_violations(requester: Requester) -> None:
     """
-    The generating checks again and again, each turn with numbers of its own.
+    Repeat the generating checks until the time is over, each round with another seed.
     """
     duration = requester.settings.duration
     if duration is None:
-        raise NotAsked("needs --duration")
+        pytest.skip("needs --duration")
     checks = [check for check in CHECKS if check.name in GENERATING_CHECKS]
     try:
         for turn in count(1):

@@ -1,5 +1,5 @@
 """
-Messages: answers to the letter of RFC 9112, their content codings, and requests in every framing that is a valid one.
+HTTP/1.1 messages: answers follow RFC 9112 and their content coding, and requests are accepted in every valid framing.
 """
 
 from __future__ import annotations
@@ -26,56 +26,58 @@ from ..probing.requester import DEFAULT_BODY, Requester
 from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for
 
-Thing = TypeVar("Thing")
+Item = TypeVar("Item")
 
-_AT_ONCE = 6
+_THREADS = 6
 _CHUNKED = ("Transfer-Encoding: chunked",)
 _LENGTH = "Content-Length: {length}"
-_LONG = 70_000
-"""Bytes of a body that does not come in one read."""
+_LONG_BODY = 70_000
+"""Bytes of a body that does not arrive in one read."""
 _PAUSE: Seconds = 0.002
 _LONG_PAUSE: Seconds = 0.4
-"""As long as a client on a poor line may be silent in the middle of a request."""
+"""A pause in the middle of a request, as on a poor connection."""
+_CONTINUE_TIMEOUT: Seconds = 1.0
+"""Time that a client waits for `100 Continue` before it sends the body anyway (RFC 9110 §10.1.1)."""
 
 
 def requests_of_every_kind(requester: Requester) -> Iterable[CheckRequest]:
     """
-    Requests that lead to answers of every kind.
+    Requests that lead to every kind of answer.
     """
-    made = requester.build_request
-    yield made(label="a plain request")
-    yield made(unique_body(requester, "long", _LONG), label="a long body")
-    yield made(b"[]")
-    yield made(None, fields=(), label="no body")
-    yield made(b"{", label="half a body")
-    yield made(fields=(("Content-Type", "text/plain"),), label="another media type")
-    yield replace(made(label="no Authorization"), fields=(JSON_TYPE,))
-    yield made(path=f"{requester.target.path}x", label="another path")
+    build = requester.build_request
+    yield build(label="a plain request")
+    yield build(unique_body(requester, "long", _LONG_BODY), label="a long body")
+    yield build(b"[]")
+    yield build(None, fields=(), label="no body")
+    yield build(b"{", label="a truncated object")
+    yield build(fields=(("Content-Type", "text/plain"),), label="another media type")
+    yield replace(build(label="no Authorization"), fields=(JSON_TYPE,))
+    yield build(path=f"{requester.target.path}x", label="another path")
     for method in ("GET", "HEAD", "OPTIONS", "PUT"):
         body = DEFAULT_BODY if method == "PUT" else None
-        yield made(body, method=method, fields=(JSON_TYPE,) if body else (), label=method)
-    yield replace(made(None, method="HEAD", fields=(), label="HEAD without Authorization"), fields=())
+        yield build(body, method=method, fields=(JSON_TYPE,) if body else (), label=method)
+    yield replace(build(None, method="HEAD", fields=(), label="HEAD without Authorization"), fields=())
     if requester.settings.steerable:
-        yield made(fields=(JSON_TYPE, ("X-Emulate", "rate_limited")), label="an error on demand")
+        yield build(fields=(JSON_TYPE, ("X-Emulate", "rate_limited")), label="an error on demand")
 
 
-@check_for(clauses.RESPONSE_FRAMING)
+@check_for(clauses.RESPONSE_FRAMING, title="every answer is exactly one HTTP message")
 def every_answer_is_exactly_one_http_message(requester: Requester) -> None:
     """
-    Whatever is asked, the answer's bytes are one message, behind which nothing comes, not even a moment later.
+    The bytes of every answer form one message, with nothing after it.
     """
 
-    def ask(request: CheckRequest) -> None:
+    def check(request: CheckRequest) -> None:
         received, _, _ = exchange_raw(requester, requester.prepare(request), within=requester.settings.deadline)
         requester.record(requester.prepare(request), received, None)
 
-    _each(ask, requests_of_every_kind(requester))
+    _run_concurrently(check, requests_of_every_kind(requester))
 
 
-@check_for(clauses.CONTENT_CODING, clauses.HTTP_RECOMMENDATIONS)
+@check_for(clauses.CONTENT_CODING, clauses.HTTP_RECOMMENDATIONS, title="`Content-Encoding` matches the body")
 def content_encoding_matches_the_body(requester: Requester) -> None:
     """
-    With each Accept-Encoding and without one, of a success and of a refusal, long enough to be worth compressing.
+    With and without Accept-Encoding, for outputs and errors, with bodies long enough to be worth compressing.
     """
     for accepted in (
         None,
@@ -105,32 +107,32 @@ def content_encoding_matches_the_body(requester: Requester) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UnusualRequest:
     """
-    A valid way to send a request that few clients take.
+    A valid but unusual way to send a request.
     """
 
     label: str
     lines: tuple[str, ...] = (_LENGTH,)
-    """What frames the body, its length to be filled in."""
+    """The header lines that frame the body; `{length}` stands for its length."""
     sent: Callable[[bytes], bytes] = lambda body: body
     cut: Callable[[bytes], tuple[bytes, ...]] | None = None
-    """How the message's bytes are sent in pieces."""
+    """Splits the message into pieces that are sent one by one."""
     pause: Seconds = _PAUSE
-    """Between any two of them."""
+    """Seconds between two pieces."""
     may_refuse: bool = False
-    """Whether well-kept servers refuse it, so that a refusal is worth no more than a word."""
+    """True if common servers reject it, so that a rejection is only a warning."""
     version: str = "HTTP/1.1"
     target: Callable[[Requester], str] | None = None
     before: bytes = b""
 
 
-def _pieces(size: int) -> Callable[[bytes], tuple[bytes, ...]]:
+def _in_pieces(size: int) -> Callable[[bytes], tuple[bytes, ...]]:
     """
-    The message in pieces of a size.
+    The message in pieces of *size* bytes.
     """
     return lambda raw: tuple(raw[start : start + size] for start in range(0, len(raw), size))
 
 
-def _body_by_bytes(raw: bytes) -> tuple[bytes, ...]:
+def _body_bytewise(raw: bytes) -> tuple[bytes, ...]:
     """
     The head, then the body byte by byte.
     """
@@ -138,7 +140,7 @@ def _body_by_bytes(raw: bytes) -> tuple[bytes, ...]:
     return (head + b"\r\n\r\n", *(body[at : at + 1] for at in range(len(body))))
 
 
-def _body_apart(raw: bytes) -> tuple[bytes, ...]:
+def _head_then_body(raw: bytes) -> tuple[bytes, ...]:
     """
     The head, then the body.
     """
@@ -146,7 +148,7 @@ def _body_apart(raw: bytes) -> tuple[bytes, ...]:
     return (head + b"\r\n\r\n", body)
 
 
-def _halves(raw: bytes) -> tuple[bytes, ...]:
+def _body_in_halves(raw: bytes) -> tuple[bytes, ...]:
     """
     The head with half of the body, then the rest.
     """
@@ -155,9 +157,9 @@ def _halves(raw: bytes) -> tuple[bytes, ...]:
     return (head + b"\r\n\r\n" + body[:half], body[half:])
 
 
-def _within_line_ends(raw: bytes) -> tuple[bytes, ...]:
+def _between_cr_and_lf(raw: bytes) -> tuple[bytes, ...]:
     """
-    Cut between each CR and its LF in the head.
+    The message, cut between each CR and LF of the head.
     """
     head, _, body = raw.partition(b"\r\n\r\n")
     *lines, last = (head + b"\r\n\r\n").split(b"\r\n")
@@ -169,18 +171,18 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
     UnusualRequest(label="chunks of 3 bytes", lines=_CHUNKED, sent=lambda body: chunked(body, 3)),
     UnusualRequest(label="one chunk", lines=_CHUNKED, sent=lambda body: chunked(body, len(body))),
     UnusualRequest(
-        label="chunk sizes in upper case, behind zeros",
+        label="chunk sizes in upper case with leading zeros",
         lines=_CHUNKED,
         sent=lambda body: chunked(body, 26, "%08X"),
     ),
     UnusualRequest(
-        label="chunks that come one by one",
+        label="chunks sent one by one",
         lines=_CHUNKED,
         sent=lambda body: chunked(body, 5),
-        cut=_pieces(10),
+        cut=_in_pieces(10),
     ),
     UnusualRequest(
-        label="`Chunked` with a capital",
+        label="`Chunked` with a capital letter",
         lines=("TRANSFER-ENCODING: Chunked",),
         sent=lambda body: chunked(body, 9),
         may_refuse=True,
@@ -197,25 +199,25 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
         sent=lambda body: chunked(body, 9, trailer=b"X-Chainproof-Digest: 1\r\n"),
         may_refuse=True,
     ),
-    UnusualRequest(label="a body byte by byte", cut=_body_by_bytes),
-    UnusualRequest(label="a head and a body apart", cut=_body_apart),
-    UnusualRequest(label="a pause between head and body", cut=_body_apart, pause=_LONG_PAUSE),
-    UnusualRequest(label="a pause within the body", cut=_halves, pause=_LONG_PAUSE),
+    UnusualRequest(label="a body sent byte by byte", cut=_body_bytewise),
+    UnusualRequest(label="a head and a body sent separately", cut=_head_then_body),
+    UnusualRequest(label="a pause between head and body", cut=_head_then_body, pause=_LONG_PAUSE),
+    UnusualRequest(label="a pause in the middle of the body", cut=_body_in_halves, pause=_LONG_PAUSE),
     UnusualRequest(
-        label="a pause within the chunks",
+        label="a pause in the middle of the chunks",
         lines=_CHUNKED,
         sent=lambda body: chunked(body, 30),
-        cut=_halves,
+        cut=_body_in_halves,
         pause=_LONG_PAUSE,
     ),
-    UnusualRequest(label="a head in pieces of 7 bytes", cut=_pieces(7)),
-    UnusualRequest(label="a head cut within its line ends", cut=_within_line_ends),
+    UnusualRequest(label="a head in pieces of 7 bytes", cut=_in_pieces(7)),
+    UnusualRequest(label="a head split between CR and LF", cut=_between_cr_and_lf),
     UnusualRequest(
-        label="header names in any letter case",
+        label="header names in mixed case",
         lines=("cONTENT-lENGTH: {length}", "x-CHAINPROOF-odd: 1"),
     ),
     UnusualRequest(
-        label="no blank, several and tabs around header values",
+        label="no whitespace, spaces and tabs around header values",
         lines=("Content-Length:{length}", "X-Chainproof-Blanks: \t a b \t ", "X-Chainproof-Empty:"),
     ),
     UnusualRequest(
@@ -224,7 +226,7 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
     ),
     UnusualRequest(label="a header field of 4 KiB", lines=(f"X-Chainproof-Long: {'x' * 4096}", _LENGTH)),
     UnusualRequest(label="a header field twice", lines=("X-Chainproof: a", "X-Chainproof: b", _LENGTH)),
-    UnusualRequest(label="a length behind zeros", lines=("Content-Length: 00{length}",), may_refuse=True),
+    UnusualRequest(label="a Content-Length with leading zeros", lines=("Content-Length: 00{length}",), may_refuse=True),
     UnusualRequest(label="a query", target=lambda requester: f"{requester.target.path}?a=b&c=%20d&e"),
     UnusualRequest(
         label="an absolute URL",
@@ -236,7 +238,7 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
     UnusualRequest(label="`Connection: keep-alive`", lines=("Connection: keep-alive", _LENGTH)),
     UnusualRequest(label="HTTP/1.0", version="HTTP/1.0", may_refuse=True),
     UnusualRequest(
-        label="`Expect: 100-continue` with the body at once",
+        label="`Expect: 100-continue` with the body sent immediately",
         lines=("Expect: 100-continue", _LENGTH),
     ),
 )
@@ -245,11 +247,11 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
 @check_for(clauses.REQUEST_FRAMING, clauses.HTTP_RECOMMENDATIONS)
 def every_valid_request_framing_is_accepted(requester: Requester) -> None:
     """
-    In chunks or not, in pieces or whole, under any spelling that RFC 9112 has for it.
+    Chunked or not, in pieces or at once, in every form that RFC 9112 allows.
     """
-    plain = send_reference_request(requester)
+    reference = send_reference_request(requester)
 
-    def ask(unusual: UnusualRequest) -> None:
+    def check(unusual: UnusualRequest) -> None:
         body = unique_body(requester, unusual.label)
         request = raw_request(
             requester,
@@ -268,22 +270,23 @@ def every_valid_request_framing_is_accepted(requester: Requester) -> None:
             request,
             *pieces,
             pause=unusual.pause,
-            within=plain.timeout(requester.settings.deadline),
+            within=reference.timeout(requester.settings.deadline),
             http_1_0=unusual.version == "HTTP/1.0",
         )
         record_framed(
-            requester, request, received, plain.same_status(clauses.REQUEST_FRAMING), may_refuse=unusual.may_refuse
+            requester, request, received, reference.same_status(clauses.REQUEST_FRAMING), may_refuse=unusual.may_refuse
         )
 
-    _each(ask, UNUSUAL_REQUESTS)
+    _run_concurrently(check, UNUSUAL_REQUESTS)
 
 
-@check_for(clauses.REQUEST_FRAMING, clauses.HTTP_RECOMMENDATIONS)
+@check_for(clauses.REQUEST_FRAMING, clauses.HTTP_RECOMMENDATIONS, title="`Expect: 100-continue` is honoured")
 def expect_100_continue_is_honoured(requester: Requester) -> None:
     """
-    Behind `Expect: 100-continue` comes an interim answer or a final one; without either the body is sent all the same.
+    A request with `Expect: 100-continue` gets an interim or a final answer. Without either, the client sends the body
+    anyway.
     """
-    plain = send_reference_request(requester)
+    reference = send_reference_request(requester)
     for in_chunks in (False, True):
         body = unique_body(requester, f"waiting {in_chunks}")
         request = raw_request(
@@ -292,79 +295,85 @@ def expect_100_continue_is_honoured(requester: Requester) -> None:
             "Expect: 100-continue",
             _CHUNKED[0] if in_chunks else f"Content-Length: {len(body)}",
             sent=chunked(body, 9) if in_chunks else body,
-            label="`Expect: 100-continue` with a body that waits",
+            label="`Expect: 100-continue` with a delayed body",
         )
         assert request.raw is not None
-        head, rest = _body_apart(request.raw)
-        with requester.raw_connection() as talk:
-            talk.send_request(request, head)
-            first = talk.wait_for_bytes(requester.patience.continue_answer)
+        head, rest = _head_then_body(request.raw)
+        with requester.raw_connection() as connection:
+            connection.send_request(request, head)
+            first = connection.wait_for_bytes(_CONTINUE_TIMEOUT)
             if not first or first.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):
-                talk.send_bytes(rest)
-            received = talk.read_answer(request, within=plain.timeout(requester.settings.deadline))
-        record_framed(requester, request, received, plain.same_status(clauses.REQUEST_FRAMING), may_refuse=not first)
+                connection.send_bytes(rest)
+            received = connection.read_answer(request, within=reference.timeout(requester.settings.deadline))
+        record_framed(
+            requester, request, received, reference.same_status(clauses.REQUEST_FRAMING), may_refuse=not first
+        )
 
 
 @check_for(clauses.REQUEST_FRAMING, clauses.ANSWER_MATCHES_REQUEST)
 def pipelined_requests_are_answered_in_order(requester: Requester) -> None:
     """
-    Several requests in one go over one connection: each gets its own answer, in the order in which they were sent
-    (RFC 9112 §9.3.2), refusals among them. A target may close behind any of them.
+    Several requests sent at once over one connection get their own answers in the order of the requests (RFC 9112
+    §9.3.2). The target may close after any of them.
     """
-    plain = send_reference_request(requester)
+    reference = send_reference_request(requester)
     array = requester.send(requester.build_request(b"[]", label="an array")).answer
-    for requests in _pipelines(requester, refusing=array is not None and 400 <= array.status < 500):
-        with requester.raw_connection() as talk:
-            talk.send_pipelined(requests)
+    for requests in _pipelines(requester, rejects_arrays=array is not None and 400 <= array.status < 500):
+        with requester.raw_connection() as connection:
+            connection.send_pipelined(requests)
             for number, request in enumerate(requests):
-                received = talk.read_answer(request, within=plain.timeout(requester.settings.deadline))
+                received = connection.read_answer(request, within=reference.timeout(requester.settings.deadline))
                 if number and received.transport is Transport.CONNECTION_LOST and not received.raw:
                     break
-                refused = request.body == b"[]"
+                rejected = request.body == b"[]"
                 record_framed(
-                    requester, request, received, _REFUSED if refused else plain.same_status(clauses.REQUEST_FRAMING)
+                    requester,
+                    request,
+                    received,
+                    _REJECTION if rejected else reference.same_status(clauses.REQUEST_FRAMING),
                 )
-                if talk.is_closed or received.closes_connection:
+                if connection.is_closed or received.closes_connection:
                     break
 
 
-_REFUSED = Expectation(
+_REJECTION = Expectation(
     clause=clauses.REQUEST_FRAMING,
-    expected="a refusal in its place among pipelined answers",
+    expected="an error, in the order of the pipelined requests",
     is_met_by=lambda answer: answer.status >= 400,
 )
 
 
-def _pipelines(requester: Requester, *, refusing: bool) -> Iterable[tuple[CheckRequest, ...]]:
+def _pipelines(requester: Requester, *, rejects_arrays: bool) -> Iterable[tuple[CheckRequest, ...]]:
     """
-    Rows of requests: alike, long and short by turns, refused ones between where an array is one.
+    Rows of requests: equal ones, long and short ones, and rejected ones in between if the target rejects arrays.
     """
 
     def row(purpose: str, *shapes: tuple[int, bool]) -> tuple[CheckRequest, ...]:
         bodies = [unique_body(requester, f"{purpose} {number}", size) for number, (size, _) in enumerate(shapes)]
         return tuple(
-            _pipelined(requester, body, in_chunks=chunks) for body, (_, chunks) in zip(bodies, shapes, strict=True)
+            _pipeline_request(requester, body, in_chunks=chunks)
+            for body, (_, chunks) in zip(bodies, shapes, strict=True)
         )
 
     yield row("alike", *(((0, False),) * 6))
     yield row("by turns", (30_000, False), (0, True), (3000, True), (0, False), (0, True))
-    if not refusing:
+    if not rejects_arrays:
         return
     first, second, third = row("between", (0, False), (0, False), (0, True))
-    yield first, _pipelined(requester, b"[]"), second, third
+    yield first, _pipeline_request(requester, b"[]"), second, third
 
 
-def _pipelined(requester: Requester, body: bytes, *, in_chunks: bool = False) -> CheckRequest:
+def _pipeline_request(requester: Requester, body: bytes, *, in_chunks: bool = False) -> CheckRequest:
     """
-    One of several requests in one go, in chunks or not.
+    One request of a pipeline, chunked or not.
     """
     line, sent = (_CHUNKED[0], chunked(body, 40)) if in_chunks else (f"Content-Length: {len(body)}", body)
     return raw_request(requester, body, line, sent=sent, label="pipelined requests")
 
 
-def _each(ask: Callable[[Thing], None], things: Iterable[Thing]) -> None:
+def _run_concurrently(check: Callable[[Item], None], items: Iterable[Item]) -> None:
     """
-    Ask about each of some things, a few at the same time.
+    Call a function for each item, a few at the same time.
     """
-    with ThreadPoolExecutor(_AT_ONCE) as pool:
-        list(pool.map(ask, things))
+    with ThreadPoolExecutor(_THREADS) as pool:
+        list(pool.map(check, items))

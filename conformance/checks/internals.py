@@ -1,5 +1,5 @@
 """
-What an answer must keep to itself.
+Answers contain neither the caller's key nor internals of the chain, such as stack traces.
 """
 
 from __future__ import annotations
@@ -14,76 +14,76 @@ from . import check_for
 from .credentials import request_without_key
 
 _PROVOCATIONS: tuple[tuple[bytes | None, str], ...] = (
-    (b"{", "an object cut short"),
+    (b"{", "a truncated object"),
     (b"[]", "an empty array"),
     (b"null", "null"),
     (b"0", "a number"),
     (b'"x"', "a string"),
     (b"", "an empty body"),
     (None, "no body"),
-    (b'{"\xff":1}', "an object with a byte that is not UTF-8"),
+    (b'{"\xff":1}', "an object with invalid UTF-8"),
     (b'{"__class__":{"__init__":null},"x":"\\ud800"}', "an object with a lone surrogate"),
-    (b'{"__proto__":{"toString":null},"constructor":null}', "an object with the names of prototypes"),
+    (b'{"__proto__":{"toString":null},"constructor":null}', "an object with JavaScript prototype names"),
     (b'{"x":"\\u0000"}', "an object with an escaped NUL"),
-    (b'{"x":"\' or 1=1; --","y":"${7*7}{{7*7}}<%= 7 %>"}', "an object with another language in it"),
-    (b'{"x":"../../../../../../nowhere","y":"file:///nowhere"}', "an object with a path in it"),
+    (b'{"x":"\' or 1=1; --","y":"${7*7}{{7*7}}<%= 7 %>"}', "an object with SQL and template code"),
+    (b'{"x":"../../../../../../nowhere","y":"file:///nowhere"}', "an object with file paths"),
     (b"<x/>", "XML"),
     (b"[" * 3000 + b"]" * 3000, "an array nested 3000 deep"),
     (b"\x00\x01\x02", "control characters"),
 )
-"""Bodies that end in an exception where nobody thought of them, with what they are."""
+"""Bodies that often raise an unhandled exception, with their labels."""
 
 
 @check_for(clauses.NO_CREDENTIAL_LEAK, clauses.NO_INTERNALS, clauses.ERROR_CODE_CAUSE)
 def errors_do_not_expose_keys_or_internals(requester: Requester) -> None:
     """
-    Whatever goes wrong, the answer shows neither the caller's key nor the inside of the chain.
+    No error contains the caller's key or internals of the chain.
     """
     path = requester.target.path
     for body, label in _PROVOCATIONS:
         requester.send(requester.build_request(body, label=label))
     requester.send(requester.build_request(path="/chainproof-no-such-path", label="POST /chainproof-no-such-path"))
-    requester.send(requester.build_request(path=f"{path}/%00", label="POST of a path with a NUL"))
-    requester.send(requester.build_request(path=f"{path}/%ff", label="POST of a path that is not UTF-8"))
+    requester.send(requester.build_request(path=f"{path}/%00", label="POST to a path with a NUL"))
+    requester.send(requester.build_request(path=f"{path}/%ff", label="POST to a path with invalid UTF-8"))
     requester.send(requester.build_request(method="PUT", label="PUT with an object"))
 
 
-_ODD: tuple[tuple[str, HeaderField], ...] = (
-    ("a Cookie that is none", ("Cookie", '=;=;"')),
-    ("a traceparent that is none", ("traceparent", "00-x-y-z")),
-    ("an X-Forwarded-For that is none", ("X-Forwarded-For", "chainproof, ,,")),
-    ("a date that is none", ("If-Modified-Since", "chainproof")),
-    ("a Range that is none", ("Range", "bytes=9-1")),
-    ("a credential that is no base64", ("Authorization", "Basic %%%")),
-    ("a credential that is base64 of a NUL", ("Authorization", "Basic AA==")),
-    ("a credential that is base64 of no text", ("Authorization", "Basic //79")),
+_MALFORMED_HEADERS: tuple[tuple[str, HeaderField], ...] = (
+    ("an invalid Cookie", ("Cookie", '=;=;"')),
+    ("an invalid traceparent", ("traceparent", "00-x-y-z")),
+    ("an invalid X-Forwarded-For", ("X-Forwarded-For", "chainproof, ,,")),
+    ("an invalid If-Modified-Since", ("If-Modified-Since", "chainproof")),
+    ("an invalid Range", ("Range", "bytes=9-1")),
+    ("Basic credentials that are not base64", ("Authorization", "Basic %%%")),
+    ("Basic credentials with an encoded NUL", ("Authorization", "Basic AA==")),
+    ("Basic credentials with encoded non-text bytes", ("Authorization", "Basic //79")),
 )
-"""Fields that are not as whoever parses them expects, with what they are."""
+"""Header fields that do not parse, with their labels."""
 
 
 @check_for(clauses.NO_INTERNALS, clauses.NO_CREDENTIAL_LEAK, clauses.OBJECT_ACCEPTED)
 def malformed_headers_do_not_cause_stack_traces(requester: Requester) -> None:
     """
-    Nor where header fields are not as anybody expects them.
+    Header fields that do not parse cause neither stack traces nor rejections.
     """
-    for label, field in _ODD:
+    for label, field in _MALFORMED_HEADERS:
         request = requester.build_request(label=label)
-        kept = tuple(each for each in request.fields if each[0] != field[0])
-        request = replace(request, fields=(*kept, field))
+        other_fields = tuple(each for each in request.fields if each[0] != field[0])
+        request = replace(request, fields=(*other_fields, field))
         if field[0] == "Cookie":
-            # Some servers parse cookies before anybody asks for them, and refuse what they cannot.
+            # Some servers parse cookies eagerly, and reject invalid ones.
             requester.send_nonstandard(request, clauses.OBJECT_ACCEPTED)
         else:
             requester.send(request)
-    request = requester.build_request(label="bytes beyond ASCII in a field")
+    request = requester.build_request(label="non-ASCII bytes in a header field")
     fields = (*request.fields, ("X-Chainproof", "\xc3\xa4\xff"))
     requester.send(replace(request, fields=fields, valid_message=False))
 
 
-@check_for(clauses.NO_CREDENTIAL_LEAK)
+@check_for(clauses.NO_CREDENTIAL_LEAK, title="answers do not repeat the API key")
 def answers_do_not_repeat_the_api_key(requester: Requester) -> None:
     """
-    HEAD, OPTIONS and TRACE, another path and a preflight do not repeat the key: not a half of it, nor in another code.
+    HEAD, OPTIONS, TRACE, another path and a preflight do not repeat the key, not even in part or encoded.
     """
     for method in ("HEAD", "OPTIONS", "TRACE", "GET"):
         requester.send(requester.build_request(None, method=method, fields=(), label=f"{method} without a body"))

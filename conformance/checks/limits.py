@@ -1,7 +1,6 @@
 """
-How large an object may be: what must be taken is, and what is larger is taken or refused as documented.
-
-Limits are looked for by growth: each dimension doubles, and where an object is no longer taken, the place is searched.
+Objects up to a common size are accepted, and larger ones are accepted or rejected in a documented way.
+Each dimension is doubled; where an object is no longer accepted, bisection finds the limit.
 """
 
 from __future__ import annotations
@@ -19,36 +18,36 @@ from . import check_for
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT)
 def large_objects_are_accepted(requester: Requester) -> None:
     """
-    Nesting, digits, members, items, names, strings and blanks, up to the sizes that must be taken.
+    Nesting, digits, members, items, names, strings and whitespace up to the required sizes.
     """
     for dimension in DIMENSIONS:
-        taken, first = 0, dimension.required if requester.settings.depth is Depth.QUICK else 1
-        for size in _doubled(first, dimension.required):
-            if _asked(requester, dimension, size).violations:
-                _search(requester, dimension, taken, size)
+        accepted, first = 0, dimension.required if requester.settings.depth is Depth.QUICK else 1
+        for size in _doubling_sizes(first, dimension.required):
+            if _send(requester, dimension, size).violations:
+                _find_limit(requester, dimension, accepted, size)
                 break
-            taken = size
+            accepted = size
 
 
 @check_for(clauses.STATUS, clauses.REQUEST_ANSWERED)
 def oversized_objects_get_a_documented_answer(requester: Requester) -> None:
     """
-    Beyond those sizes, where a refusal is right, and where servers have been seen to fall.
+    Larger sizes may be rejected, but must not crash the target.
     """
     requester.require_permission(Permission.HUGE_BODIES)
     for dimension in DIMENSIONS:
-        taken, bound = dimension.required, dimension.bounds[requester.settings.depth]
-        for size in _doubled(2 * dimension.required, bound):
-            if not _taken(_asked(requester, dimension, size)):
-                _asked(requester, dimension, bound)
-                requester.note(f"{dimension.label(size)} is not taken, one of {taken} is")
+        accepted, bound = dimension.required, dimension.bounds[requester.settings.depth]
+        for size in _doubling_sizes(2 * dimension.required, bound):
+            if not _is_accepted(_send(requester, dimension, size)):
+                _send(requester, dimension, bound)
+                requester.note(f"{dimension.label(size)} is rejected, {accepted} is accepted")
                 break
-            taken = size
+            accepted = size
 
 
-def _doubled(first: int, last: int) -> Iterator[int]:
+def _doubling_sizes(first: int, last: int) -> Iterator[int]:
     """
-    Sizes from the first to the last, each twice the one before.
+    Sizes from the first to the last, each twice the previous one.
     """
     size = first
     while size < last:
@@ -57,30 +56,30 @@ def _doubled(first: int, last: int) -> Iterator[int]:
     yield last
 
 
-def _search(requester: Requester, dimension: Dimension, taken: int, refused: int) -> None:
+def _find_limit(requester: Requester, dimension: Dimension, accepted: int, rejected: int) -> None:
     """
-    Ask in the middle, again and again, until the least size that departs is known; its request says it.
+    Bisect to the smallest rejected size, and send it again with a label that names the limit.
     """
-    while refused - taken > 1:
-        middle = (taken + refused) // 2
-        if _asked(requester, dimension, middle).violations:
-            refused = middle
+    while rejected - accepted > 1:
+        middle = (accepted + rejected) // 2
+        if _send(requester, dimension, middle).violations:
+            rejected = middle
         else:
-            taken = middle
-    label = f"{dimension.label(refused)}, where {taken} is the most that is taken"
-    requester.send(requester.build_request(dimension.make(refused), label=label))
+            accepted = middle
+    label = f"{dimension.label(rejected)}; the largest accepted size is {accepted}"
+    requester.send(requester.build_request(dimension.make(rejected), label=label))
 
 
-def _asked(requester: Requester, dimension: Dimension, size: int) -> JudgedAnswer:
+def _send(requester: Requester, dimension: Dimension, size: int) -> JudgedAnswer:
     """
-    An object of a size; how many were asked for on the way is no case of its own.
+    Send an object of a size. All sizes on the way share one label.
     """
-    label = dimension.name.replace("{}", "so many")
+    label = dimension.name.replace("{}", "n")
     return requester.send(requester.build_request(dimension.make(size), label=label))
 
 
-def _taken(judged: JudgedAnswer) -> bool:
+def _is_accepted(judged: JudgedAnswer) -> bool:
     """
-    Whether it was answered by what the chain returns.
+    True if the answer is an output of the chain.
     """
     return judged.answer is not None and judged.answer.status == 200

@@ -1,5 +1,5 @@
 """
-Under which Content-Type a body is accepted, and what other fields have to say in it.
+A body is accepted as `application/json` only, and other header fields and queries do not matter.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from ..probing.requester import Requester
 from ..transport.request import JSON_TYPE
 from . import check_for
 
-_SPELLINGS = (
+_EQUIVALENT_TYPES = (
     "application/json; charset=utf-8",
     "application/json;charset=UTF-8",
     'application/json; charset="utf-8"',
@@ -32,7 +32,7 @@ _SPELLINGS = (
     "  application/json  ",
 )
 
-_OTHERS = (
+_OTHER_TYPES = (
     *("text/plain", "text/plain; charset=utf-8", "text/html", "text/xml", "text/csv", "text/javascript", "text/yaml"),
     *("application/xml", "application/x-www-form-urlencoded", "application/octet-stream", "application/javascript"),
     *("application/jsonx", "application/json5", "application/jsonp", "application/x-json", "application/jsonlines"),
@@ -40,9 +40,9 @@ _OTHERS = (
     *("application/x-www-form-urlencoded; charset=utf-8", "multipart/form-data", "multipart/form-data; boundary=x"),
     *("application", "json", "/json", "application/", "*/*", "application/*", "image/png", "audio/json", "x-application/json"),
     *("text/plain; x=application/json", "text/plain;json", "null", "application json", "application/jsonjson", ";"),
-)  # fmt: skip  # words of a kind on one line
+)  # fmt: skip  # similar values share a line
 
-_UNDECIDED = (
+_AMBIGUOUS_TYPES = (
     *("application/json; charset=iso-8859-1", "application/json; charset=utf-16", "application/json; charset=us-ascii"),
     *(
         "application/json; charset=utf8",
@@ -59,69 +59,73 @@ _UNDECIDED = (
         "application/json, application/json",
     ),
 )
-"""What servers differ about and no sentence decides."""
+"""Media types that servers treat differently and no specification decides."""
 
-_BODIES: tuple[tuple[str, str, bytes], ...] = (
+_OTHER_FORMATS: tuple[tuple[str, str, bytes], ...] = (
     ("a form", "application/x-www-form-urlencoded", b"a=1&b=2"),
-    ("a form of one object", "application/x-www-form-urlencoded", b'{"x":1}='),
+    ("an object sent as a form field", "application/x-www-form-urlencoded", b'{"x":1}='),
     ("multipart", "multipart/form-data; boundary=x", b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'),
     ("XML", "application/xml", b"<a>1</a>"),
     ("YAML", "application/yaml", b"a: 1\n"),
     ("MessagePack", "application/msgpack", b"\x81\xa1a\x01"),
     ("text", "text/plain", b"hello"),
     ("CSV", "text/csv", b"a,b\r\n1,2\r\n"),
-)  # fmt: skip  # one line for each
-"""What is what its media type says, and not what the document has."""
+)  # fmt: skip  # one line each
+"""Bodies in other formats, with their labels and media types."""
 
 
-@check_for(clauses.MEDIA_TYPE_PARAMETERS)
+@check_for(clauses.MEDIA_TYPE_PARAMETERS, title="`Content-Type` case and parameters are ignored")
 def content_type_case_and_parameters_are_ignored(requester: Requester) -> None:
     """
-    However `application/json` is spelled, the answer is the one that its plain spelling gets.
+    In every valid form, `application/json` gets the same answer as in its simplest one.
     """
     plain = requester.send(requester.build_request())
     for name in ("content-type", "CONTENT-TYPE"):
         requester.send(requester.build_request(fields=((name, "application/json"),), label=f"a {name} field"))
-    for spelling in _SPELLINGS:
-        request = requester.build_request(fields=(("Content-Type", spelling),), label=f"Content-Type: {spelling}")
+    for media_type in _EQUIVALENT_TYPES:
+        request = requester.build_request(fields=(("Content-Type", media_type),), label=f"Content-Type: {media_type}")
         other = requester.send(request)
         if requester.settings.echo or plain.answer is None or other.answer is None:
             continue
-        here, there = plain.answer.status, other.answer.status
-        if {here, there} <= {200, 400, 415}:
+        plain_status, other_status = plain.answer.status, other.answer.status
+        if {plain_status, other_status} <= {200, 400, 415}:
             violation = Violation(
                 clause=clauses.MEDIA_TYPE_PARAMETERS,
-                expected=f"status {here}, as under application/json",
-                actual=f"status {there}",
+                expected=f"status {plain_status}, as with `application/json`",
+                actual=f"status {other_status}",
             )
             requester.record_clause(
-                clauses.MEDIA_TYPE_PARAMETERS, None if here == there else violation, request, other.answer
+                clauses.MEDIA_TYPE_PARAMETERS,
+                None if plain_status == other_status else violation,
+                request,
+                other.answer,
             )
 
 
 @check_for(clauses.MEDIA_TYPE_REQUIRED)
 def other_media_types_are_rejected(requester: Requester) -> None:
     """
-    An object under another media type, or under none, is not what the document describes; nor is a form under its own.
+    An object with another media type or none is rejected, and so is another format with its own media type.
     """
-    for label, fields in (("a body without Content-Type", ()), ("an empty Content-Type", (("Content-Type", ""),))):
+    for label, fields in (("an object without Content-Type", ()), ("an empty Content-Type", (("Content-Type", ""),))):
         requester.send(requester.build_request(fields=fields, label=label))
-    for name in _OTHERS:
+    for name in _OTHER_TYPES:
         requester.send(requester.build_request(fields=(("Content-Type", name),), label=f"an object as {name}"))
-    for label, name, content in _BODIES:
+    for label, name, content in _OTHER_FORMATS:
         requester.send(requester.build_request(content, fields=(("Content-Type", name),), label=f"{label} as {name}"))
 
 
 @check_for(clauses.STATUS)
 def ambiguous_media_types_get_a_documented_answer(requester: Requester) -> None:
     """
-    Another charset, half a parameter, a list, a `+json`, the field twice, a coding: taken or not, the answer is documented.
+    Another charset, an incomplete parameter, a list, `+json`, a repeated field or a content coding may be accepted or
+    rejected, in a documented way.
     """
-    for name in _UNDECIDED:
+    for name in _AMBIGUOUS_TYPES:
         requester.send(requester.build_request(fields=(("Content-Type", name),), label=f"an object as {name}"))
     for one, other in (("application/json", "application/json"), ("application/json", "text/plain")):
         fields = (("Content-Type", one), ("Content-Type", other))
-        request = requester.build_request(fields=fields, label="Content-Type twice")
+        request = requester.build_request(fields=fields, label="two Content-Type fields")
         requester.send(replace(request, valid_message=False))
     plain = requester.minimal_body
     for coding, content in (
@@ -135,15 +139,15 @@ def ambiguous_media_types_get_a_documented_answer(requester: Requester) -> None:
     ):
         fields = (JSON_TYPE, ("Content-Encoding", coding))
         request = requester.build_request(content, fields=fields, label=f"a body with Content-Encoding: {coding}")
-        # What stands in front may undo codings, and says in words of its own that it cannot.
+        # A proxy may decode the body, and answer in its own format when that fails.
         requester.send(replace(request, valid_message=coding == "identity"))
 
 
-_BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
+_BROWSER_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
 
-_FIELDS: tuple[HeaderField, ...] = (
+_IRRELEVANT_FIELDS: tuple[HeaderField, ...] = (
     *(("Accept", value) for value in ("*/*", "application/json", "application/*;q=0.8", "application/json;q=0.1, */*;q=0")),
-    *(("Accept", value) for value in ("application/json; charset=utf-8", "text/plain, application/json", "", _BROWSER)),
+    *(("Accept", value) for value in ("application/json; charset=utf-8", "text/plain, application/json", "", _BROWSER_ACCEPT)),
     *(("Accept", value) for value in ("text/html", "application/xml", "text/event-stream", "image/*", "application/json;q=0")),
     ("Accept-Charset", "iso-8859-1"),
     ("Accept-Language", "de-DE,de;q=0.9"),
@@ -167,24 +171,24 @@ _FIELDS: tuple[HeaderField, ...] = (
     ("X-Chainproof", ""),
     ("X-Chainproof", "\xe9\xff"),
     ("x-chainproof.b!#$%&'*+-^_`|~", "1"),
-)  # fmt: skip  # one line for a kind
+)  # fmt: skip  # similar fields share a line
 
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.STATUS, clauses.OUTPUT_MEDIA_TYPE, clauses.ERROR_MEDIA_TYPE)
 def other_headers_and_queries_are_ignored(requester: Requester) -> None:
     """
-    Whatever a client accepts, speaks or tells besides, and however much: the body is what counts.
+    Other header fields, however many or long, and queries do not change how the body is handled.
     """
-    for name, value in _FIELDS:
+    for name, value in _IRRELEVANT_FIELDS:
         for body in (requester.minimal_body, b"[]")[: 1 + (name == "Accept")]:
             fields = (JSON_TYPE, (name, value))
             requester.send(requester.build_request(body, fields=fields, label=f"a request with {name}: {value}"))
     long = (JSON_TYPE, ("X-Chainproof", "x" * REQUIRED_FIELD_BYTES))
     requester.send(
-        requester.build_request(fields=long, label=f"a request with a field of {REQUIRED_FIELD_BYTES} bytes")
+        requester.build_request(fields=long, label=f"a request with a header field of {REQUIRED_FIELD_BYTES} bytes")
     )
     many = (JSON_TYPE, *((f"X-Chainproof-{number}", "x") for number in range(40)))
-    requester.send(requester.build_request(fields=many, label="a request with 40 fields more"))
+    requester.send(requester.build_request(fields=many, label="a request with 40 more header fields"))
     for query in ("?", "?x=1", "?x=1&x=2&y", "?%7B%7D", "?callback=x&jsonp=x", "?pretty", "?" + "x" * 1000):
         path = requester.target.path + query
         requester.send(requester.build_request(path=path, label=f"a request with the query {query[:20]}"))

@@ -1,5 +1,5 @@
 """
-What Schemathesis makes of the whole document.
+Requests that Schemathesis generates from the OpenAPI document get documented answers.
 """
 
 from __future__ import annotations
@@ -11,9 +11,15 @@ from ..probing.schemathesis_runner import fuzz
 from . import check_for
 
 
-@check_for(clauses.STATUS, clauses.OBJECT_ACCEPTED, clauses.NON_OBJECT_REJECTED, clauses.INVALID_JSON_REJECTED)
+@check_for(
+    clauses.STATUS,
+    clauses.OBJECT_ACCEPTED,
+    clauses.NON_OBJECT_REJECTED,
+    clauses.INVALID_JSON_REJECTED,
+    title="Schemathesis requests get documented answers",
+)
 def schemathesis_requests_get_documented_answers(requester: Requester) -> None:
     """
-    Its examples, coverage and fuzzing phases, positive and negative.
+    Its examples, coverage and fuzzing phases, with valid and invalid requests.
     """
     fuzz(requester)
