@@ -39,14 +39,14 @@ CHECKS: list[Check] = []
 
 def check_for(*clauses: Clause, title: str = "") -> Callable[[CheckCallable], CheckCallable]:
     """
-    Register a function as the check of these clauses.
+    Decorator that registers a function as the check of some clauses.
 
-    Its title is its name in words, unless given: a name has neither capitals nor punctuation.
+    The title is the function's name with spaces for underscores; give one if it needs capitals or punctuation.
     """
 
     def register(run: CheckCallable) -> CheckCallable:
-        name, group = run.__name__, run.__module__.rpartition(".")[2]
-        CHECKS.append(Check(name=name, group=group, clauses=clauses, run=run, title=title or name.replace("_", " ")))
+        name, module = run.__name__, _short_name(run.__module__)
+        CHECKS.append(Check(name=name, module=module, clauses=clauses, run=run, title=title or name.replace("_", " ")))
         return run
 
     return register

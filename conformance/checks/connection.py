@@ -22,12 +22,8 @@ from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for
 
 _THREADS = 8
-_CLOSE_TIMEOUT: Seconds = 2.0
-"""Time to wait for a connection that must be closed."""
 _UNANNOUNCED_CLOSE_TIMEOUT: Seconds = 0.06
 """Time to wait after an answer for a close that was not announced."""
-_IDLE_TIME: dict[Depth, Seconds] = {Depth.QUICK: 0.4, Depth.STANDARD: 1.2, Depth.DEEP: 5.5}
-"""Idle time before a connection is used again; many servers keep one for five seconds."""
 _REQUESTS_PER_CONNECTION = {Depth.QUICK: 40, Depth.STANDARD: 200, Depth.DEEP: 2000}
 """Requests on one connection."""
 
@@ -70,7 +66,7 @@ def connections_are_closed_on_request(requester: Requester) -> None:
 
     def check(request: CheckRequest) -> None:
         # An HTTP/1.0 answer without a length ends with the connection, which is then closed by definition.
-        received, closed_in_time = _answer_and_close(requester, request, reference, _CLOSE_TIMEOUT)
+        received, closed_in_time = _answer_and_close(requester, request, reference, requester.patience.close)
         if received.answer is not None and not received.framing_error:
             violation = Violation(
                 clause=clauses.CONNECTION_PERSISTENCE,
@@ -161,7 +157,7 @@ def _check_next_request(requester: Requester, first_request: CheckRequest, refer
         if first.answer is None or first.framing_error:
             return  # covered by other checks
         if first.closes_connection or first.is_close_delimited:
-            connection.read_unexpected(_CLOSE_TIMEOUT)
+            connection.read_unexpected(requester.patience.close)
             violation = Violation(
                 clause=clauses.CONNECTION_PERSISTENCE,
                 expected="the connection closed after an answer with `Connection: close`",
@@ -236,7 +232,7 @@ def _send_after_pause(requester: Requester, reference: ReferenceAnswer) -> None:
                 connection.read_answer(request, within=reference.timeout(requester.settings.deadline)),
                 reference,
             )
-            if number or connection.read_unexpected(_IDLE_TIME[requester.settings.depth]) or connection.is_closed:
+            if number or connection.read_unexpected(requester.patience.idle) or connection.is_closed:
                 return
 
 

@@ -47,7 +47,7 @@ def _require_steering(requester: Requester) -> None:
     Skip the check if the target cannot be asked for errors.
     """
     if not requester.settings.steerable:
-        pytest.skip("needs --steerable: a target that returns errors on demand")
+        raise NotAsked("needs --steerable: a target that returns errors on demand")
 
 
 def _error_requests(requester: Requester, turn: int) -> Iterable[CheckRequest]:

@@ -36,8 +36,6 @@ _LONG_BODY = 70_000
 _PAUSE: Seconds = 0.002
 _LONG_PAUSE: Seconds = 0.4
 """A pause in the middle of a request, as on a poor connection."""
-_CONTINUE_TIMEOUT: Seconds = 1.0
-"""Time that a client waits for `100 Continue` before it sends the body anyway (RFC 9110 §10.1.1)."""
 
 
 def requests_of_every_kind(requester: Requester) -> Iterable[CheckRequest]:
@@ -301,7 +299,7 @@ def expect_100_continue_is_honoured(requester: Requester) -> None:
         head, rest = _head_then_body(request.raw)
         with requester.raw_connection() as connection:
             connection.send_request(request, head)
-            first = connection.wait_for_bytes(_CONTINUE_TIMEOUT)
+            first = connection.wait_for_bytes(requester.patience.continue_answer)
             if not first or first.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):
                 connection.send_bytes(rest)
             received = connection.read_answer(request, within=reference.timeout(requester.settings.deadline))

@@ -32,8 +32,6 @@ from ..transport.request import CheckRequest
 from . import check_for
 
 _THREADS = 8
-_OPTIONAL_ANSWER_TIMEOUT: Seconds = 0.4
-"""Time to wait for an answer that need not come, since many targets wait for the rest of the request."""
 _MAX_ANSWERS = 4
 """Answers that are read on one connection."""
 
@@ -405,7 +403,7 @@ def truncated_requests_are_rejected(requester: Requester) -> None:
                 connection.send_request(request)
                 if finish and not connection.close_writing():
                     return
-                received = connection.read_answer(request, within=_optional_answer_timeout(reference))
+                received = connection.read_answer(request, within=_optional_answer_timeout(requester, reference))
             answer = received.answer
             if answer is not None and 200 <= answer.status < 300:
                 # A WSGI server does not tell its application that the connection ended early: the body looks complete.
@@ -447,7 +445,10 @@ def _answers(requester: Requester, request: CheckRequest, reference: ReferenceAn
         connection.send_request(request)
         for number in range(_MAX_ANSWERS):
             received = connection.read_answer(
-                request, within=_optional_answer_timeout(reference) if not number else _OPTIONAL_ANSWER_TIMEOUT / 4
+                request,
+                within=requester.patience.optional_answer / 4
+                if number
+                else _optional_answer_timeout(requester, reference),
             )
             if received.answer is None:
                 break
@@ -457,11 +458,11 @@ def _answers(requester: Requester, request: CheckRequest, reference: ReferenceAn
     return answers
 
 
-def _optional_answer_timeout(reference: ReferenceAnswer) -> Seconds:
+def _optional_answer_timeout(requester: Requester, reference: ReferenceAnswer) -> Seconds:
     """
     Time to wait for an answer that need not come.
     """
-    return max(_OPTIONAL_ANSWER_TIMEOUT, min(3 * reference.duration, 5.0))
+    return max(requester.patience.optional_answer, min(3 * reference.duration, 5.0))
 
 
 def _record_rejection(requester: Requester, request: CheckRequest, answers: list[Answer], clause: Clause) -> None:

@@ -182,7 +182,7 @@ def overload_gets_documented_answers(requester: Requester) -> None:
     requester.require_permission(Permission.OVERLOAD)
     before = send_reference_request(requester)
     if before.status is None:
-        pytest.skip("needs a target that answers equal requests with the same status")
+        raise NotAsked("needs a target that answers equal requests with the same status")
     for size in _BURSTS:
         if _send_burst(requester, size) & {429, 503}:
             break
