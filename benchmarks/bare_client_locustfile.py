@@ -14,7 +14,8 @@ from chainproof.contract.credentials import ApiKey
 from chainproof.contract.openapi import METHOD
 from chainproof.contract.route import Route
 from chainproof.contract.target import parse_target
-from chainproof.loadtests.client.client import LoadClient, request_bytes
+from chainproof.loadtests.client.client import LoadClient
+from chainproof.loadtests.client.request import request_bytes
 
 __all__ = ["ClientOnlyUser", "stopwatch"]
 

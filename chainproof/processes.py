@@ -4,7 +4,6 @@ Our own tools as child processes: how tools that never import each other use eac
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -13,6 +12,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
+
+from chainproof.linux import end_with_parent
 
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 """The signals by which people and machines ask a command to end."""
@@ -26,20 +27,6 @@ def chainproof_command(*arguments: str) -> list[str]:
     of the installed package.
     """
     return [sys.executable, "-P", "-m", "chainproof", *arguments]
-
-
-_libc = ctypes.CDLL(None)
-_PR_SET_PDEATHSIG = 1
-"""From linux/prctl.h."""
-
-
-def end_with_parent() -> None:
-    """
-    Called in a child before it becomes another program: have it asked to end when its parent is gone, however that went.
-
-    A load run whose parent was killed must not go on sending to whatever comes to listen there next.
-    """
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -66,6 +53,7 @@ def run_process(command: Sequence[str], environment: Mapping[str, str] | None = 
         env={**os.environ, **(environment or {})},
         start_new_session=True,
         stdin=subprocess.DEVNULL,
+        # A load run whose parent was killed must not go on sending to whatever listens there next.
         preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, and no thread of ours holds a lock meanwhile
     )
     with forward_signals(child) as passed_on:

@@ -26,7 +26,7 @@ from chainproof.contract.target import is_loopback
 from chainproof.endpoint import EMULATED_VARIABLE
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
-from chainproof.processes import end_with_parent
+from chainproof.linux import end_with_parent
 
 from .chain.chain import load_chain
 from .decision import EmulatorConfig

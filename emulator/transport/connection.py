@@ -18,12 +18,9 @@ from time import CLOCK_REALTIME, clock_gettime
 from typing import Protocol
 
 from chainproof.clock import Seconds
+from chainproof.linux import SO_TIMESTAMPNS, TIMESPEC
 
-SO_TIMESTAMPNS = 35
-"""From the kernel's asm-generic/socket.h; Python has no name for it. Connections inherit it from the listening socket."""
-
-_TIMESPEC = struct.Struct("ll")
-_ANCILLARY = socket.CMSG_SPACE(_TIMESPEC.size)
+_ANCILLARY = socket.CMSG_SPACE(TIMESPEC.size)
 _READ_SIZE = 1 << 18
 _HIGH_WATER = 1 << 20
 """Unsent bytes above which reading pauses."""
@@ -150,7 +147,7 @@ class TcpConnection:
         if self._closing:
             return  # discarded: see _LINGER
         if ancillary and ancillary[0][1] == SO_TIMESTAMPNS:
-            seconds, nanoseconds = _TIMESPEC.unpack(ancillary[0][2])
+            seconds, nanoseconds = TIMESPEC.unpack(ancillary[0][2])
             self.received_at = seconds + nanoseconds * 1e-9
             self.kernel_timestamp = True
         else:
@@ -278,7 +275,7 @@ def listening_socket(host: str, port: int) -> socket.socket:
     sock = socket.socket(family, socket_type, protocol)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
+        sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)  # accepted connections inherit it
         sock.settimeout(0)
         sock.bind(address)
         sock.listen(4096)

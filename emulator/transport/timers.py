@@ -8,33 +8,14 @@ milliseconds.
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 from collections.abc import Callable
 from heapq import heappop, heappush
 from itertools import count
-from time import CLOCK_MONOTONIC, monotonic
+from time import monotonic
 
 from chainproof.clock import Seconds
-
-_TFD_TIMER_ABSTIME = 1
-_TFD_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
-
-# Python has timerfd_create from 3.13 on only.
-_libc = ctypes.CDLL(None, use_errno=True)
-
-
-class _TimerSpec(ctypes.Structure):
-    """
-    `struct itimerspec`. The interval stays 0.
-    """
-
-    _fields_ = (
-        ("interval_s", ctypes.c_long),
-        ("interval_ns", ctypes.c_long),
-        ("value_s", ctypes.c_long),
-        ("value_ns", ctypes.c_long),
-    )
+from chainproof.linux import open_timer, set_timer
 
 
 class Timers:
@@ -47,9 +28,7 @@ class Timers:
         self._order = count()
         self._armed = float("inf")
         self._loop = loop
-        self._fd = _libc.timerfd_create(CLOCK_MONOTONIC, _TFD_FLAGS)
-        if self._fd < 0:
-            raise OSError(ctypes.get_errno(), "timerfd_create")
+        self._fd = open_timer()
         loop.add_reader(self._fd, self._wake)
 
     def call_at(self, instant: Seconds, call: Callable[[], None]) -> None:
@@ -83,9 +62,7 @@ class Timers:
 
     def _arm(self, instant: Seconds) -> None:
         """
-        Set the timer. An instant in the past fires at once; 0 would disarm the timer.
+        Set the timer. An instant in the past fires at once.
         """
         self._armed = instant
-        nanoseconds = max(1, int(instant * 1e9))
-        spec = _TimerSpec(0, 0, nanoseconds // 1_000_000_000, nanoseconds % 1_000_000_000)
-        _libc.timerfd_settime(self._fd, _TFD_TIMER_ABSTIME, ctypes.byref(spec), None)
+        set_timer(self._fd, instant)

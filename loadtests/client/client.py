@@ -17,11 +17,7 @@ from time import monotonic_ns
 
 import gevent
 
-from chainproof import __version__
 from chainproof.clock import Seconds
-from chainproof.contract.credentials import ApiKey
-from chainproof.contract.header_fields import HeaderField
-from chainproof.contract.openapi import METHOD
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
 
@@ -32,33 +28,8 @@ from .receive_timestamps import Nanoseconds, ReceiveTimestamps
 from .reply import Reply
 from .transport_errors import RequestFailed
 
-DEFAULT_HEADERS = (
-    ("Content-Type", "application/json"),
-    ("Accept", "application/json"),
-    ("User-Agent", f"chainproof/{__version__}"),
-)
-"""Header fields of every request, beside Host, Authorization and Content-Length, unless the caller sends its own."""
-
 _LONG_IDLE: Nanoseconds = 1_000_000
 """A connection idle for longer is looked at before it is used: its end may have come since the loop last looked."""
-
-
-def header_fields(key: ApiKey, others: tuple[HeaderField, ...] = ()) -> tuple[HeaderField, ...]:
-    """
-    What a request says of itself, the caller's fields in place of ours of the same name.
-    """
-    named = {name.lower() for name, _ in others}
-    ours = (field for field in DEFAULT_HEADERS if field[0].lower() not in named)
-    return (("Authorization", key.authorization), *ours, *others)
-
-
-def request_bytes(target: Target, key: ApiKey, body: bytes, others: tuple[HeaderField, ...] = ()) -> bytes:
-    """
-    The request as it goes over the wire, with the caller's *others* among its header fields.
-    """
-    fields = (("Host", target.authority), *header_fields(key, others), ("Content-Length", str(len(body))))
-    head = "".join(f"{name}: {value}\r\n" for name, value in fields)
-    return f"{METHOD} {target.path} HTTP/1.1\r\n{head}\r\n".encode("ascii") + body
 
 
 class LoadClient:

@@ -13,19 +13,16 @@ lies between that moment and the present. Where there is none to be taken, the i
 from __future__ import annotations
 
 import socket
-import struct
 from collections.abc import Callable
 from contextlib import suppress
 from time import monotonic_ns, time_ns
 
-SO_TIMESTAMPNS = 35
-"""Linux: ask for the receive time of packets, and the type of the message that brings it. Python has no name for it."""
+from chainproof.linux import SO_TIMESTAMPNS, TIMESPEC
 
 Nanoseconds = int
 """An instant or a duration, in nanoseconds."""
 
-_TIMESPEC = struct.Struct("@ll")
-_SIZE = _TIMESPEC.size
+_SIZE = TIMESPEC.size
 ANCILLARY_SIZE = socket.CMSG_SPACE(_SIZE)
 """Room for a stamp beside the bytes of a read."""
 
@@ -71,7 +68,7 @@ class ReceiveTimestamps:
             if kind == SO_TIMESTAMPNS and level == socket.SOL_SOCKET and len(stamp) == _SIZE:
                 if not -_STEP < self._wall() - now - self._distance < _STEP or now - self._measured > _STALE:
                     self._measure(now)
-                seconds, nanoseconds = _TIMESPEC.unpack(stamp)
+                seconds, nanoseconds = TIMESPEC.unpack(stamp)
                 instant: Nanoseconds = seconds * _BILLION + nanoseconds - self._distance
                 if sent <= instant <= now and sent > self._stepped:
                     return instant

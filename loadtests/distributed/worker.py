@@ -8,10 +8,7 @@ falls silent or the parent process is gone, it stops: nobody would know of its r
 from __future__ import annotations
 
 import argparse
-import ctypes
 import os
-import signal
-import sys
 import time
 from array import array
 from collections.abc import Callable
@@ -45,9 +42,6 @@ from .session import Session, abort_on_error, add_listener, freeze_garbage_colle
 
 MASTER_TIMEOUT: Seconds = 10.0
 """A master that was not heard for so long is gone: it answers Locust's heartbeat every second."""
-
-
-_PR_SET_PDEATHSIG = 1
 
 
 class ReportSender:
@@ -234,14 +228,6 @@ class Worker(Session):
             self.run.interrupt()
             self.run.wait()
         self.quit_locust()
-
-
-def end_with_parent() -> None:
-    """
-    Have the kernel tell this process when its parent has gone, where the kernel is Linux.
-    """
-    if sys.platform == "linux":
-        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
 
 
 def _endpoint(assignment: Assignment) -> Any:

@@ -4,6 +4,7 @@ A run under way, whoever sends its requests: this process, or workers that repor
 
 from __future__ import annotations
 
+import traceback
 from abc import ABC, abstractmethod
 
 from gevent.event import Event
@@ -78,6 +79,11 @@ class BaseRun(ABC):
         if self.ending is not Ending.INTERNAL_ERROR:
             self.ending, self.note = Ending.INTERNAL_ERROR, note
         self.stop()
+
+    def abort_on_exception(self) -> None:
+        """Abort because of the exception that is being handled, and print its traceback."""
+        traceback.print_exc()
+        self.abort(traceback.format_exc(limit=0).strip().splitlines()[-1])
 
     def wait(self, patience: Seconds | None = None) -> bool:
         """Return when the record is complete; after *patience* at the latest, with whether it is."""

@@ -10,8 +10,9 @@ import os
 
 from locust import events
 
+from chainproof.linux import end_with_parent
+
 from ..distributed.session import add_listener
-from ..distributed.worker import end_with_parent
 from ..options import add_locust_options
 from .roles import start_session
 from .users import ClosedUser, OpenUser

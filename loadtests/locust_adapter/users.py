@@ -19,8 +19,10 @@ from locust.exception import StopUser
 from chainproof.contract.answer import Answer
 from chainproof.workload.workload import WorkloadModel
 
+from ..client.request import PayloadLike
 from ..distributed.session import session_of
-from ..engine.load_run import InFlightRequest, LoadRun, PayloadLike
+from ..engine.load_run import LoadRun
+from ..recording.in_flight_request import InFlightRequest
 
 Task = Callable[..., Any]
 
@@ -50,12 +52,10 @@ class ChainClient:
         run = self._user.load_run
         if run is None:
             raise StopUser
-        run.wait_for_start()
-        flight = run.planned_request() or run.start_user_request()
-        if flight is None:
+        request = run.run_remote(payload)
+        if request is None:
             raise StopUser
-        run.send_request(flight, run.encoded_request(payload))
-        return flight.answer
+        return request.answer
 
 
 class ChainUser(User):
@@ -140,10 +140,10 @@ class OpenUser(ChainUser):
             raise RuntimeError(f"expected a task of {type(self).__name__} with one of --tags, found none")
         drawn = random.Random(f"tasks {seed}")
 
-        def take(flight: InFlightRequest) -> None:
+        def take(request: InFlightRequest) -> None:
             chosen = drawn.choice(tasks)
             chosen(self)
-            if flight.start is None:
+            if request.start is None:
                 raise RuntimeError(f"expected {chosen.__name__} to call self.client.run_remote, and it did not")
 
         return take

@@ -27,6 +27,7 @@ from chainproof.results.manifest import Ending, Guard, RunEnd
 
 from ..client.reply import Reply
 from .exemplars import ClauseCounter, ErrorCodeLabels, Exemplars, FindingCounter, KeptBodies, no_bodies
+from .in_flight_request import InFlightRequest
 
 BATCH_SIZE = 200
 """Requests that are noted before they are entered: few enough that entering them keeps nothing waiting."""
@@ -142,51 +143,33 @@ class Recorder:
         self.accounting.not_sent += 1
         self._at(intended_start).count_not_sent(why, phase=self._phase_of(intended_start))
 
-    def send(self, start: Seconds, intended_start: Seconds, waited: Seconds = 0.0) -> None:
-        """Count a request as it is sent, after it *waited* for a slot: which is no lateness of ours."""
+    def count_sent(self, request: InFlightRequest) -> None:
+        """Count a request as it is sent. Its wait for a slot is not part of the schedule lag."""
+        assert request.start is not None
         self.accounting.sent += 1
-        current = self._current if start < self._over_at else self._now(start)
+        current = self._current if request.start < self._over_at else self._now(request.start)
         self.in_flight += 1
         current.in_flight_max = max(current.in_flight_max, self.in_flight)
-        if waited:
-            current.network.slot_wait.record(waited)
-        self._sent.append((start - intended_start - waited, self._phase_of(intended_start) if self._phased else None))
+        intended_start, slot_wait = request.intended_start, request.slot_wait
+        if slot_wait:
+            current.network.slot_wait.record(slot_wait)
+        phase = self._phase_of(intended_start) if self._phased else None
+        self._sent.append((request.start - intended_start - slot_wait, phase))
         if len(self._sent) >= BATCH_SIZE:
             self._enter()
 
-    def settle(
-        self,
-        exchange: Exchange,
-        now: Seconds,
-        reason: str,
-        payload: str | None = None,
-        bodies: Callable[[], KeptBodies] = no_bodies,
-    ) -> None:
-        """
-        Count what became of a request, at the instant it was decided; of its kind of *payload* apart, if it has one.
-
-        Its *bodies* are asked for where it is kept as an exemplar.
-        """
-        if self.count(exchange.outcome, exchange.intended_start, exchange.start, exchange.end, now, payload):
-            self.keep_exemplar(exchange, reason, bodies)
-
-    def count(  # noqa: PLR0917  # called for every request: keywords cost
-        self,
-        outcome: Outcome,
-        intended_start: Seconds,
-        start: Seconds,
-        end: Seconds,
-        now: Seconds,
-        payload: str | None = None,
-    ) -> bool:
-        """Count what became of a request; whether it may be an exemplar, which is then to be kept."""
+    def count_settled(self, request: InFlightRequest, outcome: Outcome, now: Seconds) -> bool:
+        """Count a settled request at the present instant. True if it may be an exemplar: call `keep_exemplar` then."""
+        assert request.start is not None
         self.accounting.settle(outcome.result)
         if now >= self._over_at:
             self._now(now)
         self.in_flight -= 1
+        intended_start, end = request.intended_start, request.end
         response_time = end - intended_start
+        payload = request.encoded_request.payload_name if request.encoded_request is not None else None
         phase = self._phase_of(intended_start) if self._phased else None
-        self._settled.append((outcome, response_time, end - start, payload, phase))
+        self._settled.append((outcome, response_time, end - request.start, payload, phase))
         if len(self._settled) >= BATCH_SIZE:
             self._enter()
         return outcome is not self._usual or response_time > self._slow

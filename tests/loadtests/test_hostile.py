@@ -24,8 +24,9 @@ from hypothesis import strategies as st
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.route import Route
 from chainproof.contract.target import parse_target
-from chainproof.loadtests.client.client import LoadClient, request_bytes
+from chainproof.loadtests.client.client import LoadClient
 from chainproof.loadtests.client.reply import Reply
+from chainproof.loadtests.client.request import request_bytes
 from chainproof.results.exchange import Transport
 
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"

@@ -13,9 +13,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainproof.linux import SO_TIMESTAMPNS
 from chainproof.loadtests.client.receive_timestamps import (
     ANCILLARY_SIZE,
-    SO_TIMESTAMPNS,
     ReceiveTimestamps,
     enable_receive_timestamps,
 )

@@ -25,6 +25,7 @@ from chainproof.loadtests.recording.exemplars import (
     ErrorCodeLabels,
     Exemplars,
 )
+from chainproof.loadtests.recording.in_flight_request import InFlightRequest
 from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
 from chainproof.results.folder import Run, RunWriter, read_run
@@ -71,15 +72,16 @@ def written(planned: list[tuple[float, float, float, Outcome | NotSent]], flushe
             intended_start, lag, service, what = planned[number]
             if isinstance(what, NotSent):
                 recorder.count_not_sent(intended_start, what)
-            elif kind == "send":
-                recorder.send(instant, intended_start)
-            else:
-                start = intended_start + lag
-                recorder.settle(
+                continue
+            start = intended_start + lag
+            request = InFlightRequest(number, intended_start, None, start, end=start + service)
+            if kind == "send":
+                recorder.count_sent(request)
+            elif recorder.count_settled(request, what, instant):
+                recorder.keep_exemplar(
                     Exchange(
                         number=number, intended_start=intended_start, start=start, end=start + service, outcome=what
                     ),
-                    instant,
                     "",
                 )
         recorder.finish(max((event[0] for event in events), default=0.0), Ending.COMPLETED, "")

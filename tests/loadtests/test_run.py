@@ -15,7 +15,7 @@ from chainproof.contract.credentials import ApiKey
 from chainproof.contract.levels import Contract
 from chainproof.endpoint import Endpoint
 from chainproof.loadtests.demand import Demand
-from chainproof.loadtests.engine import load_run as run_module
+from chainproof.loadtests.engine import settlement
 from chainproof.loadtests.engine.load_run import LoadRun
 from chainproof.loadtests.recording.recorder import Recorder
 from chainproof.results.folder import RunWriter, read_run
@@ -46,7 +46,7 @@ def test_our_own_error_over_an_answer_ends_the_run_and_loses_no_request(
             raise ZeroDivisionError
         return ()
 
-    monkeypatch.setattr(run_module, "violations", judge)
+    monkeypatch.setattr(settlement, "violations", judge)
     with run_server(fine) as server, RunWriter(tmp_path / "run", manifest) as writer:
         recorder = Recorder(writer, contract=Contract.STRICT, seed=0)
         endpoint = Endpoint(target=server.target, key=ApiKey("key"), environment={})

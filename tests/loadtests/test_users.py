@@ -163,7 +163,7 @@ WRONG = {
     "a task that sends twice": (
         "class Mine(OpenUser):\n    @task\n    def twice(self):\n        [self.client.run_remote({}) for _ in 'ab']\n",
         70,
-        "expected one run_remote in a task of the open model",
+        "expected one run_remote call per task in the open model",
     ),
     "two dispatchers": (
         "class Mine(OpenUser):\n    pass\nclass Yours(OpenUser):\n    pass\n",

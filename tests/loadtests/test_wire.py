@@ -17,7 +17,9 @@ import pytest
 
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.target import parse_target
-from chainproof.loadtests.client.client import LoadClient, Reply, request_bytes
+from chainproof.loadtests.client.client import LoadClient
+from chainproof.loadtests.client.reply import Reply
+from chainproof.loadtests.client.request import request_bytes
 from chainproof.results.exchange import Transport
 
 RunServer = Callable[..., Any]

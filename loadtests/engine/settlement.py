@@ -1,0 +1,210 @@
+"""
+Settle requests: classify the outcome, count it, keep exemplars, notify the listener.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Any
+
+import gevent
+import orjson
+
+from chainproof.clock import Seconds
+from chainproof.contract.answer import Answer
+from chainproof.contract.openapi import METHOD
+from chainproof.contract.violations import Violation, breaks_must_clause, error_code, violations
+from chainproof.endpoint import Endpoint
+from chainproof.results.curl import curl_line
+from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
+from chainproof.results.stored_body import stored_body
+
+from ..client.reply import Reply
+from ..client.request import header_fields
+from ..demand import Demand
+from ..recording.exemplars import KeptBodies, no_bodies
+from ..recording.in_flight_request import InFlightRequest
+from ..recording.recorder import Recorder
+from .run_state import RunState
+
+AnswerCheck = Callable[[Mapping[str, Any], Answer, tuple[Violation, ...]], tuple[Violation, ...]]
+"""(payload, answer, violations) -> the violations, with those that the user's check adds."""
+
+SchemaCheck = Callable[[Answer, tuple[Violation, ...]], tuple[Violation, ...]]
+"""(answer, violations) -> the violations, with that of the output schema."""
+
+ExchangeListener = Callable[[Outcome, Seconds, Reply, Callable[[], Exchange]], None]
+"""Called with outcome, response time and reply of each settled request, and a function that makes its Exchange."""
+
+_OK = (Outcome(Transport.ANSWERED, 200, None, Result.OK), "")
+"""The outcome of nearly every request. One shared object, because the recorder groups outcomes by identity."""
+
+_RESULTS = {
+    Transport.DEADLINE: Result.TIMED_OUT,
+    Transport.CONNECT_TIMED_OUT: Result.TIMED_OUT,
+    Transport.DRAIN_ENDED: Result.CENSORED,
+}
+"""Results of requests without an answer. All other transport errors count as failed."""
+
+
+class Settlement:
+    """
+    Ends requests in flight: each is counted exactly once.
+    """
+
+    def __init__(
+        self,
+        state: RunState,
+        endpoint: Endpoint,
+        *,
+        variable: str,
+        listener: ExchangeListener | None,
+        start_waiting: Callable[[], None],
+    ) -> None:
+        """
+        *variable* names the environment variable of the key in curl lines; *start_waiting* starts requests that wait for a slot.
+        """
+        self._state = state
+        self._recorder = state.recorder
+        self._endpoint = endpoint
+        self._variable = variable
+        self._listener = listener
+        self._start_waiting = start_waiting
+        self._schema_check = _load_schema_check(state.demand, state.recorder)
+        self._user_check = _load_user_check(state.demand)
+
+    def settle(self, request: InFlightRequest, reply: Reply) -> Seconds:
+        """Count the outcome of a request, unless it is settled already. Returns when it ended, in seconds of the run."""
+        state, recorder = self._state, self._recorder
+        end = reply.end - state.start_time
+        if request.number not in state.requests or request.start is None:
+            return end
+        request.end, request.answer = end, reply.answer
+        request.outcome, reason = self._outcome(request, reply)
+        exchange = partial(self._exchange, request, reply)
+        del state.requests[request.number]
+        if recorder.count_settled(request, request.outcome, state.now()):
+            bodies = partial(self._bodies, request) if state.demand.keep_bodies else no_bodies
+            recorder.keep_exemplar(exchange(), reason, bodies)
+        recorder.record_timing(reply, request.start + state.start_time)
+        if state.waiting:
+            self._start_waiting()
+        if not state.requests:
+            state.check_drained()
+        if self._listener is not None:
+            self._listener(request.outcome, request.response_time, reply, exchange)
+        return end
+
+    def give_up(self, request: InFlightRequest, reason: str) -> None:
+        """Settle a request as censored, or as not sent if it was not sent yet, and kill the greenlet that waits for it."""
+        state = self._state
+        if request.number not in state.requests:
+            return
+        if request.start is None:
+            del state.requests[request.number]
+            self._recorder.count_not_sent(request.intended_start, NotSent.STOPPED)
+        else:
+            self.settle(request, Reply(Transport.DRAIN_ENDED, time.monotonic(), None, reason))
+        if request.greenlet is not None and request.greenlet is not gevent.getcurrent():
+            request.greenlet.kill(block=False)
+
+    def _outcome(self, request: InFlightRequest, reply: Reply) -> tuple[Outcome, str]:
+        """
+        The outcome of a request, and the reason why it is not ok.
+        """
+        answer = reply.answer
+        if answer is None:
+            return Outcome(reply.transport, None, None, _RESULTS.get(reply.transport, Result.FAILED)), reply.reason
+        found = violations(answer, self._state.demand.contract)
+        if self._schema_check is not None:
+            found = self._schema_check(answer, found)
+        if self._user_check is not None:
+            found = self._with_user_check(self._user_check, request, answer, found)
+        self._recorder.record_answer(answer, found, lambda: self._curl(request))
+        if answer.status == 200 and not found:
+            return _OK
+        result = Result.OK if answer.status == 200 and not breaks_must_clause(found) else Result.FAILED
+        code = self._recorder.code_label(None if answer.status == 200 else error_code(answer))
+        reason = f"{found[0].clause.id}: {found[0].actual}" if found else ""
+        return Outcome(Transport.ANSWERED, answer.status, code, result), reason
+
+    def _with_user_check(
+        self, check: AnswerCheck, request: InFlightRequest, answer: Answer, found: tuple[Violation, ...]
+    ) -> tuple[Violation, ...]:
+        """
+        The violations, with those of the user's check. A check that raises an exception ends the run.
+        """
+        try:
+            payload = orjson.loads(request.encoded_request.body) if request.encoded_request is not None else {}
+            return check(payload, answer, found)
+        except Exception:  # noqa: BLE001  # responsible: the user's check
+            self._state.abort_on_exception()
+            return found
+
+    def _exchange(self, request: InFlightRequest, reply: Reply) -> Exchange:
+        """
+        The full record of a settled request. Made on demand, because most requests are only counted.
+        """
+        assert request.outcome is not None
+        start_time = self._state.start_time
+        return Exchange(
+            number=request.number,
+            intended_start=request.intended_start,
+            start=request.start or 0.0,
+            slot_wait=request.slot_wait,
+            end=request.end,
+            outcome=request.outcome,
+            request_id=reply.answer.request_id if reply.answer is not None else None,
+            attempts=reply.answer.attempts if reply.answer is not None else None,
+            first_byte=reply.first_byte - start_time if reply.first_byte is not None else None,
+            connect_time=reply.connect_time,
+            tls_time=reply.tls_time,
+        )
+
+    def _bodies(self, request: InFlightRequest) -> KeptBodies:
+        """
+        The bodies of a request and of its answer, as an exemplar stores them.
+        """
+        secrets = (self._endpoint.key.reveal(),)
+        sent = stored_body(request.encoded_request.body, secrets) if request.encoded_request is not None else None
+        return sent, stored_body(request.answer.body, secrets) if request.answer is not None else None
+
+    def _curl(self, request: InFlightRequest) -> str:
+        """
+        The curl line that reproduces a request.
+        """
+        return curl_line(
+            method=METHOD,
+            url=self._endpoint.target.url,
+            headers=header_fields(self._endpoint.key, self._endpoint.fields),
+            body=request.encoded_request.body if request.encoded_request is not None else b"",
+            key=self._endpoint.key,
+            variable=self._variable,
+            route=self._endpoint.route,
+        )
+
+
+def _load_schema_check(demand: Demand, recorder: Recorder) -> SchemaCheck | None:
+    """
+    The check against the output schema; None without a schema.
+    """
+    if demand.output is None:
+        return None
+    from .schema_check import OutputCheck  # noqa: PLC0415  # heavy: only when a schema is named
+
+    check = OutputCheck(demand.output, demand.output_sample)
+    recorder.sample_outputs(lambda: check.outputs_checked)
+    return check
+
+
+def _load_user_check(demand: Demand) -> AnswerCheck | None:
+    """
+    The user's check; None without one.
+    """
+    if demand.check is None:
+        return None
+    from .user_check import UserCheck  # noqa: PLC0415  # heavy: only when a check is named
+
+    return UserCheck(demand.check)
