@@ -17,7 +17,7 @@ import altair as alt
 import vl_convert
 
 from chainproof.clock import Seconds
-from chainproof.judgement.summary import LoadSummary
+from chainproof.judgement.load_summary import LoadSummary
 from chainproof.results.exchange import Outcome, Result
 from chainproof.results.interval import RequestStats
 from chainproof.results.settings import PhaseSpan

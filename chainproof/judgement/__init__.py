@@ -1,3 +1,3 @@
 """
-What may be concluded from what was observed.
+Verdicts, caveats and summaries: pure functions of what run folders contain.
 """

@@ -1,31 +1,31 @@
 """
-Is the generator itself to be trusted? Thresholds, and what lies beyond them, each with its cause and remedy.
+The caveats about the load generator itself: thresholds, and what happens beyond them.
 
-| measure | said beyond | invalid beyond |
+| measure | caveat beyond | invalid beyond |
 |---|---|---|
-| schedule lag, p99 | 10 ms | 50 ms, or a tenth of the tightest response-time threshold; 1 s whatever was asked |
-| loop lag, p99 | 10 ms | 100 ms |
-| processor, share of one | 85 % | 95 % |
-| planned requests that were not sent in time | 1 % | 5 %, where the generator was late too |
-| open files, of those allowed | 80 % | 95 % |
-| ports, of those there are | 80 % | 95 % |
-| in flight as sampled and as counted, apart | 5 % | 20 % |
+| schedule lag, p99 | 10 ms | 50 ms, or a tenth of the tightest response-time threshold; always beyond 1 s |
+| event-loop lag, p99 | 10 ms | 100 ms |
+| CPU use of one process, as a share of one core | 85 % | 95 % |
+| planned requests that were not sent in time | 1 % | 5 %, if the generator was late too |
+| open files, as a share of the limit | 80 % | 95 % |
+| ports, as a share of those available | 80 % | 95 % |
+| in-flight requests, difference between sampled and computed | 5 % | 20 % |
 
-A p99 is beyond a limit when more than 1 % of the values are, at 95 % confidence (exactly, by Clopper and Pearson): one
-hiccup in fifty requests is their p99 and says nothing yet.
+A p99 is beyond a limit when more than 1 % of the values are, with 95 % confidence (exact, by Clopper and Pearson). So one
+slow request in fifty, which is their p99, triggers nothing.
 
-The first three only ever make response times look worse. An objective that was met in spite of them was met: a run that
-passes stands, unless it was a whole second late. The others spoil a pass too.
+The first three can only make response times look worse. So they do not invalidate a pass, unless the generator was a full
+second late. The others do.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from chainproof.clock import Seconds
 from chainproof.durations import format_duration
+from chainproof.judgement.caveat import Caveat, CaveatCode
 from chainproof.results.exchange import Result, Transport
 from chainproof.results.generator_health import GeneratorHealth
 from chainproof.results.interval import Interval, RequestStats
@@ -35,11 +35,11 @@ from chainproof.statistics.intervals import CONFIDENCE, proportion
 from chainproof.workload.objectives import Indicator, parse_objective
 
 SCHEDULE_LAG_WARNING: Seconds = 0.010
-"""A schedule lag at p99 beyond which the reader should know: a local generator easily keeps below it."""
+"""Schedule lag at p99 that triggers the caveat: a local generator easily stays below it."""
 SCHEDULE_LAG_INVALID: Seconds = 0.050
-"""… and beyond which response times say as much about us as about the target, unless the objective is far coarser."""
+"""Schedule lag that invalidates a missed objective, unless the objective is far coarser."""
 SCHEDULE_LAG_ALWAYS_INVALID: Seconds = 1.0
-"""… and beyond which the target was asked by another plan than the one that was meant."""
+"""Schedule lag that invalidates every run: the target did not get the planned load."""
 LOOP_LAG_WARNING: Seconds = 0.010
 LOOP_LAG_INVALID: Seconds = 0.100
 CPU_WARNING = 0.85
@@ -48,38 +48,23 @@ UNSENT_WARNING = 0.01
 UNSENT_INVALID = 0.05
 RESOURCE_WARNING = 0.80
 RESOURCE_INVALID = 0.95
-"""Of open files and of ports."""
+"""Share of the available files or ports."""
 LITTLES_LAW_WARNING = 0.05
-"""How far apart in-flight requests may be as sampled and as counted, as a share of the greater."""
+"""Allowed difference between in-flight requests as sampled and as computed, as a share of the larger value."""
 LITTLES_LAW_INVALID = 0.20
 LITTLES_LAW_SLACK: Seconds = 0.002
-"""… and how long beyond its end a request may be in flight to us: until our code has seen its answer."""
+"""Time that a request may stay in flight after its end, until the generator has read the answer."""
 MIN_SAMPLES = 200
-"""With fewer looks their mean says nothing."""
+"""Samples below which their mean means nothing."""
 MIN_DUE = 100
-"""With fewer planned requests neither does a share of them."""
+"""Planned requests below which a share of them means nothing."""
 
 _BOTH_BOUNDS = 1.0 - 2 * (1.0 - CONFIDENCE)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GeneratorIssue:
-    """
-    One measure beyond what is worth saying.
-    """
-
-    code: str
-    text: str
-    remedy: str
-    invalidates_failures: bool = False
-    """Whether a miss may be our own doing."""
-    invalidates: bool = False
-    """Whether nothing can be concluded, not even that an objective was met."""
-
-
 def exceeds(values: Histogram, limit: Seconds, share: float = 0.01) -> bool:
     """
-    Whether more than this share of the values surely lie beyond a limit.
+    Whether more than *share* of the values are beyond *limit*, with 95 % confidence.
     """
     if not values.count:
         return False
@@ -89,7 +74,7 @@ def exceeds(values: Histogram, limit: Seconds, share: float = 0.01) -> bool:
 
 def max_trusted_lag(objectives: Sequence[str]) -> Seconds:
     """
-    The schedule lag beyond which a missed objective may be our own doing.
+    The schedule lag beyond which the generator may have caused a missed objective.
     """
     thresholds = [
         objective.threshold
@@ -99,137 +84,132 @@ def max_trusted_lag(objectives: Sequence[str]) -> Seconds:
     return max(SCHEDULE_LAG_INVALID, min(thresholds) / 10) if thresholds else SCHEDULE_LAG_INVALID
 
 
-def generator_issues(
-    manifest: Manifest, whole: Interval, judged: RequestStats, seconds: Sequence[Interval]
-) -> Iterator[GeneratorIssue]:
+def generator_caveats(
+    manifest: Manifest, totals: Interval, judged: RequestStats, seconds: Sequence[Interval]
+) -> Iterator[Caveat]:
     """
-    Every measure of a run that is worth saying.
+    The caveats about the generator of a load run. *judged* are the requests of the judged phases.
     """
-    generator_health = whole.generator_health if whole.generator_health is not None else GeneratorHealth()
-    yield from _late(manifest, judged)
-    yield from _loop(generator_health)
-    yield from _processor(generator_health)
-    yield from _short(manifest, judged, seconds)
-    yield from _full(
-        "OPEN_FILES", "files open", generator_health.open_files, generator_health.open_files_limit, "ulimit -n"
-    )
-    yield from _full(
-        "PORTS",
-        "connections, lingering ones included",
-        generator_health.ports,
-        generator_health.ports_limit,
+    health = totals.generator_health if totals.generator_health is not None else GeneratorHealth()
+    yield from _schedule_lag(manifest, judged)
+    yield from _event_loop_lag(health)
+    yield from _cpu(health)
+    yield from _rate_not_reached(manifest, judged, seconds)
+    yield from _resource(CaveatCode.OPEN_FILES, "open files", health.open_files, health.open_files_limit, "ulimit -n")
+    yield from _resource(
+        CaveatCode.PORTS,
+        "connections, including closed ones that still occupy a port",
+        health.ports,
+        health.ports_limit,
         "net.ipv4.ip_local_port_range",
     )
-    yield from _little(manifest, whole, generator_health)
+    yield from _littles_law(manifest, totals, health)
 
 
-def _late(manifest: Manifest, judged: RequestStats) -> Iterator[GeneratorIssue]:
+def _schedule_lag(manifest: Manifest, judged: RequestStats) -> Iterator[Caveat]:
     lag = judged.schedule_lag.quantile(0.99)
     if lag is not None and lag > SCHEDULE_LAG_WARNING:
-        yield GeneratorIssue(
-            code="GENERATOR_LATE",
-            text=f"1 % of the requests were sent more than {format_duration(lag)} after their intended start: response "
-            "times contain lateness of ours.",
-            remedy="Use a lower rate, an idle machine, or several; service_time does not contain it.",
+        yield Caveat(
+            code=CaveatCode.GENERATOR_LATE,
+            text=f"1 % of the requests were sent more than {format_duration(lag)} after their intended start; response "
+            "times include this delay.",
+            remedy="Use a lower rate, an idle machine, or several; service times do not include it.",
             invalidates_failures=exceeds(judged.schedule_lag, max_trusted_lag(manifest.objectives)),
             invalidates=exceeds(judged.schedule_lag, SCHEDULE_LAG_ALWAYS_INVALID),
         )
 
 
-def _loop(generator_health: GeneratorHealth) -> Iterator[GeneratorIssue]:
-    if exceeds(generator_health.loop_lag, LOOP_LAG_WARNING):
-        lag = generator_health.loop_lag.quantile(0.99) or 0.0
-        yield GeneratorIssue(
-            code="EVENT_LOOP_LAG",
-            text=f"1 % of the time the generator's event loop was {format_duration(lag)} late or later: something kept "
-            "it, its own work or another program.",
+def _event_loop_lag(health: GeneratorHealth) -> Iterator[Caveat]:
+    if exceeds(health.loop_lag, LOOP_LAG_WARNING):
+        lag = health.loop_lag.quantile(0.99) or 0.0
+        yield Caveat(
+            code=CaveatCode.EVENT_LOOP_LAG,
+            text=f"The event-loop lag of the generator was {format_duration(lag)} at p99: its own work or another "
+            "program delayed it.",
             remedy="Use a lower rate, an idle machine, or --processes; look for slow code in your own locustfile.",
-            invalidates_failures=exceeds(generator_health.loop_lag, LOOP_LAG_INVALID),
+            invalidates_failures=exceeds(health.loop_lag, LOOP_LAG_INVALID),
         )
 
 
-def _processor(generator_health: GeneratorHealth) -> Iterator[GeneratorIssue]:
-    if generator_health.cpu > CPU_WARNING:
-        yield GeneratorIssue(
-            code="GENERATOR_CPU",
-            text=f"The generator used {generator_health.cpu:.0%} of a processor, and there is no more than one for a process.",
-            remedy="Share the requests out with --processes, or over several machines.",
-            invalidates_failures=generator_health.cpu > CPU_INVALID,
+def _cpu(health: GeneratorHealth) -> Iterator[Caveat]:
+    if health.cpu > CPU_WARNING:
+        yield Caveat(
+            code=CaveatCode.GENERATOR_CPU,
+            text=f"The generator used {health.cpu:.0%} of a CPU core, and one process cannot use more than one.",
+            remedy="Distribute the requests with --processes, or over several machines.",
+            invalidates_failures=health.cpu > CPU_INVALID,
         )
 
 
-def _short(manifest: Manifest, judged: RequestStats, seconds: Sequence[Interval]) -> Iterator[GeneratorIssue]:
+def _rate_not_reached(manifest: Manifest, judged: RequestStats, seconds: Sequence[Interval]) -> Iterator[Caveat]:
     """
-    A plan that is sent later than it says is another plan: a rate that was not reached was not tested.
+    A rate that was not reached was not tested.
     """
-    asked = manifest.settings.get("duration_s")
-    if manifest.settings.get("model") != "open" or not isinstance(asked, int | float):
+    settings = manifest.known_settings
+    if settings.model != "open" or settings.duration is None:
         return
-    inside = [each for each in seconds if each.second < asked]
-    due = sum(each.planned - each.not_sent.total() for each in inside)
-    sent = sum(each.sent for each in inside)
+    planned_seconds = [each for each in seconds if each.second < settings.duration]
+    due = sum(each.planned - each.not_sent.total() for each in planned_seconds)
+    sent = sum(each.sent for each in planned_seconds)
     if due >= MIN_DUE and due - sent > UNSENT_WARNING * due:
-        yield GeneratorIssue(
-            code="RATE_NOT_REACHED",
+        yield Caveat(
+            code=CaveatCode.RATE_NOT_REACHED,
             text=f"Of {due:,} requests that were due, {sent:,} were sent before the plan ended: the rate was "
-            f"{sent / due:.1%} of what was planned.",
-            remedy="Use a lower rate, or --processes; where as many as --max-in-flight waited, allow more.",
+            f"{sent / due:.1%} of the planned one.",
+            remedy="Use a lower rate, or --processes; if --max-in-flight was reached, allow more.",
             invalidates=due - sent > UNSENT_INVALID * due and exceeds(judged.schedule_lag, SCHEDULE_LAG_INVALID),
         )
 
 
-def _full(code: str, what: str, used: int, of: int, where: str) -> Iterator[GeneratorIssue]:
-    if of and used > RESOURCE_WARNING * of:
-        yield GeneratorIssue(
+def _resource(code: CaveatCode, what: str, used: int, limit: int, setting: str) -> Iterator[Caveat]:
+    if limit and used > RESOURCE_WARNING * limit:
+        yield Caveat(
             code=code,
-            text=f"The generator had {used:,} {what}, and there is room for {of:,}: connections that fail then fail "
-            "because of us.",
-            remedy=f"Raise {where}, lower --max-in-flight, or use several machines.",
-            invalidates=used > RESOURCE_INVALID * of,
+            text=f"The generator had {used:,} {what}; the limit is {limit:,}. Connections may have failed because of it.",
+            remedy=f"Raise {setting}, lower --max-in-flight, or use several machines.",
+            invalidates=used > RESOURCE_INVALID * limit,
         )
 
 
-def _little(manifest: Manifest, whole: Interval, generator_health: GeneratorHealth) -> Iterator[GeneratorIssue]:
+def _littles_law(manifest: Manifest, totals: Interval, health: GeneratorHealth) -> Iterator[Caveat]:
     """
-    Requests in flight as sampled are the rate times the time each takes (Little 1961): more means times that were lost.
+    The sampled number of in-flight requests is the rate times the mean service time (Little 1961).
     """
-    counted = total_time_in_flight(manifest, whole)
-    if counted is None or generator_health.samples < MIN_SAMPLES:
+    computed = total_time_in_flight(manifest, totals)
+    if computed is None or health.samples < MIN_SAMPLES:
         return
-    mean = generator_health.in_flight_sum / generator_health.samples
-    spread = math.sqrt(
-        max(generator_health.in_flight_squares / generator_health.samples - mean * mean, 0.0) / generator_health.samples
-    )
-    unsure = 3 * spread / mean * generator_health.in_flight_s if mean else 0.0
-    unsure += LITTLES_LAW_SLACK * whole.sent
-    apart, greater = abs(counted - generator_health.in_flight_s) - unsure, max(counted, generator_health.in_flight_s)
-    if apart > LITTLES_LAW_WARNING * greater:
-        yield GeneratorIssue(
-            code="LITTLES_LAW",
-            text=f"Requests were in flight for {format_duration(generator_health.in_flight_s)} together as sampled, and for "
-            f"{format_duration(counted)} by their times: more apart than chance allows.",
-            remedy="Service times or requests are missing from the record: look at loop lag first, then report it.",
-            invalidates=apart > LITTLES_LAW_INVALID * greater,
+    mean = health.in_flight_sum / health.samples
+    standard_error = math.sqrt(max(health.in_flight_squares / health.samples - mean * mean, 0.0) / health.samples)
+    uncertainty = 3 * standard_error / mean * health.in_flight_s if mean else 0.0
+    uncertainty += LITTLES_LAW_SLACK * totals.sent
+    difference, larger = abs(computed - health.in_flight_s) - uncertainty, max(computed, health.in_flight_s)
+    if difference > LITTLES_LAW_WARNING * larger:
+        yield Caveat(
+            code=CaveatCode.LITTLES_LAW,
+            text=f"The total time of requests in flight is {format_duration(health.in_flight_s)} as sampled, but "
+            f"{format_duration(computed)} by their service times: chance does not explain the difference.",
+            remedy="Service times or requests are missing from the run folder: check the event-loop lag, then report it.",
+            invalidates=difference > LITTLES_LAW_INVALID * larger,
         )
 
 
-def mean_in_flight(generator_health: GeneratorHealth) -> float:
+def mean_in_flight(health: GeneratorHealth) -> float:
     """
-    How many requests were in flight on the average, as sampled.
+    The mean number of requests in flight, as sampled.
     """
-    return generator_health.in_flight_s / generator_health.process_s if generator_health.process_s else 0.0
+    return health.in_flight_s / health.process_s if health.process_s else 0.0
 
 
-def total_time_in_flight(manifest: Manifest, whole: RequestStats) -> Seconds | None:
+def total_time_in_flight(manifest: Manifest, totals: RequestStats) -> Seconds | None:
     """
-    How long all requests were in flight together, by their times; None where too many have no time.
+    The sum of the service times of all requests; None if more than 1 % of the requests have no time.
     """
-    timed = sum(times.total for times in whole.service_time.values())
-    deadline = manifest.settings.get("deadline_s")
-    unknown = whole.count(Result.CENSORED)
-    for outcome, count in whole.outcomes.items():
-        if outcome.transport is Transport.DEADLINE and isinstance(deadline, int | float):
+    timed = sum(times.total for times in totals.service_time.values())
+    deadline = manifest.known_settings.deadline
+    untimed = totals.count(Result.CENSORED)
+    for outcome, count in totals.outcomes.items():
+        if outcome.transport is Transport.DEADLINE and deadline is not None:
             timed += count * deadline
         elif outcome.transport is not Transport.ANSWERED and outcome.result is not Result.CENSORED:
-            unknown += count
-    return timed if whole.sent and unknown <= whole.sent / 100 else None
+            untimed += count
+    return timed if totals.sent and untimed <= totals.sent / 100 else None

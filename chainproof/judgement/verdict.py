@@ -10,36 +10,36 @@ from enum import IntEnum, StrEnum
 
 class Verdict(StrEnum):
     """
-    What a run, or several, amount to.
+    The result of a run, or of several.
     """
 
     PASS = "pass"
-    """Everything that was asked holds; also when nothing was asked."""
+    """Every objective is met and every tested clause holds; also if there was no objective."""
     FAIL = "fail"
-    """The target departed from the contract or missed an objective."""
+    """The target violated the contract or missed an objective."""
     INCONCLUSIVE = "inconclusive"
-    """Too little was seen to say."""
+    """There was too little evidence."""
     INVALID = "invalid"
     """The measurement cannot be trusted."""
     ERROR = "error"
-    """We broke: says nothing about the target."""
+    """An error in chainproof; says nothing about the target."""
 
 
 class ExitCode(IntEnum):
     """
-    How every chainproof command ends.
+    The exit code of every chainproof command.
     """
 
     PASS = 0
     FAIL = 1
     USAGE = 2
-    """Asked wrongly or cannot start: a bad option, no key, nobody listens. No run was made."""
+    """Usage error, or the command cannot start: a bad option, no key, connection refused. There is no run folder."""
     INCONCLUSIVE = 3
     INVALID = 4
     SOFTWARE = 70
-    """Our own error."""
+    """An error in chainproof."""
     INTERRUPTED = 130
-    """Ctrl-C or SIGTERM; the report was written all the same."""
+    """Ctrl-C or SIGTERM; the report was written nevertheless."""
 
 
 EXIT_CODE_OF: dict[Verdict, ExitCode] = {
@@ -50,13 +50,13 @@ EXIT_CODE_OF: dict[Verdict, ExitCode] = {
     Verdict.ERROR: ExitCode.SOFTWARE,
 }
 
-_GRAVEST_FIRST = (Verdict.ERROR, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.PASS)
-"""A fail stands whatever else could not be measured; everything else yields to doubt."""
+_WORST_FIRST = (Verdict.ERROR, Verdict.FAIL, Verdict.INVALID, Verdict.INCONCLUSIVE, Verdict.PASS)
+"""A fail counts even if something else could not be measured; a pass does not."""
 
 
 def worst_verdict(verdicts: Iterable[Verdict]) -> Verdict:
     """
-    The verdict on several things at once; pass for none.
+    The worst of several verdicts; pass for none.
     """
-    found = frozenset(verdicts)
-    return next((verdict for verdict in _GRAVEST_FIRST if verdict in found), Verdict.PASS)
+    present = frozenset(verdicts)
+    return next((verdict for verdict in _WORST_FIRST if verdict in present), Verdict.PASS)

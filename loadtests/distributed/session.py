@@ -347,7 +347,7 @@ class WriterSession(Session):
         code = super().exit_code()
         if code != ExitCode.PASS or self.writer is None or self.options.until_eof or not self.options.headless:
             return code
-        from chainproof.judgement.summary import summarise_load  # noqa: PLC0415  # heavy: only when a run has ended
+        from chainproof.judgement.load_summary import summarise_load  # noqa: PLC0415  # heavy: only when a run has ended
 
         return verdict.EXIT_CODE_OF[summarise_load(read_run(self.writer.path)).verdict]
 

@@ -22,7 +22,7 @@ from chainproof.command import TargetOptions
 from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
-from chainproof.judgement.summary import LoadSummary, summarise_load
+from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.verdict import ExitCode, Verdict
 from chainproof.results.exchange import Result
 from chainproof.results.folder import MANIFEST, read_run, utc_timestamp

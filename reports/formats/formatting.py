@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping
 from chainproof.clock import Seconds
 from chainproof.contract.accepted_violations import Acceptance
 from chainproof.durations import format_duration
+from chainproof.judgement.conformance_summary import ClauseRow
+from chainproof.judgement.load_summary import LoadSummary, OutcomeCount, PhaseSummary, Timing
 from chainproof.judgement.objectives import ObjectiveResult
-from chainproof.judgement.summary import ClauseRow, LoadSummary, OutcomeCount, PhaseSummary, Summary, Timing
+from chainproof.judgement.summary import Summary
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.finding import Finding
@@ -166,7 +168,7 @@ def generator(summary: LoadSummary) -> str:
     """
     How the generator itself did, in one sentence; empty where nobody looked.
     """
-    generator_health = summary.whole.generator_health
+    generator_health = summary.totals.generator_health
     if generator_health is None or not generator_health.samples:
         return ""
     parts = [
@@ -184,7 +186,7 @@ def network(summary: LoadSummary) -> str:
     """
     How the bytes travelled, in one sentence; empty where the record does not say.
     """
-    found = summary.whole.network
+    found = summary.totals.network
     parts = []
     if found.time_to_first_byte.count:
         parts.append(f"first byte {_typical_and_slow(found.time_to_first_byte)} after the start")
@@ -210,7 +212,7 @@ def retried_calls(summary: LoadSummary) -> str:
     """
     What callers met who try again, in one sentence; empty where none do.
     """
-    calls = summary.whole.calls
+    calls = summary.totals.calls
     if not calls:
         return ""
     ok = {attempts: number for (attempts, result), number in sorted(calls.counts.items()) if result is Result.OK}
@@ -560,7 +562,7 @@ def not_sent(summary: LoadSummary) -> str:
     """
     Why planned requests were not sent; empty when all were.
     """
-    reasons = (f"{count(number)} because {NOT_SENT[why]}" for why, number in summary.whole.not_sent.items() if number)
+    reasons = (f"{count(number)} because {NOT_SENT[why]}" for why, number in summary.totals.not_sent.items() if number)
     return "; ".join(reasons)
 
 

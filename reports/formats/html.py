@@ -16,15 +16,10 @@ from markupsafe import Markup
 from chainproof import __version__
 from chainproof.contract.clauses import CLAUSE_BY_ID
 from chainproof.judgement.caveats import QUANTILES
+from chainproof.judgement.conformance_summary import ClauseRow, ClauseState, ConformanceSummary
+from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.objectives import ObjectiveResult
-from chainproof.judgement.summary import (
-    ClauseRow,
-    ClauseState,
-    ConformanceSummary,
-    LoadSummary,
-    Report,
-    acceptance,
-)
+from chainproof.judgement.summary import Report, acceptance
 from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.exemplar import Exemplar

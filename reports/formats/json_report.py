@@ -16,22 +16,12 @@ import orjson
 
 from chainproof.contract.accepted_violations import Acceptance
 from chainproof.json_text import JSON
-from chainproof.judgement.caveats import Caveat
+from chainproof.judgement.caveat import Caveat
+from chainproof.judgement.conformance_summary import ClauseRow, ConformanceSummary
 from chainproof.judgement.generator_health import mean_in_flight
+from chainproof.judgement.load_summary import LoadSummary, OutcomeCount, PayloadSummary, PhaseSummary, Timing, timing
 from chainproof.judgement.objectives import ObjectiveResult
-from chainproof.judgement.summary import (
-    ClauseRow,
-    ConformanceSummary,
-    LoadSummary,
-    OutcomeCount,
-    PayloadSummary,
-    PhaseSummary,
-    Report,
-    Summary,
-    Timing,
-    acceptance,
-    timing,
-)
+from chainproof.judgement.summary import Report, Summary, acceptance
 from chainproof.judgement.verdict import EXIT_CODE_OF
 from chainproof.results.exchange import NotSent
 from chainproof.results.finding import Finding
@@ -123,7 +113,7 @@ def _sums(load_runs: Sequence[LoadSummary]) -> Object:
     reasons: Counter[NotSent] = Counter()
     for summary in load_runs:
         accounts.update(summary.accounting.to_json())
-        reasons.update(summary.whole.not_sent)
+        reasons.update(summary.totals.not_sent)
     return {
         "accounting": dict(accounts),
         "not_sent_reasons": _not_sent_reasons(reasons),
@@ -163,7 +153,7 @@ def _load(summary: LoadSummary) -> Object:
     """
     return {
         "accounting": dict(summary.accounting.to_json()),
-        "not_sent_reasons": _not_sent_reasons(summary.whole.not_sent),
+        "not_sent_reasons": _not_sent_reasons(summary.totals.not_sent),
         "timings": _figures(summary.timings),
         "timings_by_result": {result: _figures(timings) for result, timings in summary.timings_by_result.items()},
         "throughput_per_s": summary.throughput,
@@ -182,7 +172,7 @@ def _wire(summary: LoadSummary) -> Object:
     """
     How the bytes travelled; nothing where the record does not say.
     """
-    found = summary.whole.network
+    found = summary.totals.network
     if not found:
         return {}
     return {
@@ -194,7 +184,7 @@ def _calls(summary: LoadSummary) -> Object:
     """
     What callers met who try again; nothing where none do.
     """
-    calls = summary.whole.calls
+    calls = summary.totals.calls
     if not calls:
         return {}
     ended: list[JSON] = [
@@ -215,7 +205,7 @@ def _fitness(summary: LoadSummary) -> Object:
     """
     How the generator itself did; nothing where nobody looked.
     """
-    generator_health = summary.whole.generator_health
+    generator_health = summary.totals.generator_health
     if generator_health is None or not generator_health.samples:
         return {}
     return {

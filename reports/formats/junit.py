@@ -19,17 +19,11 @@ from dataclasses import dataclass
 from xml.etree import ElementTree as ET
 
 from chainproof.contract.clauses import CLAUSE_BY_ID
+from chainproof.judgement.conformance_summary import ClauseRow, ClauseState, ConformanceSummary
+from chainproof.judgement.load_summary import LoadSummary
 from chainproof.judgement.objectives import ObjectiveResult
-from chainproof.judgement.summary import (
-    ClauseRow,
-    ClauseState,
-    ConformanceSummary,
-    LoadSummary,
-    Report,
-    Summary,
-    acceptance,
-    failing_levels,
-)
+from chainproof.judgement.severity import failing_levels
+from chainproof.judgement.summary import Report, Summary, acceptance
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.finding import Finding
 
@@ -231,7 +225,7 @@ def _departed(level: str, clause: str, found: Sequence[Finding], summary: Confor
     ending, message = None, ""
     if accepting is not None:
         ending, message = "skipped", f"{formatting.waived(accepting)}: {first}"
-    elif any(each.level in failing_levels(summary.run) for each in found):
+    elif any(each.level in failing_levels(summary.run.manifest.known_settings.fail_on) for each in found):
         ending, message = "failure", first
     return Case(
         kind=f"conformance.{level}",

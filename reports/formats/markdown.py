@@ -9,15 +9,9 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
 from chainproof.judgement.caveats import QUANTILES
-from chainproof.judgement.summary import (
-    ClauseState,
-    ConformanceSummary,
-    LoadSummary,
-    Report,
-    Summary,
-    Timing,
-    acceptance,
-)
+from chainproof.judgement.conformance_summary import ClauseState, ConformanceSummary
+from chainproof.judgement.load_summary import LoadSummary, Timing
+from chainproof.judgement.summary import Report, Summary, acceptance
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding

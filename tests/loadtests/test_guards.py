@@ -21,7 +21,7 @@ from chainproof.contract.route import Proxy, Route, parse_address
 from chainproof.contract.target import parse_target
 from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
-from chainproof.judgement.summary import summarise_load
+from chainproof.judgement.load_summary import summarise_load
 from chainproof.judgement.verdict import Verdict
 from chainproof.loadtests.demand import demand
 from chainproof.loadtests.engine.guards import Guards, RunSnapshot

@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 
-from chainproof.judgement.summary import summarise_load
+from chainproof.judgement.load_summary import summarise_load
 from chainproof.results.exchange import Result, Transport
 from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import total

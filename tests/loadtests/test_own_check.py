@@ -19,7 +19,7 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import USER_CHECK
 from chainproof.contract.violations import Violation
 from chainproof.errors import UsageError
-from chainproof.judgement.summary import summarise_load
+from chainproof.judgement.load_summary import summarise_load
 from chainproof.loadtests.engine.schema_check import OutputCheck
 from chainproof.loadtests.engine.user_check import MAX_MESSAGE_LENGTH, UserCheck, load_check
 from chainproof.loadtests.output_schema import OutputSchema

@@ -22,7 +22,7 @@ from typing import Any
 
 import pytest
 
-from chainproof.judgement.summary import summarise_load
+from chainproof.judgement.load_summary import summarise_load
 from chainproof.loadtests.command import LOCUSTFILE
 from chainproof.loadtests.options import FORM_FLAGS, FORM_OPTIONS
 from chainproof.results.folder import Run, find_runs, read_run

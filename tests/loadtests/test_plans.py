@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from chainproof.contract.levels import Contract
 from chainproof.errors import UsageError
-from chainproof.judgement.summary import summarise_load
+from chainproof.judgement.load_summary import summarise_load
 from chainproof.loadtests.demand import Demand
 from chainproof.loadtests.engine.replan import PhaseNames, RateChange, apply_rate_change
 from chainproof.loadtests.recording.recorder import Recorder

@@ -14,8 +14,9 @@ from tempfile import TemporaryDirectory
 import pytest
 
 from chainproof.contract.clauses import CLAUSES
+from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.objectives import evaluate_objective
-from chainproof.judgement.summary import LoadSummary, report, summarise_load
+from chainproof.judgement.summary import report
 from chainproof.reports.charts import MAX_SERIES, OTHER, Chart, Palette, charts, palette
 from chainproof.reports.formats import html
 from chainproof.results.exchange import Result
@@ -147,7 +148,7 @@ def test_a_page_is_read_from_the_verdict_to_the_settings(tmp_path):
     text = "".join(Page(html.render(reports_of("both", tmp_path), without_charts)).text)
     headings = (
         "Fail",
-        "2 clauses broken",
+        "2 clauses violated",
         "Exit code",
         "To see it again",
         "Objectives",

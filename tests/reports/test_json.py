@@ -187,7 +187,7 @@ def test_a_report_names_its_gravest_reason(tmp_path):
     found: Report = reports_of("both", tmp_path)
 
     assert (
-        "Conformance: 2 clauses broken: error-code, request-id-present."
+        "Conformance: 2 clauses violated: error-code, request-id-present."
         == json.loads(json_report.render(found))["reason"]
     )
 

@@ -14,13 +14,9 @@ from hypothesis import strategies as st
 
 from chainproof.contract.accepted_violations import Acceptance
 from chainproof.contract.clauses import CLAUSE_BY_ID, CLAUSES
-from chainproof.judgement.summary import (
-    ClauseState,
-    ConformanceSummary,
-    acceptance,
-    summarise_conformance,
-    summarise_load,
-)
+from chainproof.judgement.conformance_summary import ClauseState, ConformanceSummary, summarise_conformance
+from chainproof.judgement.load_summary import summarise_load
+from chainproof.judgement.summary import acceptance
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.folder import Run

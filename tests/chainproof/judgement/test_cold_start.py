@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.judgement.cold_start import MIN_SECONDS, cold_start, settling_index
-from chainproof.judgement.summary import summarise_load
+from chainproof.judgement.load_summary import summarise_load
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import Exchange, Outcome, Result, Transport
 from chainproof.results.exemplar import exemplar

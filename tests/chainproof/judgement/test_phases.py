@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.judgement.summary import LoadSummary, summarise_load
+from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import NotSent, Outcome, Result, Transport
 from chainproof.results.folder import Run
@@ -106,7 +106,7 @@ def test_the_accounting_is_of_everything() -> None:
     found = a_run(a_ramp())
 
     assert found.accounting.adds_up
-    assert found.whole.planned == found.accounting.planned
+    assert found.totals.planned == found.accounting.planned
     for name in ("planned", "not_sent", "sent", "ok", "failed", "timed_out", "censored"):
         assert getattr(found.accounting, name) == sum(getattr(each.accounting, name) for each in found.phases)
     assert sum(each.count for each in found.outcomes) == found.accounting.sent

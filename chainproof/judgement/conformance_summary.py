@@ -1,0 +1,199 @@
+"""
+The summary of a conformance run: the state of every clause, the findings, the verdict and the caveats.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import StrEnum
+
+from chainproof.contract.accepted_violations import Acceptance
+from chainproof.contract.clauses import CLAUSES, Clause
+from chainproof.contract.deviations import is_waived
+from chainproof.contract.levels import Contract
+from chainproof.judgement.caveat import Caveat, CaveatCode
+from chainproof.judgement.caveats import assumed_path, emulated, expired_acceptances, unused_acceptances
+from chainproof.judgement.conformance_verdict import ConformanceEvidence, conformance_verdict
+from chainproof.judgement.severity import failing_levels, sort_findings
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.finding import Finding
+from chainproof.results.folder import Run
+from chainproof.results.manifest import Ending
+
+
+class ClauseState(StrEnum):
+    """
+    The state of one clause after a conformance run.
+    """
+
+    PASSED = "passed"
+    FAILED = "failed"
+    WITH_WARNINGS = "with warnings"
+    """Violated, but only a recommendation: it fails a run only with `--fail-on should`."""
+    NOT_EXERCISED = "not exercised"
+    WAIVED = "waived"
+    """The selected contract does not demand it, or its violations were accepted with `--accept`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClauseRow:
+    """
+    One clause in a conformance report.
+    """
+
+    clause: Clause
+    state: ClauseState
+    exercised: int
+    violations: int
+    acceptance: Acceptance | None = None
+    """The acceptance of a violated clause, if there is one."""
+    why: str = ""
+    """Why the clause was not exercised, if it was not and the reason is recorded."""
+
+    @property
+    def detectable_share(self) -> float | None:
+        """
+        The smallest share of violating answers that the run would have shown with 95 % probability; None without answers.
+
+        It is p with (1 - p)^n = 5 % for n independent answers.
+        """
+        return 1 - 0.05 ** (1 / self.exercised) if self.exercised else None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConformanceSummary:
+    """
+    Clauses, findings, verdict and caveats of one conformance run.
+    """
+
+    run: Run
+    verdict: Verdict
+    reason: str
+    """The verdict in one sentence."""
+    clauses: tuple[ClauseRow, ...]
+    findings: tuple[Finding, ...]
+    """Most severe first."""
+    caveats: tuple[Caveat, ...]
+
+
+def summarise_conformance(run: Run) -> ConformanceSummary:
+    """
+    The summary of one conformance run.
+    """
+    rows = tuple(_clause_rows(run))
+    verdict, reason = conformance_verdict(_evidence(run, rows))
+    return ConformanceSummary(
+        run=run,
+        verdict=verdict,
+        reason=reason,
+        clauses=rows,
+        findings=sort_findings(run.findings),
+        caveats=tuple(caveat for caveats in _CAVEATS for caveat in caveats(run, rows)),
+    )
+
+
+def _clause_rows(run: Run) -> Iterator[ClauseRow]:
+    """
+    The row of every clause.
+    """
+    counts = {count.clause: count for count in run.clauses}
+    violated = {finding.clause for finding in run.findings}
+    reasons = run.coverage.not_exercised if run.coverage is not None else {}
+    for clause in CLAUSES:
+        count = counts.get(clause.id)
+        exercised = count.exercised if count is not None else 0
+        acceptance = run.manifest.acceptance_of(clause.id) if clause.id in violated else None
+        state = _clause_state(run, clause, exercised=exercised, violated=clause.id in violated, acceptance=acceptance)
+        yield ClauseRow(
+            clause=clause,
+            state=state,
+            exercised=exercised,
+            violations=count.violations if count is not None else 0,
+            acceptance=acceptance,
+            why=reasons.get(clause.id, "") if state is ClauseState.NOT_EXERCISED else "",
+        )
+
+
+def _clause_state(
+    run: Run, clause: Clause, *, exercised: int, violated: bool, acceptance: Acceptance | None
+) -> ClauseState:
+    """
+    The state of a clause.
+    """
+    if acceptance is not None:
+        return ClauseState.WAIVED
+    if violated:
+        fails = clause.level in failing_levels(run.manifest.known_settings.fail_on)
+        return ClauseState.FAILED if fails else ClauseState.WITH_WARNINGS
+    if is_waived(clause, Contract(run.manifest.contract)):
+        return ClauseState.WAIVED
+    return ClauseState.PASSED if exercised else ClauseState.NOT_EXERCISED
+
+
+def _evidence(run: Run, rows: tuple[ClauseRow, ...]) -> ConformanceEvidence:
+    """
+    What the verdict depends on, from a run folder.
+    """
+    ending = run.end.ending if run.end is not None else None
+    note = run.end.note if run.end is not None else ""
+    return ConformanceEvidence(
+        findings=run.findings,
+        passed_clauses=sum(row.state is ClauseState.PASSED for row in rows),
+        day=run.manifest.day,
+        acceptances=run.manifest.acceptances,
+        fail_on=run.manifest.known_settings.fail_on,
+        ending=ending,
+        blocked_reason=note if ending is Ending.COMPLETED else "",
+        internal_error=note if ending is Ending.INTERNAL_ERROR else "",
+    )
+
+
+def _unfinished(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
+    """
+    A run that ended early says nothing about the checks that it did not run.
+    """
+    del rows
+    if run.end is None or run.end.ending is Ending.INTERRUPTED:
+        yield Caveat(
+            code=CaveatCode.UNFINISHED,
+            text="The run ended early: later checks were not run.",
+            remedy="Let it run to its end.",
+        )
+
+
+_OPTIONS = {
+    "echo": "--echo says that the chain accepts any object and returns it",
+    "steerable": "--steerable says that the target honours X-Emulate",
+}
+"""Options that tell about a target what a run cannot find out."""
+
+
+def _not_exercised(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
+    """
+    A clause that was not exercised may be violated.
+    """
+    idle = [
+        f"{row.clause.id} ({row.why})" if row.why else row.clause.id
+        for row in rows
+        if row.state is ClauseState.NOT_EXERCISED
+    ]
+    if idle:
+        settings = run.manifest.known_settings
+        unset = [words for name, words in _OPTIONS.items() if not getattr(settings, name)]
+        yield Caveat(
+            code=CaveatCode.NOT_EXERCISED,
+            text=f"Not tested: {'; '.join(idle)}.",
+            remedy=f"If it applies: {'; '.join(unset)}." if unset and not (run.end and run.end.note) else "",
+        )
+
+
+_CAVEATS = (
+    _unfinished,
+    _not_exercised,
+    lambda run, rows: expired_acceptances(run),
+    lambda run, rows: unused_acceptances(run),
+    lambda run, rows: assumed_path(run),
+    lambda run, rows: emulated(run),
+)
+"""Every caveat of a conformance run."""

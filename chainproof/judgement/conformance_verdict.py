@@ -1,0 +1,72 @@
+"""
+The verdict on a conformance run. The command, the pytest plugin and the reports all use this one function.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import date
+
+from chainproof.contract.accepted_violations import Acceptance, is_accepted
+from chainproof.contract.levels import Level
+from chainproof.judgement.severity import failing_levels, sort_findings
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.finding import Finding
+from chainproof.results.manifest import Ending
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ConformanceEvidence:
+    """
+    What the verdict on a conformance run depends on.
+    """
+
+    findings: Iterable[Finding]
+    passed_clauses: int
+    """Clauses that were exercised without a violation."""
+    day: date
+    """When the run began; decides which acceptances are valid."""
+    acceptances: tuple[Acceptance, ...] = ()
+    fail_on: Level = Level.ASSUMED
+    """The lowest level whose violations fail the run."""
+    ending: Ending | None = Ending.COMPLETED
+    """None if the run was killed."""
+    blocked_reason: str = ""
+    """Why nothing could be exercised, such as a rejected key; empty if it could."""
+    internal_error: str = ""
+    """An error in chainproof, in one line; empty if there was none."""
+
+    def is_accepted(self, found: Finding) -> bool:
+        """Whether a finding was accepted before the run."""
+        return is_accepted(found.clause, self.acceptances, self.day)
+
+
+def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
+    """
+    The verdict, and the reason in a sentence.
+    """
+    if evidence.internal_error or evidence.ending is Ending.INTERNAL_ERROR:
+        reason = evidence.internal_error or "no reason recorded"
+        return Verdict.ERROR, f"chainproof failed; this says nothing about the target: {reason}."
+    levels = failing_levels(evidence.fail_on)
+    failing = [each for each in sort_findings(evidence.findings) if each.level in levels]
+    violated = list(dict.fromkeys(each.clause for each in failing if not evidence.is_accepted(each)))
+    accepted = list(dict.fromkeys(each.clause for each in failing if evidence.is_accepted(each)))
+    also = f" Violated, but accepted: {', '.join(accepted)}." if accepted else ""
+    if violated:
+        return Verdict.FAIL, f"{_clauses(len(violated))} violated: {', '.join(violated)}.{also}"
+    if evidence.ending in (None, Ending.INTERRUPTED):
+        return Verdict.INCONCLUSIVE, f"The run ended early; no violation until then.{also}"
+    if evidence.blocked_reason:
+        return Verdict.INCONCLUSIVE, f"{evidence.blocked_reason.rstrip('.')}."
+    if not evidence.passed_clauses and not accepted:
+        return Verdict.INCONCLUSIVE, "No clause was tested."
+    return Verdict.PASS, f"{_clauses(evidence.passed_clauses)} tested and passed.{also}"
+
+
+def _clauses(count: int) -> str:
+    """
+    A number of clauses in words.
+    """
+    return f"{count} clause{'s' * (count != 1)}"

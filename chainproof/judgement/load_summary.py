@@ -1,0 +1,295 @@
+"""
+The summary of a load run: every figure and judgement that reports show.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from math import ceil
+
+from chainproof.clock import PerSecond, Seconds
+from chainproof.contract.errors import Responsible, responsible
+from chainproof.judgement.accounting import Accounting, accounting
+from chainproof.judgement.caveat import Caveat
+from chainproof.judgement.caveats import QUANTILES, CaveatInput, load_caveats
+from chainproof.judgement.cold_start import ColdStart, cold_start
+from chainproof.judgement.generator_health import generator_caveats
+from chainproof.judgement.load_verdict import load_verdict
+from chainproof.judgement.objectives import ObjectiveResult, evaluate_objective
+from chainproof.judgement.severity import sort_findings
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.exchange import Outcome, Result, Transport
+from chainproof.results.finding import Finding
+from chainproof.results.folder import Run
+from chainproof.results.interval import Interval, RequestStats, by_second, merge_stats, total
+from chainproof.results.manifest import Manifest
+from chainproof.results.settings import PhaseSpan
+from chainproof.statistics.histogram import Histogram, merge_histograms
+from chainproof.statistics.intervals import Estimate, quantile
+from chainproof.workload.objectives import parse_objective
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Timing:
+    """
+    A distribution of times in a few numbers, in seconds.
+    """
+
+    count: int
+    quantiles: dict[str, Estimate]
+    """By name (`p50` … `p99.9`), each with its 95 % interval; empty if nothing was counted."""
+    max: float | None
+    min: float | None
+    mean: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeCount:
+    """
+    How often an outcome occurred, and who is responsible for it.
+    """
+
+    outcome: Outcome
+    count: int
+    responsible: Responsible | None
+    """None for ok, and if no answer tells."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PayloadSummary:
+    """
+    The results of the requests with one payload.
+    """
+
+    name: str
+    counts: dict[Result, int]
+    response_time: Timing
+    """Of every complete answer."""
+    response_time_by_result: dict[str, Timing]
+    """Of ok and of failed answers."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PhaseSummary:
+    """
+    The results of the requests whose intended start is in one phase.
+    """
+
+    phase: PhaseSpan
+    accounting: Accounting
+    timings: dict[str, Timing]
+    timings_by_result: dict[str, dict[str, Timing]]
+    throughput: PerSecond
+    """Complete answers per second during the phase, whenever their requests were sent."""
+    ok_per_second: PerSecond
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadSummary:
+    """
+    Figures, verdict and caveats of one load run.
+    """
+
+    run: Run
+    verdict: Verdict
+    reason: str
+    """The verdict in one sentence."""
+    accounting: Accounting
+    totals: Interval
+    """All intervals of the run, merged."""
+    judged: RequestStats
+    """The requests of the judged phases, from which figures and objectives are computed; all if there are no phases."""
+    seconds: tuple[Interval, ...]
+    """One interval per second, workers merged."""
+    timings: dict[str, Timing]
+    """`response_time_s`, `service_time_s` (every complete answer) and `schedule_lag_s` (every request sent)."""
+    timings_by_result: dict[str, dict[str, Timing]]
+    """The first two for ok and for failed answers."""
+    throughput: PerSecond
+    """Complete answers per second while requests were sent, in the judged phases if there are phases."""
+    ok_per_second: PerSecond
+    cold_start: ColdStart
+    phases: tuple[PhaseSummary, ...]
+    """In order; empty if the workload has none, or the run folder does not record them."""
+    payloads: tuple[PayloadSummary, ...]
+    """By name, of judged phases; empty if there is only one."""
+    outcomes: tuple[OutcomeCount, ...]
+    """Most frequent first."""
+    objectives: tuple[ObjectiveResult, ...]
+    caveats: tuple[Caveat, ...]
+
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Violations found under load, the most severe first."""
+        return sort_findings(self.run.findings)
+
+
+def summarise_load(run: Run) -> LoadSummary:
+    """
+    The summary of one load run.
+    """
+    seconds, totals = tuple(by_second(run.intervals)), total(run.intervals)
+    judged, counts = _judged_requests(run.manifest, totals), accounting(totals)
+    throughput, ok_per_second = _rates(run, seconds)
+    start = cold_start(run, seconds)
+    objectives = tuple(
+        evaluate_objective(parse_objective(text), judged, ok_per_second, start) for text in run.manifest.objectives
+    )
+    caveats = load_caveats(
+        CaveatInput(
+            run=run,
+            totals=totals,
+            judged=judged,
+            accounting=counts,
+            start=start,
+            generator_caveats=tuple(generator_caveats(run.manifest, totals, judged, seconds)),
+        )
+    )
+    verdict, reason = load_verdict(run.end, counts, objectives, caveats)
+    return LoadSummary(
+        run=run,
+        verdict=verdict,
+        reason=reason,
+        accounting=counts,
+        totals=totals,
+        judged=judged,
+        seconds=seconds,
+        timings=timings(judged),
+        timings_by_result=timings_by_result(judged),
+        throughput=throughput,
+        ok_per_second=ok_per_second,
+        cold_start=start,
+        phases=tuple(_phases(run, totals, seconds)),
+        payloads=tuple(_payloads(judged)),
+        outcomes=tuple(_outcome_count(outcome, count) for outcome, count in totals.outcomes.most_common()),
+        objectives=objectives,
+        caveats=caveats,
+    )
+
+
+def timings(stats: RequestStats) -> dict[str, Timing]:
+    """
+    Response time, service time and schedule lag of some requests.
+    """
+    return {
+        "response_time_s": timing(merge_histograms(stats.response_time.values())),
+        "service_time_s": timing(merge_histograms(stats.service_time.values())),
+        "schedule_lag_s": timing(stats.schedule_lag),
+    }
+
+
+def timings_by_result(stats: RequestStats) -> dict[str, dict[str, Timing]]:
+    """
+    Response time and service time of some requests, for ok and for failed answers.
+    """
+    return {
+        result.value: {
+            "response_time_s": timing(stats.response_time[result]),
+            "service_time_s": timing(stats.service_time[result]),
+        }
+        for result in stats.response_time
+    }
+
+
+def timing(histogram: Histogram) -> Timing:
+    """
+    A distribution in a few numbers.
+    """
+    estimates = {name: quantile(histogram, fraction) for name, fraction in QUANTILES}
+    return Timing(
+        count=histogram.count,
+        quantiles={name: estimate for name, estimate in estimates.items() if estimate is not None},
+        max=histogram.max,
+        min=histogram.min,
+        mean=histogram.mean,
+    )
+
+
+def _judged_requests(manifest: Manifest, totals: Interval) -> RequestStats:
+    """
+    The requests of the judged phases; all requests if no phase is judged or recorded.
+    """
+    judged = dict.fromkeys(phase.name for phase in manifest.phases if phase.judged)
+    if judged and totals.phases:
+        return merge_stats(totals.phases[name] for name in judged if name in totals.phases)
+    everything = merge_stats([totals])
+    for stats in totals.phases.values():
+        everything.add(RequestStats(payloads=stats.payloads))
+    return everything
+
+
+def _phases(run: Run, totals: Interval, seconds: tuple[Interval, ...]) -> Iterable[PhaseSummary]:
+    """
+    The summary of every phase.
+    """
+    for phase in run.manifest.phases if totals.phases else ():
+        stats = totals.phases.get(phase.name, RequestStats())
+        end = min(phase.end, _sending_time(run, seconds))
+        throughput, ok_per_second = _rates_within([(phase.start, end)], seconds)
+        yield PhaseSummary(
+            phase=phase,
+            accounting=accounting(stats),
+            timings=timings(stats),
+            timings_by_result=timings_by_result(stats),
+            throughput=throughput,
+            ok_per_second=ok_per_second,
+        )
+
+
+def _payloads(stats: RequestStats) -> Iterable[PayloadSummary]:
+    """
+    The summary of every payload, if there are several.
+    """
+    for name, each in sorted(stats.payloads.items()) if len(stats.payloads) > 1 else ():
+        yield PayloadSummary(
+            name=name,
+            counts={result: each.count(result) for result in Result},
+            response_time=timing(merge_histograms(each.response_time.values())),
+            response_time_by_result={result.value: timing(times) for result, times in each.response_time.items()},
+        )
+
+
+def _sending_time(run: Run, seconds: tuple[Interval, ...]) -> Seconds:
+    """
+    How long requests were sent.
+    """
+    duration = run.manifest.known_settings.duration
+    planned = float(duration) if duration is not None else float(len(seconds))
+    return min(planned, run.end.seconds if run.end is not None else float(len(seconds)))
+
+
+def _rates(run: Run, seconds: tuple[Interval, ...]) -> tuple[PerSecond, PerSecond]:
+    """
+    Complete answers and ok answers per second, over the full seconds in which requests were sent.
+
+    The drain is left out: it has answers but no requests, so it would lower the rate. If phases are judged, only their
+    seconds count.
+    """
+    end = _sending_time(run, seconds)
+    judged = [(phase.start, min(phase.end, end)) for phase in run.manifest.phases if phase.judged]
+    recorded = any(second.phases for second in seconds)
+    return _rates_within(judged if judged and recorded else [(0.0, max(end, 1.0))], seconds)
+
+
+def _rates_within(spans: list[tuple[Seconds, Seconds]], seconds: tuple[Interval, ...]) -> tuple[PerSecond, PerSecond]:
+    """
+    Complete answers and ok answers per second, over the full seconds within some spans; 0 if there is none.
+    """
+    full_seconds = [(ceil(start), int(end)) for start, end in spans if ceil(start) < int(end)]
+    count = sum(end - start for start, end in full_seconds)
+    inside = [each for each in seconds if any(start <= each.second < end for start, end in full_seconds)]
+    answered, ok = sum(each.answered for each in inside), sum(each.count(Result.OK) for each in inside)
+    return (answered / count, ok / count) if count else (0.0, 0.0)
+
+
+def _outcome_count(outcome: Outcome, count: int) -> OutcomeCount:
+    """
+    An outcome with its count and who is responsible.
+    """
+    who = None
+    if outcome.transport is Transport.ANSWERED and outcome.status != 200:
+        who = responsible(outcome.error_code, outcome.status)
+    elif outcome.result is Result.FAILED and outcome.transport is Transport.ANSWERED:
+        who = Responsible.CHAIN
+    return OutcomeCount(outcome=outcome, count=count, responsible=who)

@@ -1,0 +1,62 @@
+"""
+The verdict on a load run.
+"""
+
+from __future__ import annotations
+
+from chainproof.judgement.accounting import Accounting
+from chainproof.judgement.caveat import Caveat, CaveatCode
+from chainproof.judgement.objectives import ObjectiveResult
+from chainproof.judgement.verdict import Verdict, worst_verdict
+from chainproof.results.manifest import Ending, Guard, RunEnd
+
+
+def load_verdict(
+    end: RunEnd | None, accounting: Accounting, objectives: tuple[ObjectiveResult, ...], caveats: tuple[Caveat, ...]
+) -> tuple[Verdict, str]:
+    """
+    The verdict, and the reason in a sentence.
+    """
+    if end is not None and end.ending is Ending.INTERNAL_ERROR:
+        return (
+            Verdict.ERROR,
+            f"chainproof failed; this says nothing about the target: {end.note or 'no reason recorded'}.",
+        )
+    invalidating = [caveat.code for caveat in caveats if caveat.invalidates]
+    if invalidating:
+        return Verdict.INVALID, f"The measurement cannot be trusted: {', '.join(invalidating)}."
+    if any(caveat.code is CaveatCode.KEY_REJECTED for caveat in caveats):
+        return Verdict.INCONCLUSIVE, "The target rejects the API key: KEY_REJECTED."
+    verdict, reason = _objectives_verdict(objectives)
+    guard = end.guard if end is not None else None
+    ended_by_guard = f"A guard ended the run: {end.note}." if end is not None else ""
+    if guard in (Guard.TARGET_UNREACHABLE, Guard.ERROR_BUDGET):
+        return Verdict.FAIL, ended_by_guard
+    own_faults = [caveat.code for caveat in caveats if caveat.invalidates_failures]
+    if own_faults and (verdict is not Verdict.PASS or not objectives):
+        return Verdict.INVALID, f"The load generator may have caused this: {', '.join(own_faults)}."
+    if verdict is not Verdict.PASS:
+        return verdict, reason
+    if end is not None and end.ending is Ending.INTERRUPTED:
+        return Verdict.INCONCLUSIVE, "The run was interrupted; a pass needs the full run."
+    if guard is not None:
+        return Verdict.INCONCLUSIVE, ended_by_guard
+    if accounting.sent == 0:
+        return Verdict.INCONCLUSIVE, "Nothing was sent."
+    return verdict, reason
+
+
+def _objectives_verdict(objectives: tuple[ObjectiveResult, ...]) -> tuple[Verdict, str]:
+    """
+    The verdict of the objectives alone.
+    """
+    if not objectives:
+        return Verdict.PASS, "The run has no objective."
+    verdict = worst_verdict(each.verdict for each in objectives)
+    decisive = ", ".join(each.objective.text for each in objectives if each.verdict is verdict)
+    reasons = {
+        Verdict.PASS: f"Every objective is met: {decisive}.",
+        Verdict.FAIL: f"Missed: {decisive}.",
+        Verdict.INCONCLUSIVE: f"Too few requests to decide: {decisive}.",
+    }
+    return verdict, reasons[verdict]
