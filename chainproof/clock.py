@@ -1,7 +1,7 @@
 """
 Time comes in as an argument; this file is where it comes from.
 
-Seconds are floats everywhere inside; only `reports/formats` speaks humans' units.
+Seconds are floats everywhere inside; only `reports/formatting` uses other units.
 """
 
 from __future__ import annotations

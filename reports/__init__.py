@@ -1,3 +1,3 @@
 """
-How is it shown? Every report is a pure function of run folders.
+Reports on run folders. Every report is a pure function of them.
 """

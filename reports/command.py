@@ -1,7 +1,7 @@
 """
-`chainproof reports RUN… [--html F] [--json F] [--markdown F] [--junit F]`: what run folders amount to, written down.
+The command `chainproof reports RUN… [--html F] [--json F] [--markdown F] [--junit F]`: reports on run folders.
 
-A format is loaded when it is asked for: the terminal summary, which other commands end with, waits for no chart library.
+A format is imported only when it is requested, so that the terminal summary does not load the chart library.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ from .formats import terminal
 STDOUT = "-"
 
 FORMATS: dict[str, tuple[str, str]] = {
-    "html": (".formats.html", "one self-contained page with charts, readable without JavaScript"),
-    "json": (".formats.json_report", "every figure, by the versioned schema chainproof.report/2"),
+    "html": (".formats.html", "one self-contained page with charts, without JavaScript"),
+    "json": (".formats.json_report", "all results as JSON, described by report.schema.json"),
     "markdown": (".formats.markdown", "a summary for a CI job, such as $GITHUB_STEP_SUMMARY"),
-    "junit": (".formats.junit", "JUnit XML: <failure> the target departed or missed, <error> we broke"),
+    "junit": (".formats.junit", "JUnit XML: <failure> for the target, <error> for chainproof"),
 }
-"""Each format's option, the module whose `render` writes it, and what it is."""
+"""Option name, module with a `render` function, and help text of every format."""
 
 Render = Callable[[Report], str]
 
@@ -40,7 +40,7 @@ Render = Callable[[Report], str]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReportOutput:
     """
-    A format and where it goes.
+    A format and its output file.
     """
 
     format: str
@@ -51,33 +51,33 @@ class ReportOutput:
 @command("reports")
 def main(arguments: Sequence[str]) -> int:
     """
-    Write what was asked for; the exit code is the verdict's.
+    Write the requested reports and return the exit code of the verdict.
     """
     options = _parser().parse_args(arguments)
     outputs = _outputs(options)
     renders = {output.format: _render(output.format) for output in outputs}
-    found = report((_read(path) for path in _folders(options.runs)), _searches(options.runs))
-    # Everything is rendered before anything is written: either all files are new, or none.
-    texts = [(output, renders[output.format](found)) for output in outputs]
+    result = report((_read(path) for path in _folders(options.runs)), _searches(options.runs))
+    # Everything is rendered before anything is written: either all files are written, or none.
+    texts = [(output, renders[output.format](result)) for output in outputs]
     for output, text in texts:
         _write(output.path, text)
     if outputs:
-        _say_what_was_written(found, outputs)
+        _print_written(result, outputs)
     else:
-        _show(terminal.render(found, colour=_colour_wanted()))
-    return EXIT_CODE_OF[found.verdict]
+        _print(terminal.render(result, colour=_wants_colour()))
+    return EXIT_CODE_OF[result.verdict]
 
 
 def _parser() -> argparse.ArgumentParser:
     """
-    What the command takes.
+    The parser of the command line.
     """
     options = build_parser(
         "reports",
-        "Says what one or more runs amount to: a summary on the terminal, or the formats that are asked for.",
-        "The exit code is the verdict on the runs, whatever the format: the gravest of several. In JUnit XML, <failure>\n"
-        "means that the target departed from a clause or missed an objective, <error> that we broke or the measurement\n"
-        "is invalid, and <skipped> that nothing is said: not exercised, waived, accepted, or too little seen.",
+        "Show the results of one or more runs: a summary on the terminal, or the requested formats.",
+        "The exit code is the verdict on the runs, in every format; of several runs, the most severe one. In JUnit XML,\n"
+        "<failure> means that the target violated a clause or missed an objective, <error> that chainproof failed or the\n"
+        "measurement is invalid, and <skipped> that there is no result: not exercised, waived, or too few requests.",
     )
     options.add_argument("runs", metavar="RUN", nargs="+", type=Path, help="a run folder, or a folder of run folders")
     for name, (_, meaning) in FORMATS.items():
@@ -87,22 +87,23 @@ def _parser() -> argparse.ArgumentParser:
 
 def _outputs(options: argparse.Namespace) -> list[ReportOutput]:
     """
-    What is to be written where. Raises UsageError, before any work, where that cannot be.
+    The requested outputs. Raises UsageError if one of them cannot be written.
     """
-    asked = {name: getattr(options, name) for name in FORMATS if getattr(options, name) is not None}
+    requested = {name: getattr(options, name) for name in FORMATS if getattr(options, name) is not None}
     outputs = [
-        ReportOutput(format=name, path=None if to == STDOUT else _checked(name, to)) for name, to in asked.items()
+        ReportOutput(format=name, path=None if to == STDOUT else _output_path(name, to))
+        for name, to in requested.items()
     ]
-    places = [output.path for output in outputs]
-    for place in places:
-        if places.count(place) > 1:
-            raise UsageError(f"expected a file of its own for every format, found {place or 'stdout'} twice")
+    paths = [output.path for output in outputs]
+    for path in paths:
+        if paths.count(path) > 1:
+            raise UsageError(f"expected a different file for every format, found {path or 'stdout'} twice")
     return outputs
 
 
-def _checked(name: str, text: str) -> Path:
+def _output_path(name: str, text: str) -> Path:
     """
-    A path that can be written to, its links followed. Raises UsageError.
+    The path with its links resolved. Raises UsageError unless it can be written.
     """
     if not text:
         raise UsageError(f"expected a file after --{name}, found an empty name")
@@ -110,7 +111,7 @@ def _checked(name: str, text: str) -> Path:
     if path.is_dir():
         raise UsageError(f"expected a file after --{name}, found the folder {text}")
     if not path.parent.is_dir():
-        raise UsageError(f"expected a file in a folder that exists after --{name}, found no folder {path.parent}")
+        raise UsageError(f"expected a file in an existing folder after --{name}, found no folder {path.parent}")
     if not os.access(path if path.exists() else path.parent, os.W_OK):
         raise UsageError(f"cannot write {text} for --{name}: no permission")
     return path
@@ -118,7 +119,7 @@ def _checked(name: str, text: str) -> Path:
 
 def _render(name: str) -> Render:
     """
-    The function that writes a format. Raises UsageError where its packages are not installed.
+    The function that renders a format. Raises UsageError if its packages are not installed.
     """
     try:
         module = import_module(FORMATS[name][0], __package__)
@@ -126,7 +127,7 @@ def _render(name: str) -> Render:
         if missing.name is None or missing.name.partition(".")[0] == "chainproof":
             raise
         raise UsageError(
-            f"--{name} takes the package {missing.name!r}, which is not installed; "
+            f"--{name} needs the package {missing.name!r}, which is not installed; "
             "install it with: pip install 'chainproof[reports]'"
         ) from missing
     return cast(Render, module.render)
@@ -134,21 +135,21 @@ def _render(name: str) -> Render:
 
 def _folders(paths: Sequence[Path]) -> list[Path]:
     """
-    Every run folder that the paths mean, each once, in their order.
+    Every run folder at the paths, without duplicates.
     """
     return list(dict.fromkeys(folder for path in paths for folder in find_runs(path.resolve())))
 
 
 def _searches(paths: Sequence[Path]) -> list[SearchRecord]:
     """
-    Every search that the paths mean, each once, in their order.
+    Every search at the paths, without duplicates.
     """
-    return list({found.path: found for path in paths for found in find_searches(path.resolve())}.values())
+    return list({search.path: search for path in paths for search in find_searches(path.resolve())}.values())
 
 
 def _read(folder: Path) -> Run:
     """
-    The run in a folder. Raises UsageError where its files cannot be read.
+    The run in a folder. Raises UsageError if its files cannot be read.
     """
     try:
         return read_run(folder)
@@ -158,8 +159,9 @@ def _read(folder: Path) -> Run:
 
 def _write(path: Path | None, text: str) -> None:
     """
-    The text on stdout or in a file, there whole or not at all. What is no regular file, or stands where no other can
-    be made beside it, is written straight.
+    Write the text to stdout or to a file, completely or not at all.
+
+    A device, or a file in a folder where no other file can be created, is written directly.
     """
     if path is None:
         sys.stdout.buffer.write(text.encode())
@@ -176,34 +178,34 @@ def _write(path: Path | None, text: str) -> None:
         raise UsageError(f"cannot write {path}: {wrong.strerror}") from wrong
 
 
-def _say_what_was_written(found: Report, outputs: Sequence[ReportOutput]) -> None:
+def _print_written(result: Report, outputs: Sequence[ReportOutput]) -> None:
     """
-    A line on stderr, where it is in no format's way: the verdict and the files; before it what each search found.
+    Print the result of every search, the verdict and the written files to stderr.
     """
-    for search in found.searches:
-        _say(f"{search.path.name}: {search.summary}")
+    for search in result.searches:
+        _print_line(f"{search.path.name}: {search.summary}")
     files = [str(output.path) for output in outputs if output.path is not None]
     written = f"; wrote {', '.join(files)}" if files else ""
-    _say(f"{found.verdict.value}: {found.reason.rstrip('.')}{written}")
+    _print_line(f"{result.verdict.value}: {result.reason.rstrip('.')}{written}")
 
 
-def _say(sentence: str) -> None:
+def _print_line(line: str) -> None:
     """
-    A line on stderr, whatever its encoding can spell.
+    Print a line to stderr; characters outside its encoding are escaped.
     """
-    print(f"chainproof reports: {sentence}".encode(errors="backslashreplace").decode(), file=sys.stderr)
+    print(f"chainproof reports: {line}".encode(errors="backslashreplace").decode(), file=sys.stderr)
 
 
-def _show(text: str) -> None:
+def _print(text: str) -> None:
     """
-    The text on stdout, whatever its encoding can spell.
+    Print text to stdout; characters outside its encoding become question marks.
     """
     encoding = sys.stdout.encoding or "utf-8"
     print(text.encode(encoding, errors="replace").decode(encoding), end="", flush=True)
 
 
-def _colour_wanted() -> bool:
+def _wants_colour() -> bool:
     """
-    Whether stdout is a terminal that is not asked to stay plain (no-color.org).
+    True if stdout is a terminal and colours are not switched off (no-color.org).
     """
     return sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"

@@ -1,8 +1,7 @@
 """
-A run over time, in no more pieces than an eye can tell apart.
+A run over time as a limited number of spans, and histograms as bins.
 
-Neighbouring seconds are merged, never averaged: counts add up, and a percentile of twelve seconds is the percentile of
-all answers in them.
+Seconds are merged, never averaged: counts are added, and a percentile of twelve seconds is that of all their answers.
 """
 
 from __future__ import annotations
@@ -17,32 +16,32 @@ from chainproof.statistics.histogram import Histogram, bucket_midpoint
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Span:
     """
-    A stretch of whole seconds of a run, and what happened in it.
+    Some consecutive seconds of a run, merged.
     """
 
     start: int
     seconds: int
-    """How many; at least 1."""
+    """At least 1."""
     interval: Interval
 
     @property
     def end(self) -> int:
-        """The second after its last."""
+        """The second after the last one."""
         return self.start + self.seconds
 
     def rate(self, count: int) -> float:
-        """A count of this span, per second."""
+        """A count of this span per second."""
         return count / self.seconds
 
 
-def spans(seconds: Sequence[Interval], most: int) -> list[Span]:
+def spans(seconds: Sequence[Interval], max_spans: int) -> list[Span]:
     """
-    A run in at most *most* spans of equal length, the last one shorter where it ends; quiet seconds included.
+    A run in at most *max_spans* spans of equal length; the last one may be shorter.
     """
     if not seconds:
         return []
     end = max(each.second for each in seconds) + 1
-    width = -(-end // most)
+    width = -(-end // max_spans)
     merged = {start: Interval(second=start) for start in range(0, end, width)}
     for interval in seconds:
         merged[interval.second // width * width].merge(interval)
@@ -52,7 +51,7 @@ def spans(seconds: Sequence[Interval], most: int) -> list[Span]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Bin:
     """
-    How many durations lie from *low* to *high* seconds.
+    The number of durations from *low* to *high* seconds.
     """
 
     low: float
@@ -62,7 +61,7 @@ class Bin:
 
 def bins(histogram: Histogram, low: float, high: float, number: int) -> list[Bin]:
     """
-    A histogram over *number* bins that are equally wide on a logarithmic axis from *low* to *high*, which must hold it.
+    A histogram in *number* bins of equal width on a logarithmic axis from *low* to *high*, which must contain all values.
     """
     ratio = (high / low) ** (1 / number)
     edges = [low * ratio**place for place in range(number + 1)]

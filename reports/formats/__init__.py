@@ -1,3 +1,3 @@
 """
-One pure function per format: a report in, text out.
+The report formats: one module each, with a function `render` from a report to text.
 """

@@ -1,5 +1,5 @@
 """
-The report as one page: no request leaves it, no script runs in it, and nothing of the target's is taken for markup.
+The report as one self-contained HTML page: no requests, no scripts, and text from the target never becomes markup.
 """
 
 from __future__ import annotations
@@ -25,29 +25,43 @@ from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import Finding
 
-from ..charts import OTHER, Chart, Palette, charts, palette
+from ..charts.catalogue import charts
+from ..charts.chart import Chart
+from ..charts.colours import OTHER, Palette, palette
+from ..formatting import (
+    clauses,
+    evidence,
+    load_details,
+    objectives,
+    outcomes,
+    phases,
+    quantities,
+    runs,
+    safe_text,
+    searches,
+    timings,
+)
 from ..time_series import Span, spans
-from . import formatting
 
 Draw = Callable[[LoadSummary, Palette], list[Chart]]
-"""What makes the charts of a run."""
+"""Makes the charts of a run."""
 
 MAX_FINDINGS = 60
-"""Findings shown in full; the rest are counted, and the JSON report has them all."""
+"""Findings shown in full; the JSON report has them all."""
 
 MAX_OUTCOMES = 60
 MAX_SPANS = 20
-"""Rows of the table that stands beside the charts."""
+"""Rows of the table of chart values."""
 
 SLOWEST = 10
 MAX_LENGTH = 3000
-"""Characters of a value that the page repeats."""
+"""Longest value that the page repeats."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadPart:
     """
-    A load run with what its part of the page needs beside the summary.
+    A load run with everything that its section of the page shows.
     """
 
     summary: LoadSummary
@@ -56,25 +70,25 @@ class LoadPart:
     exemplars: list[Exemplar]
     over_time: list[Span]
     known_outcomes: int
-    """Sent requests whose outcome is known."""
+    """Number of requests with a known outcome."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConformancePart:
     """
-    A conformance run with what its part of the page needs beside the summary.
+    A conformance run with everything that its section of the page shows.
     """
 
     summary: ConformanceSummary
     anchor: str
     states: Counter[ClauseState]
     clauses: list[ClauseRow]
-    """Those worth attention first."""
+    """Failed ones first, passed ones last."""
 
 
 def render(report: Report, draw: Draw = charts) -> str:
     """
-    The report as an HTML page, with the charts that *draw* makes.
+    The report as an HTML page, with the charts made by *draw*.
     """
     colours = palette(outcome for summary in report.load_runs for outcome in _by_frequency(summary))
     findings = report.findings_with_runs
@@ -96,18 +110,18 @@ def render(report: Report, draw: Draw = charts) -> str:
         and any(summary.verdict is Verdict.FAIL for summary, _ in findings),
         colours=colours,
         version=__version__,
-        css=Markup((_HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # a file of ours
+        css=Markup((_HERE / "report.css").read_text(encoding="utf-8")),  # noqa: S704  # our own style sheet
     )
 
 
 def _names(report: Report) -> dict[int, str]:
     """
-    What each run is called, by its place; its beginning tells runs of the same name apart.
+    The title of each run by the summary's id; runs of the same name get their start time.
     """
-    kinds = [formatting.kind(summary) for summary in report.summaries]
+    titles = [runs.title(summary) for summary in report.summaries]
     return {
-        id(summary): kind if kinds.count(kind) == 1 else f"{kind}, {formatting.started(summary.run)}"
-        for summary, kind in zip(report.summaries, kinds, strict=True)
+        id(summary): title if titles.count(title) == 1 else f"{title}, {runs.started(summary.run)}"
+        for summary, title in zip(report.summaries, titles, strict=True)
     }
 
 
@@ -120,7 +134,7 @@ def _by_frequency(summary: LoadSummary) -> list[Outcome]:
 
 def _load_part(summary: LoadSummary, place: int, colours: Palette, draw: Draw) -> LoadPart:
     """
-    One load run's part of the page.
+    The section of one load run.
     """
     return LoadPart(
         summary=summary,
@@ -134,19 +148,19 @@ def _load_part(summary: LoadSummary, place: int, colours: Palette, draw: Draw) -
 
 def shown_exemplars(exemplars: Sequence[Exemplar]) -> list[Exemplar]:
     """
-    The slowest, then the first of every outcome that is not among them.
+    The slowest exemplars, then the first of every other outcome.
     """
     slowest = sorted(
-        (found for found in exemplars if found.why == "slowest"), key=lambda found: found.response_time, reverse=True
+        (each for each in exemplars if each.why == "slowest"), key=lambda each: each.response_time, reverse=True
     )
     firsts: dict[tuple[str, int | None, str | None, str], Exemplar] = {}
-    for found in sorted(exemplars, key=lambda found: found.number):
-        if found.why != "slowest":
-            firsts.setdefault((found.transport, found.status, found.error_code, found.result), found)
+    for each in sorted(exemplars, key=lambda each: each.number):
+        if each.why != "slowest":
+            firsts.setdefault((each.transport, each.status, each.error_code, each.result), each)
     return slowest[:SLOWEST] + list(firsts.values())[:MAX_OUTCOMES]
 
 
-_ATTENTION = (
+_STATE_ORDER = (
     ClauseState.FAILED,
     ClauseState.WITH_WARNINGS,
     ClauseState.NOT_EXERCISED,
@@ -157,65 +171,66 @@ _ATTENTION = (
 
 def _conformance_part(summary: ConformanceSummary, place: int) -> ConformancePart:
     """
-    One conformance run's part of the page.
+    The section of one conformance run.
     """
     return ConformancePart(
         summary=summary,
         anchor=f"conformance-{place}",
         states=Counter(row.state for row in summary.clauses),
-        clauses=sorted(summary.clauses, key=lambda row: _ATTENTION.index(row.state)),
+        clauses=sorted(summary.clauses, key=lambda row: _STATE_ORDER.index(row.state)),
     )
 
 
-def exemplar_outcome(found: Exemplar) -> str:
+def exemplar_outcome(exemplar: Exemplar) -> str:
     """
-    An exemplar's outcome in the words of every other outcome.
+    The outcome of an exemplar; as recorded if this version does not know it.
     """
     try:
-        outcome = Outcome(Transport(found.transport), found.status, found.error_code, Result(found.result))
+        outcome = Outcome(Transport(exemplar.transport), exemplar.status, exemplar.error_code, Result(exemplar.result))
     except ValueError:
-        return f"{found.transport} {found.status or ''}"
-    return formatting.outcome(outcome)
+        return f"{exemplar.transport} {exemplar.status or ''}"
+    return outcomes.outcome_text(outcome)
 
 
-def statement(found: Finding) -> str:
+def statement(finding: Finding) -> str:
     """
-    What the finding's clause states, empty for a clause that this version does not know.
+    The statement of the finding's clause; empty for a clause that this version does not know.
     """
-    clause = CLAUSE_BY_ID.get(found.clause)
+    clause = CLAUSE_BY_ID.get(finding.clause)
     return clause.statement if clause is not None else ""
 
 
-def objective_bar(judged: ObjectiveResult) -> dict[str, float] | None:
+def objective_bar(result: ObjectiveResult) -> dict[str, float] | None:
     """
-    Where the good share and its interval lie on a bar, in per cent of its width; None where nothing is counted.
+    Positions of the good share, its interval and the required share on a bar, in per cent of the bar's width.
 
-    The bar ends at 100 % and begins where the interval and the demand still have room, so that 99.2 % and 99.9 % part.
+    None if requests are not counted. The bar ends at 100 % and starts just below the lowest of these values, so that
+    99.2 % and 99.9 % can be told apart.
     """
-    share = judged.share
+    share = result.share
     if share is None or share.low is None or share.high is None:
         return None
-    objective = judged.objective
+    objective = result.objective
     required = objective.quantile if objective.quantile is not None else 1 - objective.threshold
     left = max(0.0, 1 - 1.25 * (1 - min(share.low, required))) if min(share.low, required) < 1 else 0.0
     place = {"low": share.low, "high": share.high, "value": share.value, "required": required}
     return {"left": left * 100} | {name: (value - left) / (1 - left) * 100 for name, value in place.items()}
 
 
-def _shown(value: object) -> object:
+def _safe(value: object) -> object:
     """
-    What an expression of the template becomes: every text visible, and none endless.
+    The value of a template expression: text without unprintable characters and of limited length.
     """
     if isinstance(value, str) and not isinstance(value, Markup):
-        return formatting.shortened(formatting.escape_unprintable(value), MAX_LENGTH)
+        return safe_text.shorten(safe_text.escape_unprintable(value), MAX_LENGTH)
     return value
 
 
-def _whole(text: str) -> Markup:
+def _uncut(text: str) -> Markup:
     """
-    A text escaped and visible, but not cut: a command that is copied must be whole.
+    The text escaped but not cut, because a command must be copied completely.
     """
-    return Markup.escape(formatting.escape_unprintable(text))
+    return Markup.escape(safe_text.escape_unprintable(text))
 
 
 _CODE = re.compile(r"`([^`]+)`")
@@ -223,14 +238,14 @@ _CODE = re.compile(r"`([^`]+)`")
 
 def _prose(text: str) -> Markup:
     """
-    A sentence escaped, what it writes between backticks as code.
+    The sentence escaped, with text between backticks as code.
     """
-    shown = str(Markup.escape(formatting.shortened(formatting.escape_unprintable(text), MAX_LENGTH)))
-    return Markup(_CODE.sub(r"<code>\1</code>", shown))  # noqa: S704  # escaped one line above
+    escaped = str(Markup.escape(safe_text.shorten(safe_text.escape_unprintable(text), MAX_LENGTH)))
+    return Markup(_CODE.sub(r"<code>\1</code>", escaped))  # noqa: S704  # escaped one line above
 
 
 EXEMPLAR_KINDS = {"slowest": "slowest", "outcome": "first of its outcome"}
-"""Why an exemplar is shown, in formatting."""
+"""Why an exemplar was recorded."""
 
 _SIGNS = {"pass": "✓", "fail": "✕", "inconclusive": "?", "invalid": "!", "error": "!"}
 
@@ -242,22 +257,32 @@ _TEMPLATES = jinja2.Environment(
     undefined=jinja2.StrictUndefined,
     trim_blocks=True,
     lstrip_blocks=True,
-    finalize=_shown,
+    finalize=_safe,
 )
 _TEMPLATES.filters["key"] = id
 _TEMPLATES.globals.update(
-    words=formatting,
+    clauses=clauses,
+    evidence=evidence,
+    load_details=load_details,
+    objectives=objectives,
+    outcomes=outcomes,
+    phases=phases,
+    quantities=quantities,
+    runs=runs,
+    safe_text=safe_text,
+    searches=searches,
+    timings=timings,
     signs=_SIGNS,
     quantiles=[name for name, _ in QUANTILES],
-    part_times=("p50", "p95", "p99", "max"),
+    part_columns=("p50", "p95", "p99", "max"),
     acceptance=acceptance,
     exemplar_outcome=exemplar_outcome,
     statement=statement,
     objective_bar=objective_bar,
     svg=Markup,
-    whole=_whole,
+    uncut=_uncut,
     prose=_prose,
-    kept=EXEMPLAR_KINDS,
+    exemplar_kinds=EXEMPLAR_KINDS,
     Result=Result,
     ClauseState=ClauseState,
     OTHER=OTHER,

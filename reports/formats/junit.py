@@ -1,15 +1,15 @@
 """
-The report for CI systems that read JUnit XML: one test suite a run.
+The report as JUnit XML for CI systems: one test suite per run.
 
-A conformance run has one test case for every clause, a load run one for every objective; both have one more for the run
-itself. What the elements mean is what CI systems make of them, and is never mixed up:
+A conformance run has one test case per clause, a load run one per objective; both have one more for the run itself.
 
-- `<failure>`: the target departed from a clause, or missed an objective in a run that can be trusted.
-- `<error>`: we broke, or the measurement is invalid. It says nothing about the target, and stands at the run alone.
-- `<skipped>`: nothing is said, and why: a clause that was not exercised, is waived or accepted; too few requests; a run
-  that ended early, or an objective in a run that cannot be trusted. CI systems stay green on it, the exit code does not.
+- `<failure>`: the target violated a clause, or missed an objective in a run that can be trusted.
+- `<error>`: chainproof failed, or the measurement is invalid. It says nothing about the target and occurs only in the
+  case of the run itself.
+- `<skipped>`: no result, with the reason: a clause that was not exercised or is waived; too few requests; a run that ended
+  early; an objective in a run that cannot be trusted. CI systems stay green, the exit code does not.
 
-A violation below `--fail-on` (from advice, as a rule) fails nothing: it is told in the case's `<system-out>`.
+A violation below `--fail-on` (by default: of a *should* clause) is a warning: its case passes and shows it in `<system-out>`.
 """
 
 from __future__ import annotations
@@ -27,29 +27,29 @@ from chainproof.judgement.summary import Report, Summary, acceptance
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.finding import Finding
 
-from . import formatting
+from ..formatting import clauses, evidence, objectives, phases, quantities, safe_text
 
 MAX_FINDINGS = 10
-"""Findings of one clause that its test case shows in full."""
+"""Findings of one clause that are shown in full."""
 MAX_LENGTH = 3000
-"""Characters of a value that is repeated; a curl line is never cut."""
+"""Longest value that is repeated; a curl command is never cut."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Case:
     """
-    One test case and what is said of it.
+    One test case and its result.
     """
 
     kind: str
-    """What follows `chainproof.` in the class name."""
+    """The class name after `chainproof.`."""
     name: str
     ending: str | None = None
-    """`failure`, `error` or `skipped`; None where it passed."""
+    """`failure`, `error` or `skipped`; None if it passed."""
     message: str = ""
-    """The ending in one line."""
+    """The reason in one line."""
     text: str = ""
-    """The evidence, in lines; of a passed case, what is worth knowing all the same."""
+    """The evidence; for a passed case, warnings and caveats."""
 
 
 def render(report: Report) -> str:
@@ -65,13 +65,13 @@ def render(report: Report) -> str:
 
 def _sums(suites: Sequence[ET.Element]) -> dict[str, str]:
     """
-    The counts of several suites together.
+    The counts of several suites added up.
     """
     return {name: str(sum(int(suite.get(name, "0")) for suite in suites)) for name in _COUNTED}
 
 
 _COUNTED = {"tests": None, "failures": "failure", "errors": "error", "skipped": "skipped"}
-"""A suite's counts, each with the ending that it counts."""
+"""A suite's attributes, each with the element that it counts."""
 
 
 def _suite(summary: Summary) -> ET.Element:
@@ -88,8 +88,8 @@ def _suite(summary: Summary) -> ET.Element:
     if end is not None:
         suite.set("time", f"{end.seconds:.3f}")
     properties = ET.SubElement(suite, "properties")
-    told = {"target": manifest.target, "seed": manifest.seed, "contract": manifest.contract}
-    for name, value in (told | {"run": summary.run.path.name, "verdict": summary.verdict.value}).items():
+    facts = {"target": manifest.target, "seed": manifest.seed, "contract": manifest.contract}
+    for name, value in (facts | {"run": summary.run.path.name, "verdict": summary.verdict.value}).items():
         ET.SubElement(properties, "property", {"name": name, "value": _line(str(value))})
     suite.extend(_element(case) for case in cases)
     return suite
@@ -110,15 +110,14 @@ def _element(case: Case) -> ET.Element:
 
 def _line(text: str) -> str:
     """
-    A text in one line that XML 1.0 can hold: it has no way to write most control characters, escaped or not.
+    The text in one line. XML 1.0 cannot contain most control characters, so they are escaped.
     """
-    return formatting.shortened(formatting.escape_unprintable(text), MAX_LENGTH)
+    return safe_text.shorten(safe_text.escape_unprintable(text), MAX_LENGTH)
 
 
 def _run_case(summary: Summary, *, text: str = "", explained: bool = False) -> Case:
     """
-    The run itself: whether it can be trusted, and came to an end that says something; *explained* when another case
-    says already why it is inconclusive.
+    The case of the run itself. *explained*: another case already says why the run is inconclusive.
     """
     endings = {Verdict.ERROR: "error", Verdict.INVALID: "error"}
     if not explained:
@@ -138,41 +137,41 @@ def _run_case(summary: Summary, *, text: str = "", explained: bool = False) -> C
 
 def _load(summary: LoadSummary) -> Iterator[Case]:
     """
-    The objectives, then the run.
+    The objectives, then the run itself.
     """
-    for judged in summary.objectives:
-        yield _objective(judged, summary)
-    violations = [_finding(found) for found in summary.findings[:MAX_FINDINGS]]
+    for result in summary.objectives:
+        yield _objective(result, summary)
+    violations = [_finding(finding) for finding in summary.findings[:MAX_FINDINGS]]
     yield _run_case(
         summary,
         text="\n\n".join([summary.accounting.sentence, *violations]),
-        explained=any(judged.verdict is Verdict.INCONCLUSIVE for judged in summary.objectives),
+        explained=any(result.verdict is Verdict.INCONCLUSIVE for result in summary.objectives),
     )
 
 
-def _objective(judged: ObjectiveResult, summary: LoadSummary) -> Case:
+def _objective(result: ObjectiveResult, summary: LoadSummary) -> Case:
     """
     One objective.
     """
-    detail = [formatting.good_share(judged), formatting.share_bounds(judged), formatting.more_requests_needed(judged)]
+    detail = [objectives.good_share(result), objectives.share_bounds(result), objectives.more_requests_needed(result)]
     text = "\n".join(
         [
-            f"expected: {judged.objective.text}",
-            f"actual: {formatting.observed(judged)}{formatting.judged_phases_note(summary)}",
+            f"expected: {result.objective.text}",
+            f"actual: {objectives.observed(result)}{phases.judged_phases_note(summary)}",
             *filter(None, detail),
         ]
     )
     ending, message = None, ""
     if summary.verdict in (Verdict.ERROR, Verdict.INVALID):
         ending, message = "skipped", f"not judged: {summary.reason}"
-    elif judged.verdict is Verdict.FAIL:
-        ending, message = "failure", f"missed: observed {formatting.observed(judged)}"
-    elif judged.verdict is Verdict.INCONCLUSIVE:
+    elif result.verdict is Verdict.FAIL:
+        ending, message = "failure", f"objective missed: observed {objectives.observed(result)}"
+    elif result.verdict is Verdict.INCONCLUSIVE:
         ending, message = (
             "skipped",
-            "; ".join(["inconclusive", *filter(None, [formatting.more_requests_needed(judged)])]),
+            "; ".join(filter(None, ["inconclusive: too few requests", objectives.more_requests_needed(result)])),
         )
-    return Case(kind="load.objective", name=judged.objective.text, ending=ending, message=message, text=text)
+    return Case(kind="load.objective", name=result.objective.text, ending=ending, message=message, text=text)
 
 
 # ------------------------------------------------------------------ conformance
@@ -180,20 +179,20 @@ def _objective(judged: ObjectiveResult, summary: LoadSummary) -> Case:
 
 def _conformance(summary: ConformanceSummary) -> Iterator[Case]:
     """
-    Every clause, those that only the run folder knows behind the others, then the run.
+    Every clause, then clauses that only the run folder knows, then the run itself.
     """
     for row in summary.clauses:
         yield _clause(row, summary)
-    for clause in dict.fromkeys(found.clause for found in summary.findings):
+    for clause in dict.fromkeys(finding.clause for finding in summary.findings):
         if clause not in CLAUSE_BY_ID:
-            found = [each for each in summary.findings if each.clause == clause]
-            yield _departed(found[0].level, clause, found, summary)
+            findings = [finding for finding in summary.findings if finding.clause == clause]
+            yield _violated(findings[0].level, clause, findings, summary)
     yield _run_case(summary)
 
 
-_UNSAID = {
+_SKIPPED = {
     ClauseState.NOT_EXERCISED: "not exercised",
-    ClauseState.WAIVED: "waived: the contract takes it back",
+    ClauseState.WAIVED: "waived by the contract",
 }
 
 
@@ -201,55 +200,55 @@ def _clause(row: ClauseRow, summary: ConformanceSummary) -> Case:
     """
     One clause.
     """
-    found = [each for each in summary.findings if each.clause == row.clause.id]
+    findings = [finding for finding in summary.findings if finding.clause == row.clause.id]
     level = row.clause.level.value
-    if found:
-        return _departed(level, row.clause.id, found, summary)
-    unsaid = _UNSAID.get(row.state)
+    if findings:
+        return _violated(level, row.clause.id, findings, summary)
+    reason = _SKIPPED.get(row.state)
     return Case(
         kind=f"conformance.{level}",
         name=row.clause.id,
-        ending="skipped" if unsaid is not None else None,
-        message=unsaid or "",
+        ending="skipped" if reason is not None else None,
+        message=reason or "",
     )
 
 
-def _departed(level: str, clause: str, found: Sequence[Finding], summary: ConformanceSummary) -> Case:
+def _violated(level: str, clause: str, findings: Sequence[Finding], summary: ConformanceSummary) -> Case:
     """
-    A clause that was departed from.
+    A violated clause.
     """
-    shown = "\n\n".join(_finding(each) for each in found[:MAX_FINDINGS])
-    left = len(found) - MAX_FINDINGS
-    accepting = acceptance(summary, found[0])
-    first = f"expected {found[0].expected}, found {found[0].actual}"
+    shown = "\n\n".join(_finding(finding) for finding in findings[:MAX_FINDINGS])
+    left = len(findings) - MAX_FINDINGS
+    accepting = acceptance(summary, findings[0])
+    first = f"expected {findings[0].expected}, found {findings[0].actual}"
     ending, message = None, ""
     if accepting is not None:
-        ending, message = "skipped", f"{formatting.waived(accepting)}: {first}"
-    elif any(each.level in failing_levels(summary.run.manifest.known_settings.fail_on) for each in found):
+        ending, message = "skipped", f"{clauses.waived(accepting)}: {first}"
+    elif any(finding.level in failing_levels(summary.run.manifest.known_settings.fail_on) for finding in findings):
         ending, message = "failure", first
     return Case(
         kind=f"conformance.{level}",
         name=clause,
         ending=ending,
         message=message,
-        text=f"{shown}\n\n… and {formatting.count(left)} more" if left > 0 else shown,
+        text=f"{shown}\n\n… and {quantities.count(left)} more findings" if left > 0 else shown,
     )
 
 
-def _finding(found: Finding) -> str:
+def _finding(finding: Finding) -> str:
     """
-    A finding in lines: what was expected, what came, who says so, how to see it again.
+    A finding in lines: expected, actual, source, and a command to reproduce it.
     """
     lines = [
-        f"{_line(found.level)} {_line(found.clause)} × {formatting.count(found.count)}",
-        f"expected: {_line(found.expected)}",
-        f"actual: {_line(found.actual)}",
-        f"says: “{_line(found.quotation)}” ({_line(found.source)})",
+        f"{_line(finding.level)} {_line(finding.clause)} × {quantities.count(finding.count)}",
+        f"expected: {_line(finding.expected)}",
+        f"actual: {_line(finding.actual)}",
+        f"source: “{_line(finding.quotation)}” ({_line(finding.source)})",
     ]
-    if found.cases:
-        lines.append(f"seen with: {_line(formatting.cases(found))}")
-    if found.request_id is not None:
-        lines.append(f"request id: {_line(found.request_id)}")
-    if found.reproduce:
-        lines.append(formatting.escape_unprintable(found.reproduce))
+    if finding.cases:
+        lines.append(f"requests: {_line(evidence.cases(finding))}")
+    if finding.request_id is not None:
+        lines.append(f"request id: {_line(finding.request_id)}")
+    if finding.reproduce:
+        lines.append(safe_text.escape_unprintable(finding.reproduce))
     return "\n".join(lines)

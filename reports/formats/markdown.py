@@ -1,5 +1,5 @@
 """
-The report for a CI job's summary: GitHub-flavoured Markdown, short, nothing of the target's taken for markup.
+The report as GitHub-flavoured Markdown, for the summary of a CI job. Text from the target never becomes markup.
 """
 
 from __future__ import annotations
@@ -17,14 +17,26 @@ from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
 from chainproof.results.search_record import SearchRecord
 
-from . import formatting
+from ..formatting import (
+    clauses,
+    evidence,
+    load_details,
+    objectives,
+    outcomes,
+    phases,
+    quantities,
+    runs,
+    safe_text,
+    searches,
+    timings,
+)
 
 MAX_FINDINGS = 10
 MAX_OUTCOMES = 15
 MAX_NAME_LENGTH = 40
-"""Letters of a phase's or payload's name."""
+"""Longest name of a phase or payload."""
 MAX_LENGTH = 400
-"""Characters of a value that the summary repeats; a curl line is never cut."""
+"""Longest value that is repeated; a curl command is never cut."""
 
 _SIGNS: dict[Verdict, str] = {
     Verdict.PASS: "✅",
@@ -43,7 +55,7 @@ def render(report: Report) -> str:
     for search in report.searches:
         blocks += _search(search)
     for summary in report.summaries:
-        blocks += _run(summary, alone=len(report.summaries) == 1)
+        blocks += _run(summary, is_only=len(report.summaries) == 1)
     blocks += _findings(report) + _caveats(report)
     return "\n\n".join(block for block in blocks if block) + "\n"
 
@@ -53,38 +65,38 @@ _END = r"\S*[^\s.,;:!?'\")\]]"
 _LINKED = re.compile(
     rf"((?:https?|ftp)://{_END}|(?:mailto|xmpp):{_END}|(?<![a-z0-9])www\.{_END}|[^\s@]+@[^\s@]+\.{_END})", re.IGNORECASE
 )
-"""What GitHub turns into a link by itself: URLs, names that begin with www, and addresses of people."""
+"""Text that GitHub turns into a link by itself: URLs, names that start with www, and e-mail addresses."""
 
 
 def plain(text: str) -> str:
     r"""
-    A text in which nothing is markup: no tag, no emphasis, no table cell's end, and no link that nobody set.
+    The text with everything escaped that Markdown or GitHub would interpret; links become code.
 
     >>> plain("a|b <i> @you")
     'a\\|b \\<i\\> \\@you'
     >>> plain("see https://a.example/x_y, please")
     'see `https://a.example/x_y`, please'
     """
-    pieces = _LINKED.split(formatting.shortened(formatting.escape_unprintable(text), MAX_LENGTH))
-    # A pattern with one group: every second piece is what it found.
+    pieces = _LINKED.split(safe_text.shorten(safe_text.escape_unprintable(text), MAX_LENGTH))
+    # The pattern has one group, so every second piece is a match.
     return "".join(code(piece) if place % 2 else _SPECIAL.sub(r"\\\1", piece) for place, piece in enumerate(pieces))
 
 
 def code(text: str) -> str:
     r"""
-    A text as code in a table's cell, fenced by more backticks than it holds in a row.
+    The text as code in a table cell, between more backticks than it contains in a row.
 
     >>> code("a`b|c")
     '`` a`b\\|c ``'
     """
-    shown = formatting.shortened(formatting.escape_unprintable(text), MAX_LENGTH).replace("|", "\\|")
+    shown = safe_text.shorten(safe_text.escape_unprintable(text), MAX_LENGTH).replace("|", "\\|")
     fence = "`" * (_longest_run(shown) + 1)
     return f"{fence}{shown}{fence}" if fence == "`" and shown.strip() == shown else f"{fence} {shown} {fence}"
 
 
 def _longest_run(text: str) -> int:
     """
-    The most backticks in a row.
+    The largest number of backticks in a row.
     """
     return max(map(len, re.findall("`+", text)), default=0)
 
@@ -98,37 +110,37 @@ def _verdict(verdict: Verdict) -> str:
 
 def _search(search: SearchRecord) -> Iterator[str]:
     """
-    What a search found, and the probes that say so.
+    The result of a search and its probes.
     """
-    yield f"## {plain(formatting.search_title(search))}"
+    yield f"## {plain(searches.search_title(search))}"
     yield plain(search.summary)
-    rows = [[plain(cell) for cell in row] for row in formatting.probes(search)]
-    yield _table(formatting.PROBE_COLUMNS, rows, right=(0, *range(3, 9))) if rows else ""
+    rows = [[plain(cell) for cell in row] for row in searches.probes(search)]
+    yield _table(searches.PROBE_COLUMNS, rows, right=(0, *range(3, 9))) if rows else ""
 
 
-def _run(summary: Summary, *, alone: bool) -> Iterator[str]:
+def _run(summary: Summary, *, is_only: bool) -> Iterator[str]:
     """
-    One run's blocks.
+    The blocks of one run.
     """
     run = summary.run
-    yield f"## {plain(formatting.kind(summary))}" + ("" if alone else f": {_verdict(summary.verdict)}")
-    yield "" if alone else plain(summary.reason)
+    yield f"## {plain(runs.title(summary))}" + ("" if is_only else f": {_verdict(summary.verdict)}")
+    yield "" if is_only else plain(summary.reason)
     emulated = " (chainproof's own emulator)" if run.manifest.emulated else ""
-    facts = f"{formatting.started(run)}; {formatting.ending_and_duration(run)}; contract {run.manifest.contract}; seed {run.manifest.seed}"
+    facts = f"{runs.started(run)}; {runs.ending_and_duration(run)}; contract {run.manifest.contract}; seed {run.manifest.seed}"
     yield f"{code(run.manifest.target)}{emulated}  \n{plain(facts)}"
     yield from _load(summary) if isinstance(summary, LoadSummary) else _conformance(summary)
 
 
 def _load(summary: LoadSummary) -> Iterator[str]:
     """
-    What a load run found.
+    The results of a load run.
     """
     yield _objectives(summary)
     yield plain(summary.accounting.sentence)
-    yield f"Latency of complete answers{formatting.judged_phases_note(summary)}:"
+    yield f"Latency of complete answers{phases.judged_phases_note(summary)}:"
     yield _latency(summary)
-    yield f"Throughput: {formatting.rate(summary.throughput)} complete answers, {formatting.rate(summary.ok_per_second)} ok."
-    for title, sentence in formatting.details(summary):
+    yield f"Throughput: {quantities.rate(summary.throughput)} complete answers, {quantities.rate(summary.ok_per_second)} ok."
+    for title, sentence in load_details.details(summary):
         yield f"{title}: {sentence}."
     yield _phases(summary)
     yield _payloads(summary)
@@ -137,41 +149,41 @@ def _load(summary: LoadSummary) -> Iterator[str]:
 
 def _objectives(summary: LoadSummary) -> str:
     """
-    An objective a row.
+    One row per objective.
     """
     rows = [
         [
-            _verdict(judged.verdict),
-            code(judged.objective.text),
-            formatting.observed(judged),
-            formatting.good_share(judged) or formatting.NOTHING,
-            formatting.share_bounds(judged) or formatting.NOTHING,
+            _verdict(result.verdict),
+            code(result.objective.text),
+            objectives.observed(result),
+            objectives.good_share(result) or quantities.NOTHING,
+            objectives.share_bounds(result) or quantities.NOTHING,
         ]
-        for judged in summary.objectives
+        for result in summary.objectives
     ]
     return _table(["", "objective", "observed", "good", "95 % bounds"], rows) if rows else ""
 
 
 def _latency(summary: LoadSummary) -> str:
     """
-    Percentiles, the three times side by side.
+    One row per percentile, one column per kind of time.
     """
     names = [name for name, _ in QUANTILES] + ["max"]
-    timings = summary.timings.values()
+    columns = summary.timings.values()
     rows = [
         [
             name,
             *(
-                formatting.time(formatting.columns(each).get(name)) + "\\*" * formatting.too_few(each, name)
-                for each in timings
+                quantities.time(timings.columns(each).get(name)) + "\\*" * timings.too_few(each, name)
+                for each in columns
             ),
         ]
         for name in names
     ]
-    rows.append(["count", *(formatting.count(each.count) for each in timings)])
-    unsure = any(formatting.too_few(each, name) for each in timings for name in names)
-    note = "\n\n\\* too few answers for an upper 95 % bound" if unsure else ""
-    return _table(["", *(formatting.TIMINGS[key] for key in summary.timings)], rows, right=(1, 2, 3)) + note
+    rows.append(["count", *(quantities.count(each.count) for each in columns)])
+    is_unbounded = any(timings.too_few(each, name) for each in columns for name in names)
+    note = "\n\n\\* too few answers for an upper 95 % bound: the true value may be much higher" if is_unbounded else ""
+    return _table(["", *(timings.TIMINGS[key] for key in summary.timings)], rows, right=(1, 2, 3)) + note
 
 
 _TIMES = ("p50", "p95", "p99", "max")
@@ -179,134 +191,132 @@ _TIMES = ("p50", "p95", "p99", "max")
 
 def _phases(summary: LoadSummary) -> str:
     """
-    A phase a row.
+    One row per phase.
     """
     rows = []
-    for found in summary.phases[:MAX_OUTCOMES]:
-        counts = found.accounting.to_json()
-        numbers = [formatting.count(counts[key]) for key in ("planned", *(result.value for result in Result))]
-        times = _times(found.timings_by_result[Result.OK.value]["response_time_s"])
+    for part in summary.phases[:MAX_OUTCOMES]:
+        counts = part.accounting.to_json()
+        numbers = [quantities.count(counts[key]) for key in ("planned", *(result.value for result in Result))]
+        times = _times(part.timings_by_result[Result.OK.value]["response_time_s"])
         about = [
-            code(formatting.truncate(found.phase.name, MAX_NAME_LENGTH)),
-            formatting.phase_range(found.phase),
-            formatting.judged(found.phase),
+            code(safe_text.truncate(part.phase.name, MAX_NAME_LENGTH)),
+            phases.phase_range(part.phase),
+            phases.judged_note(part.phase),
         ]
-        rows.append([*about, formatting.planned_rate(found), *numbers, *times])
-    header = ["phase", "from – to", "", "asked", "planned", *(formatting.RESULTS[result] for result in Result)]
+        rows.append([*about, phases.planned_rate(part), *numbers, *times])
+    header = ["phase", "time", "", "planned rate", "planned", *(outcomes.RESULTS[result] for result in Result)]
     left = len(summary.phases) - MAX_OUTCOMES
-    more = f"\n\n… and {formatting.count(left)} more phases" if left > 0 else ""
+    more = f"\n\n… and {quantities.count(left)} more phases" if left > 0 else ""
     return _table([*header, *(f"ok {name}" for name in _TIMES)], rows, right=tuple(range(3, 13))) + more if rows else ""
 
 
 def _payloads(summary: LoadSummary) -> str:
     """
-    A payload a row.
+    One row per payload.
     """
     rows = [
         [
-            code(formatting.truncate(found.name, MAX_NAME_LENGTH)),
-            *(formatting.count(found.counts[result]) for result in Result),
-            *_times(found.response_time_by_result[Result.OK.value]),
+            code(safe_text.truncate(payload.name, MAX_NAME_LENGTH)),
+            *(quantities.count(payload.counts[result]) for result in Result),
+            *_times(payload.response_time_by_result[Result.OK.value]),
         ]
-        for found in summary.payloads[:MAX_OUTCOMES]
+        for payload in summary.payloads[:MAX_OUTCOMES]
     ]
     left = len(summary.payloads) - MAX_OUTCOMES
-    more = f"\n\n… and {formatting.count(left)} more payloads" if left > 0 else ""
-    header = ["payload", *(formatting.RESULTS[result] for result in Result), *(f"ok {name}" for name in _TIMES)]
+    more = f"\n\n… and {quantities.count(left)} more payloads" if left > 0 else ""
+    header = ["payload", *(outcomes.RESULTS[result] for result in Result), *(f"ok {name}" for name in _TIMES)]
     return _table(header, rows, right=tuple(range(1, 9))) + more if rows else ""
 
 
 def _times(timing: Timing) -> list[str]:
     """
-    A few percentiles of one time.
+    Some percentiles of one kind of time.
     """
-    values = formatting.columns(timing)
-    return [formatting.time(values.get(name)) + "\\*" * formatting.too_few(timing, name) for name in _TIMES]
+    values = timings.columns(timing)
+    return [quantities.time(values.get(name)) + "\\*" * timings.too_few(timing, name) for name in _TIMES]
 
 
 def _outcomes(summary: LoadSummary) -> str:
     """
-    How often each outcome came up.
+    One row per outcome.
     """
-    settled = sum(row.count for row in summary.outcomes)
+    total = sum(row.count for row in summary.outcomes)
     rows = [
         [
-            code(formatting.shortened(formatting.outcome(row.outcome), 80)),
-            formatting.code_kind(row.outcome) or formatting.NOTHING,
-            formatting.RESULTS[row.outcome.result],
-            formatting.responsible(row) or formatting.NOTHING,
-            formatting.count(row.count),
-            formatting.percent(row.count / settled),
+            code(safe_text.shorten(outcomes.outcome_text(row.outcome), 80)),
+            outcomes.code_kind(row.outcome) or quantities.NOTHING,
+            outcomes.RESULTS[row.outcome.result],
+            outcomes.responsible(row) or quantities.NOTHING,
+            quantities.count(row.count),
+            quantities.percent(row.count / total),
         ]
         for row in summary.outcomes[:MAX_OUTCOMES]
     ]
     left = len(summary.outcomes) - MAX_OUTCOMES
-    more = f"\n\n… and {formatting.count(left)} more outcomes" if left > 0 else ""
-    header = ["outcome", "error code is", "counts as", "to act", "requests", "share"]
+    more = f"\n\n… and {quantities.count(left)} more outcomes" if left > 0 else ""
+    header = ["outcome", "error code", "result", "responsible", "requests", "share"]
     return _table(header, rows, right=(4, 5)) + more if rows else ""
 
 
 def _conformance(summary: ConformanceSummary) -> Iterator[str]:
     """
-    What a conformance run found.
+    The results of a conformance run.
     """
     states = Counter(row.state for row in summary.clauses)
     yield "Clauses: " + ", ".join(f"{states[state]} {state.value}" for state in ClauseState) + "."
     coverage = summary.run.coverage
     if coverage is not None:
         yield (
-            f"Coverage: {formatting.count(coverage.requests)} requests; answers {plain(formatting.format_counts(coverage.statuses))}; "
-            f"error codes {plain(formatting.format_counts(coverage.codes))}."
+            f"Coverage: {quantities.count(coverage.requests)} requests; answers {plain(quantities.counts(coverage.statuses))}; "
+            f"error codes {plain(quantities.counts(coverage.codes))}."
         )
-    accepted = [
-        f"- {code(row.clause.id)}: {formatting.state(row)}" for row in summary.clauses if row.acceptance is not None
-    ]
-    yield "\n".join(accepted)
+    waived = [f"- {code(row.clause.id)}: {clauses.state(row)}" for row in summary.clauses if row.acceptance is not None]
+    yield "\n".join(waived)
 
 
 def _findings(report: Report) -> list[str]:
     """
-    The gravest findings, the others counted.
+    The most severe findings, and the number of the others.
     """
-    found = report.findings_with_runs
-    if not found:
+    findings = report.findings_with_runs
+    if not findings:
         return []
     several = len(report.summaries) > 1
-    shown = [_finding(each, summary, several=several) for summary, each in found[:MAX_FINDINGS]]
-    left = len(found) - MAX_FINDINGS
+    shown = [_finding(finding, summary, several=several) for summary, finding in findings[:MAX_FINDINGS]]
+    left = len(findings) - MAX_FINDINGS
     return [
-        f"## Findings ({formatting.count(len(found))})",
+        f"## Findings ({quantities.count(len(findings))})",
         *shown,
-        f"… and {formatting.count(left)} more" if left > 0 else "",
+        f"… and {quantities.count(left)} more findings" if left > 0 else "",
     ]
 
 
-def _finding(found: Finding, summary: Summary, *, several: bool) -> str:
+def _finding(finding: Finding, summary: Summary, *, several: bool) -> str:
     """
-    One finding, its curl line in a block of its own.
+    One finding, with its curl command in a code block.
     """
-    where = f", {plain(formatting.kind(summary))}" if several else ""
-    accepting = acceptance(summary, found)
-    known = f", **{formatting.waived(accepting)}**" if accepting is not None else ""
+    where = f", {plain(runs.title(summary))}" if several else ""
+    accepting = acceptance(summary, finding)
+    known = f", **{clauses.waived(accepting)}**" if accepting is not None else ""
     lines = [
-        f"- **{plain(found.level)}** {code(found.clause)} × {formatting.count(found.count)}{where}{known}",
-        f"  - says: “{plain(found.quotation)}” ({plain(found.source)})",
-        f"  - expected: {plain(found.expected)}",
-        f"  - actual: {plain(found.actual)}",
+        f"- **{plain(finding.level)}** {code(finding.clause)} × {quantities.count(finding.count)}{where}{known}",
+        f"  - source: “{plain(finding.quotation)}” ({plain(finding.source)})",
+        f"  - expected: {plain(finding.expected)}",
+        f"  - actual: {plain(finding.actual)}",
     ]
-    if found.cases:
-        lines.append(f"  - seen with: {plain(formatting.shortened(formatting.cases(found), 400))}")
-    if found.request_id is not None:
-        lines.append(f"  - request id: {code(found.request_id)}")
-    if found.reproduce:
-        fence = "`" * max(3, _longest_run(found.reproduce) + 1)
-        lines += ["", f"  {fence}sh", f"  {formatting.escape_unprintable(found.reproduce)}", f"  {fence}"]
+    if finding.cases:
+        lines.append(f"  - requests: {plain(safe_text.shorten(evidence.cases(finding), 400))}")
+    if finding.request_id is not None:
+        lines.append(f"  - request id: {code(finding.request_id)}")
+    if finding.reproduce:
+        fence = "`" * max(3, _longest_run(finding.reproduce) + 1)
+        lines += ["", f"  {fence}sh", f"  {safe_text.escape_unprintable(finding.reproduce)}", f"  {fence}"]
     return "\n".join(lines)
 
 
 def _caveats(report: Report) -> list[str]:
     """
-    Each reason to distrust the figures, once.
+    Every caveat, once.
     """
     lines = [
         f"- **{caveat.code}** {plain(caveat.text)} {plain(caveat.remedy)}".rstrip()
@@ -318,7 +328,7 @@ def _caveats(report: Report) -> list[str]:
 
 def _table(header: Sequence[str], rows: Iterable[Sequence[str]], right: tuple[int, ...] = ()) -> str:
     """
-    A table, the columns of *right* aligned to the right. Every cell has been escaped.
+    A table; columns in *right* are aligned to the right. Cells must be escaped already.
     """
     rule = ["---:" if place in right else "---" for place in range(len(header))]
     return "\n".join("| " + " | ".join(row) + " |" for row in (header, rule, *rows))

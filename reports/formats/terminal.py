@@ -1,5 +1,5 @@
 """
-The report for a terminal: the verdict first, nothing wider than a hundred columns, colour only where it was asked for.
+The report for a terminal: verdict first, at most 100 columns wide, coloured only on request.
 """
 
 from __future__ import annotations
@@ -19,14 +19,26 @@ from chainproof.results.exchange import Result
 from chainproof.results.finding import Finding
 from chainproof.results.search_record import SearchRecord
 
-from . import formatting
+from ..formatting import (
+    clauses,
+    evidence,
+    load_details,
+    objectives,
+    outcomes,
+    phases,
+    quantities,
+    runs,
+    safe_text,
+    searches,
+    timings,
+)
 
 WIDTH = 100
 MAX_FINDINGS = 10
 """Findings shown in full; the rest are counted."""
 MAX_OUTCOMES = 15
 MAX_NAME_LENGTH = 16
-"""Letters of a phase's or payload's name."""
+"""Longest name of a phase or payload."""
 
 _COLOURS: dict[Verdict, str] = {
     Verdict.PASS: "32",
@@ -41,13 +53,13 @@ _BOLD, _DIM = "1", "2"
 @dataclass(frozen=True, slots=True)
 class Pen:
     """
-    Whatever colours a text, or leaves it as it is.
+    Colours text, or leaves it as it is.
     """
 
     colour: bool
 
     def __call__(self, text: str, code: str) -> str:
-        """The text in an ANSI rendition."""
+        """The text with an ANSI escape code."""
         return f"\x1b[{code}m{text}\x1b[0m" if self.colour and text else text
 
     def verdict(self, verdict: Verdict, text: str) -> str:
@@ -61,34 +73,34 @@ def render(report: Report, *, colour: bool = False) -> str:
     """
     pen = Pen(colour)
     parts = [_verdict(report.verdict, report.reason, pen), *(_search(search, pen) for search in report.searches)]
-    parts += [_run(summary, pen, alone=len(report.summaries) == 1) for summary in report.summaries]
+    parts += [_run(summary, pen, is_only=len(report.summaries) == 1) for summary in report.summaries]
     return "\n\n".join("\n".join(part) for part in parts) + "\n"
 
 
 def _verdict(verdict: Verdict, reason: str, pen: Pen) -> list[str]:
     """
-    The verdict and its sentence.
+    The verdict and its reason.
     """
     word = verdict.value.upper()
-    first, *rest = _wrapped(formatting.escape_unprintable(reason), " " * (len(word) + 2))
+    first, *rest = _wrapped(safe_text.escape_unprintable(reason), " " * (len(word) + 2))
     return [f"{pen.verdict(verdict, word)}  {first.lstrip()}", *rest]
 
 
 def _search(search: SearchRecord, pen: Pen) -> list[str]:
     """
-    What a search found, and the probes that say so.
+    The result of a search and its probes.
     """
-    title = [pen(line, _BOLD) for line in _wrapped(formatting.search_title(search), "")]
-    said = _wrapped(formatting.escape_unprintable(search.summary), "  ")
-    return [*title, *said, "", *_table([formatting.PROBE_COLUMNS, *formatting.probes(search)], left=(1, 2))]
+    title = [pen(line, _BOLD) for line in _wrapped(searches.search_title(search), "")]
+    summary = _wrapped(safe_text.escape_unprintable(search.summary), "  ")
+    return [*title, *summary, "", *_table([searches.PROBE_COLUMNS, *searches.probes(search)], left=(1, 2))]
 
 
-def _run(summary: Summary, pen: Pen, *, alone: bool) -> list[str]:
+def _run(summary: Summary, pen: Pen, *, is_only: bool) -> list[str]:
     """
-    One run: who, what, when, and all its sections.
+    One run with all its sections.
     """
-    lines = [pen(line, _BOLD) for line in _wrapped(formatting.kind(summary), "")] + _particulars(summary)
-    if not alone:
+    lines = [pen(line, _BOLD) for line in _wrapped(runs.title(summary), "")] + _header(summary)
+    if not is_only:
         lines += ["", *(f"  {line}" for line in _verdict(summary.verdict, summary.reason, pen))]
     sections = _load(summary, pen) if isinstance(summary, LoadSummary) else _conformance(summary, pen)
     for title, body in sections:
@@ -97,14 +109,14 @@ def _run(summary: Summary, pen: Pen, *, alone: bool) -> list[str]:
     return lines
 
 
-def _particulars(summary: Summary) -> list[str]:
+def _header(summary: Summary) -> list[str]:
     """
-    Against what, when, how long, with which seed.
+    Target, time, duration, contract and seed.
     """
     manifest = summary.run.manifest
-    emulated = " (our own emulator)" if manifest.emulated else ""
-    facts = f"{formatting.started(summary.run)}; {formatting.ending_and_duration(summary.run)}; contract {formatting.escape_unprintable(manifest.contract)}; seed {manifest.seed}"
-    return _wrapped(f"{formatting.escape_unprintable(manifest.target)}{emulated}", "  ") + _wrapped(facts, "  ")
+    emulated = " (chainproof's emulator)" if manifest.emulated else ""
+    facts = f"{runs.started(summary.run)}; {runs.ending_and_duration(summary.run)}; contract {safe_text.escape_unprintable(manifest.contract)}; seed {manifest.seed}"
+    return _wrapped(f"{safe_text.escape_unprintable(manifest.target)}{emulated}", "  ") + _wrapped(facts, "  ")
 
 
 Section = tuple[str, list[str]]
@@ -116,12 +128,12 @@ def _load(summary: LoadSummary, pen: Pen) -> Iterator[Section]:
     """
     yield "Objectives", _objectives(summary, pen)
     yield "Accounting", _accounting(summary)
-    yield f"Latency of complete answers{formatting.judged_phases_note(summary)}", _latency(summary)
+    yield f"Latency of complete answers{phases.judged_phases_note(summary)}", _latency(summary)
     yield "Throughput", _throughput(summary)
-    for title, sentence in formatting.details(summary):
+    for title, sentence in load_details.details(summary):
         yield title, _wrapped(sentence, "    ")
-    yield "Phases, by the intended start; times of ok answers", _phases(summary)
-    yield f"Payloads{formatting.judged_phases_note(summary)}; times of ok answers", _payloads(summary)
+    yield "Phases, by intended start; times of ok answers", _phases(summary)
+    yield f"Payloads{phases.judged_phases_note(summary)}; times of ok answers", _payloads(summary)
     yield "Outcomes", _outcomes(summary)
     yield "Findings", _findings(summary, pen)
     yield "Caveats", _caveats(summary.caveats)
@@ -139,17 +151,18 @@ def _conformance(summary: ConformanceSummary, pen: Pen) -> Iterator[Section]:
 
 def _objectives(summary: LoadSummary, pen: Pen) -> list[str]:
     """
-    An objective a row, and what its share says below.
+    One row per objective, with the share of good requests below.
     """
     lines = []
-    for judged in summary.objectives:
-        text = f"{judged.verdict.value:<12}  {judged.objective.text}   observed {formatting.observed(judged)}"
+    for result in summary.objectives:
+        verdict = result.verdict.value
+        text = f"{verdict:<12}  {result.objective.text}   observed: {objectives.observed(result)}"
         head, *rest = _wrapped(text, "    ", "                  ")
-        lines += [head.replace(judged.verdict.value, pen.verdict(judged.verdict, judged.verdict.value), 1), *rest]
+        lines += [head.replace(verdict, pen.verdict(result.verdict, verdict), 1), *rest]
         detail = [
-            formatting.good_share(judged),
-            formatting.share_bounds(judged),
-            formatting.more_requests_needed(judged),
+            objectives.good_share(result),
+            objectives.share_bounds(result),
+            objectives.more_requests_needed(result),
         ]
         if any(detail):
             lines += _wrapped("; ".join(filter(None, detail)), "                  ")
@@ -158,101 +171,99 @@ def _objectives(summary: LoadSummary, pen: Pen) -> list[str]:
 
 def _accounting(summary: LoadSummary) -> list[str]:
     """
-    The two identities, and why anything was not sent.
+    The two sums, and why requests were not sent.
     """
-    reasons = formatting.not_sent(summary)
+    reasons = outcomes.not_sent_reasons(summary)
     lines = [line for part in summary.accounting.equations for line in _wrapped(part, "    ")]
     return lines + (_wrapped(f"not sent: {reasons}", "    ") if reasons else [])
 
 
 def _latency(summary: LoadSummary) -> list[str]:
     """
-    The percentiles of the three times side by side, and the interval of the first below it.
+    One row per kind of time, one column per percentile.
     """
     names = [name for name, _ in QUANTILES] + ["max"]
     rows = [["", *names, "count"]]
     for key, timing in summary.timings.items():
-        values = formatting.columns(timing)
-        cells = [
-            formatting.time(values.get(name)) + ("*" if formatting.too_few(timing, name) else " ") for name in names
-        ]
-        rows.append([formatting.TIMINGS[key], *cells, formatting.count(timing.count)])
-    unsure = any(formatting.too_few(timing, name) for timing in summary.timings.values() for name in names)
-    note = ["    * too few answers for an upper 95 % bound: the true value may be far above"] if unsure else []
+        values = timings.columns(timing)
+        cells = [quantities.time(values.get(name)) + ("*" if timings.too_few(timing, name) else " ") for name in names]
+        rows.append([timings.TIMINGS[key], *cells, quantities.count(timing.count)])
+    is_unbounded = any(timings.too_few(timing, name) for timing in summary.timings.values() for name in names)
+    note = ["    * too few answers for an upper 95 % bound: the true value may be much higher"] if is_unbounded else []
     return _table(rows) + note
 
 
 def _throughput(summary: LoadSummary) -> list[str]:
     """
-    Complete answers and ok ones per second.
+    Complete and ok answers per second.
     """
-    return [f"    {formatting.rate(summary.throughput)} complete answers, {formatting.rate(summary.ok_per_second)} ok"]
+    return [f"    {quantities.rate(summary.throughput)} complete answers, {quantities.rate(summary.ok_per_second)} ok"]
 
 
 def _phases(summary: LoadSummary) -> list[str]:
     """
-    A phase a row.
+    One row per phase.
     """
     rows = [["", "", "planned", "ok", "failed", *_TIMES]]
-    for found in summary.phases[:MAX_OUTCOMES]:
-        name = formatting.truncate(formatting.escape_unprintable(found.phase.name), MAX_NAME_LENGTH) + (
-            "" if found.phase.judged else " †"
+    for part in summary.phases[:MAX_OUTCOMES]:
+        name = safe_text.truncate(safe_text.escape_unprintable(part.phase.name), MAX_NAME_LENGTH) + (
+            "" if part.phase.judged else " †"
         )
-        counts = (found.accounting.planned, found.accounting.ok, found.accounting.failed)
-        times = _times(found.timings_by_result[Result.OK.value]["response_time_s"])
-        rows.append([name, formatting.phase_range(found.phase), *map(formatting.count, counts), *times])
+        counts = (part.accounting.planned, part.accounting.ok, part.accounting.failed)
+        times = _times(part.timings_by_result[Result.OK.value]["response_time_s"])
+        rows.append([name, phases.phase_range(part.phase), *map(quantities.count, counts), *times])
     left = len(summary.phases) - MAX_OUTCOMES
-    more = [f"    … and {formatting.count(left)} more phases"] if left > 0 else []
-    unjudged = ["    † not judged"] if any(not found.phase.judged for found in summary.phases) else []
+    more = [f"    … and {quantities.count(left)} more phases"] if left > 0 else []
+    unjudged = ["    † not judged"] if any(not part.phase.judged for part in summary.phases) else []
     return _table(rows, left=(0, 1)) + more + unjudged if summary.phases else []
 
 
 def _payloads(summary: LoadSummary) -> list[str]:
     """
-    A payload a row.
+    One row per payload.
     """
-    rows = [["", *(formatting.RESULTS[result] for result in Result), *_TIMES]]
-    for found in summary.payloads[:MAX_OUTCOMES]:
-        name = formatting.truncate(formatting.escape_unprintable(found.name), MAX_NAME_LENGTH)
-        numbers = [formatting.count(found.counts[result]) for result in Result]
-        rows.append([name, *numbers, *_times(found.response_time_by_result[Result.OK.value])])
+    rows = [["", *(outcomes.RESULTS[result] for result in Result), *_TIMES]]
+    for payload in summary.payloads[:MAX_OUTCOMES]:
+        name = safe_text.truncate(safe_text.escape_unprintable(payload.name), MAX_NAME_LENGTH)
+        numbers = [quantities.count(payload.counts[result]) for result in Result]
+        rows.append([name, *numbers, *_times(payload.response_time_by_result[Result.OK.value])])
     left = len(summary.payloads) - MAX_OUTCOMES
-    more = [f"    … and {formatting.count(left)} more payloads"] if left > 0 else []
+    more = [f"    … and {quantities.count(left)} more payloads"] if left > 0 else []
     return _table(rows) + more if summary.payloads else []
 
 
 _TIMES = ("p50", "p95", "p99")
-"""As many columns as a terminal has room for."""
+"""A terminal has no room for more columns."""
 
 
 def _times(timing: Timing) -> list[str]:
     """
-    A few percentiles of one time.
+    Some percentiles of one kind of time.
     """
-    values = formatting.columns(timing)
-    return [formatting.time(values.get(name)) + ("*" if formatting.too_few(timing, name) else " ") for name in _TIMES]
+    values = timings.columns(timing)
+    return [quantities.time(values.get(name)) + ("*" if timings.too_few(timing, name) else " ") for name in _TIMES]
 
 
 def _outcomes(summary: LoadSummary) -> list[str]:
     """
-    How often each outcome came up, and who is to act.
+    One row per outcome, with who is responsible.
     """
-    settled = sum(row.count for row in summary.outcomes)
-    rows = [["count", "share", "result", "outcome", "code", "to act"]] if settled else []
+    total = sum(row.count for row in summary.outcomes)
+    rows = [["count", "share", "result", "outcome", "error code", "responsible"]] if total else []
     for row in summary.outcomes[:MAX_OUTCOMES]:
-        result, name = formatting.RESULTS[row.outcome.result], formatting.shortened(formatting.outcome(row.outcome), 40)
-        cells = [formatting.count(row.count), formatting.percent(row.count / settled), result, name]
-        rows.append([*cells, formatting.code_kind(row.outcome), formatting.responsible(row)])
+        result, name = outcomes.RESULTS[row.outcome.result], safe_text.shorten(outcomes.outcome_text(row.outcome), 40)
+        cells = [quantities.count(row.count), quantities.percent(row.count / total), result, name]
+        rows.append([*cells, outcomes.code_kind(row.outcome), outcomes.responsible(row)])
     rest = summary.outcomes[MAX_OUTCOMES:]
     more = [
-        f"    … and {formatting.count(len(rest))} more outcomes, {formatting.count(sum(r.count for r in rest))} requests"
+        f"    … and {quantities.count(len(rest))} more outcomes, {quantities.count(sum(r.count for r in rest))} requests"
     ]
     return _table(rows, left=(2, 3, 4, 5)) + (more if rest else [])
 
 
 def _clauses(summary: ConformanceSummary) -> list[str]:
     """
-    How many clauses hold, and which do not.
+    Clauses by state, and those that failed or have warnings.
     """
     states = Counter(row.state for row in summary.clauses)
     lines = _wrapped(", ".join(f"{states[state]} {state.value}" for state in ClauseState), "    ")
@@ -261,76 +272,78 @@ def _clauses(summary: ConformanceSummary) -> list[str]:
             lines.append(f"    {row.state.value:<7} {row.clause.level.value:<8}  {row.clause.id}")
         elif row.acceptance is not None:
             lines.append(
-                f"    waived  {row.clause.level.value:<8}  {row.clause.id}  {formatting.accepted(row.acceptance)}"
+                f"    waived  {row.clause.level.value:<8}  {row.clause.id}  {clauses.accepted(row.acceptance)}"
             )
     return lines
 
 
 def _coverage(summary: ConformanceSummary) -> list[str]:
     """
-    What the run came across, and how rare a violation may be and still have been seen.
+    Requests, answers, and the smallest share of violations that the run would have shown.
     """
     coverage = summary.run.coverage
     if coverage is None:
         return []
-    lines = _labelled("answers", formatting.format_counts(coverage.statuses)) + _labelled(
-        "codes", formatting.format_counts(coverage.codes)
+    lines = _labelled("answers", quantities.counts(coverage.statuses)) + _labelled(
+        "error codes", quantities.counts(coverage.codes)
     )
-    lines += _labelled("requests", formatting.count(coverage.requests))
+    lines += _labelled("requests", quantities.count(coverage.requests))
     status = next((row for row in summary.clauses if row.clause.id == "status"), None)
     if status is not None and status.exercised:
         lines += _labelled(
-            "rare ones",
-            f"a violation in {formatting.detectable_share(status)} answers, whatever the request, would have been seen with 95 % probability",
+            "detectable",
+            f"violations in at least {clauses.detectable(status)} answers (95 %)",
         )
     for note in coverage.notes:
-        lines += _labelled("note", formatting.escape_unprintable(note))
+        lines += _labelled("note", safe_text.escape_unprintable(note))
     return lines
 
 
 def _findings(summary: Summary, pen: Pen) -> list[str]:
     """
-    The gravest findings in full, the others counted.
+    The most severe findings in full, and the number of the others.
     """
     lines: list[str] = []
-    for number, found in enumerate(summary.findings[:MAX_FINDINGS]):
-        lines += ([""] if number else []) + _finding(found, summary, pen)
+    for number, finding in enumerate(summary.findings[:MAX_FINDINGS]):
+        lines += ([""] if number else []) + _finding(finding, summary, pen)
     left = len(summary.findings) - MAX_FINDINGS
-    return [*lines, "", f"    … and {formatting.count(left)} more: see --html or --json"] if left > 0 else lines
+    return (
+        [*lines, "", f"    … and {quantities.count(left)} more findings: see --html or --json"] if left > 0 else lines
+    )
 
 
-def _finding(found: Finding, summary: Summary, pen: Pen) -> list[str]:
+def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
     """
-    One finding: clause, expected, actual, how to see it again.
+    One finding: clause, evidence, and a command to reproduce it.
     """
-    head = f"{formatting.escape_unprintable(found.level)}  {formatting.escape_unprintable(found.clause)}  × {formatting.count(found.count)}"
-    accepting = acceptance(summary, found)
+    head = f"{safe_text.escape_unprintable(finding.level)}  {safe_text.escape_unprintable(finding.clause)}  × {quantities.count(finding.count)}"
+    accepting = acceptance(summary, finding)
     if accepting is not None:
-        head += f"  {formatting.waived(accepting)}"
+        head += f"  {clauses.waived(accepting)}"
     lines = [pen(line, _COLOURS[Verdict.FAIL] if accepting is None else _DIM) for line in _wrapped(head, "    ")]
-    source = f"“{found.quotation}” ({found.source})"
-    for name, value in (("says", source), ("expected", found.expected), ("actual", found.actual)):
-        lines += _labelled(name, formatting.shortened(formatting.escape_unprintable(value), 600))
-    if found.cases:
-        lines += _labelled("seen with", formatting.shortened(formatting.cases(found), 400))
-    if found.request_id:
-        lines += _labelled("request id", formatting.shortened(formatting.escape_unprintable(found.request_id), 200))
-    return lines + _shell_line(formatting.escape_unprintable(found.reproduce))
+    source = f"“{finding.quotation}” ({finding.source})"
+    for name, value in (("source", source), ("expected", finding.expected), ("actual", finding.actual)):
+        lines += _labelled(name, safe_text.shorten(safe_text.escape_unprintable(value), 600))
+    if finding.cases:
+        lines += _labelled("requests", safe_text.shorten(evidence.cases(finding), 400))
+    if finding.request_id:
+        lines += _labelled("request id", safe_text.shorten(safe_text.escape_unprintable(finding.request_id), 200))
+    return lines + _shell_line(safe_text.escape_unprintable(finding.reproduce))
 
 
 def _labelled(name: str, value: str) -> list[str]:
     """
-    A name and its value, the value's further lines below its first.
+    A name and its value; further lines of the value are indented to its first.
     """
-    return _wrapped(value, f"      {name:<11}", " " * 17)
+    return _wrapped(value, f"      {name:<12}", " " * 18)
 
 
 def _shell_line(line: str) -> list[str]:
     """
-    A curl line broken between its formatting, so that it can be copied as it stands; a longer word is left whole.
+    A curl command broken between its words, so that it can be copied; a word longer than a line is not broken.
     """
     lines: list[str] = []
-    for word in formatting.shell_words(line):
+    for word in evidence.shell_words(line):
         if lines and len(lines[-1]) + len(word) + 3 <= WIDTH:
             lines[-1] += f" {word}"
         else:
@@ -340,20 +353,20 @@ def _shell_line(line: str) -> list[str]:
 
 def _caveats(caveats: Iterable[Caveat]) -> list[str]:
     """
-    Each reason to distrust the figures, with its remedy.
+    Every caveat with its remedy.
     """
     lines: list[str] = []
     for caveat in caveats:
-        lines += _wrapped(f"{caveat.code}  {formatting.escape_unprintable(caveat.text)}", "    ", "      ")
+        lines += _wrapped(f"{caveat.code}  {safe_text.escape_unprintable(caveat.text)}", "    ", "      ")
         lines += (
-            _wrapped(f"→ {formatting.escape_unprintable(caveat.remedy)}", "      ", "        ") if caveat.remedy else []
+            _wrapped(f"→ {safe_text.escape_unprintable(caveat.remedy)}", "      ", "        ") if caveat.remedy else []
         )
     return lines
 
 
 def _wrapped(text: str, first: str, later: str | None = None) -> list[str]:
     """
-    A text in lines of at most `WIDTH`.
+    A text in lines of at most `WIDTH` characters.
     """
     return textwrap.wrap(
         text, WIDTH, initial_indent=first, subsequent_indent=first if later is None else later, break_on_hyphens=False
@@ -362,7 +375,7 @@ def _wrapped(text: str, first: str, later: str | None = None) -> list[str]:
 
 def _table(rows: Sequence[Sequence[str]], left: tuple[int, ...] = (0,)) -> list[str]:
     """
-    Rows with their columns aligned: those of *left* to the left, the others, numbers, to the right.
+    Rows with aligned columns: those in *left* to the left, the others to the right.
     """
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     return ["    " + "  ".join(_aligned(row, widths, left)).rstrip() for row in rows]
@@ -370,7 +383,7 @@ def _table(rows: Sequence[Sequence[str]], left: tuple[int, ...] = (0,)) -> list[
 
 def _aligned(row: Sequence[str], widths: Sequence[int], left: tuple[int, ...]) -> Iterator[str]:
     """
-    The cells of a row, each as wide as its column.
+    The cells of a row, each padded to the width of its column.
     """
     for place, (cell, width) in enumerate(zip(row, widths, strict=True)):
         yield cell.ljust(width) if place in left else cell.rjust(width)

@@ -54,8 +54,8 @@ def test_bodies_are_folded_on_the_page(kept: Report) -> None:
     assert MARKUP not in source
     assert MARKUP in text
     assert 3 == source.count("<details>") == source.count("</details>")
-    assert "70,000 bytes, the first 65,536 kept, in base64" in text
-    assert "No answer came." in text
+    assert "70,000 bytes, the first 65,536 stored, in base64" in text
+    assert "No answer." in text
     assert "I am Ada's teapot" in text
 
 

@@ -17,7 +17,9 @@ from chainproof.contract.clauses import CLAUSES
 from chainproof.judgement.load_summary import LoadSummary, summarise_load
 from chainproof.judgement.objectives import evaluate_objective
 from chainproof.judgement.summary import report
-from chainproof.reports.charts import MAX_SERIES, OTHER, Chart, Palette, charts, palette
+from chainproof.reports.charts.catalogue import charts
+from chainproof.reports.charts.chart import Chart
+from chainproof.reports.charts.colours import MAX_SERIES, OTHER, Palette, palette
 from chainproof.reports.formats import html
 from chainproof.results.exchange import Result
 from chainproof.results.folder import Run, read_run
@@ -150,9 +152,9 @@ def test_a_page_is_read_from_the_verdict_to_the_settings(tmp_path):
         "Fail",
         "2 clauses violated",
         "Exit code",
-        "To see it again",
+        "Reproduce",
         "Objectives",
-        "Where every request went",
+        "Accounting",
         "Latency",
         "Outcomes by status and error code",
         "Exemplars",
@@ -238,7 +240,7 @@ def test_a_long_run_is_merged_and_says_so(tmp_path):
     path = write_load(tmp_path / "a", drawn_intervals(3600, 2))
     source = html.render(report([read_run(path)]))
 
-    assert "in spans of 12 s whose counts and histograms are merged" in source
+    assert "merged over spans of 12 s" in source
     assert len(source) < 1_500_000
 
 
@@ -280,8 +282,8 @@ def test_phases_are_drawn_where_their_names_are_words(tmp_path):
     }
     for name in ("latency", "throughput", "outcomes"):
         assert [1, 1, 1] == [drawn[name].wide.body.count(f">{phase.phase.name}<") for phase in found.phases]
-        assert "Shaded: what is not judged (warm-up, cool-down)." in drawn[name].description
-    assert f"How {found.judged.count(Result.OK)} ok answers in judged phases" in drawn["distribution"].description
+        assert "Shaded: phases that are not judged (warm-up, cool-down)." in drawn[name].description
+    assert f"Times of {found.judged.count(Result.OK)} ok answers in judged phases" in drawn["distribution"].description
     for chart in charts(strange, palette(row.outcome for row in strange.outcomes)):
         assert not re.search("alert|aaaa", chart.wide.body + chart.narrow.body)
 

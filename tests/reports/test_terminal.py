@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.contract.credentials import ApiKey
-from chainproof.reports.formats import formatting, terminal
+from chainproof.reports.formats import terminal
+from chainproof.reports.formatting import quantities, safe_text
 from chainproof.results.curl import curl_line
 
 from .sample_reports import SAMPLES, reports_of
@@ -77,7 +78,7 @@ def test_a_visible_text_has_nothing_hidden_in_it(text):
     """
     Whatever a target writes, every character of it shows; what already showed is left alone.
     """
-    shown = formatting.escape_unprintable(text)
+    shown = safe_text.escape_unprintable(text)
 
     assert shown.isprintable()
     assert shown == (text if text.isprintable() else shown)
@@ -88,7 +89,7 @@ def test_a_share_is_whole_only_when_it_is(share):
     """
     One failure in a million is not rounded away.
     """
-    text = formatting.percent(share)
+    text = quantities.percent(share)
 
     if 1e-8 < share < 1 - 1e-8:
         assert text not in ("0 %", "100 %")

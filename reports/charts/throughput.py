@@ -1,0 +1,68 @@
+"""
+Chart: requests planned, sent and answered ok per second, and requests in flight.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from chainproof.results.exchange import Result
+from chainproof.results.settings import PhaseSpan
+
+from ..formatting import quantities
+from ..time_series import Span
+from .chart import Chart, LegendEntry, build_chart
+from .plot import Panel, Series, Shape, YAxis
+from .timeline import build_timeline, resolution_note
+
+
+def throughput(over_time: Sequence[Span], phases: Sequence[PhaseSpan] = ()) -> Chart:
+    """
+    The chart: rates in the upper panel, requests in flight in the lower one.
+    """
+    timeline = build_timeline(over_time, phases)
+    rates: tuple[tuple[str, tuple[int, int], list[float]], ...] = (
+        ("sent", (1, 0), [span.rate(span.interval.sent) for span in over_time]),
+        ("ok", (1, 0), [span.rate(span.interval.count(Result.OK)) for span in over_time]),
+        # Drawn last and dashed, so that the sent rate stays visible where both are equal.
+        ("planned", (5, 3), [span.rate(span.interval.planned) for span in over_time]),
+    )
+    series = tuple(
+        Series(shape=Shape.STEPS, colour=name, dash=dash, points=timeline.steps(values, over_time))
+        for name, dash, values in rates
+    )
+    in_flight = [float(span.interval.in_flight_max) for span in over_time]
+    area = Series(shape=Shape.AREA, colour="in-flight", opacity=0.6, points=timeline.steps(in_flight, over_time))
+    description = (
+        f"Requests planned, sent and answered ok per second{resolution_note(over_time)}. Below: the largest number of "
+        f"requests in flight at once, {quantities.count(round(max(in_flight)))} at its peak."
+    )
+    legend = (
+        LegendEntry(colour="planned", label="planned", shape="dashes"),
+        LegendEntry(colour="sent", label="sent", shape="line"),
+        LegendEntry(colour="ok", label="ok answers", shape="line"),
+        LegendEntry(colour="in-flight", label="in flight (below)"),
+    )
+    return build_chart(
+        "throughput",
+        "Throughput and requests in flight",
+        description,
+        legend,
+        lambda width: [
+            Panel(
+                height=170,
+                x=timeline.axis(labelled=False),
+                y=YAxis(title="requests per second"),
+                series=series,
+                bands=timeline.bands(width),
+            ),
+            Panel(
+                height=80,
+                x=timeline.axis(),
+                y=YAxis(title="requests in flight", few_ticks=True),
+                series=(area,),
+                bands=timeline.bands(width, labelled=False),
+            ),
+        ],
+        timeline=timeline,
+    )

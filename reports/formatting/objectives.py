@@ -1,0 +1,56 @@
+"""
+Objectives: observed value, share of good requests, and what would decide an inconclusive one.
+"""
+
+from __future__ import annotations
+
+from chainproof.durations import format_duration
+from chainproof.judgement.objectives import ObjectiveResult
+from chainproof.judgement.verdict import Verdict
+from chainproof.workload.objectives import DURATIONS, INSTANTS, Indicator
+
+from .quantities import count, percent, rate
+
+
+def observed(result: ObjectiveResult) -> str:
+    """
+    The observed value in its own unit, or why there is none.
+    """
+    indicator = result.objective.indicator
+    if result.observed is None:
+        if indicator in INSTANTS:
+            return "not within the run"
+        return "no ok answer at this percentile" if result.total else "no requests"
+    if indicator in DURATIONS:
+        return format_duration(result.observed)
+    return rate(result.observed) if indicator is Indicator.THROUGHPUT else percent(result.observed)
+
+
+def good_share(result: ObjectiveResult) -> str:
+    """
+    How many requests met the objective; empty where requests are not counted.
+    """
+    if result.share is None or result.good is None or result.total is None:
+        return ""
+    return f"{count(result.good)} of {count(result.total)} good ({percent(result.share.value)})"
+
+
+def share_bounds(result: ObjectiveResult) -> str:
+    """
+    The interval of the good share; empty where requests are not counted.
+    """
+    share = result.share
+    if share is None or share.low is None or share.high is None:
+        return ""
+    return f"{percent(share.low)} – {percent(share.high)}"
+
+
+def more_requests_needed(result: ObjectiveResult) -> str:
+    """
+    How many more requests would decide an inconclusive objective; empty for the others.
+    """
+    if result.verdict is not Verdict.INCONCLUSIVE:
+        return ""
+    if result.more_requests_needed is None:
+        return "no practical number of requests would decide it" if result.total else ""
+    return f"about {count(result.more_requests_needed)} more requests would decide it"

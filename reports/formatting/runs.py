@@ -1,0 +1,102 @@
+"""
+Names, times and settings of runs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from chainproof.durations import format_duration
+from chainproof.judgement.summary import Summary
+from chainproof.results.folder import Run
+from chainproof.results.manifest import Ending
+from chainproof.results.settings import read_acceptances, read_phases
+
+from .phases import phase_range
+from .quantities import NOTHING
+from .safe_text import escape_unprintable
+
+_ENDINGS: dict[Ending | None, str] = {
+    Ending.COMPLETED: "completed",
+    Ending.INTERRUPTED: "interrupted",
+    Ending.STOPPED_BY_GUARD: "stopped by a guard",
+    Ending.INTERNAL_ERROR: "stopped by an internal error",
+    None: "cut off",
+}
+
+
+def title(summary: Summary) -> str:
+    """
+    `Load run steady` or `Conformance run standard`.
+    """
+    return f"{summary.run.manifest.kind.value.capitalize()} run {escape_unprintable(summary.run.manifest.name)}"
+
+
+def started(run: Run) -> str:
+    """
+    The start of a run, to the second.
+    """
+    return escape_unprintable(run.manifest.started.partition(".")[0].replace("T", " ").removesuffix("Z")) + " UTC"
+
+
+def ending_and_duration(run: Run) -> str:
+    """
+    How a run ended, and after how long.
+    """
+    ending = _ENDINGS[run.end.ending if run.end is not None else None]
+    if run.end is not None:
+        return f"{ending} after {format_duration(run.end.seconds)}"
+    return f"{ending} after {len({each.second for each in run.intervals})} s" if run.intervals else ending
+
+
+def setting(name: str, value: object) -> tuple[str, str]:
+    """
+    A setting of the manifest: its name without the unit, its value with it.
+
+    >>> setting("deadline_s", 30.0)
+    ('deadline', '30 s')
+    """
+    key = escape_unprintable(name)
+    if name in _LISTS:
+        return _words(key), _LISTS[name](value) or NOTHING
+    number = isinstance(value, int | float) and not isinstance(value, bool)
+    if number and key.endswith("_per_s"):
+        return _words(key.removesuffix("_per_s")), f"{value:g}/s"
+    if number and key.endswith("_s"):
+        return _words(key.removesuffix("_s")), format_duration(float(str(value)))
+    return _words(key), escape_unprintable(value if isinstance(value, str) else _json_value(value))
+
+
+def _words(key: str) -> str:
+    """
+    A key as words.
+    """
+    return key.replace("_", " ")
+
+
+def _json_value(value: object) -> str:
+    """
+    A JSON value without JSON syntax.
+    """
+    if value is None:
+        return NOTHING
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, list):
+        return ", ".join(_json_value(each) for each in value) or NOTHING
+    if isinstance(value, dict):
+        return ", ".join(f"{_words(str(name))} {_json_value(each)}" for name, each in value.items()) or NOTHING
+    return f"{value:g}" if isinstance(value, float) else str(value)
+
+
+_LISTS: dict[str, Callable[[object], str]] = {
+    "accept": lambda value: ", ".join(
+        escape_unprintable(each.clause) + (f" until {each.until}" if each.until is not None else "")
+        for each in read_acceptances(value)
+    ),
+    "phases": lambda value: ", ".join(
+        f"{escape_unprintable(each.name)} {phase_range(each)}" + ("" if each.judged else " (not judged)")
+        for each in read_phases(value)
+    ),
+}
+"""Settings that are lists of objects."""
