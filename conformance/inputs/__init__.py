@@ -1,3 +1,3 @@
 """
-Which request bodies and keys are sent? Tables and strategies, without I/O.
+Request bodies and wrong keys, as tables and Hypothesis strategies, without I/O.
 """

@@ -1,8 +1,8 @@
 """
-Bodies: what one is, how it is made of texts, what it is called, and which of them no sentence decides about.
-
-The texts are written here and not by `json.dumps`, which never sends a raw UTF-8 byte, a blank in front, a `1E5` or a
-`-0`. What a receiver may refuse all the same (RFC 8259 §4, §6, §8.2, §9) is decided from the text, by `jsonvalue`.
+Request bodies: their type, their labels, bodies that are not objects, and bodies that a receiver may accept or
+reject.
+The texts are written by hand, because `json.dumps` never writes raw UTF-8, leading whitespace, `1E5` or `-0`. What a
+receiver may reject (RFC 8259 §4, §6, §8.2, §9) is decided from the text, by `json_equality`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chainproof.json_text import InvalidJson, TooDeep, parse_json
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyCase:
     """
-    A request's body, and what is special about it, to complete "status 400 to …".
+    A request body and its label, which completes "status 400 to …".
     """
 
     label: str
@@ -24,21 +24,21 @@ class BodyCase:
 
 def nested(depth: int, opening: str, middle: str, closing: str) -> bytes:
     """
-    So many levels of the same.
+    An object or array nested *depth* levels deep.
     """
     return (opening * depth + middle + closing * depth).encode()
 
 
 def json_object(*members: str) -> bytes:
     """
-    An object's text from its members' texts.
+    The text of an object, from the texts of its members.
     """
     return ("{" + ",".join(members) + "}").encode("utf-8", "surrogatepass")
 
 
-# ------------------------------------------------------------------ JSON that is no object
+# ------------------------------------------------------------------ JSON other than objects
 
-_KINDS: dict[type, str] = {
+_TYPE_LABELS: dict[type, str] = {
     bool: "a boolean",
     type(None): "null",
     int: "a number",
@@ -50,24 +50,24 @@ _KINDS: dict[type, str] = {
 
 def non_object(text: str) -> BodyCase:
     """
-    A value that is no object, by its kind.
+    A JSON value that is not an object, labelled with its type.
     """
     value = parse_json(text.encode())
-    words = next(words for kind, words in _KINDS.items() if isinstance(value, kind))
-    return BodyCase(label=f"{words} as the body", content=text.encode())
+    label = next(label for kind, label in _TYPE_LABELS.items() if isinstance(value, kind))
+    return BodyCase(label=f"{label} as the body", content=text.encode())
 
 
 def describe_body(content: bytes | None) -> str:
     """
-    What any body is, in the words of this file.
+    The label of any body.
     """
     if content is None:
         return "a request without a body"
     value = parse_json(content)
     if value is InvalidJson.EMPTY:
-        return "blanks as the body" if content else "an empty body"
+        return "whitespace as the body" if content else "an empty body"
     if isinstance(value, InvalidJson | TooDeep):
-        return "bytes that are no JSON"
+        return "a body that is not JSON"
     if isinstance(value, dict):
         return "a generated object" if value else "an empty object"
     return non_object(content.decode()).label
@@ -78,37 +78,37 @@ NON_OBJECTS: tuple[BodyCase, ...] = (
     *map(non_object, ("null", "true", "false", " null ", "\r\n\ttrue\n", "0", "1", "-0", "-1.5e3", "1E5", "9" * 30, " 7\n")),
     *map(non_object, ('""', '"a"', '"null"', '"a\\u0000b"', '"é"', ' "a" ', "\n[]\n", '"{"', '"[]"', '"a=1&b=2"')),
     *(
-        BodyCase(label="a string that holds an object", content=content)
+        BodyCase(label="a string that contains an object", content=content)
         for content in (b'"{}"', rb'"{\"a\":1}"', rb'  "{\"a\":[1,2]}"  ', rb'"\u007b\u007d"', rb'"{\"a\":\"{\\\"b\\\":1}\"}"')
     ),
     BodyCase(label="an array of 70 KiB", content=b'[{"a":"' + b"a" * 70_000 + b'"}]'),
     BodyCase(label="a string of 70 KiB", content=b'"' + b"a" * 70_000 + b'"'),
-    BodyCase(label="64 KiB of blanks and an array", content=b" " * 65536 + b"[]"),
-    BodyCase(label="64 KiB of blanks and null", content=b"\n" * 65536 + b"null"),
-)  # fmt: skip  # words of a kind on one line
-"""Every kind of JSON value that is no object."""
+    BodyCase(label="64 KiB of whitespace and an array", content=b" " * 65536 + b"[]"),
+    BodyCase(label="64 KiB of whitespace and null", content=b"\n" * 65536 + b"null"),
+)  # fmt: skip  # similar values share a line
+"""JSON values of every type except object."""
 
-# ------------------------------------------------------------------ left to the receiver
+# ------------------------------------------------------------------ up to the receiver
 
-_LONE = {
+_SURROGATES = {
     "a lone high surrogate": r"\ud800",
     "a lone low surrogate": r"\udc00",
     "a high surrogate before a letter": r"\ud83da",
-    "a surrogate pair the wrong way round": r"\ude00\ud83d",
+    "a surrogate pair in the wrong order": r"\ude00\ud83d",
     "two high surrogates": r"\ud83d\ud83d\ude00",
 }
 
 IMPLEMENTATION_DEFINED: tuple[BodyCase, ...] = (
-    BodyCase(label="an object with a name twice", content=json_object('"a":1', '"a":2')),
-    BodyCase(label="an object with a name twice, once escaped", content=json_object('"a":1', r'"\u0061":2')),
-    BodyCase(label="an object with a name thrice", content=json_object('"a":1', '"a":null', '"a":{"b":2}')),
-    BodyCase(label="an object with a name twice inside", content=json_object('"x":[{"a":1,"b":2,"a":1}]')),
-    BodyCase(label="an object behind a byte order mark", content=b"\xef\xbb\xbf{}"),
-    *(BodyCase(label=f"an object with {name}", content=json_object(f'"x":"{text}"')) for name, text in _LONE.items()),
+    BodyCase(label="an object with a duplicate name", content=json_object('"a":1', '"a":2')),
+    BodyCase(label="an object with a duplicate name, once escaped", content=json_object('"a":1', r'"\u0061":2')),
+    BodyCase(label="an object with the same name three times", content=json_object('"a":1', '"a":null', '"a":{"b":2}')),
+    BodyCase(label="a nested object with a duplicate name", content=json_object('"x":[{"a":1,"b":2,"a":1}]')),
+    BodyCase(label="an object after a byte order mark", content=b"\xef\xbb\xbf{}"),
+    *(BodyCase(label=f"an object with {name}", content=json_object(f'"x":"{text}"')) for name, text in _SURROGATES.items()),
     BodyCase(label="an object with a lone surrogate in a name", content=json_object(r'"\ud800":1')),
     *(
         BodyCase(label=f"an object with the number {number}", content=json_object(f'"x":{number}'))
-        # Not 1e999: what reads it as infinity and writes that is no JSON any more, in many a language's own library.
+        # Not 1e999: many standard libraries read it as infinity, and write that back as invalid JSON.
         for number in ("1e-400", "-1e-999", "1e-99999999999999999999")
     ),
     *(
@@ -118,5 +118,5 @@ IMPLEMENTATION_DEFINED: tuple[BodyCase, ...] = (
     BodyCase(label="objects nested 500 deep", content=nested(499, '{"a":', "{}", "}")),
     BodyCase(label="arrays nested 10000 deep in an object", content=b'{"a":' + nested(10_000, "[", "", "]") + b"}"),
     BodyCase(label="10000 opening brackets as the body", content=b"[" * 10_000),
-)  # fmt: skip  # one line for each
-"""Bodies that a receiver may refuse, or give up on; what it says must be documented all the same."""
+)  # fmt: skip  # one line each
+"""Bodies that a receiver may accept or reject, but only with a documented answer."""

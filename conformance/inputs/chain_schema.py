@@ -1,8 +1,7 @@
 """
-The chain's own signature in the place of the document's `type: object`: what is generated then is valid for this chain.
-
-Schemathesis generates from the document with the chain's input schema put into it; what that makes is judged by its bytes
-like everything else, so that nothing here decides what is right.
+The chain's input and output schemas, and valid inputs generated from them by Schemathesis.
+Schemathesis generates from the OpenAPI document, with the chain's input schema in place of `type: object`. The
+generated bodies are judged like any other, so nothing here decides which are valid.
 """
 
 from __future__ import annotations
@@ -34,26 +33,26 @@ from .bodies import BodyCase
 
 Operation = APIOperation[Any, Any, Any, Any]
 
-_PLACE = ("components", "schemas", "ChainInput")
-_POINTER = f"#/{'/'.join(_PLACE)}"
+_SCHEMA_PATH = ("components", "schemas", "ChainInput")
+_POINTER = f"#/{'/'.join(_SCHEMA_PATH)}"
 
 ANY_OBJECT = Schema(source="an echo chain", document={"type": "object"})
-"""What goes into an echo chain, and comes out of it."""
+"""The input and output schema of an echo chain."""
 
-VALID_INPUT_LABEL = "an input as the schema has it"
-"""What a valid input is called in a finding."""
+VALID_INPUT_LABEL = "an input that matches the schema"
+"""The label of a valid input in findings."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainSchema:
     """
-    What is known of a chain's own input and output.
+    What is known about the chain's input and output.
     """
 
     input_schema: Schema | None = None
     output_schema: Schema | None = None
     minimal_input: bytes = b"{}"
-    """The simplest input that the chain takes; an empty object where nothing is known."""
+    """The simplest input that the chain accepts; an empty object if no schema is known."""
 
 
 UNKNOWN_CHAIN = ChainSchema()
@@ -61,7 +60,7 @@ UNKNOWN_CHAIN = ChainSchema()
 
 def load_chain_schema(settings: Settings) -> ChainSchema:
     """
-    The signature that `--input-schema` and `--output-schema` name. Raises SchemaError.
+    The schemas from `--input-schema` and `--output-schema`. Raises SchemaError.
     """
     input_schema = load_input_schema(settings.input_schema) if settings.input_schema else None
     output_schema = load_output_schema(settings.output_schema) if settings.output_schema else None
@@ -74,11 +73,11 @@ def load_chain_schema(settings: Settings) -> ChainSchema:
 
 def schemathesis_operation(schema: Schema | None, examples: int = 1) -> Operation:
     """
-    The operation as Schemathesis loads it, with the chain's input schema in its request where one is known.
+    The operation as loaded by Schemathesis, with the chain's input schema if one is known.
     """
     config = SchemathesisConfig.from_path(str(files("chainproof.conformance").joinpath("schemathesis.toml")))
     config.projects.default.generation.update(max_examples=examples)
-    # All but lone surrogates, as UTF-8 has it; naming the codec has Hypothesis try it on every code point for a second.
+    # UTF-8 covers everything but lone surrogates; naming the codec would make Hypothesis test every code point for a second.
     config.projects.default.generation.codec = None
     loaded = schemathesis.openapi.from_dict(_document(schema), config=config)
     return loaded[PATH][METHOD]
@@ -86,35 +85,35 @@ def schemathesis_operation(schema: Schema | None, examples: int = 1) -> Operatio
 
 def _document(schema: Schema | None) -> dict[str, Any]:
     """
-    The document, its request schema replaced.
+    The OpenAPI document with its request schema replaced.
     """
-    whole: dict[str, Any] = copy.deepcopy(document())
+    openapi: dict[str, Any] = copy.deepcopy(document())
     if schema is not None:
-        whole["components"]["schemas"][_PLACE[-1]] = _moved(schema.document)
-        content = whole["components"]["requestBodies"]["RunRemoteInput"]["content"]
+        openapi["components"]["schemas"][_SCHEMA_PATH[-1]] = _with_moved_references(schema.document)
+        content = openapi["components"]["requestBodies"]["RunRemoteInput"]["content"]
         content["application/json"]["schema"] = {"$ref": _POINTER}
-    return whole
+    return openapi
 
 
-def _moved(value: JSON) -> JSON:
+def _with_moved_references(value: JSON) -> JSON:
     """
-    A schema with its references led to where it stands now: `#/$defs/x` begins at the document's root no more.
+    A schema with its references adjusted to its new place: `#/$defs/x` no longer starts at the document's root.
     """
     if isinstance(value, list):
-        return [_moved(item) for item in value]
+        return [_with_moved_references(item) for item in value]
     if not isinstance(value, dict):
         return value
     return {
         name: _POINTER + member.removeprefix("#")
         if name == "$ref" and isinstance(member, str) and (member == "#" or member.startswith("#/"))
-        else _moved(member)
+        else _with_moved_references(member)
         for name, member in value.items()
     }
 
 
 def valid_inputs(schema: Schema) -> SearchStrategy[JSON]:
     """
-    Whatever objects the schema takes.
+    Objects that the schema accepts.
     """
     cases = schemathesis_operation(schema).as_strategy()
     return cases.map(lambda case: cast(JSON, case.body)).filter(
@@ -124,25 +123,25 @@ def valid_inputs(schema: Schema) -> SearchStrategy[JSON]:
 
 def simplest_input(schema: Schema) -> bytes:
     """
-    The simplest input that Hypothesis finds. Raises SchemaError where there is none.
+    The simplest valid input that Hypothesis finds. Raises SchemaError if there is none.
     """
     try:
-        found = find(valid_inputs(schema), _any, settings=_FINDING, random=random.Random(0))
-    except (HypothesisException, SchemathesisError) as wrong:
-        why = str(wrong).strip().partition("\n")[0] or type(wrong).__name__
-        raise SchemaError(f"{schema.source}: no JSON object can be generated from the input schema: {why}") from None
-    return _plainly(found)
+        found = find(valid_inputs(schema), _accept_any, settings=_FIND_SETTINGS, random=random.Random(0))
+    except (HypothesisException, SchemathesisError) as error:
+        reason = str(error).strip().partition("\n")[0] or type(error).__name__
+        raise SchemaError(f"{schema.source}: no JSON object can be generated from the input schema: {reason}") from None
+    return _compact(found)
 
 
-def _any(value: JSON) -> bool:
+def _accept_any(value: JSON) -> bool:
     """
-    The first will do: Hypothesis goes on to the simplest by itself.
+    Accept the first value: Hypothesis shrinks it to the simplest one.
     """
     del value
     return True
 
 
-_FINDING = hypothesis_settings(
+_FIND_SETTINGS = hypothesis_settings(
     database=None,
     deadline=None,
     max_examples=50,
@@ -151,38 +150,38 @@ _FINDING = hypothesis_settings(
 )
 
 
-def _plainly(value: JSON) -> bytes:
+def _compact(value: JSON) -> bytes:
     return json.dumps(value, separators=(",", ":")).encode()
 
 
-def _raw(value: JSON) -> bytes:
+def _unescaped(value: JSON) -> bytes:
     return json.dumps(value, ensure_ascii=False).encode()
 
 
-def _roomy(value: JSON) -> bytes:
+def _with_whitespace(value: JSON) -> bytes:
     return b" \r\n\t" + json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
 
 
-_SPELLINGS: dict[str, Callable[[JSON], bytes]] = {
-    VALID_INPUT_LABEL: _plainly,
-    f"{VALID_INPUT_LABEL}, raw": _raw,
-    f"{VALID_INPUT_LABEL}, with blanks": _roomy,
+_SERIALIZERS: dict[str, Callable[[JSON], bytes]] = {
+    VALID_INPUT_LABEL: _compact,
+    f"{VALID_INPUT_LABEL}, with unescaped characters": _unescaped,
+    f"{VALID_INPUT_LABEL}, with whitespace": _with_whitespace,
 }
 
 
 def serializations(plain: bytes) -> tuple[BodyCase, ...]:
     """
-    A valid input in every way we have to write one.
+    A valid input in every serialization.
     """
     value = cast(JSON, json.loads(plain))
-    return tuple(BodyCase(label=label, content=write(value)) for label, write in _SPELLINGS.items())
+    return tuple(BodyCase(label=label, content=write(value)) for label, write in _SERIALIZERS.items())
 
 
 def valid_input_bodies(schema: Schema) -> SearchStrategy[BodyCase]:
     """
-    Valid inputs, each in one of these ways.
+    Valid inputs, each in one of the serializations.
     """
-    ways = st.sampled_from(list(_SPELLINGS.values()))
-    return st.tuples(valid_inputs(schema), ways).map(
+    serializers = st.sampled_from(list(_SERIALIZERS.values()))
+    return st.tuples(valid_inputs(schema), serializers).map(
         lambda drawn: BodyCase(label=VALID_INPUT_LABEL, content=drawn[1](drawn[0]))
     )

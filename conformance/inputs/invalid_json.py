@@ -1,8 +1,7 @@
 """
-Nearly JSON: each way in which some parser is lenient, wherever in a text it may stand.
-
-A near miss is a value that is none, a member that is none, or something around an object. It is made from a plain object,
-deep inside another, and behind more text than a receiver holds at once.
+Bodies that are almost JSON, each with an error that some parsers accept.
+The error is a value, a member, or something around an object. Each is placed in a small object, deeply nested, and
+after more text than a receiver buffers at once.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from .bodies import BodyCase, json_object
 
 def _on_one_line(text: str) -> str:
     """
-    A text as a label can carry it.
+    The text with its line breaks and control characters escaped, for a label.
     """
     return text.encode("unicode_escape").decode()
 
@@ -37,7 +36,7 @@ INVALID_VALUES: dict[str, bytes] = {
             *("[1}", "[1)", "[", "[1", "[1,", "{", "]", "}", "[]]", "[[]", "{}}", "{{}", "{[]}", "[1]]", "[...]", "[1..3]", '["a":1]', "[1\n2]", '["a" "b"]', '["a","b",]', "[null null]", "[true,]", "[{},]", "[],", ",1", ", ,"),
         )
     },
-    # objects in the place of a value
+    # objects as a value
     **{
         _on_one_line(text): text.encode()
         for text in (
@@ -53,13 +52,13 @@ INVALID_VALUES: dict[str, bytes] = {
     "a string in single quotes": b"'y'",
     "a string in backquotes": b"`y`",
     "a string in typographic quotes": "“y”".encode(),
-    "a string without its end": b'"y',
+    "a string without a closing quote": b'"y',
     "a string without its beginning": b'y"',
     "a string that ends in its escape": b'"y\\"',
     "a string in three quotes": b'"""y"""',
-    "two strings beside each other": b'"a" "b"',
-    "two strings and a plus": b'"a"+"b"',
-    "a string over a continued line": b'"a\\\nb"',
+    "two adjacent strings": b'"a" "b"',
+    "two strings joined by a plus": b'"a"+"b"',
+    "a string continued on the next line": b'"a\\\nb"',
     "a prefixed string": b'r"y"',
     **{
         f"the escape {escape}": b'"' + escape.encode() + b'"'
@@ -71,40 +70,40 @@ INVALID_VALUES: dict[str, bytes] = {
     },
     **{f"a raw {code:#04x} in a string": b'"a' + bytes([code]) + b'b"' for code in range(0x20)},
     "a raw line break in a string": b'"a\r\nb"',
-}  # fmt: skip  # words of a kind on one line
-"""What stands in the place of a value, and is none."""
+}  # fmt: skip  # similar values share a line
+"""Texts in place of a JSON value, by their label."""
 
 _NOT_UTF8: dict[str, bytes] = {
     "0xff": b"\xff",
     "0xfe": b"\xfe",
     "a lone continuation byte": b"\x80",
     "two continuation bytes": b"\xbf\xbf",
-    "two bytes of three": b"\xe2\x82",
-    "one byte of two": b"\xc3",
-    "one byte of three": b"\xe2",
-    "three bytes of four": b"\xf0\x9f\x98",
-    "one byte of four": b"\xf0",
-    "a two-byte sequence cut by a letter": b"\xc3a",
+    "a three-byte sequence cut to two bytes": b"\xe2\x82",
+    "a two-byte sequence cut to one byte": b"\xc3",
+    "a three-byte sequence cut to one byte": b"\xe2",
+    "a four-byte sequence cut to three bytes": b"\xf0\x9f\x98",
+    "a four-byte sequence cut to one byte": b"\xf0",
+    "a two-byte sequence interrupted by a letter": b"\xc3a",
     "an overlong slash in two bytes": b"\xc0\xaf",
     "an overlong NUL in two bytes": b"\xc0\x80",
     "an overlong letter in two bytes": b"\xc1\xa1",
     "an overlong sequence of three bytes": b"\xe0\x80\xaf",
     "an overlong sequence of four bytes": b"\xf0\x80\x80\xaf",
     "an overlong quotation mark": b"\xc0\xa2",
-    "half a surrogate pair in UTF-8": b"\xed\xa0\x80",
-    "the other half in UTF-8": b"\xed\xbf\xbf",
+    "a high surrogate in UTF-8": b"\xed\xa0\x80",
+    "a low surrogate in UTF-8": b"\xed\xbf\xbf",
     "a surrogate pair in UTF-8": b"\xed\xa0\xbd\xed\xb8\x80",
     "a code point above U+10FFFF": b"\xf4\x90\x80\x80",
-    "a code point far above": b"\xf7\xbf\xbf\xbf",
+    "a code point far above U+10FFFF": b"\xf7\xbf\xbf\xbf",
     "a five-byte sequence": b"\xf8\x88\x80\x80\x80",
     "a six-byte sequence": b"\xfc\x84\x80\x80\x80\x80",
     "Latin-1": b"caf\xe9",
     "Windows-1252": b"\x93x\x94",
     "Shift JIS": "日本".encode("shift_jis"),
     "GBK": "中文".encode("gbk"),
-    "UTF-16 within": "é".encode("utf-16-le") + b"\xd8",
+    "UTF-16": "é".encode("utf-16-le") + b"\xd8",
 }
-"""Bytes that no string of UTF-8 has."""
+"""Bytes that are not valid UTF-8, by their label."""
 
 _WITHIN_NAMES: dict[str, bytes] = {
     **{
@@ -113,7 +112,7 @@ _WITHIN_NAMES: dict[str, bytes] = {
     r"the escape \x41 in a name": rb'"\x41":1',
     r"the escape \u12 in a name": rb'"\u12":1',
     r"the escape \' in a name": rb'"\'":1',
-    "a name without its end": b'"y:1',
+    "a name without a closing quote": b'"y:1',
 }
 
 INVALID_MEMBERS: dict[str, bytes] = {
@@ -128,28 +127,28 @@ INVALID_MEMBERS: dict[str, bytes] = {
     "null as a name": b"null:1",
     "an array as a name": b"[1]:1",
     "a member without a colon": b'"x" 1',
-    "a member without a value": b'"x":',
+    "a member without a value after its colon": b'"x":',
     "a member without a name": b":1",
-    "a value alone": b"1",
-    "a name alone": b'"x"',
-    "an equals sign": b'"x"=1',
-    "an arrow": b'"x"=>1',
+    "a value without a name": b"1",
+    "a name without a value": b'"x"',
+    "an equals sign instead of a colon": b'"x"=1',
+    "an arrow instead of a colon": b'"x"=>1',
     "two colons": b'"x"::1',
-    "a comma in place of the colon": b'"x",1',
-    "a semicolon behind a member": b'"x":1;',
+    "a comma instead of a colon": b'"x",1',
+    "a semicolon after a member": b'"x":1;',
     "a semicolon between members": b'"x":1;"y":2',
     "members without a comma": b'"x":1 "y":2',
-    "members on lines of their own": b'"x":1\n"y":2',
+    "members separated by a line break": b'"x":1\n"y":2',
     "a trailing comma": b'"x":1,',
-    "a trailing comma and a blank": b'"x":1 , ',
+    "a trailing comma and a space": b'"x":1 , ',
     "two commas": b'"x":1,,"y":2',
     "a comment": b'/* why */ "x":1',
     "a line comment": b'// why\n"x":1',
     "a hash comment": b'# why\n"x":1',
-    "a comment behind a member": b'"x":1/**/',
-    "a line comment behind a member": b'"x":1 // why\n',
-    "a spread": b"...x",
-    "a merge key": b"<<: *x",
+    "a comment after a member": b'"x":1/**/',
+    "a line comment after a member": b'"x":1 // why\n',
+    "a JavaScript spread": b"...x",
+    "a YAML merge key": b"<<: *x",
     "a closing bracket": b'"x":1]',
     "a form feed between tokens": b'"x":\x0c1',
     "a vertical tab between tokens": b'"x":\x0b1',
@@ -164,41 +163,41 @@ INVALID_MEMBERS: dict[str, bytes] = {
     "a backslash between tokens": b'"x":\\1',
     "an escape between tokens": rb'"x"\u003a1',
 }
-"""Members that make an object no JSON, whatever else it holds."""
+"""Members that make every object invalid, by their label."""
 
 INVALID_SURROUNDINGS: dict[str, tuple[bytes, bytes]] = {
-    "a letter behind it": (b"", b"x"),
-    "a closing brace behind it": (b"", b"}"),
-    "a closing bracket behind it": (b"", b"]"),
-    "an opening brace behind it": (b"", b"{"),
-    "another object behind it": (b"", b"{}"),
+    "a letter after it": (b"", b"x"),
+    "a closing brace after it": (b"", b"}"),
+    "a closing bracket after it": (b"", b"]"),
+    "an opening brace after it": (b"", b"{"),
+    "another object after it": (b"", b"{}"),
     "another object on the next line": (b"", b'\n{"b":2}'),
-    "another object behind a comma": (b"", b',{"b":2}'),
-    "a number behind it": (b"", b" 1"),
-    "null behind it": (b"", b" null"),
-    "a string behind it": (b"", b'""'),
-    "a comma behind it": (b"", b","),
-    "a semicolon behind it": (b"", b";"),
-    "a point behind it": (b"", b"."),
-    "a quotation mark behind it": (b"", b'"'),
-    "a comment behind it": (b"", b" // why"),
-    "a block comment behind it": (b"", b"/**/"),
-    "a hash comment behind it": (b"", b"\n# why"),
-    "a NUL behind it": (b"", b"\x00"),
-    "many NULs behind it": (b"", b"\x00" * 64),
-    "a NUL and text behind it": (b"", b"\x00garbage"),
-    "Ctrl-Z behind it": (b"", b"\x1a"),
-    "a form feed behind it": (b"", b"\x0c"),
-    "a vertical tab behind it": (b"", b"\x0b"),
-    "a no-break space behind it": (b"", b"\xc2\xa0"),
-    "U+2028 behind it": (b"", "\u2028".encode()),
-    "a byte order mark behind it": (b"", b"\xef\xbb\xbf"),
-    "a byte that is not UTF-8 behind it": (b"", b"\xff"),
-    "blanks and a letter behind it": (b"", b" \r\n\tx"),
-    "4 KiB of blanks and a letter behind it": (b"", b" " * 4096 + b"x"),
-    "64 KiB of blanks and a letter behind it": (b"", b"\n" * 65536 + b"x"),
-    "a multipart boundary behind it": (b"", b"\r\n--x--\r\n"),
-    "a form's field behind it": (b"", b"&x=1"),
+    "a comma and another object after it": (b"", b',{"b":2}'),
+    "a number after it": (b"", b" 1"),
+    "null after it": (b"", b" null"),
+    "a string after it": (b"", b'""'),
+    "a comma after it": (b"", b","),
+    "a semicolon after it": (b"", b";"),
+    "a full stop after it": (b"", b"."),
+    "a quotation mark after it": (b"", b'"'),
+    "a line comment after it": (b"", b" // why"),
+    "a block comment after it": (b"", b"/**/"),
+    "a hash comment after it": (b"", b"\n# why"),
+    "a NUL after it": (b"", b"\x00"),
+    "many NULs after it": (b"", b"\x00" * 64),
+    "a NUL and text after it": (b"", b"\x00garbage"),
+    "Ctrl-Z after it": (b"", b"\x1a"),
+    "a form feed after it": (b"", b"\x0c"),
+    "a vertical tab after it": (b"", b"\x0b"),
+    "a no-break space after it": (b"", b"\xc2\xa0"),
+    "U+2028 after it": (b"", "\u2028".encode()),
+    "a byte order mark after it": (b"", b"\xef\xbb\xbf"),
+    "a byte that is not UTF-8 after it": (b"", b"\xff"),
+    "whitespace and a letter after it": (b"", b" \r\n\tx"),
+    "4 KiB of whitespace and a letter after it": (b"", b" " * 4096 + b"x"),
+    "64 KiB of whitespace and a letter after it": (b"", b"\n" * 65536 + b"x"),
+    "a multipart boundary after it": (b"", b"\r\n--x--\r\n"),
+    "a form field after it": (b"", b"&x=1"),
     "a comma before it": (b",", b""),
     "a form feed before it": (b"\x0c", b""),
     "a vertical tab before it": (b"\x0b", b""),
@@ -210,32 +209,32 @@ INVALID_SURROUNDINGS: dict[str, tuple[bytes, bytes]] = {
     "an opening bracket before it": (b"[", b""),
     "a letter before it": (b"x", b""),
     "an opening brace before it": (b"{", b""),
-    "a comment before it": (b"/* why */", b""),
+    "a block comment before it": (b"/* why */", b""),
     "a line comment before it": (b"// why\n", b""),
     "a hash comment before it": (b"# why\n", b""),
     "a record separator before it": (b"\x1e", b"\n"),
-    "a JavaScript guard before it": (b")]}',\n", b""),
-    "a loop before it": (b"for(;;);", b""),
-    "a loop by while before it": (b"while(1);", b""),
+    "a JSON hijacking guard before it": (b")]}',\n", b""),
+    "a `for` loop before it": (b"for(;;);", b""),
+    "a `while` loop before it": (b"while(1);", b""),
     "an assignment before it": (b"x = ", b""),
-    "a name before it": (b'"x":', b""),
-    "a call around it": (b"callback(", b")"),
+    "a name and a colon before it": (b'"x":', b""),
+    "a JSONP call around it": (b"callback(", b")"),
     "parentheses around it": (b"(", b")"),
     "single quotes around it": (b"'", b"'"),
-    "a fence around it": (b"```json\n", b"\n```"),
-    "an event before it": (b"data: ", b"\n\n"),
-    "a length before it": (b"7:", b","),
-    "a YAML beginning before it": (b"---\n", b""),
-    "a form's name before it": (b"data=", b""),
+    "a Markdown code fence around it": (b"```json\n", b"\n```"),
+    "a server-sent event around it": (b"data: ", b"\n\n"),
+    "a netstring around it": (b"7:", b","),
+    "a YAML document marker before it": (b"---\n", b""),
+    "a form field name before it": (b"data=", b""),
     "another object before it": (b"{} ", b""),
     "null before it": (b"null\n", b""),
 }
-"""What makes a JSON object no JSON text when it stands around it."""
+"""Text before and after a JSON object that makes it invalid, by its label."""
 
 INVALID_TEXTS: tuple[BodyCase, ...] = (
-    BodyCase(label="blanks as the body", content=b" \r\n\t"),
+    BodyCase(label="whitespace as the body", content=b" \r\n\t"),
     BodyCase(label="a space as the body", content=b" "),
-    BodyCase(label="64 KiB of blanks as the body", content=b"\n" * 65536),
+    BodyCase(label="64 KiB of whitespace as the body", content=b"\n" * 65536),
     BodyCase(label="a comma as the body", content=b","),
     BodyCase(label="a comma in braces as the body", content=b"{,}"),
     BodyCase(label="an opening brace as the body", content=b"{"),
@@ -246,10 +245,10 @@ INVALID_TEXTS: tuple[BodyCase, ...] = (
     BodyCase(label="64 NULs as the body", content=b"\x00" * 64),
     BodyCase(label="a letter as the body", content=b"a"),
     BodyCase(label="a backslash as the body", content=b"\\"),
-    BodyCase(label="a byte order mark without an object", content=b"\xef\xbb\xbf\xef\xbb\xbf{}"),
-    BodyCase(label="a member without its object", content=b'"a":1'),
+    BodyCase(label="an object after two byte order marks", content=b"\xef\xbb\xbf\xef\xbb\xbf{}"),
+    BodyCase(label="a member without an object", content=b'"a":1'),
     *(
-        BodyCase(label=f"an object in {codec}{' after its mark' * bool(mark)}", content=mark + '{"a":1}'.encode(codec))
+        BodyCase(label=f"an object in {codec}{' with a byte order mark' * bool(mark)}", content=mark + '{"a":1}'.encode(codec))
         for codec, mark in (
             *(("utf-16-le", b""), ("utf-16-be", b""), ("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff")),
             *(("utf-32-le", b""), ("utf-32-be", b""), ("utf-32-le", b"\xff\xfe\x00\x00"), ("utf-32-be", b"\x00\x00\xfe\xff")),
@@ -257,33 +256,33 @@ INVALID_TEXTS: tuple[BodyCase, ...] = (
         )
     ),
     BodyCase(label="a form as the body", content=b"a=1&b=2"),
-    BodyCase(label="an escaped form as the body", content=b"data=%7B%22a%22%3A1%7D"),
-    BodyCase(label="an escaped object as the body", content=b"%7B%22a%22%3A1%7D"),
+    BodyCase(label="a percent-encoded form as the body", content=b"data=%7B%22a%22%3A1%7D"),
+    BodyCase(label="a percent-encoded object as the body", content=b"%7B%22a%22%3A1%7D"),
     BodyCase(label="XML as the body", content=b"<a>1</a>"),
     BodyCase(label="HTML as the body", content=b"<!doctype html><p>1"),
     BodyCase(label="YAML as the body", content=b"a: 1"),
-    BodyCase(label="YAML of two lines as the body", content=b"a: 1\nb: [x, y]\n"),
+    BodyCase(label="two lines of YAML as the body", content=b"a: 1\nb: [x, y]\n"),
     BodyCase(label="TOML as the body", content=b"a = 1"),
-    BodyCase(label="an object of JSON5", content=b"{a:'b',}"),
-    BodyCase(label="an object of Python", content=b"{'a': None, 'b': True}"),
+    BodyCase(label="a JSON5 object", content=b"{a:'b',}"),
+    BodyCase(label="a Python dict", content=b"{'a': None, 'b': True}"),
     BodyCase(label="MessagePack as the body", content=b"\x81\xa1a\x01"),
     BodyCase(label="CBOR as the body", content=b"\xa1\x61a\x01"),
     BodyCase(label="BSON as the body", content=b"\x0c\x00\x00\x00\x10a\x00\x01\x00\x00\x00\x00"),
-    BodyCase(label="an object under gzip without a word of it", content=bytes.fromhex("1f8b08000000000002ffab564a54b232ac0500a1adeb1507000000")),
+    BodyCase(label="a gzip-compressed object without Content-Encoding", content=bytes.fromhex("1f8b08000000000002ffab564a54b232ac0500a1adeb1507000000")),
     BodyCase(label="multipart as the body", content=b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'),
     BodyCase(label="base64 as the body", content=b"eyJhIjoxfQ=="),
-    BodyCase(label="a chunk's framing as the body", content=b'7\r\n{"a":1}\r\n0\r\n\r\n'),
-)  # fmt: skip  # one line for each
-"""Bodies that are no JSON as they stand."""
+    BodyCase(label="chunked framing as the body", content=b'7\r\n{"a":1}\r\n0\r\n\r\n'),
+)  # fmt: skip  # one line each
+"""Bodies that are invalid as a whole."""
 
 SAMPLE_OBJECT = '{"a\\u00e9":[-1.5e+2,true,false,null,"x\\n\\"é𝄞"],"b":{"":{}},"c":[[],0.25]}'.encode()
-"""Something of everything, so that a cut falls into each kind of token."""
+"""An object with every kind of token, so that a truncation falls into each of them."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Placement:
     """
-    An object around a member that is none.
+    An object around an invalid member.
     """
 
     label_suffix: str
@@ -293,14 +292,14 @@ class Placement:
 
 TOP_LEVEL = Placement(label_suffix="", before=b'{"a":1,', after=b"}")
 DEEPLY_NESTED = Placement(label_suffix=" 20 levels deep", before=b'{"a":[' * 9 + b'{"a":1,', after=b"}" + b"]}" * 9)
-AFTER_LONG_MEMBER = Placement(label_suffix=" behind 70 KiB", before=b'{"a":"' + b"a" * 70_000 + b'",', after=b"}")
+AFTER_LONG_MEMBER = Placement(label_suffix=" after 70 KiB", before=b'{"a":"' + b"a" * 70_000 + b'",', after=b"}")
 PLACEMENTS = (DEEPLY_NESTED, AFTER_LONG_MEMBER)
-"""Where else a near miss is put than in an object of two members."""
+"""The placements of an invalid member besides the top level."""
 
 
 def with_invalid_member(name: str, placement: Placement = TOP_LEVEL) -> BodyCase:
     """
-    An object with a member that is none.
+    An object with an invalid member.
     """
     return BodyCase(
         label=f"an object with {name}{placement.label_suffix}",
@@ -310,7 +309,7 @@ def with_invalid_member(name: str, placement: Placement = TOP_LEVEL) -> BodyCase
 
 def with_invalid_surroundings(name: str, text: bytes = b'{"a":1}', label_suffix: str = "") -> BodyCase:
     """
-    A valid object made invalid by what stands around it.
+    A valid object with invalid text around it.
     """
     before, after = INVALID_SURROUNDINGS[name]
     return BodyCase(label=f"an object{label_suffix} with {name}", content=before + text + after)
@@ -318,9 +317,9 @@ def with_invalid_surroundings(name: str, text: bytes = b'{"a":1}', label_suffix:
 
 def truncations(text: bytes = SAMPLE_OBJECT) -> Iterator[BodyCase]:
     """
-    Every beginning of an object: none is JSON.
+    An object truncated at every position; none of the results is JSON.
     """
-    return (BodyCase(label="an object cut short", content=text[:end]) for end in range(1, len(text)))
+    return (BodyCase(label="a truncated object", content=text[:end]) for end in range(1, len(text)))
 
 
 _LONG = json_object('"a":"' + "a" * 70_000 + '"')
@@ -332,13 +331,13 @@ INVALID_JSON: tuple[BodyCase, ...] = (
     *INVALID_TEXTS,
     *truncations(),
 )
-"""Every near miss in its plainest form."""
+"""Every error in its simplest form."""
 
 
 def invalid_json_elsewhere() -> Iterator[BodyCase]:
     """
-    Every near miss deep inside an object, and behind a long one.
+    Every error deeply nested, and after a long member or object.
     """
     yield from (with_invalid_member(name, placement) for placement in PLACEMENTS for name in INVALID_MEMBERS)
     yield from (with_invalid_surroundings(name, _LONG, " of 70 KiB") for name in INVALID_SURROUNDINGS)
-    yield from (BodyCase(label="70 KiB of an object cut short", content=_LONG[:-end]) for end in (1, 2, 3, 1000))
+    yield from (BodyCase(label="a truncated object of 70 KiB", content=_LONG[:-end]) for end in (1, 2, 3, 1000))

@@ -1,9 +1,8 @@
 """
-What any receiver of this contract is expected to take, and how far beyond that it is asked.
-
-RFC 8259 §9 lets a parser set limits on size and depth, on the range of numbers and on the length of strings, and says none.
-Each of these lies below what common parsers and servers refuse by default: 64 levels in .NET, 1000 digits in Jackson,
-50 000 characters of a name there, 2^20 bytes in aiohttp and Fastify.
+The sizes of objects that every receiver must accept, and the larger sizes that are tried.
+RFC 8259 §9 lets a parser limit size and depth, the range of numbers and the length of strings, without stating
+values. Each limit here is below what common parsers and servers reject by default: 64 levels in .NET, 1000 digits and
+names of 50 000 characters in Jackson, 2^20 bytes in aiohttp and Fastify.
 """
 
 from __future__ import annotations
@@ -14,11 +13,11 @@ from dataclasses import dataclass
 from ..options import Depth
 
 REQUIRED_NESTING = 64
-"""Levels of nesting, the outermost object being the first."""
+"""Levels of nesting; the outermost object is the first."""
 REQUIRED_BODY_BYTES = 1_000_000
-"""Bytes of a body, blanks included; a string may have as many, save what stands around it."""
+"""Bytes of a body, whitespace included; nearly all of them may be one string."""
 REQUIRED_DIGITS = 300
-"""Digits of an integer: with 309 it is beyond a double, and so beyond JavaScript, Go and Rust."""
+"""Digits of an integer; with 309 it exceeds a double, and so JavaScript, Go and Rust."""
 REQUIRED_FRACTION_DIGITS = 1_000
 """Digits of a number with a fraction or an exponent."""
 REQUIRED_MEMBERS = 10_000
@@ -26,7 +25,7 @@ REQUIRED_MEMBERS = 10_000
 REQUIRED_ITEMS = 65_536
 """Items of one array."""
 REQUIRED_NAME_LENGTH = 32_768
-"""Characters of a member's name."""
+"""Characters of a member name."""
 REQUIRED_FIELD_BYTES = 4_096
 """Bytes of a request header's value."""
 
@@ -41,16 +40,16 @@ class Dimension:
     """
 
     name: str
-    """With its size in it, to complete "status 400 to …"."""
+    """Label with a placeholder for the size, to complete "status 400 to …"."""
     required: int
-    """The size that must be taken."""
+    """The size that must be accepted."""
     bounds: dict[Depth, int]
-    """How far it is asked to grow; no further than *must* where huge bodies are not permitted."""
+    """The largest size that is tried; at most *required* if huge bodies are not permitted."""
     make: Callable[[int], bytes]
-    """An object of a size."""
+    """Makes an object of a size."""
 
     def label(self, size: int) -> str:
-        """What an object of a size is called."""
+        """The label of an object of a size."""
         return self.name.format(size)
 
 
@@ -63,17 +62,17 @@ def _bounds(quick: int, standard: int, deep: int) -> dict[Depth, int]:
 
 def _nested(opening: str, closing: str, levels: int) -> bytes:
     """
-    One object around so many levels less one.
+    An object with *levels* levels of nesting, itself included.
     """
     return ('{"a":' + opening * (levels - 2) + "{}" + closing * (levels - 2) + "}").encode() if levels > 1 else b"{}"
 
 
-def _around(filling: str, length: int, before: str = '{"a":"', behind: str = '"}') -> bytes:
+def _filled(filling: str, length: int, prefix: str = '{"a":"', suffix: str = '"}') -> bytes:
     """
-    An object of so many bytes, filled with a character.
+    An object of *length* bytes, filled with a character.
     """
-    room = length - len((before + behind).encode())
-    return (before + filling * (room // len(filling.encode())) + behind).encode()
+    room = length - len((prefix + suffix).encode())
+    return (prefix + filling * (room // len(filling.encode())) + suffix).encode()
 
 
 DIMENSIONS: tuple[Dimension, ...] = (
@@ -120,28 +119,28 @@ DIMENSIONS: tuple[Dimension, ...] = (
         make=lambda size: b'{"' + b"n" * size + b'":1}',
     ),
     Dimension(
-        name="a body of {} bytes, most of them one string",
+        name="a body of {} bytes, mostly one string",
         required=REQUIRED_BODY_BYTES,
         bounds=_bounds(2 * _MIB, 8 * _MIB, 64 * _MIB),
-        make=lambda size: _around("a", size),
+        make=lambda size: _filled("a", size),
     ),
     Dimension(
-        name="a body of {} bytes, most of them beyond ASCII",
+        name="a body of {} bytes, mostly non-ASCII characters",
         required=REQUIRED_BODY_BYTES,
         bounds=_bounds(2 * _MIB, 2 * _MIB, 16 * _MIB),
-        make=lambda size: _around("é", size),
+        make=lambda size: _filled("é", size),
     ),
     Dimension(
-        name="a body of {} bytes, most of them escapes",
+        name="a body of {} bytes, mostly escapes",
         required=REQUIRED_BODY_BYTES,
         bounds=_bounds(2 * _MIB, 2 * _MIB, 16 * _MIB),
-        make=lambda size: _around("\\u00e9", size),
+        make=lambda size: _filled("\\u00e9", size),
     ),
     Dimension(
-        name="a body of {} bytes, most of them blanks",
+        name="a body of {} bytes, mostly whitespace",
         required=REQUIRED_BODY_BYTES,
         bounds=_bounds(2 * _MIB, 2 * _MIB, 16 * _MIB),
-        make=lambda size: _around(" ", size, '{"a":', "1}"),
+        make=lambda size: _filled(" ", size, '{"a":', "1}"),
     ),
 )
-"""Every way in which an object is made to grow, from small to its bound."""
+"""Every way in which an object can grow."""

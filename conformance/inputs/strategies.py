@@ -1,5 +1,5 @@
 """
-What Hypothesis draws: any object in any spelling, any other value, and any near miss of an object.
+Hypothesis strategies: JSON objects in any form, other JSON values, and objects with an error.
 """
 
 from __future__ import annotations
@@ -14,21 +14,24 @@ from . import invalid_json, valid_json
 from .bodies import BodyCase, non_object
 
 _CHARACTERS = st.characters(exclude_categories=["Cs"])
-"""All that UTF-8 can write. Naming the codec says the same, but tries it on every code point: a second of each run."""
+"""
+All characters that UTF-8 can encode. Naming the codec would be equivalent, but tests every code point: a second in
+each run.
+"""
 
-_BLANKS = st.sampled_from(["", "", " ", "\n", "\t", "\r\n  "])
+_WHITESPACE = st.sampled_from(["", "", " ", "\n", "\t", "\r\n  "])
 
 
 def _one_of(texts: Sequence[str]) -> SearchStrategy[str]:
     """
-    One of many texts. `sampled_from` would write all of them into every message of its own.
+    One of many texts. `sampled_from` would list all of them in each of its error messages.
     """
     return st.integers(0, len(texts) - 1).map(lambda place: texts[place])
 
 
 def _alternating(text: str) -> str:
     """
-    A string's text, every other character an escape.
+    A JSON string in which every other character is escaped.
     """
     pieces = (
         valid_json.escaped_json_string([ord(mark)]) if at % 2 else valid_json.json_string(mark)
@@ -37,7 +40,7 @@ def _alternating(text: str) -> str:
     return '"' + "".join(piece[1:-1] for piece in pieces) + '"'
 
 
-_WAYS: dict[str, Callable[[str], str]] = {
+_STRING_FORMS: dict[str, Callable[[str], str]] = {
     "raw": valid_json.json_string,
     "escaped": lambda text: valid_json.escaped_json_string(map(ord, text)),
     "in upper case": lambda text: valid_json.escaped_json_string(map(ord, text), upper=True),
@@ -45,18 +48,18 @@ _WAYS: dict[str, Callable[[str], str]] = {
 }
 
 
-def _texts(sorts: tuple[valid_json.BodyGroup, ...]) -> list[str]:
+def _single_values(groups: tuple[valid_json.BodyGroup, ...]) -> list[str]:
     """
-    The values that stand alone in the parts of some sorts.
+    The single values of some groups.
     """
-    return [part.content.decode()[5:-1] for group in sorts for part in group.single]
+    return [body.content.decode()[5:-1] for group in groups for body in group.single]
 
 
 _STRINGS = st.one_of(
-    st.tuples(st.sampled_from(list(_WAYS)), st.text(_CHARACTERS, max_size=12)).map(
-        lambda drawn: _WAYS[drawn[0]](drawn[1])
+    st.tuples(st.sampled_from(list(_STRING_FORMS)), st.text(_CHARACTERS, max_size=12)).map(
+        lambda drawn: _STRING_FORMS[drawn[0]](drawn[1])
     ),
-    _one_of(_texts(valid_json.STRINGS)),
+    _one_of(_single_values(valid_json.STRINGS)),
 )
 
 _NAMES = st.one_of(_STRINGS, _one_of(valid_json.name_texts()))
@@ -64,7 +67,7 @@ _NAMES = st.one_of(_STRINGS, _one_of(valid_json.name_texts()))
 
 def _with_exponent(drawn: tuple[int, str, int]) -> str:
     """
-    A number's text from its digits, what stands for the exponent, and that.
+    A number from its digits, its exponent sign and its exponent.
     """
     return f"{drawn[0]}{drawn[1]}{drawn[2]}"
 
@@ -75,7 +78,7 @@ _NUMBERS = st.one_of(
     st.tuples(
         st.integers(-(10**9), 10**9), st.sampled_from([".", "e", "E-", "e+", ".0E", ".5e-"]), st.integers(0, 99)
     ).map(_with_exponent),
-    _one_of(_texts(valid_json.NUMBERS)),
+    _one_of(_single_values(valid_json.NUMBERS)),
 )
 
 _SCALARS = st.one_of(st.sampled_from(["null", "true", "false"]), _NUMBERS, _STRINGS)
@@ -84,20 +87,26 @@ _SCALARS = st.one_of(st.sampled_from(["null", "true", "false"]), _NUMBERS, _STRI
 @st.composite
 def _arrays(draw: DrawFn, values: SearchStrategy[str]) -> str:
     """
-    An array's text.
+    The text of an array.
     """
-    items, blank = draw(st.lists(values, max_size=4)), draw(_BLANKS)
-    return "[" + ",".join(blank + item + blank for item in items) + "]"
+    items, whitespace = draw(st.lists(values, max_size=4)), draw(_WHITESPACE)
+    return "[" + ",".join(whitespace + item + whitespace for item in items) + "]"
 
 
 @st.composite
 def _objects(draw: DrawFn, values: SearchStrategy[str]) -> str:
     """
-    An object's text, no name twice, however it is spelled.
+    The text of an object without duplicate names, escaped or not.
     """
     members = draw(st.lists(st.tuples(_NAMES, values), max_size=5, unique_by=lambda member: json.loads(member[0])))
-    blank, other = draw(_BLANKS), draw(_BLANKS)
-    return "{" + ",".join(f"{blank}{name}{other}:{blank}{value}{other}" for name, value in members) + "}"
+    whitespace, more_whitespace = draw(_WHITESPACE), draw(_WHITESPACE)
+    return (
+        "{"
+        + ",".join(
+            f"{whitespace}{name}{more_whitespace}:{whitespace}{value}{more_whitespace}" for name, value in members
+        )
+        + "}"
+    )
 
 
 _VALUES = st.recursive(_SCALARS, lambda values: st.one_of(_arrays(values), _objects(values)), max_leaves=8)
@@ -108,16 +117,16 @@ def json_objects(draw: DrawFn) -> BodyCase:
     """
     Any JSON object.
     """
-    text = draw(_BLANKS) + draw(_objects(_VALUES)) + draw(_BLANKS)
+    text = draw(_WHITESPACE) + draw(_objects(_VALUES)) + draw(_WHITESPACE)
     return BodyCase(label="a generated object", content=text.encode())
 
 
 def non_objects() -> SearchStrategy[BodyCase]:
     """
-    Any JSON value that is no object.
+    Any JSON value other than an object.
     """
     texts = st.one_of(_SCALARS, _arrays(_VALUES))
-    return st.tuples(_BLANKS, texts, _BLANKS).map(lambda parts: non_object("".join(parts)))
+    return st.tuples(_WHITESPACE, texts, _WHITESPACE).map(lambda parts: non_object("".join(parts)))
 
 
 def _with_member(text: bytes, name: str) -> BodyCase:
@@ -130,27 +139,27 @@ def _with_member(text: bytes, name: str) -> BodyCase:
     return invalid_json.with_invalid_member(name, placement)
 
 
-def _cut(text: bytes, share: float) -> BodyCase:
+def _truncated(text: bytes, share: float) -> BodyCase:
     """
-    The beginning of an object: no beginning of one is JSON.
+    The beginning of an object, which is never valid JSON.
     """
     text = text.strip()
-    return BodyCase(label="an object cut short", content=text[: max(1, int(share * len(text)))])
+    return BodyCase(label="a truncated object", content=text[: max(1, int(share * len(text)))])
 
 
 @st.composite
 def almost_json(draw: DrawFn) -> BodyCase:
     """
-    Any near miss, made from any object.
+    An object with any of the errors.
     """
     text = draw(json_objects()).content
-    way: Callable[[], BodyCase] = draw(
+    make_body: Callable[[], BodyCase] = draw(
         st.one_of(
             _one_of(list(invalid_json.INVALID_MEMBERS)).map(lambda name: lambda: _with_member(text, name)),
             _one_of(list(invalid_json.INVALID_SURROUNDINGS)).map(
                 lambda name: lambda: invalid_json.with_invalid_surroundings(name, text)
             ),
-            st.floats(0.0, 1.0, exclude_max=True).map(lambda share: lambda: _cut(text, share)),
+            st.floats(0.0, 1.0, exclude_max=True).map(lambda share: lambda: _truncated(text, share)),
         )
     )
-    return way()
+    return make_body()

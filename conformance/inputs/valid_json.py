@@ -1,8 +1,7 @@
 """
-Objects worth asking about by name: every number, name, string, value and blank that some receiver has taken for another.
-
-What stands here is what any receiver of JSON takes; `jsonvalue` says so of each. Values of one sort are asked about together,
-and one by one where the whole departed.
+Valid objects with labels: numbers, names, strings, structures and whitespace that some receivers misread.
+Every receiver of JSON must accept them, which `json_equality` confirms. Similar values are sent in one object, and
+one by one if that fails.
 """
 
 from __future__ import annotations
@@ -17,30 +16,31 @@ from .bodies import BodyCase, json_object, nested
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BodyGroup:
     """
-    Objects that are asked about in one, and each alone where that one departed.
+    Values that are sent in one object, and one by one if that fails.
     """
 
     combined: BodyCase
     single: tuple[BodyCase, ...]
 
 
-def _cut(text: str, limit: int = 40) -> str:
+def _shortened(text: str, limit: int = 40) -> str:
     """
-    As much of a text as a label can carry.
+    The beginning of a text, short enough for a label.
     """
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text)} characters)"
 
 
 def _values(label: str, texts: Iterable[str]) -> BodyGroup:
     """
-    Values, in one array and each alone.
+    Values in one array, and each on its own.
     """
     unique = tuple(dict.fromkeys(texts))
     return BodyGroup(
         combined=BodyCase(label=label, content=json_object('"x":[' + ",".join(unique) + "]")),
         single=tuple(
             BodyCase(
-                label=f"{label}: {_cut(text.encode('unicode_escape').decode())}", content=json_object(f'"x":{text}')
+                label=f"{label}: {_shortened(text.encode('unicode_escape').decode())}",
+                content=json_object(f'"x":{text}'),
             )
             for text in unique
         ),
@@ -55,7 +55,7 @@ _INTEGERS: tuple[str, ...] = tuple(
     str(sign * (2**power + step)) for power in _POWERS for step in (-1, 0, 1) for sign in (1, -1)
 )
 
-_LONG: tuple[str, ...] = (
+_LONG_INTEGERS: tuple[str, ...] = (
     *(f"1{'0' * zeros}" for zeros in (15, 16, 17, 19, 20, 21, 22, 23, 25, 30, 99, 299)),
     *(f"{'1234567890' * 100}"[:digits] for digits in (16, 17, 18, 19, 20, 21, 25, 30, 40, 50, 100, 200, 300)),
     *(f"-{'9' * digits}" for digits in (16, 17, 18, 19, 20, 21, 39, 50, 100, 300)),
@@ -80,7 +80,7 @@ _ZEROS: tuple[str, ...] = ("0", "-0", "0.0", "-0.0", "0.00", "0e1", "-0e+1", "0E
 
 NUMBERS: tuple[BodyGroup, ...] = (
     _values("integers around the powers of two", _INTEGERS),
-    _values("integers of 16 to 300 digits", _LONG),
+    _values("integers of 16 to 300 digits", _LONG_INTEGERS),
     _values("fractions", _FRACTIONS),
     _values("numbers with exponents", _EXPONENTS),
     _values("zeros", _ZEROS),
@@ -92,21 +92,21 @@ NUMBERS: tuple[BodyGroup, ...] = (
 
 def json_string(value: str) -> str:
     """
-    A string's text, its characters raw wherever they may be.
+    A JSON string with as few escapes as possible.
     """
     return json.dumps(value, ensure_ascii=False)
 
 
 def escaped_json_string(code_points: Iterable[int], *, upper: bool = False) -> str:
     """
-    A string's text, every character an escape.
+    A JSON string in which every character is escaped.
     """
     units = "".join(map(chr, code_points)).encode("utf-16-be", "surrogatepass")
     form = "\\u{:04X}" if upper else "\\u{:04x}"
     return '"' + "".join(form.format(units[at] << 8 | units[at + 1]) for at in range(0, len(units), 2)) + '"'
 
 
-_TRIMMED = (
+_WITH_OUTER_WHITESPACE = (
     " a",
     "a ",
     " ",
@@ -156,7 +156,7 @@ _TEMPLATES = (
     *("Api-Key x", "Bearer x", "[REDACTED]", "***", "secret", "password", "[object Object]", "undefined"),
 )
 
-_LIKE_OTHERS = (
+_LIKE_OTHER_VALUES = (
     *("", "0", "1", "-1", "007", "1.0", "1e5", "1E400", "0x1F", "1_000", "1,5", "9007199254740993", "true", "True"),
     "yes",
     *("no", "on", "off", "null", "None", "nil", "NaN", "Infinity", "-Infinity", "inf", "2020-01-01"),
@@ -175,7 +175,7 @@ _COMPOSED = (
     "\U0010ffff",
 )
 
-_UNPRINTED = (
+_NON_PRINTING = (
     *(chr(code) for code in range(0x7F, 0xA1)),
     *("\ufffe", "\uffff", "\ufdd0", "\ufdef", "\ue000", "\uf8ff", "\ud7ff", "\u0800", "\u07ff", "\u0080"),
     *(chr(plane << 16 | low) for plane in range(1, 17) for low in (0x0000, 0x0001, 0x7FFF, 0xFFFD, 0xFFFE, 0xFFFF)),
@@ -198,25 +198,25 @@ _BOUNDARIES = (0x7F, 0x80, 0xFF, 0x100, 0x7FF, 0x800, 0xD7FF, 0xE000, 0xFDD0, 0x
 _ASTRAL = (0x10000, 0x10FFFF, 0x1D11E, 0x1F600, 0x1FFFE, 0x1FFFF, 0x20000, 0x2FFFF, 0xFFFFF, 0x100000)
 
 STRINGS: tuple[BodyGroup, ...] = (
-    _values("strings with blanks at their ends", map(json_string, _TRIMMED)),
+    _values("strings with leading or trailing whitespace", map(json_string, _WITH_OUTER_WHITESPACE)),
     _values("strings that Unicode normalisation changes", map(json_string, _NORMALISED)),
-    _values("strings that letter case changes", map(json_string, _CASED)),
-    _values("strings that mean something to templates, shells and markup", map(json_string, _TEMPLATES)),
-    _values("strings that look like other values", map(json_string, _LIKE_OTHERS)),
-    _values("strings of several code points a character", map(json_string, _COMPOSED)),
-    _values("code points that are not printed", map(json_string, _UNPRINTED)),
-    _values("control characters in escapes", [escaped_json_string([code]) for code in range(0x21)]),
-    _values("a NUL in escapes between letters", [r'"a\u0000b"', r'"\u0000a"', r'"a\u0000"']),
+    _values("strings that case conversion changes", map(json_string, _CASED)),
+    _values("strings with template, shell or markup syntax", map(json_string, _TEMPLATES)),
+    _values("strings that look like other values", map(json_string, _LIKE_OTHER_VALUES)),
+    _values("strings with several code points per character", map(json_string, _COMPOSED)),
+    _values("non-printing code points", map(json_string, _NON_PRINTING)),
+    _values("escaped control characters", [escaped_json_string([code]) for code in range(0x21)]),
+    _values("an escaped NUL among letters", [r'"a\u0000b"', r'"\u0000a"', r'"a\u0000"']),
     _values("short escapes", (*_SHORT_ESCAPES, *_SEQUENCES)),
-    _values("escapes in lower-case digits", [escaped_json_string([code]) for code in (*_BOUNDARIES, *_ASTRAL)]),
+    _values("escapes with lower-case digits", [escaped_json_string([code]) for code in (*_BOUNDARIES, *_ASTRAL)]),
     _values(
-        "escapes in upper-case digits", [escaped_json_string([code], upper=True) for code in (*_BOUNDARIES, *_ASTRAL)]
+        "escapes with upper-case digits", [escaped_json_string([code], upper=True) for code in (*_BOUNDARIES, *_ASTRAL)]
     ),
 )
 
 # ------------------------------------------------------------------ names
 
-_TO_LANGUAGES = (
+_LANGUAGE_NAMES = (
     *("", "__proto__", "constructor", "prototype", "toString", "valueOf", "hasOwnProperty", "__class__"),
     *("__init__", "__dict__"),
     *("__type", "__typename", "self", "cls", "this", "args", "kwargs", "*args", "**kwargs", "def", "class", "None"),
@@ -227,7 +227,7 @@ _TO_LANGUAGES = (
     *("#text", "_id", "_"),
 )
 
-_TO_SERVICES = (
+_SERVICE_NAMES = (
     *("model_input", "inputs", "input", "instances", "data", "body", "payload", "json", "params", "parameters"),
     *("request", "event"),
     *("id", "type", "kind", "name", "version", "method", "path", "url", "headers", "status", "statusCode", "code"),
@@ -242,7 +242,7 @@ _TO_SERVICES = (
     "variables",
 )
 
-_WITH_MARKS = (
+_PUNCTUATED_NAMES = (
     *(" ", "a b", " a", "a ", "\ta", "a.b", "a.b.c", ".a", "a.", "a/b", "/a", "~0", "~1", "a[0]", "a[]", "[a]"),
     "a[b]",
     *("a:b", "a=b", "a&b", "a?b", "a#b", "a,b", "a;b", "a-b", "a_b", "aB", "a\\b", 'a"b', "a'b", "a%20b", "a+b"),
@@ -258,68 +258,70 @@ _UNICODE_NAMES = (
 )
 
 SIMILAR_NAMES: tuple[BodyCase, ...] = tuple(
-    BodyCase(label=f"names that differ in {what} alone", content=json_object(*(f"{json_string(name)}:{at}" for at, name in enumerate(names))))
-    for what, names in (
+    BodyCase(label=f"names that differ only in {difference}", content=json_object(*(f"{json_string(name)}:{at}" for at, name in enumerate(names))))
+    for difference, names in (
         ("letter case", ("a", "A", "myName", "myname", "MyName", "MYNAME")),
         ("their case style", ("my_name", "my-name", "myName", "my.name", "my name", "MyName")),
         ("Unicode normalisation", ("é", "e\u0301", "Å", "\u212b", "A\u030a")),
-        ("blanks", ("a", " a", "a ", " a ", "a\t")),
-        ("the spelling of a number", ("1", "01", "1.0", "1e0", "+1", " 1", "-0", "0")),
+        ("whitespace", ("a", " a", "a ", " a ", "a\t")),
+        ("the notation of a number", ("1", "01", "1.0", "1e0", "+1", " 1", "-0", "0")),
         ("a NUL", ("a", "a\u0000", "a\u0000b", "ab")),
         ("their last character", ("n" * 300 + "a", "n" * 300 + "b", "n" * 300)),
     )
-)  # fmt: skip  # one line for each
+)  # fmt: skip  # one line each
 
 MEMBER_ORDERS: tuple[BodyCase, ...] = (
-    BodyCase(label="names in no order", content=json_object('"b":1', '"a":2', '"10":3', '"9":4', '"c":{"z":1,"y":2}')),
+    BodyCase(label="unsorted names", content=json_object('"b":1', '"a":2', '"10":3', '"9":4', '"c":{"z":1,"y":2}')),
     BodyCase(label="names that are array indices", content=json_object('"2":"c"', '"0":"a"', '"1":"b"')),
 )
 
 
-def _alone(name: str) -> BodyCase:
+def _single_member(name: str) -> BodyCase:
     """
-    An object whose one member has a name, and an object for its value: what a service might unwrap.
+    An object whose only member is itself an object, which a service might unwrap.
     """
     content = json_object(f'{json_string(name)}:{{"a":1,"b":[null]}}')
     return BodyCase(
-        label=f"an object with the name {json_string(name).encode('unicode_escape').decode()} alone", content=content
+        label=f"an object with the single name {json_string(name).encode('unicode_escape').decode()}", content=content
     )
 
 
-def _named(label: str, names: Iterable[str], *, alone: bool = True) -> BodyGroup:
+def _names(label: str, names: Iterable[str], *, alone: bool = True) -> BodyGroup:
     """
-    Names, in one object and each *alone*, unless they are asked about so anyway.
+    Names in one object, and each on its own if *alone* is set.
     """
     unique = tuple(dict.fromkeys(names))
     return BodyGroup(
         combined=BodyCase(
             label=label, content=json_object(*(f"{json_string(name)}:{at}" for at, name in enumerate(unique)))
         ),
-        single=tuple(map(_alone, unique)) if alone else (),
+        single=tuple(map(_single_member, unique)) if alone else (),
     )
 
 
 NAMES: tuple[BodyGroup, ...] = (
-    _named("names that mean something to languages", _TO_LANGUAGES, alone=False),
-    _named("names that mean something to services", _TO_SERVICES, alone=False),
-    _named("names with marks in them", _WITH_MARKS),
-    _named("names beyond ASCII", _UNICODE_NAMES),
+    _names("names with a meaning in programming languages", _LANGUAGE_NAMES, alone=False),
+    _names("names with a meaning in web services", _SERVICE_NAMES, alone=False),
+    _names("names with punctuation", _PUNCTUATED_NAMES),
+    _names("non-ASCII names", _UNICODE_NAMES),
 )
 
 
 def name_texts() -> list[str]:
     """
-    The texts of all of them.
+    All these names as JSON strings.
     """
-    return list(map(json_string, dict.fromkeys((*_TO_LANGUAGES, *_TO_SERVICES, *_WITH_MARKS, *_UNICODE_NAMES))))
+    return list(
+        map(json_string, dict.fromkeys((*_LANGUAGE_NAMES, *_SERVICE_NAMES, *_PUNCTUATED_NAMES, *_UNICODE_NAMES)))
+    )
 
 
-SINGLE_MEMBER_OBJECTS: tuple[BodyCase, ...] = tuple(map(_alone, (*_TO_SERVICES, *_TO_LANGUAGES)))
-"""Each of these names by itself: an unwrapping chain looks for the only one."""
+SINGLE_MEMBER_OBJECTS: tuple[BodyCase, ...] = tuple(map(_single_member, (*_SERVICE_NAMES, *_LANGUAGE_NAMES)))
+"""Objects with one member each: some chains unwrap the value of a single member."""
 
-# ------------------------------------------------------------------ values and their arrangement
+# ------------------------------------------------------------------ values and structures
 
-_KINDS = (
+_ONE_OF_EACH_TYPE = (
     "null",
     "true",
     "false",
@@ -339,12 +341,12 @@ _KINDS = (
 )
 
 VALUE_GROUPS: tuple[BodyGroup, ...] = (
-    _values("one value of every kind", _KINDS),
-    _values("arrays of one item", [f"[{kind}]" for kind in _KINDS]),
-    _values("objects of one member", [f'{{"a":{kind}}}' for kind in _KINDS]),
-    _values("arrays of equal items", [f"[{kind},{kind}]" for kind in _KINDS]),
+    _values("one value of each type", _ONE_OF_EACH_TYPE),
+    _values("arrays of one item", [f"[{kind}]" for kind in _ONE_OF_EACH_TYPE]),
+    _values("objects of one member", [f'{{"a":{kind}}}' for kind in _ONE_OF_EACH_TYPE]),
+    _values("arrays of equal items", [f"[{kind},{kind}]" for kind in _ONE_OF_EACH_TYPE]),
     _values(
-        "arrays whose order matters",
+        "arrays in unsorted order",
         [
             "[3,1,2]",
             '["b","a"]',
@@ -356,7 +358,7 @@ VALUE_GROUPS: tuple[BodyGroup, ...] = (
         ],
     ),
     _values(
-        "arrays of several kinds",
+        "arrays of several types",
         [
             '[1,"1",1.5,true,null,[1],{"a":1}]',
             "[0,false,null,[],{}]",
@@ -366,37 +368,40 @@ VALUE_GROUPS: tuple[BodyGroup, ...] = (
         ],
     ),
     _values(
-        "nested empties", ["[[],[[]],{}]", '{"a":{"b":{}}}', '{"a":[{}],"b":[[]],"c":null}', "[[[[]]]]", '{"":{"":{}}}']
+        "nested empty containers",
+        ["[[],[[]],{}]", '{"a":{"b":{}}}', '{"a":[{}],"b":[[]],"c":null}', "[[[[]]]]", '{"":{"":{}}}'],
     ),
 )
 
-ARRANGEMENTS: tuple[BodyCase, ...] = (
+STRUCTURES: tuple[BodyCase, ...] = (
     BodyCase(label="an empty object", content=b"{}"),
-    BodyCase(label="an object of null alone", content=b'{"a":null}'),
+    BodyCase(label="an object with a single null", content=b'{"a":null}'),
     BodyCase(label="an object of nulls", content=b'{"a":null,"b":null,"c":[null],"d":{"e":null}}'),
-    BodyCase(label="an object of empties", content=b'{"a":[],"b":{},"c":"","d":[[]],"e":[{}],"f":{"g":[]}}'),
-    BodyCase(label="an object of falsehoods", content=b'{"a":false,"b":0,"c":"","d":null,"e":[],"f":{},"g":0.0}'),
-    BodyCase(label="an object of true beside 1 and 1.0", content=b'{"x":[true,1,1.0,"1",false,0,null,"0"]}'),
+    BodyCase(label="an object of empty containers and strings", content=b'{"a":[],"b":{},"c":"","d":[[]],"e":[{}],"f":{"g":[]}}'),
+    BodyCase(label="an object of values that are false in a condition", content=b'{"a":false,"b":0,"c":"","d":null,"e":[],"f":{},"g":0.0}'),
+    BodyCase(label="an object with true, 1 and 1.0", content=b'{"x":[true,1,1.0,"1",false,0,null,"0"]}'),
     BodyCase(label="an object of one object", content=b'{"a":{"b":{"c":1}}}'),
     BodyCase(label="an object of one array", content=b'{"a":[1]}'),
-    BodyCase(label="one name at several levels", content=b'{"a":{"a":{"a":[{"a":1},{"a":2}]}},"b":{"a":3}}'),
-    BodyCase(label="an object like an error", content=b'{"error":"No.","error_code":"client_error","detail":"d"}'),
-    BodyCase(label="an object like an event", content=b'{"statusCode":500,"headers":{"X-A":"b"},"body":"{}"}'),
+    BodyCase(label="the same name at several levels", content=b'{"a":{"a":{"a":[{"a":1},{"a":2}]}},"b":{"a":3}}'),
+    BodyCase(label="an object that resembles an error", content=b'{"error":"No.","error_code":"client_error","detail":"d"}'),
+    BodyCase(label="an object that resembles an AWS Lambda response", content=b'{"statusCode":500,"headers":{"X-A":"b"},"body":"{}"}'),
     BodyCase(label="an object of 300 members", content=json_object(*(f'"m{number}":{number}' for number in range(300)))),
     BodyCase(label="an array of 5000 items", content=json_object('"x":[' + ",".join(map(str, range(5000))) + "]")),
     BodyCase(label="300 objects in an array", content=json_object('"x":[' + ",".join(f'{{"id":{n}}}' for n in range(300)) + "]")),
     BodyCase(label="a string of 64 KiB", content=json_object('"x":"' + "a" * 65536 + '"')),
     BodyCase(label="objects and arrays nested 60 deep", content=nested(30, '{"a":[', "1", "]}")),
-)  # fmt: skip  # one line for each
+)  # fmt: skip  # one line each
 
-# ------------------------------------------------------------------ blanks
+# ------------------------------------------------------------------ whitespace
 
 _SPACED = '{{{0}{0}"a"{0}:{0}[{0}1{0},{0}true{0},{0}"x"{0},{0}{{{0}}}{0},{0}[{0}]{0}]{0},{0}"b"{0}:{0}null{0}}}{0}'
 
 WHITESPACE: tuple[BodyCase, ...] = (
     *(
-        BodyCase(label=f"{name} wherever blanks may stand", content=(blank + _SPACED.format(blank)).encode())
-        for name, blank in (
+        BodyCase(
+            label=f"{name} wherever whitespace is allowed", content=(whitespace + _SPACED.format(whitespace)).encode()
+        )
+        for name, whitespace in (
             ("a space", " "),
             ("a tab", "\t"),
             ("a line feed", "\n"),
@@ -404,19 +409,19 @@ WHITESPACE: tuple[BodyCase, ...] = (
             ("CRLF", "\r\n"),
         )
     ),
-    BodyCase(label="every blank at once", content=(" \t\r\n" + _SPACED.format("\n\r\t  ")).encode()),
-    BodyCase(label="no blanks at all", content=_SPACED.format("").encode()),
-    BodyCase(label="64 KiB of blanks before an object", content=b" \t\r\n" * 16384 + b'{"a":1}'),
-    BodyCase(label="64 KiB of blanks behind an object", content=b'{"a":1}' + b"\n\r\t " * 16384),
-    BodyCase(label="64 KiB of blanks within an object", content=b'{"a":' + b"\n" * 65536 + b"1}"),
-    BodyCase(label="a line feed behind an object", content=b'{"a":1}\n'),
+    BodyCase(label="every kind of whitespace", content=(" \t\r\n" + _SPACED.format("\n\r\t  ")).encode()),
+    BodyCase(label="no whitespace", content=_SPACED.format("").encode()),
+    BodyCase(label="64 KiB of whitespace before an object", content=b" \t\r\n" * 16384 + b'{"a":1}'),
+    BodyCase(label="64 KiB of whitespace after an object", content=b'{"a":1}' + b"\n\r\t " * 16384),
+    BodyCase(label="64 KiB of whitespace inside an object", content=b'{"a":' + b"\n" * 65536 + b"1}"),
+    BodyCase(label="a line feed after an object", content=b'{"a":1}\n'),
 )
 
-VALID_BODIES: tuple[BodyCase, ...] = (*ARRANGEMENTS, *WHITESPACE, *SIMILAR_NAMES, *MEMBER_ORDERS)
-"""Asked about one by one."""
+VALID_BODIES: tuple[BodyCase, ...] = (*STRUCTURES, *WHITESPACE, *SIMILAR_NAMES, *MEMBER_ORDERS)
+"""Sent one by one."""
 
 BODY_GROUPS: tuple[BodyGroup, ...] = (*NUMBERS, *STRINGS, *NAMES, *VALUE_GROUPS)
-"""Asked about together, and one by one where the whole departed."""
+"""Sent together, and one by one if that fails."""
 
 # ------------------------------------------------------------------ every code point
 
@@ -426,14 +431,14 @@ _SURROGATES = range(0xD800, 0xE000)
 
 def code_points(plane: int) -> tuple[int, ...]:
     """
-    Every code point of a plane that a string may have: no surrogates, and no control characters.
+    The code points of a plane that a string may contain: no surrogates and no control characters.
     """
     return tuple(code for code in range(max(0x20, plane << 16), (plane + 1) << 16) if code not in _SURROGATES)
 
 
 def raw_string_object(codes: Iterable[int]) -> bytes:
     """
-    An object of one string of these code points, as they are.
+    An object with one string of these code points, unescaped where possible.
     """
     text = "".join(map(chr, codes)).replace("\\", "\\\\").replace('"', '\\"')
     return json_object(f'"x":"{text}"')
@@ -441,6 +446,6 @@ def raw_string_object(codes: Iterable[int]) -> bytes:
 
 def escaped_string_object(codes: Iterable[int]) -> bytes:
     """
-    The same, every one an escape.
+    An object with one string of these code points, all escaped.
     """
     return json_object(f'"x":{escaped_json_string(codes)}')

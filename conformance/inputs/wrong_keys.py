@@ -1,7 +1,6 @@
 """
-Keys that are nearly the right one, and what people send where none is: tables, each row with the words for it.
-
-No row holds a word of the key: a curl line has the shell make it from the variable.
+Wrong keys: variations of the right key, and placeholders that people send instead of one.
+No label contains a part of the key: a curl line has the shell derive the wrong key from the variable.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ from ..transport.request import Secret
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WrongKey:
     """
-    A text in the place of a key.
+    A wrong key and its label.
     """
 
     label: str
@@ -27,14 +26,14 @@ class WrongKey:
 
     @property
     def text(self) -> str:
-        """As it stands in the request."""
+        """The key as sent."""
         return self.secret.text
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MisusedKey:
     """
-    A text that holds the right key as it is: within the value of an Authorization field, `{}` in its place.
+    An `Authorization` value that contains the right key, at `{}`, with a wrong scheme or none.
     """
 
     label: str
@@ -57,57 +56,61 @@ PLACEHOLDER_KEYS: tuple[str, ...] = (
     *("*", "%", "_", ".*", "^.*$", "' or 1=1 --", "' or '1'='1", "admin'--", '{"$ne":null}', "*)(uid=*))(|(uid=*", "."),
     *("abcd1234.abcd1234", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.", "../../../../dev/null", "\\0", "%00"),
 )
-"""What stands where a key is missing, what patterns match, and the document's own example: none is anybody's key."""
+"""Placeholders for a missing key, wildcard patterns, and the document's own example: nobody's key."""
 
 
 def wrong_keys(key: str, variable: str) -> Iterator[WrongKey]:
     """
-    Every text that differs from the key by what a careless comparison passes over. None is the key.
+    Every variation of the key that a careless comparison might accept. None equals the key.
     """
-    for label, text, word in (
-        *_cut(key, variable),
+    for label, text, shell_word in (
+        *_truncated(key, variable),
         *_changed(key, variable),
         *_halves(key, variable),
         *_longer(key, variable),
-        *_coded(key, variable),
+        *_encoded(key, variable),
     ):
-        if text != key and text == text.strip() and len(text) >= _LEAST:
-            yield WrongKey(label=label, secret=Secret(text=text, shell_word=word))
+        if text != key and text == text.strip() and len(text) >= _MIN_LENGTH:
+            yield WrongKey(label=label, secret=Secret(text=text, shell_word=shell_word))
 
 
-_LEAST = 4
-"""Characters of a text that a curl line can tell from the rest of it."""
+_MIN_LENGTH = 4
+"""Characters that make a text recognisable in a curl line."""
 
 _Row = tuple[str, str, str]
-"""In words; the text; the double-quoted shell word that makes it."""
+"""The label, the text, and the double-quoted shell word that yields the text."""
 
 
-def _cut(key: str, variable: str) -> Iterator[_Row]:
+def _truncated(key: str, variable: str) -> Iterator[_Row]:
     """
-    Less of it.
+    Truncated keys.
     """
-    yield "a key cut by its last character", key[:-1], f'"${{{variable}%?}}"'
-    yield "a key cut by its first character", key[1:], f'"${{{variable}#?}}"'
-    yield "a key's first eight characters", key[:8], _made(variable, "cut -c1-8")
+    yield "the key without its last character", key[:-1], f'"${{{variable}%?}}"'
+    yield "the key without its first character", key[1:], f'"${{{variable}#?}}"'
+    yield "the key's first eight characters", key[:8], _shell_word(variable, "cut -c1-8")
 
 
 def _changed(key: str, variable: str) -> Iterator[_Row]:
     """
-    As long, and another one.
+    Other keys of the same length.
     """
     for place, at in (("first", 0), ("middle", len(key) // 2), ("last", len(key) - 1)):
         other = "x" if key[at] not in "xX" else "y"
         text = key[:at] + other + key[at + 1 :]
-        yield f"a key with its {place} character changed", text, _made(variable, f"sed 's/./{other}/{at + 1}'")
-    yield "a key in the other letter case", key.swapcase(), _made(variable, "tr a-zA-Z A-Za-z")
-    yield "a key in upper case", key.upper(), _made(variable, "tr a-z A-Z")
-    yield "a key in lower case", key.lower(), _made(variable, "tr A-Z a-z")
-    yield "a key reversed", key[::-1], _made(variable, "rev")
-    yield "a key with another character for its dot", key.replace(".", "x"), _made(variable, "tr . x")
-    yield "a key in question marks", "?" * len(key), _made(variable, "sed 's/./?/g'")
+        yield f"the key with its {place} character changed", text, _shell_word(variable, f"sed 's/./{other}/{at + 1}'")
+    yield "the key with swapped letter case", key.swapcase(), _shell_word(variable, "tr a-zA-Z A-Za-z")
+    yield "the key in upper case", key.upper(), _shell_word(variable, "tr a-z A-Z")
+    yield "the key in lower case", key.lower(), _shell_word(variable, "tr A-Z a-z")
+    yield "the key reversed", key[::-1], _shell_word(variable, "rev")
+    yield "the key with another character for its dot", key.replace(".", "x"), _shell_word(variable, "tr . x")
+    yield "question marks in the key's length", "?" * len(key), _shell_word(variable, "sed 's/./?/g'")
     wide = str.maketrans({letter: chr(ord(letter) + 0xFEE0) for letter in string.ascii_lowercase})
     look_alike = key.translate(wide).encode().decode("latin-1")
-    yield "a key in letters that look alike", look_alike, _made(variable, f"sed 'y/{string.ascii_lowercase}/{_WIDE}/'")
+    yield (
+        "the key in full-width letters",
+        look_alike,
+        _shell_word(variable, f"sed 'y/{string.ascii_lowercase}/{_WIDE}/'"),
+    )
 
 
 _WIDE = "".join(chr(ord(letter) + 0xFEE0) for letter in string.ascii_lowercase)
@@ -115,128 +118,132 @@ _WIDE = "".join(chr(ord(letter) + 0xFEE0) for letter in string.ascii_lowercase)
 
 def _halves(key: str, variable: str) -> Iterator[_Row]:
     """
-    One half of it, its halves the wrong way round, and one half with another other one.
+    One half of the key, swapped halves, and one half with a wrong other half.
     """
     at = key.find(".") if "." in key[1:-1] else len(key) // 2
     first, last = key[:at], key[at:].removeprefix(".")
-    head, tail = _made(variable, f"cut -c1-{at}"), _made(variable, f"cut -c{len(key) - len(last) + 1}-")
-    yield "a key's first half", first, head
-    yield "a key's last half", last, tail
-    yield "a key's first half and a dot", f"{first}.", f'{head}"."'
-    yield "a dot and a key's last half", f".{last}", f'"."{tail}'
-    yield "a key without its dot", first + last, head + tail
-    yield "a key with its halves exchanged", f"{last}.{first}", f'{tail}"."{head}'
-    yield "a key's first half twice", f"{first}.{first}", f'{head}"."{head}'
-    yield "a key's last half twice", f"{last}.{last}", f'{tail}"."{tail}'
-    yield "a key's first half with another second", f"{first}.{'x' * len(last)}", f'{head}".{"x" * len(last)}"'
-    yield "a key's last half with another first", f"{'x' * len(first)}.{last}", f'"{"x" * len(first)}."{tail}'
-    yield "a key's first half and an asterisk", f"{first}*", f'{head}"*"'
-    yield "a key's first half and a percent sign", f"{first}%", f'{head}"%"'
+    head, tail = _shell_word(variable, f"cut -c1-{at}"), _shell_word(variable, f"cut -c{len(key) - len(last) + 1}-")
+    yield "the key's first half", first, head
+    yield "the key's last half", last, tail
+    yield "the key's first half and a dot", f"{first}.", f'{head}"."'
+    yield "a dot and the key's last half", f".{last}", f'"."{tail}'
+    yield "the key without its dot", first + last, head + tail
+    yield "the key with its halves swapped", f"{last}.{first}", f'{tail}"."{head}'
+    yield "the key's first half twice", f"{first}.{first}", f'{head}"."{head}'
+    yield "the key's last half twice", f"{last}.{last}", f'{tail}"."{tail}'
+    yield "the key's first half with a wrong second half", f"{first}.{'x' * len(last)}", f'{head}".{"x" * len(last)}"'
+    yield "the key's last half with a wrong first half", f"{'x' * len(first)}.{last}", f'"{"x" * len(first)}."{tail}'
+    yield "the key's first half and an asterisk", f"{first}*", f'{head}"*"'
+    yield "the key's first half and a percent sign", f"{first}%", f'{head}"%"'
 
 
 def _longer(key: str, variable: str) -> Iterator[_Row]:
     """
-    More than it.
+    The key with text added.
     """
     place = f"${{{variable}}}"
-    for label, before, behind in (
-        ("a key longer by a character", "", "x"),
-        ("a key longer by a digit", "", "0"),
-        ("a key longer by a hundred characters", "", "x" * 100),
-        ("a key behind another character", "x", ""),
-        ("a key with a dot behind it", "", "."),
-        ("a key with another half behind it", "", ".x"),
-        ("a key with a comma behind it", "", ","),
-        ("a key with a semicolon behind it", "", ";"),
-        ("a key with an equals sign behind it", "", "="),
-        ("a key with a colon behind it", "", ":"),
-        ("a key with a percent sign behind it", "", "%"),
-        ("a key with an encoded blank behind it", "", "%20"),
-        ("a key with an encoded line feed behind it", "", "%0a"),
-        ("a key with an encoded NUL behind it", "", "%00"),
-        ("a key with an encoded NUL and more behind it", "", "%00x"),
-        ("a key with an escaped line feed behind it", "", "\\n"),
-        ("a key with an escaped NUL behind it", "", "\\0"),
-        ("a key with a comment behind it", "", " -- x"),
-        ("a key with a word behind it", "", " x"),
-        ("a key behind another word", "x ", ""),
-        ("a key behind another key", "wrong.key,", ""),
-        ("a key before another key", "", ",wrong.key"),
-        ("a key in double quotes", '"', '"'),
-        ("a key in single quotes", "'", "'"),
-        ("a key in angle brackets", "<", ">"),
+    for label, prefix, suffix in (
+        ("the key with an extra letter", "", "x"),
+        ("the key with an extra digit", "", "0"),
+        ("the key with a hundred extra characters", "", "x" * 100),
+        ("the key after another character", "x", ""),
+        ("the key with a dot after it", "", "."),
+        ("the key with a third part after it", "", ".x"),
+        ("the key with a comma after it", "", ","),
+        ("the key with a semicolon after it", "", ";"),
+        ("the key with an equals sign after it", "", "="),
+        ("the key with a colon after it", "", ":"),
+        ("the key with a percent sign after it", "", "%"),
+        ("the key with an encoded space after it", "", "%20"),
+        ("the key with an encoded line feed after it", "", "%0a"),
+        ("the key with an encoded NUL after it", "", "%00"),
+        ("the key with an encoded NUL and more after it", "", "%00x"),
+        ("the key with an escaped line feed after it", "", "\\n"),
+        ("the key with an escaped NUL after it", "", "\\0"),
+        ("the key with a comment after it", "", " -- x"),
+        ("the key with a word after it", "", " x"),
+        ("the key after another word", "x ", ""),
+        ("the key after another key", "wrong.key,", ""),
+        ("the key before another key", "", ",wrong.key"),
+        ("the key in double quotes", '"', '"'),
+        ("the key in single quotes", "'", "'"),
+        ("the key in angle brackets", "<", ">"),
     ):
-        word = f'{_quoted(before)}"{place}"{_quoted(behind)}'
-        yield label, before + key + behind, word
-    yield "a key twice", f"{key},{key}", f'"{place},{place}"'
-    yield "a key twice in a row", key + key, f'"{place}{place}"'
-    yield "a key twice with a blank between", f"{key} {key}", f'"{place} {place}"'
+        shell_word = f'{_quoted(prefix)}"{place}"{_quoted(suffix)}'
+        yield label, prefix + key + suffix, shell_word
+    yield "the key twice, with a comma between", f"{key},{key}", f'"{place},{place}"'
+    yield "the key twice in a row", key + key, f'"{place}{place}"'
+    yield "the key twice, with a space between", f"{key} {key}", f'"{place} {place}"'
 
 
-def _coded(key: str, variable: str) -> Iterator[_Row]:
+def _encoded(key: str, variable: str) -> Iterator[_Row]:
     """
-    It in a code.
+    The key in other encodings, and its hash.
     """
     content = key.encode()
     octets = "od -An -v -tx1 | tr -d ' \\n'"
-    yield "a key in base64", base64.b64encode(content).decode(), _made(variable, "base64 -w0")
-    yield "a key in hexadecimal digits", content.hex(), _made(variable, octets)
+    yield "the key in base64", base64.b64encode(content).decode(), _shell_word(variable, "base64 -w0")
+    yield "the key in hexadecimal digits", content.hex(), _shell_word(variable, octets)
     yield (
-        "a key in percent-encoding",
+        "the key in percent-encoding",
         "".join(f"%{octet:02x}" for octet in content),
-        _made(variable, f"{octets} | sed 's/../%&/g'"),
+        _shell_word(variable, f"{octets} | sed 's/../%&/g'"),
     )
-    yield "a key with its dot encoded", quote(key, safe="").replace(".", "%2E"), _made(variable, "sed 's/[.]/%2E/g'")
     yield (
-        "a key's SHA-256",
+        "the key with its dot percent-encoded",
+        quote(key, safe="").replace(".", "%2E"),
+        _shell_word(variable, "sed 's/[.]/%2E/g'"),
+    )
+    yield (
+        "the key's SHA-256 hash",
         hashlib.sha256(content).hexdigest(),
-        _made(variable, "sha256sum | cut -d' ' -f1"),
+        _shell_word(variable, "sha256sum | cut -d' ' -f1"),
     )
 
 
-def _made(variable: str, command: str) -> str:
+def _shell_word(variable: str, command: str) -> str:
     """
-    The shell word for what a command makes of the key.
+    The shell word for the output of a command that reads the key.
     """
     return f'"$(printf %s "${variable}" | {command})"'
 
 
 def _quoted(text: str) -> str:
     """
-    A text as a part of a shell word.
+    A text quoted as a part of a shell word.
     """
     return f"'{text}'".replace("'''", '"\'"') if text else ""
 
 
 MISUSED_KEYS: tuple[MisusedKey, ...] = (
-    MisusedKey(label="a bare key", value="{}"),
+    MisusedKey(label="the key without a scheme", value="{}"),
     *(
-        MisusedKey(label=f"the key behind `{scheme}`", value=f"{scheme} {{}}")
+        MisusedKey(label=f"the key with the scheme `{scheme}`", value=f"{scheme} {{}}")
         for scheme in (
             *("Bearer", "Token", "ApiKey", "Apikey", "APIKEY", "Api_Key", "api_key", "API Key", "Api Key", "Key"),
             *("X-Api-Key", "Api-Keys", "Api-Ke", "Api--Key", "Xyz-Wxy", "Basic", "Digest", "Negotiate", "OAuth"),
             *("JWT", "AWS4-HMAC-SHA256", "Secret", "Access-Token", "Authorization", "x Api-Key", "xApi-Key"),
         )
     ),
-    MisusedKey(label="the key behind `Api-Key` without a blank", value="Api-Key{}"),
-    MisusedKey(label="the key behind `Api-Key:`", value="Api-Key: {}"),
-    MisusedKey(label="the key behind `Api-Key:` without a blank", value="Api-Key:{}"),
-    MisusedKey(label="the key behind `Api-Key=`", value="Api-Key={}"),
-    MisusedKey(label="the key behind `Api-Key,`", value="Api-Key, {}"),
-    MisusedKey(label="the key behind `Bearer Api-Key`", value="Bearer Api-Key {}"),
-    MisusedKey(label="the key behind `Authorization: Api-Key`", value="Authorization: Api-Key {}"),
-    MisusedKey(label="the key as a Digest user", value='Digest username="{}"'),
-    MisusedKey(label="the key as a parameter", value='ApiKeyAuth key="{}"'),
+    MisusedKey(label="the key after `Api-Key` without a space", value="Api-Key{}"),
+    MisusedKey(label="the key after `Api-Key:`", value="Api-Key: {}"),
+    MisusedKey(label="the key after `Api-Key:` without a space", value="Api-Key:{}"),
+    MisusedKey(label="the key after `Api-Key=`", value="Api-Key={}"),
+    MisusedKey(label="the key after `Api-Key,`", value="Api-Key, {}"),
+    MisusedKey(label="the key after `Bearer Api-Key`", value="Bearer Api-Key {}"),
+    MisusedKey(label="the key after `Authorization: Api-Key`", value="Authorization: Api-Key {}"),
+    MisusedKey(label="the key as a Digest user name", value='Digest username="{}"'),
+    MisusedKey(label="the key as an authentication parameter", value='ApiKeyAuth key="{}"'),
 )
-"""The right key, and not behind its prefix. A lower-case `api-key` is left out, as are other blanks: nobody forbids them."""
+"""The right key with a wrong scheme. Lower-case `api-key` and other whitespace are left out: nothing forbids them."""
 
 BASIC_CREDENTIALS: tuple[tuple[str, str], ...] = (
-    ("the key as a Basic user", "{}:"),
-    ("the key as a Basic password", ":{}"),
-    ("the key as a Basic user and password", "{0}:{0}"),
-    ("the key as the Basic password of `api`", "api:{}"),
-    ("the key as the Basic password of `Api-Key`", "Api-Key:{}"),
-    ("the key as a Basic user with the password `x`", "{}:x"),
-    ("the key as a Basic credential", "{}"),
+    ("the key as the Basic user name", "{}:"),
+    ("the key as the Basic password", ":{}"),
+    ("the key as the Basic user name and password", "{0}:{0}"),
+    ("the key as the Basic password of user `api`", "api:{}"),
+    ("the key as the Basic password of user `Api-Key`", "Api-Key:{}"),
+    ("the key as the Basic user name with the password `x`", "{}:x"),
+    ("the key alone, without a colon, as Basic credentials", "{}"),
 )
-"""What is encoded behind `Basic`."""
+"""The text that is encoded after `Basic`."""
