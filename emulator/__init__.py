@@ -1,3 +1,3 @@
 """
-What would a faithful, or a broken, endpoint do? A server on loopback that keeps the promise.
+An emulated endpoint: a server on loopback that behaves correctly, or with a chosen fault.
 """

@@ -1,5 +1,5 @@
 """
-`chainproof emulator [SCENARIO] [-- COMMAND …]`: serve, or serve around a command.
+`chainproof emulator [SCENARIO] [-- COMMAND …]`: serve until stopped, or while a command runs.
 """
 
 from __future__ import annotations
@@ -39,63 +39,68 @@ from .transport.access_log import AccessLog
 from .transport.connection import listening_socket
 
 _DESCRIPTION = """\
-A server on loopback that answers POST /production/run_remote as a faithful chain would: it authenticates, takes JSON
-objects, and returns its input. Prints one line with its URL once it listens, and serves until SIGINT, SIGTERM, or the
-end of its standard input with --until-eof. With a command behind --, it serves for as long as that runs."""
+Emulate a chain on loopback. POST /production/run_remote requires the API key and a JSON object, and returns that object.
+The emulator prints its URL once it accepts connections, and serves until SIGINT, SIGTERM or, with --until-eof, the end of
+standard input. With a command after --, it serves until that command exits."""
 
 ServeFunction = Callable[[StartedCallback], None]
-"""The server, but for what is done once it listens."""
+"""Serves until stopped; takes the callback for the start."""
 
 
 @command("emulator")
 def main(arguments: Sequence[str]) -> int:
     """
-    Serve, alone or around a command; the exit code is 0 or the command's.
+    Serve until stopped, or while a command runs. Returns 0, or the exit code of the command.
     """
-    own, around = _split(list(arguments))
-    options = _options().parse_args(own)
+    emulator_arguments, child_command = _split_arguments(list(arguments))
+    if any(each.partition("=")[0] == "--truth" for each in emulator_arguments):
+        raise UsageError("--truth has been renamed; use --access-log")
+    options = _options().parse_args(emulator_arguments)
     if options.list_faults or options.list_variants:
-        print(_faults() if options.list_faults else _variants())
+        print(_fault_list() if options.list_faults else _variant_list())
         return ExitCode.PASS
-    if around is not None and options.until_eof:
-        raise UsageError(
-            "expected --until-eof or a command behind --, found both: the command needs the standard input"
-        )
+    if child_command is not None and options.until_eof:
+        raise UsageError("expected --until-eof or a command after --, found both: the command uses standard input")
     scenario = find_scenario(options.scenario)
-    chain = load_chain(options.chain) if options.chain else None
-    hook = _bend(options.fault, options.variant)
-    if hook is not None and chain is not None:
-        raise UsageError("expected --chain or a --fault or --variant, found both: they bend the echo chain alone")
     if options.predict_concurrency is not None:
         scenario = replace(scenario, predict_concurrency=options.predict_concurrency)
-    config = EmulatorConfig(
+    chain = load_chain(options.chain) if options.chain else None
+    hook = _fault_hook(options.fault, options.variant)
+    if hook is not None and chain is not None:
+        raise UsageError("expected no --fault or --variant with --chain, found both: they need the echo chain")
+    config = _config(options, scenario, has_chain=chain is not None)
+    with _listening_socket(options.host, options.port) as sock:
+        serve_until_stopped = partial(serve, config, sock, _access_log(options.access_log), chain=chain, hook=hook)
+        details = "".join(f", {name}" for name in (options.chain, options.fault, options.variant) if name)
+        line = f"chainproof emulator: {scenario.name}{details} at {_origin(sock)}"
+        print_url = partial(print, line, flush=True, file=sys.stdout if child_command is None else sys.stderr)
+        _raise_descriptor_limit()
+        with redirect_stdout(sys.stderr):  # stdout belongs to the URL line or to the command; a chain prints to stderr
+            if child_command is None:
+                _serve_alone(serve_until_stopped, print_url, until_eof=options.until_eof)
+                return ExitCode.PASS
+            print_url()
+            return _serve_around(child_command, serve_until_stopped, _child_environment(_origin(sock), config))
+
+
+def _config(options: argparse.Namespace, scenario: Scenario, *, has_chain: bool) -> EmulatorConfig:
+    """
+    The configuration of the server. Raises ApiKeyError.
+    """
+    return EmulatorConfig(
         scenario=scenario,
         key=load_key_from_environment(options.api_key_env) if options.api_key_env else ApiKey(EMULATOR_KEY),
         request_id_prefix=new_request_id_prefix(),
         seed=options.seed,
         contract=options.contract,
         steering=not options.no_steering,
-        has_chain=chain is not None,
+        has_chain=has_chain,
     )
-    bent = options.fault or options.variant
-    with _listening(options.host, options.port) as sock:
-        origin = _origin(sock)
-        of = "".join(f", {one}" for one in (options.chain, bent) if one)
-        line = f"chainproof emulator: {scenario.name}{of} at {origin}"
-        serving = partial(serve, config, sock, _truth(options.access_log), chain=chain, hook=hook)
-        told = partial(print, line, flush=True, file=sys.stdout if around is None else sys.stderr)
-        _raise_descriptor_limit()
-        with redirect_stdout(sys.stderr):  # stdout is for our one line, or the command's: not for what a chain prints
-            if around is None:
-                _serve_alone(serving, told, until_eof=options.until_eof)
-                return ExitCode.PASS
-            told()
-            return _serve_around(around, serving, _found(origin, config))
 
 
-def _found(origin: str, config: EmulatorConfig) -> dict[str, str]:
+def _child_environment(origin: str, config: EmulatorConfig) -> dict[str, str]:
     """
-    What a command finds in its environment: the target, its key, and whether it is the emulator's own echo chain.
+    The environment variables for a command: the target, its key, and whether the target is the echo chain.
     """
     return {
         TARGET_VARIABLE: origin,
@@ -104,29 +109,29 @@ def _found(origin: str, config: EmulatorConfig) -> dict[str, str]:
     }
 
 
-def _bend(fault: str | None, variant: str | None) -> FaultHook | None:
+def _fault_hook(fault: str | None, variant: str | None) -> FaultHook | None:
     """
-    What bends the endpoint, if anything does. Raises UsageError.
+    The hook of the chosen fault or variant, if any. Raises UsageError.
     """
     if fault and variant:
         raise UsageError("expected --fault or --variant, found both")
     if fault and fault not in FAULTS:
-        raise UsageError(f"expected one of those of --list-faults, found {fault!r}{_near(fault, FAULTS)}")
+        raise UsageError(f"expected a name shown by --list-faults, found {fault!r}{_suggestion(fault, FAULTS)}")
     if variant and variant not in VARIANTS:
-        raise UsageError(f"expected one of those of --list-variants, found {variant!r}{_near(variant, VARIANTS)}")
+        raise UsageError(f"expected a name shown by --list-variants, found {variant!r}{_suggestion(variant, VARIANTS)}")
     return FAULTS[fault].hook if fault else VARIANTS[variant].hook if variant else None
 
 
-def _near(name: str, names: Iterable[str]) -> str:
+def _suggestion(name: str, names: Iterable[str]) -> str:
     """
-    The name that may have been meant, in brackets.
+    The closest name as a suggestion in brackets; empty without one.
     """
-    return "".join(f" (did you mean {near}?)" for near in get_close_matches(name, names, n=1))
+    return "".join(f" (did you mean {match}?)" for match in get_close_matches(name, names, n=1))
 
 
-def _faults() -> str:
+def _fault_list() -> str:
     """
-    Every fault: name, stage, the clauses that it breaks, what it does.
+    A table of the faults.
     """
     rows = [
         (
@@ -137,83 +142,98 @@ def _faults() -> str:
         )
         for each in FAULTS.values()
     ]
-    return _lines([("NAME", "STAGE", "CLAUSES", "WHAT IT DOES"), *rows])
+    return _table([("NAME", "STAGE", "CLAUSES", "BEHAVIOUR"), *rows])
 
 
-def _variants() -> str:
+def _variant_list() -> str:
     """
-    Every variant: name, what it does, why that is legal.
+    A table of the variants.
     """
     rows = [(each.name, each.description, each.allowed_by) for each in VARIANTS.values()]
-    return _lines([("NAME", "WHAT IT DOES", "WHY IT IS LEGAL"), *rows])
+    return _table([("NAME", "BEHAVIOUR", "ALLOWED BY"), *rows])
 
 
-def _lines(rows: Sequence[Sequence[str]]) -> str:
+def _table(rows: Sequence[Sequence[str]]) -> str:
     """
-    Rows in columns, the last as wide as it is.
+    Rows in aligned columns.
     """
-    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]) - 1)]
+    widths = [max(len(row[index]) for row in rows) for index in range(len(rows[0]) - 1)]
     return "\n".join(
         "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]]) for row in rows
     )
 
 
-def _split(arguments: list[str]) -> tuple[list[str], list[str] | None]:
+def _split_arguments(arguments: list[str]) -> tuple[list[str], list[str] | None]:
     """
-    The emulator's own arguments, and the command behind the first `--`, if there is one.
+    The emulator's own arguments, and the command after the first `--`, if any.
     """
     if "--" not in arguments:
         return arguments, None
-    at = arguments.index("--")
-    if at + 1 == len(arguments):
-        raise UsageError("expected a command behind --, found nothing")
-    return arguments[:at], arguments[at + 1 :]
+    index = arguments.index("--")
+    if index + 1 == len(arguments):
+        raise UsageError("expected a command after --, found nothing")
+    return arguments[:index], arguments[index + 1 :]
 
 
 def _options() -> argparse.ArgumentParser:
     """
-    What the command line may say.
+    The parser of the command line.
     """
     options = build_parser("emulator", _DESCRIPTION, _epilog(builtin_scenarios()))
     options.usage = "chainproof emulator [SCENARIO] [OPTIONS] [-- COMMAND …]"
     options.add_argument(
-        "scenario", nargs="?", default="warm", metavar="SCENARIO", help="one of those below, or the path of a TOML file"
+        "scenario",
+        nargs="?",
+        default="warm",
+        metavar="SCENARIO",
+        help="a scenario listed below, or the path of a TOML file (default: %(default)s)",
     )
-    options.add_argument("--host", default="127.0.0.1", help="the loopback address to listen on (default: %(default)s)")
-    options.add_argument("--port", type=_port, default=0, help="the port to listen on (default: a free one)")
+    options.add_argument("--host", default="127.0.0.1", help="loopback address to listen on (default: %(default)s)")
+    options.add_argument("--port", type=_port, default=0, help="port to listen on (default: a free port)")
     options.add_argument(
-        "--seed", type=int, default=0, help="the same seed gives the n-th request the same outcome and service time"
+        "--seed",
+        type=int,
+        default=0,
+        help="seed for outcomes and service times; the same seed repeats them for the n-th request (default: %(default)s)",
     )
     options.add_argument(
         "--chain",
         metavar="FILE.py:CLASS",
-        help="answer with the run_remote of your own class, also as package.module:CLASS, in place of the echo",
+        help="run your own chain instead of the echo chain; package.module:CLASS works too",
     )
     options.add_argument(
         "--predict-concurrency",
         type=_count,
         metavar="N",
-        help="requests that --chain works on at once (default: the scenario's, or 1)",
+        help="number of requests that --chain processes at once (default: from the scenario, or 1)",
     )
-    options.add_argument("--fault", metavar="NAME", help="break one clause in one way; see --list-faults")
-    options.add_argument("--list-faults", action="store_true", help="show every fault and the clauses that it breaks")
-    options.add_argument("--variant", metavar="NAME", help="behave oddly, but legally; see --list-variants")
-    options.add_argument("--list-variants", action="store_true", help="show every variant and why it is legal")
-    options.add_argument("--access-log", metavar="FILE", type=Path, help="one JSON line for each request answered")
-    options.add_argument("--no-steering", action="store_true", help="take no notice of X-Emulate")
+    options.add_argument("--fault", metavar="NAME", help="emulate an endpoint with this fault; see --list-faults")
+    options.add_argument(
+        "--list-faults", action="store_true", help="list the faults and the clauses that they violate, and exit"
+    )
+    options.add_argument(
+        "--variant", metavar="NAME", help="emulate an unusual but correct endpoint; see --list-variants"
+    )
+    options.add_argument(
+        "--list-variants", action="store_true", help="list the variants and what allows them, and exit"
+    )
+    options.add_argument(
+        "--access-log", metavar="FILE", type=Path, help="write one JSON line for each request answered to this file"
+    )
+    options.add_argument("--no-steering", action="store_true", help="ignore the X-Emulate header")
     add_contract_option(options)
     options.add_argument(
         "--api-key-env",
         metavar="NAME",
-        help=f"accept the key in this environment variable instead of the throw-away key {EMULATOR_KEY}",
+        help=f"environment variable with the API key to accept (default: the key {EMULATOR_KEY})",
     )
-    options.add_argument("--until-eof", action="store_true", help="end when the standard input ends")
+    options.add_argument("--until-eof", action="store_true", help="exit when standard input ends")
     return options
 
 
 def _epilog(scenarios: dict[str, Scenario]) -> str:
     """
-    The scenarios, and what steers, for `--help`.
+    The scenarios and further explanations for `--help`.
     """
     width = max(map(len, scenarios))
     lines = [f"  {name:<{width}}  {scenario.description}" for name, scenario in scenarios.items()]
@@ -222,10 +242,10 @@ def _epilog(scenarios: dict[str, Scenario]) -> str:
             "scenarios:",
             *lines,
             "",
-            "A request asks for an outcome with `X-Emulate: CODE`, `X-Emulate: CODE STATUS` or `X-Emulate: ok`.",
-            f"A command behind -- finds {TARGET_VARIABLE}, {EMULATED_VARIABLE}=1 and {DEFAULT_KEY_VARIABLE} in its environment,",
-            "is sent SIGINT and SIGTERM on, and lends its exit code (128 + n when signal n ended it).",
-            "Asked to stop, the emulator exits 0.",
+            "A request chooses its outcome with `X-Emulate: CODE`, `X-Emulate: CODE STATUS` or `X-Emulate: ok`.",
+            f"A command after -- has {TARGET_VARIABLE}, {EMULATED_VARIABLE} and {DEFAULT_KEY_VARIABLE} in its environment and",
+            "receives SIGINT and SIGTERM. The emulator exits with its exit code (128 + n if signal n ended it).",
+            "Without a command, the emulator exits 0 when it is stopped.",
         ]
     )
 
@@ -244,11 +264,11 @@ def _count(text: str) -> int:
     A number of requests, for argparse.
     """
     if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a whole number, at least 1, found {text!r}")
+        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, found {text!r}")
     return int(text)
 
 
-def _listening(host: str, port: int) -> socket.socket:
+def _listening_socket(host: str, port: int) -> socket.socket:
     """
     The socket to serve on. Raises UsageError.
     """
@@ -256,9 +276,9 @@ def _listening(host: str, port: int) -> socket.socket:
         raise UsageError(f"expected a loopback address for --host, such as 127.0.0.1 or ::1, found {host!r}")
     try:
         return listening_socket(host, port)
-    except OSError as wrong:
-        why = (wrong.strerror or str(wrong)).lower()
-        raise UsageError(f"cannot listen on {host} port {port}: {why}; try another --port, or none") from None
+    except OSError as error:
+        reason = (error.strerror or str(error)).lower()
+        raise UsageError(f"cannot listen on {host} port {port}: {reason}; choose another --port, or omit it") from None
 
 
 def _origin(sock: socket.socket) -> str:
@@ -269,81 +289,83 @@ def _origin(sock: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _truth(path: Path | None) -> AccessLog:
+def _access_log(path: Path | None) -> AccessLog:
     """
-    The file of truth. Raises UsageError.
+    The access log. Raises UsageError.
     """
     try:
         return AccessLog(path)
-    except OSError as wrong:
-        raise UsageError(f"cannot write --access-log {path}: {wrong.strerror}") from None
+    except OSError as error:
+        raise UsageError(f"cannot write --access-log {path}: {error.strerror}") from None
 
 
 def _raise_descriptor_limit() -> None:
     """
-    Allow as many connections as the system lets us: the usual 1024 is less than a load test opens.
+    Allow as many connections as the system permits: the usual 1024 are too few for a load test.
     """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-def _serve_alone(serving: ServeFunction, told: Callable[[], None], *, until_eof: bool) -> None:
+def _serve_alone(serve_until_stopped: ServeFunction, print_url: Callable[[], None], *, until_eof: bool) -> None:
     """
-    Serve until told to stop; *told* tells that we listen.
+    Serve until a signal arrives or, with *until_eof*, standard input ends.
     """
 
-    def begun(loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, stop)
+    def on_started(loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signal_number, stop)
         if until_eof:
-            _when(_stdin_ended, loop, stop)
-        told()
+            _stop_after(_stdin_ended, loop, stop)
+        print_url()
 
-    serving(begun)
+    serve_until_stopped(on_started)
 
 
-def _serve_around(around: list[str], serving: ServeFunction, found: dict[str, str]) -> int:
+def _serve_around(child_command: list[str], serve_until_stopped: ServeFunction, environment: dict[str, str]) -> int:
     """
-    Serve for as long as a command runs, which has *found* in its environment; its exit code.
+    Serve while a command runs, with *environment* added to its environment. Returns its exit code.
     """
-    environment = {**os.environ, **found}
+    environment = {**os.environ, **environment}
     children: list[subprocess.Popen[bytes]] = []
 
-    def begun(loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
-        # The handlers first: a signal that arrives while the child starts must not end us and leave it behind.
-        for number in (signal.SIGINT, signal.SIGTERM):
-            loop.add_signal_handler(number, _forward, number, children)
-        children.append(_started(around, environment))
-        _when(children[0].wait, loop, stop)
+    def on_started(loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
+        # Install the handlers first: a signal during the start of the child must not end the emulator and orphan the child.
+        for signal_number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(signal_number, _forward, signal_number, children)
+        children.append(_start_child(child_command, environment))
+        _stop_after(children[0].wait, loop, stop)
 
-    serving(begun)
+    serve_until_stopped(on_started)
     code = children[0].wait()
     return 128 - code if code < 0 else code
 
 
-def _started(around: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
+def _start_child(child_command: list[str], environment: dict[str, str]) -> subprocess.Popen[bytes]:
     """
-    The command, running. Raises UsageError when there is no such command.
+    The started command. Raises UsageError if it cannot be started.
     """
     try:
-        return subprocess.Popen(around, env=environment, preexec_fn=end_with_parent)  # noqa: PLW1509  # one system call
-    except OSError as wrong:
-        raise UsageError(f"cannot run the command {around[0]!r}: {(wrong.strerror or str(wrong)).lower()}") from None
+        return subprocess.Popen(child_command, env=environment, preexec_fn=end_with_parent)  # noqa: PLW1509  # one system call
+    except OSError as error:
+        raise UsageError(
+            f"cannot run the command {child_command[0]!r}: {(error.strerror or str(error)).lower()}"
+        ) from None
 
 
-def _forward(number: signal.Signals, children: list[subprocess.Popen[bytes]]) -> None:
+def _forward(signal_number: signal.Signals, children: list[subprocess.Popen[bytes]]) -> None:
     """
-    Send a signal on to the command, unless it got the same one from the terminal.
+    Forward a signal to the command, unless the terminal sends it to the command as well.
     """
-    if number == signal.SIGINT and _terminal_tells_both():
+    if signal_number == signal.SIGINT and _terminal_signals_child():
         return
     for child in children:
-        child.send_signal(number)
+        child.send_signal(signal_number)
 
 
-def _terminal_tells_both() -> bool:
+def _terminal_signals_child() -> bool:
     """
-    Whether Ctrl-C at our terminal reaches the command as well: it is told to the whole foreground process group.
+    Whether Ctrl-C in the terminal reaches the command too, as part of the foreground process group.
     """
     try:
         terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY)
@@ -359,20 +381,20 @@ def _terminal_tells_both() -> bool:
 
 def _stdin_ended() -> None:
     """
-    Wait for the end of the standard input.
+    Wait for the end of standard input.
     """
     while os.read(0, 4096):
         pass
 
 
-def _when(over: Callable[[], object], loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
+def _stop_after(wait_for: Callable[[], object], loop: asyncio.AbstractEventLoop, stop: Stop) -> None:
     """
-    Stop as soon as a blocking call returns. It waits in a thread: neither files nor children can be polled everywhere.
+    Stop the server when a blocking call returns. Waits in a thread: not every file or child can be polled.
     """
 
     def wait() -> None:
         try:
-            over()
+            wait_for()
         finally:
             loop.call_soon_threadsafe(stop)
 

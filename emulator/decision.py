@@ -1,8 +1,8 @@
 """
-What the emulator says to a request: a pure function of the request, the model and the time.
+Decisions: the answer to a request as a pure function of request, configuration, state and time.
 
-No socket, no clock and no chance of its own: the same request in the same state gets the same answer, whoever carries
-it. HTTP's framing is `protocol`'s affair.
+No sockets, clock or randomness: the same request in the same state gets the same answer. HTTP framing belongs to
+`transport`.
 """
 
 from __future__ import annotations
@@ -36,49 +36,49 @@ from .scenario import Scenario
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorConfig:
     """
-    Everything that is settled before the first request.
+    The configuration of one run of the server.
     """
 
     scenario: Scenario
     key: ApiKey
     request_id_prefix: str
-    """The beginning of every request id of one run of the server: 21 hexadecimal digits that no other run has."""
+    """The prefix of every request id of this run: 21 hexadecimal digits, unique to the run."""
     seed: int = 0
     contract: Contract = Contract.STRICT
     steering: bool = True
     has_chain: bool = False
-    """Whether a chain of the user's stands behind the gateway; else the echo chain does."""
+    """Whether a user's chain replaces the echo chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmulatorState:
     """
-    What a request leaves behind for the next one.
+    The state that one request leaves for the next.
     """
 
     number: int = 0
-    """How many requests have been decided."""
+    """Number of requests decided so far."""
     bucket: TokenBucket | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decision:
     """
-    What is said to one request, and how long that takes.
+    The answer to one request, and its service time.
     """
 
     number: int
     answer: Answer
     error_code: str | None
-    """The code that the answer's body names."""
+    """The error code in the body of the answer."""
     service_time: Seconds = 0.0
-    """From the request's last byte to the answer. A request refused at the gate takes none."""
+    """Seconds from the last byte of the request to the answer; 0 for requests that do not reach the chain."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainRequest:
     """
-    A request that the user's chain is to answer: running it is nobody's decision.
+    A request that the user's chain must answer.
     """
 
     number: int
@@ -89,44 +89,44 @@ def decide(
     request: ReceivedRequest, config: EmulatorConfig, state: EmulatorState, now: Seconds
 ) -> tuple[Decision | ChainRequest, EmulatorState]:
     """
-    What is said to a whole request that arrived *now*, or that the chain is to say it, and the state after it.
+    The decision on a complete request received at *now*, or a request to run the user's chain, and the next state.
     """
     state = replace(state, number=state.number + 1)
-    refusal = head_error(request, config)
-    if not INPUT_ERRORS.applies_to(config.contract):  # there the gateway passes on whatever body it gets
-        refusal = refusal or json_object_error(request)
-    if refusal:
-        return _refuse(refusal, config, state.number, 0.0), state
-    wish = requested_outcome(request, config.contract) if config.steering else None
-    if isinstance(wish, ErrorReply):
-        return _refuse(wish, config, state.number, _error_time(config, state.number)), state
-    if wish != OK:
-        refusal, state = _rates(config, state, now)
-        if refusal:
-            at_gate = refusal is _OVER_LIMIT
-            time = 0.0 if at_gate else _error_time(config, state.number)
-            return _refuse(refusal, config, state.number, time), state
+    error_reply = head_error(request, config)
+    if not INPUT_ERRORS.applies_to(config.contract):  # under such contracts the gateway passes on every body
+        error_reply = error_reply or json_object_error(request)
+    if error_reply:
+        return _error_decision(error_reply, config, state.number, 0.0), state
+    outcome = requested_outcome(request, config.contract) if config.steering else None
+    if isinstance(outcome, ErrorReply):
+        return _error_decision(outcome, config, state.number, _error_time(config, state.number)), state
+    if outcome != OK:
+        error_reply, state = _scenario_error(config, state, now)
+        if error_reply:
+            is_rate_limited = error_reply is _OVER_LIMIT
+            time = 0.0 if is_rate_limited else _error_time(config, state.number)
+            return _error_decision(error_reply, config, state.number, time), state
     if config.has_chain:
         return ChainRequest(number=state.number, body=request.body), state
-    return _echo(request, config, state.number), state
+    return _echo_decision(request, config, state.number), state
 
 
-def decision_from_chain(said: ChainResponse, config: EmulatorConfig, number: int, time: Seconds) -> Decision:
+def decision_from_chain(response: ChainResponse, config: EmulatorConfig, number: int, time: Seconds) -> Decision:
     """
-    What is said to a request once the chain's server has said *said* to it, after so long a *time*.
+    The decision on a response of the chain's server; *time* is the duration of the call in seconds.
     """
-    refusal = replacement_error(said, config.contract)
-    if refusal:
-        return _refuse(refusal, config, number, time)
+    error_reply = replacement_error(response, config.contract)
+    if error_reply:
+        return _error_decision(error_reply, config, number, time)
     attempts = (_ATTEMPTS,) if ATTEMPTS.applies_to(config.contract) else ()
-    headers = (*_headers(config, number), *attempts, *said.headers)
-    answer = Answer(status=said.status, headers=headers, body=said.body)
+    headers = (*_headers(config, number), *attempts, *response.headers)
+    answer = Answer(status=response.status, headers=headers, body=response.body)
     return Decision(number=number, answer=answer, error_code=None, service_time=time)
 
 
 def head_error(request: ReceivedRequest, config: EmulatorConfig) -> ErrorReply | None:
     """
-    Why a request is refused whatever its body will say, if it is.
+    The error for a request that is rejected regardless of its body; else None.
     """
     return (
         routing_error(request)
@@ -136,73 +136,80 @@ def head_error(request: ReceivedRequest, config: EmulatorConfig) -> ErrorReply |
     )
 
 
-def decide_malformed(why: str, config: EmulatorConfig, state: EmulatorState) -> tuple[Decision, EmulatorState]:
+def decide_malformed(reason: str, config: EmulatorConfig, state: EmulatorState) -> tuple[Decision, EmulatorState]:
     """
-    What is said to whatever is no HTTP request.
+    The decision on bytes that are not an HTTP request.
     """
     state = replace(state, number=state.number + 1)
-    return _refuse(bad_request(why), config, state.number, 0.0), state
+    return _error_decision(bad_request(reason), config, state.number, 0.0), state
 
 
 _OVER_LIMIT = failure(ErrorCode.RATE_LIMITED, "More requests a second than the chain admits; slow down and try again.")
 
 
-def _rates(config: EmulatorConfig, state: EmulatorState, now: Seconds) -> tuple[ErrorReply | None, EmulatorState]:
+def _scenario_error(
+    config: EmulatorConfig, state: EmulatorState, now: Seconds
+) -> tuple[ErrorReply | None, EmulatorState]:
     """
-    The refusal that the scenario's rate limit or error rates have for a request, if any, and the state after it.
+    The error that the scenario's rate limit or error rates produce, if any, and the next state.
     """
     scenario = config.scenario
     if scenario.rate_limit:
-        admit, bucket = take_token(state.bucket, scenario.rate_limit, now)
+        admitted, bucket = take_token(state.bucket, scenario.rate_limit, now)
         state = replace(state, bucket=bucket)
-        if not admit:
+        if not admitted:
             return _OVER_LIMIT, state
     if scenario.errors:
-        left = uniform(config.seed, state.number, DrawPurpose.OUTCOME)
+        remaining = uniform(config.seed, state.number, DrawPurpose.OUTCOME)
         for code, probability in scenario.errors:
-            left -= probability
-            if left < 0:
+            remaining -= probability
+            if remaining < 0:
                 return failure(code, "One of the failures that this scenario has on purpose."), state
     return None, state
 
 
-def _echo(request: ReceivedRequest, config: EmulatorConfig, number: int) -> Decision:
+def _echo_decision(request: ReceivedRequest, config: EmulatorConfig, number: int) -> Decision:
     """
-    The echo chain: its output is its input, byte for byte, so that every spelling of a number or a string survives.
+    The decision of the echo chain. The output is byte-identical to the input.
     """
-    said = echo_response(request.body) if INPUT_ERRORS.applies_to(config.contract) else output(request.body)
-    return decision_from_chain(said, config, number, _drawn(config.scenario.service_time, config.seed, number))
+    response = echo_response(request.body) if INPUT_ERRORS.applies_to(config.contract) else output(request.body)
+    return decision_from_chain(
+        response, config, number, _draw_service_time(config.scenario.service_time, config.seed, number)
+    )
 
 
-def _refuse(refusal: ErrorReply, config: EmulatorConfig, number: int, time: Seconds) -> Decision:
+def _error_decision(error_reply: ErrorReply, config: EmulatorConfig, number: int, time: Seconds) -> Decision:
     """
-    An `ErrorResponse`. It names its code where the contract pairs code and status, and is silent where it does not.
+    The decision to answer with an error. It names the code only where the contract pairs code and status.
     """
     bare = BARE_ERRORS.applies_to(config.contract)
-    named = refusal.status in statuses(refusal.code, config.contract) and (refusal.on_demand or not bare)
-    code = refusal.code.value if named else None
-    media_type, text = _JSON, orjson.dumps(_bare(refusal) if bare else _full(refusal, code))
-    if refusal.non_json_body:
-        media_type, text = refusal.non_json_body.media_type, refusal.non_json_body.text.encode()
-    headers = (*_headers(config, number, media_type), *refusal.headers)
-    answer = Answer(status=refusal.status, headers=headers, body=text)
+    has_code = error_reply.status in statuses(error_reply.code, config.contract) and (error_reply.on_demand or not bare)
+    code = error_reply.code.value if has_code else None
+    media_type, text = (
+        _JSON,
+        orjson.dumps(_bare_error_body(error_reply) if bare else _full_error_body(error_reply, code)),
+    )
+    if error_reply.non_json_body:
+        media_type, text = error_reply.non_json_body.media_type, error_reply.non_json_body.text.encode()
+    headers = (*_headers(config, number, media_type), *error_reply.headers)
+    answer = Answer(status=error_reply.status, headers=headers, body=text)
     return Decision(number=number, answer=answer, error_code=code, service_time=time)
 
 
-def _full(refusal: ErrorReply, code: str | None) -> dict[str, str]:
+def _full_error_body(error_reply: ErrorReply, code: str | None) -> dict[str, str]:
     """
-    An `ErrorResponse` with everything that the document has for it.
+    An `ErrorResponse` with all documented members.
     """
-    body = {"error": refusal.message, "detail": refusal.detail}
+    body = {"error": error_reply.message, "detail": error_reply.detail}
     return body if code is None else {**body, "error_code": code}
 
 
-def _bare(refusal: ErrorReply) -> dict[str, str]:
+def _bare_error_body(error_reply: ErrorReply) -> dict[str, str]:
     """
-    An error as Baseten's pages show it, but for the code that was wished for.
+    An error as in Baseten's documentation; it has a code only if X-Emulate requested one.
     """
-    body = {"error": f"{refusal.message} {refusal.detail}"}
-    return {**body, "error_code": refusal.code.value} if refusal.on_demand else body
+    body = {"error": f"{error_reply.message} {error_reply.detail}"}
+    return {**body, "error_code": error_reply.code.value} if error_reply.on_demand else body
 
 
 _JSON = "application/json"
@@ -211,22 +218,23 @@ _ATTEMPTS = ("X-BASETEN-MODEL-PREDICTION-ATTEMPTS", "1")
 
 def _headers(config: EmulatorConfig, number: int, media_type: str = _JSON) -> tuple[tuple[str, str], ...]:
     """
-    What every answer carries. Within a run ids differ since `mix64` is one to one, between runs by their beginning.
+    The header fields of every answer. Request ids are unique: `mix64` is bijective, and the prefix differs between
+    runs.
     """
     return ((REQUEST_ID_HEADER, f"{config.request_id_prefix}{mix64(number):016x}"), ("Content-Type", media_type))
 
 
 def _error_time(config: EmulatorConfig, number: int) -> Seconds:
     """
-    How long a failure takes: by its own law if the scenario has one, else as long as a success.
+    Service time of an error: from the scenario's distribution of errors, else that of successes.
     """
     law = config.scenario.error_service_time or config.scenario.service_time
-    return _drawn(law, config.seed, number)
+    return _draw_service_time(law, config.seed, number)
 
 
-def _drawn(law: ServiceTime, seed: int, number: int) -> Seconds:
+def _draw_service_time(law: ServiceTime, seed: int, number: int) -> Seconds:
     """
-    The service time that a law has for the request of this number.
+    The service time drawn for a request number.
     """
     return service_time(
         law,

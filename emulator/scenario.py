@@ -1,7 +1,7 @@
 """
-A scenario: a named emulator configuration, as a TOML file writes it.
+Scenarios: named emulator configurations, read from TOML files.
 
-Every mistake in a file is reported at once, each with what was expected and what was found.
+All errors in a file are reported at once, each with the expected and the actual value.
 """
 
 from __future__ import annotations
@@ -24,70 +24,72 @@ from .behaviour.rate_limit import RateLimit
 
 class ScenarioError(UsageError):
     """
-    A scenario that cannot be served; the message lists every mistake.
+    A scenario that cannot be used; the message lists every error.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
     """
-    How the emulated chain behaves.
+    The behaviour of the emulated chain.
     """
 
     name: str
     description: str = ""
     service_time: ServiceTime = NO_DELAY
     error_service_time: ServiceTime | None = None
-    """The law of failures; without one they take as long as successes."""
+    """Service time of errors; None for the service time of successes."""
     errors: tuple[tuple[ErrorCode, float], ...] = ()
-    """How often each code is answered to a request that would have been a success, as a probability."""
+    """Error codes with the probability that a valid request is answered with them."""
     rate_limit: RateLimit | None = None
-    """What is asked beyond it is answered 429, at once."""
+    """Requests above it are answered 429 at once."""
     max_body_bytes: int = 100_000_000
     predict_concurrency: int = 1
-    """How many requests a chain of the user's works on at once; the default is Baseten's own."""
+    """Requests that a user's chain processes at once; the default is Baseten's."""
     predict_timeout: Seconds = 1200.0
-    """After this long such a chain's request is answered 504; the default is Baseten's own."""
+    """Seconds after which a request to a user's chain is answered 504; the default is Baseten's."""
 
 
 def builtin_scenarios() -> dict[str, Scenario]:
     """
-    The scenarios that come along, by name.
+    The built-in scenarios by name.
     """
     folder = files("chainproof.emulator").joinpath("scenarios")
-    found = sorted((file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name)
-    texts = {file.name.removesuffix(".toml"): file.read_text(encoding="utf-8") for file in found}
+    scenario_files = sorted(
+        (file for file in folder.iterdir() if file.name.endswith(".toml")), key=lambda file: file.name
+    )
+    texts = {file.name.removesuffix(".toml"): file.read_text(encoding="utf-8") for file in scenario_files}
     return {name: parse_scenario(tomllib.loads(text), name=name) for name, text in texts.items()}
 
 
 def find_scenario(name: str) -> Scenario:
     """
-    The scenario of this name, or in the TOML file at this path. Raises ScenarioError.
+    The built-in scenario with this name, or the one in the TOML file at this path. Raises ScenarioError.
     """
-    named = builtin_scenarios()
-    if name in named:
-        return named[name]
+    builtin = builtin_scenarios()
+    if name in builtin:
+        return builtin[name]
     if not name.endswith(".toml") and not Path(name).exists():
-        raise ScenarioError(f"expected one of {', '.join(named)}, or the path of a TOML file, found {name!r}")
+        raise ScenarioError(f"expected one of {', '.join(builtin)}, or the path of a TOML file, found {name!r}")
     return load_scenario(Path(name))
 
 
 def load_scenario(path: Path) -> Scenario:
     """
-    The scenario in a TOML file. Raises ScenarioError with every mistake in it.
+    The scenario in a TOML file. Raises ScenarioError with every error in it.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as wrong:
-        raise ScenarioError(f"cannot read the scenario {path}: {wrong.strerror}") from wrong
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
-        raise ScenarioError(f"{path} is not TOML: {wrong}") from wrong
+    except OSError as error:
+        raise ScenarioError(f"cannot read the scenario {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise ScenarioError(f"{path} is not TOML: {error}") from error
     return parse_scenario(table, name=path.stem)
 
 
 def parse_scenario(table: Mapping[str, object], *, name: str) -> Scenario:
     """
-    The scenario that a TOML table describes. Raises ScenarioError with every mistake in it.
+    The scenario in a TOML table. Raises ScenarioError with every error in it.
     """
     errors: list[str] = []
     values: dict[str, object] = {}
@@ -98,16 +100,16 @@ def parse_scenario(table: Mapping[str, object], *, name: str) -> Scenario:
             continue
         try:
             values[key] = reader(value)
-        except (ValueError, TypeError) as wrong:
-            errors.append(f"{key}: {wrong}")
+        except (ValueError, TypeError) as error:
+            errors.append(f"{key}: {error}")
     if errors:
         raise ScenarioError(f"scenario {name}: " + "; ".join(errors))
     return replace(Scenario(name=name), **values)  # type: ignore[arg-type]  # each reader returns its field's type
 
 
-def _text(value: object) -> str:
+def _string(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"expected a text, found {value!r}")
+        raise TypeError(f"expected a string, found {value!r}")
     return value
 
 
@@ -126,13 +128,13 @@ def _positive(value: object) -> float:
 
 def _size(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 2:
-        raise ValueError(f"expected a whole number of bytes, at least the 2 of an empty object, found {value!r}")
+        raise ValueError(f"expected an integer number of bytes, at least 2 (an empty object), found {value!r}")
     return value
 
 
 def _count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"expected a whole number, at least 1, found {value!r}")
+        raise ValueError(f"expected an integer of at least 1, found {value!r}")
     return value
 
 
@@ -151,7 +153,7 @@ def _duration(value: object) -> Seconds:
 
 def _service_time(value: object) -> ServiceTime:
     """
-    A duration (constant), a table (lognormal), or a list of such with weights (mixture).
+    A duration (constant), a table (lognormal), or a list of tables with weights (mixture).
     """
     if isinstance(value, list) and value:
         return tuple(_component(row) for row in value)
@@ -160,13 +162,13 @@ def _service_time(value: object) -> ServiceTime:
     if isinstance(value, str | int | float):
         return constant(_duration(value))
     raise TypeError(
-        f"expected a duration, a table with a median and p99 or sigma, or a list of such with weights, found {value!r}"
+        f"expected a duration, a table with median and p99 or sigma, or a list of such tables with weights, found {value!r}"
     )
 
 
 def _component(row: object) -> Component:
     if not isinstance(row, dict) or "median" not in row or not set(row) <= {"median", "p99", "sigma", "weight"}:
-        raise ValueError(f"expected a table with a median and, if you like, p99 or sigma, and weight, found {row!r}")
+        raise ValueError(f"expected a table with median and optionally p99 or sigma, and weight, found {row!r}")
     if "p99" in row and "sigma" in row:
         raise ValueError("expected p99 or sigma, found both")
     median = _duration(row["median"])
@@ -196,7 +198,7 @@ def _errors(value: object) -> tuple[tuple[ErrorCode, float], ...]:
 
 def _rate_limit(value: object) -> RateLimit:
     if not isinstance(value, dict) or set(value) != {"rate", "burst"}:
-        raise ValueError(f"expected a table with rate (requests a second) and burst (requests), found {value!r}")
+        raise ValueError(f"expected a table with rate (requests per second) and burst (requests), found {value!r}")
     burst = _number(value["burst"])
     if burst < 1:
         raise ValueError(f"expected a burst of at least 1, found {burst:g}")
@@ -204,7 +206,7 @@ def _rate_limit(value: object) -> RateLimit:
 
 
 _READERS: dict[str, Callable[[object], object]] = {
-    "description": _text,
+    "description": _string,
     "service_time": _service_time,
     "error_service_time": _service_time,
     "errors": _errors,
@@ -213,4 +215,4 @@ _READERS: dict[str, Callable[[object], object]] = {
     "predict_concurrency": _count,
     "predict_timeout": _time_limit,
 }
-"""What a scenario's file may say, and how each value is read."""
+"""The keys of a scenario file, and the function that reads each value."""

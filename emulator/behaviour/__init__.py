@@ -1,3 +1,3 @@
 """
-What does the gateway do with a request before and after the chain? One file per stage.
+Gateway behaviour: how a request is checked before it reaches the chain. One module for each stage.
 """

@@ -1,5 +1,5 @@
 """
-Who is let in.
+Authentication: requests need the API key in the documented form.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from chainproof.contract.levels import Contract
 from .errors import ErrorReply, NonJsonBody
 from .request import ReceivedRequest
 
-_PLAIN = NonJsonBody(media_type="text/plain; charset=utf-8", text="No Authorization header provided")
+_PLAIN_TEXT = NonJsonBody(media_type="text/plain; charset=utf-8", text="No Authorization header provided")
 _HTML = NonJsonBody(
     media_type="text/html",
     text="<html><head><title>502 Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>",
@@ -23,27 +23,27 @@ _HTML = NonJsonBody(
 
 def authentication_error(request: ReceivedRequest, key: ApiKey, contract: Contract) -> ErrorReply | None:
     """
-    Why a request is not let in, if it is not.
+    The error for an unauthenticated request; None for an authenticated one.
     """
-    given = request.fields(b"authorization")
-    if not given:
+    values = request.fields(b"authorization")
+    if not values:
         detail = "Send the API key as `Authorization: Api-Key …`; this request has no such header."
-        return _refused(401, detail, _PLAIN if PLAIN_401.applies_to(contract) else None)
-    if len(given) > 1:
-        return _refused(401, "Send one Authorization header; this request has several.")
-    if HTML_502.applies_to(contract) and given[0] == b"Bearer":
-        return _refused(502, "Send a key behind `Bearer`; this request has none.", _HTML)
-    # No early exit: how long the comparison takes must not tell which prefix, or how much of the key, was right.
+        return _rejection(401, detail, _PLAIN_TEXT if PLAIN_401.applies_to(contract) else None)
+    if len(values) > 1:
+        return _rejection(401, "Send one Authorization header; this request has several.")
+    if HTML_502.applies_to(contract) and values[0] == b"Bearer":
+        return _rejection(502, "Send a key behind `Bearer`; this request has none.", _HTML)
+    # Compare in constant time: the duration must not depend on the matching prefix or part of the key.
     prefixes = ("Api-Key", "Bearer") if BEARER.applies_to(contract) else ("Api-Key",)
-    matches = [compare_digest(given[0], f"{prefix} {key.reveal()}".encode()) for prefix in prefixes]
+    matches = [compare_digest(values[0], f"{prefix} {key.reveal()}".encode()) for prefix in prefixes]
     if any(matches):
         return None
     status = 403 if WRONG_KEY.applies_to(contract) else 401
-    return _refused(status, "The Authorization header does not hold `Api-Key`, one blank and a valid key.")
+    return _rejection(status, "The Authorization header does not hold `Api-Key`, one blank and a valid key.")
 
 
-def _refused(status: int, detail: str, non_json_body: NonJsonBody | None = None) -> ErrorReply:
+def _rejection(status: int, detail: str, non_json_body: NonJsonBody | None = None) -> ErrorReply:
     """
-    A request without a key that counts.
+    The error for an unauthenticated request.
     """
     return ErrorReply(status=status, code=ErrorCode.UNAUTHORIZED, detail=detail, non_json_body=non_json_body)

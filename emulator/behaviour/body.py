@@ -1,5 +1,5 @@
 """
-Which bodies the chain takes: JSON objects, under that media type, unencoded, up to a size.
+Body checks: media type, content coding, size, and that the body is a JSON object.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from .request import ReceivedRequest
 
 def content_header_error(request: ReceivedRequest, contract: Contract) -> ErrorReply | None:
     """
-    Why the body's media type or coding is refused, if it is.
+    The error for a wrong Content-Type or Content-Encoding; None without one.
     """
     if ANY_MEDIA_TYPE.applies_to(contract):
         return None
@@ -32,7 +32,7 @@ def content_header_error(request: ReceivedRequest, contract: Contract) -> ErrorR
 
 def body_size_error(request: ReceivedRequest, limit: int, contract: Contract) -> ErrorReply | None:
     """
-    Why the body's size is refused, if it is.
+    The error for a body above the limit; None without one.
     """
     if request.length <= limit:
         return None
@@ -45,7 +45,7 @@ def body_size_error(request: ReceivedRequest, limit: int, contract: Contract) ->
 
 def json_object_error(request: ReceivedRequest) -> ErrorReply | None:
     """
-    Why the body is not a JSON object, if it is none.
+    The error for a body that is not a JSON object; None for an object.
     """
     value = parse_json(request.body)
     if isinstance(value, dict) or (isinstance(value, TooDeep) and is_deep_object(request.body)):
@@ -53,8 +53,8 @@ def json_object_error(request: ReceivedRequest) -> ErrorReply | None:
     if value is InvalidJson.EMPTY:
         return bad_request("Expected a JSON object as the body; this request has no body.")
     if isinstance(value, InvalidJson | TooDeep):
-        why = value.value if isinstance(value, InvalidJson) else InvalidJson.NOT_JSON.value
-        return bad_request(f"Expected a JSON object as the body; the body is {why}.")
+        reason = value.value if isinstance(value, InvalidJson) else InvalidJson.NOT_JSON.value
+        return bad_request(f"Expected a JSON object as the body; the body is {reason}.")
     return bad_request("Expected a JSON object as the body; the body is another JSON value.")
 
 
@@ -64,28 +64,28 @@ _TOKEN = re.compile(
 )
 
 
-_CLOSES = {"{": "}", "[": "]"}
+_CLOSING_BRACKETS = {"{": "}", "[": "]"}
 
 
 def is_deep_object(body: bytes) -> bool:
     """
-    Whether a body in UTF-8 is one JSON object, judged token by token: nesting costs an item of a list, not a call.
+    Whether a body in UTF-8 is one JSON object.
 
-    Only for bodies that are too deep for parsers that recurse.
+    Reads token by token, without recursion. Only for bodies that are too deep for recursive parsers.
     """
     text = body.decode("utf-8")
-    opened: list[str] = []
+    open_brackets: list[str] = []
     expected = _START
     position = 0
     while expected is not _END:
-        found = _TOKEN.match(text, position)
-        if found is None:
+        match = _TOKEN.match(text, position)
+        if match is None:
             return False
-        token = found["punctuation"] or ("text" if found["string"] else "scalar")
+        token = match["punctuation"] or ("text" if match["string"] else "scalar")
         if token not in expected:
             return False
-        position = found.end()
-        expected = _after(token, opened, named=expected in (_NAME, _NAME_OR_END))
+        position = match.end()
+        expected = _next_tokens(token, open_brackets, is_name=expected in (_NAME, _NAME_OR_END))
     return not text[position:].strip(" \t\n\r")
 
 
@@ -98,19 +98,19 @@ _COLON = frozenset(":")
 _END: frozenset[str] = frozenset()
 
 
-def _after(token: str, opened: list[str], *, named: bool) -> frozenset[str]:
+def _next_tokens(token: str, open_brackets: list[str], *, is_name: bool) -> frozenset[str]:
     """
-    What may stand behind a token. Keeps the brackets that are open; *named*: a text here names a member.
+    The tokens allowed after a token. Updates the stack of open brackets; *is_name*: the string is a member name.
     """
     if token in ("{", "["):
-        opened.append(token)
+        open_brackets.append(token)
         return _NAME_OR_END if token == "{" else _VALUE_OR_END
     if token == ":":
         return _VALUE
     if token == ",":
-        return _NAME if opened[-1] == "{" else _VALUE
-    if token == "text" and named:
+        return _NAME if open_brackets[-1] == "{" else _VALUE
+    if token == "text" and is_name:
         return _COLON
     if token in ("}", "]"):
-        opened.pop()
-    return frozenset((",", _CLOSES[opened[-1]])) if opened else _END
+        open_brackets.pop()
+    return frozenset((",", _CLOSING_BRACKETS[open_brackets[-1]])) if open_brackets else _END

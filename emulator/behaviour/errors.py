@@ -1,5 +1,5 @@
 """
-A request that is not served: with what status, which of the ten codes, and in which words.
+Error replies: status, code and message for requests that are not served.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from chainproof.contract.errors import PAIRING_BY_CODE, ErrorCode
 @dataclass(frozen=True, slots=True, kw_only=True)
 class NonJsonBody:
     """
-    A body that is no JSON.
+    A body that is not JSON, sent instead of an `ErrorResponse`.
     """
 
     media_type: str
@@ -22,23 +22,23 @@ class NonJsonBody:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorReply:
     """
-    Why a request is not served. The words never repeat the request: nothing secret can come back.
+    The error for a request that is not served. Its texts never quote the request, so that secrets cannot leak.
     """
 
     status: int
     code: ErrorCode
     detail: str
     error: str = ""
-    """Empty: the sentence that the code has in `ERROR_MESSAGES`."""
+    """The `error` member; if empty, the text in `ERROR_MESSAGES`."""
     headers: tuple[tuple[str, str], ...] = ()
     on_demand: bool = False
-    """Whether the caller asked for this very code: then the answer names it, whatever the contract's errors look like."""
+    """Whether X-Emulate requested this code. If so, the answer names the code under every contract."""
     non_json_body: NonJsonBody | None = None
-    """What is said in place of an `ErrorResponse`."""
+    """Replaces the `ErrorResponse`."""
 
     @property
     def message(self) -> str:
-        """What `error` says."""
+        """The value of `error`."""
         return self.error or ERROR_MESSAGES[self.code]
 
 
@@ -54,18 +54,18 @@ ERROR_MESSAGES: dict[ErrorCode, str] = {
     ErrorCode.APPLICATION_ERROR: "The chain's own code failed.",
     ErrorCode.INTERNAL_BASETEN_ERROR: "The platform failed while serving the request.",
 }
-"""What `error` says with each code."""
+"""The default value of `error` for each code."""
 
 
 def bad_request(detail: str) -> ErrorReply:
     """
-    What the caller has to change before sending the request again.
+    A 400 that says what the caller must change.
     """
     return ErrorReply(status=400, code=ErrorCode.CLIENT_ERROR, detail=detail)
 
 
 def failure(code: ErrorCode, detail: str, status: int | None = None) -> ErrorReply:
     """
-    A code with the first status of its row in the strict contract, or with another one.
+    The error for a code, by default with the strict contract's first status for it.
     """
     return ErrorReply(status=status or PAIRING_BY_CODE[code].strict[0], code=code, detail=detail)

@@ -1,5 +1,5 @@
 """
-A rate limit as a token bucket, driven by the time it is told.
+Rate limit: a token bucket, with the time as an argument.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from chainproof.clock import PerSecond, Seconds
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateLimit:
     """
-    So many requests a second in the long run, and so many at once after a pause.
+    Requests per second in the long run, and the number of requests allowed at once.
     """
 
     rate: PerSecond
@@ -22,7 +22,7 @@ class RateLimit:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TokenBucket:
     """
-    How many requests could be admitted at an instant.
+    The tokens left at an instant.
     """
 
     tokens: float
@@ -31,7 +31,7 @@ class TokenBucket:
 
 def take_token(bucket: TokenBucket | None, limit: RateLimit, now: Seconds) -> tuple[bool, TokenBucket]:
     """
-    Whether a request is admitted now, and the bucket after it. A bucket begins full.
+    Whether a request is admitted at *now*, and the bucket after it. The first bucket is full.
     """
     tokens = limit.burst if bucket is None else min(limit.burst, bucket.tokens + (now - bucket.updated_at) * limit.rate)
     admit = tokens >= 1.0

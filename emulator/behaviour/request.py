@@ -1,5 +1,5 @@
 """
-One request as it arrived, before anyone judged it. Knows nothing of sockets, and of HTTP no more than its nouns.
+The received request, independent of sockets and HTTP parsing.
 """
 
 from __future__ import annotations
@@ -15,20 +15,20 @@ class ReceivedRequest:
 
     method: bytes
     target: bytes
-    """As in the request line: path and query, or a whole URL (RFC 9112 §3.2)."""
+    """The target of the request line: path and query, or an absolute URL (RFC 9112 §3.2)."""
     headers: tuple[tuple[bytes, bytes], ...]
-    """Names in lower case, values without surrounding blanks, in wire order, repeated fields repeated."""
+    """Fields in order of arrival, repeated fields included. Names in lower case, values without surrounding white space."""
     body: bytes = b""
     length: int = 0
-    """The body's bytes as declared or as seen so far: a body over the limit is never held in memory."""
+    """Length of the body as declared or received so far. A body above the limit is never stored."""
 
     def fields(self, name: bytes) -> list[bytes]:
-        """Every value of a header field; the name in lower case."""
+        """All values of a header field, given in lower case."""
         return [value for key, value in self.headers if key == name]
 
     @property
     def path(self) -> bytes:
-        """The target without its query, and without scheme and authority where it is a whole URL."""
+        """The path of the target, without query, scheme and authority."""
         target = self.target.partition(b"?")[0]
         if target.startswith(b"/"):
             return target
@@ -37,7 +37,7 @@ class ReceivedRequest:
 
     @property
     def host(self) -> bytes:
-        """The host asked for, without its port: that of a whole-URL target before that of the Host field."""
+        """The requested host without port. An absolute target takes precedence over the Host header."""
         authority = self.target.partition(b"://")[2].partition(b"?")[0].partition(b"/")[0]
         if not authority or self.target.startswith(b"/"):
             authority = next(iter(self.fields(b"host")), b"")

@@ -1,5 +1,5 @@
 """
-Which requests are for the operation: method, path and host.
+Routing: which method, path and host belong to the operation.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ _PATH = PATH.encode()
 _METHOD = METHOD.encode()
 
 _REGIONAL = re.compile(rb"(?:model|chain)-[a-z0-9]+-.*\.api\.baseten\.co\.?", re.IGNORECASE)
-"""An id is alphanumeric, so that whatever follows a hyphen behind it is an environment's name."""
+"""An id is alphanumeric, so the text after the hyphen is the name of an environment."""
 
 
 def routing_error(request: ReceivedRequest) -> ErrorReply | None:
     """
-    Why a request is not for the operation, if it is not: 404 for its path or host, 405 for its method.
+    The error for a request that is not for the operation: 404 for its path or host, 405 for its method; else None.
     """
     if request.path != _PATH:
         return _not_found(f"Only {METHOD} {PATH} is served here.")
@@ -40,6 +40,6 @@ def routing_error(request: ReceivedRequest) -> ErrorReply | None:
 
 def _not_found(detail: str) -> ErrorReply:
     """
-    A path or host that leads nowhere.
+    A 404.
     """
     return ErrorReply(status=404, code=ErrorCode.CLIENT_ERROR, error="Not found.", detail=detail)

@@ -1,3 +1,3 @@
 """
-What does the chain behind the gateway answer?
+The chain behind the gateway: the echo chain, or the user's own.
 """

@@ -1,5 +1,5 @@
 """
-The user's own chain: from a body to a call of its run_remote, and from what that returns to what its server says.
+The user's own chain: parses a body, calls run_remote, and returns what the chain's server would respond.
 """
 
 from __future__ import annotations
@@ -31,91 +31,91 @@ Arguments = dict[str, object]
 
 class UserChain:
     """
-    An instance of the user's class, with its input and output.
+    An instance of the user's class, with its input and output types.
     """
 
     def __init__(self, entrypoint: Entrypoint, instance: object) -> None:
         self.is_async = entrypoint.is_async
         """Whether run_remote is a coroutine function."""
         self._entrypoint = entrypoint
-        self._run: Callable[..., object] = getattr(instance, "run_remote")  # noqa: B009  # a class that we do not know
+        self._run: Callable[..., object] = getattr(instance, "run_remote")  # noqa: B009  # a user class without a known type
 
     def parse_arguments(self, body: bytes) -> Arguments | ChainResponse:
-        """The arguments that a body stands for, or what is said to one that stands for none."""
+        """The arguments in a body, or the error response to an invalid body."""
         try:
             return self._entrypoint.arguments(parse_python_json(body))
-        except PythonJsonError as wrong:
-            return json_error(wrong)
-        except InputError as wrong:
-            return input_error(wrong.errors)
-        except Exception as wrong:  # noqa: BLE001  # blamed as the server blames it: on itself
-            return server_error(wrong)
+        except PythonJsonError as error:
+            return json_error(error)
+        except InputError as error:
+            return input_error(error.errors)
+        except Exception as error:  # noqa: BLE001  # responsible: the chain's server, as on the service
+            return server_error(error)
 
     async def run_async(self, arguments: Arguments) -> ChainResponse:
-        """What is said after run_remote, a coroutine function."""
+        """The response of a run_remote that is a coroutine function."""
         try:
             result = await cast(Awaitable[object], self._run(**arguments))
-        except BaseException as wrong:  # noqa: BLE001  # blamed: the user's chain, which must not end ours
-            return _broken(wrong)
-        return self._written(result)
+        except BaseException as error:  # noqa: BLE001  # responsible: the user's chain, which must not end the emulator
+            return _exception_response(error)
+        return self._encode_response(result)
 
     def run_sync(self, arguments: Arguments) -> ChainResponse:
-        """What is said after run_remote, a plain function."""
+        """The response of a run_remote that is a plain function."""
         try:
             result = self._run(**arguments)
-        except BaseException as wrong:  # noqa: BLE001  # as above
-            return _broken(wrong)
-        return self._written(result)
+        except BaseException as error:  # noqa: BLE001  # as above
+            return _exception_response(error)
+        return self._encode_response(result)
 
-    def _written(self, result: object) -> ChainResponse:
+    def _encode_response(self, result: object) -> ChainResponse:
         """
-        A result as the answer's body.
+        The response for a result.
         """
         try:
             return output(self._entrypoint.encode_output(result))
         except OutputError:
             return return_type_error()
-        except Exception as wrong:  # noqa: BLE001  # blamed as the server blames it: on itself
-            return server_error(wrong)
+        except Exception as error:  # noqa: BLE001  # responsible: the chain's server, as on the service
+            return server_error(error)
 
 
 def load_chain(text: str) -> UserChain:
     """
-    The chain of `FILE.py:Class` or `package.module:Class`. Raises SchemaError, also for what its constructor raises.
+    The chain at `FILE.py:Class` or `package.module:Class`. Raises SchemaError, also if the constructor raises.
     """
     entrypoint = load_entrypoint(text)
     if entrypoint.output_model is None:
         raise SchemaError(
-            f"{text}: expected a run_remote that returns its output whole, found one that returns a stream"
+            f"{text}: expected a run_remote that returns its output at once, found one that returns a stream"
         )
     if entrypoint.injected:
         raise SchemaError(
-            f"{text}: the parameter {entrypoint.injected[0]!r} of run_remote is the service's alone to fill in"
+            f"{text}: only the service can provide the parameter {entrypoint.injected[0]!r} of run_remote"
         )
     try:
-        with redirect_stdout(sys.stderr), _local():
+        with redirect_stdout(sys.stderr), _construction_context():
             instance = entrypoint.cls()
-    except (Exception, SystemExit) as wrong:  # noqa: BLE001  # blamed: the user's constructor
-        reason = " ".join(str(wrong).split())[:200]
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # responsible: the user's constructor
+        reason = " ".join(str(error).split())[:200]
         raise SchemaError(
-            f"{text}: its constructor raised {type(wrong).__name__}{f': {reason}' if reason else ''}"
+            f"{text}: its constructor raised {type(error).__name__}{f': {reason}' if reason else ''}"
         ) from None
     return UserChain(entrypoint, instance)
 
 
-def _local() -> AbstractContextManager[object]:
+def _construction_context() -> AbstractContextManager[object]:
     """
-    What truss wants around the construction of a chain outside the service, where the user's module has imported it.
+    The context that truss requires to construct a chain locally, if the user module imported truss.
     """
-    local = getattr(sys.modules.get("truss_chains"), "run_local", None)
-    return cast(AbstractContextManager[object], local()) if local else nullcontext()
+    run_local = getattr(sys.modules.get("truss_chains"), "run_local", None)
+    return cast(AbstractContextManager[object], run_local()) if run_local else nullcontext()
 
 
-def _broken(wrong: BaseException) -> ChainResponse:
+def _exception_response(error: BaseException) -> ChainResponse:
     """
-    What is said to an exception out of run_remote; anything but an Exception ends the process of a chain.
+    The response to an exception in run_remote. A BaseException that is not an Exception ends the process of a chain.
     """
-    if not isinstance(wrong, Exception):
+    if not isinstance(error, Exception):
         return process_exit_error()
-    stack = traceback.extract_tb(wrong.__traceback__)
-    return exception_error(wrong, dropwhile(lambda frame: frame.filename == __file__, stack))
+    stack = traceback.extract_tb(error.__traceback__)
+    return exception_error(error, dropwhile(lambda frame: frame.filename == __file__, stack))

@@ -1,7 +1,7 @@
 """
-What the server of a chain says to a body, in Baseten's words: knows nothing of the user's class, threads and contracts.
+Responses of a chain's server, in Baseten's wording, independent of the user's class, threads and contracts.
 
-Texts and header fields are those of basetenlabs/truss, as measured on loopback without a gateway in front.
+Texts and header fields are those of basetenlabs/truss, recorded on loopback without a gateway.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from chainproof.contract.chain_schema import format_path
 from chainproof.json_text import JSON
 
 InputErrors = tuple[tuple[tuple[str | int, ...], str], ...]
-"""What is wrong with an input: places and words."""
+"""Errors of an input: paths and messages."""
 
 
 class ChainResponseKind(Enum):
     """
-    What became of a request that reached the chain.
+    The result of a request that reached the chain.
     """
 
     OUTPUT = auto()
-    """run_remote returned, and this is what."""
+    """run_remote returned a value."""
     BAD_INPUT = auto()
-    """The body is no input of this chain."""
+    """The body is not a valid input of this chain."""
     EXCEPTION = auto()
-    """run_remote raised, or returned what its type does not say."""
+    """run_remote raised, or returned a value of another type."""
     SERVER_ERROR = auto()
-    """The server's own code raised: the output cannot be written."""
+    """The server's own code raised: the output cannot be serialized."""
     PROCESS_EXITED = auto()
-    """The process that ran it ended."""
+    """The process of the chain ended."""
     TIMED_OUT = auto()
-    """It has not answered in the time allowed."""
+    """The chain did not respond within the time limit."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChainResponse:
     """
-    What the chain's server says, before the gateway passes it on.
+    A response of the chain's server, before the gateway maps it.
     """
 
     kind: ChainResponseKind
@@ -53,148 +53,167 @@ class ChainResponse:
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
     public_message: str = ""
-    """What may be told of a failure without the chain's internals."""
+    """A description of the error without internals of the chain."""
 
 
-_UNEXPECTED, _DOWNSTREAM, _CALLER = "500", "600", "700"
-"""`X-BASETEN-ERROR-CODE`: the server's own surprise, the chain's failure, the caller's mistake."""
+_SERVER_ERROR_CODE, _CHAIN_ERROR_CODE, _INPUT_ERROR_CODE = "500", "600", "700"
+"""Values of `X-BASETEN-ERROR-CODE`: error of the server, of the chain, of the caller."""
 
 
 def output(body: bytes) -> ChainResponse:
     """
-    To a request whose run_remote returned.
+    The response with an output.
     """
     return ChainResponse(kind=ChainResponseKind.OUTPUT, status=200, body=body)
 
 
 def input_error(errors: InputErrors) -> ChainResponse:
     """
-    To a body that is no input: every mistake with its place.
+    The response to an invalid input: every error with its path.
     """
     title = "Input Parsing Error:" if len(errors) == 1 else "Input Parsing Errors:"
     public_message = "\n".join([title, *(f"  `{format_path(place)}`: {text}." for place, text in errors)])
-    return _failed(ChainResponseKind.BAD_INPUT, 400, public_message, _CALLER, public_message)
+    return _error_response(ChainResponseKind.BAD_INPUT, 400, public_message, _INPUT_ERROR_CODE, public_message)
 
 
-def server_error(wrong: Exception) -> ChainResponse:
+def server_error(exception: Exception) -> ChainResponse:
     """
-    To a request over which the server itself stumbles: an input nested too deeply, or an output that cannot be written.
+    The response to an error of the server itself: an input nested too deeply, or an output that cannot be serialized.
     """
-    deep = isinstance(wrong, RecursionError)
-    public_message = "The body is nested too deeply." if deep else "The output of run_remote cannot be written."
-    text = f"Unhandled exception: {type(wrong).__name__}: {wrong}"
-    return _failed(
-        ChainResponseKind.BAD_INPUT if deep else ChainResponseKind.SERVER_ERROR, 500, text, _UNEXPECTED, public_message
+    too_deep = isinstance(exception, RecursionError)
+    public_message = "The body is nested too deeply." if too_deep else "The output of run_remote cannot be written."
+    text = f"Unhandled exception: {type(exception).__name__}: {exception}"
+    return _error_response(
+        ChainResponseKind.BAD_INPUT if too_deep else ChainResponseKind.SERVER_ERROR,
+        500,
+        text,
+        _SERVER_ERROR_CODE,
+        public_message,
     )
 
 
-def exception_error(wrong: Exception, stack: Iterable[FrameSummary]) -> ChainResponse:
+def exception_error(exception: Exception, stack: Iterable[FrameSummary]) -> ChainResponse:
     """
-    To a request whose run_remote raised: all there is to know of the exception, with the status of an HTTPException.
+    The response to an exception in run_remote: class, message and stack; the status is that of an HTTPException, else
+    500.
     """
     error = {
-        "exception_cls_name": type(wrong).__name__,
-        "exception_module_name": getattr(wrong, "__module__", None),
-        "exception_message": _message(wrong),
+        "exception_cls_name": type(exception).__name__,
+        "exception_module_name": getattr(exception, "__module__", None),
+        "exception_message": _exception_message(exception),
         "user_stack_trace": [
             {"filename": frame.filename, "lineno": frame.lineno, "name": frame.name, "line": frame.line}
             for frame in stack
         ],
     }
-    return _failed(ChainResponseKind.EXCEPTION, _status(wrong), error, _DOWNSTREAM, "run_remote raised an exception.")
+    return _error_response(
+        ChainResponseKind.EXCEPTION,
+        _exception_status(exception),
+        error,
+        _CHAIN_ERROR_CODE,
+        "run_remote raised an exception.",
+    )
 
 
 def return_type_error() -> ChainResponse:
     """
-    To a request whose run_remote returned what its return type does not say.
+    The response to a result that does not match the return type.
     """
     public_message = "run_remote returned what its return type does not say."
-    return _failed(
-        ChainResponseKind.EXCEPTION, 500, "Internal Server Error (in model/chainlet).", _DOWNSTREAM, public_message
+    return _error_response(
+        ChainResponseKind.EXCEPTION,
+        500,
+        "Internal Server Error (in model/chainlet).",
+        _CHAIN_ERROR_CODE,
+        public_message,
     )
 
 
 def process_exit_error() -> ChainResponse:
     """
-    To a request that took its server with it. The gateway says so: there is no server any more.
+    The response to a request that ended the process. It comes from the gateway.
     """
     return ChainResponse(
         kind=ChainResponseKind.PROCESS_EXITED,
         status=502,
-        body=_error("Error making prediction"),
+        body=_error_body("Error making prediction"),
         public_message="run_remote ended its process.",
     )
 
 
-def timeout_error(allowed: Seconds) -> ChainResponse:
+def timeout_error(time_limit: Seconds) -> ChainResponse:
     """
-    To a request that the chain has not answered in time. The gateway says so.
+    The response after the time limit. It comes from the gateway.
     """
-    public_message = f"run_remote did not return within {allowed:g} s."
+    public_message = f"run_remote did not return within {time_limit:g} s."
     return ChainResponse(
-        kind=ChainResponseKind.TIMED_OUT, status=504, body=_error(public_message), public_message=public_message
+        kind=ChainResponseKind.TIMED_OUT, status=504, body=_error_body(public_message), public_message=public_message
     )
 
 
-def json_error(wrong: PythonJsonError) -> ChainResponse:
+def json_error(exception: PythonJsonError) -> ChainResponse:
     """
-    To a body that is not even JSON.
+    The response to a body that is not JSON.
     """
-    return input_error(((("__root__",), str(wrong)),))
+    return input_error(((("__root__",), str(exception)),))
 
 
-def _failed(kind: ChainResponseKind, status: int, error: object, code: str, public_message: str) -> ChainResponse:
+def _error_response(
+    kind: ChainResponseKind, status: int, error: object, code: str, public_message: str
+) -> ChainResponse:
     """
-    An error that the chain's server answers itself.
+    An error response of the chain's server.
     """
     headers = (("X-BASETEN-ERROR-SOURCE", "04"), ("X-BASETEN-ERROR-CODE", code))
-    return ChainResponse(kind=kind, status=status, body=_error(error), headers=headers, public_message=public_message)
+    return ChainResponse(
+        kind=kind, status=status, body=_error_body(error), headers=headers, public_message=public_message
+    )
 
 
-def _error(error: object) -> bytes:
+def _error_body(error: object) -> bytes:
     """
     The body of an error.
     """
     try:
         return orjson.dumps({"error": error})
-    except TypeError:  # half a surrogate pair in an exception's message
+    except TypeError:  # a lone surrogate in the message
         return json.dumps({"error": error}, separators=(",", ":")).encode()
 
 
-def _message(wrong: Exception) -> str:
+def _exception_message(exception: Exception) -> str:
     """
-    What an exception says of itself, unless even that raises.
+    The message of an exception, even if its __str__ raises.
     """
     try:
-        return str(wrong)
-    except Exception as worse:  # noqa: BLE001  # blamed: the user's exception
-        return f"its __str__ raised {type(worse).__name__}"
+        return str(exception)
+    except Exception as error:  # noqa: BLE001  # responsible: the user's exception
+        return f"its __str__ raised {type(error).__name__}"
 
 
-def _status(wrong: Exception) -> int:
+def _exception_status(exception: Exception) -> int:
     """
-    The status of an exception: its own if it is an HTTPException, as FastAPI has them, else 500.
+    The status of an HTTPException as in FastAPI; 500 for other exceptions.
     """
-    status = getattr(wrong, "status_code", None)
-    kin = any(kind.__name__ == "HTTPException" for kind in type(wrong).__mro__)
-    return status if kin and isinstance(status, int) and 400 <= status < 600 else 500
+    status = getattr(exception, "status_code", None)
+    is_http_exception = any(kind.__name__ == "HTTPException" for kind in type(exception).__mro__)
+    return status if is_http_exception and isinstance(status, int) and 400 <= status < 600 else 500
 
 
-# ------------------------------------------------------------------ what the server reads
+# ------------------------------------------------------------------ input
 
 
 class PythonJsonError(ValueError):
     """
-    A body that Python's JSON parser refuses; the message is the parser's.
+    A body that Python's JSON parser rejects, with the message of the parser.
     """
 
 
 def parse_python_json(body: bytes) -> JSON:
     """
-    The value of a body as Python has it, which takes `NaN` and `Infinity` beside JSON. Raises Unreadable, and
+    The value of a body as parsed by Python, which accepts `NaN` and `Infinity`. Raises PythonJsonError, and
     RecursionError for a body nested too deeply.
     """
     try:
         return cast(JSON, json.loads(body.decode("utf-8")))
-    except ValueError as wrong:
-        raise PythonJsonError(str(wrong)) from None
+    except ValueError as exception:
+        raise PythonJsonError(str(exception)) from None

@@ -1,5 +1,5 @@
 """
-The echo chain behind a gateway that passes on every body: what its server says.
+The echo chain's server, for contracts under which the gateway passes every body to the chain.
 """
 
 from __future__ import annotations
@@ -20,37 +20,37 @@ from .chain_response import (
     server_error,
 )
 
-_NO_OBJECT = "Input should be a valid dictionary or instance of EchoInput"
+_NOT_AN_OBJECT = "Input should be a valid dictionary or instance of EchoInput"
 
 
 def echo_response(body: bytes) -> ChainResponse:
     """
-    An object comes back byte for byte; one with numbers that JSON does not have, with null in their place.
+    The response to a body. An object is returned byte for byte; numbers that JSON lacks become null.
     """
     value = parse_json(body)
     if isinstance(value, dict) or (isinstance(value, TooDeep) and is_deep_object(body)):
         return output(body)
     if not isinstance(value, InvalidJson):
-        return input_error((((), _NO_OBJECT),))
+        return input_error((((), _NOT_AN_OBJECT),))
     try:
-        wider = parse_python_json(body)
-        if not isinstance(wider, dict):
-            return input_error((((), _NO_OBJECT),))
-        return output(json.dumps(_finite(wider), separators=(",", ":")).encode())
-    except PythonJsonError as wrong:
-        return json_error(wrong)
-    except RecursionError as wrong:
-        return server_error(wrong)
+        python_value = parse_python_json(body)
+        if not isinstance(python_value, dict):
+            return input_error((((), _NOT_AN_OBJECT),))
+        return output(json.dumps(_non_finite_to_null(python_value), separators=(",", ":")).encode())
+    except PythonJsonError as error:
+        return json_error(error)
+    except RecursionError as error:
+        return server_error(error)
 
 
-def _finite(value: JSON) -> JSON:
+def _non_finite_to_null(value: JSON) -> JSON:
     """
-    A value with null in place of what JSON has no number for.
+    The value with NaN and infinities replaced by null.
     """
     if isinstance(value, float) and not math.isfinite(value):
         return None
     if isinstance(value, list):
-        return [_finite(item) for item in value]
+        return [_non_finite_to_null(item) for item in value]
     if isinstance(value, dict):
-        return {name: _finite(item) for name, item in value.items()}
+        return {name: _non_finite_to_null(item) for name, item in value.items()}
     return value

@@ -1,5 +1,5 @@
 """
-How each contract passes on what the chain's server says: unchanged, as the service does, or in the document's own terms.
+Gateway mapping: under each contract, which responses of the chain are passed on and which are replaced by an error.
 """
 
 from __future__ import annotations
@@ -18,18 +18,18 @@ _CODES: dict[ChainResponseKind, ErrorCode] = {
     ChainResponseKind.PROCESS_EXITED: ErrorCode.MODEL_UNAVAILABLE,
     ChainResponseKind.TIMED_OUT: ErrorCode.TIMEOUT,
 }
-"""What the strict contract calls each way to fail."""
+"""The error code of each kind of failure under the strict contract."""
 
 
-def replacement_error(said: ChainResponse, contract: Contract) -> ErrorReply | None:
+def replacement_error(response: ChainResponse, contract: Contract) -> ErrorReply | None:
     """
-    The refusal that a contract has in place of what the chain's server says; None where that is passed on unchanged.
+    The error that replaces a response of the chain; None if the response is passed on unchanged.
     """
-    if said.kind is ChainResponseKind.OUTPUT:
-        # An output is JSON already: its first character tells its kind.
-        if ANY_OUTPUT.applies_to(contract) or said.body.lstrip(b" \t\r\n").startswith(b"{"):
+    if response.kind is ChainResponseKind.OUTPUT:
+        # An output is valid JSON, so the first character determines its type.
+        if ANY_OUTPUT.applies_to(contract) or response.body.lstrip(b" \t\r\n").startswith(b"{"):
             return None
         return failure(
             ErrorCode.APPLICATION_ERROR, "Expected run_remote to return an object; it returned another value."
         )
-    return None if ERROR_OBJECTS.applies_to(contract) else failure(_CODES[said.kind], said.public_message)
+    return None if ERROR_OBJECTS.applies_to(contract) else failure(_CODES[response.kind], response.public_message)

@@ -1,9 +1,9 @@
 """
-Where the user's chain runs: an event loop of its own on a thread of its own, so that nothing it does stops the gateway.
+A replica: runs the user's chain in its own event loop on its own thread, so that it cannot block the gateway.
 
-As on the service: at most `predict_concurrency` requests run at once and the others wait in line; a plain run_remote runs
-on one of 40 threads; a body that is no input never waits; whoever has left the line before its turn is passed over, and
-what has begun runs to its end.
+As on the service: at most `predict_concurrency` requests run at once and the others wait in order; a plain run_remote
+runs on one of 40 threads; invalid inputs are answered without waiting; requests whose client has left are skipped
+while they wait, and complete once they run.
 """
 
 from __future__ import annotations
@@ -20,43 +20,43 @@ from .chain import UserChain
 from .chain_response import ChainResponse, timeout_error
 
 MAX_THREADS = 40
-"""Plain functions that run at once, however many more are admitted."""
+"""Maximum number of plain functions that run at once."""
 
 ResponseCallback = Callable[[ChainResponse], None]
-_Told = TypeVar("_Told")
+_Value = TypeVar("_Value")
 
 
 class ChainCall:
     """
-    One request on its way through the chain.
+    One request to the chain.
     """
 
-    __slots__ = ("_told", "abandoned", "timer")
+    __slots__ = ("_callback", "abandoned", "timer")
 
-    def __init__(self, told: ResponseCallback) -> None:
-        self._told: ResponseCallback | None = told
+    def __init__(self, callback: ResponseCallback) -> None:
+        self._callback: ResponseCallback | None = callback
         self.abandoned = False
-        """Whether nobody waits for it any more."""
+        """Whether nobody waits for the response any more."""
         self.timer: asyncio.TimerHandle | None = None
 
     def abandon(self) -> None:
-        """Wait for it no longer."""
+        """Stop waiting for the response."""
         self.abandoned = True
-        self._told = None
+        self._callback = None
         if self.timer is not None:
             self.timer.cancel()
 
-    def deliver(self, said: ChainResponse) -> None:
-        """Tell whoever waits, once."""
-        told = self._told
+    def deliver(self, response: ChainResponse) -> None:
+        """Pass the response to the callback, once."""
+        callback = self._callback
         self.abandon()
-        if told is not None:
-            told(said)
+        if callback is not None:
+            callback(response)
 
 
 class Replica:
     """
-    The chain at work. Made, called and ended in the gateway's loop.
+    Runs the chain. Create, call and close it in the gateway's event loop.
     """
 
     def __init__(self, chain: UserChain, gateway: asyncio.AbstractEventLoop, *, scenario: Scenario) -> None:
@@ -65,82 +65,82 @@ class Replica:
         self._timeout = scenario.predict_timeout
         self._loop = asyncio.new_event_loop()
         self._tasks: set[asyncio.Task[None]] = set()
-        # Daemons: a run_remote that never returns must not keep the process.
+        # Daemon threads: a run_remote that never returns must not keep the process alive.
         threading.Thread(target=self._run, name="chain", daemon=True).start()
-        self._turns = asyncio.Semaphore(scenario.predict_concurrency)
+        self._slots = asyncio.Semaphore(scenario.predict_concurrency)
         self._threads = asyncio.Semaphore(MAX_THREADS)
 
-    def call(self, body: bytes, told: ResponseCallback) -> ChainCall:
-        """Have the chain answer a body; *told* is told in the gateway's loop."""
-        call = ChainCall(told)
+    def call(self, body: bytes, callback: ResponseCallback) -> ChainCall:
+        """Run the chain on a body; *callback* is called in the gateway's event loop."""
+        call = ChainCall(callback)
         call.timer = self._gateway.call_later(self._timeout, lambda: call.deliver(timeout_error(self._timeout)))
-        self._loop.call_soon_threadsafe(self._begin, body, call)
+        self._loop.call_soon_threadsafe(self._create_task, body, call)
         return call
 
     def _run(self) -> None:
         """
-        Run the chain's loop, whatever else runs in it: what a task of the chain's own raises must not end it.
+        Run the chain's event loop; exceptions in the chain's own tasks do not end it.
         """
         while not self._loop.is_closed():
             with suppress(SystemExit, KeyboardInterrupt):
                 self._loop.run_forever()
 
-    def _begin(self, body: bytes, call: ChainCall) -> None:
+    def _create_task(self, body: bytes, call: ChainCall) -> None:
         """
-        A task for a call, kept until it is done.
+        Create a task for a call and keep a reference to it.
         """
-        task = self._loop.create_task(self._served(body, call))
+        task = self._loop.create_task(self._serve(body, call))
         self._tasks.add(task)
-        task.add_done_callback(self._done)
+        task.add_done_callback(self._discard_task)
 
-    def _done(self, task: asyncio.Task[None]) -> None:
+    def _discard_task(self, task: asyncio.Task[None]) -> None:
         """
-        Forget a task. What it raised is our own error, and the gateway's loop is where those are told.
+        Forget a task. Its exception is an internal error, reported in the gateway's event loop.
         """
         self._tasks.discard(task)
         error = None if task.cancelled() else task.exception()
         if error is not None:
-            self._at_gateway(_raise, error)
+            self._call_in_gateway(_raise, error)
 
-    def _at_gateway(self, call: Callable[[_Told], None], what: _Told) -> None:
+    def _call_in_gateway(self, call: Callable[[_Value], None], value: _Value) -> None:
         """
-        Call in the gateway's loop, for as long as there is one.
+        Call in the gateway's event loop, unless that is closed.
         """
         with suppress(RuntimeError):
-            self._gateway.call_soon_threadsafe(call, what)
+            self._gateway.call_soon_threadsafe(call, value)
 
-    async def _served(self, body: bytes, call: ChainCall) -> None:
+    async def _serve(self, body: bytes, call: ChainCall) -> None:
         """
-        One call, from its body to what is said.
+        Process one call.
         """
         if call.abandoned:
             return
         arguments = self._chain.parse_arguments(body)
-        said = arguments if isinstance(arguments, ChainResponse) else await self._in_turn(arguments, call)
-        if said is not None:
-            self._at_gateway(call.deliver, said)
+        response = arguments if isinstance(arguments, ChainResponse) else await self._run_when_admitted(arguments, call)
+        if response is not None:
+            self._call_in_gateway(call.deliver, response)
 
-    async def _in_turn(self, arguments: dict[str, object], call: ChainCall) -> ChainResponse | None:
+    async def _run_when_admitted(self, arguments: dict[str, object], call: ChainCall) -> ChainResponse | None:
         """
-        Run it when it is its turn; None when nobody waits for it any more.
+        The response, once a slot is free; None if the call was abandoned while it waited.
         """
-        async with self._turns:
+        async with self._slots:
             if call.abandoned:
                 return None
             if self._chain.is_async:
                 return await self._chain.run_async(arguments)
             async with self._threads:
-                return await self._threaded(arguments)
+                return await self._run_in_thread(arguments)
 
-    async def _threaded(self, arguments: dict[str, object]) -> ChainResponse:
+    async def _run_in_thread(self, arguments: dict[str, object]) -> ChainResponse:
         """
-        The same on a thread.
+        The response of a plain function, run on its own thread.
         """
         future: asyncio.Future[ChainResponse] = self._loop.create_future()
 
         def run() -> None:
-            said = self._chain.run_sync(arguments)
-            self._loop.call_soon_threadsafe(future.set_result, said)
+            response = self._chain.run_sync(arguments)
+            self._loop.call_soon_threadsafe(future.set_result, response)
 
         threading.Thread(target=contextvars.copy_context().run, args=(run,), daemon=True).start()
         return await future
@@ -148,6 +148,6 @@ class Replica:
 
 def _raise(error: BaseException) -> NoReturn:
     """
-    Raise it here.
+    Raise the error in the calling event loop.
     """
     raise error

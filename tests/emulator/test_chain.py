@@ -334,7 +334,10 @@ BAD_CHAINS = {
     "a constructor that wants something": ("def __init__(self, model): ...", "its constructor raised TypeError"),
     "a constructor that ends": ("def __init__(self): raise SystemExit(4)", "SystemExit: 4"),
     "a stream": ("async def run_remote(self) -> AsyncIterator[str]: yield ''", "one that returns a stream"),
-    "the service's own": ("def run_remote(self, r: Request) -> None: ...", "the service's alone to fill in"),
+    "the service's own": (
+        "def run_remote(self, r: Request) -> None: ...",
+        "only the service can provide the parameter",
+    ),
 }
 
 

@@ -245,7 +245,7 @@ MISTAKES = {
         "has no class 'Fast'; it has Blocking, Coroutine, ExitsLater, Loud, Plain",
     ),
     "no class": (["--chain", "slow"], "expected FILE.py:Class or package.module:Class"),
-    "nobody at once": (["--predict-concurrency", "0"], "expected a whole number, at least 1, found '0'"),
+    "nobody at once": (["--predict-concurrency", "0"], "expected an integer of at least 1, found '0'"),
 }
 
 

@@ -60,12 +60,12 @@ timeout = 0.25
 
 MISTAKES = {
     "colour": ("red", "colour: expected one of description, error"),
-    "description": (3, "description: expected a text"),
+    "description": (3, "description: expected a string"),
     "service_time": ("fast", "service_time: expected a duration such as"),
     "error_service_time": ({"median": "5ms", "p99": "1ms"}, "error_service_time: expected 0 < median <= p99"),
     "errors": ({"gremlins": 0.1}, "found gremlins"),
     "rate_limit": ({"rate": 0, "burst": 1}, "rate_limit: expected more than 0"),
-    "max_body_bytes": (0.5, "max_body_bytes: expected a whole number of bytes"),
+    "max_body_bytes": (0.5, "max_body_bytes: expected an integer number of bytes"),
 }
 
 
