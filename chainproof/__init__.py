@@ -1,5 +1,5 @@
 """
-The shared language of chainproof: what is promised, what was observed, how we count and judge.
+chainproof tests and load-tests one HTTP operation of Baseten chains.
 """
 
 __version__ = "0.1.0"

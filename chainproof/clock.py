@@ -1,7 +1,7 @@
 """
-Time comes in as an argument; this file is where it comes from.
+The clock, and the types for time.
 
-Seconds are floats everywhere inside; only `reports/formatting` uses other units.
+Times are seconds (float) everywhere. Only `reports/formatting` and `durations` convert them to other units.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ PerSecond = float
 
 class Clock(Protocol):
     """
-    Whatever tells a monotonic time in seconds.
+    A callable that returns a monotonic time.
     """
 
     def __call__(self) -> Seconds:
-        """The present, in seconds since some fixed instant."""
+        """Seconds since some fixed instant."""
         ...
 
 

@@ -1,5 +1,5 @@
 """
-Durations as people write them: `1m30s` on the command line, 90.0 in the code.
+Read and write durations such as `1m30s`.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _BARE = re.compile(r"\d+(?:\.\d+)?|\.\d+")
 
 def parse_duration(text: str) -> Seconds:
     """
-    The seconds that *text* names: a bare number is seconds; otherwise parts such as `1h`, `1m30s`, `250ms`.
+    The seconds in *text*: a bare number, or parts such as `1h`, `1m30s`, `250ms`.
 
     >>> parse_duration("1m30s")
     90.0
@@ -26,7 +26,7 @@ def parse_duration(text: str) -> Seconds:
     >>> parse_duration("20")
     20.0
 
-    Raises ValueError, saying what was expected and what was found.
+    Raises ValueError.
     """
     bare = text.strip()
     parts = list(_PART.finditer(bare))
@@ -43,7 +43,7 @@ def parse_duration(text: str) -> Seconds:
 
 def format_duration(seconds: Seconds) -> str:
     """
-    A duration for people's eyes: three significant digits from 1 µs to a minute, parts above.
+    A duration for display: three significant digits up to a minute, then hours, minutes and seconds.
 
     >>> [format_duration(s) for s in (0.0000123, 0.0123, 1.5, 90.0, 3600.0)]
     ['12.3 µs', '12.3 ms', '1.5 s', '1m30s', '1h']
@@ -57,14 +57,14 @@ def format_duration(seconds: Seconds) -> str:
             if seconds >= scale * 0.9995:
                 return f"{_three_digits(seconds / scale)} {unit}"
         return f"{_three_digits(seconds / 1e-6)} µs"
-    whole = round(seconds)
-    parts = ((whole // 3600, "h"), (whole % 3600 // 60, "m"), (whole % 60, "s"))
+    rounded = round(seconds)
+    parts = ((rounded // 3600, "h"), (rounded % 3600 // 60, "m"), (rounded % 60, "s"))
     return "".join(f"{number}{unit}" for number, unit in parts if number)
 
 
 def _three_digits(value: float) -> str:
     """
-    Three significant digits, never in exponent form, no trailing zeros after the point.
+    Three significant digits, without exponent and trailing zeros.
     """
     decimals = 2 if value < 9.995 else 1 if value < 99.95 else 0
     text = f"{value:.{decimals}f}"

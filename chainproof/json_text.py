@@ -1,5 +1,5 @@
 """
-A JSON text as RFC 8259 has it: its value, or why it has none.
+Strict JSON parsing (RFC 8259) that gives the value or the reason why a body is not JSON.
 """
 
 from __future__ import annotations
@@ -16,27 +16,27 @@ JSON = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 
 class InvalidJson(Enum):
     """
-    Why a body is not JSON as RFC 8259 has it; the value completes the sentence "the body is …".
+    Why a body is not JSON. The value completes the sentence "the body is …".
     """
 
     EMPTY = "empty"
     NOT_UTF8 = "not UTF-8"
-    BYTE_ORDER_MARK = "led by a byte order mark"
+    BYTE_ORDER_MARK = "preceded by a byte order mark"
     NOT_JSON = "not JSON"
 
 
 class TooDeep:
     """
-    A body nested deeper than we can follow: neither valid nor invalid, and no violation.
+    A body that is nested too deeply to parse. It counts neither as valid nor as invalid.
     """
 
 
 def parse_json(body: bytes) -> JSON | InvalidJson | TooDeep:
     """
-    The value of a JSON text, or why it is none. `NaN`, `Infinity` and trailing text are refused (RFC 8259 §2, §6, §8.1).
+    The value of a JSON text, or why it is invalid. `NaN`, `Infinity` and trailing text are invalid (RFC 8259 §2, §6, §8.1).
 
-    A fast parser goes first; what it refuses is tried again by one without its limits on depth and size, so that our
-    own limits never become the target's finding. An integer beyond 64 bits may come back as the float nearest to it.
+    A text that the fast parser rejects is parsed again without its limits on depth and size, so that our limits never
+    become a finding. An integer beyond 64 bits may be returned as the nearest float.
     """
     try:
         return cast(JSON, orjson.loads(body))
@@ -46,7 +46,7 @@ def parse_json(body: bytes) -> JSON | InvalidJson | TooDeep:
 
 def _parse_slowly(body: bytes) -> JSON | InvalidJson | TooDeep:
     """
-    The same verdict by the standard library, which names the reason.
+    The result of the standard library's parser, with the reason for an error.
     """
     if not body.strip():
         return InvalidJson.EMPTY
@@ -57,24 +57,24 @@ def _parse_slowly(body: bytes) -> JSON | InvalidJson | TooDeep:
     except UnicodeDecodeError:
         return InvalidJson.NOT_UTF8
     try:
-        # An integer of more than 4300 digits is valid JSON that int() refuses; its size is all we keep of it.
-        return cast(JSON, json.loads(text, parse_constant=_refuse_constant, parse_int=_any_integer))
+        # An integer of more than 4300 digits is valid JSON, but int() rejects it.
+        return cast(JSON, json.loads(text, parse_constant=_reject_constant, parse_int=_parse_integer))
     except RecursionError:
         return TooDeep()
     except ValueError:
         return InvalidJson.NOT_JSON
 
 
-def _refuse_constant(constant: str) -> float:
+def _reject_constant(constant: str) -> float:
     """
-    `NaN`, `Infinity` and `-Infinity` are Python's, not JSON's.
+    Raise ValueError for `NaN`, `Infinity` and `-Infinity`, which Python accepts but JSON does not.
     """
     raise ValueError(constant)
 
 
-def _any_integer(digits: str) -> int | float:
+def _parse_integer(digits: str) -> int | float:
     """
-    An integer, or infinity with its sign when it has too many digits for Python to convert.
+    An integer, or positive or negative infinity if it has too many digits for int().
     """
     try:
         return int(digits)

@@ -1,3 +1,3 @@
 """
-What is promised: the published document, its clauses, and how an answer can depart from them.
+The contract: the published OpenAPI document, its clauses, and the violations of an answer.
 """

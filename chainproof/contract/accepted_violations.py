@@ -1,8 +1,7 @@
 """
-Violations that somebody knows of and accepts, for a while or for good: `--accept CLAUSE[:until-date]`.
+Accepted violations: `--accept CLAUSE[:until-date]`.
 
-Accepting hides nothing: findings are recorded and shown as ever, they only do not fail the run. A date makes sure that
-somebody looks again.
+Findings of an accepted clause are still recorded and shown, but do not fail the run until the date has passed.
 """
 
 from __future__ import annotations
@@ -20,13 +19,13 @@ from chainproof.errors import UsageError
 
 class AcceptanceError(UsageError):
     """
-    A text that accepts nothing; the message says what was expected and what was found.
+    An invalid value of `--accept`.
     """
 
 
 class AcceptanceData(TypedDict):
     """
-    An acceptance in a manifest's settings.
+    The JSON form of an acceptance, in a manifest's settings.
     """
 
     clause: str
@@ -42,10 +41,10 @@ class Acceptance:
     clause: str
     """The clause's id."""
     until: date | None = None
-    """The last day on which it counts; None for good."""
+    """The last day on which it applies; None if it does not expire."""
 
     def applies_on(self, day: date) -> bool:
-        """Whether it still counts on a day."""
+        """True if the acceptance has not expired on *day*."""
         return self.until is None or day <= self.until
 
     def to_json(self) -> AcceptanceData:
@@ -54,7 +53,7 @@ class Acceptance:
 
     @classmethod
     def from_json(cls, data: AcceptanceData) -> Acceptance:
-        """The acceptance that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
+        """The acceptance that `to_json` wrote. Raises KeyError, TypeError or ValueError for other data."""
         if not isinstance(data["clause"], str):
             raise TypeError(f"expected a clause's id, found {data['clause']!r}")
         until = data["until"]
@@ -66,7 +65,7 @@ _DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 def parse_acceptance(text: str) -> Acceptance:
     """
-    The acceptance that *text* states: a clause, and behind a colon the last day on which it counts.
+    The acceptance in *text*: a clause, optionally followed by a colon and the last day on which it applies.
 
     >>> parse_acceptance("error-message:2026-12-31").until
     datetime.date(2026, 12, 31)
@@ -91,13 +90,13 @@ def parse_acceptance(text: str) -> Acceptance:
 
 def is_accepted(clause_id: str, acceptances: Iterable[Acceptance], day: date) -> bool:
     """
-    Whether violations from a clause are accepted on a day.
+    True if violations of a clause are accepted on a day.
     """
     return any(each.clause == clause_id and each.applies_on(day) for each in acceptances)
 
 
 def _suggested(text: str) -> str:
     """
-    The clauses that *text* may have meant; all of them where it is like none.
+    The clauses with an id similar to *text*, or all clauses.
     """
     return " or ".join(get_close_matches(text, CLAUSE_BY_ID, n=3)) or ", ".join(CLAUSE_BY_ID)

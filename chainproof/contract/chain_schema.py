@@ -1,9 +1,9 @@
 """
-A chain's own input and output: a JSON Schema from a file, or from the type hints of its `run_remote`.
+The schemas of a chain's input and output, from a JSON Schema file or from the type hints of its `run_remote`.
 
-The hints are read as the service reads them (basetenlabs/truss, chains/code_gen): one pydantic model of the parameters,
-those with a default as `T | None`, other keys ignored; the return type as a root model. The user's module is imported as
-it is: whatever it needs must be installed, and whatever its import raises is a mistake of one line.
+Type hints are read as the service reads them (basetenlabs/truss, chains/code_gen): one pydantic model of the parameters,
+in which a parameter with a default is `T | None` and other keys are ignored, and a root model of the return type. The
+user's module is imported, so its dependencies must be installed. An error in it is reported in one line.
 """
 
 from __future__ import annotations
@@ -33,34 +33,34 @@ from chainproof.errors import UsageError
 from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
 
 MAX_ERRORS = 10
-"""Mistakes that are told of one value."""
+"""Errors that are reported for one value."""
 MAX_ERROR_LENGTH = 200
-"""Characters of each."""
+"""Characters of each error."""
 
-_LOOKED_AT = 1000
-_CLASS = "expected FILE.py:Class or package.module:Class"
+_MAX_SCANNED = 1000
+_EXPECTED_CLASS = "expected FILE.py:Class or package.module:Class"
 
 
 class SchemaError(UsageError):
     """
-    A schema or a class that cannot be used; the message is one line.
+    A schema or a class that cannot be used. The message is one line.
     """
 
 
 class InputError(Exception):
     """
-    A value that `run_remote` does not take.
+    A value that `run_remote` does not accept.
     """
 
     def __init__(self, errors: tuple[tuple[tuple[str | int, ...], str], ...]) -> None:
-        super().__init__(f"{len(errors)} mistakes")
+        super().__init__(f"{len(errors)} errors")
         self.errors = errors
-        """Place and words of each, as pydantic has them."""
+        """Path and message of each error, from pydantic."""
 
 
 class OutputError(Exception):
     """
-    What `run_remote` returned is not what its return type says.
+    The output of `run_remote` does not match its return type.
     """
 
 
@@ -70,49 +70,49 @@ class OutputError(Exception):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schema:
     """
-    A JSON Schema: of draft 2020-12, unless its `$schema` names another. Raises SchemaError when it is none.
+    A JSON Schema: draft 2020-12, unless its `$schema` names another. Raises SchemaError if it is invalid.
     """
 
     source: str
-    """Where it came from, as the user named it."""
+    """The file or class that the user named."""
     document: dict[str, JSON]
     _validator: jsonschema_rs.Validator = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         try:
-            jsonschema_rs.validator_for(self.document, offline=True)  # tells what is wrong with the schema in its words
-            # Masked: what a body holds must not stand in a finding.
+            jsonschema_rs.validator_for(self.document, offline=True)  # its message quotes the schema
+            # Masked, since findings must not contain parts of a body.
             validator = jsonschema_rs.validator_for(
                 self.document, mask="the value", validate_formats=True, offline=True
             )
-        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as wrong:
-            raise SchemaError(f"{self.source} is not a JSON Schema: {_why(wrong)}") from None
+        except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+            raise SchemaError(f"{self.source} is not a JSON Schema: {_reason(error)}") from None
         object.__setattr__(self, "_validator", validator)
 
     def accepts(self, value: JSON) -> bool:
-        """Whether a value is as the schema says, or nested too deeply to tell."""
-        return self._accepts(value) or self._accepts(_followable(value))
+        """True if a value is valid, or nested too deeply to validate."""
+        return self._accepts(value) or self._accepts(_sanitized(value))
 
     def errors(self, value: JSON) -> tuple[str, ...]:
-        """What is wrong with a value, at most `MAX_ERRORS` lines without anything of the value; none: nothing is."""
+        """At most `MAX_ERRORS` lines about an invalid value, which do not quote it; none if it is valid."""
         if self.accepts(value):
             return ()
         try:
-            errors = list(islice(self._validator.iter_errors(_followable(value)), _LOOKED_AT))
+            errors = list(islice(self._validator.iter_errors(_sanitized(value)), _MAX_SCANNED))
         except ValueError:
-            return ("the value is nested too deeply to say where it is wrong",)
-        # Sorted: the validator visits an object's members in no order that it promises.
-        return tuple(sorted({_shortened(_placed(error)) for error in errors})[:MAX_ERRORS])
+            return ("the value is invalid, but nested too deeply to say where",)
+        # Sorted, since the validator visits the members of an object in any order.
+        return tuple(sorted({_truncated(_error_line(error)) for error in errors})[:MAX_ERRORS])
 
     def _accepts(self, value: JSON) -> bool:
         """
-        The same for a value as it is.
+        True if the unchanged value is valid, or nested too deeply to validate.
         """
         try:
             return self._validator.is_valid(value)
-        except UnicodeEncodeError:  # half of a surrogate pair, which the validator cannot read
+        except UnicodeEncodeError:  # a lone surrogate, which the validator cannot read
             return False
-        except ValueError:  # the validator's own limit, which is no mistake of the value's
+        except ValueError:  # the validator's limit on depth
             return True
 
 
@@ -120,9 +120,9 @@ def load_input_schema(text: str) -> Schema:
     """
     The schema of a chain's input, from a JSON Schema file or the parameters of `run_remote`. Raises SchemaError.
     """
-    if _is_file(text):
-        return _from_file(text)
-    with _blaming(text):
+    if _names_json_file(text):
+        return _schema_from_file(text)
+    with _hint_errors(text):
         document = load_entrypoint(text).input_model.model_json_schema()
     return Schema(source=text, document=cast(dict[str, JSON], document))
 
@@ -131,90 +131,90 @@ def load_output_schema(text: str) -> Schema:
     """
     The schema of a chain's output, from a JSON Schema file or the return type of `run_remote`. Raises SchemaError.
     """
-    if _is_file(text):
-        return _from_file(text)
+    if _names_json_file(text):
+        return _schema_from_file(text)
     output_model = load_entrypoint(text).output_model
     if output_model is None:
-        raise SchemaError(f"{text}: run_remote returns a stream, and there is no JSON Schema of a stream")
-    with _blaming(text):
+        raise SchemaError(f"{text}: run_remote returns a stream, and a stream has no JSON Schema")
+    with _hint_errors(text):
         document = output_model.model_json_schema(mode="serialization")
     return Schema(source=text, document=cast(dict[str, JSON], document))
 
 
-def _is_file(text: str) -> bool:
+def _names_json_file(text: str) -> bool:
     """
-    Whether a JSON file is named, and not a class. Raises SchemaError where neither is.
+    True if the text names a JSON file, False for a class. Raises SchemaError for anything else.
     """
     if ":" not in text and not text.endswith(".json"):
         raise SchemaError(f"expected FILE.json, FILE.py:Class or package.module:Class, found {text!r}")
     return text.endswith(".json")
 
 
-def format_path(place: tuple[str | int, ...] | list[str | int]) -> str:
+def format_path(path: tuple[str | int, ...] | list[str | int]) -> str:
     """
-    A place in a JSON value: `opts.names[0]`; empty for the value itself.
+    A path in a JSON value, such as `opts.names[0]`; empty for the value itself.
     """
-    parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in place)
+    parts = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in path)
     return parts.removeprefix(".")
 
 
-def _from_file(text: str) -> Schema:
+def _schema_from_file(text: str) -> Schema:
     """
-    A schema in a JSON file.
+    The schema in a JSON file. Raises SchemaError.
     """
     try:
         value = parse_json(Path(text).read_bytes())
-    except OSError as wrong:
-        raise SchemaError(f"cannot read the schema {text}: {wrong.strerror}") from None
+    except OSError as error:
+        raise SchemaError(f"cannot read the schema {text}: {error.strerror}") from None
     if isinstance(value, InvalidJson | TooDeep) or not isinstance(value, dict):
-        found = "is not a JSON object" if not isinstance(value, InvalidJson) else f"is {value.value}"
-        raise SchemaError(f"{text} is not a JSON Schema: expected a JSON object, the file {found}")
+        problem = value.value if isinstance(value, InvalidJson) else "not a JSON object"
+        raise SchemaError(f"{text} is not a JSON Schema: expected a JSON object, the file is {problem}")
     return Schema(source=text, document=value)
 
 
-def _placed(error: jsonschema_rs.ValidationError) -> str:
+def _error_line(error: jsonschema_rs.ValidationError) -> str:
     """
-    What is wrong, and where unless it is the whole.
+    The message of an error, after its path.
     """
-    place = format_path(error.instance_path)
-    return f"`{place}`: {error.message}" if place else error.message
+    path = format_path(error.instance_path)
+    return f"`{path}`: {error.message}" if path else error.message
 
 
-def _why(wrong: Exception) -> str:
+def _reason(error: Exception) -> str:
     """
-    The reason in one line; for a reference that leads elsewhere, what to do.
+    The reason why a schema is invalid, in one line.
     """
-    if isinstance(wrong, jsonschema_rs.ValidationError):
-        if isinstance(wrong.kind, jsonschema_rs.ValidationErrorKind.Referencing):
-            return f"{_one_line(wrong.message)}; every $ref must lead to a place in the schema itself"
-        return _one_line(_placed(wrong))
-    return _one_line(str(wrong))
+    if isinstance(error, jsonschema_rs.ValidationError):
+        if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Referencing):
+            return f"{_one_line(error.message)}; every $ref must point into the schema itself"
+        return _one_line(_error_line(error))
+    return _one_line(str(error))
 
 
-def _followable(value: JSON) -> JSON:
+def _sanitized(value: JSON) -> JSON:
     """
-    A value as the validator can read it: no half of a surrogate pair, no number beyond floats. Both are JSON.
+    A copy that the validator can read: without lone surrogates and numbers beyond floats, which are valid JSON.
     """
-    whole = [value]
-    # A list and an index, or an object and a name: nesting costs an item of a list, not a call.
-    todo: list[tuple[Any, Any]] = [(whole, 0)]
+    root = [value]
+    # Not recursive, since values may be nested more deeply than calls. Each item is a container and an index or name.
+    todo: list[tuple[Any, Any]] = [(root, 0)]
     while todo:
-        holder, place = todo.pop()
-        part = holder[place]
+        container, key = todo.pop()
+        part = container[key]
         if isinstance(part, list):
-            holder[place] = copy = list(part)
+            container[key] = copy = list(part)
             todo.extend((copy, index) for index in range(len(copy)))
         elif isinstance(part, dict):
-            holder[place] = named = {_scalar(name): item for name, item in part.items()}
+            container[key] = named = {_sanitized_scalar(name): item for name, item in part.items()}
             todo.extend((named, name) for name in named)
         else:
-            holder[place] = _scalar(part)
-    return whole[0]
+            container[key] = _sanitized_scalar(part)
+    return root[0]
 
 
-def _scalar(value: Any) -> Any:
+def _sanitized_scalar(value: Any) -> Any:
     """
-    The same for a value that holds no others.
+    The same for a string, number, boolean or null.
     """
     if isinstance(value, str):
         return value.encode("utf-8", "replace").decode()
@@ -229,38 +229,38 @@ def _scalar(value: Any) -> Any:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entrypoint:
     """
-    `run_remote` of a chain's class, as its type hints have it.
+    The `run_remote` of a chain's class, described by its type hints.
     """
 
     cls: type
     input_model: type[BaseModel]
-    """One field for each parameter; explicit null is taken for whatever has a default."""
+    """One field for each parameter; a parameter with a default accepts null."""
     output_model: type[RootModel[Any]] | None
-    """Of the return type; None when it is a stream."""
+    """The model of the return type; None for a stream."""
     injected: tuple[str, ...]
-    """Parameters without default that the service fills in itself."""
+    """Parameters without default that the service provides."""
     is_async: bool
-    """Whether it is a coroutine function."""
+    """True for a coroutine function."""
 
     def arguments(self, value: JSON) -> dict[str, Any]:
-        """The arguments that an input stands for, those alone that it names. Raises InputError."""
+        """The arguments that an input has, without defaults. Raises InputError."""
         try:
             model = self.input_model.model_validate(value)
-        except ValidationError as wrong:
-            found = wrong.errors(include_url=False, include_input=False)
-            raise InputError(tuple((error["loc"], error["msg"]) for error in found)) from None
+        except ValidationError as error:
+            details = error.errors(include_url=False, include_input=False)
+            raise InputError(tuple((detail["loc"], detail["msg"]) for detail in details)) from None
         return {name: getattr(model, name) for name in sorted(model.model_fields_set)}
 
     def encode_output(self, result: object) -> bytes:
         """
-        What is returned, as JSON: floats that JSON has no number for as null. Raises OutputError when it is not of the
-        return type, and whatever pydantic raises when it cannot be written.
+        The result as JSON, with null for NaN and infinity. Raises OutputError if it does not match the return type, and
+        an exception of pydantic if it cannot be serialised.
         """
         assert self.output_model is not None
         try:
             model = self.output_model(result)
-        except ValidationError as wrong:
-            raise OutputError(str(wrong)) from None
+        except ValidationError as error:
+            raise OutputError(str(error)) from None
         return model.model_dump_json().encode()
 
 
@@ -273,63 +273,63 @@ def load_entrypoint(text: str) -> Entrypoint:
 
 def entrypoint(cls: type, source: str) -> Entrypoint:
     """
-    `run_remote` of a class. Raises SchemaError, naming the *source*.
+    The entrypoint of a class. Raises SchemaError with *source* in its message.
     """
     function = inspect.getattr_static(cls, "run_remote", None)
     if not isinstance(function, FunctionType):
         raise SchemaError(
-            f"{source}: expected a method run_remote, found {'none' if function is None else 'another thing'}"
+            f"{source}: expected a method run_remote, found {'none' if function is None else 'something else'}"
         )
-    with _blaming(source):
+    with _hint_errors(source):
         hints = typing.get_type_hints(function, include_extras=True)
     parameters = list(inspect.signature(function).parameters.values())[1:]
-    injected = [parameter for parameter in parameters if _filled_in(parameter, hints)]
-    input_model = [parameter for parameter in parameters if parameter not in injected]
-    _check(input_model, hints, source)
-    with _blaming(source):
+    injected = [parameter for parameter in parameters if _is_injected(parameter, hints)]
+    inputs = [parameter for parameter in parameters if parameter not in injected]
+    _check_parameters(inputs, hints, source)
+    with _hint_errors(source):
         return Entrypoint(
             cls=cls,
-            input_model=_input_model(f"{cls.__name__}Input", input_model, hints),
+            input_model=_input_model(f"{cls.__name__}Input", inputs, hints),
             output_model=_output_model(f"{cls.__name__}Output", hints["return"]),
             injected=tuple(parameter.name for parameter in injected if parameter.default is parameter.empty),
             is_async=inspect.iscoroutinefunction(function),
         )
 
 
-_FILLED_IN = ("DeploymentContext", "Request")
-"""Types of parameters that the service fills in: truss's context and the HTTP request."""
-_UNHINTED = ("context", "request")
+_INJECTED_TYPES = ("DeploymentContext", "Request")
+"""Types of parameters that the service provides: truss's context and the HTTP request."""
+_INJECTED_NAMES = ("context", "request")
 
 _STREAMS = (AsyncIterator, AsyncGenerator, AsyncIterable)
 
 
-def _filled_in(parameter: inspect.Parameter, hints: dict[str, Any]) -> bool:
+def _is_injected(parameter: inspect.Parameter, hints: dict[str, Any]) -> bool:
     """
-    Whether a parameter is no part of the input.
+    True if the service provides the parameter, so that it is not part of the input.
     """
     if parameter.name in hints:
-        return getattr(hints[parameter.name], "__name__", "") in _FILLED_IN
-    return parameter.name in _UNHINTED
+        return getattr(hints[parameter.name], "__name__", "") in _INJECTED_TYPES
+    return parameter.name in _INJECTED_NAMES
 
 
-def _check(parameters: list[inspect.Parameter], hints: dict[str, Any], source: str) -> None:
+def _check_parameters(parameters: list[inspect.Parameter], hints: dict[str, Any], source: str) -> None:
     """
-    Raise SchemaError for what the service would not deploy.
+    Raise SchemaError for parameters that the service does not deploy.
     """
     for parameter in parameters:
         if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
             raise SchemaError(f"{source}: expected named parameters of run_remote, found {str(parameter)!r}")
-        if parameter.name.startswith("_"):  # pydantic takes it for a private attribute
+        if parameter.name.startswith("_"):  # a private attribute in pydantic
             raise SchemaError(f"{source}: expected a parameter without leading underscore, found {parameter.name!r}")
         if parameter.name not in hints:
             raise SchemaError(f"{source}: expected a type hint for the parameter {parameter.name!r} of run_remote")
     if "return" not in hints:
-        raise SchemaError(f"{source}: expected a type hint for what run_remote returns")
+        raise SchemaError(f"{source}: expected a return type hint on run_remote")
 
 
 def _input_model(name: str, parameters: list[inspect.Parameter], hints: dict[str, Any]) -> type[BaseModel]:
     """
-    One model of all parameters, defaults optional.
+    A model with one field for each parameter; a field with a default is optional.
     """
     fields: dict[str, Any] = {
         parameter.name: (hints[parameter.name], ...)
@@ -342,7 +342,7 @@ def _input_model(name: str, parameters: list[inspect.Parameter], hints: dict[str
 
 def _output_model(name: str, hint: Any) -> type[RootModel[Any]] | None:
     """
-    A root model of the return type; None for a stream.
+    The root model of the return type; None for a stream.
     """
     if typing.get_origin(hint) in _STREAMS or hint in _STREAMS:
         return None
@@ -351,16 +351,16 @@ def _output_model(name: str, hint: Any) -> type[RootModel[Any]] | None:
 
 
 @contextmanager
-def _blaming(source: str) -> Iterator[None]:
+def _hint_errors(source: str) -> Iterator[None]:
     """
-    Type hints that nobody can resolve, or that have no schema, are the user's.
+    Raise SchemaError for type hints that cannot be resolved or have no schema.
     """
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # a parameter may be named like a method of pydantic's
+            warnings.simplefilter("ignore")  # a parameter may have the name of a pydantic method
             yield
-    except (PydanticUserError, NameError, TypeError, ValueError, SyntaxError) as wrong:
-        raise SchemaError(f"{source}: cannot read the type hints of run_remote: {_one_line(str(wrong))}") from None
+    except (PydanticUserError, NameError, TypeError, ValueError, SyntaxError) as error:
+        raise SchemaError(f"{source}: cannot read the type hints of run_remote: {_one_line(str(error))}") from None
 
 
 # ------------------------------------------------------------------ the user's module
@@ -370,15 +370,15 @@ def load_class(text: str) -> type:
     """
     The class that `FILE.py:Class` or `package.module:Class` names. Raises SchemaError.
     """
-    where, colon, name = text.rpartition(":")
-    if not colon or not where or not name.isidentifier():
-        raise SchemaError(f"{_CLASS}, found {text!r}")
-    module = _file_module(where) if where.endswith(".py") else _named_module(where)
+    location, colon, name = text.rpartition(":")
+    if not colon or not location or not name.isidentifier():
+        raise SchemaError(f"{_EXPECTED_CLASS}, found {text!r}")
+    module = _module_from_file(location) if location.endswith(".py") else _module_by_name(location)
     cls = getattr(module, name, None)
     if not isinstance(cls, type):
         own = sorted(n for n, v in vars(module).items() if isinstance(v, type) and hasattr(v, "run_remote"))
-        there = f"it has {', '.join(own)}" if own else "it has none with a run_remote"
-        raise SchemaError(f"{where} has no class {name!r}; {there}")
+        available = f"it has {', '.join(own)}" if own else "it has no class with run_remote"
+        raise SchemaError(f"{location} has no class {name!r}; {available}")
     return cls
 
 
@@ -386,51 +386,51 @@ def load_function(text: str) -> Callable[..., object]:
     """
     The function that `FILE.py:function` or `package.module:function` names. Raises SchemaError.
     """
-    where, colon, name = text.rpartition(":")
-    if not colon or not where or not name.isidentifier():
+    location, colon, name = text.rpartition(":")
+    if not colon or not location or not name.isidentifier():
         raise SchemaError(f"expected FILE.py:function or package.module:function, found {text!r}")
-    module = _file_module(where) if where.endswith(".py") else _named_module(where)
+    module = _module_from_file(location) if location.endswith(".py") else _module_by_name(location)
     function = getattr(module, name, None)
     if not callable(function):
         own = sorted(n for n, v in vars(module).items() if inspect.isfunction(v) and v.__module__ == module.__name__)
-        raise SchemaError(f"{where} has no function {name!r}; it has {', '.join(own) or 'none'}")
+        raise SchemaError(f"{location} has no function {name!r}; it has {', '.join(own) or 'none'}")
     return cast(Callable[..., object], function)
 
 
-def _file_module(where: str) -> ModuleType:
+def _module_from_file(location: str) -> ModuleType:
     """
-    The module in a file, imported once for as long as the file stays the same.
+    The module in a file. It is imported again only after the file has changed.
     """
     try:
-        path = Path(where).resolve(strict=True)
-        return _imported(path, path.stat().st_mtime_ns)
-    except OSError as wrong:
-        raise SchemaError(f"cannot read {where}: {wrong.strerror}") from None
+        path = Path(location).resolve(strict=True)
+        return _import_file(path, path.stat().st_mtime_ns)
+    except OSError as error:
+        raise SchemaError(f"cannot read {location}: {error.strerror}") from None
 
 
-def _named_module(where: str) -> ModuleType:
+def _module_by_name(location: str) -> ModuleType:
     """
-    A module by its name, as Python finds it from the working folder.
+    The module with a name, searched from the working folder first.
     """
-    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", where):
-        raise SchemaError(f"{_CLASS}, found {where!r} before the colon")
-    with _importing(where, Path.cwd()):
-        return importlib.import_module(where)
+    if not re.fullmatch(r"[^\W\d]\w*(\.[^\W\d]\w*)*", location):
+        raise SchemaError(f"{_EXPECTED_CLASS}, found {location!r} before the colon")
+    with _user_import(location, Path.cwd()):
+        return importlib.import_module(location)
 
 
 @cache
-def _imported(path: Path, changed: int) -> ModuleType:
+def _import_file(path: Path, modified_ns: int) -> ModuleType:
     """
-    The module in a file as it was when it last *changed*.
+    The module in a file, cached by the time of its last change.
     """
-    del changed
-    specification = spec_from_file_location(_free_name(path.stem), path)
+    del modified_ns
+    specification = spec_from_file_location(_module_name(path.stem), path)
     assert specification is not None
     assert specification.loader is not None
     module = module_from_spec(specification)
-    sys.modules[module.__name__] = module  # where classes look for the names in their hints
+    sys.modules[module.__name__] = module  # type hints are resolved through it
     try:
-        with _importing(str(path), path.parent):
+        with _user_import(str(path), path.parent):
             specification.loader.exec_module(module)
     except SchemaError:
         del sys.modules[module.__name__]
@@ -438,9 +438,9 @@ def _imported(path: Path, changed: int) -> ModuleType:
     return module
 
 
-def _free_name(stem: str) -> str:
+def _module_name(stem: str) -> str:
     """
-    The file's own name as a module, unless another module has it.
+    The file's name, with a number if another module has that name.
     """
     if stem not in sys.modules and stem not in sys.stdlib_module_names:
         return stem
@@ -448,35 +448,37 @@ def _free_name(stem: str) -> str:
 
 
 @contextmanager
-def _importing(where: str, folder: Path) -> Iterator[None]:
+def _user_import(location: str, folder: Path) -> Iterator[None]:
     """
-    The import of a user's module: its siblings are found, no bytecode is left beside it, and what it prints goes to
-    stderr. Raises SchemaError in place of whatever it raises.
+    Prepare the import of a user's module: modules beside it are found, no bytecode is written, and its output goes to
+    stderr. Raises SchemaError for every exception.
     """
-    before = sys.dont_write_bytecode
+    write_no_bytecode = sys.dont_write_bytecode
     sys.dont_write_bytecode = True
     sys.path.insert(0, str(folder))
     try:
         with redirect_stdout(sys.stderr):
             yield
-    except (Exception, SystemExit) as wrong:  # noqa: BLE001  # blamed: the user's module, whatever it does
-        reason = _one_line(str(wrong))
-        raise SchemaError(f"cannot import {where}: {type(wrong).__name__}{f': {reason}' if reason else ''}") from None
+    except (Exception, SystemExit) as error:  # noqa: BLE001  # the user's module may raise anything
+        reason = _one_line(str(error))
+        raise SchemaError(
+            f"cannot import {location}: {type(error).__name__}{f': {reason}' if reason else ''}"
+        ) from None
     finally:
         if str(folder) in sys.path:
             sys.path.remove(str(folder))
-        sys.dont_write_bytecode = before
+        sys.dont_write_bytecode = write_no_bytecode
 
 
 def _one_line(text: str) -> str:
     """
-    The first line of a text that says something, shortened.
+    The first non-empty line of a text, truncated.
     """
-    return _shortened(next((line.strip() for line in text.splitlines() if line.strip()), ""))
+    return _truncated(next((line.strip() for line in text.splitlines() if line.strip()), ""))
 
 
-def _shortened(text: str) -> str:
+def _truncated(text: str) -> str:
     """
-    As much of a text as a line shows.
+    A text of at most MAX_ERROR_LENGTH characters.
     """
     return text if len(text) <= MAX_ERROR_LENGTH else text[: MAX_ERROR_LENGTH - 1] + "…"

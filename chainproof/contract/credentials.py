@@ -1,5 +1,5 @@
 """
-The API key: read from the environment, sent to the target's own host, shown to nobody.
+The API key: read from the environment, sent only to the target, never shown.
 """
 
 from __future__ import annotations
@@ -13,14 +13,14 @@ from chainproof.errors import UsageError
 
 DEFAULT_KEY_VARIABLE = "BASETEN_API_KEY"
 EMULATOR_KEY = "emulator.throw-away-key"
-"""The key that the emulator accepts unless told otherwise. It opens nothing else, so it may be printed."""
+"""The default key of the emulator. It is valid nowhere else, so it may be printed."""
 
 REDACTED = "[API key]"
 
 
 class AuthScheme(StrEnum):
     """
-    How the key is presented: by the document's scheme, or by the one that Baseten's newer documents name.
+    The authentication scheme: the document's, or the one that Baseten's newer documents name.
     """
 
     API_KEY = "api-key"
@@ -34,7 +34,7 @@ class AuthScheme(StrEnum):
 
 class ApiKey:
     """
-    A key that no `repr`, `str`, format, pickle or comparison message ever shows.
+    An API key that `repr`, `str`, formatting, pickling and failed comparisons do not show.
     """
 
     __slots__ = ("_text", "scheme")
@@ -44,12 +44,12 @@ class ApiKey:
         self.scheme = scheme
 
     def reveal(self) -> str:
-        """The key itself, for the one place that writes it into a request."""
+        """The text of the key, for writing it into a request."""
         return self._text
 
     @property
     def authorization(self) -> str:
-        """The value of the Authorization header: `Api-Key …` unless another scheme was asked for."""
+        """The value of the Authorization header: `Api-Key …`, or the prefix of another scheme."""
         return f"{self.scheme.prefix} {self._text}"
 
     def redact(self, text: str) -> str:
@@ -71,20 +71,20 @@ class ApiKey:
         return hash(self._text)
 
     def __reduce__(self) -> NoReturn:
-        raise TypeError("an API key is not pickled: it would leave this process")
+        raise TypeError("expected no pickling or copying of an API key: it must not leave this process")
 
 
 class ApiKeyError(UsageError):
     """
-    The environment holds no usable key; the message says which variable was looked at, never what was in it.
+    The environment has no usable key. The message names the variable and does not show its value.
     """
 
 
 def load_key(environment: Mapping[str, str], variable: str = DEFAULT_KEY_VARIABLE) -> ApiKey:
     """
-    The key in *variable*, blanks around it removed.
+    The key in *variable*, without surrounding blanks.
 
-    Raises ApiKeyError when the variable is unset or empty, or holds what no header field can carry.
+    Raises ApiKeyError if the variable is unset or empty, or cannot be sent in a header field.
     """
     text = environment.get(variable, "").strip()
     if not text:
@@ -96,11 +96,11 @@ def load_key(environment: Mapping[str, str], variable: str = DEFAULT_KEY_VARIABL
     for prefix in ("Api-Key ", "Bearer "):
         if text.lower().startswith(prefix.lower()):
             raise ApiKeyError(
-                f"the key in {variable} begins with {prefix!r}: expected the bare key, the prefix is added here"
+                f"the key in {variable} begins with {prefix!r}: expected the key alone; chainproof adds the prefix"
             )
     if not text.isascii() or any(character.isspace() or not character.isprintable() for character in text):
         raise ApiKeyError(
-            f"the key in {variable} holds blanks, control characters or non-ASCII text: expected one bare token"
+            f"the key in {variable} has blanks, control characters or non-ASCII text: expected printable ASCII without blanks"
         )
     return ApiKey(text)
 

@@ -1,9 +1,9 @@
 """
-The ten error codes: whose fault each one is, and with which status it goes.
+The ten error codes: their statuses, and who is responsible for each.
 
-The document lists codes and statuses side by side and never pairs them. The pairing below is therefore *assumed*: the
-natural reading for the strict contract, widened for the documented one by what Baseten's pages say (each with its
-citation). It is the one table that the emulator, the checks, the load test and the documentation use.
+The document lists codes and statuses but does not pair them, so the table below is an assumption: the natural reading
+for the strict contract, plus what Baseten's pages say (with a citation) for the documented one. The emulator, the
+checks, the load test and the documentation use this table.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from chainproof.contract.openapi import documented_statuses
 
 class ErrorCode(StrEnum):
     """
-    The machine-readable causes that `ErrorResponse.error_code` may name.
+    The documented values of `ErrorResponse.error_code`.
     """
 
     TIMEOUT = "timeout"
@@ -39,11 +39,11 @@ DOCUMENTED_CODES: frozenset[str] = frozenset(code.value for code in ErrorCode)
 
 class Responsible(StrEnum):
     """
-    Whose move it is after an error.
+    Who has to act on an error.
     """
 
     CALLER = "caller"
-    """Whoever sent the request: its key, its URL, its body, its rate."""
+    """The sender of the request: its key, URL, body or rate."""
 
     CHAIN = "chain"
     """The code behind `run_remote`."""
@@ -52,13 +52,13 @@ class Responsible(StrEnum):
     """Baseten's gateway, routing and replicas."""
 
     US = "us"
-    """chainproof itself: never a finding, always exit 70."""
+    """chainproof itself: never a finding, exit code 70."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:
     """
-    The statuses one error code goes with, and who is to act on it.
+    The statuses of an error code, and who is responsible.
     """
 
     code: ErrorCode
@@ -66,7 +66,7 @@ class Pairing:
     strict: tuple[int, ...]
     documented: tuple[int, ...] = ()
     citation: str = ""
-    """Where the documented statuses come from; pages are relative to docs.baseten.co."""
+    """The source of the documented statuses; pages are relative to docs.baseten.co."""
 
 
 PAIRINGS: tuple[Pairing, ...] = (
@@ -130,32 +130,31 @@ PAIRINGS: tuple[Pairing, ...] = (
     ),
     Pairing(code=ErrorCode.TIMEOUT, responsible=Responsible.CHAIN, strict=(504,)),
 )
-"""Which code goes with which status: the one table."""
 
 PAIRING_BY_CODE: dict[str, Pairing] = {pairing.code.value: pairing for pairing in PAIRINGS}
 
 UNPAIRED_STATUSES: dict[int, str] = {
     402: "inference/errors: 402 while billing is on hold; no error code is named",
 }
-"""Statuses that the documentation adds without a code of the ten, with a citation each."""
+"""Statuses that the documentation adds without naming an error code, with a citation each."""
 
 
 @cache
 def statuses(code: str, contract: Contract) -> frozenset[int]:
     """
-    The statuses that *code* may go with under *contract*; empty for a code outside the ten.
+    The statuses that *code* may have under *contract*; empty for an undocumented code.
     """
     pairing = PAIRING_BY_CODE.get(code)
     if pairing is None:
         return frozenset()
-    widened = pairing.documented if contract.includes(Contract.DOCUMENTED) else ()
-    return frozenset(pairing.strict + widened)
+    additional = pairing.documented if contract.includes(Contract.DOCUMENTED) else ()
+    return frozenset(pairing.strict + additional)
 
 
 @cache
 def allowed_statuses(contract: Contract) -> frozenset[int]:
     """
-    Every status that an answer of the operation may have under *contract*.
+    The statuses that an answer of the operation may have under *contract*.
     """
     allowed = set(documented_statuses())
     if contract.includes(Contract.DOCUMENTED):
@@ -167,7 +166,7 @@ def allowed_statuses(contract: Contract) -> frozenset[int]:
 
 def responsible(error_code: str | None, status: int | None) -> Responsible:
     """
-    Who is to act on an error answer: by its code if that is one of the ten, else by its status.
+    Who is responsible for an error: given by its code if that is documented, else by its status.
     """
     if error_code in PAIRING_BY_CODE:
         return PAIRING_BY_CODE[error_code].responsible

@@ -1,8 +1,7 @@
 """
-The published OpenAPI document, loaded once, and addressed by JSON pointer.
+The published OpenAPI document, addressed by JSON pointer.
 
-`openapi.yaml` beside this file is the document as published, unchanged: the only source of truth. Whatever this
-package states of the contract is read from it here, or stands beside it with a source of its own.
+`openapi.yaml` is the document as published, unchanged. Every other statement about the contract names its own source.
 """
 
 from __future__ import annotations
@@ -18,13 +17,13 @@ PATH = "/production/run_remote"
 METHOD = "POST"
 
 Node = dict[str, object] | list[object] | str | int | float | bool | None
-"""Whatever stands at a place in the document."""
+"""A node of the document."""
 
 
 @cache
 def document_text() -> str:
     """
-    The document as published, byte for byte.
+    The text of the document as published.
     """
     return files("chainproof.contract").joinpath("openapi.yaml").read_text(encoding="utf-8")
 
@@ -32,16 +31,16 @@ def document_text() -> str:
 @cache
 def document() -> dict[str, object]:
     """
-    The document, parsed. Shared by all callers: copy before changing it.
+    The parsed document. It is shared by all callers, so copy it before changing it.
     """
     return cast(dict[str, object], yaml.safe_load(document_text()))
 
 
 def lookup(pointer: str) -> Node:
     """
-    What stands at a JSON pointer (RFC 6901, in its URI fragment form `#/…`), following `$ref` on the way.
+    The node at a JSON pointer (RFC 6901, as a URI fragment `#/…`). References (`$ref`) are resolved.
 
-    Raises KeyError naming the pointer and the token that leads nowhere.
+    Raises KeyError with the pointer and the missing token.
     """
     node: object = document()
     for token in pointer.removeprefix("#").split("/")[1:]:
@@ -56,7 +55,7 @@ def lookup(pointer: str) -> Node:
 
 def _dereferenced(node: object) -> object:
     """
-    The node itself, or what its `$ref` points to.
+    The node, or the node that its `$ref` points to.
     """
     if isinstance(node, dict) and isinstance(node.get("$ref"), str):
         return lookup(node["$ref"])
@@ -72,7 +71,7 @@ def documented_statuses() -> tuple[int, ...]:
 
 def server_templates() -> tuple[str, ...]:
     """
-    The URL templates of the document's four servers, with their variables in braces.
+    The URL templates of the document's four servers.
     """
     return tuple(
         cast(str, cast(dict[str, object], server)["url"]) for server in cast(list[object], lookup("#/servers"))

@@ -1,7 +1,7 @@
 """
-How the bytes get to a target where its own name and port are not the way, and whom TLS trusts there.
+The route to a target: proxy, `--connect-to` address and trusted certificates.
 
-None of it changes what is asked: URL, Host header and the name that TLS verifies stay the target's.
+A route changes neither the URL, nor the Host header, nor the host name that TLS verifies.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HOST_AND_PORT = re.compile(r"(?P<host>\[[0-9A-Fa-f:.]+\]|[^:\[\]/@ ]+):(?P<port
 @dataclass(frozen=True, slots=True)
 class Address:
     """
-    A name or address, IPv6 without brackets, and a TCP port.
+    A host name or IP address (IPv6 without brackets), and a TCP port.
     """
 
     host: str
@@ -33,15 +33,15 @@ class Address:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Proxy:
     """
-    An HTTP proxy that is asked for a tunnel (RFC 9110 §9.3.6).
+    An HTTP proxy, used with CONNECT (RFC 9110 §9.3.6).
     """
 
     address: Address
-    authorization: str | None = field(default=None, repr=False)  # it holds a password
+    authorization: str | None = field(default=None, repr=False)  # contains a password
     """The value of Proxy-Authorization, or None."""
 
     def connect_request(self, target: Address) -> bytes:
-        """The request for a tunnel to a target, as it goes over the wire."""
+        """The bytes of the CONNECT request for a target."""
         fields = [f"CONNECT {target} HTTP/1.1", f"Host: {target}"]
         if self.authorization is not None:
             fields.append(f"Proxy-Authorization: {self.authorization}")
@@ -51,27 +51,27 @@ class Proxy:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """
-    The way to a target. The default one is its own host and port, and the system's certificates.
+    How to connect to a target. The default is its own host and port, and the system's certificates.
     """
 
     connect_to: Address | None = None
-    """Where connections go instead."""
+    """The address to connect to instead of the target's."""
     ca_file: str | None = None
-    """A PEM file of certificates to trust besides."""
+    """A PEM file of additional certificates to trust."""
     proxy: Proxy | None = None
 
     def first_hop(self, target: Target) -> Address:
-        """Where the TCP connection goes: the proxy, the address to connect to, or the target itself."""
+        """The address of the TCP connection: the proxy, `connect_to`, or the target."""
         return self.proxy.address if self.proxy is not None else self.destination(target)
 
     def destination(self, target: Target) -> Address:
-        """Where the bytes end up, by way of a proxy or not."""
+        """The address that a proxy, if any, connects to."""
         return self.connect_to or Address(target.host, target.port)
 
 
 def parse_address(text: str) -> Address:
     """
-    The address that `HOST:PORT` names, an IPv6 one in brackets. Raises TargetError.
+    The address in `HOST:PORT`, with IPv6 in brackets. Raises TargetError.
     """
     match = _HOST_AND_PORT.fullmatch(text.strip())
     if match is None or not 0 < int(match["port"]) < 65536:
@@ -81,20 +81,20 @@ def parse_address(text: str) -> Address:
 
 def proxy_for(target: Target, environment: Mapping[str, str]) -> Proxy | None:
     """
-    The proxy that the environment names for a target (`https_proxy`, `all_proxy`, `no_proxy`, in either case), or None.
+    The proxy for a target from `https_proxy`, `all_proxy` and `no_proxy` (lower or upper case), or None.
 
-    Loopback is never proxied, and plain http goes to loopback alone. Raises TargetError for a proxy that is no http URL.
+    Loopback targets, and therefore plain http, are never proxied. Raises TargetError if the proxy is not an http URL.
     """
-    proxies = _proxies(environment)
-    named = proxies.get("https") or proxies.get("all")
-    if target.scheme != "https" or not named or is_loopback(target.host):
+    variables = _proxy_variables(environment)
+    url = variables.get("https") or variables.get("all")
+    if target.scheme != "https" or not url or is_loopback(target.host):
         return None
-    return None if _bypassed(target, proxies.get("no", "")) else _parse_proxy(named)
+    return None if _is_bypassed(target, variables.get("no", "")) else _parse_proxy(url)
 
 
-def _bypassed(target: Target, exceptions: str) -> bool:
+def _is_bypassed(target: Target, exceptions: str) -> bool:
     """
-    Whether `no_proxy` names the target: `*`, a host, a domain with or without its dot, each with a port or not.
+    True if `no_proxy` has the target: as `*`, a host or a domain (with or without leading dot), each with or without port.
     """
     for exception in exceptions.lower().split(","):
         name, _, port = exception.strip().partition(":")
@@ -107,21 +107,21 @@ def _bypassed(target: Target, exceptions: str) -> bool:
     return False
 
 
-def _proxies(environment: Mapping[str, str]) -> dict[str, str]:
+def _proxy_variables(environment: Mapping[str, str]) -> dict[str, str]:
     """
-    The proxy variables of an environment by their first word; lower-case names win, as with curl.
+    The values of the proxy variables by the start of their name. Lower-case names take precedence, as in curl.
     """
-    found: dict[str, str] = {}
+    variables: dict[str, str] = {}
     for lower in (False, True):
         for name, value in environment.items():
             if name.lower().endswith("_proxy") and name.islower() is lower and value:
-                found[name.lower().removesuffix("_proxy")] = value
-    return found
+                variables[name.lower().removesuffix("_proxy")] = value
+    return variables
 
 
 def _parse_proxy(url: str) -> Proxy:
     """
-    The proxy that a URL names. Its messages leave the URL out: it may hold a password.
+    The proxy in a URL. Raises TargetError without the URL in its message, since it may contain a password.
     """
     try:
         parts = urlsplit(url if "://" in url else f"http://{url}")

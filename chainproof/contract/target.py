@@ -1,5 +1,5 @@
 """
-Where the requests go.
+The target: the URL that requests are sent to.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from chainproof.errors import UsageError
 
 class ServerKind(Enum):
     """
-    The four forms of hostname that the document lists.
+    The four servers that the document lists.
     """
 
     MODEL = 0
@@ -26,17 +26,17 @@ class ServerKind(Enum):
 
     @property
     def template(self) -> str:
-        """The URL with its variables in braces, as the document has it."""
+        """The URL template of the document."""
         return server_templates()[self.value]
 
     @property
     def regional(self) -> bool:
-        """Whether the environment is part of the hostname, so that path-based routes are not available."""
+        """True if the hostname contains the environment, so that path-based routes are not available."""
         return "{env_name}" in self.template
 
     def url(self, identifier: str, environment: str = "") -> str:
         """
-        The server's URL for a model's or chain's id, and for the environment's name where the form has one.
+        The server's URL for the id of a model or chain, and the name of the environment if the hostname has one.
 
         >>> ServerKind.CHAIN.url("abc123")
         'https://chain-abc123.api.baseten.co'
@@ -49,33 +49,33 @@ class ServerKind(Enum):
 
 class TargetError(UsageError):
     """
-    A target that cannot be used; the message says what was expected, what was found and what to do.
+    A target that cannot be used.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Target:
     """
-    One endpoint: its origin and the path of the operation there.
+    One endpoint: its origin and the path of the operation.
     """
 
     scheme: str
     host: str
-    """Name or address, IPv6 without brackets."""
+    """Host name or IP address (IPv6 without brackets)."""
     port: int
     path: str = PATH
-    """The operation's path; where it is not the document's, the contract is transplanted, which is an assumption."""
+    """The operation's path. If it is not the documented one, the contract is assumed to hold for it too."""
     emulated: bool = False
-    """Whether it is the emulator this command started itself."""
+    """True for the emulator that this command started."""
 
     @property
     def path_assumed(self) -> bool:
-        """Whether the path is another than the document's, so that every clause holds there by assumption alone."""
+        """True if the path is not the documented one, so that every clause is an assumption."""
         return self.path != PATH
 
     @property
     def authority(self) -> str:
-        """What the Host header says: no port where it is the scheme's own."""
+        """The value of the Host header: the port is left out if it is the default of the scheme."""
         name = f"[{self.host}]" if ":" in self.host else self.host
         return name if self.port == _PORTS[self.scheme] else f"{name}:{self.port}"
 
@@ -91,29 +91,30 @@ class Target:
 
     @property
     def label(self) -> str:
-        """The target in file names: letters, digits, dots and hyphens."""
+        """A name for use in file names: letters, digits, dots and hyphens."""
         return "emulator" if self.emulated else "".join(c if c.isalnum() or c in ".-" else "-" for c in self.authority)
 
 
 _PORTS = {"http": 80, "https": 443}
 
 _NETLOC = re.compile(r'(\[[^]]*\]|[^][:{} <>"]*)(:\d*)?')
-"""Host and port and nothing else: `urlsplit` passes over what stands behind a bracket."""
+"""Host and port. (`urlsplit` ignores text after a closing bracket.)"""
 
-
-_KIN = re.compile(r"(?:/(?:production|development|environments/[A-Za-z0-9_-]+|deployment/[A-Za-z0-9_-]+))?/run_remote")
-"""The paths of run_remote: the document's, and those of its sister operations in Baseten's full inference document."""
+_PATHS = re.compile(
+    r"(?:/(?:production|development|environments/[A-Za-z0-9_-]+|deployment/[A-Za-z0-9_-]+))?/run_remote"
+)
+"""The paths of run_remote: the documented one, and those of the other environments in Baseten's full inference document."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9]+")
 _ENVIRONMENT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
-"""Regional environment names, as docs.baseten.co/deployment/environments has them: at most 40 characters."""
+"""Names of regional environments: at most 40 characters (docs.baseten.co/deployment/environments)."""
 
 
 def deployment_url(
     *, chain_id: str = "", model_id: str = "", environment: str = "production", regional: bool = False
 ) -> str:
     """
-    The URL of run_remote of a deployment_url chain, or of a model, in an environment.
+    The URL of run_remote for a deployed chain or model in an environment.
 
     >>> deployment_url(chain_id="abc123")
     'https://chain-abc123.api.baseten.co/production/run_remote'
@@ -122,7 +123,7 @@ def deployment_url(
     >>> deployment_url(chain_id="abc123", environment="prod-us", regional=True)
     'https://chain-abc123-prod-us.api.baseten.co/run_remote'
 
-    Only the first path is the document's; the others are those of its sister operations. Raises TargetError.
+    Only the first path is in the document. Raises TargetError.
     """
     if bool(chain_id) is bool(model_id):
         raise TargetError("expected either --chain-id or --model-id")
@@ -131,16 +132,16 @@ def deployment_url(
         raise TargetError(f"expected an alphanumeric id such as abc123, found {identifier!r}")
     if not _ENVIRONMENT.fullmatch(environment):
         raise TargetError(
-            f"expected an environment's name of lower-case letters, digits and inner hyphens, found {environment!r}"
+            f"expected the name of an environment: lower-case letters, digits, and hyphens inside, found {environment!r}"
         )
-    form = _FORMS[(bool(chain_id), regional)]
+    server = _SERVERS[(bool(chain_id), regional)]
     if regional:
-        return form.url(identifier, environment) + "/run_remote"
+        return server.url(identifier, environment) + "/run_remote"
     path = f"/{environment}" if environment in ("production", "development") else f"/environments/{environment}"
-    return form.url(identifier) + path + "/run_remote"
+    return server.url(identifier) + path + "/run_remote"
 
 
-_FORMS = {
+_SERVERS = {
     (False, False): ServerKind.MODEL,
     (True, False): ServerKind.CHAIN,
     (False, True): ServerKind.REGIONAL_MODEL,
@@ -150,33 +151,33 @@ _FORMS = {
 
 def parse_target(text: str, *, emulated: bool = False, loopback: bool = False) -> Target:
     """
-    The target that a URL names: an origin (`https://chain-abc123.api.baseten.co`) or the operation's whole URL.
+    The target in a URL: an origin (`https://chain-abc123.api.baseten.co`) or the full URL of the operation.
 
-    Plain http is taken for loopback addresses only, since the key travels with every request; *loopback* says that the
-    connection goes to one whatever the URL says. Raises TargetError.
+    Plain http is accepted only for loopback addresses, since every request carries the key. Pass *loopback* if the
+    connection goes to a loopback address whatever the URL says. Raises TargetError.
     """
     example = "expected a URL such as https://chain-abc123.api.baseten.co"
     try:
         parts = urlsplit(text.strip())
         port = parts.port
-    except ValueError as wrong:
-        raise TargetError(f"{example}, found {text!r} ({wrong})") from None
+    except ValueError as error:
+        raise TargetError(f"{example}, found {text!r} ({error})") from None
     if parts.scheme not in _PORTS or not parts.hostname:
         raise TargetError(f"{example}, found {text!r}")
     if parts.username is not None or parts.password is not None:
         raise TargetError("expected a URL without user name and password; the key comes from the environment")
     if parts.query or parts.fragment:
         raise TargetError(f"expected a URL without query and fragment, found {text!r}")
-    if not _NETLOC.fullmatch(parts.netloc) or not _plausible(parts.hostname):
+    if not _NETLOC.fullmatch(parts.netloc) or not _is_valid_host(parts.hostname):
         raise TargetError(f"{example}, found the host {parts.netloc!r}")
     if port == 0:
         raise TargetError(f"{example}, found port 0 in {text!r}")
     if parts.scheme == "http" and not loopback and not is_loopback(parts.hostname):
         raise TargetError(
-            f"expected https for {parts.hostname}: the API key would travel in the clear; plain http is for loopback addresses"
+            f"expected https for {parts.hostname}: over plain http, the API key would be sent unencrypted; it is accepted only for loopback addresses"
         )
     path = parts.path.rstrip("/")
-    if path and not _KIN.fullmatch(path):
+    if path and not _PATHS.fullmatch(path):
         raise TargetError(
             f"expected no path, {PATH}, or that of another environment's run_remote, found {parts.path!r} in {text!r}"
         )
@@ -191,7 +192,7 @@ def parse_target(text: str, *, emulated: bool = False, loopback: bool = False) -
 
 def is_loopback(host: str) -> bool:
     """
-    Whether a host is this machine: `localhost`, a name under it, or a loopback address.
+    True for `localhost`, its subdomains and loopback addresses.
     """
     if host == "localhost" or host.endswith(".localhost"):
         return True
@@ -201,9 +202,9 @@ def is_loopback(host: str) -> bool:
         return False
 
 
-def _plausible(host: str) -> bool:
+def _is_valid_host(host: str) -> bool:
     """
-    Whether a host could be resolved at all: an address, or labels of ASCII letters, digits, hyphens and underscores.
+    True for an IP address, or for labels of ASCII letters, digits, hyphens and underscores.
     """
     try:
         ipaddress.ip_address(host)

@@ -1,8 +1,8 @@
 """
-What any single answer reveals, in any tool and at any rate.
+The violations that a single answer shows.
 
-Conformance holds every answer it provokes against these clauses, and so does the load test at thousands a second: hence
-one function, plain values, and a short way through for the answer that is as it should be.
+Conformance tests every answer here, and so does the load test, at thousands of answers per second. Valid answers
+therefore take a fast path.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from chainproof.contract.levels import Contract, Level
 from chainproof.json_text import InvalidJson, TooDeep, parse_json
 
 _REQUEST_ID = REQUEST_ID_HEADER.lower()
-_SHOWN = 120
-"""Characters of an answer that a violation repeats."""
+_MAX_QUOTED = 120
+"""Characters of an answer that a violation quotes."""
 
 SINGLETONS = frozenset(
     {"content-type", "content-length", "content-location", "date", "etag", "last-modified", "location", "retry-after"}
 )
-"""Response header fields, in lower case, that hold one value and no list (RFC 9110 §5.5, §8, §10.2)."""
+"""Response header fields, in lower case, that hold a single value, not a list (RFC 9110 §5.5, §8, §10.2)."""
 
 _SECONDS = re.compile(r"[0-9]+")
 
@@ -35,7 +35,7 @@ _SECONDS = re.compile(r"[0-9]+")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Violation:
     """
-    Where an answer left the contract: expected, actual.
+    A clause that an answer breaks, with the expected and the actual value.
     """
 
     clause: Clause
@@ -45,43 +45,45 @@ class Violation:
 
 def violations(answer: Answer, contract: Contract = Contract.STRICT) -> tuple[Violation, ...]:
     """
-    Every clause that this one answer of the operation breaks, in the order of `clauses.SINGLE_ANSWER_CLAUSES`.
+    Every violation that this answer of the operation shows, in the order of `clauses.SINGLE_ANSWER_CLAUSES`.
 
-    The answer must be one of the operation itself (POST to its path): what a server says elsewhere is its own affair.
+    The request must be a POST to the operation's path: the contract says nothing about other answers.
     """
-    if answer.status == 200 and _plainly_right(answer):
+    if answer.status == 200 and _is_plainly_valid(answer):
         return ()
-    return tuple(found for found in _departures(answer, contract) if not is_waived(found.clause, contract))
+    return tuple(
+        violation for violation in _strict_violations(answer, contract) if not is_waived(violation.clause, contract)
+    )
 
 
 _PLAIN_FIELDS = frozenset({"content-type", "content-length", "date", "server", "connection", "transfer-encoding"})
-"""Fields beside the request id that are right whatever they say, where each comes once and the answer was read."""
-_MOST_PLACES = 1000
-_PLACES: dict[tuple[str, ...], tuple[int, int] | None] = {}
+"""Header fields, beside the request id, whose values need no test if each is sent once."""
+_MAX_POSITIONS = 1000
+_POSITIONS: dict[tuple[str, ...], tuple[int, int] | None] = {}
 
 
-def _plainly_right(answer: Answer) -> bool:
+def _is_plainly_valid(answer: Answer) -> bool:
     """
-    Whether a 200 is as it should be at a glance. Most are; any other is looked at closely, and may be right as well.
+    True if a 200 is valid in the most common way. Any other 200 takes the slow path, and may be valid too.
     """
     names = tuple([name for name, _ in answer.headers])
     try:
-        places = _PLACES[names]
+        positions = _POSITIONS[names]
     except KeyError:
-        places = _places(names)
-    if places is None:
+        positions = _header_positions(names)
+    if positions is None:
         return False
-    media_type, request_id = places
+    media_type, request_id = positions
     if answer.headers[media_type][1] != "application/json" or not answer.headers[request_id][1].strip():
         return False
     return isinstance(parse_json(answer.body), dict)
 
 
-def _places(names: tuple[str, ...]) -> tuple[int, int] | None:
+def _header_positions(names: tuple[str, ...]) -> tuple[int, int] | None:
     """
-    Where media type and request id stand among fields that are all plain; None when they are not.
+    The positions of media type and request id; None if the fields need the slow path.
 
-    A target sends the same fields in the same order again and again: what is found is remembered.
+    The result is cached, since a target sends the same fields in the same order again and again.
     """
     lower = [name.lower() for name in names]
     plain = (
@@ -89,34 +91,34 @@ def _places(names: tuple[str, ...]) -> tuple[int, int] | None:
         and len(set(lower)) == len(lower)
         and {"content-type", _REQUEST_ID} <= set(lower)
     )
-    found = (lower.index("content-type"), lower.index(_REQUEST_ID)) if plain else None
-    if len(_PLACES) < _MOST_PLACES:
-        _PLACES[names] = found
-    return found
+    positions = (lower.index("content-type"), lower.index(_REQUEST_ID)) if plain else None
+    if len(_POSITIONS) < _MAX_POSITIONS:
+        _POSITIONS[names] = positions
+    return positions
 
 
 def breaks_must_clause(found: tuple[Violation, ...]) -> bool:
     """
-    Whether an answer with these violations cannot count as ok.
+    True if an answer with these violations does not count as ok.
     """
     return any(violation.clause.level is Level.MUST for violation in found)
 
 
 def error_code(answer: Answer) -> str | None:
     """
-    The error code of an error answer as the target spelled it, documented or not; None for a 200 and where none is named.
+    The error code of an error as the target wrote it, documented or not; None for a 200 and if there is none.
     """
     if answer.status == 200:
         return None
     value = parse_json(answer.body)
     code = value.get("error_code") if isinstance(value, dict) else None
-    # Half a surrogate pair is JSON, and cannot be stored as UTF-8: it is kept as it is escaped.
+    # A lone surrogate is valid JSON but cannot be stored as UTF-8, so its escape sequence is stored.
     return code.encode("utf-8", "backslashreplace").decode() if isinstance(code, str) else None
 
 
-def _departures(answer: Answer, contract: Contract) -> Iterator[Violation]:
+def _strict_violations(answer: Answer, contract: Contract) -> Iterator[Violation]:
     """
-    The violations before any waiver.
+    The violations without regard to waivers.
     """
     allowed = allowed_statuses(contract)
     if answer.status not in allowed:
@@ -124,7 +126,7 @@ def _departures(answer: Answer, contract: Contract) -> Iterator[Violation]:
             clause=clauses.STATUS,
             expected=f"one of {', '.join(map(str, sorted(allowed)))}",
             actual=str(answer.status),
-        )  # what has no documented status has no documented shape either: its status says all that is wrong with it
+        )  # no clause describes the body of an undocumented status
     elif answer.status < 300:
         yield from _output(answer)
     else:
@@ -135,10 +137,10 @@ def _departures(answer: Answer, contract: Contract) -> Iterator[Violation]:
 
 def _output(answer: Answer) -> Iterator[Violation]:
     """
-    The clauses of a success.
+    The violations in the body of a success.
     """
     if answer.media_type != "application/json":
-        # What says it is something else need not be JSON: one violation, not two.
+        # Do not report the body as well: under another media type it need not be JSON.
         yield _media_type(clauses.OUTPUT_MEDIA_TYPE, answer)
         return
     value = parse_json(answer.body)
@@ -150,7 +152,7 @@ def _output(answer: Answer) -> Iterator[Violation]:
 
 def _error(answer: Answer, contract: Contract) -> Iterator[Violation]:
     """
-    The clauses of an error.
+    The violations in the body of an error.
     """
     if answer.media_type != "application/json":
         yield _media_type(clauses.ERROR_MEDIA_TYPE, answer)
@@ -166,20 +168,20 @@ def _error(answer: Answer, contract: Contract) -> Iterator[Violation]:
         return
     for member, clause in (("error", clauses.ERROR_MESSAGE), ("detail", clauses.ERROR_DETAIL)):
         if member in value and not isinstance(value[member], str):
-            yield Violation(clause=clause, expected=f"`{member}` is a string", actual=_kind(value[member], answer))
+            yield Violation(clause=clause, expected=f"a string as `{member}`", actual=_kind(value[member], answer))
     if "error_code" in value:
         yield from _error_code(value["error_code"], answer, contract)
 
 
 def _error_code(code: object, answer: Answer, contract: Contract) -> Iterator[Violation]:
     """
-    A code of the ten, with a status of its row. An absent code is no violation: the document requires none.
+    An undocumented code, or one with the wrong status. A missing code is no violation: the document does not require it.
     """
     if not isinstance(code, str) or code not in DOCUMENTED_CODES:
         yield Violation(
             clause=clauses.ERROR_CODE,
             expected=f"one of {', '.join(sorted(DOCUMENTED_CODES))}",
-            actual=_shown(repr(code)),
+            actual=_excerpt(repr(code)),
         )
     elif answer.status not in statuses(code, contract):
         row = ", ".join(map(str, sorted(statuses(code, contract))))
@@ -192,28 +194,28 @@ def _error_code(code: object, answer: Answer, contract: Contract) -> Iterator[Vi
 
 def _fields(answer: Answer) -> Iterator[Violation]:
     """
-    Header fields whose form an RFC lays down.
+    The violations of RFCs in the header fields.
     """
     names = [name.lower() for name, _ in answer.headers]
     if "retry-after" in names:
         yield from _retry_after(answer)
     if len(set(names)) < len(names):
         repeated = [
-            f"{names.count(name)} times {name}"
+            f"{names.count(name)} × {name}"
             for name in dict.fromkeys(names)
             if names.count(name) > 1 and name in SINGLETONS
         ]
         if repeated:
             yield Violation(
                 clause=clauses.SINGLETON_FIELDS,
-                expected="each of these fields once",
+                expected="each of these header fields once",
                 actual=f"status {answer.status}, {', '.join(repeated)}",
             )
 
 
 def _retry_after(answer: Answer) -> Iterator[Violation]:
     """
-    When to come back, in one of two forms.
+    A Retry-After that is neither a number of seconds nor a date.
     """
     wrong = [
         value for value in answer.fields("retry-after") if not _SECONDS.fullmatch(value.strip()) and not _is_date(value)
@@ -222,13 +224,13 @@ def _retry_after(answer: Answer) -> Iterator[Violation]:
         yield Violation(
             clause=clauses.RETRY_AFTER,
             expected="a number of seconds or a date",
-            actual=f"status {answer.status}, Retry-After: {_shown(wrong[0])}",
+            actual=f"status {answer.status}, Retry-After: {_excerpt(wrong[0])}",
         )
 
 
 def _is_date(value: str) -> bool:
     """
-    Whether a field's value is an instant, in any of the forms that RFC 9110 §5.6.7 has recipients take.
+    True if a field's value is a date in a form that recipients must accept (RFC 9110 §5.6.7).
     """
     try:
         parsedate_to_datetime(value)
@@ -239,35 +241,36 @@ def _is_date(value: str) -> bool:
 
 def _request_id(answer: Answer) -> Iterator[Violation]:
     """
-    Exactly one, and not empty; an error may do without.
+    A missing, empty or repeated request id. An error may have none, with a warning.
     """
     values = answer.fields(REQUEST_ID_HEADER)
     if not values and answer.status >= 300:
         yield Violation(clause=clauses.REQUEST_ID_ON_ERRORS, expected=f"a {REQUEST_ID_HEADER}", actual="none")
     elif len(values) != 1 or not values[0].strip():
-        actual = "none" if not values else "an empty one" if len(values) == 1 else f"{len(values)} of them"
+        actual = "none" if not values else "an empty value" if len(values) == 1 else f"{len(values)} values"
         yield Violation(clause=clauses.REQUEST_ID_PRESENT, expected=f"one non-empty {REQUEST_ID_HEADER}", actual=actual)
 
 
 def _media_type(clause: Clause, answer: Answer) -> Violation:
     """
-    The violation of an answer under another media type.
+    The violation of an answer with another media type.
     """
     actual = answer.field("content-type")
     return Violation(
         clause=clause,
         expected="Content-Type: application/json",
-        actual=f"status {answer.status} " + ("without Content-Type" if actual is None else f"as {_shown(actual)}"),
+        actual=f"status {answer.status} "
+        + ("without Content-Type" if actual is None else f"with Content-Type: {_excerpt(actual)}"),
     )
 
 
-def _malformed(clause: Clause, answer: Answer, why: InvalidJson) -> Violation:
+def _malformed(clause: Clause, answer: Answer, reason: InvalidJson) -> Violation:
     """
-    The violation of a body that is no JSON text.
+    The violation of a body that is not valid JSON.
     """
-    quoted = f": {_shown(answer.body.decode('utf-8', 'replace'))!r}" if answer.body.strip() else ""
+    quoted = f": {_excerpt(answer.body.decode('utf-8', 'replace'))!r}" if answer.body.strip() else ""
     return Violation(
-        clause=clause, expected="a JSON text in UTF-8", actual=f"status {answer.status}, body {why.value}{quoted}"
+        clause=clause, expected="a JSON text in UTF-8", actual=f"status {answer.status}, body is {reason.value}{quoted}"
     )
 
 
@@ -284,14 +287,14 @@ _KINDS: tuple[tuple[type, str], ...] = (
 
 def _kind(value: object, answer: Answer) -> str:
     """
-    What a JSON value is, in words, with the status it came with.
+    The type of a JSON value in words, after the status of its answer.
     """
     name = next(words for kind, words in _KINDS if isinstance(value, kind))
     return f"status {answer.status}, {name}"
 
 
-def _shown(text: str) -> str:
+def _excerpt(text: str) -> str:
     """
-    As much of a text as a violation repeats.
+    The start of a text, cut to the length that a violation quotes.
     """
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
+    return text if len(text) <= _MAX_QUOTED else text[: _MAX_QUOTED - 1] + "…"

@@ -1,3 +1,3 @@
 """
-How we count: histograms that merge exactly, and intervals that say how sure we are.
+Histograms that merge without loss, and confidence intervals.
 """

@@ -1,3 +1,3 @@
 """
-What is asked of the target: when each request should start, and what it carries.
+Workloads: when each request starts, and what its body is.
 """

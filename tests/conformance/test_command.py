@@ -143,7 +143,7 @@ def test_the_emulator_keeps_every_clause_whatever_lies_in_the_folder(tmp_path: P
         (("--accept", "error-message:soon"), "expected a day such as error-message:2026-12-31, found 'soon'"),
         (("--chain-id", "abc", "--target", "http://127.0.0.1:9"), "expected --target or an id, found both"),
         (("--environment", "staging"), "expected --chain-id or --model-id"),
-        (("--header", "Authorization: Api-Key x"), "--header takes no secrets"),
+        (("--header", "Authorization: Api-Key x"), "--header cannot set Authorization"),
         (("--connect-to", "nowhere"), "expected HOST:PORT"),
         (("--ca-file", "missing.pem"), "expected a PEM file of certificates"),
         (("--auth-scheme", "basic"), "expected one of api-key, bearer"),

@@ -1,5 +1,5 @@
 """
-The key's text appears in no output.
+Tests that the API key appears in no output.
 """
 
 from __future__ import annotations
@@ -25,44 +25,44 @@ from chainproof.contract.credentials import (
 
 TOKEN = "".join(sorted(set(string.printable) - set(string.whitespace)))
 KEYS = st.text(TOKEN, min_size=2, max_size=40).map(lambda text: f"k3y-{text}")
-"""Texts that nothing else contains: a key such as `python` would be found in any traceback."""
+"""Texts that appear nowhere else. (A key such as `python` would be found in any traceback.)"""
 
 
 @dataclass(frozen=True)
 class Holder:
     """
-    Whatever has a key among its fields.
+    A class with a key as a field.
     """
 
     key: ApiKey
 
 
 @given(KEYS)
-def test_no_way_of_showing_a_key_shows_it(text: str) -> None:
+def test_key_is_not_shown(text: str) -> None:
     """
-    repr, str, every format, containers and comparisons that fail.
+    The key does not appear in repr, str, formats and containers.
     """
     key = ApiKey(text)
-    shown = [repr(key), str(key), f"{key}", f"{key:>60}", f"{key!r}", "%s %r" % (key, key), ascii(key)]  # noqa: UP031  # the old way, too
+    shown = [repr(key), str(key), f"{key}", f"{key:>60}", f"{key!r}", "%s %r" % (key, key), ascii(key)]  # noqa: UP031  # the % operator must not show it either
     shown += [repr([key]), repr({key: key}), repr(Holder(key)), str(Holder(key).__dict__)]
 
-    assert [] == [where for where in shown if text in where]
+    assert [] == [output for output in shown if text in output]
 
 
 @given(KEYS)
-def test_a_key_leaves_this_process_by_no_copy(text: str) -> None:
+def test_key_cannot_be_pickled_or_copied(text: str) -> None:
     """
-    It is neither pickled nor copied, and the refusal does not say it.
+    Pickling and copying raise TypeError, and the message does not contain the key.
     """
-    for leave in (pickle.dumps, copy.copy, copy.deepcopy):
-        with pytest.raises(TypeError) as refused:
-            leave(ApiKey(text))
+    for copy_key in (pickle.dumps, copy.copy, copy.deepcopy):
+        with pytest.raises(TypeError) as error:
+            copy_key(ApiKey(text))
 
-        assert text not in "".join(traceback.format_exception(refused.value))
+        assert text not in "".join(traceback.format_exception(error.value))
 
 
 @given(KEYS, st.text(), st.text())
-def test_a_scrubbed_text_is_without_the_key(key: str, before: str, after: str) -> None:
+def test_redacted_text_does_not_contain_the_key(key: str, before: str, after: str) -> None:
     """
     Every occurrence is replaced; an empty key replaces nothing.
     """
@@ -71,9 +71,9 @@ def test_a_scrubbed_text_is_without_the_key(key: str, before: str, after: str) -
 
 
 @given(KEYS)
-def test_a_key_is_sent_as_the_document_says(text: str) -> None:
+def test_authorization_header(text: str) -> None:
     """
-    `Authorization: Api-Key abcd1234.abcd1234`; blanks around the variable's value are not part of the key.
+    The header is `Api-Key abcd1234.abcd1234`; blanks around the value of the variable are ignored.
     """
     key = load_key({"K": f"  {text}\n"}, "K")
 
@@ -85,33 +85,33 @@ def test_a_key_is_sent_as_the_document_says(text: str) -> None:
 
 
 @given(KEYS, st.sampled_from(["Api-Key {}", "api-key {}", "Bearer {}", "{} {}", "{}\n{}", "{}é", "{}\x00", "{}\x7f"]))
-def test_a_refusal_names_the_variable_and_not_what_is_in_it(text: str, form: str) -> None:
+def test_invalid_key_is_rejected_without_showing_it(text: str, form: str) -> None:
     """
-    Whoever reads the message learns where to look, not what was there.
+    The message names the variable, not its value.
     """
-    with pytest.raises(ApiKeyError) as refused:
+    with pytest.raises(ApiKeyError) as error:
         load_key({"MY_KEY": form.format(text, text)}, "MY_KEY")
 
-    assert "MY_KEY" in str(refused.value)
-    assert text not in "".join(traceback.format_exception(refused.value))
+    assert "MY_KEY" in str(error.value)
+    assert text not in "".join(traceback.format_exception(error.value))
 
 
 @pytest.mark.parametrize(
-    ("environment", "told"), [({}, "found none"), ({"BASETEN_API_KEY": " "}, "found an empty value")]
+    ("environment", "message"), [({}, "found none"), ({"BASETEN_API_KEY": " "}, "found an empty value")]
 )
-def test_a_missing_key_is_told_with_the_way_out(environment: dict[str, str], told: str) -> None:
+def test_missing_key_is_rejected(environment: dict[str, str], message: str) -> None:
     """
-    Unset and empty are told apart, and both say what to do.
+    The message says whether the variable is unset or empty, and how to set it.
     """
-    with pytest.raises(ApiKeyError, match=told) as refused:
+    with pytest.raises(ApiKeyError, match=message) as error:
         load_key(environment)
 
-    assert f"export {DEFAULT_KEY_VARIABLE}=" in str(refused.value)
+    assert f"export {DEFAULT_KEY_VARIABLE}=" in str(error.value)
 
 
-def test_the_environment_is_this_processs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_is_read_from_the_process_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The variable may have another name.
+    The variable can have any name.
     """
     monkeypatch.setenv("OTHER_KEY", "abcd1234.abcd1234")
 

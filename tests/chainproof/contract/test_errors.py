@@ -1,5 +1,5 @@
 """
-The one table of codes and statuses is the agreed one, and every code has somebody who is to act on it.
+Tests of the table of error codes and statuses.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ TABLE = {
 }
 
 
-def test_the_codes_are_the_documents_in_its_order() -> None:
+def test_codes_match_the_document() -> None:
     """
-    An eleventh documented code makes this fail until somebody assigns its responsible and its statuses.
+    The ten codes and their order are those of the document, and each has a row.
     """
     documented = lookup("#/components/schemas/ErrorResponse/properties/error_code/enum")
 
@@ -45,9 +45,9 @@ def test_the_codes_are_the_documents_in_its_order() -> None:
 
 
 @pytest.mark.parametrize("code", TABLE)
-def test_a_code_goes_with_the_statuses_of_its_row(code: str) -> None:
+def test_statuses_of_a_code(code: str) -> None:
     """
-    Exactly the row in the strict contract, exactly the wider row in the documented and the observed one.
+    A code has the statuses of its row; the documented and the observed contract allow more than the strict one.
     """
     strict, also = TABLE[code]
 
@@ -55,9 +55,9 @@ def test_a_code_goes_with_the_statuses_of_its_row(code: str) -> None:
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS, ids=lambda pairing: pairing.code)
-def test_a_row_is_whole(pairing: Pairing) -> None:
+def test_row_is_complete(pairing: Pairing) -> None:
     """
-    Strict statuses are the document's errors; what is added has a citation; an answer is never our own fault.
+    Strict statuses are errors of the document, additional ones have a citation, and chainproof is never responsible.
     """
     assert set(pairing.strict) <= set(documented_statuses()) - {200}
     assert bool(pairing.documented) is bool(pairing.citation)
@@ -65,16 +65,16 @@ def test_a_row_is_whole(pairing: Pairing) -> None:
     assert responsible(pairing.code, None) is pairing.responsible
 
 
-def test_a_code_outside_the_ten_has_no_status() -> None:
+def test_unknown_code_has_no_status() -> None:
     """
-    Nobody promised anything about it.
+    A code that is not one of the ten has no statuses.
     """
     assert statuses("gremlins", Contract.OBSERVED) == frozenset()
 
 
-def test_a_wider_contract_allows_every_status_of_a_narrower_one() -> None:
+def test_wider_contract_allows_more_statuses() -> None:
     """
-    Strict allows the document's seven; documented adds those of its rows, and 402, which has no code.
+    Strict allows the seven of the document; documented adds those of its rows, and 402, which has no code.
     """
     added = {status for _, also in TABLE.values() for status in also} | {402}
 
@@ -95,18 +95,16 @@ def test_a_wider_contract_allows_every_status_of_a_narrower_one() -> None:
         (None, None, Responsible.PLATFORM),
     ],
 )
-def test_whoever_names_no_cause_is_judged_by_the_status(
-    code: str | None, status: int | None, expected: Responsible
-) -> None:
+def test_responsible_is_given_by_code_or_status(code: str | None, status: int | None, expected: Responsible) -> None:
     """
-    A documented code decides; without one the status does.
+    A documented code decides who is responsible; without one the status does.
     """
     assert expected is responsible(code, status)
 
 
-def test_contracts_include_what_stands_before_them() -> None:
+def test_contracts_include_narrower_ones() -> None:
     """
-    Strict is part of documented, documented of observed.
+    Strict is part of documented, documented is part of observed.
     """
     assert [[True, False, False], [True, True, False], [True, True, True]] == [
         [contract.includes(other) for other in Contract] for contract in Contract

@@ -1,5 +1,5 @@
 """
-The way to a target: addresses, proxies, and header fields that may be sent along.
+Tests of addresses, proxies, header fields and deployment URLs.
 """
 
 from __future__ import annotations
@@ -26,18 +26,18 @@ LOOPBACK = parse_target("https://127.0.0.1:8443")
         ("localhost:1", Address("localhost", 1)),
     ],
 )
-def test_an_address_is_read_and_written_alike(text: str, address: Address) -> None:
+def test_address_round_trips(text: str, address: Address) -> None:
     """
-    IPv6 stands in brackets, going in and coming out.
+    IPv6 addresses are in brackets when parsed and when written.
     """
     assert address == parse_address(text)
     assert text == str(parse_address(text))
 
 
 @given(st.text())
-def test_no_text_is_worse_than_a_bad_address(text: str) -> None:
+def test_any_text_is_an_address_or_rejected(text: str) -> None:
     """
-    Whatever somebody types is an address, or refused as TargetError.
+    Parsing any text raises nothing but TargetError.
     """
     try:
         address = parse_address(text)
@@ -62,45 +62,45 @@ def test_no_text_is_worse_than_a_bad_address(text: str) -> None:
         ({"https_proxy": "http://proxy:3128", "no_proxy": "aseten.co,api.baseten.co:80"}, Address("proxy", 3128)),
     ],
 )
-def test_the_environment_names_the_proxy(environment: dict[str, str], proxy: Address | None) -> None:
+def test_proxy_is_read_from_the_environment(environment: dict[str, str], proxy: Address | None) -> None:
     """
-    As curl reads the variables; a loopback target is never proxied.
+    The variables mean what they mean to curl; a loopback target is never proxied.
     """
-    found = proxy_for(TARGET, environment)
+    configured = proxy_for(TARGET, environment)
 
-    assert proxy == (found and found.address)
+    assert proxy == (configured and configured.address)
     assert proxy_for(LOOPBACK, environment) is None
 
 
-def test_a_proxys_password_is_sent_and_never_shown() -> None:
+def test_proxy_password_is_not_shown() -> None:
     """
-    It stands in the request to the proxy alone.
+    The password is sent in the CONNECT request and does not appear in a repr.
     """
-    found = proxy_for(TARGET, {"https_proxy": "http://ada:s3cr3t%21@proxy:3128"})
-    assert found is not None
-    request = found.connect_request(Address(TARGET.host, TARGET.port))
+    configured = proxy_for(TARGET, {"https_proxy": "http://ada:s3cr3t%21@proxy:3128"})
+    assert configured is not None
+    request = configured.connect_request(Address(TARGET.host, TARGET.port))
 
     assert base64.b64encode(b"ada:s3cr3t!") in request
     assert request.startswith(
         b"CONNECT chain-abc123.api.baseten.co:443 HTTP/1.1\r\nHost: chain-abc123.api.baseten.co:443\r\n"
     )
-    assert "s3cr3t" not in repr(Route(proxy=found))
+    assert "s3cr3t" not in repr(Route(proxy=configured))
 
 
 @pytest.mark.parametrize("url", ["socks5://proxy:1080", "http://", "http://proxy:port", "https://u:s3cr3t@proxy"])
-def test_a_proxy_of_another_kind_is_refused_without_its_password(url: str) -> None:
+def test_unsupported_proxy_is_rejected(url: str) -> None:
     """
-    One line, and nothing of the URL in it.
+    The message does not contain the password.
     """
-    with pytest.raises(TargetError) as refused:
+    with pytest.raises(TargetError) as error:
         proxy_for(TARGET, {"https_proxy": url})
 
-    assert "s3cr3t" not in str(refused.value)
+    assert "s3cr3t" not in str(error.value)
 
 
-def test_the_first_hop_is_the_proxy_else_the_address_else_the_target() -> None:
+def test_first_hop_is_the_proxy_or_the_address_or_the_target() -> None:
     """
-    URL, Host and TLS name stay; only the connection goes elsewhere.
+    Without a proxy the connection goes to the given address, without one to the target itself.
     """
     elsewhere = Address("127.0.0.1", 8443)
     proxy = proxy_for(TARGET, {"https_proxy": "http://proxy:3128"})
@@ -111,20 +111,20 @@ def test_the_first_hop_is_the_proxy_else_the_address_else_the_target() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(CREDENTIAL_FIELDS | RESERVED_FIELDS))
-def test_secrets_and_framing_are_no_fields_of_the_users(name: str) -> None:
+def test_credential_and_framing_fields_are_rejected(name: str) -> None:
     """
-    In any letter case, and without repeating the value.
+    They are rejected in any letter case, and the message does not repeat the value.
     """
-    with pytest.raises(HeaderError) as refused:
+    with pytest.raises(HeaderError) as error:
         parse_header(f"{name.title()}: hunter2")
 
-    assert "hunter2" not in str(refused.value)
+    assert "hunter2" not in str(error.value)
 
 
 @given(st.text())
-def test_a_field_cannot_smuggle_another(text: str) -> None:
+def test_header_value_cannot_contain_another_header(text: str) -> None:
     """
-    What is accepted is one line of printable ASCII.
+    An accepted header field is one line of printable ASCII.
     """
     try:
         name, value = parse_header(text)
@@ -136,7 +136,7 @@ def test_a_field_cannot_smuggle_another(text: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "wrong",
+    "arguments",
     [
         {},
         {"chain_id": "a", "model_id": "b"},
@@ -146,16 +146,16 @@ def test_a_field_cannot_smuggle_another(text: str) -> None:
         {"chain_id": "a", "environment": "x" * 41},
     ],
 )
-def test_ids_and_environments_are_looked_through(wrong: dict[str, str]) -> None:
+def test_invalid_ids_and_environments_are_rejected(arguments: dict[str, str]) -> None:
     """
-    An id cannot lead the key to another host.
+    An id cannot direct the key to another host.
     """
     with pytest.raises(TargetError):
-        deployment_url(**wrong)  # type: ignore[arg-type]  # the keywords are texts, all of them
+        deployment_url(**arguments)  # type: ignore[arg-type]  # all values are strings
 
 
 @pytest.mark.parametrize(
-    ("asked", "url", "path_assumed"),
+    ("arguments", "url", "path_assumed"),
     [
         ({"chain_id": "a1"}, "https://chain-a1.api.baseten.co/production/run_remote", False),
         ({"model_id": "a1"}, "https://model-a1.api.baseten.co/production/run_remote", False),
@@ -167,10 +167,10 @@ def test_ids_and_environments_are_looked_through(wrong: dict[str, str]) -> None:
         ({"chain_id": "a1", "environment": "qa"}, "https://chain-a1.api.baseten.co/environments/qa/run_remote", True),
     ],
 )
-def test_a_deployment_is_a_target(asked: dict[str, str], url: str, path_assumed: bool) -> None:
+def test_deployment_url_is_a_valid_target(arguments: dict[str, str], url: str, path_assumed: bool) -> None:
     """
-    Every URL that an id amounts to can be parsed again, and says whether its path is the document's.
+    The URL of a deployment can be parsed, and the target says whether its path is the documented one.
     """
-    target = parse_target(deployment_url(**asked))  # type: ignore[arg-type]  # as above
+    target = parse_target(deployment_url(**arguments))  # type: ignore[arg-type]  # as above
 
     assert (url, path_assumed) == (target.url, target.path_assumed)

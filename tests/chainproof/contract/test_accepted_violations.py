@@ -1,5 +1,5 @@
 """
-An acceptance names a clause that exists and, if it likes, a day that exists; it never outlasts that day.
+Tests of `--accept`.
 """
 
 from __future__ import annotations
@@ -18,23 +18,21 @@ days = st.dates()
 
 
 @given(clauses, st.none() | days)
-def test_what_is_written_is_what_is_read(clause: str, until: date | None) -> None:
+def test_acceptance_round_trips(clause: str, until: date | None) -> None:
     """
-    Every clause can be accepted, for good or until any day; the manifest keeps it.
+    Every clause can be accepted, with or without a date, on the command line and in the manifest.
     """
     text = clause if until is None else f"{clause}:{until.isoformat()}"
-    found = parse_acceptance(text)
+    acceptance = parse_acceptance(text)
 
-    assert Acceptance(clause=clause, until=until) == found
-    assert found == Acceptance.from_json(found.to_json())
+    assert Acceptance(clause=clause, until=until) == acceptance
+    assert acceptance == Acceptance.from_json(acceptance.to_json())
 
 
 @given(clauses, clauses, days, days)
-def test_an_acceptance_ends_with_its_day_and_covers_its_clause_alone(
-    clause: str, other: str, until: date, day: date
-) -> None:
+def test_acceptance_covers_its_clause_until_its_day(clause: str, other: str, until: date, day: date) -> None:
     """
-    The day named is the last one that counts; without a day it counts for good.
+    The date is the last day of the acceptance; without a date it does not expire.
     """
     dated, endless = Acceptance(clause=clause, until=until), Acceptance(clause=clause)
 
@@ -43,17 +41,19 @@ def test_an_acceptance_ends_with_its_day_and_covers_its_clause_alone(
     assert not is_accepted(clause, [], day)
 
 
-def test_a_day_is_the_last_that_counts() -> None:
+def test_until_is_inclusive() -> None:
     """
-    Until is inclusive.
+    The acceptance still applies on its date, and no longer on the next day.
     """
-    found = parse_acceptance("error-message:2026-12-31")
+    acceptance = parse_acceptance("error-message:2026-12-31")
 
-    assert [True, False] == [found.applies_on(date(2026, 12, 31) + timedelta(days=more)) for more in (0, 1)]
+    assert [True, False] == [
+        acceptance.applies_on(date(2026, 12, 31) + timedelta(days=days_later)) for days_later in (0, 1)
+    ]
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("error-mesage", "expected a clause such as error-message"),
         ("", "status, output-media-type"),
@@ -68,12 +68,12 @@ def test_a_day_is_the_last_that_counts() -> None:
         ("error-message:2026-12-31:x", "found '2026-12-31:x'"),
     ],
 )
-def test_a_mistake_is_told_in_one_line(text: str, said: str) -> None:
+def test_invalid_acceptance_is_rejected(text: str, message: str) -> None:
     """
-    Who mistypes a clause is told the ones like it, or all; who mistypes a day is told how one is written.
+    The message suggests similar clauses, or all of them, or shows how a date is written.
     """
-    with pytest.raises(AcceptanceError, match=r"^expected .*found ") as told:
+    with pytest.raises(AcceptanceError, match=r"^expected .*found ") as error:
         parse_acceptance(text)
 
-    assert said in str(told.value)
-    assert "\n" not in str(told.value)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)

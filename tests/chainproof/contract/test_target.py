@@ -1,5 +1,5 @@
 """
-A target is where the URL says, or refused in words before anything is sent.
+Tests of parsing a target URL.
 """
 
 from __future__ import annotations
@@ -65,9 +65,9 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_a_url_names_scheme_host_port_and_host_header(text: str) -> None:
+def test_url_gives_scheme_host_port_and_authority(text: str) -> None:
     """
-    The port is the scheme's own where none is named, and then no part of the Host header.
+    The default port of the scheme is used if the URL has none, and is not part of the Host header.
     """
     target = parse_target(text)
     scheme, _, _, authority = GOOD[text]
@@ -77,14 +77,14 @@ def test_a_url_names_scheme_host_port_and_host_header(text: str) -> None:
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_a_url_that_cannot_be_meant_is_refused_in_words(text: str) -> None:
+def test_invalid_url_is_rejected(text: str) -> None:
     """
-    The refusal says what was expected; a password in a URL is not repeated.
+    The message says what was expected and does not repeat a password.
     """
-    with pytest.raises(TargetError, match=BAD[text]) as refused:
+    with pytest.raises(TargetError, match=BAD[text]) as error:
         parse_target(text)
 
-    assert "secret" not in str(refused.value)
+    assert "secret" not in str(error.value)
 
 
 @given(
@@ -93,9 +93,9 @@ def test_a_url_that_cannot_be_meant_is_refused_in_words(text: str) -> None:
     | st.text().map("http://127.0.0.1{}".format)
     | st.text("[]:.@/0123456789abcdef%").map("https://{}".format)
 )
-def test_no_text_is_worse_than_a_bad_target(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     """
-    Whatever is written, nothing but TargetError comes of it; and what is accepted is what it says of itself.
+    Parsing any text raises nothing but TargetError, and a parsed target can be parsed again from its own URL.
     """
     try:
         target = parse_target(text)
@@ -116,25 +116,27 @@ def test_no_text_is_worse_than_a_bad_target(text: str) -> None:
         (ServerKind.REGIONAL_CHAIN, "prod-us", "https://chain-abc123-prod-us.api.baseten.co", True),
     ],
 )
-def test_the_documents_servers_are_targets(server: ServerKind, environment: str, url: str, *, regional: bool) -> None:
+def test_documented_servers_are_valid_targets(
+    server: ServerKind, environment: str, url: str, *, regional: bool
+) -> None:
     """
-    Each of the four forms makes a URL that can be used, and the regional ones are known as such.
+    Each of the four server templates gives a valid URL, and the regional ones are marked as regional.
     """
     assert (url, regional) == (server.url("abc123", environment), server.regional)
     assert url == parse_target(url).origin
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_a_label_is_fit_for_a_files_name(text: str) -> None:
+def test_label_is_a_valid_file_name(text: str) -> None:
     """
-    Letters, digits, dots and hyphens alone; the emulator is called that, whatever its port.
+    Labels have only letters, digits, dots and hyphens; the label of the emulator is "emulator".
     """
     assert all(character.isalnum() or character in ".-" for character in parse_target(text).label)
     assert parse_target(text, emulated=True).label == "emulator"
 
 
-def test_a_target_is_the_operations_by_default() -> None:
+def test_default_path_is_the_documented_one() -> None:
     """
-    Whoever names an origin means the operation there.
+    A target without a path uses the path of the document.
     """
     assert Target(scheme="https", host="example.com", port=443).path == PATH

@@ -1,5 +1,5 @@
 """
-A chain's own schemas, from files and from type hints.
+Tests of chain schemas from files and from type hints.
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ class Hello:
     def run_remote(self, names: list[str], mode: str = "", delay: float = 0.0, opts: Opts = Opts()) -> Out:
         ...
 """
-"""The chain whose published schema was recorded, with hints as strings."""
+"""The chain whose schema was recorded, with type hints as strings."""
 
-Written = Callable[[str], str]
+WriteModule = Callable[[str], str]
 
 
 @pytest.fixture
-def written(tmp_path: Path) -> Written:
+def write_module(tmp_path: Path) -> WriteModule:
     """
-    A module with a class Hello, as the command line names it.
+    A function that writes a module with a class Hello and returns its name for the command line.
     """
 
     def write(text: str) -> str:
@@ -69,7 +69,7 @@ def written(tmp_path: Path) -> Written:
 
 def returning(hint: str) -> str:
     """
-    A module whose run_remote returns what a hint says.
+    The text of a module whose run_remote has a return type.
     """
     return (
         "from collections.abc import AsyncIterator, AsyncGenerator\nimport typing\n"
@@ -77,12 +77,12 @@ def returning(hint: str) -> str:
     )
 
 
-# ------------------------------------------------------------------ what the hints say
+# ------------------------------------------------------------------ type hints
 
 
-def test_the_input_schema_is_the_one_that_the_service_publishes(written: Written) -> None:
+def test_input_schema_matches_the_service(write_module: WriteModule) -> None:
     """
-    Recorded from the server of a chain with this signature: defaults become null, and null is taken.
+    The schema equals the one recorded from the server of a chain with this signature: defaults are null, and null is accepted.
     """
     recorded = (
         '{"$defs":{"Opts":{"properties":{"repeat":{"default":1,"title":"Repeat","type":"integer"},"tag":{"anyOf":[{"type"'
@@ -93,7 +93,7 @@ def test_the_input_schema_is_the_one_that_the_service_publishes(written: Written
         '"title":"HelloInput","type":"object"}'
     )
 
-    assert json.loads(recorded) == load_input_schema(written(PROBED)).document
+    assert json.loads(recorded) == load_input_schema(write_module(PROBED)).document
 
 
 OUTPUTS: dict[str, tuple[str, JSON, JSON]] = {
@@ -106,34 +106,34 @@ OUTPUTS: dict[str, tuple[str, JSON, JSON]] = {
 }
 
 
-@pytest.mark.parametrize(("hint", "right", "wrong"), OUTPUTS.values(), ids=OUTPUTS)
-def test_an_output_is_what_the_return_type_says(hint: str, right: JSON, wrong: JSON, written: Written) -> None:
+@pytest.mark.parametrize(("hint", "valid", "invalid"), OUTPUTS.values(), ids=OUTPUTS)
+def test_output_schema_of_a_return_type(hint: str, valid: JSON, invalid: JSON, write_module: WriteModule) -> None:
     """
     Objects, scalars, null, and arrays for several values.
     """
-    schema = load_output_schema(written(returning(hint)))
+    schema = load_output_schema(write_module(returning(hint)))
 
-    assert schema.accepts(right)
-    assert schema.accepts(wrong) is (hint == "typing.Any")
+    assert schema.accepts(valid)
+    assert schema.accepts(invalid) is (hint == "typing.Any")
 
 
 @pytest.mark.parametrize("hint", ["AsyncIterator[str]", "AsyncIterator[bytes]", "AsyncGenerator[str, None]"])
-def test_a_stream_has_no_schema(hint: str, written: Written) -> None:
+def test_stream_has_no_output_schema(hint: str, write_module: WriteModule) -> None:
     """
-    What is streamed is no JSON, and the mistake says so.
+    A stream has an input schema, but asking for its output schema is an error.
     """
-    name = written(returning(hint))
+    name = write_module(returning(hint))
 
     with pytest.raises(SchemaError, match="run_remote returns a stream"):
         load_output_schema(name)
     assert load_input_schema(name).accepts({})
 
 
-def test_what_the_service_fills_in_is_no_input(written: Written) -> None:
+def test_injected_parameters_are_not_part_of_the_input(write_module: WriteModule) -> None:
     """
-    `self`, the HTTP request and truss's context are left out; a parameter that only has the name of one is not.
+    `self`, the HTTP request and truss's context are left out; a parameter that only has such a name is not.
     """
-    name = written(
+    name = write_module(
         "class Request: ...\nclass DeploymentContext: ...\nclass Hello:\n"
         "    def run_remote(self, a: int, r: Request, c: DeploymentContext, request: str, context=None) -> None: ..."
     )
@@ -144,29 +144,29 @@ def test_what_the_service_fills_in_is_no_input(written: Written) -> None:
 
 WRONG_HINTS = {
     "no hint": ("def run_remote(self, a) -> None: ...", "expected a type hint for the parameter 'a'"),
-    "no return type": ("def run_remote(self, a: int): ...", "expected a type hint for what run_remote returns"),
+    "no return type": ("def run_remote(self, a: int): ...", "expected a return type hint on run_remote"),
     "stars": ("def run_remote(self, *a: int) -> None: ...", "expected named parameters of run_remote, found '*a: int'"),
     "an unknown name": ("def run_remote(self, a: 'Nowhere') -> None: ...", "name 'Nowhere' is not defined"),
     "a type without schema": ("def run_remote(self, a: type(iter([]))) -> None: ...", "cannot read the type hints"),
     "an underscore": ("def run_remote(self, _a: int) -> None: ...", "expected a parameter without leading underscore"),
     "no run_remote": ("def run(self) -> None: ...", "expected a method run_remote, found none"),
-    "no method": ("run_remote = 3", "expected a method run_remote, found another thing"),
+    "no method": ("run_remote = 3", "expected a method run_remote, found something else"),
 }
 
 
-@pytest.mark.parametrize(("line", "words"), WRONG_HINTS.values(), ids=WRONG_HINTS)
-def test_hints_that_the_service_would_not_deploy_are_a_mistake(line: str, words: str, written: Written) -> None:
+@pytest.mark.parametrize(("line", "message"), WRONG_HINTS.values(), ids=WRONG_HINTS)
+def test_invalid_signature_is_rejected(line: str, message: str, write_module: WriteModule) -> None:
     """
-    One line that says what was expected.
+    The message is one line that says what was expected.
     """
-    with pytest.raises(SchemaError) as mistake:
-        load_input_schema(written(f"class Hello:\n    {line}\n"))
+    with pytest.raises(SchemaError) as error:
+        load_input_schema(write_module(f"class Hello:\n    {line}\n"))
 
-    assert words in str(mistake.value)
-    assert "\n" not in str(mistake.value)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
 
 
-# ------------------------------------------------------------------ what a schema accepts
+# ------------------------------------------------------------------ valid and invalid values
 
 values = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters()),
@@ -179,35 +179,35 @@ near = st.fixed_dictionaries(
 
 
 @given(near | values)
-def test_the_schema_accepts_what_the_sample_chain_takes(value: JSON) -> None:
+def test_input_schema_accepts_what_the_sample_chain_accepts(value: JSON) -> None:
     """
-    The sample's types are not coerced: whatever its schema accepts it takes, and nothing else.
+    The sample's types are not coerced, so its schema and its model accept the same inputs.
     """
     schema, chain = load_input_schema(HELLO), load_entrypoint(HELLO)
     try:
         chain.arguments(value)
-        taken = True
+        accepted = True
     except InputError:
-        taken = False
+        accepted = False
 
-    assert schema.accepts(value) is taken
-    assert bool(schema.errors(value)) is not taken
+    assert schema.accepts(value) is accepted
+    assert bool(schema.errors(value)) is not accepted
 
 
 @given(st.lists(st.text(), max_size=3), st.text(min_size=1))
-def test_the_output_schema_accepts_what_the_sample_chain_returns(names: list[str], greeting: str) -> None:
+def test_output_schema_accepts_what_the_sample_chain_returns(names: list[str], greeting: str) -> None:
     """
-    Whatever run_remote returns is written as its return type says.
+    Every output of run_remote matches the schema of its return type.
     """
     cls = load_class(HELLO)
-    written = load_entrypoint(HELLO).encode_output(cls().run_remote(names=names, greeting=greeting))
+    encoded = load_entrypoint(HELLO).encode_output(cls().run_remote(names=names, greeting=greeting))
 
-    assert () == load_output_schema(HELLO).errors(json.loads(written))
+    assert () == load_output_schema(HELLO).errors(json.loads(encoded))
 
 
-def test_arguments_are_those_that_an_input_names() -> None:
+def test_arguments_are_the_members_of_the_input() -> None:
     """
-    A default is left to run_remote, null is passed on, other keys are passed over.
+    Defaults are left to run_remote, null is passed on, other keys are ignored.
     """
     chain = load_entrypoint(HELLO)
 
@@ -215,9 +215,9 @@ def test_arguments_are_those_that_an_input_names() -> None:
     assert {"names": [], "greeting": None} == chain.arguments({"names": [], "greeting": None})
 
 
-def test_an_output_of_another_type_is_told() -> None:
+def test_output_of_another_type_is_an_error() -> None:
     """
-    What the return type does not say is a OutputError; what JSON has no number for is null.
+    A value that does not match the return type raises OutputError; NaN and infinity become null.
     """
 
     class Sums:
@@ -230,32 +230,32 @@ def test_an_output_of_another_type_is_told() -> None:
         chain.encode_output("text")
 
 
-# ------------------------------------------------------------------ what is told of a value
+# ------------------------------------------------------------------ error messages
 
 
 @given(values)
-def test_mistakes_are_bounded_sorted_and_without_the_value(value: JSON) -> None:
+def test_errors_are_bounded_and_sorted(value: JSON) -> None:
     """
-    At most ten lines of at most 200 characters, always the same ones, and an accepted value has none.
+    There are at most ten lines of at most 200 characters, always the same, and none for a valid value.
     """
     schema = Schema(source="here", document={"type": "array", "items": {"type": "boolean"}})
-    told = schema.errors(value)
+    errors = schema.errors(value)
 
-    assert (told == ()) is schema.accepts(value)
-    assert list(told) == sorted(told) == list(schema.errors(value))
-    assert len(told) <= MAX_ERRORS
-    assert all(len(line) <= MAX_ERROR_LENGTH for line in told)
+    assert (errors == ()) is schema.accepts(value)
+    assert list(errors) == sorted(errors) == list(schema.errors(value))
+    assert len(errors) <= MAX_ERRORS
+    assert all(len(line) <= MAX_ERROR_LENGTH for line in errors)
 
 
-def test_a_mistake_names_the_place_and_not_the_value() -> None:
+def test_error_names_the_path_and_not_the_value() -> None:
     """
-    Bodies are not stored unless asked for: a finding repeats nothing of one.
+    Findings must not contain parts of a body.
     """
-    told = load_input_schema(HELLO).errors({"names": ["a", 12345], "greeting": ["secret"]})
+    errors = load_input_schema(HELLO).errors({"names": ["a", 12345], "greeting": ["secret"]})
 
-    assert '`names[1]`: the value is not of type "string"' in told
-    assert "secret" not in repr(told)
-    assert "12345" not in repr(told)
+    assert '`names[1]`: the value is not of type "string"' in errors
+    assert "secret" not in repr(errors)
+    assert "12345" not in repr(errors)
 
 
 ACCEPTED: dict[str, tuple[dict[str, JSON], JSON]] = {
@@ -270,16 +270,16 @@ ACCEPTED: dict[str, tuple[dict[str, JSON], JSON]] = {
 
 
 @pytest.mark.parametrize(("document", "value"), ACCEPTED.values(), ids=ACCEPTED)
-def test_what_is_json_is_never_refused_for_being_odd(document: dict[str, JSON], value: JSON) -> None:
+def test_unusual_valid_json_is_accepted(document: dict[str, JSON], value: JSON) -> None:
     """
-    Our own limits do not become the chain's finding.
+    Limits of the validator do not become findings.
     """
     assert () == Schema(source="here", document=document).errors(value)
 
 
-def test_depth_is_no_mistake_of_ours() -> None:
+def test_deeply_nested_value_is_validated() -> None:
     """
-    A value nested far deeper than calls may be is judged like any other.
+    A value nested more deeply than calls can be is validated like any other.
     """
     deep: JSON = "\ud800"
     for _ in range(20_000):
@@ -287,25 +287,25 @@ def test_depth_is_no_mistake_of_ours() -> None:
 
     assert Schema(source="here", document={"type": "array"}).accepts(deep)
     assert Schema(source="here", document={"items": {"$ref": "#"}}).accepts(deep)
-    told = Schema(source="here", document={"type": "object"}).errors(deep)
-    assert ("the value is nested too deeply to say where it is wrong",) == told
+    errors = Schema(source="here", document={"type": "object"}).errors(deep)
+    assert ("the value is invalid, but nested too deeply to say where",) == errors
 
 
-def test_formats_count() -> None:
+def test_formats_are_validated() -> None:
     """
-    A chain refuses what is no UUID; so does its schema.
+    A value that is not a UUID does not match the format "uuid".
     """
     assert not Schema(source="here", document={"format": "uuid"}).accepts("1234")
 
 
-def test_places_are_dotted() -> None:
+def test_path_format() -> None:
     """
-    Members with dots, items in brackets, nothing for the whole.
+    Members follow a dot, indices are in brackets, and the root is empty.
     """
     assert ["opts.names[0]", "[1].a", ""] == [format_path(place) for place in (("opts", "names", 0), (1, "a"), ())]
 
 
-# ------------------------------------------------------------------ mistakes
+# ------------------------------------------------------------------ usage errors
 
 BAD_FILES = {
     "no JSON": ("{", "expected a JSON object, the file is not JSON"),
@@ -316,29 +316,29 @@ BAD_FILES = {
     "a bad pattern": ('{"pattern": "("}', "`pattern`"),
     "a remote schema": (
         '{"properties": {"a": {"$ref": "http://127.0.0.1:9/a"}}}',
-        "must lead to a place in the schema",
+        "must point into the schema",
     ),
-    "another file": ('{"$ref": "other.json"}', "every $ref must lead to a place in the schema itself"),
+    "another file": ('{"$ref": "other.json"}', "every $ref must point into the schema itself"),
     "a place that is not there": ('{"$ref": "#/$defs/a"}', "Pointer '/$defs/a' does not exist"),
     "an unknown draft": ('{"$schema": "http://127.0.0.1:9/draft"}', "Unknown meta-schema"),
     "half a surrogate pair": ('{"title": "\\ud800"}', "surrogates"),
 }
 
 
-@pytest.mark.parametrize(("text", "words"), BAD_FILES.values(), ids=BAD_FILES)
-def test_a_file_that_holds_no_schema_is_a_mistake(text: str, words: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(("text", "message"), BAD_FILES.values(), ids=BAD_FILES)
+def test_invalid_schema_file_is_rejected(text: str, message: str, tmp_path: Path) -> None:
     """
-    In one line, for input and output alike, and nothing is fetched from anywhere.
+    The message is one line, for input and output alike, and nothing is downloaded.
     """
     path = tmp_path / "schema.json"
     path.write_text(text)
     for load in (load_input_schema, load_output_schema):
-        with pytest.raises(SchemaError) as mistake:
+        with pytest.raises(SchemaError) as error:
             load(str(path))
 
-        assert str(path) in str(mistake.value)
-        assert words in str(mistake.value)
-        assert "\n" not in str(mistake.value)
+        assert str(path) in str(error.value)
+        assert message in str(error.value)
+        assert "\n" not in str(error.value)
 
 
 BAD_NAMES = {
@@ -354,16 +354,16 @@ BAD_NAMES = {
 }
 
 
-@pytest.mark.parametrize(("name", "words"), BAD_NAMES.values(), ids=BAD_NAMES)
-def test_a_name_that_leads_nowhere_is_a_mistake(name: str, words: str) -> None:
+@pytest.mark.parametrize(("name", "message"), BAD_NAMES.values(), ids=BAD_NAMES)
+def test_invalid_class_name_is_rejected(name: str, message: str) -> None:
     """
-    In one line that says what was expected.
+    The message is one line that says what was expected.
     """
-    with pytest.raises(SchemaError) as mistake:
+    with pytest.raises(SchemaError) as error:
         load_input_schema(name)
 
-    assert words in str(mistake.value)
-    assert "\n" not in str(mistake.value)
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 BAD_MODULES = {
@@ -374,26 +374,25 @@ BAD_MODULES = {
 }
 
 
-@pytest.mark.parametrize(("text", "words"), BAD_MODULES.values(), ids=BAD_MODULES)
-def test_what_an_import_raises_is_the_users(text: str, words: str, written: Written) -> None:
+@pytest.mark.parametrize(("text", "message"), BAD_MODULES.values(), ids=BAD_MODULES)
+def test_import_error_is_reported(text: str, message: str, write_module: WriteModule) -> None:
     """
-    A mistake that names file and reason; the broken module stays nowhere.
+    The message names the file and the reason, and the broken module is removed from sys.modules.
     """
-    name, before = written(text), set(sys.modules)
-    with pytest.raises(SchemaError) as mistake:
+    name, before = write_module(text), set(sys.modules)
+    with pytest.raises(SchemaError) as error:
         load_class(name)
 
-    assert f"cannot import {name.removesuffix(':Hello')}: {words}" in str(mistake.value)
+    assert f"cannot import {name.removesuffix(':Hello')}: {message}" in str(error.value)
     assert before == set(sys.modules)
 
 
-# ------------------------------------------------------------------ the import itself
+# ------------------------------------------------------------------ importing the class
 
 
-def test_an_import_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_import_has_no_side_effects(tmp_path: Path) -> None:
     """
-    Siblings are found, no bytecode is written beside the file, its folder is not left on the path, and what it prints
-    goes to stderr.
+    Modules beside the file are found, no bytecode is written, sys.path is restored, and output goes to stderr.
     """
     (tmp_path / "sibling_of_hello.py").write_text("class Base:\n    def run_remote(self, a: int) -> int: ...")
     (tmp_path / "hello.py").write_text("from sibling_of_hello import Base\nprint('loud')\nclass Hello(Base): ...")
@@ -413,9 +412,9 @@ def test_an_import_leaves_nothing_behind(tmp_path: Path) -> None:
     assert before == sorted(tmp_path.iterdir())
 
 
-def test_a_module_is_found_by_name_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_module_is_found_from_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    `package.module:Class`, as Python itself would find it.
+    `package.module:Class` is searched as Python does.
     """
     (tmp_path / "package_of_mine").mkdir()
     (tmp_path / "package_of_mine" / "chain.py").write_text(returning("int"))
@@ -424,9 +423,9 @@ def test_a_module_is_found_by_name_from_the_working_folder(tmp_path: Path, monke
     assert load_output_schema("package_of_mine.chain:Hello").accepts(3)
 
 
-def test_a_file_may_be_named_like_any_module(tmp_path: Path) -> None:
+def test_file_can_have_the_name_of_a_module(tmp_path: Path) -> None:
     """
-    A chain in `json.py` takes nothing away from the standard library, and two files of one name are two modules.
+    A chain in `json.py` does not replace the standard library, and two files of the same name are two modules.
     """
     for folder, hint in (("a", "int"), ("b", "str")):
         (tmp_path / folder).mkdir()
@@ -437,11 +436,11 @@ def test_a_file_may_be_named_like_any_module(tmp_path: Path) -> None:
     assert sys.modules["json"] is json
 
 
-def test_a_changed_file_is_read_again(written: Written) -> None:
+def test_changed_file_is_imported_again(write_module: WriteModule) -> None:
     """
-    An edit counts; an unchanged file is imported once.
+    An unchanged file is imported once.
     """
-    name = written(returning("int"))
+    name = write_module(returning("int"))
     first, again = load_class(name), load_class(name)
     os.utime(name.removesuffix(":Hello"), (1, 1))
 

@@ -1,5 +1,5 @@
 """
-The document is as published, and every place in it can be reached.
+Tests of the published OpenAPI document.
 """
 
 from __future__ import annotations
@@ -21,25 +21,25 @@ from chainproof.contract.openapi import (
 )
 
 
-def test_the_document_is_as_published() -> None:
+def test_document_is_unchanged() -> None:
     """
-    No byte of the published document was changed; a newer publication brings its own digest.
+    The published document is byte for byte the one with this digest.
     """
     digest = "51f0780afe059567e1a30be4e43713a49ff4735352076c827cad9460ee36620b"
 
     assert digest == hashlib.sha256(document_text().encode()).hexdigest()
 
 
-def test_the_operation_has_seven_statuses() -> None:
+def test_operation_has_seven_statuses() -> None:
     """
-    200 and six errors; there is no default.
+    The operation lists 200 and six errors, and no default.
     """
     assert documented_statuses() == (200, 400, 401, 429, 502, 503, 504)
 
 
-def test_the_document_has_four_servers() -> None:
+def test_document_has_four_servers() -> None:
     """
-    Models and chains, each standard and regional.
+    The servers are those of models and chains, each standard and regional.
     """
     assert server_templates() == (
         "https://model-{model_id}.api.baseten.co",
@@ -49,25 +49,25 @@ def test_the_document_has_four_servers() -> None:
     )
 
 
-def test_the_operation_stands_where_the_constants_say() -> None:
+def test_constants_match_the_document() -> None:
     """
-    Path, method, pointer and header of the code are the document's.
+    Path, method, pointer and header in the code are those of the document.
     """
     assert document()["paths"] == {PATH: {METHOD.lower(): lookup(OPERATION)}}
     assert lookup(f"{OPERATION}/responses/200/headers/{REQUEST_ID_HEADER}/schema/type") == "string"
 
 
-def test_a_reference_is_followed() -> None:
+def test_references_are_resolved() -> None:
     """
-    A pointer goes through `$ref` as if what it points to stood there.
+    A pointer can lead through a `$ref`.
     """
     assert lookup(f"{OPERATION}/responses/502/content") == lookup("#/components/responses/Error/content")
 
 
 @pytest.mark.parametrize("pointer", ["#/nowhere", "#/servers/4", "#/servers/x", "#/openapi/3", "#/info/"])
-def test_a_pointer_that_leads_nowhere_says_where_it_ended(pointer: str) -> None:
+def test_invalid_pointer_raises_key_error(pointer: str) -> None:
     """
-    The refusal names the pointer and the token.
+    The message names the pointer and the missing token.
     """
     with pytest.raises(KeyError, match=f"{pointer}: nothing at"):
         lookup(pointer)
