@@ -1,8 +1,7 @@
 """
-`chainproof <tool> …`: finds the tool by its entry point and loads only that one.
+`chainproof TOOL …`: find the tool by its entry point and load only that one.
 
-So `chainproof reports` never imports locust, hence never runs under gevent, and an extra that is not installed costs
-nothing until its tool is asked for.
+So `chainproof reports` does not import Locust and gevent, and a tool needs only the packages of its own extra.
 """
 
 from __future__ import annotations
@@ -21,25 +20,24 @@ from chainproof.judgement.verdict import ExitCode
 ENTRY_POINT_GROUP = "chainproof.tools"
 
 TOOL_SUMMARIES = {
-    "demo": "the main job, end to end: check the emulator, drive it, judge it, one HTML report",
-    "conformance": "is the promise kept? property tests against the contract",
-    "loadtests": "is it kept under load? truthful latency and error breakdowns",
-    "reports": "how is it shown? HTML, JSON or Markdown from run folders",
-    "emulator": "what would a faithful, or a broken, endpoint do? a server on loopback",
+    "demo": "check and load-test an emulator, and write one HTML report",
+    "conformance": "check a target against the contract",
+    "loadtests": "send a workload to a target and measure latency and errors",
+    "reports": "summarise run folders on the terminal or as HTML, JSON, Markdown or JUnit XML",
+    "emulator": "run a local server that behaves like a Baseten chain",
 }
-"""What each tool is for, in the order of `--help`."""
-
+"""What each tool does, in the order of `--help`."""
 
 CHILD_PROCESS_PACKAGES = {
     "demo": ("uvloop", "schemathesis", "locust", "jinja2"),
     "loadtests": ("locust",),
 }
-"""Packages that a tool never imports itself, since only its child processes do."""
+"""Packages that only the child processes of a tool import."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """
-    Run the tool that the first argument names with the arguments behind it; its exit code.
+    Run the tool that the first argument names, with the remaining arguments. Returns its exit code.
     """
     given = list(sys.argv[1:] if arguments is None else arguments)
     if not given or given[0] in ("-h", "--help", "help"):
@@ -57,15 +55,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def usage() -> str:
     """
-    What `chainproof --help` prints.
+    The text of `chainproof --help`.
     """
     width = max(map(len, TOOL_SUMMARIES))
     lines = [f"  {name:<{width}}  {summary}" for name, summary in TOOL_SUMMARIES.items()]
     return "\n".join(
         [
-            "usage: chainproof TOOL [OPTIONS]   (chainproof TOOL --help teaches the tool)",
+            "usage: chainproof TOOL [OPTIONS]   (chainproof TOOL --help shows the options of a tool)",
             "",
-            "Proves that POST /production/run_remote of a Baseten chain keeps its promise, and keeps it under load.",
+            "Conformance checks and load tests for POST /production/run_remote of Baseten chains.",
             "",
             *lines,
             "",
@@ -76,10 +74,10 @@ def usage() -> str:
 
 def _run(entry: EntryPoint, arguments: Sequence[str]) -> int:
     """
-    Load the tool and run it. Raises UsageError, naming the extra, when a package that it needs is not installed.
+    Load the tool and run it. Raises UsageError with the extra to install if a package is missing.
     """
     try:
-        _look_for(CHILD_PROCESS_PACKAGES.get(entry.name, ()))
+        _check_installed(CHILD_PROCESS_PACKAGES.get(entry.name, ()))
         tool: Main = entry.load()
         return tool(arguments)
     except ModuleNotFoundError as missing:
@@ -91,9 +89,9 @@ def _run(entry: EntryPoint, arguments: Sequence[str]) -> int:
         ) from None
 
 
-def _look_for(packages: Sequence[str]) -> None:
+def _check_installed(packages: Sequence[str]) -> None:
     """
-    Raise ModuleNotFoundError for the first package that is not installed; none is imported.
+    Raise ModuleNotFoundError for the first package that is not installed, without importing any.
     """
     for package in packages:
         if find_spec(package) is None:

@@ -1,55 +1,56 @@
 """
-The endpoint of a command: what `--target` names, or the emulator as a child process for whoever has no target.
+The endpoint of a command: the target that the user named, or an emulator as a child process.
 
-No tool imports another. Whoever needs an emulator gets it as a process, by its command line and its one line of output.
+No tool imports another: the emulator is started by its command line, and its URL is read from its one line of output.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import signal
 import socket
+import ssl
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from chainproof.command import TARGET_VARIABLE, TargetOptions
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY, ApiKey, AuthScheme, load_key
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.route import Address, Route, proxy_for
 from chainproof.contract.target import Target, is_loopback, parse_target
 from chainproof.errors import UsageError
+from chainproof.options import TARGET_VARIABLE
 from chainproof.processes import chainproof_command
 from chainproof.results.manifest import RunSettings, as_settings
+from chainproof.target_options import TargetOptions
 
 EMULATED_VARIABLE = "CHAINPROOF_EMULATED"
-"""Set to 1 by the emulator beside `CHAINPROOF_TARGET` for a command it serves around: the target echoes and steers."""
+"""Set to 1 by the emulator, next to `CHAINPROOF_TARGET`, for the command that it runs: the target echoes and can be steered."""
 
 _URL = re.compile(r"http://\S+")
-_PATIENCE = 10.0
-"""Seconds to wait for a connection, or for the emulator to end, before giving up."""
+_TIMEOUT = 10.0
+"""Seconds to wait for a connection, or for the emulator to end."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
     """
-    A target, the way there, and the key it takes.
+    A target, the route to it, and the API key it accepts.
     """
 
     target: Target
     key: ApiKey
-    environment: Mapping[str, str] = field(repr=False)  # it holds the key
-    """What a child process needs to find the same target and key."""
+    environment: Mapping[str, str] = field(repr=False)  # contains the key
+    """The environment variables with which a child process finds the same target and key."""
     route: Route = field(default_factory=Route)
     fields: tuple[HeaderField, ...] = ()
-    """Header fields to send along with every request."""
+    """Headers to add to every request."""
 
     @property
     def settings(self) -> RunSettings:
-        """What a manifest says of the way to the target where it is not the plain one; values of fields stay out."""
-        said: dict[str, object] = {
+        """The manifest's settings of the route, as far as they are not the defaults; never the values of headers."""
+        settings: dict[str, object] = {
             "path_assumed": self.target.path_assumed or None,
             "auth_scheme": None if self.key.scheme is AuthScheme.API_KEY else self.key.scheme.value,
             "connect_to": self.route.connect_to and str(self.route.connect_to),
@@ -57,89 +58,99 @@ class Endpoint:
             "ca_file": self.route.ca_file,
             "headers": [name for name, _ in self.fields] or None,
         }
-        return as_settings(**{name: value for name, value in said.items() if value is not None})
+        return as_settings(**{name: value for name, value in settings.items() if value is not None})
 
 
 @contextmanager
 def open_endpoint(
-    asked: TargetOptions,
+    requested: TargetOptions,
     *,
     scenario: str = "warm",
     options: Sequence[str] = (),
     environment: Mapping[str, str] = os.environ,
 ) -> Iterator[Endpoint]:
     """
-    The endpoint that a command is to use: what was asked for, else `$CHAINPROOF_TARGET`, else an emulator of *scenario*
-    for as long as the context lasts, started with the further command-line *options*.
+    The endpoint to use: the requested target, else `$CHAINPROOF_TARGET`, else an emulator.
 
-    Raises TargetError, ApiKeyError, or UsageError when nobody listens there.
+    An emulator is started with *scenario* and further command-line *options*, and ends with the context. Raises
+    TargetError, ApiKeyError, or UsageError if the target accepts no connection.
     """
-    url = asked.url or environment.get(TARGET_VARIABLE)
+    url = requested.url or environment.get(TARGET_VARIABLE)
     if url == "":
         raise UsageError(f"expected a URL in {TARGET_VARIABLE}, found an empty text; unset it to use the emulator")
     if url is None:
-        if asked.connect_to is not None or asked.ca_file is not None:
+        if requested.connect_to is not None or requested.ca_file is not None:
             raise UsageError("expected a target with --connect-to and --ca-file: the emulator needs neither")
         with start_emulator(scenario, options=options) as emulated:
-            yield replace(emulated, key=ApiKey(EMULATOR_KEY, asked.scheme), fields=asked.fields)
+            yield replace(emulated, key=ApiKey(EMULATOR_KEY, requested.auth_scheme), fields=requested.headers)
         return
-    told = asked.url is None and environment.get(EMULATED_VARIABLE) == "1"
-    if told and asked.connect_to is not None:
+    is_emulated = requested.url is None and environment.get(EMULATED_VARIABLE) == "1"
+    if is_emulated and requested.connect_to is not None:
         raise UsageError(
-            "expected --target, --chain-id or --model-id with --connect-to: whose URL are the bytes to carry?"
+            "expected --target, --chain-id or --model-id with --connect-to; --connect-to does not apply to the emulator"
         )
-    by_loopback = asked.connect_to is not None and is_loopback(asked.connect_to.host)
-    target = parse_target(url, emulated=told, loopback=by_loopback)
-    key = ApiKey(load_key(environment, asked.variable).reveal(), asked.scheme)
-    proxy = None if asked.connect_to is not None else proxy_for(target, environment)
-    route = Route(connect_to=asked.connect_to, ca_file=asked.ca_file, proxy=proxy)
+    if requested.ca_file is not None:
+        _check_certificates(requested.ca_file)
+    by_loopback = requested.connect_to is not None and is_loopback(requested.connect_to.host)
+    target = parse_target(url, emulated=is_emulated, loopback=by_loopback)
+    key = ApiKey(load_key(environment, requested.key_variable).reveal(), requested.auth_scheme)
+    proxy = None if requested.connect_to is not None else proxy_for(target, environment)
+    route = Route(connect_to=requested.connect_to, ca_file=requested.ca_file, proxy=proxy)
     check_listening(target, route)
-    yield _endpoint(target, key, asked.variable, route, asked.fields)
+    yield _endpoint(target, key, requested.key_variable, route, requested.headers)
+
+
+def _check_certificates(path: str) -> None:
+    """
+    Raise UsageError unless a file contains certificates that TLS can trust.
+    """
+    try:
+        ssl.create_default_context(cafile=path)
+    except (OSError, ssl.SSLError) as wrong:
+        raise UsageError(f"expected a PEM file of certificates with --ca-file, found {path!r}: {wrong}") from None
 
 
 @contextmanager
 def start_emulator(scenario: str = "warm", *, options: Sequence[str] = ()) -> Iterator[Endpoint]:
     """
-    An emulator as a child process, on a free port of loopback, for as long as the context lasts.
-
-    Raises UsageError when it does not start.
+    An emulator as a child process on a free loopback port, until the context ends. Raises UsageError if it does not start.
     """
     arguments = chainproof_command("emulator", scenario, "--until-eof", *options)
-    # A session of its own: Ctrl-C at the terminal must not take the target away while a run drains.
+    # In its own session, so that Ctrl-C at the terminal does not end the target while a run drains.
     child = subprocess.Popen(
         arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, start_new_session=True
     )
     try:
         assert child.stdout is not None
         line = child.stdout.readline()
-        found = _URL.search(line)
-        if found is None:
-            raise UsageError(f"the embedded emulator did not start (exit code {child.wait(_PATIENCE)}); see above")
-        yield _endpoint(parse_target(found.group(), emulated=True), ApiKey(EMULATOR_KEY), DEFAULT_KEY_VARIABLE)
+        match = _URL.search(line)
+        if match is None:
+            raise UsageError(f"the emulator did not start (exit code {child.wait(_TIMEOUT)}); see above")
+        yield _endpoint(parse_target(match.group(), emulated=True), ApiKey(EMULATOR_KEY), DEFAULT_KEY_VARIABLE)
     finally:
-        _end(child)
+        _stop_emulator(child)
 
 
 def check_listening(target: Target, route: Route) -> None:
     """
-    Raise UsageError unless somebody takes a TCP connection on the way to the target; nothing is sent.
+    Raise UsageError unless a TCP connection on the route to the target can be opened; nothing is sent.
     """
     hop = route.first_hop(target)
     where = target.origin if hop == Address(target.host, target.port) else f"{hop}, on the way to {target.origin}"
     try:
-        socket.create_connection((hop.host, hop.port), timeout=_PATIENCE).close()
+        socket.create_connection((hop.host, hop.port), timeout=_TIMEOUT).close()
     except socket.gaierror as wrong:
         raise UsageError(f"cannot find the host of {where}: {(wrong.strerror or str(wrong)).lower()}") from None
     except OSError as wrong:
         why = "no answer within 10 s" if isinstance(wrong, TimeoutError) else (wrong.strerror or str(wrong)).lower()
-        raise UsageError(f"nobody listens at {where}: {why}; is the URL right and the server up?") from None
+        raise UsageError(f"cannot connect to {where}: {why}; is the URL right and the server running?") from None
 
 
 def _endpoint(
     target: Target, key: ApiKey, variable: str, route: Route | None = None, fields: tuple[HeaderField, ...] = ()
 ) -> Endpoint:
     """
-    An endpoint, with the environment that leads a child to it.
+    An endpoint, with the environment in which a child process finds it.
     """
     environment = {TARGET_VARIABLE: target.url, variable: key.reveal()}
     if target.emulated:
@@ -149,16 +160,16 @@ def _endpoint(
     )
 
 
-def _end(child: subprocess.Popen[str]) -> None:
+def _stop_emulator(child: subprocess.Popen[str]) -> None:
     """
-    Let the emulator end as at its terminal's end; insist after a while.
+    Close the emulator's standard input, which ends it; kill it if it does not end in time.
     """
     if child.stdin is not None:
         child.stdin.close()
     try:
-        child.wait(_PATIENCE)
+        child.wait(_TIMEOUT)
     except subprocess.TimeoutExpired:
-        child.send_signal(signal.SIGKILL)
+        child.kill()
         child.wait()
     if child.stdout is not None:
         child.stdout.close()

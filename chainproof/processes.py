@@ -1,5 +1,5 @@
 """
-Our own tools as child processes: how tools that never import each other use each other.
+Child processes: chainproof's tools started by each other, and signals passed on to them.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from types import FrameType
@@ -16,15 +16,15 @@ from types import FrameType
 from chainproof.linux import end_with_parent
 
 FORWARDED_SIGNALS = (signal.SIGINT, signal.SIGTERM)
-"""The signals by which people and machines ask a command to end."""
+"""The signals that ask a command to end."""
 
 
 def chainproof_command(*arguments: str) -> list[str]:
     """
-    The command line of one of our tools, in this very Python.
+    The command line of a chainproof tool, in this Python.
 
-    `-P` keeps the working folder off the import path: in a checkout it holds a folder `chainproof` that is only a part
-    of the installed package.
+    `-P` keeps the working folder off the import path: in a checkout it contains a folder `chainproof` with only a part of
+    the package.
     """
     return [sys.executable, "-P", "-m", "chainproof", *arguments]
 
@@ -38,15 +38,15 @@ class ProcessExit:
     code: int
     """Its exit code as a shell gives it: 128 + n for death by signal n."""
     interrupted: bool
-    """Whether we were asked to end meanwhile, and passed that on."""
+    """Whether a signal was passed on to it."""
 
 
 def run_process(command: Sequence[str], environment: Mapping[str, str] | None = None) -> ProcessExit:
     """
-    Run a child to its end, its output ours, SIGINT and SIGTERM passed on to it, once for each that arrives.
+    Run a child process to its end. It shares our output, and SIGINT and SIGTERM are passed on to it.
 
-    The child has a session of its own, so that Ctrl-C at a terminal reaches it through us alone and not twice. Raises
-    OSError when it cannot be started.
+    The child has its own session: Ctrl-C at a terminal would otherwise reach it twice. Raises OSError if it cannot be
+    started.
     """
     child = subprocess.Popen(
         list(command),
@@ -56,29 +56,46 @@ def run_process(command: Sequence[str], environment: Mapping[str, str] | None = 
         # A load run whose parent was killed must not go on sending to whatever listens there next.
         preexec_fn=end_with_parent,  # noqa: PLW1509  # one system call, and no thread of ours holds a lock meanwhile
     )
-    with forward_signals(child) as passed_on:
+    with forward_signals(child) as forwarded:
         code = child.wait()
-    return ProcessExit(code=shell_exit_code(code), interrupted=bool(passed_on))
+    return ProcessExit(code=shell_exit_code(code), interrupted=bool(forwarded))
 
 
 @contextmanager
-def forward_signals(child: subprocess.Popen[bytes]) -> Iterator[list[int]]:
+def forward_signals(
+    child: subprocess.Popen[bytes], signal_for: Callable[[int], int] = lambda number: number
+) -> Iterator[list[int]]:
     """
-    While this lasts, SIGINT and SIGTERM that reach us are sent to the child; the list holds those that were.
-    """
-    passed_on: list[int] = []
+    Send every SIGINT and SIGTERM that arrives on to the child; the list contains those that arrived.
 
-    def forward(number: int, frame: FrameType | None) -> None:
+    *signal_for* gives the signal to send in place of the one that arrived.
+    """
+    forwarded: list[int] = []
+
+    def forward(number: int) -> None:
+        forwarded.append(number)
+        child.send_signal(signal_for(number))
+
+    with handle_signals(forward, FORWARDED_SIGNALS):
+        yield forwarded
+
+
+@contextmanager
+def handle_signals(handler: Callable[[int], None], numbers: Sequence[signal.Signals]) -> Iterator[None]:
+    """
+    Call a handler with each of the given signals until the context ends, then restore the former handlers.
+    """
+
+    def handle(number: int, frame: FrameType | None) -> None:
         del frame
-        passed_on.append(number)
-        child.send_signal(number)
+        handler(number)
 
-    before = {number: signal.signal(number, forward) for number in FORWARDED_SIGNALS}
+    before = {number: signal.signal(number, handle) for number in numbers}
     try:
-        yield passed_on
+        yield
     finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+        for number, former in before.items():
+            signal.signal(number, former)
 
 
 def shell_exit_code(code: int) -> int:

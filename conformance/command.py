@@ -11,7 +11,6 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
 
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
@@ -19,7 +18,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 from chainproof.command import build_parser, command
 from chainproof.endpoint import open_endpoint
 from chainproof.judgement.verdict import ExitCode
-from chainproof.processes import chainproof_command, run_process
+from chainproof.processes import chainproof_command, handle_signals, run_process
 
 from . import plugin
 from .options import OPTIONS, Settings, settings_from
@@ -57,7 +56,7 @@ def main(arguments: Sequence[str]) -> int:
     known = load_options(settings)
     emulator = ("--contract", settings.contract.value)
     with (
-        _terminable(),
+        handle_signals(_interrupt, [signal.SIGTERM]),
         open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO, options=emulator) as found,
     ):
         setup = prepare_run(settings, known, found)
@@ -75,10 +74,10 @@ def _settings(arguments: Sequence[str]) -> Settings:
     """
     The options' settings.
     """
-    options = build_parser("conformance", "Check a target against the contract of POST /production/run_remote.")
-    for option in OPTIONS:
-        options.add_argument(option.name, **option.keyword_arguments())  # type: ignore[arg-type]  # add_argument's own keywords
-    return settings_from(vars(options.parse_args(arguments)))
+    parser = build_parser(
+        "conformance", "Checks a target against the contract of POST /production/run_remote.", options=OPTIONS
+    )
+    return settings_from(vars(parser.parse_args(arguments)))
 
 
 def _checked(setup: RunSetup) -> ExitCode:
@@ -122,21 +121,12 @@ def _alone() -> Iterator[None]:
             os.environ.update(kept)
 
 
-@contextmanager
-def _terminable() -> Iterator[None]:
+def _interrupt(number: int) -> None:
     """
-    SIGTERM ends a run as Ctrl-C does: with its report.
+    Raise KeyboardInterrupt, so that SIGTERM ends a run as Ctrl-C does: with its report.
     """
-
-    def interrupt(number: int, frame: FrameType | None) -> None:
-        del number, frame
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGTERM, interrupt)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
+    del number
+    raise KeyboardInterrupt
 
 
 def _report(setup: RunSetup) -> None:

@@ -1,41 +1,47 @@
 """
-A pytest plugin: the options, and nothing else.
+The pytest plugin of chainproof: it adds the options of a conformance run.
 
-pytest loads it in every run of the environment it is installed in. So it imports nothing heavy and hooks into nothing;
-what conformance tests need lies in `session`, which their own files ask for.
+pytest loads it in every run of the environment it is installed in, so it imports nothing heavy and adds no hooks. The
+hooks of the checks are in `runner.pytest_hooks`, which test files import themselves.
 """
 
 from __future__ import annotations
 
 from argparse import ArgumentError
+from contextlib import suppress
 
 import pytest
 
-from .options import OPTIONS, Option, Settings, settings_from
+from chainproof.options import Option, RenamedOption
+
+from .options import OPTIONS, Settings, settings_from
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     """
-    The options of `chainproof conformance`, in a group of their own.
+    Add the options of `chainproof conformance`, in a group of their own.
     """
     group = parser.getgroup("chainproof", "conformance of POST /production/run_remote (chainproof)")
     for option in OPTIONS:
+        keywords = {**option.keyword_arguments(), "dest": _dest(option)}
         try:
-            group.addoption(option.name, dest=_dest(option), **option.keyword_arguments())
-        except (ArgumentError, ValueError):
-            # Another plugin owns the name; its runs are worth more to it than our spelling to us.
-            group.addoption(f"--chainproof-{option.name[2:]}", dest=_dest(option), **option.keyword_arguments())
+            group.addoption(option.name, **keywords)
+        except (ArgumentError, ValueError):  # another plugin has an option of this name
+            group.addoption(f"--chainproof-{option.name[2:]}", **keywords)
+        for old in option.replaces:
+            with suppress(ArgumentError, ValueError):
+                group.addoption(old, action=RenamedOption, new_name=option.name)
 
 
 def settings_of(config: pytest.Config) -> Settings:
     """
-    The settings that a pytest run was given.
+    The settings of a pytest run.
     """
-    return settings_from({option.field: config.getoption(_dest(option)) for option in OPTIONS})
+    return settings_from({option.dest: config.getoption(_dest(option)) for option in OPTIONS})
 
 
 def _dest(option: Option) -> str:
     """
-    Where pytest keeps an option's value, apart from everybody else's.
+    The attribute in which pytest keeps an option's value, distinct from those of other plugins.
     """
-    return f"chainproof_{option.field}"
+    return f"chainproof_{option.dest}"

@@ -20,19 +20,21 @@ from difflib import get_close_matches
 from functools import partial
 from pathlib import Path
 
-from chainproof.command import TARGET_VARIABLE, add_contract_option, build_parser, command
+from chainproof.command import build_parser, command
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY, ApiKey, load_key_from_environment
 from chainproof.contract.target import is_loopback
 from chainproof.endpoint import EMULATED_VARIABLE
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
 from chainproof.linux import end_with_parent
+from chainproof.options import TARGET_VARIABLE
 
 from .chain.chain import load_chain
 from .decision import EmulatorConfig
 from .faults import FAULTS
 from .faults.hooks import FaultHook
 from .faults.variants import VARIANTS
+from .options import OPTIONS
 from .scenario import Scenario, builtin_scenarios, find_scenario
 from .server import StartedCallback, Stop, new_request_id_prefix, serve
 from .transport.access_log import AccessLog
@@ -53,9 +55,7 @@ def main(arguments: Sequence[str]) -> int:
     Serve until stopped, or while a command runs. Returns 0, or the exit code of the command.
     """
     emulator_arguments, child_command = _split_arguments(list(arguments))
-    if any(each.partition("=")[0] == "--truth" for each in emulator_arguments):
-        raise UsageError("--truth has been renamed; use --access-log")
-    options = _options().parse_args(emulator_arguments)
+    options = _parser().parse_args(emulator_arguments)
     if options.list_faults or options.list_variants:
         print(_fault_list() if options.list_faults else _variant_list())
         return ExitCode.PASS
@@ -175,60 +175,13 @@ def _split_arguments(arguments: list[str]) -> tuple[list[str], list[str] | None]
     return arguments[:index], arguments[index + 1 :]
 
 
-def _options() -> argparse.ArgumentParser:
+def _parser() -> argparse.ArgumentParser:
     """
-    The parser of the command line.
+    The parser of the emulator's arguments.
     """
-    options = build_parser("emulator", _DESCRIPTION, _epilog(builtin_scenarios()))
-    options.usage = "chainproof emulator [SCENARIO] [OPTIONS] [-- COMMAND …]"
-    options.add_argument(
-        "scenario",
-        nargs="?",
-        default="warm",
-        metavar="SCENARIO",
-        help="a scenario listed below, or the path of a TOML file (default: %(default)s)",
-    )
-    options.add_argument("--host", default="127.0.0.1", help="loopback address to listen on (default: %(default)s)")
-    options.add_argument("--port", type=_port, default=0, help="port to listen on (default: a free port)")
-    options.add_argument(
-        "--seed",
-        type=int,
-        default=0,
-        help="seed for outcomes and service times; the same seed repeats them for the n-th request (default: %(default)s)",
-    )
-    options.add_argument(
-        "--chain",
-        metavar="FILE.py:CLASS",
-        help="run your own chain instead of the echo chain; package.module:CLASS works too",
-    )
-    options.add_argument(
-        "--predict-concurrency",
-        type=_count,
-        metavar="N",
-        help="number of requests that --chain processes at once (default: from the scenario, or 1)",
-    )
-    options.add_argument("--fault", metavar="NAME", help="emulate an endpoint with this fault; see --list-faults")
-    options.add_argument(
-        "--list-faults", action="store_true", help="list the faults and the clauses that they violate, and exit"
-    )
-    options.add_argument(
-        "--variant", metavar="NAME", help="emulate an unusual but correct endpoint; see --list-variants"
-    )
-    options.add_argument(
-        "--list-variants", action="store_true", help="list the variants and what allows them, and exit"
-    )
-    options.add_argument(
-        "--access-log", metavar="FILE", type=Path, help="write one JSON line for each request answered to this file"
-    )
-    options.add_argument("--no-steering", action="store_true", help="ignore the X-Emulate header")
-    add_contract_option(options)
-    options.add_argument(
-        "--api-key-env",
-        metavar="NAME",
-        help=f"environment variable with the API key to accept (default: the key {EMULATOR_KEY})",
-    )
-    options.add_argument("--until-eof", action="store_true", help="exit when standard input ends")
-    return options
+    parser = build_parser("emulator", _DESCRIPTION, _epilog(builtin_scenarios()), options=OPTIONS)
+    parser.usage = "chainproof emulator [SCENARIO] [OPTIONS] [-- COMMAND …]"
+    return parser
 
 
 def _epilog(scenarios: dict[str, Scenario]) -> str:
@@ -248,24 +201,6 @@ def _epilog(scenarios: dict[str, Scenario]) -> str:
             "Without a command, the emulator exits 0 when it is stopped.",
         ]
     )
-
-
-def _port(text: str) -> int:
-    """
-    A port number, for argparse.
-    """
-    if not text.isascii() or not text.isdigit() or int(text) > 65535:
-        raise argparse.ArgumentTypeError(f"expected a port between 0 and 65535, found {text!r}")
-    return int(text)
-
-
-def _count(text: str) -> int:
-    """
-    A number of requests, for argparse.
-    """
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected an integer of at least 1, found {text!r}")
-    return int(text)
 
 
 def _listening_socket(host: str, port: int) -> socket.socket:

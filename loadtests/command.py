@@ -17,17 +17,19 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from chainproof.command import TARGET_VARIABLE, build_parser, command, parse_target_options
+from chainproof.command import build_parser, command
 from chainproof.endpoint import open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
+from chainproof.options import TARGET_VARIABLE
 from chainproof.processes import chainproof_command
 from chainproof.results.folder import MANIFEST, check_writable, default_run_path, utc_timestamp
+from chainproof.target_options import parse_target_options
 from chainproof.workload.workload import Workload, WorkloadModel
 
 from .catalogue import workload_list
 from .demand import demand
-from .options import add_command_options
+from .options import OPTIONS
 from .search.calibration import run_calibration
 from .search.locust_process import LOCUSTFILE, distribution_options, run_locust
 from .search.runner import requested_search, run_search
@@ -48,7 +50,7 @@ def main(arguments: Sequence[str]) -> int:
     if options.calibrate:
         return run_calibration(options)
     workload = demand(options, options.num_users).workload
-    asked = parse_target_options(options)
+    asked = parse_target_options(vars(options))
     search = requested_search(options, workload)
     _check_files(workload, options.processes or options.workers or 1)
     if options.out is not None:
@@ -83,13 +85,13 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     """
     The options as given.
     """
-    options = build_parser(
+    parser = build_parser(
         "loadtests",
-        "Drive a target with run_remote requests, by a schedule (open model) or by users (closed model), and judge it.",
+        "Sends run_remote requests to a target, by a schedule (open model) or by users (closed model), and judges the answers.",
         workload_list(),
+        options=OPTIONS,
     )
-    add_command_options(options)
-    return options.parse_args(arguments)
+    return parser.parse_args(arguments)
 
 
 def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -1,247 +1,48 @@
 """
-The options of a load run, with the same names at every door: our own command line and Locust's.
+The options of a load run: for `chainproof loadtests`, for Locust's command line and for Locust's web form.
 
-Locust already has `--users`, with our meaning, and `--host` and `--run-time`, whose place `--target` and `--duration`
-take. Its positional arguments are user classes, so the workload is `--workload` there.
+Locust has `--users` with the same meaning. It also has `--host` and `--run-time`; use `--target` and `--duration` in
+their place. Locust's positional arguments are user classes, so the workload is `--workload` there.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+from pathlib import Path
 
-from chainproof.command import add_contract_option, add_target_options, duration_option
-from chainproof.contract.levels import Contract
+from chainproof.options import (
+    CONTRACT_OPTION,
+    EVERYWHERE,
+    TARGET_GROUP,
+    TARGET_OPTIONS,
+    Option,
+    OptionGroup,
+    Surface,
+    add_options,
+    count,
+    duration,
+    positive_number,
+)
+from chainproof.target_options import TargetOptions, parse_target_options
 from chainproof.workload.arrivals import ARRIVAL_PROCESSES
 from chainproof.workload.replay import DEFAULT_TIMESTAMP_KEY
-from chainproof.workload.search_settings import SEARCHES, parse_share
+from chainproof.workload.search_settings import SEARCHES, SearchSettings, parse_share
 from chainproof.workload.workload import WorkloadModel
 
 from .catalogue import DEFAULT_WORKLOAD
 from .retries import RETRY_POLICIES
 
-
-def add_run_options(parser: argparse.ArgumentParser) -> None:
-    """
-    Every option of a load run that has the same name everywhere and is new to Locust.
-    """
-    parser.add_argument(
-        "--model",
-        type=WorkloadModel,
-        choices=list(WorkloadModel),
-        help="what makes a request start: a schedule, or a user who is ready",
-    )
-    parser.add_argument("--rate", type=float, metavar="R", help="open model: planned requests a second")
-    parser.add_argument("--arrivals", choices=list(ARRIVAL_PROCESSES), help="open model: how they are spread")
-    parser.add_argument(
-        "--variation",
-        type=float,
-        metavar="V",
-        help="open model, gamma arrivals: the coefficient of variation of the gaps; 1 is Poisson, above it arrivals cluster",
-    )
-    parser.add_argument(
-        "--replay",
-        metavar="FILE",
-        help="open model: start requests at the instants of a file, one in seconds a line, or JSON objects with one each",
-    )
-    parser.add_argument(
-        "--replay-key",
-        metavar="KEY",
-        help=f"where such an object has its instant (default: {DEFAULT_TIMESTAMP_KEY})",
-    )
-    parser.add_argument(
-        "--warm-up",
-        type=duration_option,
-        metavar="D",
-        help="open model: ask so long at the same rate before what is judged; for workloads without phases",
-    )
-    parser.add_argument(
-        "--max-in-flight",
-        type=int,
-        metavar="N",
-        help="open model: beyond this many at once an arrival waits for a slot, up to its deadline, then it is not sent and counted",
-    )
-    parser.add_argument(
-        "--think-time",
-        type=duration_option,
-        metavar="D",
-        help="closed model: pause between an answer and the user's next request",
-    )
-    parser.add_argument(
-        "--duration", type=duration_option, metavar="D", help="how long requests are started, such as 30s or 5m"
-    )
-    parser.add_argument(
-        "--deadline", type=duration_option, metavar="D", help="when a request without a complete answer has timed out"
-    )
-    parser.add_argument(
-        "--drain",
-        type=duration_option,
-        metavar="D",
-        help="how long what is in flight is awaited once no more is started (default: as long as the deadline); what is "
-        "unanswered then is censored, and counted",
-    )
-    parser.add_argument(
-        "--retry",
-        choices=list(RETRY_POLICIES),
-        help="callers try again as Baseten recommends it: each attempt is an exchange of its own, the caller's total stands "
-        "beside them (default: nothing is tried again)",
-    )
-    parser.add_argument(
-        "--objective",
-        action="append",
-        metavar="TEXT",
-        help="such as 'p95 response_time < 800ms' or 'error_rate < 1%%'; may be repeated; replaces the workload's own",
-    )
-    parser.add_argument(
-        "--payloads",
-        metavar="FILE",
-        help="a file with one JSON object a line, drawn from in place of the workload's payloads",
-    )
-    parser.add_argument(
-        "--input-schema",
-        metavar="FILE.json|FILE.py:CLASS",
-        help="the chain's own input, a JSON Schema or the type hints of its run_remote: payloads are made from it, in place "
-        "of the workload's",
-    )
-    parser.add_argument(
-        "--output-schema",
-        metavar="FILE.json|FILE.py:CLASS",
-        help="the chain's own output, likewise: a 200 that is not as it says has failed",
-    )
-    parser.add_argument(
-        "--output-sample",
-        type=_share,
-        metavar="P",
-        help="with --output-schema: the share of 200s that are held against it, for outputs that take long to (default: 100%%)",
-    )
-    parser.add_argument(
-        "--check",
-        metavar="FILE.py:FUNCTION",
-        help="your own check of every 200: a function of payload and answer that returns None, or what is wrong in words",
-    )
-    parser.add_argument(
-        "--seed", type=int, default=0, metavar="N", help="of the plan and the payloads (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--keep-bodies",
-        action="store_true",
-        help="keep, with each exemplar in the run folder, up to 64 KiB of what was sent and of what came back; without this no "
-        "body is stored",
-    )
-    add_limit_options(parser)
-    add_contract_option(parser)
-    add_target_options(parser)
-    parser.add_argument("--out", metavar="DIR", help="the run folder, new or empty (default: a new one under runs/)")
+_COMMAND = frozenset({Surface.COMMAND})
+_LOCUST = frozenset({Surface.LOCUST})
+_FORM = frozenset({Surface.LOCUST, Surface.WEB_FORM})
+_COMMAND_LINES = EVERYWHERE - {Surface.WEB_FORM}
+"""For options that a web page must not set: they name code that is run, or a file whose lines an error message quotes."""
 
 
-def add_limit_options(parser: argparse.ArgumentParser) -> None:
+def share(text: str) -> float:
     """
-    What a run keeps to, wherever it is asked for.
-    """
-    group = parser.add_argument_group(
-        "limits", "On this machine there are none unless you set them; any other host has those in parentheses."
-    )
-    group.add_argument("--max-requests", type=_several, metavar="N", help="end the run at so many requests (20000)")
-    group.add_argument("--max-rate", type=_positive, metavar="R", help="ask no more a second (200)")
-    group.add_argument("--max-duration", type=duration_option, metavar="D", help="start requests no longer (15m)")
-    group.add_argument(
-        "--error-budget",
-        type=_share,
-        metavar="P",
-        help="end the run when more than this share of all its requests failed or timed out (10%%)",
-    )
-    group.add_argument(
-        "--gone-after",
-        type=duration_option,
-        metavar="D",
-        help="end the run when nothing but transport errors came for so long (10s, everywhere)",
-    )
-    group.add_argument("--cost-per-request", type=_positive, metavar="X", help="what a request costs, in any currency")
-    group.add_argument(
-        "--max-cost", type=_positive, metavar="Y", help="end the run when requests for so much were sent"
-    )
-
-
-def _positive(text: str) -> float:
-    """
-    A number above 0, for argparse.
-    """
-    try:
-        number = float(text)
-    except ValueError:
-        number = 0.0
-    if not 0 < number < float("inf"):
-        raise argparse.ArgumentTypeError(f"expected a number of more than 0, found {text!r}")
-    return number
-
-
-def add_command_options(parser: argparse.ArgumentParser) -> None:
-    """
-    The options of `chainproof loadtests`.
-    """
-    parser.add_argument(
-        "workload",
-        nargs="?",
-        default=DEFAULT_WORKLOAD,
-        metavar="WORKLOAD",
-        help="a name below, or a TOML file (default: %(default)s)",
-    )
-    parser.add_argument(
-        "--users", type=int, metavar="N", dest="num_users", help="closed model: how many users there are"
-    )
-    add_run_options(parser)
-    parser.add_argument(
-        "--scenario",
-        metavar="NAME",
-        help="of the emulator that is started where there is no target: a name or a TOML file (default: warm)",
-    )
-    add_search_options(parser)
-    group = parser.add_argument_group("distribution", "What follows a bare -- is passed on to Locust as it is.")
-    several = group.add_mutually_exclusive_group()
-    several.add_argument(
-        "--processes", type=_several, metavar="N", help="share the requests out among N processes of this machine"
-    )
-    several.add_argument(
-        "--workers",
-        type=_several,
-        metavar="N",
-        help="share them out among N workers started elsewhere: locust -f …/locustfile.py --worker --master-host HERE",
-    )
-
-
-def add_search_options(parser: argparse.ArgumentParser) -> None:
-    """
-    The options of commands that make many runs.
-    """
-    group = parser.add_argument_group("search", "Many runs in place of one; each has a folder of its own.")
-    what = group.add_mutually_exclusive_group()
-    what.add_argument(
-        "--search",
-        choices=SEARCHES,
-        help="find the highest rate that meets the objectives, from --rate up; the workload saturation does so unasked",
-    )
-    what.add_argument(
-        "--calibrate",
-        action="store_true",
-        help="measure this machine's own floor (latency) and ceiling (rate) against a server that does nothing",
-    )
-    group.add_argument("--search-max-rate", type=_positive, metavar="R", help="the highest rate that is asked for")
-    group.add_argument(
-        "--search-resolution", type=_share, metavar="P", help="how close to a rate that is not met, such as 5%%"
-    )
-    group.add_argument(
-        "--search-verifications", type=_several, metavar="N", help="how many runs more the answer must pass"
-    )
-    group.add_argument(
-        "--search-max-probe-duration",
-        type=duration_option,
-        metavar="D",
-        help="how long an undecided run may become (1 min)",
-    )
-
-
-def _share(text: str) -> float:
-    """
-    A share, for argparse.
+    A share such as 5% or 0.05, for argparse.
     """
     try:
         return parse_share(text)
@@ -249,128 +50,418 @@ def _share(text: str) -> float:
         raise argparse.ArgumentTypeError(str(wrong)) from None
 
 
-def _several(text: str) -> int:
-    """
-    At least one.
-    """
-    if not text.isascii() or not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"expected a number of at least 1, found {text!r}")
-    return int(text)
+_WORKLOAD = OptionGroup(title="workload", description="Options that are not given keep the workload's value.")
+_OPEN = OptionGroup(
+    title="open model", description="Requests start at planned times, whether or not earlier ones were answered."
+)
+_CLOSED = OptionGroup(title="closed model", description="Each user waits for an answer before the user's next request.")
+_ANSWERS = OptionGroup(title="answers", description="How answers are judged and stored.")
+_LIMITS = OptionGroup(
+    title="limits",
+    description="A target on a loopback address has no limits unless you set them; a remote target has the defaults.",
+)
+_SEARCH = OptionGroup(title="search", description="Many runs in place of one, each with its own run folder.")
+_DISTRIBUTION = OptionGroup(
+    title="distribution", description="Arguments after a bare -- are passed on to Locust unchanged."
+)
 
+_WORKLOAD_OPTIONS = (
+    Option(
+        name="--model",
+        choices=WorkloadModel,
+        help="what starts a request: a schedule (open), or a user who has received the last answer (closed)",
+        group=_WORKLOAD,
+    ),
+    Option(
+        name="--duration",
+        parse=duration,
+        metavar="D",
+        help="how long requests are started, such as 30s or 5m",
+        group=_WORKLOAD,
+    ),
+    Option(
+        name="--deadline",
+        parse=duration,
+        metavar="D",
+        help="how long to wait for a complete answer; after that the request has timed out",
+        group=_WORKLOAD,
+    ),
+    Option(
+        name="--drain",
+        parse=duration,
+        metavar="D",
+        help="how long to wait for in-flight requests after the last start; those unanswered then count as censored",
+        default_text="the deadline",
+        group=_WORKLOAD,
+    ),
+    Option(
+        name="--retry",
+        choices=tuple(RETRY_POLICIES),
+        help="retry failed requests as Baseten's documentation recommends; every attempt is a request of its own, and "
+        "the total time of a call is reported separately",
+        default_text="no retries",
+        group=_WORKLOAD,
+    ),
+    Option(
+        name="--objective",
+        repeatable=True,
+        metavar="TEXT",
+        help="objective such as 'p95 response_time < 800ms' or 'error_rate < 1%', repeatable; replaces the workload's",
+        group=_WORKLOAD,
+    ),
+    Option(
+        name="--payloads",
+        metavar="FILE",
+        help="file with one JSON object per line; each request sends one of them, drawn at random",
+        group=_WORKLOAD,
+    ),
+    Option(
+        name="--input-schema",
+        metavar="FILE.json|FILE.py:CLASS",
+        help="input of the chain: a JSON Schema, or the class whose run_remote has type hints; payloads are generated from it",
+        group=_WORKLOAD,
+        valid_in=_COMMAND_LINES,
+    ),
+    Option(name="--seed", parse=int, metavar="N", default=0, help="seed of the plan and the payloads", group=_WORKLOAD),
+)
 
-def add_form_options(parser: argparse.ArgumentParser) -> None:
-    """
-    The options of a run where the workload has no place of its own.
-    """
-    parser.add_argument("--workload", default=DEFAULT_WORKLOAD, metavar="WORKLOAD", help="a name, or a TOML file")
-    add_run_options(parser)
+_MODEL_OPTIONS = (
+    Option(name="--rate", parse=float, metavar="R", help="planned requests per second", group=_OPEN),
+    Option(
+        name="--arrivals",
+        choices=tuple(ARRIVAL_PROCESSES),
+        help="arrival process: how the requests are spread over time",
+        group=_OPEN,
+    ),
+    Option(
+        name="--variation",
+        parse=float,
+        metavar="V",
+        help="for gamma arrivals: coefficient of variation of the time between requests; 1 is Poisson, more is burstier",
+        group=_OPEN,
+    ),
+    Option(
+        name="--replay",
+        metavar="FILE",
+        help="start requests at recorded times: a file with one time in seconds, or one JSON object with a time, per line",
+        group=_OPEN,
+        valid_in=_COMMAND_LINES,
+    ),
+    Option(
+        name="--replay-key",
+        metavar="KEY",
+        help="key of the time in the JSON objects of --replay",
+        default_text=DEFAULT_TIMESTAMP_KEY,
+        group=_OPEN,
+        valid_in=_COMMAND_LINES,
+    ),
+    Option(
+        name="--warm-up",
+        parse=duration,
+        metavar="D",
+        help="send for this long at the same rate before the judged part; only for workloads without phases",
+        group=_OPEN,
+    ),
+    Option(
+        name="--max-in-flight",
+        parse=int,
+        metavar="N",
+        help="limit of in-flight requests; a request beyond it waits until its deadline, then it counts as not sent",
+        group=_OPEN,
+    ),
+    Option(
+        name="--users",
+        dest="num_users",
+        parse=int,
+        metavar="N",
+        help="number of users",
+        group=_CLOSED,
+        valid_in=_COMMAND,
+    ),
+    Option(
+        name="--think-time",
+        parse=duration,
+        metavar="D",
+        help="pause of a user between an answer and the next request",
+        group=_CLOSED,
+    ),
+)
+
+_ANSWER_OPTIONS = (
+    CONTRACT_OPTION,
+    Option(
+        name="--output-schema",
+        metavar="FILE.json|FILE.py:CLASS",
+        help="output of the chain, as for --input-schema; a 200 whose body does not match it has failed",
+        group=_ANSWERS,
+        valid_in=_COMMAND_LINES,
+    ),
+    Option(
+        name="--output-sample",
+        parse=share,
+        metavar="P",
+        help="share of the 200s that are checked against --output-schema, for outputs that take long to check",
+        default_text="100%",
+        group=_ANSWERS,
+    ),
+    Option(
+        name="--check",
+        metavar="FILE.py:FUNCTION",
+        help="your own check of every 200: a function of payload and answer that returns None, or a text with what is wrong",
+        group=_ANSWERS,
+        valid_in=_COMMAND_LINES,
+    ),
+    Option(
+        name="--keep-bodies",
+        parse=None,
+        help="store up to 64 KiB of the request and answer body with each exemplar; without this option no body is stored",
+        group=_ANSWERS,
+    ),
+)
+
+_LIMIT_OPTIONS = (
+    Option(
+        name="--max-requests",
+        parse=count,
+        metavar="N",
+        help="end the run after this many requests",
+        default_text="20000",
+        group=_LIMITS,
+    ),
+    Option(
+        name="--max-rate",
+        parse=positive_number,
+        metavar="R",
+        help="highest rate that a run may have, in requests per second",
+        default_text="200",
+        group=_LIMITS,
+    ),
+    Option(
+        name="--max-duration",
+        parse=duration,
+        metavar="D",
+        help="longest duration that a run may have",
+        default_text="15m",
+        group=_LIMITS,
+    ),
+    Option(
+        name="--error-budget",
+        parse=share,
+        metavar="P",
+        help="end the run once more than this share of all its requests has failed or timed out",
+        default_text="10%",
+        group=_LIMITS,
+    ),
+    Option(
+        name="--gone-after",
+        parse=duration,
+        metavar="D",
+        help="end the run after this long with nothing but transport errors",
+        default_text="10s, also on loopback",
+        group=_LIMITS,
+    ),
+    Option(
+        name="--cost-per-request",
+        parse=positive_number,
+        metavar="X",
+        help="cost of one request, in any currency",
+        group=_LIMITS,
+    ),
+    Option(
+        name="--max-cost",
+        parse=positive_number,
+        metavar="Y",
+        help="end the run once its requests have cost this much; needs --cost-per-request",
+        group=_LIMITS,
+    ),
+)
+
+_SEARCH_DEFAULTS = SearchSettings()
+_SEARCH_OPTIONS = (
+    Option(
+        name="--search",
+        choices=SEARCHES,
+        help="find the highest rate that meets the objectives, starting at --rate; the workload saturation does this anyway",
+        group=_SEARCH,
+        excludes="search",
+        valid_in=_COMMAND,
+    ),
+    Option(
+        name="--calibrate",
+        parse=None,
+        help="measure the lowest latency and the highest rate that this machine can measure, against a server that does nothing",
+        group=_SEARCH,
+        excludes="search",
+        valid_in=_COMMAND,
+    ),
+    Option(
+        name="--search-max-rate",
+        parse=positive_number,
+        metavar="R",
+        help="highest rate to try",
+        default_text=f"{_SEARCH_DEFAULTS.max_rate:g}",
+        group=_SEARCH,
+        valid_in=_COMMAND,
+        replaces=("--search-to",),
+    ),
+    Option(
+        name="--search-resolution",
+        parse=share,
+        metavar="P",
+        help="stop when the rates that met and missed the objectives are this close",
+        default_text=f"{_SEARCH_DEFAULTS.resolution:.0%}",
+        group=_SEARCH,
+        valid_in=_COMMAND,
+    ),
+    Option(
+        name="--search-verifications",
+        parse=count,
+        metavar="N",
+        help="number of further runs that must confirm the result",
+        default_text=f"{_SEARCH_DEFAULTS.verifications}",
+        group=_SEARCH,
+        valid_in=_COMMAND,
+        replaces=("--search-verify",),
+    ),
+    Option(
+        name="--search-max-probe-duration",
+        parse=duration,
+        metavar="D",
+        help="longest duration of a run that is repeated because it was inconclusive",
+        default_text=f"{_SEARCH_DEFAULTS.max_probe_duration:g}s",
+        group=_SEARCH,
+        valid_in=_COMMAND,
+        replaces=("--search-longest",),
+    ),
+)
+
+_DISTRIBUTION_OPTIONS = (
+    Option(
+        name="--processes",
+        parse=count,
+        metavar="N",
+        help="spread the requests over N processes on this machine",
+        group=_DISTRIBUTION,
+        excludes="distribution",
+        valid_in=_COMMAND,
+    ),
+    Option(
+        name="--workers",
+        parse=count,
+        metavar="N",
+        help="spread the requests over N workers, each started with: locust -f …/locustfile.py --worker --master-host THIS_HOST",
+        group=_DISTRIBUTION,
+        excludes="distribution",
+        valid_in=_COMMAND,
+    ),
+)
+
+_LOCUST_OPTIONS = (
+    Option(
+        name="--target-json",
+        metavar="JSON",
+        help="the target as chainproof loadtests passes it on; it replaces the other target options",
+        group=TARGET_GROUP,
+        valid_in=_LOCUST,
+    ),
+    Option(
+        name="--until-eof",
+        parse=None,
+        help="stop as on Ctrl-C when the standard input ends, which means that the parent process has ended",
+        valid_in=_LOCUST,
+    ),
+    Option(
+        name="--overwrite-progress", parse=None, help="write the progress on one line, over and over", valid_in=_LOCUST
+    ),
+)
+
+OPTIONS: tuple[Option, ...] = (
+    Option(
+        name="workload",
+        metavar="WORKLOAD",
+        default=DEFAULT_WORKLOAD,
+        help="name of a workload in the list below, or a TOML file",
+        valid_in=_COMMAND,
+    ),
+    Option(
+        name="--workload",
+        metavar="WORKLOAD",
+        default=DEFAULT_WORKLOAD,
+        help="name of a workload, or a TOML file",
+        valid_in=_FORM,
+    ),
+    *_WORKLOAD_OPTIONS,
+    *_MODEL_OPTIONS,
+    *_ANSWER_OPTIONS,
+    *_LIMIT_OPTIONS,
+    *TARGET_OPTIONS,
+    Option(
+        name="--scenario",
+        metavar="NAME",
+        help="scenario of the emulator that is started without a target: a name or a TOML file",
+        default_text="warm",
+        group=TARGET_GROUP,
+        valid_in=_COMMAND,
+    ),
+    *_SEARCH_OPTIONS,
+    *_DISTRIBUTION_OPTIONS,
+    Option(name="--out", metavar="DIR", help="run folder, new or empty", default_text="a new folder under runs/"),
+    *_LOCUST_OPTIONS,
+)
+"""Every option of a load run."""
+
+LOCUST_NAMES = frozenset(option.dest for option in OPTIONS if Surface.LOCUST in option.valid_in)
+"""The names that chainproof's options have among Locust's."""
+FORM_OPTIONS = tuple(option for option in OPTIONS if Surface.WEB_FORM in option.valid_in)
+"""The options that Locust's web form shows."""
+_PASSED_ON = tuple(
+    option
+    for option in OPTIONS
+    if {Surface.COMMAND, Surface.LOCUST} <= option.valid_in and option not in TARGET_OPTIONS and option.dest != "out"
+)
+"""The options that the command passes on to its Locust process as they are."""
 
 
 def add_locust_options(parser: argparse.ArgumentParser, **_: object) -> None:
     """
-    The options that Locust's command line gains.
+    Add the options to Locust's command line.
     """
-    parser.set_defaults(web_host="127.0.0.1")  # whoever wants it bound to more says so
-    group = parser.add_argument_group("chainproof", "What a load run is; see chainproof loadtests --help.")
-    add_form_options(parser)
-    group.add_argument(
-        "--until-eof",
-        action="store_true",
-        help="stop as on Ctrl-C when the standard input ends: whoever started us has gone",
-    )
-    group.add_argument(
-        "--overwrite-progress", action="store_true", help="write the progress on one line, over and over"
-    )
+    parser.set_defaults(web_host="127.0.0.1")  # not reachable from other machines unless --web-host says so
+    group = parser.add_argument_group("chainproof", "Options of a load run; see also chainproof loadtests --help.")
+    add_options(parser, OPTIONS, Surface.LOCUST, group)
 
 
-_PASSED_ON = (
-    "model",
-    "rate",
-    "arrivals",
-    "variation",
-    "replay",
-    "replay_key",
-    "warm_up",
-    "max_in_flight",
-    "think_time",
-    "duration",
-    "deadline",
-    "drain",
-    "retry",
-    "objective",
-    "payloads",
-    "input_schema",
-    "output_schema",
-    "output_sample",
-    "check",
-    "seed",
-    "keep_bodies",
-    "max_requests",
-    "max_rate",
-    "max_duration",
-    "error_budget",
-    "gone_after",
-    "cost_per_request",
-    "max_cost",
-    "contract",
-    "out",
-)
-
-COMMAND_LINE_ONLY = ("input_schema", "output_schema", "check", "replay", "replay_key")
-"""
-Options that the web page does not ask for, since they may name code that is run, or a file whose lines a mistake would
-show: whoever starts the process says which.
-"""
-
-
-FORM_FLAGS = ("keep_bodies", "regional")
-"""Options of the page that are on or off."""
-
-FORM_OPTIONS = (
-    "workload",
-    *(name for name in _PASSED_ON if name not in COMMAND_LINE_ONLY),
-    "target",
-    "chain_id",
-    "model_id",
-    "environment",
-    "regional",
-    "connect_to",
-    "ca_file",
-    "header",
-    "auth_scheme",
-)
-"""The options that the web page asks for. Where the key is found is no matter of a page's."""
-
-
-def locust_arguments(options: argparse.Namespace, **others: str | None) -> list[str]:
+def requested_target(options: argparse.Namespace) -> TargetOptions:
     """
-    Our own options as Locust's command line takes them, those in *others* replaced.
+    The target that Locust's options describe. Raises UsageError.
     """
-    values = {name: getattr(options, name) for name in _PASSED_ON} | {"users": options.num_users} | others
-    return [word for name, value in values.items() for word in _words(f"--{name.replace('_', '-')}", value)]
+    if options.target_json is not None:
+        return TargetOptions.from_json(json.loads(options.target_json))
+    return parse_target_options(vars(options))
 
 
-def _words(option: str, value: object) -> list[str]:
+def locust_arguments(options: argparse.Namespace, target: TargetOptions, folder: Path) -> list[str]:
     """
-    An option with its value, or values, as words of a command line; a switch has none.
+    The arguments of the Locust process for a run with the command's options.
     """
-    if isinstance(value, bool):
-        return [option] if value else []
-    return [f"{option}={text}" for text in _texts(value)]
+    values = {option.name: getattr(options, option.dest) for option in _PASSED_ON}
+    values |= {"--workload": options.workload, "--users": options.num_users, "--out": str(folder)}
+    values |= {"--target-json": json.dumps(target.to_json())}
+    return [word for name, value in values.items() for word in _words(name, value)]
 
 
-def _texts(value: object) -> list[str]:
+def _words(name: str, value: object) -> list[str]:
     """
-    An option's value as words of a command line.
+    An option with its value, or values, as arguments.
     """
     match value:
-        case None:
+        case None | False:
             return []
+        case True:
+            return [name]
         case list():
-            return [str(item) for item in value]
+            return [f"{name}={item}" for item in value]
         case float():
-            return [f"{value:.9f}"]
-        case Contract() | WorkloadModel():
-            return [value.value]
+            return [f"{name}={value:.9f}"]
         case _:
-            return [str(value)]
+            return [f"{name}={value}"]

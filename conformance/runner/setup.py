@@ -6,15 +6,14 @@ from __future__ import annotations
 
 import os
 import secrets
-from argparse import Namespace
 from contextlib import ExitStack
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chainproof.command import TargetOptions, parse_target_options
 from chainproof.contract.accepted_violations import Acceptance, AcceptanceError, parse_acceptance
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
+from chainproof.options import TARGET_OPTIONS
 from chainproof.results.folder import (
     DEFAULT_ROOT,
     RunWriter,
@@ -23,6 +22,7 @@ from chainproof.results.folder import (
     utc_timestamp,
 )
 from chainproof.results.manifest import Manifest, RunKind, as_settings, versions
+from chainproof.target_options import TargetOptions, parse_target_options
 
 from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema, load_chain_schema
 from ..judging.ledger import Ledger
@@ -135,7 +135,7 @@ def requested_target(settings: Settings) -> TargetOptions:
     """
     Where requests are to go, as the settings say it. Raises UsageError, HeaderError or TargetError.
     """
-    return parse_target_options(Namespace(**{each.name: getattr(settings, each.name) for each in fields(settings)}))
+    return parse_target_options({option.dest: getattr(settings, option.dest) for option in TARGET_OPTIONS})
 
 
 def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
@@ -241,7 +241,7 @@ class ConformanceRuns:
         if chosen.url is None and named is not None:
             url = named if isinstance(named, str) else self.stack.enter_context(serve_app(named))
             chosen = replace(chosen, url=url)
-        environment = os.environ if key is None else {**os.environ, chosen.variable: key}
+        environment = os.environ if key is None else {**os.environ, chosen.key_variable: key}
         emulator = ("--contract", settings.contract.value)
         found = self.stack.enter_context(
             open_endpoint(chosen, scenario=EMULATOR_SCENARIO, options=emulator, environment=environment)

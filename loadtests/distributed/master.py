@@ -145,10 +145,9 @@ class Master(WriterSession):
             run=self._run,
             shard=shard,
             demand=self.demand,
-            target=self.endpoint.target.url,
+            target=replace(self._asked, url=self.endpoint.target.url, key_variable=self._variable),
             emulated=self.endpoint.target.emulated,
             can_replan=self.can_replan,
-            words=tuple(replace(self._asked, url=None, variable=self._variable).arguments()),
         )
 
     @property

@@ -22,6 +22,7 @@ from chainproof.results.exemplar import Exemplar, ExemplarData
 from chainproof.results.finding import ClauseCount, ClauseData, Finding, FindingData
 from chainproof.results.interval import Interval, IntervalData
 from chainproof.results.manifest import RunEnd, RunEndData
+from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import parse_workload
 
 from ..demand import Demand, Shard
@@ -45,10 +46,9 @@ class Assignment:
     """Tells the runs of one session apart."""
     shard: Shard
     demand: Demand
-    target: str
+    target: TargetOptions
     emulated: bool
-    words: tuple[str, ...]
-    """The options that say how to get to the target, without the target itself."""
+    """Whether the target is the emulator that the master uses."""
     can_replan: bool = False
     """Whether another plan may follow."""
 
@@ -69,9 +69,8 @@ class Assignment:
                 "check": demand.check,
                 "retry": demand.retry,
                 "keep_bodies": demand.keep_bodies,
-                "target": self.target,
+                "target": self.target.to_json(),
                 "emulated": self.emulated,
-                "words": list(self.words),
                 "can_replan": self.can_replan,
             }
         )
@@ -93,9 +92,8 @@ class Assignment:
                 retry=said["retry"],
                 keep_bodies=said["keep_bodies"],
             ),
-            target=said["target"],
+            target=TargetOptions.from_json(said["target"]),
             emulated=said["emulated"],
-            words=tuple(said["words"]),
             can_replan=said["can_replan"],
         )
 

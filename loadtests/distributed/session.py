@@ -33,7 +33,6 @@ from locust.env import Environment
 from locust.event import EventHook
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.command import TargetOptions, parse_target_options
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement import verdict
@@ -41,6 +40,7 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.results.folder import RunWriter, check_writable, default_run_path, read_run, utc_timestamp
 from chainproof.results.manifest import Ending, Manifest, RunKind, RunSettings, as_settings, versions
 from chainproof.results.replan import Replan
+from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel
 
 from ..client.preflight import check_handshake
@@ -52,6 +52,7 @@ from ..engine.progress import show_progress
 from ..engine.replan import PhaseNames, RateChange, apply_rate_change
 from ..engine.self_monitor import monitor_generator
 from ..limits import Limits, announcement, apply_limits, limits
+from ..options import requested_target
 from ..recording.recorder import Recorder
 from ..recording.totals_writer import TotalsWriter
 from .locust_stats import LocustStats
@@ -237,7 +238,7 @@ class WriterSession(Session):
         """What the options ask for now, with nothing done about it yet. Raises UsageError."""
         if self.options.out:
             check_writable(Path(self.options.out))
-        return demand(self.options, self.requested_users), parse_target_options(self.options)
+        return demand(self.options, self.requested_users), requested_target(self.options)
 
     def apply_options(self) -> None:
         """Draw the demand, the endpoint and the users from the options, between two runs. Raises UsageError."""

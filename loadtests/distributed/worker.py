@@ -7,11 +7,11 @@ falls silent or the parent process is gone, it stops: nobody would know of its r
 
 from __future__ import annotations
 
-import argparse
 import os
 import time
 from array import array
 from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -19,11 +19,11 @@ import gevent
 from locust.env import Environment
 
 from chainproof.clock import Seconds
-from chainproof.command import TARGET_VARIABLE, add_target_options, parse_target_options
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY
 from chainproof.endpoint import EMULATED_VARIABLE, Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
+from chainproof.options import TARGET_VARIABLE
 from chainproof.results.exemplar import Exemplar
 from chainproof.results.finding import ClauseCount, Finding
 from chainproof.results.interval import Interval
@@ -230,17 +230,16 @@ class Worker(Session):
         self.quit_locust()
 
 
-def _endpoint(assignment: Assignment) -> Any:
+def _endpoint(assignment: Assignment) -> AbstractContextManager[Endpoint]:
     """
-    The endpoint of an order, with this process's own key. Raises UsageError.
+    The endpoint of an assignment, with the API key of this process. Raises UsageError.
     """
-    parser = argparse.ArgumentParser()
-    add_target_options(parser)
-    asked = replace(
-        parse_target_options(parser.parse_args(assignment.words)),
-        url=None if assignment.emulated else assignment.target,
-    )
-    environment = dict(os.environ)
-    if assignment.emulated:
-        environment |= {TARGET_VARIABLE: assignment.target, EMULATED_VARIABLE: "1", DEFAULT_KEY_VARIABLE: EMULATOR_KEY}
-    return open_endpoint(asked, environment=environment)
+    if not assignment.emulated:
+        return open_endpoint(assignment.target)
+    assert assignment.target.url is not None
+    emulator = {
+        TARGET_VARIABLE: assignment.target.url,
+        EMULATED_VARIABLE: "1",
+        DEFAULT_KEY_VARIABLE: EMULATOR_KEY,
+    }
+    return open_endpoint(replace(assignment.target, url=None), environment={**os.environ, **emulator})

@@ -26,12 +26,13 @@ from chainproof.clock import Seconds
 from chainproof.contract.target import is_loopback
 from chainproof.durations import format_duration
 from chainproof.errors import UsageError
+from chainproof.options import Option, Surface, add_options
 from chainproof.processes import chainproof_command
 from chainproof.statistics.histogram import Histogram, merge_histograms
 
 from ..distributed.merge import DistributedRun
 from ..distributed.session import WriterSession
-from ..options import COMMAND_LINE_ONLY, FORM_FLAGS, FORM_OPTIONS, add_form_options
+from ..options import FORM_OPTIONS, LOCUST_NAMES, OPTIONS
 
 OUTCOMES = "outcomes"
 PERCENTILES = "percentiles"
@@ -64,7 +65,7 @@ class FormError(UsageError):
     """
 
 
-class _Reader(argparse.ArgumentParser):
+class _FormParser(argparse.ArgumentParser):
     """
     Our options as a form gives them.
     """
@@ -123,7 +124,7 @@ class WebUI:
         """
         fill()
         options, ui = vars(self._session.options), self._ui
-        others = {name: each for name, each in ui.template_args["extra_options"].items() if name not in _OURS}
+        others = {name: each for name, each in ui.template_args["extra_options"].items() if name not in LOCUST_NAMES}
         ui.template_args["extra_options"] = form_fields(options) | others
         if options["model"] == "closed":
             ui.template_args["num_users"] = self._session.users()
@@ -292,32 +293,24 @@ class WebUI:
 
 def form_fields(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     """
-    Our options as Locust's form takes them, with their present values.
+    The fields of Locust's form for our options, with their current values.
     """
-    reader = _Reader(add_help=False, allow_abbrev=False)
-    add_form_options(reader)
-    actions = {action.dest: action for action in reader._actions}  # noqa: SLF001  # argparse has no other way to ask
+    return {option.dest: _form_field(option, options[option.dest]) for option in FORM_OPTIONS}
+
+
+def _form_field(option: Option, value: object) -> dict[str, Any]:
+    """
+    One field, as Locust's form describes it. An option without a default may be left to the workload.
+    """
+    choices = [str(choice) for choice in option.choices] or None
     return {
-        name: {
-            "default_value": _UNSAID if actions[name].choices and options[name] is None else _as_text(options[name]),
-            "is_secret": False,
-            "is_required": False,
-            "is_multiple": False,
-            "help_text": (actions[name].help or "") % {"default": actions[name].default},
-            "choices": _choices(actions[name]),
-        }
-        for name in FORM_OPTIONS
+        "default_value": _UNSET if choices and value is None else _as_text(value),
+        "is_secret": False,
+        "is_required": False,
+        "is_multiple": False,
+        "help_text": option.help_text,
+        "choices": [_UNSET, *choices] if choices and option.default is None else choices,
     }
-
-
-def _choices(action: argparse.Action) -> list[str] | None:
-    """
-    What a field may say, nothing too where nothing is the default.
-    """
-    if action.choices is None:
-        return None
-    nothing = [_UNSAID] if action.default is None else []
-    return [*nothing, *(str(getattr(choice, "value", choice)) for choice in action.choices)]
 
 
 def _as_text(value: object) -> str | bool:
@@ -339,29 +332,29 @@ def _as_text(value: object) -> str | bool:
 
 def read_form(form: Mapping[str, str], before: Mapping[str, Any], host: str | None = None) -> dict[str, Any]:
     """
-    The options as a form says them; those it does not mention stay as they were. Raises FormError.
+    The options with the values of a form. Options that it does not contain keep their values. Raises FormError.
 
-    Another *host* than the one that the page shows is another target.
+    A *host* that differs from the one that the page shows is another target.
     """
-    reader = _Reader(add_help=False, allow_abbrev=False)
-    add_form_options(reader)
+    reader = _FormParser(add_help=False, allow_abbrev=False)
+    add_options(reader, OPTIONS, Surface.WEB_FORM)
     words = []
-    for name in FORM_OPTIONS:
-        if form.get(name, "").strip() in ("", _UNSAID):
+    for option in FORM_OPTIONS:
+        text = form.get(option.dest, "").strip()
+        if text in ("", _UNSET):
             continue
-        option, text = f"--{name.replace('_', '-')}", form[name].strip()
-        if name in FORM_FLAGS:
-            words += [option] if text == "true" else []
+        if option.is_switch:
+            words += [option.name] if text == "true" else []
         else:
-            texts = text.split(";") if name in ("objective", "header") else [text]
-            words += [f"{option}={each.strip()}" for each in texts if each.strip()]
+            texts = text.split(";") if option.repeatable else [text]
+            words += [f"{option.name}={each.strip()}" for each in texts if each.strip()]
     read = vars(reader.parse_args(words))
-    found = {name: read[name] if name in form else before.get(name) for name in FORM_OPTIONS}
-    asked = form.get("host", "").strip()
-    if asked and host is not None and asked != host:
-        found["target"] = asked
-    others = (name for name in form if name in before and name not in _OURS and name not in _LOCUSTS)
-    return found | {name: _alike(before[name], form[name]) for name in others}
+    values = {name: read[name] if name in form else before.get(name) for name in read}
+    requested_host = form.get("host", "").strip()
+    if requested_host and host is not None and requested_host != host:
+        values["target"] = requested_host
+    others = (name for name in form if name in before and name not in LOCUST_NAMES and name not in _LOCUSTS)
+    return values | {name: _alike(before[name], form[name]) for name in others}
 
 
 def _alike(before: object, text: str) -> object:
@@ -393,8 +386,7 @@ def _whole(text: str) -> int:
     return int(text)
 
 
-_UNSAID = "as the workload says"
-_OURS = frozenset({*FORM_OPTIONS, *COMMAND_LINE_ONLY, "api_key_env", "until_eof", "overwrite_progress"})
+_UNSET = "as the workload says"
 _LOCUSTS = frozenset(default_args_dict())
 
 _LATE: Seconds = 0.010

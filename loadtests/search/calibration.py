@@ -21,14 +21,15 @@ from pathlib import Path
 import orjson
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.command import TARGET_VARIABLE, TargetOptions
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, EMULATOR_KEY, ApiKey
 from chainproof.contract.target import parse_target
 from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
+from chainproof.options import TARGET_VARIABLE
 from chainproof.results.folder import DEFAULT_ROOT, check_writable, default_run_path, utc_timestamp
+from chainproof.target_options import TargetOptions
 from chainproof.workload.objectives import parse_objective
 from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload

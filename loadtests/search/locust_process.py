@@ -1,7 +1,7 @@
 """
-Locust as a child process of ours: started with what was asked, its output shown without the key, signals passed on.
+Locust as a child process: started with the command's options, its output shown without the API key.
 
-The process that does this never imports Locust or gevent.
+This process never imports Locust or gevent.
 """
 
 from __future__ import annotations
@@ -13,97 +13,69 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
-from chainproof.command import TargetOptions
 from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
 from chainproof.endpoint import EMULATED_VARIABLE, Endpoint
+from chainproof.processes import forward_signals
 from chainproof.results.folder import MANIFEST
+from chainproof.target_options import TargetOptions
 
 from ..options import locust_arguments
 
 LOCUSTFILE = Path(__file__).parents[1] / "locustfile.py"
 
 _FIXED = ("--headless", "--only-summary", "--skip-log-setup", "--until-eof")
-"""Locust's own logging is left out: its tables are not ours, and warnings come through all the same."""
+"""Locust's tables are not ours, so its log is off; its warnings are shown all the same."""
 
 
 def run_locust(
-    options: argparse.Namespace, asked: TargetOptions, chosen: Endpoint, folder: Path, others: list[str]
+    options: argparse.Namespace, requested: TargetOptions, endpoint: Endpoint, folder: Path, others: list[str]
 ) -> tuple[int, bool]:
     """
-    Run Locust to its end: its exit code, and whether it was interrupted.
+    Run Locust to its end. Returns its exit code, and whether it was interrupted.
     """
-    # The embedded emulator's key is in the usual variable, whatever --api-key-env says.
-    variable = asked.variable if asked.variable in chosen.environment else DEFAULT_KEY_VARIABLE
-    words = locust_arguments(options, workload=options.workload, out=str(folder))
-    words += replace(asked, variable=variable).arguments()
-    overwrite = ["--overwrite-progress"] if sys.stderr.isatty() else []
+    # The key of an emulator is in the default variable, even with --api-key-env.
+    variable = requested.key_variable if requested.key_variable in endpoint.environment else DEFAULT_KEY_VARIABLE
+    command = [sys.executable, "-P", "-m", "chainproof.loadtests.locust_adapter.start", "-f", str(LOCUSTFILE), *_FIXED]
+    if sys.stderr.isatty():
+        command += ["--overwrite-progress"]
     child = subprocess.Popen(
-        [
-            sys.executable,
-            "-P",
-            "-m",
-            "chainproof.loadtests.locust_adapter.start",
-            "-f",
-            str(LOCUSTFILE),
-            *_FIXED,
-            *overwrite,
-            *words,
-            *others,
-        ],
-        env=_environment(os.environ, chosen.environment),
+        [*command, *locust_arguments(options, replace(requested, key_variable=variable), folder), *others],
+        env=_environment(os.environ, endpoint.environment),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        # A session of its own: Ctrl-C at the terminal reaches it through us, and once.
-        start_new_session=True,
+        start_new_session=True,  # Ctrl-C at a terminal would otherwise reach it twice
     )
     assert child.stdout is not None
-    relay = threading.Thread(target=_relay, args=(child.stdout, chosen.key), daemon=True)
+    relay = threading.Thread(target=_relay, args=(child.stdout, endpoint.key), daemon=True)
     relay.start()
-    with _forwarding(child, folder) as forwarded:
+
+    def signal_for(number: int) -> int:
+        # Before the run has begun there is nothing to drain, and Python would print a traceback for SIGINT.
+        return number if (folder / MANIFEST).exists() else signal.SIGTERM
+
+    with forward_signals(child, signal_for) as forwarded:
         code = child.wait()
     relay.join(timeout=5.0)
     return code, bool(forwarded)
 
 
-def _environment(ours: Mapping[str, str], endpoints: Mapping[str, str]) -> dict[str, str]:
+def _environment(ours: Mapping[str, str], endpoint: Mapping[str, str]) -> dict[str, str]:
     """
-    What the child finds in its environment: the endpoint, and nothing that would change what Locust was asked.
+    The child's environment: ours with the endpoint, without the variables that would change Locust's options.
     """
     kept = {name: value for name, value in ours.items() if not name.startswith("LOCUST_") and name != EMULATED_VARIABLE}
-    return {**kept, **endpoints}
-
-
-@contextmanager
-def _forwarding(child: subprocess.Popen[bytes], folder: Path) -> Iterator[list[int]]:
-    """
-    Pass Ctrl-C and SIGTERM on to the child, each as often as it comes; the signals so far.
-    """
-    forwarded: list[int] = []
-
-    def forward(number: int, _: FrameType | None) -> None:
-        forwarded.append(number)
-        # Before there is a run there is nothing to drain, and Python would show where Ctrl-C found it.
-        child.send_signal(number if (folder / MANIFEST).exists() else signal.SIGTERM)
-
-    before = {number: signal.signal(number, forward) for number in (signal.SIGINT, signal.SIGTERM)}
-    try:
-        yield forwarded
-    finally:
-        for number, known in before.items():
-            signal.signal(number, known)
+    return {**kept, **endpoint}
 
 
 def _relay(stream: IO[bytes], key: ApiKey) -> None:
     """
-    Show on stderr what the child says, line by line, without the key.
+    Copy the child's output to stderr, line by line, without the API key.
     """
     rest = b""
     while octets := os.read(stream.fileno(), 1 << 16):
@@ -120,14 +92,14 @@ def _show(octets: bytes, key: ApiKey) -> None:
 
 def distribution_options(options: argparse.Namespace) -> list[str]:
     """
-    Locust's options for the processes or workers that were asked for.
+    Locust's options for `--processes` or `--workers`.
     """
     if options.workers:
         return ["--master", f"--expect-workers={options.workers}"]
     if not options.processes:
         return []
-    # On loopback and a port of its own: several runs at once must not meet.
+    # On loopback and a port of its own, so that concurrent runs do not share a master.
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
-    where = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", f"--master-port={port}"]
-    return [f"--processes={options.processes}", *where]
+    address = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", f"--master-port={port}"]
+    return [f"--processes={options.processes}", *address]

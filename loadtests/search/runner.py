@@ -18,7 +18,6 @@ from pathlib import Path
 import orjson
 
 from chainproof.clock import PerSecond, Seconds
-from chainproof.command import TargetOptions
 from chainproof.durations import format_duration
 from chainproof.endpoint import Endpoint
 from chainproof.errors import UsageError
@@ -27,6 +26,7 @@ from chainproof.judgement.verdict import ExitCode, Verdict
 from chainproof.results.exchange import Result
 from chainproof.results.folder import MANIFEST, read_run, utc_timestamp
 from chainproof.results.search_record import SEARCH_FILE
+from chainproof.target_options import TargetOptions
 from chainproof.workload.objectives import Indicator, Objective
 from chainproof.workload.search_settings import SearchSettings
 from chainproof.workload.workload import Workload

@@ -1,5 +1,5 @@
 """
-Whoever names a target gets that one, with its key, after somebody was found to listen there.
+Tests of the endpoint: which target and key a command uses.
 """
 
 from __future__ import annotations
@@ -9,18 +9,19 @@ from collections.abc import Iterator
 
 import pytest
 
-from chainproof.command import TARGET_VARIABLE, TargetOptions
 from chainproof.contract.credentials import ApiKey, ApiKeyError
 from chainproof.contract.route import Address
 from chainproof.contract.target import TargetError
 from chainproof.endpoint import EMULATED_VARIABLE, open_endpoint
 from chainproof.errors import UsageError
+from chainproof.options import TARGET_VARIABLE
+from chainproof.target_options import TargetOptions
 
 
 @pytest.fixture
 def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """
-    The URL of a socket that listens, in an environment with a key and nothing else of ours.
+    The URL of a listening socket; the environment contains a key and no other variable of chainproof.
     """
     for name in (TARGET_VARIABLE, EMULATED_VARIABLE):
         monkeypatch.delenv(name, raising=False)
@@ -29,37 +30,37 @@ def url(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
         yield f"http://127.0.0.1:{server.getsockname()[1]}"
 
 
-def test_a_target_is_what_the_option_names_else_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_target_is_that_of_the_option_or_else_of_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The option goes first; an emulator around the command is known as such, a target of one's own never taken for it.
+    The option wins; only the target of the environment can be an emulator.
     """
     monkeypatch.setenv(TARGET_VARIABLE, "https://nowhere.invalid")
     monkeypatch.setenv(EMULATED_VARIABLE, "1")
     with open_endpoint(TargetOptions(url=url)) as named:
         assert (named.target.origin, named.target.emulated) == (url, False)
     monkeypatch.setenv(TARGET_VARIABLE, url)
-    with open_endpoint(TargetOptions()) as told:
-        assert (told.target.origin, told.target.emulated) == (url, True)
-        assert told.environment == {
+    with open_endpoint(TargetOptions()) as inherited:
+        assert (inherited.target.origin, inherited.target.emulated) == (url, True)
+        assert inherited.environment == {
             TARGET_VARIABLE: f"{url}/production/run_remote",
             "BASETEN_API_KEY": "abcd1234.abcd1234",
             EMULATED_VARIABLE: "1",
         }
 
 
-def test_the_key_comes_from_the_variable_that_was_named(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_key_comes_from_the_named_variable(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    And a child finds it there.
+    A child process finds the key in that variable too.
     """
     monkeypatch.setenv("OTHER_KEY", "other.key")
-    with open_endpoint(TargetOptions(url=url, variable="OTHER_KEY")) as named:
+    with open_endpoint(TargetOptions(url=url, key_variable="OTHER_KEY")) as named:
         assert named.key == ApiKey("other.key")
         assert named.environment["OTHER_KEY"] == "other.key"
         assert "other.key" not in repr(named)
 
 
 @pytest.mark.parametrize(
-    ("target", "told"),
+    ("target", "error"),
     [
         ("nonsense", TargetError),
         ("http://127.0.0.1:1", UsageError),
@@ -68,50 +69,53 @@ def test_the_key_comes_from_the_variable_that_was_named(url: str, monkeypatch: p
         (f"https://{'a' * 60}.{'b' * 60}.{'c' * 60}.{'d' * 60}.{'e' * 60}.invalid", UsageError),
     ],
 )
-def test_a_target_that_cannot_be_reached_is_told_before_anything_is_sent(
-    url: str, target: str, told: type[Exception]
-) -> None:
+def test_an_unreachable_target_is_a_usage_error(url: str, target: str, error: type[Exception]) -> None:
     """
-    One line says what is wrong: the URL, the name, or that nobody listens.
+    An invalid URL, an unknown host name and a refused connection fail before anything is sent.
     """
-    with pytest.raises(told), open_endpoint(TargetOptions(url=target)):
+    with pytest.raises(error), open_endpoint(TargetOptions(url=target)):
         pass
 
 
-def test_a_missing_key_is_told_before_anything_is_sent(url: str) -> None:
+def test_a_missing_key_is_an_error_before_anything_is_sent(url: str) -> None:
     """
-    Not as a 401 of the target.
+    It is not reported as a 401 of the target.
     """
-    with pytest.raises(ApiKeyError, match="NO_SUCH_KEY"), open_endpoint(TargetOptions(url=url, variable="NO_SUCH_KEY")):
+    with (
+        pytest.raises(ApiKeyError, match="NO_SUCH_KEY"),
+        open_endpoint(TargetOptions(url=url, key_variable="NO_SUCH_KEY")),
+    ):
         pass
 
 
-def test_there_is_no_other_way_to_an_emulator_around_the_command(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_connect_to_is_rejected_for_the_emulator_of_the_environment(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    What the emulator tells of itself nobody else answers for: bytes that go elsewhere need a URL of the user's own.
+    --connect-to needs a target of the user's own.
     """
     monkeypatch.setenv(TARGET_VARIABLE, url)
     monkeypatch.setenv(EMULATED_VARIABLE, "1")
     with (
-        pytest.raises(UsageError, match="whose URL are the bytes to carry"),
+        pytest.raises(UsageError, match="does not apply to the emulator"),
         open_endpoint(TargetOptions(connect_to=Address("127.0.0.1", 1))),
     ):
         pass
 
 
-@pytest.mark.parametrize("asked", [TargetOptions(connect_to=Address("127.0.0.1", 1)), TargetOptions(ca_file="ca.pem")])
-def test_the_emulator_needs_no_way_of_its_own(asked: TargetOptions, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    "requested", [TargetOptions(connect_to=Address("127.0.0.1", 1)), TargetOptions(ca_file="ca.pem")]
+)
+def test_route_options_without_a_target_are_rejected(requested: TargetOptions, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Options that would be passed over are refused: somebody meant a target, and forgot it.
+    Options that would have no effect are an error: the target is missing.
     """
     monkeypatch.delenv(TARGET_VARIABLE, raising=False)
-    with pytest.raises(UsageError, match="expected a target"), open_endpoint(asked):
+    with pytest.raises(UsageError, match="expected a target"), open_endpoint(requested):
         pass
 
 
-def test_an_empty_target_is_no_target(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_empty_target_variable_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A variable that CI left empty must not turn the build green by way of the emulator.
+    An empty variable in CI must not select the emulator, which would pass.
     """
     monkeypatch.setenv(TARGET_VARIABLE, "")
     with pytest.raises(UsageError, match="found an empty text"), open_endpoint(TargetOptions()):

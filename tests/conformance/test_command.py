@@ -131,7 +131,7 @@ def test_the_emulator_keeps_every_clause_whatever_lies_in_the_folder(tmp_path: P
     [
         (("--target", "nonsense"), "expected a URL"),
         (("--target", "http://chain-abc.api.baseten.co"), "expected https"),
-        (("--target", "http://127.0.0.1:9"), "nobody listens at http://127.0.0.1:9"),
+        (("--target", "http://127.0.0.1:9"), "cannot connect to http://127.0.0.1:9"),
         (
             ("--target", "http://127.0.0.1:9", "--api-key-env", "NOT_SET"),
             "no API key: expected one in the environment variable NOT_SET",

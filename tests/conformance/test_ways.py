@@ -4,7 +4,6 @@ The ways to a target: another path, another address, a proxy, more certificates,
 
 from __future__ import annotations
 
-import argparse
 import re
 import socket
 import threading
@@ -15,10 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from chainproof.command import add_target_options
 from chainproof.conformance.checks import CHECKS
 from chainproof.conformance.checks.routing import other_paths
-from chainproof.conformance.options import TARGET_OPTIONS
 from chainproof.conformance.transport.client import Client
 from chainproof.conformance.transport.request import JSON_TYPE, CheckRequest
 from chainproof.contract.credentials import AuthScheme
@@ -121,22 +118,6 @@ def port_of(url: str) -> int:
     Where a server listens.
     """
     return int(url.rpartition(":")[2])
-
-
-def test_both_doors_take_the_options_of_every_command() -> None:
-    """
-    Our table of the target's options, light enough for every pytest run, has the names and the shapes of the language's.
-    """
-    parser = argparse.ArgumentParser(add_help=False)
-    add_target_options(parser)
-    ours = argparse.ArgumentParser(add_help=False)
-    for option in TARGET_OPTIONS:
-        ours.add_argument(option.name, **option.keyword_arguments())  # type: ignore[arg-type]  # argparse's own keywords
-
-    def shape(options: argparse.ArgumentParser) -> list[tuple[object, ...]]:
-        return [(a.option_strings, a.dest, a.metavar, a.choices, type(a), a.nargs) for a in options._actions]
-
-    assert shape(parser) == shape(ours)
 
 
 def test_the_bytes_go_elsewhere_and_the_name_stays() -> None:

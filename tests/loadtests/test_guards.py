@@ -16,6 +16,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainproof.command import build_parser
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.route import Proxy, Route, parse_address
 from chainproof.contract.target import parse_target
@@ -35,7 +36,7 @@ from chainproof.loadtests.limits import (
     apply_limits,
     limits,
 )
-from chainproof.loadtests.options import add_command_options
+from chainproof.loadtests.options import OPTIONS
 from chainproof.results.exchange import NotSent
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending, Guard
@@ -46,11 +47,9 @@ RunServer = Callable[..., Any]
 
 def own(*words: str) -> argparse.Namespace:
     """
-    The options that our own command line reads.
+    The options of `chainproof loadtests` with these arguments.
     """
-    parser = argparse.ArgumentParser()
-    add_command_options(parser)
-    return parser.parse_args(words)
+    return build_parser("loadtests", "…", options=OPTIONS).parse_args(words)
 
 
 def endpoint(url: str, by: str | None = None) -> Endpoint:

@@ -18,10 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainproof.command import build_parser
 from chainproof.judgement.verdict import ExitCode
 from chainproof.loadtests.catalogue import workload
 from chainproof.loadtests.command import main
-from chainproof.loadtests.options import add_command_options
+from chainproof.loadtests.options import OPTIONS
 from chainproof.loadtests.search.null_server import NullProtocol, request_length
 from chainproof.loadtests.search.runner import SAMPLE_FACTOR, probe_table, requested_search, required_requests
 from chainproof.loadtests.search.saturation import (
@@ -164,11 +165,9 @@ def test_a_probe_asks_for_as_many_requests_as_its_verdict_takes() -> None:
 
 def own(*words: str) -> argparse.Namespace:
     """
-    The options that our own command line reads.
+    The options of `chainproof loadtests` with these arguments.
     """
-    parser = argparse.ArgumentParser()
-    add_command_options(parser)
-    return parser.parse_args(words)
+    return build_parser("loadtests", "…", options=OPTIONS).parse_args(words)
 
 
 def test_the_options_of_a_search_override_the_workloads() -> None:

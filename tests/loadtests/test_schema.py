@@ -17,6 +17,7 @@ from typing import Any
 import orjson
 import pytest
 
+from chainproof.command import build_parser
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.chain_schema import load_input_schema
@@ -27,12 +28,13 @@ from chainproof.loadtests.command import LOCUSTFILE, main
 from chainproof.loadtests.demand import Shard, demand
 from chainproof.loadtests.distributed.messages import Assignment
 from chainproof.loadtests.engine.schema_check import MAX_DETAILED_OUTPUTS, SHORT_OUTPUT_BYTES, OutputCheck, load_output
-from chainproof.loadtests.options import FORM_OPTIONS, add_command_options, add_locust_options, locust_arguments
+from chainproof.loadtests.options import FORM_OPTIONS, OPTIONS, add_locust_options, locust_arguments
 from chainproof.loadtests.output_schema import OutputSchema
 from chainproof.loadtests.recording.exemplars import OTHER_VIOLATIONS, ClauseCounter
 from chainproof.results.finding import ClauseCount
 from chainproof.results.folder import read_run
 from chainproof.results.interval import total
+from chainproof.target_options import TargetOptions
 
 RunServer = Callable[..., Any]
 Launch = Callable[..., Any]
@@ -57,11 +59,9 @@ async def bad(told: Any) -> None:
 
 def options(*words: str) -> argparse.Namespace:
     """
-    The options that our own command line reads.
+    The options of `chainproof loadtests` with these arguments.
     """
-    parser = argparse.ArgumentParser()
-    add_command_options(parser)
-    return parser.parse_args(words)
+    return build_parser("loadtests", "…", options=OPTIONS).parse_args(words)
 
 
 def bodies(requests: list[bytes]) -> set[bytes]:
@@ -264,10 +264,10 @@ def test_both_are_passed_on_to_locust_and_no_page_asks_for_them() -> None:
     """
     They may name code that is run: that is for whoever starts the process.
     """
-    passed_on = set(locust_arguments(options(*BOTH)))
+    passed_on = set(locust_arguments(options(*BOTH), TargetOptions(), Path("out")))
 
     assert {f"--input-schema={HELLO}", f"--output-schema={HELLO}"} <= passed_on
-    assert not {"input_schema", "output_schema"} & set(FORM_OPTIONS)
+    assert not {"input_schema", "output_schema"} & {option.dest for option in FORM_OPTIONS}
 
 
 def test_nothing_is_loaded_that_nobody_asked_for() -> None:
@@ -275,9 +275,9 @@ def test_nothing_is_loaded_that_nobody_asked_for() -> None:
     Pydantic and the validator take longer to load than all the rest of a command.
     """
     script = (
-        "import argparse, sys; from chainproof.loadtests import command, options, settings\n"
-        "parser = argparse.ArgumentParser(); options.add_command_options(parser)\n"
-        "settings.demand(parser.parse_args([]), None)\n"
+        "import argparse, sys; from chainproof.loadtests import command, options, demand\n"
+        "parser = command.build_parser('loadtests', '', options=options.OPTIONS)\n"
+        "demand.demand(parser.parse_args([]), None)\n"
         "print([name for name in ('pydantic', 'jsonschema_rs', 'chainproof.contract.chain_schema') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False)

@@ -1,5 +1,5 @@
 """
-What was asked is what is run: options, workloads, and the plan that follows from them.
+Tests of options, workloads, and the plan that follows from them.
 """
 
 from __future__ import annotations
@@ -8,31 +8,32 @@ import argparse
 import subprocess
 import sys
 from itertools import islice
+from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainproof.command import build_parser
 from chainproof.contract.levels import Contract
 from chainproof.loadtests import catalogue
 from chainproof.loadtests.command import main
 from chainproof.loadtests.demand import Shard, demand
-from chainproof.loadtests.options import add_command_options, add_locust_options, locust_arguments
+from chainproof.loadtests.options import OPTIONS, add_locust_options, locust_arguments, requested_target
+from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel
 
 
 def own(*words: str) -> argparse.Namespace:
     """
-    The options that our own command line reads.
+    The options of `chainproof loadtests` with these arguments.
     """
-    parser = argparse.ArgumentParser()
-    add_command_options(parser)
-    return parser.parse_args(words)
+    return build_parser("loadtests", "…", options=OPTIONS).parse_args(words)
 
 
 def as_locust_reads(words: list[str]) -> argparse.Namespace:
     """
-    The options that Locust's command line reads.
+    The options of Locust with these arguments.
     """
     parser = argparse.ArgumentParser()
     parser.add_argument("-u", "--users", type=int, dest="num_users")
@@ -62,39 +63,41 @@ closed_options = st.fixed_dictionaries(
 
 
 @given(open_options | closed_options)
-def test_locust_runs_what_our_own_command_line_was_asked(given_options: dict[str, str]) -> None:
+def test_the_locust_process_gets_the_options_of_the_command(given_options: dict[str, str]) -> None:
     """
-    The options survive the way to the Locust process: the same demand comes out on both sides.
+    The arguments of the Locust process describe the same demand, target and run folder.
     """
     options = own(*(f"{name}={value}" for name, value in given_options.items()))
-    passed = as_locust_reads(locust_arguments(options, workload=options.workload, out="somewhere"))
+    target = TargetOptions(url="https://example.com", headers=(("X-A", "b"),))
+    passed = as_locust_reads(locust_arguments(options, target, Path("somewhere")))
 
     assert demand(options, options.num_users) == demand(passed, passed.num_users)
     assert "somewhere" == passed.out
+    assert target == requested_target(passed)
 
 
 @given(st.integers(1, 7), st.integers(0, 200))
 def test_workers_share_a_plan_without_gap_or_overlap(workers: int, count: int) -> None:
     """
-    Every request of a plan is one worker's, and its payload does not depend on how many workers there are.
+    Every request of a plan belongs to one worker, and its payload does not depend on the number of workers.
     """
     shares = [Shard(index=index, of=workers) for index in range(workers)]
-    wanted = demand(own(), None)
-    whole = list(islice(wanted.payloads(Shard()), count))
+    requested = demand(own(), None)
+    payloads = list(islice(requested.payloads(Shard()), count))
     parts = {
         number: payload
         for share in shares
-        for number, payload in zip(share.request_numbers(count), wanted.payloads(share), strict=False)
+        for number, payload in zip(share.request_numbers(count), requested.payloads(share), strict=False)
     }
 
     assert list(range(count)) == sorted(number for share in shares for number in share.request_numbers(count))
-    assert whole == [parts[number] for number in range(count)]
+    assert payloads == [parts[number] for number in range(count)]
 
 
 @pytest.mark.parametrize("name", catalogue.workload_names())
-def test_every_workload_that_comes_along_can_be_run(name: str) -> None:
+def test_every_built_in_workload_can_be_loaded(name: str) -> None:
     """
-    It loads, says what it is for, and has objectives.
+    Each has a description and objectives.
     """
     workload = catalogue.workload(name)
 
@@ -105,54 +108,60 @@ def test_every_workload_that_comes_along_can_be_run(name: str) -> None:
 
 def test_smoke_is_the_default() -> None:
     """
-    Who names no workload gets the shortest.
+    The default workload is the shortest.
     """
     assert "smoke" == own().workload == catalogue.workload_names()[0]
 
 
-WRONG = {
+USAGE_ERRORS = {
     "an unknown workload": (["stedy"], "expected a workload (smoke, bursty, "),
-    "a workload that is not there": (["/nowhere/a.toml"], "cannot read the workload"),
-    "a rate of nothing": (["--rate", "0"], "rate: expected more than 0"),
-    "an objective nobody can read": (["--objective", "fast"], "expected an objective such as"),
-    "users for a schedule": (["--users", "3"], "--users belongs to the closed model"),
-    "a rate for users": (["--model", "closed", "--rate", "3"], "--rate belongs to the open model"),
-    "a recording for users": (["--model", "closed", "--replay", "a"], "--replay belongs to the open model"),
-    "a recording that is not there": (["--replay", "/nowhere/a"], "cannot read the recording"),
+    "a missing file": (["/nowhere/a.toml"], "cannot read the workload"),
+    "a rate of 0": (["--rate", "0"], "rate: expected more than 0"),
+    "an invalid objective": (["--objective", "fast"], "expected an objective such as"),
+    "users in the open model": (["--users", "3"], "--users belongs to the closed model"),
+    "a rate in the closed model": (["--model", "closed", "--rate", "3"], "--rate belongs to the open model"),
+    "a recording in the closed model": (["--model", "closed", "--replay", "a"], "--replay belongs to the open model"),
+    "a missing recording": (["--replay", "/nowhere/a"], "cannot read the recording"),
     "a key without a recording": (["--replay-key", "at"], "expected --replay with --replay-"),
-    "a process for a recording": (["--replay", __file__, "--arrivals", "gamma"], "expected seconds or an ISO 8601"),
-    "a variation of what has one": (["--variation", "3"], "--variation belongs to gamma arrivals"),
-    "a warm-up of phases": (["ramp", "--warm-up", "3s"], "warm-up: expected an open workload with one rate"),
-    "a warm-up of users": (["--model", "closed", "--warm-up", "3s"], "--warm-up belongs to the open model"),
-    "a plan beyond memory": (["--rate", "100000", "--duration", "1h"], "expected at most 20000000 planned requests"),
-    "more connections than files": (["--max-in-flight", "1000000000"], "from the system's limit on open files"),
-    "plain http to a stranger": (["--target", "http://example.com"], "expected https"),
-    "nobody there": (["--target", "http://127.0.0.1:9"], "nobody listens at"),
-    "another way to nowhere in particular": (["--connect-to", "127.0.0.1:9"], "with --connect-to"),
-    "a folder with something in it": (["--out", "."], "expected a new or an empty folder"),
+    "arrivals with an invalid recording": (
+        ["--replay", __file__, "--arrivals", "gamma"],
+        "expected seconds or an ISO 8601",
+    ),
+    "a variation of Poisson arrivals": (["--variation", "3"], "--variation belongs to gamma arrivals"),
+    "a warm-up before phases": (["ramp", "--warm-up", "3s"], "warm-up: expected an open workload with one rate"),
+    "a warm-up in the closed model": (["--model", "closed", "--warm-up", "3s"], "--warm-up belongs to the open model"),
+    "too many requests": (["--rate", "100000", "--duration", "1h"], "expected at most 20000000 planned requests"),
+    "more connections than the limit of open files": (
+        ["--max-in-flight", "1000000000"],
+        "from the system's limit on open files",
+    ),
+    "plain http to a remote target": (["--target", "http://example.com"], "expected https"),
+    "no server": (["--target", "http://127.0.0.1:9"], "cannot connect to"),
+    "an address without a target": (["--connect-to", "127.0.0.1:9"], "with --connect-to"),
+    "a folder that is not empty": (["--out", "."], "expected a new or an empty folder"),
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_what_is_asked_wrongly_is_said_in_one_line(
-    wrong: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", USAGE_ERRORS)
+def test_a_usage_error_is_one_line(
+    error: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    Exit code 2, one line that says what was expected and found, and nothing was sent or written.
+    Exit code 2 and one line with what was expected; nothing is sent or written.
     """
     monkeypatch.setenv("BASETEN_API_KEY", "key")
-    words, expected = WRONG[wrong]
+    words, expected = USAGE_ERRORS[error]
     code = main(words)
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
 
     assert 2 == code
-    assert expected in said
-    assert 1 == said.count("\n")
+    assert expected in message
+    assert 1 == message.count("\n")
 
 
-def test_no_key_is_said_in_one_line(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_key_is_a_usage_error(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    A target that is not ours takes a key of the environment.
+    A target other than our emulator needs a key in the environment.
     """
     monkeypatch.delenv("BASETEN_API_KEY", raising=False)
 
@@ -160,19 +169,19 @@ def test_no_key_is_said_in_one_line(capsys: pytest.CaptureFixture[str], monkeypa
     assert "expected one in the environment variable BASETEN_API_KEY" in capsys.readouterr().err
 
 
-def test_the_command_itself_never_loads_locust() -> None:
+def test_the_command_does_not_import_locust() -> None:
     """
-    Locust patches the whole process it is loaded into: that is the child's, not ours.
+    Locust patches the process that imports it, which must be the child process.
     """
     script = "import sys, chainproof.loadtests.command; print(sorted({'locust', 'gevent'} & set(sys.modules)))"
-    found = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    child = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
 
-    assert "[]\n" == found.stdout
+    assert "[]\n" == child.stdout
 
 
 def test_the_models_have_their_own_options() -> None:
     """
-    A closed demand has no plan, an open one is drawn from the seed alone.
+    The closed model has no plan; the plan of the open model depends on the seed only.
     """
     closed = demand(own("--model", "closed"), 3)
     one, other, third = (demand(own("--seed", seed), None).plan() for seed in ("1", "1", "2"))

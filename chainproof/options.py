@@ -1,0 +1,293 @@
+"""
+The typed table of options, from which argparse, pytest, Locust's parser, its web form and the docs are generated.
+
+pytest imports this module in every run of an environment with chainproof, so it must not import anything heavy.
+"""
+
+from __future__ import annotations
+
+import argparse
+import math
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from pathlib import Path
+from typing import Any, NoReturn
+
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, AuthScheme
+from chainproof.contract.levels import Contract
+from chainproof.durations import parse_duration
+
+TARGET_VARIABLE = "CHAINPROOF_TARGET"
+"""The environment variable that stands in for `--target`."""
+
+
+class Surface(StrEnum):
+    """
+    Where an option can be given.
+    """
+
+    COMMAND = "chainproof"
+    PYTEST = "pytest"
+    LOCUST = "locust"
+    WEB_FORM = "web form"
+
+
+EVERYWHERE = frozenset(Surface)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OptionGroup:
+    """
+    A heading of `--help`.
+    """
+
+    title: str
+    description: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Option:
+    """
+    One command-line option, or one positional argument if its name has no dashes.
+    """
+
+    name: str
+    help: str
+    parse: Callable[[str], object] | None = str
+    """Reads the text, as argparse's `type`; None for a switch."""
+    metavar: str | None = None
+    choices: Iterable[str] = ()
+    """The allowed values: a StrEnum or a tuple."""
+    default: object = None
+    default_text: str = ""
+    """The default in words, if it is not `default`."""
+    repeatable: bool = False
+    group: OptionGroup | None = None
+    excludes: str = ""
+    """Options of one group with the same text here exclude each other."""
+    valid_in: frozenset[Surface] = EVERYWHERE
+    replaces: tuple[str, ...] = ()
+    """Former names. They fail with a message that gives the new name."""
+    dest: str = field(default="")
+    """The attribute of the parsed options; by default the name with underscores."""
+
+    def __post_init__(self) -> None:
+        if not self.dest:
+            object.__setattr__(self, "dest", self.name.lstrip("-").replace("-", "_"))
+
+    @property
+    def is_switch(self) -> bool:
+        """Whether the option takes no value."""
+        return self.parse is None
+
+    @property
+    def shown_default(self) -> str:
+        """The default as help and docs show it; empty if there is nothing to show."""
+        return self.default_text or ("" if self.is_switch or self.default is None else str(self.default))
+
+    @property
+    def help_text(self) -> str:
+        """The help with the default."""
+        return f"{self.help} (default: {self.shown_default})" if self.shown_default else self.help
+
+    def keyword_arguments(self) -> dict[str, Any]:
+        """The keyword arguments of argparse's `add_argument` and of pytest's `addoption`."""
+        words: dict[str, Any] = {"help": self.help_text.replace("%", "%%"), "default": self.default}
+        if not self.name.startswith("-"):
+            words |= {"nargs": "?"}
+        else:
+            words |= {"dest": self.dest}
+        if self.is_switch:
+            return words | {"action": "store_true", "default": bool(self.default)}
+        if self.repeatable:
+            words |= {"action": "append"}
+        if self.choices:
+            return words | {"type": _choice(self.choices), "choices": list(self.choices)}
+        return words | {"type": self.parse, "metavar": self.metavar}
+
+
+class RenamedOption(argparse.Action):
+    """
+    A former name of an option, as an argparse action: it fails with a message that gives the new name.
+    """
+
+    def __init__(self, option_strings: list[str], dest: str, *, new_name: str, **_: Any) -> None:
+        super().__init__(option_strings, dest, nargs="?", default=argparse.SUPPRESS, help=argparse.SUPPRESS)
+        self._new_name = new_name
+
+    def __call__(
+        self, parser: argparse.ArgumentParser, namespace: object, values: object, option_string: str | None = None
+    ) -> NoReturn:
+        """Fail."""
+        del namespace, values
+        parser.error(f"{option_string} was renamed: use {self._new_name}")
+
+
+def add_options(
+    parser: argparse.ArgumentParser,
+    options: Iterable[Option],
+    surface: Surface = Surface.COMMAND,
+    default_group: argparse._ArgumentGroup | None = None,
+) -> None:
+    """
+    Add those options of a table that are valid on a surface to an argparse parser, under their headings.
+    """
+    groups: dict[OptionGroup | None, argparse._ActionsContainer] = {None: default_group or parser}
+    exclusive: dict[tuple[OptionGroup | None, str], argparse._ActionsContainer] = {}
+    for option in options:
+        if surface not in option.valid_in:
+            continue
+        if option.group is not None and option.group not in groups:
+            groups[option.group] = parser.add_argument_group(option.group.title, option.group.description)
+        place = groups[option.group]
+        if option.excludes:
+            together = (option.group, option.excludes)
+            if together not in exclusive:
+                exclusive[together] = place.add_mutually_exclusive_group()
+            place = exclusive[together]
+        place.add_argument(option.name, **option.keyword_arguments())
+        for old in option.replaces:
+            parser.add_argument(old, action=RenamedOption, new_name=option.name)
+
+
+# ------------------------------------------------------------------ parsers of values, for argparse
+
+
+def _choice(choices: Iterable[str]) -> Callable[[str], str]:
+    """
+    A parser that accepts the given values.
+    """
+    by_text = {str(choice): choice for choice in choices}
+
+    def parse(text: str) -> str:
+        if text not in by_text:
+            raise argparse.ArgumentTypeError(f"expected one of {', '.join(by_text)}, found {text!r}")
+        return by_text[text]
+
+    return parse
+
+
+def duration(text: str) -> float:
+    """
+    A duration such as 1m30s, in seconds.
+    """
+    try:
+        return parse_duration(text)
+    except ValueError as wrong:
+        raise argparse.ArgumentTypeError(str(wrong)) from None
+
+
+def positive_duration(text: str) -> float:
+    """
+    A duration of more than 0 s, in seconds.
+    """
+    seconds = duration(text)
+    if seconds <= 0:
+        raise argparse.ArgumentTypeError(f"expected more than 0 s, found {text!r}")
+    return seconds
+
+
+def count(text: str) -> int:
+    """
+    A whole number of at least 1.
+    """
+    if not text.isascii() or not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected a whole number of at least 1, found {text!r}")
+    return int(text)
+
+
+def positive_number(text: str) -> float:
+    """
+    A finite number above 0.
+    """
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number of more than 0, found {text!r}")
+    return number
+
+
+def folder(text: str) -> Path:
+    """
+    A folder. An empty text is a variable that nobody set, not the working folder.
+    """
+    if not text:
+        raise argparse.ArgumentTypeError("expected a folder, found an empty text")
+    return Path(text)
+
+
+# ------------------------------------------------------------------ the options that several commands share
+
+TARGET_GROUP = OptionGroup(title="target")
+
+TARGET_OPTIONS: tuple[Option, ...] = (
+    Option(
+        name="--target",
+        metavar="URL",
+        help="URL to send requests to, such as https://chain-abc123.api.baseten.co",
+        default_text=f"${TARGET_VARIABLE}; if that is not set, an emulator that is started for the run",
+        group=TARGET_GROUP,
+    ),
+    Option(name="--chain-id", metavar="ID", help="id of a deployed chain, in place of --target", group=TARGET_GROUP),
+    Option(name="--model-id", metavar="ID", help="id of a deployed model, in place of --target", group=TARGET_GROUP),
+    Option(
+        name="--environment",
+        metavar="NAME",
+        help="environment of the chain or model; the OpenAPI document has the path of production only, so the contract "
+        "is assumed to hold for the other paths",
+        default_text="production",
+        group=TARGET_GROUP,
+    ),
+    Option(
+        name="--regional",
+        parse=None,
+        help="the environment's name is part of the hostname; needs --environment",
+        group=TARGET_GROUP,
+    ),
+    Option(
+        name="--connect-to",
+        metavar="HOST:PORT",
+        help="address to connect to in place of the target's; URL, Host header and the name that TLS verifies do not change",
+        group=TARGET_GROUP,
+    ),
+    Option(
+        name="--ca-file",
+        metavar="FILE",
+        help="PEM file with certificates to trust in addition to the system's",
+        group=TARGET_GROUP,
+    ),
+    Option(
+        name="--header",
+        metavar="'NAME: VALUE'",
+        repeatable=True,
+        help="header to add to every request, repeatable; not allowed for headers that carry a secret or frame the message",
+        group=TARGET_GROUP,
+    ),
+    Option(
+        name="--api-key-env",
+        metavar="NAME",
+        help="environment variable that holds the API key; the key itself is never an option",
+        default=DEFAULT_KEY_VARIABLE,
+        group=TARGET_GROUP,
+        # A web page must not choose which variable of the process is sent to a target.
+        valid_in=EVERYWHERE - {Surface.WEB_FORM},
+    ),
+    Option(
+        name="--auth-scheme",
+        choices=AuthScheme,
+        help="how the key is sent: `Authorization: Api-Key …`, as in the OpenAPI document, or `Authorization: Bearer …`",
+        default=AuthScheme.API_KEY,
+        group=TARGET_GROUP,
+    ),
+)
+
+CONTRACT_OPTION = Option(
+    name="--contract",
+    choices=Contract,
+    help="what answers are checked against: the OpenAPI document to the letter (strict), also what Baseten documents "
+    "elsewhere (documented), also what third parties observed (observed)",
+    default=Contract.STRICT,
+)
