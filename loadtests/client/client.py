@@ -1,13 +1,11 @@
 """
-The client: HTTP/1.1 on kept-alive connections, one request at a time on each.
+The HTTP client of the load tests: HTTP/1.1 on keep-alive connections, one request at a time on each.
 
-It exists because measuring needs what general clients hide. A request is sent once: redirects are not followed, nothing
-is retried. The deadline is one instant for all of it: resolving, connecting, the TLS handshake, sending, every read. The
-end is the instant at which the kernel received the answer's last bytes.
+It is made for measuring. Redirects are not followed and nothing is retried. One deadline covers name resolution,
+connecting, the TLS handshake, sending and every read. A request ends when the kernel received the last bytes of its answer.
 
-An idle connection that the target closed meanwhile is noticed before sending and replaced. One that dies after the
-request went out is a lost connection: a POST that may have been carried out must not be sent again (RFC 9110 §9.2.2),
-and a client that does so in silence hides what its users will see.
+An idle connection that the target closed is replaced before a request is sent. A connection that breaks after the
+request was sent counts as lost: a POST that the target may have processed must not be sent again (RFC 9110 §9.2.2).
 """
 
 from __future__ import annotations
@@ -29,43 +27,43 @@ from .reply import Reply
 from .transport_errors import RequestFailed
 
 _LONG_IDLE: Nanoseconds = 1_000_000
-"""A connection idle for longer is looked at before it is used: its end may have come since the loop last looked."""
+"""A connection that was idle for longer is read before it is used: the event loop may not have seen its end yet."""
 
 
 class LoadClient:
     """
-    The connections of one process to one target, the last used first.
+    The keep-alive connections of one process to one target. The last used is reused first.
     """
 
     def __init__(self, target: Target, route: Route | None = None) -> None:
         self._hub = gevent.get_hub()
-        self._way = Connector(target, route if route is not None else Route())
-        self._stamps = ReceiveTimestamps()
+        self._connector = Connector(target, route if route is not None else Route())
+        self._timestamps = ReceiveTimestamps()
         self._deadlines = Deadlines(self._hub)
         self._idle: list[KeepAliveConnection] = []
         self.opened = 0
-        """Connections that were opened."""
+        """How many connections were opened."""
 
-    def call(self, request: bytes, until: Seconds) -> Reply:
+    def call(self, request: bytes, deadline: Seconds) -> Reply:
         """
-        Send a request and await its answer, at the latest *until* that instant of the monotonic clock.
+        Send a request and wait for its answer until *deadline*, an instant of the monotonic clock.
         """
         idle = self._idle
         replaced = 0
         while idle:
             connection = idle.pop()
             if connection.open and (monotonic_ns() - connection.idle_since < _LONG_IDLE or connection.usable()):
-                reply = connection.exchange(request, until)
+                reply = connection.exchange(request, deadline)
                 return reply if not replaced else reply._replace(replaced=replaced)
             replaced += 1
         try:
-            line = self._way.open(until)
+            stream = self._connector.open(deadline)
         except RequestFailed as failed:
             now = time.monotonic()
             return Reply(failed.transport, now, None, failed.reason, now, replaced=replaced)
         self.opened += 1
-        fresh = KeepAliveConnection(line, self._hub, self._stamps, self._deadlines, idle)
-        return fresh.exchange(request, until)._replace(replaced=replaced)
+        connection = KeepAliveConnection(stream, self._hub, self._timestamps, self._deadlines, idle)
+        return connection.exchange(request, deadline)._replace(replaced=replaced)
 
     def close(self) -> None:
         """Close the idle connections."""

@@ -1,7 +1,5 @@
 """
-From a target's name to a connection that a request can be sent over: resolved, connected, led through a proxy, secured.
-
-One deadline holds for all of it, and each step is timed apart. Every line is opened for a request that waits for it.
+Open connections to the target: name resolution, TCP connect, proxy tunnel and TLS handshake, under one deadline.
 """
 
 from __future__ import annotations
@@ -27,29 +25,27 @@ from chainproof.results.exchange import Transport
 from .receive_timestamps import enable_receive_timestamps
 from .transport_errors import RequestFailed, RequestStage, deadline_exceeded, failure_from, reason_of, transport_of
 
-# As the standard library has them, patched or not: waiting is done here, on gevent's event loop.
+# The originals of the standard library, even if gevent patched it: this module waits on gevent's event loop itself.
 _Socket = cast(type[socket.socket], get_original("socket", "socket"))
-_resolve = get_original("socket", "getaddrinfo")
+_getaddrinfo = get_original("socket", "getaddrinfo")
 
 READ_SIZE = 1 << 16
-"""What is read at once."""
+"""Bytes per read."""
 _READ = 1
 _WRITE = 2
-_MOST_TUNNEL_BYTES = 1 << 16
-"""What we are willing to read of a proxy's answer."""
+_MAX_PROXY_ANSWER_BYTES = 1 << 16
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 AddressInfo = tuple[int, int, int, SocketAddress]
-"""Family, type, protocol and address, as getaddrinfo has them."""
+"""Family, type, protocol and address, as getaddrinfo returns them."""
 
-
-_UNDER_WAY = frozenset({errno.EINPROGRESS, errno.EALREADY})
-"""What connecting answers as long as it is not known how it ends."""
+_IN_PROGRESS = frozenset({errno.EINPROGRESS, errno.EALREADY})
+"""Codes of connect while its result is unknown."""
 
 
 class SocketStream:
     """
-    A connection as it is being opened: waiting on it blocks the greenlet that does.
+    A socket with its TLS state. Until the connection is open, its methods block the calling greenlet.
     """
 
     __slots__ = ("_hub", "connect_time", "incoming", "outgoing", "socket", "stage", "tls", "tls_time")
@@ -59,7 +55,7 @@ class SocketStream:
         self.stage = RequestStage.RESOLVING
         self.socket: socket.socket | None = None
         self.tls: ssl.SSLObject | None = None
-        self.incoming = self.outgoing = cast(ssl.MemoryBIO, None)  # under TLS alone
+        self.incoming = self.outgoing = cast(ssl.MemoryBIO, None)  # set under TLS only
         self.connect_time: Seconds = 0.0
         self.tls_time: Seconds | None = None
 
@@ -67,27 +63,27 @@ class SocketStream:
         """Connect. Raises OSError."""
         family, kind, protocol, name = address
         self.close()
-        begun = time.monotonic()
-        self.socket = made = _Socket(family, kind, protocol)
-        made.setblocking(False)  # noqa: FBT003  # the standard library's
-        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        enable_receive_timestamps(made)
-        code = made.connect_ex(name)
+        start = time.monotonic()
+        self.socket = new = _Socket(family, kind, protocol)
+        new.setblocking(False)  # noqa: FBT003  # signature of the standard library
+        new.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        enable_receive_timestamps(new)
+        code = new.connect_ex(name)
         if code == errno.EINPROGRESS:
-            # A near target has answered by now; whoever waits for the loop to say so is charged for what else it does.
-            code = made.connect_ex(name)
-        if code in _UNDER_WAY:
+            # Retry connect before polling, so that event-loop delay is not counted as connect time.
+            code = new.connect_ex(name)
+        if code in _IN_PROGRESS:
             self._wait(_WRITE)
-            code = made.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+            code = new.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
         elif code == errno.EISCONN:
             code = 0
         if code:
             raise OSError(code, os.strerror(code))
-        self.connect_time = time.monotonic() - begun
+        self.connect_time = time.monotonic() - start
 
     def start_tls(self, context: ssl.SSLContext, name: str) -> None:
-        """Shake hands with the host *name*. Raises ssl.SSLError, or another OSError."""
-        begun = time.monotonic()
+        """Do the TLS handshake with the host *name*. Raises OSError, ssl.SSLError included."""
+        start = time.monotonic()
         self.incoming, self.outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
         self.tls = context.wrap_bio(self.incoming, self.outgoing, server_hostname=name)
         while True:
@@ -97,17 +93,17 @@ class SocketStream:
                 self._flush()
                 self._fill()
             except ssl.SSLError:
-                self._flush()  # the alert that tells the other side why
+                self._flush()  # send the TLS alert
                 raise
             else:
                 self._flush()
-                self.tls_time = time.monotonic() - begun
+                self.tls_time = time.monotonic() - start
                 return
 
-    def send(self, octets: bytes) -> None:
-        """Send them all, before there is any TLS. Raises OSError."""
+    def send(self, data: bytes) -> None:
+        """Send all bytes, unencrypted. Raises OSError."""
         assert self.socket is not None
-        left = memoryview(octets)
+        left = memoryview(data)
         while left:
             try:
                 left = left[self.socket.send(left) :]
@@ -115,7 +111,7 @@ class SocketStream:
                 self._wait(_WRITE)
 
     def receive(self) -> bytes:
-        """What has come in next, before there is any TLS; no bytes at the end. Raises OSError."""
+        """The next bytes received, not decrypted; empty at the end of the stream. Raises OSError."""
         assert self.socket is not None
         while True:
             self._wait(_READ)
@@ -125,14 +121,14 @@ class SocketStream:
                 continue
 
     def close(self) -> None:
-        """End it at once."""
+        """Close the socket."""
         if self.socket is not None:
             self.socket.close()
             self.socket = None
 
-    def _wait(self, what: int) -> None:
+    def _wait(self, events: int) -> None:
         assert self.socket is not None
-        watcher = self._hub.loop.io(self.socket.fileno(), what)
+        watcher = self._hub.loop.io(self.socket.fileno(), events)
         try:
             self._hub.wait(watcher)
         finally:
@@ -143,16 +139,16 @@ class SocketStream:
             self.send(self.outgoing.read())
 
     def _fill(self) -> None:
-        octets = self.receive()
-        if octets:
-            self.incoming.write(octets)
+        data = self.receive()
+        if data:
+            self.incoming.write(data)
         else:
             self.incoming.write_eof()
 
 
 class Connector:
     """
-    How a process gets to its target.
+    Opens connections to one target, through a proxy if there is one.
     """
 
     def __init__(self, target: Target, route: Route) -> None:
@@ -161,134 +157,131 @@ class Connector:
         self._hub = gevent.get_hub()
         self._context = verifying_context(route.ca_file) if target.scheme == "https" else None
         self._addresses: tuple[AddressInfo, ...] = ()
-        # Encoded here: the first use of the codec loads it, which takes milliseconds that no request should wait.
+        # Encode now: the first use of the codec takes milliseconds, which must not delay a request.
         hop = route.first_hop(target)
         self._host = hop.host.encode("idna")
         self._port = hop.port
         self._lookup: gevent.Greenlet | None = None
 
-    def open(self, until: Seconds) -> SocketStream:
-        """A new line, at the latest *until* that instant of the monotonic clock. Raises Failed."""
-        line = SocketStream(self._hub)
-        timeout = Timeout.start_new(max(until - time.monotonic(), 0.0))
+    def open(self, deadline: Seconds) -> SocketStream:
+        """A new connection before *deadline*, an instant of the monotonic clock. Raises RequestFailed."""
+        stream = SocketStream(self._hub)
+        timeout = Timeout.start_new(max(deadline - time.monotonic(), 0.0))
         try:
-            self._connect(line, self._resolved())
-            self._tunnel(line)
-            self._secure(line)
+            self._connect(stream, self._resolve())
+            self._open_tunnel(stream)
+            self._start_tls(stream)
         except Timeout as fired:
-            line.close()
+            stream.close()
             if fired is not timeout:
                 raise
-            raise deadline_exceeded(line.stage) from None
-        except OSError as wrong:
-            line.close()
-            raise failure_from(wrong, line.stage) from None
+            raise deadline_exceeded(stream.stage) from None
+        except OSError as error:
+            stream.close()
+            raise failure_from(error, stream.stage) from None
         except BaseException:
-            line.close()
+            stream.close()
             raise
         finally:
             timeout.close()
-        return line
+        return stream
 
-    def _connect(self, line: SocketStream, addresses: tuple[AddressInfo, ...]) -> None:
+    def _connect(self, stream: SocketStream, addresses: tuple[AddressInfo, ...]) -> None:
         """
-        Connect to the first of the host's addresses that takes a connection.
+        Connect to the first address that accepts a connection.
         """
-        line.stage = RequestStage.CONNECTING
-        refusal: OSError | None = None
+        stream.stage = RequestStage.CONNECTING
+        last_error: OSError | None = None
         for address in addresses:
             try:
-                line.connect(address)
-            except OSError as wrong:
-                refusal = wrong
+                stream.connect(address)
+            except OSError as error:
+                last_error = error
             else:
                 return
-        if refusal is None:
-            raise RequestFailed(Transport.NAME_NOT_RESOLVED, "the name has no address")
-        raise refusal
+        if last_error is None:
+            raise RequestFailed(Transport.NAME_NOT_RESOLVED, "the host name has no address")
+        raise last_error
 
-    def _tunnel(self, line: SocketStream) -> None:
+    def _open_tunnel(self, stream: SocketStream) -> None:
         """
-        Have the proxy lead the connection on to the target, where there is a proxy.
+        Open a tunnel to the target if there is a proxy.
         """
         proxy = self._route.proxy
         if proxy is None:
             return
-        line.stage = RequestStage.TUNNELLING
+        stream.stage = RequestStage.TUNNELLING
         try:
-            _ask(line, proxy, proxy.connect_request(self._route.destination(self._target)))
-        except OSError as wrong:
-            said = f"{reason_of(wrong)}, at the proxy {proxy.address}"
-            raise RequestFailed(transport_of(wrong, line.stage), said) from None
+            _connect_through(stream, proxy, proxy.connect_request(self._route.destination(self._target)))
+        except OSError as error:
+            reason = f"{reason_of(error)}, at the proxy {proxy.address}"
+            raise RequestFailed(transport_of(error, stream.stage), reason) from None
 
-    def _secure(self, line: SocketStream) -> None:
-        """
-        Shake hands where the target asks for TLS.
-        """
+    def _start_tls(self, stream: SocketStream) -> None:
         if self._context is not None:
-            line.stage = RequestStage.TLS_HANDSHAKE
-            line.start_tls(self._context, self._target.host)
+            stream.stage = RequestStage.TLS_HANDSHAKE
+            stream.start_tls(self._context, self._target.host)
 
-    def _resolved(self) -> tuple[AddressInfo, ...]:
+    def _resolve(self) -> tuple[AddressInfo, ...]:
         """
-        The target's addresses: asked for once in a run, by one request for all that wait.
+        The addresses of the target. Resolved once per run, with one lookup for all greenlets that wait. Raises OSError.
         """
         if not self._addresses:
             if self._lookup is None:
                 self._lookup = gevent.spawn(self._look_up)
             lookup = self._lookup
-            wrong = lookup.get()
-            if wrong is not None:
-                # Whoever comes next asks again.
+            error = lookup.get()
+            if error is not None:
+                # The next request resolves the name again.
                 self._lookup = None if self._lookup is lookup else self._lookup
-                raise wrong
+                raise error
         return self._addresses
 
     def _look_up(self) -> OSError | None:
         """
-        Resolve the name in a thread of gevent's, an address at once; what went wrong, if anything did.
+        Resolve the name in gevent's thread pool; returns the error, if any. A literal address needs no lookup.
         """
         host, port = self._host, self._port
         try:
-            found = _resolve(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
+            found = _getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)
         except OSError:
             try:
                 found = getaddrinfo(host, port, type=socket.SOCK_STREAM)
-            except OSError as wrong:
-                return wrong
+            except OSError as error:
+                return error
         self._addresses = tuple((family, kind, protocol, name) for family, kind, protocol, _, name in found)
         return None
 
 
-def _ask(line: SocketStream, proxy: Proxy, request: bytes) -> None:
+def _connect_through(stream: SocketStream, proxy: Proxy, request: bytes) -> None:
     """
-    Ask a proxy for a tunnel and await its consent. Raises Failed when it refuses, OSError when it is lost.
+    Send a CONNECT request to a proxy and read its answer. Raises RequestFailed if it is not 2xx, and OSError.
     """
-    line.send(request)
-    said = b""
-    while b"\r\n\r\n" not in said:
-        octets = line.receive()
-        said += octets
-        if not octets or len(said) > _MOST_TUNNEL_BYTES:
+    stream.send(request)
+    answer = b""
+    while b"\r\n\r\n" not in answer:
+        data = stream.receive()
+        answer += data
+        if not data or len(answer) > _MAX_PROXY_ANSWER_BYTES:
             break
-    head, end, more = said.partition(b"\r\n\r\n")
+    head, end, rest = answer.partition(b"\r\n\r\n")
     words = head.partition(b"\r\n")[0].split(b" ", 2)
-    consented = len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1][:1] == b"2" and len(words[1]) == 3
-    # Nobody but the proxy has spoken yet: what follows its consent is none of the target's.
-    if not consented or not end or more:
-        told = b" ".join(words[1:]).decode("latin-1")[:80] if words[0].startswith(b"HTTP/") else "no HTTP"
+    accepted = len(words) > 1 and words[0].startswith(b"HTTP/1.") and words[1][:1] == b"2" and len(words[1]) == 3
+    # The target has received nothing yet, so bytes after the answer cannot come from it.
+    if not accepted or not end or rest:
+        status = b" ".join(words[1:]).decode("latin-1")[:80] if words[0].startswith(b"HTTP/") else "not HTTP"
         raise RequestFailed(
             Transport.CONNECT_FAILED,
-            f"the proxy {proxy.address} opened no tunnel: {told if said else 'closed before any answer'}",
+            f"the proxy {proxy.address} did not open a tunnel: {status if answer else 'closed before any answer'}",
         )
 
 
 def verifying_context(ca_file: str | None = None) -> ssl.SSLContext:
     """
-    TLS that verifies the certificate and the host's name, and speaks HTTP/1.1.
+    A TLS context that verifies the certificate and the host name, and offers HTTP/1.1.
 
-    Trusted is what SSL_CERT_FILE or SSL_CERT_DIR names, where one is set; else the system's store and certifi's; and
-    the certificates in *ca_file* besides.
+    It trusts the certificates that SSL_CERT_FILE or SSL_CERT_DIR names if one is set, otherwise those of the system and
+    of certifi; in addition those in *ca_file*.
     """
     context = ssl.create_default_context()
     if not (os.environ.get("SSL_CERT_FILE") or os.environ.get("SSL_CERT_DIR")):

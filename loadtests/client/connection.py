@@ -1,9 +1,8 @@
 """
-A kept-alive connection that carries one request at a time.
+A keep-alive connection that carries one request at a time.
 
-What comes in is read and parsed where the event loop reports it; the greenlet that awaits the answer is woken once, by
-the whole of it. The loop watches the connection all its life, so that one which the target closes while it is idle is
-known to be closed before anybody sends over it.
+Callbacks of the event loop read and parse what comes in. The greenlet that waits for the answer is woken once, when it is
+complete. The event loop also watches idle connections, so that one which the target closed is not used again.
 """
 
 from __future__ import annotations
@@ -35,45 +34,45 @@ from .transport_errors import (
 
 MAX_HEADER_BYTES = 1 << 20
 MAX_BODY_BYTES = 100 << 20
-"""What we are willing to hold in memory of one answer; the documentation's limit for a request's body."""
+"""Longer answers are a transport error. The documented limit for a request body."""
 
 _READ = 1
 _WRITE = 2
 _BILLION = 1_000_000_000
-_MOST_NAMES = 1000
+_MAX_NAMES = 1000
 _NAMES: dict[bytes, str] = {}
-"""Names of header fields as text: a target has few, and sends them again and again."""
+"""Decoded header field names: a target repeats the same few."""
 
 
 class KeepAliveConnection:
     """
-    A connection with the parser that reads its answers.
+    A connection and the parser of its answers.
     """
 
     __slots__ = (
-        "_begun",
+        "_answer_started",
         "_body",
         "_complete",
+        "_deadline",
         "_deadlines",
         "_ending",
         "_fields",
-        "_first",
-        "_headed",
+        "_first_byte",
+        "_head_complete",
         "_hub",
         "_idle",
-        "_kept",
-        "_line",
+        "_keep_alive",
         "_parser",
         "_received",
         "_recvmsg",
-        "_refused",
-        "_rest",
+        "_request_size",
         "_send",
-        "_sent",
-        "_size",
-        "_stamps",
+        "_send_error",
+        "_sent_at",
         "_status",
-        "_until",
+        "_stream",
+        "_timestamps",
+        "_unsent",
         "_used",
         "_waiter",
         "_watcher",
@@ -84,127 +83,127 @@ class KeepAliveConnection:
 
     def __init__(
         self,
-        line: SocketStream,
+        stream: SocketStream,
         hub: Any,
-        stamps: ReceiveTimestamps,
+        timestamps: ReceiveTimestamps,
         deadlines: Deadlines,
         idle: list[KeepAliveConnection],
     ) -> None:
         """
-        *idle* is where the connection puts itself when another request may follow.
+        The connection appends itself to *idle* when it can carry another request.
         """
-        assert line.socket is not None
-        self._line = line
+        assert stream.socket is not None
+        self._stream = stream
         self._hub = hub
-        self._stamps = stamps
+        self._timestamps = timestamps
         self._deadlines = deadlines
         self._idle = idle
-        self._recvmsg = line.socket.recvmsg
-        self._send = line.socket.send
+        self._recvmsg = stream.socket.recvmsg
+        self._send = stream.socket.send
         self._parser: Any = httptools.HttpResponseParser(self)
         self._waiter: Any = None
         self._writer: Any = None
-        self._rest = memoryview(b"")
+        self._unsent = memoryview(b"")
         self._used = False
         self._ending = False
         self.open = True
         self.idle_since: Nanoseconds = 0
-        self._watcher = hub.loop.io(line.socket.fileno(), _READ)
-        self._watcher.start(self._readable if line.tls is None else self._readable_secured)
+        self._watcher = hub.loop.io(stream.socket.fileno(), _READ)
+        self._watcher.start(self._readable if stream.tls is None else self._readable_tls)
 
     # ------------------------------------------------------------------ one request
 
-    def exchange(self, request: bytes, until: Seconds) -> Reply:
+    def exchange(self, request: bytes, deadline: Seconds) -> Reply:
         """
-        Send a request and await what becomes of it, at the latest *until* that instant of the monotonic clock.
+        Send a request and wait for its result until *deadline*, an instant of the monotonic clock.
         """
         self._fields: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
-        self._status = self._received = self._size = 0
-        self._headed = self._begun = self._complete = self._kept = False
-        self._first: Nanoseconds | None = None
-        self._refused: OSError | None = None
-        self._until = until
+        self._status = self._received = self._request_size = 0
+        self._head_complete = self._answer_started = self._complete = self._keep_alive = False
+        self._first_byte: Nanoseconds | None = None
+        self._send_error: OSError | None = None
+        self._deadline = deadline
         self._waiter = getcurrent()
-        self._sent = monotonic_ns()
-        self._deadlines.add(self, until)
+        self._sent_at = monotonic_ns()
+        self._deadlines.add(self, deadline)
         try:
-            self._begin_to_send(request)
+            self._start_sending(request)
             while True:
                 reply = self._hub.switch()
                 if type(reply) is Reply:
                     return reply
         except BaseException:
             if self._waiter is not None:
-                self._settled()
+                self._take_waiter()
                 self.close()
             raise
 
     def usable(self) -> bool:
-        """Whether another request may be sent over it, as far as can be known."""
+        """Whether another request can be sent, judging by what was received so far."""
         if self.open:
-            self._readable() if self._line.tls is None else self._readable_secured()
+            self._readable() if self._stream.tls is None else self._readable_tls()
         return self.open
 
     def close(self) -> None:
-        """End it at once."""
+        """Close the connection."""
         if self.open:
             self.open = False
             self._watcher.stop()
             self._watcher.close()
             self._stop_writing()
-            self._line.close()
-            self._parser = None  # it refers back to us
+            self._stream.close()
+            self._parser = None  # it refers back to this object
             del self._recvmsg, self._send
 
     def expire(self) -> None:
-        """The deadline is over; what came in before it still counts."""
-        sent = self._sent
-        self._readable() if self._line.tls is None else self._readable_secured()
-        # Whoever was woken may by now await the answer to another request.
-        if self._waiter is not None and self._sent == sent:
+        """End the request because its deadline has passed, unless its answer is already in the socket buffer."""
+        sent = self._sent_at
+        self._readable() if self._stream.tls is None else self._readable_tls()
+        # Reading may have completed the request, and the connection may carry the next one now.
+        if self._waiter is not None and self._sent_at == sent:
             self._fail(deadline_exceeded(self._stage))
 
     # ------------------------------------------------------------------ sending
 
-    def _begin_to_send(self, request: bytes) -> None:
-        self._size = len(request)
-        tls = self._line.tls
+    def _start_sending(self, request: bytes) -> None:
+        self._request_size = len(request)
+        tls = self._stream.tls
         try:
             if tls is not None:
                 tls.write(request)
-                request = self._line.outgoing.read()
+                request = self._stream.outgoing.read()
             count = self._send(request)
         except BlockingIOError:
             count = 0
-        except OSError as wrong:
-            # Whoever refuses a request before reading all of it may have said why: reading will tell.
-            self._refused = wrong
+        except OSError as error:
+            # A target that rejects a request before reading all of it may have sent an answer: read it.
+            self._send_error = error
             return
         if count < len(request):
             self._send_later(memoryview(request)[count:])
 
-    def _send_later(self, octets: memoryview) -> None:
+    def _send_later(self, data: memoryview) -> None:
         """
-        Send the rest as the kernel takes it.
+        Send the rest when the socket becomes writable.
         """
-        self._rest = octets
+        self._unsent = data
         self._writer = self._hub.loop.io(self._watcher.fd, _WRITE)
         self._writer.start(self._writable)
 
     def _writable(self) -> None:
         try:
-            self._rest = self._rest[self._send(self._rest) :]
+            self._unsent = self._unsent[self._send(self._unsent) :]
         except BlockingIOError:
             return
-        except OSError as wrong:
-            self._refused = wrong
-            self._rest = memoryview(b"")
-        if not self._rest:
+        except OSError as error:
+            self._send_error = error
+            self._unsent = memoryview(b"")
+        if not self._unsent:
             self._stop_writing()
 
     def _stop_writing(self) -> None:
-        self._rest = memoryview(b"")
+        self._unsent = memoryview(b"")
         if self._writer is not None:
             self._writer.stop()
             self._writer.close()
@@ -214,58 +213,58 @@ class KeepAliveConnection:
 
     def _readable(self) -> None:
         """
-        Read once. On the event loop: nothing may be raised from here.
+        Read once. Called by the event loop: must not raise exceptions.
         """
         try:
-            octets, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
+            data, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
         except BlockingIOError:
             return
-        except OSError as wrong:
-            self._lost(wrong)
+        except OSError as error:
+            self._lost(error)
             return
         if self._waiter is None:
-            self.close()  # the target has closed it, or says what nobody asked for
+            self.close()  # closed by the target, or bytes that belong to no request
             return
         now = monotonic_ns()
-        self._take(octets, self._stamps.received_at(ancillary, self._sent, now), now)
+        self._receive(data, self._timestamps.received_at(ancillary, self._sent_at, now), now)
 
-    def _readable_secured(self) -> None:
+    def _readable_tls(self) -> None:
         """
-        Read once, and whatever that completes of TLS records.
+        Read once and decrypt the TLS records that are complete.
         """
         try:
-            octets, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
+            data, ancillary, _, _ = self._recvmsg(READ_SIZE, ANCILLARY_SIZE)
         except BlockingIOError:
             return
-        except OSError as wrong:
-            self._lost(wrong)
+        except OSError as error:
+            self._lost(error)
             return
         now = monotonic_ns()
-        plain, end = self._decrypted(octets)
+        plain, end = self._decrypt(data)
         if self._waiter is None:
             if plain or end:
                 self.close()
             return
         if plain:
             self._ending = end is not None
-            self._take(plain, self._stamps.received_at(ancillary, self._sent, now), now)
-        # An answer that this completed has closed the connection: nobody else waits on it.
+            self._receive(plain, self._timestamps.received_at(ancillary, self._sent_at, now), now)
+        # If this completed the answer, no greenlet is waiting any more.
         if end is not None and self._waiter is not None:
             if isinstance(end, OSError):
                 self._lost(end)
             else:
-                self._take(b"", now, now)
+                self._receive(b"", now, now)
 
-    def _decrypted(self, octets: bytes) -> tuple[bytes, OSError | str | None]:
+    def _decrypt(self, data: bytes) -> tuple[bytes, OSError | str | None]:
         """
-        What has come in under TLS; and what ended it, an error or the word that it was the end, if anything did.
+        The decrypted bytes, and what ended the stream: an error, "close_notify" or None.
         """
-        line = self._line
-        tls = cast(ssl.SSLObject, line.tls)
-        if octets:
-            line.incoming.write(octets)
+        stream = self._stream
+        tls = cast(ssl.SSLObject, stream.tls)
+        if data:
+            stream.incoming.write(data)
         else:
-            line.incoming.write_eof()
+            stream.incoming.write_eof()
         plain = b""
         end: OSError | str | None = None
         try:
@@ -275,116 +274,116 @@ class KeepAliveConnection:
                     end = "close_notify"
                     break
                 plain += part
-                if not line.incoming.pending and not tls.pending():
+                if not stream.incoming.pending and not tls.pending():
                     break
-            if line.outgoing.pending:
-                self._answer_tls(line.outgoing.read())
+            if stream.outgoing.pending:
+                self._send_tls(stream.outgoing.read())
         except ssl.SSLWantReadError:
             pass
-        except OSError as wrong:
-            end = wrong
+        except OSError as error:
+            end = error
         return plain, end
 
-    def _answer_tls(self, octets: bytes) -> None:
+    def _send_tls(self, data: bytes) -> None:
         """
-        Send what TLS itself has to say, behind whatever is still to be sent.
+        Send bytes of the TLS protocol itself, after those that are still unsent.
         """
-        if self._rest:
-            self._rest = memoryview(bytes(self._rest) + octets)
-        elif (count := self._send(octets)) < len(octets):
-            self._send_later(memoryview(octets)[count:])
+        if self._unsent:
+            self._unsent = memoryview(bytes(self._unsent) + data)
+        elif (count := self._send(data)) < len(data):
+            self._send_later(memoryview(data)[count:])
 
-    def _take(self, octets: bytes, instant: Nanoseconds, now: Nanoseconds) -> None:
+    def _receive(self, data: bytes, instant: Nanoseconds, now: Nanoseconds) -> None:
         """
-        Take what has come in, or the end; wake whoever waits when that decides his request.
+        Process received bytes, or the end of the stream, and wake the waiting greenlet if that settles the request.
         """
         try:
-            if octets:
-                if self._first is None:
-                    self._first = instant
-                self._feed(octets)
+            if data:
+                if self._first_byte is None:
+                    self._first_byte = instant
+                self._feed(data)
             else:
                 self._end()
             if self._complete:
-                self._succeed(instant, now, reusable=bool(octets))
-        except RequestFailed as wrong:
-            self._fail(wrong)
-        except Exception as wrong:  # noqa: BLE001  # our own error: whoever waits must know of it
-            waiter = self._settled()
+                self._succeed(instant, now, reusable=bool(data))
+        except RequestFailed as error:
+            self._fail(error)
+        except Exception as error:  # noqa: BLE001  # our own error: passed on to the waiting greenlet
+            waiter = self._take_waiter()
             self.close()
-            waiter.throw(wrong)
+            waiter.throw(error)
 
-    def _feed(self, octets: bytes) -> None:
+    def _feed(self, data: bytes) -> None:
         """
-        Have the parser take what has come in. Raises Failed when it is not HTTP, or more than we hold.
+        Parse received bytes. Raises RequestFailed if they are not HTTP or the answer is too large.
         """
-        self._begun = True
-        self._received += len(octets)
+        self._answer_started = True
+        self._received += len(data)
         try:
-            self._parser.feed_data(octets)
-        except PROTOCOL_ERRORS as wrong:
+            self._parser.feed_data(data)
+        except PROTOCOL_ERRORS as error:
             if not self._complete:
-                if isinstance(wrong, httptools.HttpParserCallbackError) and wrong.__context__ is not None:
-                    raise wrong.__context__ from None  # a callback's error is our own
-                raise failure_from(wrong, RequestStage.READING) from None
-            self._kept = False  # something follows the answer that is none
-        if not self._complete and self._received > (MAX_BODY_BYTES if self._headed else MAX_HEADER_BYTES):
+                if isinstance(error, httptools.HttpParserCallbackError) and error.__context__ is not None:
+                    raise error.__context__ from None  # an exception in a callback is our own error
+                raise failure_from(error, RequestStage.READING) from None
+            self._keep_alive = False  # the answer is followed by bytes that are not HTTP
+        if not self._complete and self._received > (MAX_BODY_BYTES if self._head_complete else MAX_HEADER_BYTES):
             raise RequestFailed(Transport.TOO_LARGE, f"the answer is longer than {self._received - 1} bytes")
 
     def _end(self) -> None:
         """
-        Take it that nothing more comes. Raises Failed unless that completes the answer.
+        Process the end of the stream. Raises RequestFailed unless it completes the answer.
         """
-        if self._headed and self._until_close():
+        if self._head_complete and self._ends_with_connection():
             self._complete = True
-            self._kept = False
-        elif self._refused is not None:
-            raise failure_from(self._refused, self._stage)
+            self._keep_alive = False
+        elif self._send_error is not None:
+            raise failure_from(self._send_error, self._stage)
         else:
             raise closed_early(self._stage)
 
-    def _until_close(self) -> bool:
+    def _ends_with_connection(self) -> bool:
         """
-        Whether the body ends with the connection (RFC 9112 §6.3, item 8).
+        Whether the end of the connection is the end of the body (RFC 9112 §6.3, item 8).
         """
         fields = {name.lower(): value.lower() for name, value in self._fields}
         coding = fields.get(b"transfer-encoding", b"").rpartition(b",")[2].strip()
         return coding != b"chunked" and (bool(coding) or b"content-length" not in fields)
 
-    def _lost(self, wrong: OSError) -> None:
+    def _lost(self, error: OSError) -> None:
         """
-        Take it that the connection is broken.
+        Process a broken connection.
         """
         if self._waiter is not None:
-            self._fail(failure_from(wrong, self._stage))
+            self._fail(failure_from(error, self._stage))
         else:
             self.close()
 
     @property
     def _stage(self) -> RequestStage:
         """
-        What the request is at.
+        What the request is doing.
         """
-        if self._begun:
+        if self._answer_started:
             return RequestStage.READING
         return (
             RequestStage.SENDING
-            if self._rest or (self._refused is not None and not self._is_loss())
+            if self._unsent or (self._send_error is not None and not self._connection_was_lost())
             else RequestStage.AWAITING
         )
 
-    def _is_loss(self) -> bool:
-        return self._refused is not None and self._refused.errno in CONNECTION_LOSS_ERRORS
+    def _connection_was_lost(self) -> bool:
+        return self._send_error is not None and self._send_error.errno in CONNECTION_LOSS_ERRORS
 
-    # ------------------------------------------------------------------ what becomes of it
+    # ------------------------------------------------------------------ settling
 
     def _succeed(self, instant: Nanoseconds, now: Nanoseconds, *, reusable: bool) -> None:
         """
-        Wake whoever waits for the answer.
+        Wake the waiting greenlet with the answer.
         """
         end = instant / _BILLION
-        if end > self._until:
-            # It came in after the deadline, and before anybody looked.
+        if end > self._deadline:
+            # It came in after the deadline, before the timer fired.
             raise deadline_exceeded(RequestStage.READING)
         body = self._body
         answer = build_answer(
@@ -392,103 +391,103 @@ class KeepAliveConnection:
             tuple([(_NAMES.get(name) or _name(name), value.decode("latin-1")) for name, value in self._fields]),
             body[0] if len(body) == 1 else b"".join(body),
         )
-        connect_time, tls_time = (None, None) if self._used else self._opened()
-        assert self._first is not None
+        connect_time, tls_time = (None, None) if self._used else self._take_connect_times()
+        assert self._first_byte is not None
         reply = Reply(
             Transport.ANSWERED,
             end,
             answer,
             "",
             now / _BILLION,
-            self._first / _BILLION,
+            self._first_byte / _BILLION,
             connect_time,
             tls_time,
-            self._size,
+            self._request_size,
             self._received,
         )
-        waiter = self._settled()
-        if self._kept and reusable and not self._ending and not self._rest and self._refused is None:
+        waiter = self._take_waiter()
+        if self._keep_alive and reusable and not self._ending and not self._unsent and self._send_error is None:
             self.idle_since = now
             self._idle.append(self)
         else:
             self.close()
         waiter.switch(reply)
 
-    def _fail(self, wrong: RequestFailed) -> None:
+    def _fail(self, error: RequestFailed) -> None:
         """
-        Wake whoever waits in vain.
+        Wake the waiting greenlet with a transport error.
         """
         now = monotonic_ns() / _BILLION
-        first = self._first / _BILLION if self._first is not None else None
-        sent = self._size if not self._rest else max(self._size - len(self._rest), 0)
-        connect_time, tls_time = self._opened()
+        first = self._first_byte / _BILLION if self._first_byte is not None else None
+        sent = self._request_size if not self._unsent else max(self._request_size - len(self._unsent), 0)
+        connect_time, tls_time = self._take_connect_times()
         reply = Reply(
-            wrong.transport, now, None, wrong.reason, now, first, connect_time, tls_time, sent, self._received
+            error.transport, now, None, error.reason, now, first, connect_time, tls_time, sent, self._received
         )
-        waiter = self._settled()
+        waiter = self._take_waiter()
         self.close()
         waiter.switch(reply)
 
-    def _settled(self) -> Any:
+    def _take_waiter(self) -> Any:
         """
-        Whoever waited, and waits no more.
+        The waiting greenlet, which is to be woken; the deadline is removed.
         """
         waiter, self._waiter = self._waiter, None
         self._deadlines.remove(self)
         return waiter
 
-    def _opened(self) -> tuple[Seconds | None, Seconds | None]:
+    def _take_connect_times(self) -> tuple[Seconds | None, Seconds | None]:
         """
-        What connecting and the handshake took, for the first request of the connection.
+        Connect time and TLS time for the first request of the connection, None for the others.
         """
         if self._used:
             return None, None
         self._used = True
-        return self._line.connect_time, self._line.tls_time
+        return self._stream.connect_time, self._stream.tls_time
 
     # ------------------------------------------------------------------ called by the parser
 
     def on_message_begin(self) -> None:
-        """Anything after the answer is one too many; after an interim one it is the next."""
+        """Prepare for an answer. Raises an exception if the request was answered already."""
         if self._complete:
-            raise _OneTooMany
+            raise _UnexpectedAnswer
         self._fields = []
-        self._headed = False
+        self._head_complete = False
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header field, or a trailer, which is not kept."""
-        if not self._headed:
+        """Keep a header field; ignore a trailer field."""
+        if not self._head_complete:
             self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
-        """The head is whole."""
+        """Note the status."""
         self._status = self._parser.get_status_code()
-        self._headed = True
+        self._head_complete = True
 
-    def on_body(self, octets: bytes) -> None:
-        """A part of the body."""
-        self._body.append(octets)
+    def on_body(self, data: bytes) -> None:
+        """Keep a part of the body."""
+        self._body.append(data)
 
     def on_message_complete(self) -> None:
-        """The answer is whole, or an interim one (RFC 9110 §15.2) that another follows."""
+        """Complete the answer, unless it is an interim one (RFC 9110 §15.2)."""
         if self._status >= 200:
             self._complete = True
-            self._kept = self._parser.should_keep_alive()
+            self._keep_alive = self._parser.should_keep_alive()
         else:
-            self._headed = False
+            self._head_complete = False
 
 
-class _OneTooMany(Exception):
+class _UnexpectedAnswer(Exception):
     """
-    An answer that nobody asked for.
+    An answer without a request.
     """
 
 
-def _name(octets: bytes) -> str:
+def _name(data: bytes) -> str:
     """
-    The name of a header field as text, remembered as long as there are not too many.
+    The name of a header field as text, from a bounded cache.
     """
-    text = octets.decode("latin-1")
-    if len(_NAMES) < _MOST_NAMES:
-        _NAMES[octets] = text
+    text = data.decode("latin-1")
+    if len(_NAMES) < _MAX_NAMES:
+        _NAMES[data] = text
     return text

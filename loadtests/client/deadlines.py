@@ -1,8 +1,8 @@
 """
-Deadlines of many requests by one timer.
+Deadlines of many requests with a single timer.
 
-A timer for each request would cost more than reading its answer. Requests of one run have the same time to be answered,
-so that those sent first are due first: one timer waits for the earliest, and finds it answered nearly every time.
+A timer for each request would cost more than reading its answer. All requests of a run have the same time limit, so the
+earliest deadline is nearly always that of the request sent first. One timer waits for it.
 """
 
 from __future__ import annotations
@@ -14,23 +14,23 @@ from typing import Any, Protocol
 
 from chainproof.clock import Seconds
 
-_SOONEST: Seconds = 0.002
-"""Between two looks, so that thousands of deadlines at once are not thousands of looks."""
+_MIN_GAP: Seconds = 0.002
+"""Between two timer events, so that thousands of deadlines at nearly the same time cause few of them."""
 
 
 class HasDeadline(Protocol):
     """
-    Whoever has a deadline.
+    Something that must be told when its deadline has passed.
     """
 
     def expire(self) -> None:
-        """The deadline is over."""
+        """Called when the deadline has passed."""
         ...
 
 
 class Deadlines:
     """
-    Who is to be told when.
+    The deadlines that have not passed, and the timer for the earliest.
     """
 
     def __init__(self, hub: Any, now: Callable[[], Seconds] = time.monotonic) -> None:
@@ -42,56 +42,56 @@ class Deadlines:
         self._latest: Seconds = -math.inf
         self._ordered = True
         self.remove: Callable[[HasDeadline], object] = self._due.__delitem__
-        """Forget somebody's deadline, who must have one."""
+        """Remove a deadline that was added and has not been removed."""
 
     def __len__(self) -> int:
         return len(self._due)
 
-    def add(self, who: HasDeadline, until: Seconds) -> None:
-        """Tell somebody when that instant of the monotonic clock is over."""
-        self._due[who] = until
-        if until < self._latest:
+    def add(self, owner: HasDeadline, deadline: Seconds) -> None:
+        """Call `owner.expire` at an instant of the monotonic clock."""
+        self._due[owner] = deadline
+        if deadline < self._latest:
             self._ordered = False
         else:
-            self._latest = until
-        if until < self._next:
-            self._set(until)
+            self._latest = deadline
+        if deadline < self._next:
+            self._start_timer(deadline)
 
     def close(self) -> None:
-        """Tell nobody any more; whoever has a deadline may still be removed."""
-        self._stop()
+        """Stop the timer. Deadlines can still be removed."""
+        self._stop_timer()
 
-    def _set(self, instant: Seconds) -> None:
-        self._stop()
+    def _start_timer(self, instant: Seconds) -> None:
+        self._stop_timer()
         self._next = instant
         self._timer = self._hub.loop.timer(max(instant - self._now(), 0.0), ref=False)
-        self._timer.start(self._look, update=True)
+        self._timer.start(self._expire_due, update=True)
 
-    def _stop(self) -> None:
+    def _stop_timer(self) -> None:
         self._next = math.inf
         if self._timer is not None:
             self._timer.stop()
             self._timer.close()
             self._timer = None
 
-    def _look(self) -> None:
+    def _expire_due(self) -> None:
         """
-        Tell those who are due, and wait for the earliest of the others.
+        Call `expire` for deadlines that have passed, then wait for the earliest of the others.
         """
-        self._stop()
+        self._stop_timer()
         now = self._now()
-        over: list[HasDeadline] = []
-        following = math.inf
-        for who, until in self._due.items():
-            if until <= now:
-                over.append(who)
+        expired: list[HasDeadline] = []
+        earliest = math.inf
+        for owner, deadline in self._due.items():
+            if deadline <= now:
+                expired.append(owner)
                 continue
-            following = min(following, until)
+            earliest = min(earliest, deadline)
             if self._ordered:
                 break
-        for who in over:
-            if who in self._due:  # telling one may have settled another
-                who.expire()
+        for owner in expired:
+            if owner in self._due:  # an earlier call of expire may have settled this one
+                owner.expire()
         self._ordered = self._ordered or not self._due
-        if following < self._next:
-            self._set(max(following, now + _SOONEST))
+        if earliest < self._next:
+            self._start_timer(max(earliest, now + _MIN_GAP))

@@ -1,5 +1,5 @@
 """
-One connection before the first request, over which nothing is sent: whoever cannot get there should not ask for hours.
+Open one connection before the run starts, so that an unusable proxy or certificate is reported at once.
 """
 
 from __future__ import annotations
@@ -14,19 +14,19 @@ from .connect import Connector
 from .transport_errors import RequestFailed
 
 HANDSHAKE_TIMEOUT: Seconds = 10.0
-"""For the whole of it: name, connection, proxy, handshake."""
+"""Covers name resolution, connecting, the proxy and the TLS handshake."""
 
 
-def check_handshake(chosen: Endpoint) -> None:
+def check_handshake(endpoint: Endpoint) -> None:
     """
-    Raise UsageError where a proxy or TLS stands in the way to a target; that somebody listens is known by now.
+    Raise UsageError if an https target cannot be reached through the proxy and TLS. Sends no request.
     """
-    if chosen.target.scheme != "https":
+    if endpoint.target.scheme != "https":
         return
     try:
-        Connector(chosen.target, chosen.route).open(time.monotonic() + HANDSHAKE_TIMEOUT).close()
-    except RequestFailed as wrong:
+        Connector(endpoint.target, endpoint.route).open(time.monotonic() + HANDSHAKE_TIMEOUT).close()
+    except RequestFailed as error:
         raise UsageError(
-            f"cannot connect to {chosen.target.origin}: {wrong.reason}; nothing was sent. Is the URL right, and its "
-            "certificate one that the system, SSL_CERT_FILE or --ca-file trusts?"
+            f"cannot connect to {endpoint.target.origin}: {error.reason}; nothing was sent. Check the URL, and that the system, "
+            "SSL_CERT_FILE or --ca-file trusts the certificate."
         ) from None

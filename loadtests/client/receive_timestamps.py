@@ -1,13 +1,13 @@
 """
-When the kernel received what was read, on the monotonic clock.
+Kernel receive timestamps of what was read, converted to the monotonic clock.
 
-Linux stamps each packet as it comes in (SO_TIMESTAMPNS), so an answer that waits in the socket's buffer while this
-process is busy is not charged to the target. A read of several packets carries the stamp of the last, which is the one
-that completes an answer.
+Linux gives each packet a timestamp when it comes in (SO_TIMESTAMPNS). The time that an answer waits in the socket buffer
+while this process is busy is therefore not counted as the target's. A read of several packets has the timestamp of the
+last one, which is the one that completes an answer.
 
-The stamps are CLOCK_REALTIME's, and that clock may be stepped. Its distance from the monotonic clock is therefore
-measured again and again; a stamp is taken when the distance has not changed since the request was sent and the stamp
-lies between that moment and the present. Where there is none to be taken, the instant is that of the read.
+The timestamps are those of CLOCK_REALTIME, which may be set at any time. The offset between the clocks is therefore
+measured repeatedly. A timestamp is used if the offset has not changed since the request was sent and the timestamp lies
+between sending and reading. Otherwise the time of the read is used.
 """
 
 from __future__ import annotations
@@ -24,19 +24,19 @@ Nanoseconds = int
 
 _SIZE = TIMESPEC.size
 ANCILLARY_SIZE = socket.CMSG_SPACE(_SIZE)
-"""Room for a stamp beside the bytes of a read."""
+"""Buffer size for the timestamp of a read."""
 
 _BILLION = 1_000_000_000
 _STEP: Nanoseconds = 1_000_000
-"""A distance that differs by more than this has been stepped, or is badly measured: it is measured with care."""
-_STALE: Nanoseconds = 500_000_000
-"""A distance is measured anew this often: clocks that are slewed drift by up to half a microsecond in a millisecond."""
+"""If the offset differs by more, the clock was set or the measurement was disturbed: measure again."""
+_MAX_AGE: Nanoseconds = 500_000_000
+"""The offset is measured again after this time: a clock that is slewed drifts by up to half a microsecond per millisecond."""
 _TRIES = 5
 
 
 def enable_receive_timestamps(connection: socket.socket) -> None:
     """
-    Ask the kernel for receive times; one that has none to give is done without.
+    Enable receive timestamps, if the kernel supports them.
     """
     with suppress(OSError):
         connection.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
@@ -44,48 +44,49 @@ def enable_receive_timestamps(connection: socket.socket) -> None:
 
 class ReceiveTimestamps:
     """
-    The kernel's receive times on the monotonic clock, for all connections of a process.
+    Converts kernel timestamps to the monotonic clock, for all connections of a process.
     """
 
-    __slots__ = ("_distance", "_measured", "_monotonic", "_stepped", "_wall")
+    __slots__ = ("_measured_at", "_monotonic", "_offset", "_stepped_at", "_wall")
 
     def __init__(
         self, monotonic: Callable[[], Nanoseconds] = monotonic_ns, wall: Callable[[], Nanoseconds] = time_ns
     ) -> None:
         self._monotonic = monotonic
         self._wall = wall
-        self._stepped: Nanoseconds = 0
-        self._distance: Nanoseconds = 0
-        self._measured: Nanoseconds = 0
+        self._stepped_at: Nanoseconds = 0
+        self._offset: Nanoseconds = 0
+        self._measured_at: Nanoseconds = 0
         self._measure(monotonic())
 
     def received_at(self, ancillary: list[tuple[int, int, bytes]], sent: Nanoseconds, now: Nanoseconds) -> Nanoseconds:
         """
-        When the kernel received what was read *now*, after something was *sent*; *now* where that is not known.
+        When the kernel received what was read at *now*, after a request sent at *sent*; *now* if that is unknown.
         """
         if ancillary:
-            level, kind, stamp = ancillary[0]
-            if kind == SO_TIMESTAMPNS and level == socket.SOL_SOCKET and len(stamp) == _SIZE:
-                if not -_STEP < self._wall() - now - self._distance < _STEP or now - self._measured > _STALE:
+            level, kind, timestamp = ancillary[0]
+            if kind == SO_TIMESTAMPNS and level == socket.SOL_SOCKET and len(timestamp) == _SIZE:
+                if not -_STEP < self._wall() - now - self._offset < _STEP or now - self._measured_at > _MAX_AGE:
                     self._measure(now)
-                seconds, nanoseconds = TIMESPEC.unpack(stamp)
-                instant: Nanoseconds = seconds * _BILLION + nanoseconds - self._distance
-                if sent <= instant <= now and sent > self._stepped:
+                seconds, nanoseconds = TIMESPEC.unpack(timestamp)
+                instant: Nanoseconds = seconds * _BILLION + nanoseconds - self._offset
+                if sent <= instant <= now and sent > self._stepped_at:
                     return instant
         return now
 
     def _measure(self, now: Nanoseconds) -> None:
         """
-        Measure how far the clock on the wall is ahead: of several tries the one that took least, for whoever is
-        interrupted between two looks reads two different moments.
+        Measure how far CLOCK_REALTIME is ahead of the monotonic clock.
+
+        Of several tries, the quickest counts: it was not interrupted between the two readings.
         """
-        before, self._measured = self._distance, now
-        least = _BILLION
+        before, self._measured_at = self._offset, now
+        shortest = _BILLION
         for _ in range(_TRIES):
-            begun = self._monotonic()
+            start = self._monotonic()
             wall = self._wall()
-            took = self._monotonic() - begun
-            if took < least:
-                least, self._distance = took, wall - begun - took // 2
-        if abs(self._distance - before) > _STEP:
-            self._stepped = now
+            elapsed = self._monotonic() - start
+            if elapsed < shortest:
+                shortest, self._offset = elapsed, wall - start - elapsed // 2
+        if abs(self._offset - before) > _STEP:
+            self._stepped_at = now

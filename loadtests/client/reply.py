@@ -1,5 +1,5 @@
 """
-What became of one request on the wire, and when.
+The result of one request on the wire, with its times.
 """
 
 from __future__ import annotations
@@ -13,33 +13,33 @@ from chainproof.results.exchange import Transport
 
 class Reply(NamedTuple):
     """
-    How far a request got, and when that was known, on the monotonic clock.
+    An answer, or the transport error in place of it. Times are instants of the monotonic clock.
     """
 
-    # A tuple, since one is made for every request: a frozen dataclass takes five times as long to make.
+    # A tuple, because one is made for every request: a frozen dataclass takes five times as long.
 
     transport: Transport
     end: Seconds
-    """When the kernel received the last of the answer; without a stamp or an answer, when we knew."""
+    """When the kernel received the last bytes of the answer; the time of the read if there is no timestamp or no answer."""
     answer: Answer | None = None
     reason: str = ""
-    """What the transport said where no answer came."""
+    """The transport error; empty if there is an answer."""
     read_at: Seconds = 0.0
-    """When our own code had the answer: what passed since the end is our own lag."""
+    """When our code had read the answer. The difference from `end` is the read delay."""
     first_byte: Seconds | None = None
-    """When the first of the answer came in, at the latest: what is read at once has one stamp."""
+    """When the first bytes came in. An upper bound: all bytes of one read share one timestamp."""
     connect_time: Seconds | None = None
-    """What connecting took; None on a connection that was there already."""
+    """None on a reused connection."""
     tls_time: Seconds | None = None
-    """What the TLS handshake took; None without one."""
+    """Duration of the TLS handshake; None without one."""
     sent: int = 0
-    """Octets of the request that the kernel took, before any TLS."""
+    """Bytes of the request given to the kernel, counted before encryption."""
     received: int = 0
-    """Octets that came in, after any TLS."""
+    """Bytes received, counted after decryption."""
     replaced: int = 0
-    """Idle connections that were found closed before the request was sent over another."""
+    """Idle connections that turned out to be closed before this request was sent."""
 
     @property
     def has_kernel_timestamp(self) -> bool:
-        """Whether the end is the kernel's instant."""
+        """Whether `end` is a kernel timestamp."""
         return self.answer is not None and self.end < self.read_at

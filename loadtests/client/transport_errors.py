@@ -1,7 +1,7 @@
 """
-From what the system, TLS and the parser raise to how far a request got.
+Map exceptions of the system, of TLS and of the HTTP parser to transport errors.
 
-One table for every stage of a request: the same error means another thing while connecting than while reading.
+The stage of the request matters: the same exception means one thing while connecting and another while reading.
 """
 
 from __future__ import annotations
@@ -17,21 +17,21 @@ from chainproof.results.exchange import Transport
 
 class RequestStage(StrEnum):
     """
-    What a request was at when something went wrong; the value completes "the deadline came while …".
+    What a request was doing when an error occurred. The value completes "the deadline passed while …".
     """
 
     RESOLVING = "resolving the name"
     CONNECTING = "connecting"
-    TUNNELLING = "asking the proxy"
-    TLS_HANDSHAKE = "shaking hands for TLS"
+    TUNNELLING = "opening a tunnel through the proxy"
+    TLS_HANDSHAKE = "negotiating TLS"
     SENDING = "sending"
-    AWAITING = "awaiting an answer"
+    AWAITING = "waiting for an answer"
     READING = "reading the answer"
 
 
 class RequestFailed(Exception):
     """
-    A request that got no answer, and how far it came.
+    A request that got no answer, with its transport error.
     """
 
     def __init__(self, transport: Transport, reason: str) -> None:
@@ -43,9 +43,9 @@ class RequestFailed(Exception):
 CONNECT_ERRORS = {
     errno.ECONNREFUSED: Transport.CONNECTION_REFUSED,
     errno.ETIMEDOUT: Transport.CONNECT_TIMED_OUT,
-    errno.ECONNRESET: Transport.CONNECTION_RESET,  # taken, and broken off before we had looked
+    errno.ECONNRESET: Transport.CONNECTION_RESET,  # accepted, then reset
 }
-"""What the system says of a connection that does not come about; anything else is CONNECT_FAILED."""
+"""System errors while connecting. All others are CONNECT_FAILED."""
 
 CONNECTION_LOSS_ERRORS = {
     errno.ECONNRESET: Transport.CONNECTION_RESET,
@@ -53,75 +53,75 @@ CONNECTION_LOSS_ERRORS = {
     errno.ECONNABORTED: Transport.CONNECTION_RESET,
     errno.ESHUTDOWN: Transport.CONNECTION_RESET,
 }
-"""What the system says of a connection that comes to an end; anything else is CONNECTION_LOST."""
+"""System errors on an open connection. All others are CONNECTION_LOST."""
 
 PROTOCOL_ERRORS = (httptools.HttpParserError, httptools.HttpParserUpgrade)
-"""What the parser raises."""
+"""Exceptions of the HTTP parser."""
 
-_OUTRIGHT = {
+_BY_STAGE = {
     RequestStage.RESOLVING: Transport.NAME_NOT_RESOLVED,
     RequestStage.TUNNELLING: Transport.CONNECT_FAILED,
     RequestStage.TLS_HANDSHAKE: Transport.TLS_FAILED,
 }
-"""Stages that fail in one way, whatever the system says."""
+"""Stages in which every system error means the same."""
 
-_PART = {
+_STAGE_SUFFIX = {
     RequestStage.SENDING: ", while sending",
     RequestStage.AWAITING: ", before any answer",
     RequestStage.READING: ", in the middle of the answer",
 }
 
 
-def transport_of(wrong: Exception, stage: RequestStage) -> Transport:
+def transport_of(error: Exception, stage: RequestStage) -> Transport:
     """
-    The transport class of what was raised at a stage. Anything but OSError and the parser's errors is a TypeError.
+    The transport error for an exception in a stage. Raises TypeError for other exceptions than OSError and the parser's.
     """
-    if isinstance(wrong, PROTOCOL_ERRORS):
+    if isinstance(error, PROTOCOL_ERRORS):
         return Transport.MALFORMED
-    if not isinstance(wrong, OSError):
-        raise TypeError(f"expected an error of the system's, of TLS or of the parser, found {type(wrong).__name__}")
-    if stage in _OUTRIGHT:
-        return _OUTRIGHT[stage]
-    if isinstance(wrong, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+    if not isinstance(error, OSError):
+        raise TypeError(f"expected an error of the system, of TLS or of the HTTP parser, found {type(error).__name__}")
+    if stage in _BY_STAGE:
+        return _BY_STAGE[stage]
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
         return Transport.CLOSED_EARLY
-    if isinstance(wrong, ssl.SSLError):
+    if isinstance(error, ssl.SSLError):
         return Transport.TLS_FAILED
     if stage is RequestStage.CONNECTING:
-        return CONNECT_ERRORS.get(wrong.errno or 0, Transport.CONNECT_FAILED)
-    return CONNECTION_LOSS_ERRORS.get(wrong.errno or 0, Transport.CONNECTION_LOST)
+        return CONNECT_ERRORS.get(error.errno or 0, Transport.CONNECT_FAILED)
+    return CONNECTION_LOSS_ERRORS.get(error.errno or 0, Transport.CONNECTION_LOST)
 
 
-def failure_from(wrong: Exception, stage: RequestStage) -> RequestFailed:
+def failure_from(error: Exception, stage: RequestStage) -> RequestFailed:
     """
-    What was raised at a stage, as how far the request got.
+    The failure for an exception in a stage.
     """
-    return RequestFailed(transport_of(wrong, stage), f"{reason_of(wrong)}{_PART.get(stage, '')}")
+    return RequestFailed(transport_of(error, stage), f"{reason_of(error)}{_STAGE_SUFFIX.get(stage, '')}")
 
 
 def deadline_exceeded(stage: RequestStage) -> RequestFailed:
     """
-    The deadline, as how far the request got.
+    The failure of a request whose deadline passed.
     """
     transport = Transport.CONNECT_TIMED_OUT if stage is RequestStage.CONNECTING else Transport.DEADLINE
-    return RequestFailed(transport, f"no complete answer by the deadline, which came while {stage}")
+    return RequestFailed(transport, f"no complete answer by the deadline, which passed while {stage}")
 
 
 def closed_early(stage: RequestStage) -> RequestFailed:
     """
-    The orderly end of a connection in the midst of a request.
+    The failure of a request whose connection was closed in an orderly way before the answer was complete.
     """
-    return RequestFailed(Transport.CLOSED_EARLY, f"closed{_PART[stage]}")
+    return RequestFailed(Transport.CLOSED_EARLY, f"closed{_STAGE_SUFFIX[stage]}")
 
 
-def reason_of(wrong: Exception) -> str:
+def reason_of(error: Exception) -> str:
     """
-    What was raised, in a few words.
+    An exception in a few words.
     """
-    if isinstance(wrong, PROTOCOL_ERRORS):
-        return f"not HTTP/1.1: {str(wrong) or type(wrong).__name__}"[:120]
-    if isinstance(wrong, ssl.SSLCertVerificationError):
-        return f"certificate not accepted: {wrong.verify_message}"
-    if isinstance(wrong, ssl.SSLError):
-        return (wrong.reason or "end of file").lower().replace("_", " ")
-    words = wrong.strerror if isinstance(wrong, OSError) else None
-    return (words or type(wrong).__name__).lower()
+    if isinstance(error, PROTOCOL_ERRORS):
+        return f"not HTTP/1.1: {str(error) or type(error).__name__}"[:120]
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate not accepted: {error.verify_message}"
+    if isinstance(error, ssl.SSLError):
+        return (error.reason or "end of file").lower().replace("_", " ")
+    message = error.strerror if isinstance(error, OSError) else None
+    return (message or type(error).__name__).lower()

@@ -138,7 +138,7 @@ REFUSALS = {
     b"HTTP/1.1 407 Proxy Authentication Required\r\n\r\n": "407 Proxy Authentication Required",
     b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno": "403 Forbidden",
     b"HTTP/1.1 200 Fine\r\n\r\nand more": "200 Fine",
-    b"SSH-2.0-OpenSSH\r\n": "no HTTP",
+    b"SSH-2.0-OpenSSH\r\n": "not HTTP",
 }
 
 
@@ -151,7 +151,7 @@ def test_a_proxy_that_refuses_is_a_failed_connection(answer: bytes) -> None:
         where = Address("127.0.0.1", proxy.port)
         reply = called("https://localhost", Route(proxy=Proxy(address=where)))
 
-    assert (Transport.CONNECT_FAILED, f"the proxy {where} opened no tunnel: {REFUSALS[answer]}") == (
+    assert (Transport.CONNECT_FAILED, f"the proxy {where} did not open a tunnel: {REFUSALS[answer]}") == (
         reply.transport,
         reply.reason,
     )
