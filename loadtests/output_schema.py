@@ -1,5 +1,5 @@
 """
-The shape of a chain's own output, as far as a process has to know that holds nothing against it.
+The output schema of a chain as data, for processes that do not check answers against it.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from chainproof.json_text import JSON
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutputSchema:
     """
-    A JSON Schema of what a chain returns.
+    A JSON Schema of the chain's output.
     """
 
     source: str
-    """Where it came from, as the user named it."""
+    """The value of `--output-schema`."""
     document: dict[str, JSON]

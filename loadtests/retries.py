@@ -1,8 +1,8 @@
 """
-Callers who try again, as far as a run is asked to have such: which outcome is tried again, how often and after how long.
+Retry policies: which outcomes are retried, how often and after which wait.
 
-Nothing is tried again unless it is asked for. Each attempt is an exchange of its own in every figure; what the caller
-met in the end is counted beside them.
+Requests are retried only with `--retry`. Every attempt counts as a request of its own in all figures. The final result of
+each call is counted in addition.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from chainproof.results.exchange import Outcome, Transport
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RetryPolicy:
     """
-    A policy: exponential waits between its bounds.
+    Retries with exponential backoff.
     """
 
     statuses: frozenset[int]
     transports: frozenset[Transport]
     attempts: int
-    """The most that a caller makes, the first one included."""
+    """Maximum number of attempts, the first one included."""
     first_wait: Seconds
     longest_wait: Seconds
 
     def wait(self, attempt: int, outcome: Outcome) -> Seconds | None:
-        """How long the caller waits after his attempt of that number, from 1, met this outcome; None to leave it there."""
-        again = outcome.status in self.statuses or outcome.transport in self.transports
-        if not again or attempt >= self.attempts:
+        """The wait after an attempt, counted from 1, with this outcome; None if it is not retried."""
+        is_retried = outcome.status in self.statuses or outcome.transport in self.transports
+        if not is_retried or attempt >= self.attempts:
             return None
         return min(self.first_wait * 2.0 ** (attempt - 1), self.longest_wait)
 
@@ -39,7 +39,7 @@ class RetryPolicy:
 RETRY_POLICIES: Mapping[str, RetryPolicy] = MappingProxyType(
     {
         # docs.baseten.co, HTTP client configuration: tenacity's wait_exponential(multiplier=1, min=1, max=30) and five
-        # attempts, on these statuses, on httpx's ConnectError (a name, a refusal, a handshake) and on its ReadTimeout.
+        # attempts, on these statuses, on httpx's ConnectError (name resolution, connect, TLS) and on its ReadTimeout.
         "baseten": RetryPolicy(
             statuses=frozenset({429, 500, 502, 503, 504}),
             transports=frozenset(
@@ -57,4 +57,4 @@ RETRY_POLICIES: Mapping[str, RetryPolicy] = MappingProxyType(
         )
     }
 )
-"""The policies that `--retry` names."""
+"""The policies for `--retry`, by name."""

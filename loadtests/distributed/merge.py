@@ -146,7 +146,7 @@ class DistributedRun(BaseRun):
 
     def interrupt(self) -> None:
         """Stop as a person asks for it, each worker too."""
-        self._interrupted()
+        self._mark_interrupted()
         self._halt("interrupt")
 
     def censor(self) -> None:

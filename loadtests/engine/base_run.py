@@ -1,5 +1,5 @@
 """
-A run under way, whoever sends its requests: this process, or workers that report to it.
+The interface of a run in progress, whose requests are sent by this process or by its workers.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ..demand import Demand
 
 class BaseRun(ABC):
     """
-    What a session does with a run from its beginning to its end, and how it ended.
+    A run in progress, and how it ended.
     """
 
     demand: Demand
@@ -26,56 +26,53 @@ class BaseRun(ABC):
     def __init__(self) -> None:
         self.ending = Ending.COMPLETED
         self.note = ""
-        """Why it ended so, where that is not plain."""
+        """Why it ended, if `ending` does not say it all."""
         self._guard: Guard | None = None
         self._finished = Event()
 
     @abstractmethod
     def now(self) -> Seconds:
-        """Seconds since the run began; negative before."""
+        """Seconds since the start of the run; negative before it."""
 
     @abstractmethod
     def stop(self) -> None:
-        """Start nothing more; harmless when repeated, or when everything was started."""
+        """Start no further request. Has no effect when all were started."""
 
     @abstractmethod
     def censor(self) -> None:
-        """Wait for nothing: settle whatever is in flight as censored, now."""
+        """Stop, and settle all requests in flight as censored without waiting for their answers."""
 
     @abstractmethod
     def supervise(self) -> None:
-        """Follow the run to its end and complete the record."""
+        """Wait for the end of the run and complete the run folder."""
 
     @property
     @abstractmethod
     def accounting(self) -> Accounting:
-        """What became of the requests so far."""
+        """The totals so far."""
 
     @property
     @abstractmethod
     def in_flight(self) -> int:
-        """Requests started and not settled."""
+        """How many requests are in flight."""
 
     def interrupt(self) -> None:
-        """Stop as a person asks for it: the run counts as interrupted even if all was started."""
-        self._interrupted()
+        """Stop because a user asks for it. The run counts as interrupted even if all requests were started."""
+        self._mark_interrupted()
         self.stop()
 
-    def _interrupted(self) -> None:
-        """
-        Remember that a person asked for the end.
-        """
+    def _mark_interrupted(self) -> None:
         if self.ending is Ending.COMPLETED and not self.finished:
             self.ending = Ending.INTERRUPTED
 
     def guard(self, guard: Guard, reason: str) -> None:
-        """Stop because a guard says so, and remember which and why."""
+        """Stop because of a guard, and record which one and why."""
         if self.ending is Ending.COMPLETED and not self.finished:
             self.ending, self.note, self._guard = Ending.STOPPED_BY_GUARD, reason, guard
         self.stop()
 
     def abort(self, note: str) -> None:
-        """Stop because we are broken, and say why."""
+        """Stop because of an internal error, described by *note*."""
         if self.ending is not Ending.INTERNAL_ERROR:
             self.ending, self.note = Ending.INTERNAL_ERROR, note
         self.stop()
@@ -85,11 +82,11 @@ class BaseRun(ABC):
         traceback.print_exc()
         self.abort(traceback.format_exc(limit=0).strip().splitlines()[-1])
 
-    def wait(self, patience: Seconds | None = None) -> bool:
-        """Return when the record is complete; after *patience* at the latest, with whether it is."""
-        return bool(self._finished.wait(patience))
+    def wait(self, timeout: Seconds | None = None) -> bool:
+        """Wait until the run folder is complete, at most for *timeout*; returns whether it is."""
+        return bool(self._finished.wait(timeout))
 
     @property
     def finished(self) -> bool:
-        """Whether the record is complete."""
+        """Whether the run folder is complete."""
         return bool(self._finished.is_set())

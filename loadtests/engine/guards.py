@@ -1,8 +1,8 @@
 """
-What ends a run early: a guard looks at it four times a second, at its totals and at what is written so far, and ends it with
-a reason that is recorded and reported.
+Guards that stop a run early, for a reason that is recorded and reported.
 
-On this machine itself only two are on: a key that is refused to every request, and a target that is gone.
+They check the totals and the intervals written so far, four times a second. Against a target on loopback, only the guards
+for a rejected key and for an unreachable target are active.
 """
 
 from __future__ import annotations
@@ -26,39 +26,39 @@ from .base_run import BaseRun
 
 CHECK_INTERVAL: Seconds = 0.25
 MIN_ERRORS = 5
-"""Fewer transport errors than that do not mean that the target is gone."""
+"""Fewer transport errors do not mean that the target is unreachable."""
 MIN_REJECTIONS = 3
-"""So many answers, every one of them 401 or 403, are enough to say that the key is refused."""
+"""If the first answers are all 401 or 403, this many are enough to conclude that the key is rejected."""
 MIN_SETTLED = 50
-"""Closed model: before so many requests are settled no error budget is burnt."""
+"""Closed model: the error budget applies from this many settled requests on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunSnapshot:
     """
-    What a guard sees of a run.
+    The totals of a run at one instant.
     """
 
     now: Seconds
     planned: int | None
-    """How many requests the whole run has; None in the closed model."""
+    """Number of requests in the plan of the run; None in the closed model."""
     sent: int
     ok: int
     failed: int
     timed_out: int
     answered: int
-    """Complete answers, as far as written."""
+    """Complete answers, of the intervals written so far."""
     rejected: int
-    """Those among them that were 401 or 403."""
+    """Those of them with status 401 or 403."""
     transport_errors: int
-    """Transport errors other than the deadline's, as far as written."""
+    """Transport errors except for deadlines, of the intervals written so far."""
 
 
-def snapshot(now: Seconds, planned: int | None, course: BaseRun, cumulative: Interval) -> RunSnapshot:
+def snapshot(now: Seconds, planned: int | None, run: BaseRun, cumulative: Interval) -> RunSnapshot:
     """
-    A run as it stands: its totals, and the outcomes that are written.
+    A snapshot of a run, given its merged intervals.
     """
-    totals = course.accounting
+    totals = run.accounting
     answered = rejected = transport_errors = 0
     for outcome, count in cumulative.outcomes.items():
         if outcome.transport is Transport.ANSWERED:
@@ -82,62 +82,62 @@ def snapshot(now: Seconds, planned: int | None, course: BaseRun, cumulative: Int
 @dataclass(slots=True, kw_only=True)
 class Guards:
     """
-    Every guard of one run.
+    All guards of one run.
     """
 
     limits: Limits
-    seen: deque[RunSnapshot] = field(default_factory=deque)
-    """What was seen in the last so many seconds."""
+    recent: deque[RunSnapshot] = field(default_factory=deque)
+    """Snapshots of the last `limits.gone_after` seconds and the one before."""
 
-    def triggered_guard(self, seen: RunSnapshot) -> tuple[Guard, str] | None:
-        """The guard that ends the run now, with its reason; None as long as it may go on."""
-        self.seen.append(seen)
-        while len(self.seen) > 1 and self.seen[1].now <= seen.now - self.limits.gone_after:
-            self.seen.popleft()
+    def triggered_guard(self, snapshot: RunSnapshot) -> tuple[Guard, str] | None:
+        """The guard that stops the run now, with the reason; None if the run may go on."""
+        self.recent.append(snapshot)
+        while len(self.recent) > 1 and self.recent[1].now <= snapshot.now - self.limits.gone_after:
+            self.recent.popleft()
         for guard, reason_of in _REASONS.items():
-            reason = reason_of(self, seen)
+            reason = reason_of(self, snapshot)
             if reason:
                 return guard, reason
         return None
 
-    def key_rejected(self, seen: RunSnapshot) -> str:
-        """Nobody with this key is let in."""
-        if seen.answered < MIN_REJECTIONS or seen.rejected < seen.answered:
+    def key_rejected(self, snapshot: RunSnapshot) -> str:
+        """The target rejects the key."""
+        if snapshot.answered < MIN_REJECTIONS or snapshot.rejected < snapshot.answered:
             return ""
-        return f"every one of the first {seen.answered} answers was 401 or 403"
+        return f"all of the first {snapshot.answered} answers were 401 or 403"
 
-    def target_unreachable(self, seen: RunSnapshot) -> str:
-        """Only transport errors for so long: nobody is there any more."""
-        first = self.seen[0]
-        transport_errors = seen.transport_errors - first.transport_errors
+    def target_unreachable(self, snapshot: RunSnapshot) -> str:
+        """There were only transport errors for a while: the target does not answer any more."""
+        first = self.recent[0]
+        transport_errors = snapshot.transport_errors - first.transport_errors
         if (
-            seen.now - first.now < self.limits.gone_after
-            or seen.answered > first.answered
+            snapshot.now - first.now < self.limits.gone_after
+            or snapshot.answered > first.answered
             or transport_errors < MIN_ERRORS
         ):
             return ""
-        return f"nothing but {transport_errors} transport errors for {format_duration(self.limits.gone_after)}"
+        return f"{transport_errors} transport errors and no answer for {format_duration(self.limits.gone_after)}"
 
-    def error_budget(self, seen: RunSnapshot) -> str:
-        """More requests went wrong than the whole run may have."""
-        settled = seen.ok + seen.failed + seen.timed_out
-        of = seen.planned if seen.planned is not None else settled
-        if self.limits.errors is None or (seen.planned is None and settled < MIN_SETTLED):
+    def error_budget(self, snapshot: RunSnapshot) -> str:
+        """More requests failed or timed out than the error budget of the run allows."""
+        settled = snapshot.ok + snapshot.failed + snapshot.timed_out
+        total = snapshot.planned if snapshot.planned is not None else settled
+        if self.limits.errors is None or (snapshot.planned is None and settled < MIN_SETTLED):
             return ""
-        wrong = seen.failed + seen.timed_out
-        if wrong <= self.limits.errors * of:
+        errors = snapshot.failed + snapshot.timed_out
+        if errors <= self.limits.errors * total:
             return ""
-        return f"{wrong} requests failed or timed out, more than {self.limits.errors:.3g} of the run's {of}"
+        return f"{errors} requests failed or timed out, more than {self.limits.errors:.3g} of the run's {total}"
 
-    def rate(self, seen: RunSnapshot) -> str:
-        """Closed model: users who get quick answers ask more than was meant."""
-        before = next((other for other in reversed(self.seen) if other.now <= seen.now - 1.0), None)
-        if self.limits.rate is None or seen.planned is not None or before is None:
+    def rate(self, snapshot: RunSnapshot) -> str:
+        """Closed model: fast answers make the users send more requests than allowed."""
+        before = next((other for other in reversed(self.recent) if other.now <= snapshot.now - 1.0), None)
+        if self.limits.rate is None or snapshot.planned is not None or before is None:
             return ""
-        rate = (seen.sent - before.sent) / (seen.now - before.now)
+        rate = (snapshot.sent - before.sent) / (snapshot.now - before.now)
         if rate <= self.limits.rate:
             return ""
-        return f"users sent {rate:.0f} requests a second, more than --max-rate {self.limits.rate:g}: add --think-time"
+        return f"users sent {rate:.0f} requests per second, more than --max-rate {self.limits.rate:g}; add --think-time"
 
 
 _REASONS: dict[Guard, Callable[[Guards, RunSnapshot], str]] = {
@@ -148,26 +148,24 @@ _REASONS: dict[Guard, Callable[[Guards, RunSnapshot], str]] = {
 }
 
 
-def run_guards(course: BaseRun, cumulative: Callable[[], Interval], limits: Limits, planned: Callable[[], int]) -> None:
+def run_guards(run: BaseRun, cumulative: Callable[[], Interval], limits: Limits, planned: Callable[[], int]) -> None:
     """
-    Look at a run until it is over, and end it when a guard says so.
+    Check a run until it ends, and stop it if a guard is triggered.
     """
     guards = Guards(limits=limits)
-    while not course.wait(CHECK_INTERVAL):
-        work = course.demand.workload
-        of = planned() if work.model is WorkloadModel.OPEN else None
-        found = guards.triggered_guard(snapshot(course.now(), of, course, cumulative()))
-        if found is not None:
-            guard, reason = found
+    while not run.wait(CHECK_INTERVAL):
+        work = run.demand.workload
+        total = planned() if work.model is WorkloadModel.OPEN else None
+        triggered = guards.triggered_guard(snapshot(run.now(), total, run, cumulative()))
+        if triggered is not None:
+            guard, reason = triggered
             print(f"chainproof loadtests: stopped: {reason}", file=sys.stderr, flush=True)
-            course.guard(guard, reason)
+            run.guard(guard, reason)
             return
 
 
-def start_guards(
-    course: BaseRun, cumulative: Callable[[], Interval], limits: Limits, planned: Callable[[], int]
-) -> None:
+def start_guards(run: BaseRun, cumulative: Callable[[], Interval], limits: Limits, planned: Callable[[], int]) -> None:
     """
-    Have a run watched from now on.
+    Run the guards in a greenlet.
     """
-    gevent.spawn(run_guards, course, cumulative, limits, planned)
+    gevent.spawn(run_guards, run, cumulative, limits, planned)

@@ -1,5 +1,5 @@
 """
-Where a run stands, in one line.
+Show the progress of a run on stderr.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ _WIDTH = 110
 
 def show_progress(run: BaseRun, *, overwrite: bool) -> None:
     """
-    A line on stderr every two seconds as long as the run lasts, on a terminal over the one before.
+    Write a line every two seconds until the run ends; with *overwrite*, over the previous one.
     """
-    sent_before, before = 0, 0.0
+    last_sent, last_time = 0, 0.0
     while not run.wait(UPDATE_INTERVAL):
         now, sent = run.now(), run.accounting.sent
-        rate = (sent - sent_before) / max(now - before, 1e-9)
-        sent_before, before = sent, now
+        rate = (sent - last_sent) / max(now - last_time, 1e-9)
+        last_sent, last_time = sent, now
         line = progress_line(run, now, rate)
         _show(f"{line:<{_WIDTH}}\r" if overwrite else f"{line}\n")
     if overwrite:
@@ -32,14 +32,14 @@ def show_progress(run: BaseRun, *, overwrite: bool) -> None:
 
 
 def _show(text: str) -> None:
-    with suppress(OSError):  # nobody reads it any more: the run folder is what counts
+    with suppress(OSError):  # stderr may be closed; the run goes on
         sys.stderr.write(text)
         sys.stderr.flush()
 
 
 def progress_line(run: BaseRun, now: Seconds, rate: float) -> str:
     """
-    Elapsed and total time, what became of the requests, how many are in flight and are being sent a second.
+    Elapsed and total time, the totals, requests in flight and requests sent per second.
     """
     totals = run.accounting
     duration = run.demand.workload.duration

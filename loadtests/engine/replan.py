@@ -1,8 +1,8 @@
 """
-Another plan for the rest of a run: what was planned before its first instant stays, what comes after is drawn anew.
+Change the rate of a run in progress: the plan is kept up to an instant and drawn again from there on.
 
-It is drawn from the seed, the instant and the rate alone, so that every worker draws the same. Each plan is a phase of its
-own: requests of the one and of the other are never counted as one.
+The new part depends only on the seed, the instant and the rate, so that every worker draws the same plan. It is a phase of
+its own, so that requests before and after the change are counted separately.
 """
 
 from __future__ import annotations
@@ -21,91 +21,91 @@ from chainproof.workload.workload import Workload
 from ..demand import MAX_ARRIVALS, Demand
 
 FIRST_PHASE = "plan 1"
-"""The phase of what was planned before the run began, where the workload has no phases."""
+"""Name of the phase before the first change, if the workload has no phases."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateChange:
     """
-    What is asked of a run under way.
+    A change of rate and duration.
     """
 
     start: Seconds
-    """A whole second that has not begun."""
+    """A whole second in the future."""
     rate: PerSecond
     duration: Seconds
-    """Of the whole run."""
+    """Duration of the whole run, from its start."""
 
 
 class PhaseNames:
     """
-    The phases of a run that may be given another plan.
+    Maps intended starts to phase names, for a run whose plan may be replaced.
     """
 
     def __init__(self, workload: Workload) -> None:
         self.workload = workload
 
-    def __call__(self, intended: Seconds) -> str | None:
+    def __call__(self, intended_start: Seconds) -> str | None:
         """The phase of an intended start."""
-        return self.workload.phase_at(intended) if self.workload.phases else FIRST_PHASE
+        return self.workload.phase_at(intended_start) if self.workload.phases else FIRST_PHASE
 
 
 def apply_rate_change(demand: Demand, plan: array[float], rate_change: RateChange) -> tuple[Demand, array[float]]:
     """
-    The demand and the plan with another rate from an instant on. Raises UsageError where nothing would be left to ask.
+    The demand and the plan with the changed rate. Raises UsageError if the run would be over or too long.
     """
     work, start = demand.workload, rate_change.start
     left = rate_change.duration - start
     if left <= 0:
         raise UsageError(
-            f"expected a duration of more than {start:g} s, from the run's beginning, found {rate_change.duration:g} s"
+            f"expected a duration of more than {start:g} s, counted from the start of the run, found {rate_change.duration:g} s"
         )
-    kept = tuple(_until(start, work.phases or (_level(FIRST_PHASE, work.rate, work.duration),)))
-    if sum(phase.expected_requests for phase in kept) + rate_change.rate * left > MAX_ARRIVALS:
-        raise UsageError(f"expected at most {MAX_ARRIVALS} planned requests: lower the rate, or make the run shorter")
-    phases = (*kept, _level(_name(kept), rate_change.rate, left))
+    unchanged = tuple(_phases_until(start, work.phases or (_constant_phase(FIRST_PHASE, work.rate, work.duration),)))
+    if sum(phase.expected_requests for phase in unchanged) + rate_change.rate * left > MAX_ARRIVALS:
+        raise UsageError(f"expected at most {MAX_ARRIVALS} planned requests: choose a lower rate or a shorter duration")
+    phases = (*unchanged, _constant_phase(_new_name(unchanged), rate_change.rate, left))
     changed = replace(
         work,
         phases=phases,
         rate=max(phase.peak_rate for phase in phases),
         duration=rate_change.duration,
-        arrivals=_process(work),
+        arrivals=_arrival_process(work),
         recorded_starts=(),
     )
-    whole = plan[: bisect_left(plan, start)]
+    new_plan = plan[: bisect_left(plan, start)]
     rest = replace(changed, phases=(), rate=rate_change.rate, duration=left, max_requests=None)
-    # The instant in the seed: two plans of one rate must not be the same gaps over again.
-    whole.extend(start + later for later in rest.starts(demand.seed + int(start)))
-    return replace(demand, workload=changed), whole[: work.max_requests]
+    # The instant is part of the seed: two plans with the same rate must not repeat the same gaps.
+    new_plan.extend(start + later for later in rest.starts(demand.seed + int(start)))
+    return replace(demand, workload=changed), new_plan[: work.max_requests]
 
 
-def _until(start: Seconds, phases: tuple[Phase, ...]) -> Iterator[Phase]:
+def _phases_until(start: Seconds, phases: tuple[Phase, ...]) -> Iterator[Phase]:
     """
-    The phases up to an instant, the last one cut there.
+    The phases up to an instant. The last one is shortened.
     """
     for phase, end in zip(phases, phase_ends(phases), strict=True):
         left = start - (end - phase.duration)
         if left >= phase.duration:
             yield phase
         elif left > 0:
-            line = phase.rate + (phase.final_rate - phase.rate) * left / phase.duration
-            yield replace(phase, duration=left, final_rate=line)
+            final_rate = phase.rate + (phase.final_rate - phase.rate) * left / phase.duration
+            yield replace(phase, duration=left, final_rate=final_rate)
 
 
-def _level(name: str, rate: PerSecond, duration: Seconds) -> Phase:
+def _constant_phase(name: str, rate: PerSecond, duration: Seconds) -> Phase:
     return Phase(name=name, duration=duration, rate=rate, final_rate=rate)
 
 
-def _name(before: tuple[Phase, ...]) -> str:
+def _new_name(phases: tuple[Phase, ...]) -> str:
     """
-    A name that no phase has.
+    A name that none of the phases has.
     """
-    taken = {phase.name for phase in before}
-    return next(name for number in range(2, len(taken) + 3) if (name := f"plan {number}") not in taken)
+    used = {phase.name for phase in phases}
+    return next(name for number in range(2, len(used) + 3) if (name := f"plan {number}") not in used)
 
 
-def _process(work: Workload) -> str:
+def _arrival_process(work: Workload) -> str:
     """
-    The arrival process of what is drawn anew: a recording has none.
+    The arrival process of the new part. A replayed recording has none and continues as Poisson arrivals.
     """
     return work.arrivals if work.arrivals in ARRIVAL_PROCESSES else "poisson"

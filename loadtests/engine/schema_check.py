@@ -1,7 +1,7 @@
 """
-A chain's own input and output in a load run: payloads made from the one, every 200 held against the other.
+Generate payloads from the chain's input schema, and check answers against its output schema.
 
-Whoever imports this loads pydantic and jsonschema_rs: nobody does unless a schema is named.
+This module imports pydantic and jsonschema_rs, so it is imported only if a schema is given.
 """
 
 from __future__ import annotations
@@ -21,27 +21,27 @@ from ..output_schema import OutputSchema
 from ..recording.exemplars import NON_OBJECT_CLAUSES, OTHER_VIOLATIONS
 
 SHORT_OUTPUT_BYTES = 1024
-"""Octets of an output that takes no time to tell where it is wrong: microseconds, against milliseconds for a long one."""
+"""Errors in outputs up to this size are located in microseconds; longer outputs may take milliseconds."""
 MAX_DETAILED_OUTPUTS = 200
-"""Longer outputs that are told of in full: at the rates of a load run more would make the requests late."""
+"""How many longer outputs get detailed errors. More would delay requests at high rates."""
 
 
 def input_payloads(text: str, seed: int) -> tuple[Payload, ...]:
     """
-    Payloads that the schema takes which `--input-schema` names. Raises UsageError.
+    Payloads that are valid by the schema that `--input-schema` names. Raises UsageError.
     """
     schema = load_input_schema(text)
     payloads = generate_payloads(schema.document, schema.accepts, seed)
     if not payloads:
         raise UsageError(
-            f"no JSON object that {text} takes was found: give `examples` in the schema, or payloads with --payloads"
+            f"found no JSON object that is valid by {text}: add `examples` to the schema, or use --payloads"
         )
     return payloads
 
 
 def load_output(text: str) -> OutputSchema:
     """
-    The output that `--output-schema` names. Raises UsageError.
+    The schema that `--output-schema` names. Raises UsageError.
     """
     schema = load_output_schema(text)
     return OutputSchema(source=schema.source, document=schema.document)
@@ -49,22 +49,22 @@ def load_output(text: str) -> OutputSchema:
 
 class OutputCheck:
     """
-    Outputs held against the chain's own schema.
+    Checks outputs against the chain's output schema.
     """
 
     def __init__(self, output: OutputSchema, sample: float = 1.0) -> None:
         """
-        *sample* is the share of outputs that are held, evenly spread: the n-th whenever n times the share passes a whole.
+        *sample* is the share of outputs to check, evenly spread.
         """
         self._schema = Schema(source=output.source, document=output.document)
         self._sample = sample
         self._seen = 0
-        self._long = 0
+        self._long_outputs = 0
         self.outputs_checked = 0
-        """How many outputs were held."""
+        """How many outputs were checked."""
 
     def __call__(self, answer: Answer, violations: tuple[Violation, ...]) -> tuple[Violation, ...]:
-        """What *departed* with, where it does, the violation of an output of another shape."""
+        """The violations, with that of the output schema if the answer has one."""
         if answer.status != 200 or any(violation.clause in NON_OBJECT_CLAUSES for violation in violations):
             return violations
         if not self._is_sampled():
@@ -72,11 +72,11 @@ class OutputCheck:
         value = parse_json(answer.body)
         if isinstance(value, InvalidJson | TooDeep) or self._schema.accepts(value):
             return violations
-        told = "; ".join(self._schema.errors(value)) if self._is_told(answer.body) else OTHER_VIOLATIONS
-        expected = f"an output as {self._schema.source} has it"
+        errors = "; ".join(self._schema.errors(value)) if self._is_detailed(answer.body) else OTHER_VIOLATIONS
+        expected = f"an output that is valid by {self._schema.source}"
         return (
             *violations,
-            Violation(clause=clauses.OUTPUT_SCHEMA, expected=expected, actual=f"another one: {told}"),
+            Violation(clause=clauses.OUTPUT_SCHEMA, expected=expected, actual=f"an invalid one: {errors}"),
         )
 
     def _is_sampled(self) -> bool:
@@ -85,6 +85,6 @@ class OutputCheck:
         self.outputs_checked += sampled
         return sampled
 
-    def _is_told(self, body: bytes) -> bool:
-        self._long += len(body) > SHORT_OUTPUT_BYTES
-        return len(body) <= SHORT_OUTPUT_BYTES or self._long <= MAX_DETAILED_OUTPUTS
+    def _is_detailed(self, body: bytes) -> bool:
+        self._long_outputs += len(body) > SHORT_OUTPUT_BYTES
+        return len(body) <= SHORT_OUTPUT_BYTES or self._long_outputs <= MAX_DETAILED_OUTPUTS

@@ -1,10 +1,9 @@
 """
-The generator looks at itself: fifty times a second at its requests in flight and at how late it was woken, once a second at
-what it uses.
+Monitor the load generator itself: event-loop lag and requests in flight fifty times a second, resource use once a second.
 
-The looks come at instants drawn by chance, so that no regular traffic hides between them: what they see on the average is
-what there is on the average (Wolff, "Poisson Arrivals See Time Averages", Operations Research 30(2), 1982). They are held
-against the sum of all times in flight, which is counted apart: Little's law says that the two agree.
+The samples are taken at random times, so that their mean is that of all instants even if the traffic is regular (Wolff,
+"Poisson Arrivals See Time Averages", Operations Research 30(2), 1982). Reports compare the sampled requests in flight with
+the sum of all times in flight: by Little's law they must agree.
 """
 
 from __future__ import annotations
@@ -22,12 +21,12 @@ from .load_run import LoadRun
 
 MIN_SAMPLE_GAP: Seconds = 0.005
 MAX_SAMPLE_GAP: Seconds = 0.035
-"""Between two looks; so about fifty a second."""
-_CHEAP = 2000
-"""With more open files than that they are counted every few seconds only: counting takes a while."""
-_SELDOM = 5
+"""Bounds of the time between two samples: about fifty samples a second."""
+_MANY_FILES = 2000
+"""With more open files, they are counted only every few seconds, because counting takes a while."""
+_MANY_FILES_INTERVAL = 5
 TIME_WAIT: Seconds = 60.0
-"""How long Linux keeps a port from the same target after the connection has ended (TIME_WAIT)."""
+"""How long Linux reserves the port of a closed connection."""
 
 _FILES = Path("/proc/self/fd")
 _PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
@@ -35,58 +34,55 @@ _PORTS = Path("/proc/sys/net/ipv4/ip_local_port_range")
 
 def monitor_generator(run: LoadRun) -> None:
     """
-    Look at a run until it is over.
+    Take samples until the run ends.
     """
-    chance = random.Random(run.demand.seed)
+    generator = random.Random(run.demand.seed)
     usage = ResourceUsage()
-    looked = time.monotonic()
-    pause = chance.uniform(MIN_SAMPLE_GAP, MAX_SAMPLE_GAP)
-    while not run.wait(pause):
-        since, looked = time.monotonic() - looked, time.monotonic()
+    last_sample = time.monotonic()
+    gap = generator.uniform(MIN_SAMPLE_GAP, MAX_SAMPLE_GAP)
+    while not run.wait(gap):
+        elapsed, last_sample = time.monotonic() - last_sample, time.monotonic()
         now = run.now()
         if now >= 0:
-            generator_health = run.recorder.generator_health(now)
-            generator_health.add_sample(run.recorder.in_flight, max(since - pause, 0.0), since)
-            usage.measure(generator_health, int(now), opened=run.connections_opened, in_flight=run.recorder.in_flight)
-        pause = chance.uniform(MIN_SAMPLE_GAP, MAX_SAMPLE_GAP)
+            health = run.recorder.generator_health(now)
+            health.add_sample(run.recorder.in_flight, max(elapsed - gap, 0.0), elapsed)
+            usage.measure(health, int(now), opened=run.connections_opened, in_flight=run.recorder.in_flight)
+        gap = generator.uniform(MIN_SAMPLE_GAP, MAX_SAMPLE_GAP)
 
 
 class ResourceUsage:
     """
-    What the process uses, measured at the first look of a second.
+    CPU time, open files and ports of this process, measured once a second.
     """
 
     def __init__(self) -> None:
         self._second = -1
-        self._before = time.monotonic()
-        self._cpu = time.process_time()
+        self._last_time = time.monotonic()
+        self._last_cpu_time = time.process_time()
         self._files = 0
         self._opened: deque[tuple[int, int]] = deque([(0, 0)])
 
-    def measure(self, generator_health: GeneratorHealth, second: int, *, opened: int, in_flight: int) -> None:
-        """Count what was used since the second before, connections *opened* so far among it."""
+    def measure(self, health: GeneratorHealth, second: int, *, opened: int, in_flight: int) -> None:
+        """Add the usage since the last call in another second. *opened* counts all connections opened so far."""
         if second == self._second:
             return
-        present, cpu = time.monotonic(), time.process_time()
+        now, cpu_time = time.monotonic(), time.process_time()
         if self._second >= 0:
-            generator_health.add_cpu_time(cpu - self._cpu, present - self._before)
-        self._second, self._before, self._cpu = second, present, cpu
-        if self._files < _CHEAP or second % _SELDOM == 0:
+            health.add_cpu_time(cpu_time - self._last_cpu_time, now - self._last_time)
+        self._second, self._last_time, self._last_cpu_time = second, now, cpu_time
+        if self._files < _MANY_FILES or second % _MANY_FILES_INTERVAL == 0:
             self._files = open_files()
-        generator_health.open_files, generator_health.open_files_limit = (
-            self._files,
-            resource.getrlimit(resource.RLIMIT_NOFILE)[0],
-        )
+        health.open_files, health.open_files_limit = self._files, resource.getrlimit(resource.RLIMIT_NOFILE)[0]
         self._opened.append((second, opened))
         while self._opened[0][0] < second - TIME_WAIT:
             self._opened.popleft()
-        # Those that were opened lately may linger, each with a port; those opened before may still be in use.
-        generator_health.ports, generator_health.ports_limit = opened - self._opened[0][1] + in_flight, port_range()
+        # Ports of connections opened recently may be in TIME_WAIT; those opened earlier may still be in use.
+        health.ports, health.ports_limit = opened - self._opened[0][1] + in_flight, port_range()
 
 
 def open_files() -> int:
     """
-    How many files this process has open; 0 where the system does not tell.
+    How many files this process has open; 0 if unknown.
     """
     try:
         return sum(1 for _ in _FILES.iterdir())
@@ -96,7 +92,7 @@ def open_files() -> int:
 
 def port_range() -> int:
     """
-    How many ports there are for outgoing connections; 0 where the system does not tell.
+    How many ports there are for outgoing connections; 0 if unknown.
     """
     try:
         low, high = map(int, _PORTS.read_text().split())

@@ -1,9 +1,9 @@
 """
-A user's own check: a function that looks at a request's payload and its answer, and says what is wrong with it.
+Run the user's check: a function that takes a payload and its answer, and returns what is wrong with the answer.
 
-It is asked of every 200 whose body is a JSON object, in the process that sends, as the answer comes in. What it says is a
-violation from a clause of its own, a must: the request has failed. A check that raises is its author's error and not the
-target's: it breaks the run.
+It is called for every answer with status 200 and a JSON object as body, when the answer comes in. If it returns a message,
+the request has failed: the answer violates a must clause made for this check. If it raises an exception, the run ends with
+an internal error, because that is not the target's fault.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ from chainproof.errors import UsageError
 from ..recording.exemplars import NON_OBJECT_CLAUSES
 
 MAX_MESSAGE_LENGTH = 200
-"""Letters that are kept of what a check says."""
+"""Longer messages of a check are shortened to this many characters."""
 
 CheckFunction = Callable[[Mapping[str, Any], Answer], object]
-"""Payload and answer in; None, or what is wrong, out."""
+"""(payload, answer) -> None, or a message that says what is wrong."""
 
 
 def load_check(text: str) -> CheckFunction:
@@ -35,13 +35,15 @@ def load_check(text: str) -> CheckFunction:
         function = load_function(text)
         inspect.signature(function).bind({}, Answer(status=200, headers=()))
     except (TypeError, ValueError):
-        raise UsageError(f"expected {text} to take a payload and an answer: def check(payload, answer)") from None
+        raise UsageError(
+            f"expected {text} to accept a payload and an answer, as in def check(payload, answer)"
+        ) from None
     return cast(CheckFunction, function)
 
 
 class UserCheck:
     """
-    A user's check, as it is asked.
+    Calls the user's check and turns its message into a violation.
     """
 
     def __init__(self, source: str) -> None:
@@ -51,21 +53,21 @@ class UserCheck:
     def __call__(
         self, payload: Mapping[str, Any], answer: Answer, violations: tuple[Violation, ...]
     ) -> tuple[Violation, ...]:
-        """What *departed* with, where the check says something, what it says. Raises whatever the check raises."""
+        """The violations, with that of the check if it returns a message. Exceptions of the check are not caught."""
         if answer.status != 200 or any(violation.clause in NON_OBJECT_CLAUSES for violation in violations):
             return violations
-        said = self._check(payload, answer)
-        if said is None:
+        message = self._check(payload, answer)
+        if message is None:
             return violations
-        if not isinstance(said, str):
-            raise TypeError(f"expected {self._source} to return None or words, found {type(said).__name__}")
-        expected = f"an answer that {self._source} has nothing to say against"
-        return (*violations, Violation(clause=USER_CHECK, expected=expected, actual=_shortened(said)))
+        if not isinstance(message, str):
+            raise TypeError(f"expected {self._source} to return None or a str, found {type(message).__name__}")
+        expected = f"{self._source} passes"
+        return (*violations, Violation(clause=USER_CHECK, expected=expected, actual=_shortened(message)))
 
 
-def _shortened(words: str) -> str:
+def _shortened(message: str) -> str:
     """
-    As much of what was said as is kept, in one line.
+    A message in one line of limited length.
     """
-    line = " ".join(words.split()) or "(no words)"
+    line = " ".join(message.split()) or "(no message)"
     return line if len(line) <= MAX_MESSAGE_LENGTH else f"{line[: MAX_MESSAGE_LENGTH - 1]}…"

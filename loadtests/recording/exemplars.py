@@ -1,5 +1,5 @@
 """
-What is kept of single exchanges: findings, clause counts and exemplars, in bounded memory whatever the target invents.
+Findings, clause counts and exemplars of a run, in bounded memory whatever the target answers.
 """
 
 from __future__ import annotations
@@ -24,41 +24,41 @@ from chainproof.results.stored_body import StoredBody
 from .request_ids import REPEATED_ID, RequestIds
 
 MAX_FINDINGS = 200
-"""Distinct findings; whatever departs in yet another way is counted under one more per clause."""
+"""Distinct findings. Further violations are counted in one more finding per clause."""
 MAX_OUTCOMES = 300
-"""Distinct outcomes that are given exemplars."""
+"""Distinct outcomes that get exemplars."""
 MAX_CODES = 100
-"""Distinct undocumented error codes that are told apart."""
+"""Distinct undocumented error codes. All others are counted as one."""
 EXEMPLARS_PER_OUTCOME = 3
 SLOWEST_COUNT = 20
 
-OTHER_VIOLATIONS = "other ways, not told apart"
+OTHER_VIOLATIONS = "other violations, not listed separately"
 OTHER_CODES = "(other codes)"
-_LONGEST_CODE = 80
+_MAX_CODE_LENGTH = 80
 
 KeptBodies = tuple[StoredBody | None, StoredBody | None]
-"""What is kept of a request's body and its answer's."""
+"""The stored bodies of a request and of its answer."""
 NO_BODIES: KeptBodies = (None, None)
 
 
 def no_bodies() -> KeptBodies:
-    """Nothing of either, as long as nobody asks for more."""
+    """No bodies."""
     return NO_BODIES
 
 
 class ErrorCodeLabels:
     """
-    Error codes as they may be counted: the ten as they are, a bounded number of others, the rest as one.
+    Labels for counting error codes: the documented codes, a bounded number of others, and one for the rest.
     """
 
     def __init__(self) -> None:
         self._known: set[str] = set(DOCUMENTED_CODES)
 
-    def counted(self, code: str | None) -> str | None:
-        """The name under which a code is counted."""
+    def label(self, code: str | None) -> str | None:
+        """The label under which a code is counted."""
         if code is None or code in self._known:
             return code
-        short = code[:_LONGEST_CODE]
+        short = code[:_MAX_CODE_LENGTH]
         if short not in self._known and len(self._known) >= MAX_CODES + len(DOCUMENTED_CODES):
             return OTHER_CODES
         self._known.add(short)
@@ -67,22 +67,22 @@ class ErrorCodeLabels:
 
 class FindingCounter:
     """
-    Violations, each way of departing counted once.
+    Counts violations; equal ones are one finding.
     """
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
-        self._found: dict[tuple[str, str, str], Finding] = {}
+        self._findings: dict[tuple[str, str, str], Finding] = {}
         self._changed: set[tuple[str, str, str]] = set()
 
     def add(self, violation: Violation, request_id: str | None, reproduce: Callable[[], str]) -> None:
-        """Count a violation; its first one is kept with the line that reproduces it."""
+        """Count a violation. The first of its kind is stored with the curl line that *reproduce* returns."""
         key = (violation.clause.id, violation.expected, violation.actual)
-        if key not in self._found and len(self._found) >= MAX_FINDINGS:
+        if key not in self._findings and len(self._findings) >= MAX_FINDINGS:
             violation = Violation(clause=violation.clause, expected=violation.clause.statement, actual=OTHER_VIOLATIONS)
             key = (violation.clause.id, violation.expected, violation.actual)
-        known = self._found.get(key)
-        self._found[key] = (
+        known = self._findings.get(key)
+        self._findings[key] = (
             known.with_added_count()
             if known is not None
             else finding(violation, reproduce=reproduce(), request_id=request_id, seed=self._seed, check="loadtests")
@@ -90,14 +90,14 @@ class FindingCounter:
         self._changed.add(key)
 
     def changed_findings(self) -> Iterator[Finding]:
-        """The findings that are new, or counted anew, since this was last asked."""
+        """The findings that are new or changed since the last call."""
         keys, self._changed = self._changed, set()
-        return (self._found[key] for key in keys)
+        return (self._findings[key] for key in keys)
 
 
 class ClauseCounter:
     """
-    How often each clause was put to the test by an answer, and how often it was departed from.
+    How often each clause was exercised by an answer, and how often it was violated.
     """
 
     def __init__(
@@ -109,76 +109,76 @@ class ClauseCounter:
         track_new: bool = False,
     ) -> None:
         """
-        *shaped* where outputs are held against the chain's own schema, *checked* by the user's own check; *telling* where somebody else compares request ids
-        too.
+        With *has_output_schema* and *has_user_check* the clauses of the output schema and of the user's check are counted too.
+        With *track_new*, new request ids are kept for the master.
         """
         of_outputs = (clauses.OUTPUT_SCHEMA,) * has_output_schema + (USER_CHECK,) * has_user_check
         self.outputs_checked: Callable[[], int] | None = None
-        """How many outputs were held against the schema, where not every one is."""
-        self._held = tuple(
+        """Returns how many outputs were checked against the schema, if only a sample is."""
+        self._counted = tuple(
             clause for clause in (*clauses.SINGLE_ANSWER_CLAUSES, *of_outputs) if not is_waived(clause, contract)
         )
         self._answers = 0
         self._outputs = 0
-        self._shaped = 0
+        self._object_outputs = 0
         self._errors = 0
         self._members: Counter[str] = Counter()
-        self._paired = 0
-        self._departed: Counter[Clause] = Counter()
+        self._documented_codes = 0
+        self._violated: Counter[Clause] = Counter()
         self.ids = RequestIds(track_new=track_new)
-        self._identified = 0
+        self._with_id = 0
 
     def add(self, answer: Answer, violations: tuple[Violation, ...]) -> None:
-        """Count what one answer puts to the test."""
+        """Count the clauses that an answer exercises and violates."""
         self._answers += 1
         if answer.status == 200 and not violations:
             self._outputs += 1
-            self._shaped += 1
+            self._object_outputs += 1
             return
         if 200 <= answer.status < 300:
             self._outputs += 1
         elif answer.status >= 400:
             self._errors += 1
             self._add_members(answer.body)
-        self._shaped += answer.status == 200 and not any(
+        self._object_outputs += answer.status == 200 and not any(
             violation.clause in NON_OBJECT_CLAUSES for violation in violations
         )
         for violation in violations:
-            self._departed[violation.clause] += 1
+            self._violated[violation.clause] += 1
 
     def _add_members(self, body: bytes) -> None:
         value = parse_json(body)
         if isinstance(value, dict):
             self._members.update(_MEMBERS.keys() & value.keys())
             code = value.get("error_code")
-            self._paired += isinstance(code, str) and code in DOCUMENTED_CODES
+            self._documented_codes += isinstance(code, str) and code in DOCUMENTED_CODES
 
     def repeated(self, request_id: str | None) -> Violation | None:
-        """The violation of a request id that was seen before in this process."""
+        """The violation if the request id is known already in this process."""
         if not request_id:
             return None
-        self._identified += 1
+        self._with_id += 1
         if not self.ids.repeated(request_id):
             return None
-        self._departed[clauses.REQUEST_ID_UNIQUE] += 1
+        self._violated[clauses.REQUEST_ID_UNIQUE] += 1
         return REPEATED_ID
 
     def counts(self) -> Iterator[ClauseCount]:
-        """The counts so far."""
-        for clause in self._held:
+        """The counts so far, for each clause."""
+        for clause in self._counted:
             yield self._count(clause, self._exercised(clause))
-        yield self._count(clauses.REQUEST_ID_UNIQUE, self._identified)
+        yield self._count(clauses.REQUEST_ID_UNIQUE, self._with_id)
 
     def _count(self, clause: Clause, exercised: int) -> ClauseCount:
-        return ClauseCount(clause=clause.id, exercised=exercised, violations=self._departed[clause])
+        return ClauseCount(clause=clause.id, exercised=exercised, violations=self._violated[clause])
 
     def _exercised(self, clause: Clause) -> int:
         if clause is clauses.ERROR_CODE_STATUS:
-            return self._paired
+            return self._documented_codes
         if clause is clauses.OUTPUT_SCHEMA:
-            return self._shaped if self.outputs_checked is None else self.outputs_checked()
+            return self._object_outputs if self.outputs_checked is None else self.outputs_checked()
         if clause is USER_CHECK:
-            return self._shaped
+            return self._object_outputs
         member = next((name for name, known in _MEMBERS.items() if known is clause), None)
         if member is not None:
             return self._members[member]
@@ -188,30 +188,30 @@ class ClauseCounter:
 
 
 _MEMBERS = {"error": clauses.ERROR_MESSAGE, "error_code": clauses.ERROR_CODE, "detail": clauses.ERROR_DETAIL}
-"""The clauses that an error puts to the test only where it has the member."""
+"""Clauses that an error exercises only if it has the member."""
 _OF_OUTPUTS = frozenset({clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
 NON_OBJECT_CLAUSES = frozenset({clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT})
-"""Violations of an output that no schema is held against: it is known to be none."""
+"""An output that violates one of these is no JSON object and is not checked further."""
 _OF_ERRORS = frozenset({clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON, clauses.ERROR_OBJECT})
 
 
 class Exemplars:
     """
-    The first exchanges of every outcome, and the slowest answers of all.
+    The first exchanges of each outcome, and the slowest answers.
     """
 
     def __init__(self) -> None:
-        self._of: Counter[Outcome] = Counter()
+        self._count: Counter[Outcome] = Counter()
         self._new: list[Exemplar] = []
         self._slowest: list[tuple[float, int, Exemplar]] = []
         self._unwritten: set[int] = set()
 
     def consider(self, exchange: Exchange, reason: str, bodies: Callable[[], KeptBodies] = no_bodies) -> None:
-        """Keep an exchange if it is one of those, with its *bodies*, which are asked for only then."""
+        """Keep an exchange if it is an exemplar. *bodies* is called only then."""
         outcome = exchange.outcome
-        seen = self._of[outcome]
-        if seen < EXEMPLARS_PER_OUTCOME and (seen or len(self._of) <= MAX_OUTCOMES):
-            self._of[outcome] = seen + 1
+        count = self._count[outcome]
+        if count < EXEMPLARS_PER_OUTCOME and (count or len(self._count) <= MAX_OUTCOMES):
+            self._count[outcome] = count + 1
             self._new.append(_exemplar(exchange, "outcome", reason, bodies))
         elif outcome.transport is Transport.ANSWERED and (
             len(self._slowest) < SLOWEST_COUNT or exchange.response_time > self._slowest[0][0]
@@ -219,32 +219,31 @@ class Exemplars:
             self._keep_slow(exchange, _exemplar(exchange, "slowest", reason, bodies))
 
     def slowest_threshold(self, outcome: Outcome) -> float | None:
-        """What an answer with this outcome must take longer than to be kept; None as long as any is."""
-        full = len(self._slowest) >= SLOWEST_COUNT and self._of[outcome] >= EXEMPLARS_PER_OUTCOME
+        """Response time above which an answer with this outcome is kept; None if every one may be."""
+        full = len(self._slowest) >= SLOWEST_COUNT and self._count[outcome] >= EXEMPLARS_PER_OUTCOME
         return self._slowest[0][0] if full else None
 
-    def _keep_slow(self, exchange: Exchange, found: Exemplar) -> None:
-        kept = (exchange.response_time, exchange.number, found)
-        heapq.heappush(self._slowest, kept)
+    def _keep_slow(self, exchange: Exchange, slow: Exemplar) -> None:
+        heapq.heappush(self._slowest, (exchange.response_time, exchange.number, slow))
         self._unwritten.add(exchange.number)
         if len(self._slowest) > SLOWEST_COUNT:
             _, number, _ = heapq.heappop(self._slowest)
             self._unwritten.discard(number)
 
     def new_exemplars(self) -> Iterator[Exemplar]:
-        """The first of their outcomes since this was last asked."""
+        """The first exchanges of their outcomes that are new since the last call."""
         new, self._new = self._new, []
         return iter(new)
 
     def slowest(self) -> Iterator[Exemplar]:
-        """The slowest that were not yielded before."""
+        """The slowest answers that were not returned before."""
         unwritten, self._unwritten = self._unwritten, set()
-        return (kept for _, number, kept in sorted(self._slowest, reverse=True) if number in unwritten)
+        return (slow for _, number, slow in sorted(self._slowest, reverse=True) if number in unwritten)
 
 
 def _exemplar(exchange: Exchange, why: str, reason: str, bodies: Callable[[], KeptBodies]) -> Exemplar:
     """
-    An exemplar with what is kept of its bodies.
+    An exemplar with its bodies.
     """
     request, answer = bodies()
     return exemplar(exchange, why=why, reason=reason, request_body=request, answer_body=answer)

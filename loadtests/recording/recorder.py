@@ -1,10 +1,10 @@
 """
-From what happens to what is written: one interval a second, evidence as it comes, and the end.
+Turn the events of a run into intervals of one second, findings, exemplars and the totals.
 
-Every event is counted in the second in which it happens (a planned or unsent request in that of its intended start). A
-second is written once it is over; whatever must be counted in it later is appended as a second line for the same
-second, so that every sum over the file is exact. The run's own totals are counted apart from the intervals, to be held
-against them.
+Every event is counted in the second in which it happens; planned and not sent requests in the second of their intended
+start. A second is written when it is over. Events that belong to a second already written are written as one more interval
+of that second, so that every sum over the file is exact. The totals are counted independently of the intervals, so that
+they can be compared.
 """
 
 from __future__ import annotations
@@ -30,40 +30,40 @@ from .exemplars import ClauseCounter, ErrorCodeLabels, Exemplars, FindingCounter
 from .in_flight_request import InFlightRequest
 
 BATCH_SIZE = 200
-"""Requests that are noted before they are entered: few enough that entering them keeps nothing waiting."""
+"""Events that are buffered before they are counted: few enough that counting them delays no request."""
 SLOWEST_INTERVAL = 10
-"""Seconds between two writings of the slowest exemplars: a slowly rising latency makes every answer the slowest yet."""
+"""Seconds between writing the slowest exemplars. With slowly rising response times each answer is the slowest so far."""
 
 
 class Sink(Protocol):
     """
-    Where a record goes: a run folder, or whoever writes one from several records.
+    Where the record goes: a run folder, or a report to the master.
     """
 
     def write_interval(self, interval: Interval, /) -> None:
-        """Take one second, or a part of it."""
+        """Write one interval."""
         ...
 
     def write_exemplar(self, exemplar: Exemplar, /) -> None:
-        """Take one exchange worth keeping."""
+        """Write one exemplar."""
         ...
 
     def write_finding(self, finding: Finding, /) -> None:
-        """Take a finding, or its newer count."""
+        """Write a finding, or its updated count."""
         ...
 
     def write_clause(self, count: ClauseCount, /) -> None:
-        """Take how often a clause was put to the test, or its newer count."""
+        """Write the counts of a clause, or their update."""
         ...
 
     def finish(self, end: RunEnd, /) -> None:
-        """Take it that nothing follows."""
+        """Write the end of the run."""
         ...
 
 
 class Recorder:
     """
-    From events to lines, one worker's view.
+    Records the events of one process.
     """
 
     def __init__(
@@ -79,27 +79,27 @@ class Recorder:
         on_flush: Callable[[Recorder], None] | None = None,
     ) -> None:
         """
-        *phase_of* names the phase of an intended start, if it is in one, where there are any; *shaped* where outputs are
-        held against the chain's own schema, *checked* by a check of the user's own; *flushed* is told when a second's lines are complete.
+        *phase_of* returns the name of the phase of an intended start. *has_output_schema* and *has_user_check* say which checks
+        answers go through. *on_flush* is called after each flush.
         """
         self._phased = phase_of is not None
         self._phase_of: Callable[[Seconds], str | None] = phase_of if phase_of is not None else lambda _: None
         self._sink = sink
-        self._flushed = on_flush
+        self._on_flush = on_flush
         self._worker = worker
         self._planned: dict[int, Counter[str | None]] = {}
         self._current = Interval(second=0, worker=worker)
-        self._over_at: Seconds = 1.0
+        self._current_end: Seconds = 1.0
         self._read: list[tuple[Seconds, Seconds]] = []
         self._sent_bytes = self._received_bytes = 0
-        self._travelled: Counter[str] = Counter()
-        self._usual: Outcome | None = None
-        """An outcome whose exemplars are all there but for the slowest; by its identity."""
-        self._slow: Seconds = 0.0
-        """What an answer must have taken to be one of the slowest."""
+        self._network_totals: Counter[str] = Counter()
+        self._usual_outcome: Outcome | None = None
+        """The ok outcome, by identity, once it has all exemplars but the slowest."""
+        self._slow_threshold: Seconds = 0.0
+        """Response time above which an answer is one of the slowest."""
         self._sent: list[tuple[Seconds, str | None]] = []
         self._settled: list[tuple[Outcome, Seconds, Seconds, str | None, str | None]] = []
-        self._over: list[Interval] = []
+        self._finished: list[Interval] = []
         self._late: dict[int, Interval] = {}
         self._ahead: dict[int, Interval] = {}
         self._slowest_due = SLOWEST_INTERVAL
@@ -109,21 +109,21 @@ class Recorder:
             contract, has_output_schema=has_output_schema, has_user_check=has_user_check, track_new=on_flush is not None
         )
         self._codes = ErrorCodeLabels()
-        self.code_label: Callable[[str | None], str | None] = self._codes.counted
+        self.code_label: Callable[[str | None], str | None] = self._codes.label
         self.accounting = Accounting()
         self.in_flight = 0
 
-    # ------------------------------------------------------------------ what happens
+    # ------------------------------------------------------------------ events
 
     def plan(self, starts: Iterable[Seconds]) -> None:
-        """Take note of a whole plan before the run begins."""
+        """Count the planned requests before the run starts."""
         for start in starts:
             self._planned.setdefault(int(start), Counter())[self._phase_of(start)] += 1
         self.accounting.planned += sum(counts.total() for counts in self._planned.values())
-        self._take_plan(self._current)
+        self._count_plan(self._current)
 
     def replan(self, start: Seconds, starts: Iterable[Seconds]) -> None:
-        """Take note of another plan in place of what was planned from the second *start* on, which has not begun."""
+        """Replace the planned requests from the second *start* on, which is in the future."""
         replaced = [self._planned.pop(second) for second in list(self._planned) if second >= start]
         self.accounting.planned -= sum(counts.total() for counts in replaced)
         for intended_start in starts:
@@ -131,23 +131,23 @@ class Recorder:
             self.accounting.planned += 1
 
     def plan_request(self, intended_start: Seconds) -> None:
-        """Count a request that is planned as it is sent: the closed model's."""
+        """Count a request that is planned when it is sent, as in the closed model or for a retry."""
         self.accounting.planned += 1
-        if not self._phased and self._current.second <= intended_start < self._over_at:
+        if not self._phased and self._current.second <= intended_start < self._current_end:
             self._current.planned += 1
         else:
-            self._at(intended_start).count_planned(phase=self._phase_of(intended_start))
+            self._interval_of(intended_start).count_planned(phase=self._phase_of(intended_start))
 
     def count_not_sent(self, intended_start: Seconds, why: NotSent) -> None:
         """Count a planned request that is not sent."""
         self.accounting.not_sent += 1
-        self._at(intended_start).count_not_sent(why, phase=self._phase_of(intended_start))
+        self._interval_of(intended_start).count_not_sent(why, phase=self._phase_of(intended_start))
 
     def count_sent(self, request: InFlightRequest) -> None:
         """Count a request as it is sent. Its wait for a slot is not part of the schedule lag."""
         assert request.start is not None
         self.accounting.sent += 1
-        current = self._current if request.start < self._over_at else self._now(request.start)
+        current = self._current if request.start < self._current_end else self._advance_to(request.start)
         self.in_flight += 1
         current.in_flight_max = max(current.in_flight_max, self.in_flight)
         intended_start, slot_wait = request.intended_start, request.slot_wait
@@ -156,14 +156,14 @@ class Recorder:
         phase = self._phase_of(intended_start) if self._phased else None
         self._sent.append((request.start - intended_start - slot_wait, phase))
         if len(self._sent) >= BATCH_SIZE:
-            self._enter()
+            self._count_buffered()
 
     def count_settled(self, request: InFlightRequest, outcome: Outcome, now: Seconds) -> bool:
         """Count a settled request at the present instant. True if it may be an exemplar: call `keep_exemplar` then."""
         assert request.start is not None
         self.accounting.settle(outcome.result)
-        if now >= self._over_at:
-            self._now(now)
+        if now >= self._current_end:
+            self._advance_to(now)
         self.in_flight -= 1
         intended_start, end = request.intended_start, request.end
         response_time = end - intended_start
@@ -171,11 +171,11 @@ class Recorder:
         phase = self._phase_of(intended_start) if self._phased else None
         self._settled.append((outcome, response_time, end - request.start, payload, phase))
         if len(self._settled) >= BATCH_SIZE:
-            self._enter()
-        return outcome is not self._usual or response_time > self._slow
+            self._count_buffered()
+        return outcome is not self._usual_outcome or response_time > self._slow_threshold
 
     def record_timing(self, reply: Reply, start: Seconds) -> None:
-        """Count how an answer travelled whose request started at that instant of its clock."""
+        """Count the times and bytes of a reply. *start* is when its request was sent, on the monotonic clock."""
         if reply.first_byte is not None and reply.answer is not None:
             self._read.append((reply.first_byte - start, reply.read_at - reply.end))
         self._sent_bytes += reply.sent
@@ -184,18 +184,18 @@ class Recorder:
             self._current.network.record_connection(reply.connect_time, reply.tls_time, reply.replaced)
 
     def count_call(self, attempts: int, result: Result, total_time: Seconds, now: Seconds) -> None:
-        """Count what a caller who tries again met in the end."""
-        self._now(now).calls.end(attempts, result, total_time)
+        """Count the final result of a request with retries."""
+        self._advance_to(now).calls.end(attempts, result, total_time)
 
     def keep_exemplar(self, exchange: Exchange, reason: str, bodies: Callable[[], KeptBodies] = no_bodies) -> None:
-        """Keep an exchange if it is an exemplar, with its *bodies*."""
+        """Keep an exchange if it is an exemplar. *bodies* is called only then."""
         self._exemplars.consider(exchange, reason, bodies)
         slowest_threshold = self._exemplars.slowest_threshold(exchange.outcome)
         if slowest_threshold is not None and exchange.outcome.result is Result.OK:
-            self._usual, self._slow = exchange.outcome, slowest_threshold
+            self._usual_outcome, self._slow_threshold = exchange.outcome, slowest_threshold
 
     def record_answer(self, answer: Answer, violations: tuple[Violation, ...], reproduce: Callable[[], str]) -> None:
-        """Count what an answer says of the contract."""
+        """Count the clauses that an answer exercises and violates. *reproduce* returns a curl line."""
         self._clauses.add(answer, violations)
         request_id = answer.request_id
         repeated = self._clauses.repeated(request_id)
@@ -204,49 +204,49 @@ class Recorder:
                 self._findings.add(violation, request_id, reproduce)
 
     def generator_health(self, now: Seconds) -> GeneratorHealth:
-        """What the present second says of the generator itself."""
-        current = self._now(now)
+        """The generator's own health in the present second, to be updated."""
+        current = self._advance_to(now)
         if current.generator_health is None:
             current.generator_health = GeneratorHealth()
         return current.generator_health
 
     def sample_outputs(self, outputs_checked: Callable[[], int]) -> None:
-        """Let whoever holds outputs against their schema say how many he did."""
+        """Set the function that returns how many outputs were checked against their schema."""
         self._clauses.outputs_checked = outputs_checked
 
     @property
     def clauses(self) -> tuple[ClauseCount, ...]:
-        """How often each clause has been put to the test so far."""
+        """The counts of each clause so far."""
         return tuple(self._clauses.counts())
 
     def new_request_ids(self) -> bytes:
-        """Digests of the request ids that came first since this was last asked, where somebody else is told."""
+        """Digests of the request ids that are new since the last call. Only recorded with *on_flush*."""
         return self._clauses.ids.take_new()
 
-    # ------------------------------------------------------------------ what is written
+    # ------------------------------------------------------------------ writing
 
     def flush(self, now: Seconds) -> None:
-        """Write every second that is over, and what is new of the evidence."""
-        self._now(now)
+        """Write the seconds that are over, and new exemplars and findings."""
+        self._advance_to(now)
         self._write_intervals()
         for exemplar in self._exemplars.new_exemplars():
             self._sink.write_exemplar(exemplar)
         if now >= self._slowest_due:
             self._slowest_due = int(now) + SLOWEST_INTERVAL
             self._write_slowest()
-        for found in self._findings.changed_findings():
-            self._sink.write_finding(found)
-        if self._flushed is not None:
-            self._flushed(self)
+        for finding in self._findings.changed_findings():
+            self._sink.write_finding(finding)
+        if self._on_flush is not None:
+            self._on_flush(self)
 
     def finish(self, now: Seconds, ending: Ending, note: str, guard: Guard | None = None) -> None:
-        """Write everything that is left, and the end."""
-        self._now(now).in_flight = self.in_flight
-        self._over.append(self._current)
+        """Write everything that is left, and the end of the run."""
+        self._advance_to(now).in_flight = self.in_flight
+        self._finished.append(self._current)
         self.flush(now)
         self._write_slowest()
         for second in list(self._planned):
-            self._take_plan(self._ahead.setdefault(second, self._empty(second)))
+            self._count_plan(self._ahead.setdefault(second, self._empty(second)))
         for interval in self._ahead.values():
             self._sink.write_interval(interval)
         for count in self._clauses.counts():
@@ -256,42 +256,42 @@ class Recorder:
             seconds=now,
             accounting=self.accounting.to_json(),
             note=note,
-            network=dict(self._travelled),
+            network=dict(self._network_totals),
             guard=guard,
         )
         self._sink.finish(end)
 
     def _write_intervals(self) -> None:
-        over, self._over = self._over, []
+        finished, self._finished = self._finished, []
         late, self._late = self._late, {}
-        for interval in (*over, *late.values()):
-            self._travelled.update(interval.network.counts())
+        for interval in (*finished, *late.values()):
+            self._network_totals.update(interval.network.counts())
             self._sink.write_interval(interval)
 
     def _write_slowest(self) -> None:
         for exemplar in self._exemplars.slowest():
             self._sink.write_exemplar(exemplar)
 
-    # ------------------------------------------------------------------ which second
+    # ------------------------------------------------------------------ seconds
 
-    def _now(self, now: Seconds) -> Interval:
+    def _advance_to(self, now: Seconds) -> Interval:
         """
-        The interval of the present second; those before it are over.
+        The interval of the present second. Earlier ones are finished.
         """
-        self._enter()
+        self._count_buffered()
         while self._current.second + 1 <= now:
             self._current.in_flight = self.in_flight
-            self._over.append(self._current)
+            self._finished.append(self._current)
             second = self._current.second + 1
             self._current = self._ahead.pop(second, self._empty(second))
-            self._take_plan(self._current)
+            self._count_plan(self._current)
             self._current.in_flight_max = self.in_flight
-        self._over_at = self._current.second + 1.0
+        self._current_end = self._current.second + 1.0
         return self._current
 
-    def _enter(self) -> None:
+    def _count_buffered(self) -> None:
         """
-        Enter in the present second what was noted in it. Many at once cost a third of what they cost one by one.
+        Count the buffered events in the present second. In batches this takes a third of the time.
         """
         sent, self._sent = self._sent, []
         lags: dict[str | None, list[Seconds]] = {}
@@ -300,37 +300,37 @@ class Recorder:
         for phase, values in lags.items():
             self._current.count_all_sent(values, phase=phase)
         read, self._read = self._read, []
-        wire = self._current.network
-        wire.record_answers([first for first, _ in read], [lag for _, lag in read])
-        wire.sent_bytes += self._sent_bytes
-        wire.received_bytes += self._received_bytes
+        network = self._current.network
+        network.record_answers([first_byte for first_byte, _ in read], [delay for _, delay in read])
+        network.sent_bytes += self._sent_bytes
+        network.received_bytes += self._received_bytes
         self._sent_bytes = self._received_bytes = 0
         settled, self._settled = self._settled, []
         times: dict[tuple[int, str | None, str | None], tuple[Outcome, list[Seconds], list[Seconds]]] = {}
         for outcome, response_time, service_time, payload, phase in settled:
-            # By identity: equal outcomes that are two objects are two groups, which add up all the same.
+            # Grouping by identity is faster. Equal outcomes in two groups still add up.
             group = times.setdefault((id(outcome), payload, phase), (outcome, [], []))
             group[1].append(response_time)
             group[2].append(service_time)
         for (_, payload, phase), (outcome, response_times, service_times) in times.items():
             self._current.count_outcomes(outcome, response_times, service_times, payload=payload, phase=phase)
 
-    def _take_plan(self, interval: Interval) -> None:
+    def _count_plan(self, interval: Interval) -> None:
         """
-        Count what the plan has for a second.
+        Count the planned requests of a second.
         """
         for phase, count in self._planned.pop(interval.second, Counter[str | None]()).items():
             interval.count_planned(phase=phase, times=count)
 
-    def _at(self, intended_start: Seconds) -> Interval:
+    def _interval_of(self, intended_start: Seconds) -> Interval:
         """
-        Where a request with this intended start is counted.
+        The interval in which a request with this intended start is counted.
         """
         second = int(intended_start)
         if second == self._current.second:
             return self._current
-        side = self._late if second < self._current.second else self._ahead
-        return side.setdefault(second, self._empty(second))
+        intervals = self._late if second < self._current.second else self._ahead
+        return intervals.setdefault(second, self._empty(second))
 
     def _empty(self, second: int) -> Interval:
         return Interval(second=second, worker=self._worker)

@@ -1,8 +1,8 @@
 """
-Whether a request id comes back: by digests of the latest ids, so that no run outgrows the memory.
+Detect repeated request ids, in bounded memory: only digests of the latest ids are kept.
 
-Several workers compare each its own answers, and tell their master which ids were new to them: what is not new to the
-master too, another worker has seen before.
+Each worker compares the ids of its own answers and reports new ones to the master. If the master knows one of them
+already, another worker has received the same id.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from chainproof.contract.answer import REQUEST_ID_HEADER
 from chainproof.contract.violations import Violation
 
 WINDOW = 250_000
-"""An id that comes back is noticed as long as no more other ids than this lie between; up to twice as many are held."""
+"""A repeated id is detected if at most this many other ids came in between; up to twice as many digests are kept."""
 
 DIGEST_BYTES = 8
-"""Among half a million ids the chance that two are taken for one is below one in a hundred million."""
+"""With half a million ids, the probability that two of them share a digest is below one in a hundred million."""
 
 REPEATED_ID = Violation(
     clause=clauses.REQUEST_ID_UNIQUE,
-    expected=f"an {REQUEST_ID_HEADER} of its own on every answer",
-    actual="one that an earlier answer of the run carried",
+    expected=f"a different {REQUEST_ID_HEADER} on every answer",
+    actual="one that an earlier answer of the run had",
 )
 
 
@@ -33,7 +33,7 @@ Digest = TypeVar("Digest", bytes, int)
 
 class RecentDigests(Generic[Digest]):
     """
-    The digests that came last.
+    The latest digests: at least *size* of them, at most twice as many.
     """
 
     def __init__(self, size: int) -> None:
@@ -42,7 +42,7 @@ class RecentDigests(Generic[Digest]):
         self._old: set[Digest] = set()
 
     def seen(self, digest: Digest) -> bool:
-        """Whether a digest was there before; enters it."""
+        """Add a digest; returns whether it was known."""
         if digest in self._young:
             return True
         known = digest in self._old
@@ -51,7 +51,7 @@ class RecentDigests(Generic[Digest]):
         return known
 
     def seen_among(self, digests: set[Digest]) -> int:
-        """How many of some digests were there before; enters them."""
+        """Add digests; returns how many of them were known."""
         new = digests - self._young
         known = len(digests) - len(new) + len(new & self._old)
         self._young |= new
@@ -65,43 +65,43 @@ class RecentDigests(Generic[Digest]):
 
 class RequestIds:
     """
-    The ids that came last.
+    The latest request ids of this process.
     """
 
     def __init__(self, window: int = WINDOW, *, track_new: bool = False) -> None:
         """
-        Where it is *telling*, the new ones are kept until they are told.
+        With *track_new*, new ids are kept until `take_new` returns them.
         """
         self._window: RecentDigests[bytes] = RecentDigests(window)
-        self._telling = track_new
-        self._untold = bytearray()
+        self._track_new = track_new
+        self._new = bytearray()
 
     def repeated(self, request_id: str) -> bool:
-        """Whether an id was seen before; enters it."""
-        octets = request_id.encode("utf-8", "surrogatepass")
-        digest = hashlib.blake2b(octets, digest_size=DIGEST_BYTES).digest()
+        """Add an id; returns whether it was known."""
+        encoded = request_id.encode("utf-8", "surrogatepass")
+        digest = hashlib.blake2b(encoded, digest_size=DIGEST_BYTES).digest()
         if self._window.seen(digest):
             return True
-        if self._telling:
-            self._untold += digest
+        if self._track_new:
+            self._new += digest
         return False
 
     def take_new(self) -> bytes:
-        """The digests of ids that are new since this was last asked, one behind another."""
-        told, self._untold = bytes(self._untold), bytearray()
-        return told
+        """The concatenated digests of the ids that are new since the last call."""
+        new, self._new = bytes(self._new), bytearray()
+        return new
 
 
 class ReportedIds:
     """
-    The ids that came last to somebody else.
+    The latest request ids that workers reported.
     """
 
     def __init__(self, window: int = WINDOW) -> None:
         self._window: RecentDigests[int] = RecentDigests(window)
 
-    def repeated_among(self, told: bytes) -> int:
-        """How many of the ids that somebody tells as new to him were told before; enters them."""
-        # As numbers: thousands a second are compared in half of the time that octets take.
-        digests = array("Q", told)
+    def repeated_among(self, reported: bytes) -> int:
+        """Add the digests that a worker reports as new; returns how many were known."""
+        # As integers: comparing thousands per second takes half the time that bytes take.
+        digests = array("Q", reported)
         return len(digests) - len(found := set(digests)) + self._window.seen_among(found)

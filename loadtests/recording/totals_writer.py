@@ -1,5 +1,5 @@
 """
-The run folder as it is written, and what it amounts to so far: for whoever looks at a run before its end.
+Write a run folder and keep the totals of what was written, for progress, guards and the web page.
 """
 
 from __future__ import annotations
@@ -16,13 +16,13 @@ from chainproof.results.replan import Replan
 
 class TotalsWriter:
     """
-    A run folder's writer that remembers the sum of what it wrote.
+    A run folder's writer that also sums up the intervals.
     """
 
     def __init__(self, writer: RunWriter) -> None:
         self._writer = writer
         self.cumulative = Interval(second=-1)
-        """All intervals written, merged."""
+        """All intervals written so far, merged."""
 
     @property
     def path(self) -> Path:
@@ -30,26 +30,26 @@ class TotalsWriter:
         return self._writer.path
 
     def write_interval(self, interval: Interval) -> None:
-        """Write one second, or a part of it."""
+        """Write one interval."""
         self._writer.write_interval(interval)
         self.cumulative.merge(interval)
 
     def write_exemplar(self, exemplar: Exemplar) -> None:
-        """Write one exchange worth keeping."""
+        """Write one exemplar."""
         self._writer.write_exemplar(exemplar)
 
     def write_finding(self, finding: Finding) -> None:
-        """Write a finding, or its newer count."""
+        """Write a finding, or its updated count."""
         self._writer.write_finding(finding)
 
     def write_replan(self, replan: Replan) -> None:
-        """Write that another plan takes the place of the one before."""
+        """Write a change of the plan."""
         self._writer.write_replan(replan)
 
     def write_clause(self, count: ClauseCount) -> None:
-        """Write how often a clause was put to the test, or its newer count."""
+        """Write the counts of a clause, or their update."""
         self._writer.write_clause(count)
 
     def finish(self, end: RunEnd) -> None:
-        """Write that the run ended, and close."""
+        """Write the end of the run, and close the folder."""
         self._writer.finish(end)

@@ -159,11 +159,11 @@ def test_a_target_that_invents_error_codes_does_not_fill_the_memory() -> None:
     The ten codes and a bounded number of others are told apart, the rest counted as one.
     """
     codes = ErrorCodeLabels()
-    counted = Counter(codes.counted(f"invented_{number}" * 20) for number in range(5 * MAX_CODES))
+    counted = Counter(codes.label(f"invented_{number}" * 20) for number in range(5 * MAX_CODES))
 
     assert MAX_CODES + 1 == len(counted)
     assert 4 * MAX_CODES == counted[OTHER_CODES]
-    assert "rate_limited" == codes.counted("rate_limited")
+    assert "rate_limited" == codes.label("rate_limited")
     assert max(len(str(code)) for code in counted) <= 80
 
 
