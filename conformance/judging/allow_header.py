@@ -1,5 +1,5 @@
 """
-What an answer says of the methods that a path answers.
+Judges the Allow header: which methods an answer says that a path has.
 """
 
 from __future__ import annotations
@@ -13,12 +13,13 @@ from chainproof.contract.violations import Violation
 
 from ..transport.request import CheckRequest
 
-_OF_THE_SERVER = frozenset({"TRACE", "CONNECT"})
+_SERVER_METHODS = frozenset({"TRACE", "CONNECT"})
+"""Methods that a proxy rejects for every path, without knowing which methods the path has."""
 
 
 def allowed_methods(answer: Answer) -> tuple[str, ...] | None:
     """
-    The methods that the Allow header lists, in every line of it; None where there is no such header.
+    The methods that all Allow headers list; None if there is no such header.
     """
     lines = answer.fields("allow")
     listed = (each.strip() for line in lines for each in line.split(","))
@@ -27,46 +28,39 @@ def allowed_methods(answer: Answer) -> tuple[str, ...] | None:
 
 def is_allow_header_due(request: CheckRequest, answer: Answer) -> bool:
     """
-    Whether an answer has to say, or says, which methods the path answers. What stands in front refuses TRACE and CONNECT for
-    all paths, and knows of none what it answers; and takes what asks for another protocol for the GET that this begins with.
+    True if an answer needs an Allow header (405), or has one in reply to OPTIONS.
     """
-    if request.method in _OF_THE_SERVER or request.values("upgrade"):
+    # A proxy treats a request for another protocol as a GET.
+    if request.method in _SERVER_METHODS or request.values("upgrade"):
         return False
-    asked = request.method == "OPTIONS" and 200 <= answer.status < 300 and allowed_methods(answer) is not None
-    return answer.status == 405 or asked
+    lists_methods = request.method == "OPTIONS" and 200 <= answer.status < 300 and allowed_methods(answer) is not None
+    return answer.status == 405 or lists_methods
 
 
 def allow_header_violations(request: CheckRequest, answer: Answer) -> Iterable[Violation]:
     """
-    The violation of an answer that names no methods, or not the one that the operation has, or the one that it refuses.
+    The violation of an answer that lists no methods, or lists the rejected one, or misses the operation's method.
     """
     listed = allowed_methods(answer)
     if listed is None:
-        yield _departure("an Allow header", f"a {answer.status} without")
+        yield _violation("an Allow header", f"a {answer.status} without one")
     elif answer.status == 405 and request.method in listed:
-        yield _departure(
-            "an Allow header without the method that was refused", f"a 405 to a method of `{_words(listed)}`"
+        yield _violation(
+            "an Allow header without the rejected method", f"a 405 to a method that `{', '.join(listed)}` lists"
         )
-    elif _is_of_its_path(request) and METHOD not in listed:
-        yield _departure(f"an Allow header with {METHOD}", f"a {answer.status} with `{_words(listed)}`")
+    elif _is_for_operation_path(request) and METHOD not in listed:
+        yield _violation(f"an Allow header with {METHOD}", f"a {answer.status} with `{', '.join(listed)}`")
 
 
-def _is_of_its_path(request: CheckRequest) -> bool:
+def _is_for_operation_path(request: CheckRequest) -> bool:
     """
-    Whether a request is for the operation's own path, on the target's own host.
+    True for a request with another method to the operation's path on the target's own host.
     """
     return request.path.partition("?")[0] == request.operation and request.host is None and request.method != METHOD
 
 
-def _words(listed: tuple[str, ...]) -> str:
+def _violation(expected: str, actual: str) -> Violation:
     """
-    Methods as a header lists them.
-    """
-    return ", ".join(listed)
-
-
-def _departure(expected: str, actual: str) -> Violation:
-    """
-    The violation of what an answer says of methods.
+    A violation of the clause on the Allow header.
     """
     return Violation(clause=clauses.ALLOW_HEADER, expected=expected, actual=actual)

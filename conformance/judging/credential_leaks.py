@@ -1,5 +1,5 @@
 """
-Where an answer repeats a credential, whole or in part, plainly or in a spelling that anybody can undo.
+Finds credentials in an answer: whole or in part, as they are or in an encoding that anybody can decode.
 """
 
 from __future__ import annotations
@@ -13,31 +13,31 @@ from urllib.parse import quote
 
 from chainproof.contract.answer import Answer
 
-_LONG_ENOUGH = 8
-"""Characters whose reappearance in an answer cannot be chance."""
+_MIN_LENGTH = 8
+"""Characters from which a text does not appear in an answer by chance."""
 
-_DRAWN = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])")
-"""A part of a key counts where it looks drawn: letters and digits, and no word that an answer may have of its own."""
+_RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])")
+"""A part of a key counts if it looks random: it has letters and digits, so that it is not an ordinary word."""
 
 
 @cache
 def encodings(secret: str) -> tuple[str, ...]:
     """
-    What must not reappear of a secret: itself, its parts around a dot, and both in codes that hide nothing. Longest first.
+    The texts that reveal a secret: the secret and its encodings, and its parts around a dot. Longest first.
 
-    >>> spellings("abcd1234.q7Zk92hL")[-2:]
+    >>> encodings("abcd1234.q7Zk92hL")[-2:]
     ('abcd1234', 'q7Zk92hL')
     """
-    parts = [part for part in secret.split(".") if len(part) >= _LONG_ENOUGH and _DRAWN.match(part)]
+    parts = [part for part in secret.split(".") if len(part) >= _MIN_LENGTH and _RANDOM.match(part)]
     found = dict.fromkeys(parts)
-    if len(secret) >= _LONG_ENOUGH:
-        found |= dict.fromkeys(_spelled(secret))
+    if len(secret) >= _MIN_LENGTH:
+        found |= dict.fromkeys(_encodings_of_text(secret))
     return tuple(sorted(found, key=lambda text: (-len(text), text)))
 
 
-def _spelled(secret: str) -> Iterable[str]:
+def _encodings_of_text(secret: str) -> Iterable[str]:
     """
-    A secret as it is and as JSON, a URL, base64 and hexadecimal digits have it.
+    A secret as it is, in other letter cases, reversed, and in JSON, URL, base64 and hexadecimal encoding.
     """
     content = secret.encode()
     yield secret
@@ -46,7 +46,7 @@ def _spelled(secret: str) -> Iterable[str]:
     yield secret.upper()
     yield json.dumps(secret)[1:-1]
     yield quote(secret, safe="")
-    # What stands before it shifts base64 by a byte or two: the middle is the same behind any prefix.
+    # A prefix shifts base64 by one or two bytes; the middle is the same after any prefix.
     for padding in (b"", b"_", b"__"):
         yield _middle(base64.b64encode(padding + content).decode(), len(padding))
         yield _middle(base64.urlsafe_b64encode(padding + content).decode(), len(padding))
@@ -56,24 +56,24 @@ def _spelled(secret: str) -> Iterable[str]:
 
 def _middle(coded: str, shift: int) -> str:
     """
-    The characters of a base64 text that what stands around the secret does not change.
+    The characters of a base64 text that do not depend on the text around the secret.
     """
-    whole = coded.rstrip("=")
+    digits = coded.rstrip("=")
     first = 4 * (shift > 0)
-    last = len(whole) - 1 if coded.endswith("=") else len(whole)
-    return whole[first:last]
+    last = len(digits) - 1 if coded.endswith("=") else len(digits)
+    return digits[first:last]
 
 
-def leak_locations(answer: Answer, secrets: Iterable[str], told: bytes) -> list[str]:
+def leak_locations(answer: Answer, secrets: Iterable[str], sent: bytes) -> list[str]:
     """
-    Where an answer repeats one of several secrets, in words, save what the request had *told* in plain view.
+    Header names, and "the body", in which an answer repeats one of several secrets. Texts in *sent* do not count.
     """
     for secret in secrets:
-        shown = [text for text in encodings(secret) if text.encode() not in told]
-        if secret.encode() in told:
+        if secret.encode() in sent:
             continue
-        fields = [name for name, value in answer.headers if any(text in value for text in shown)]
-        found = fields + ["the body"] * any(text.encode() in answer.body for text in shown)
+        texts = [text for text in encodings(secret) if text.encode() not in sent]
+        fields = [name for name, value in answer.headers if any(text in value for text in texts)]
+        found = fields + ["the body"] * any(text.encode() in answer.body for text in texts)
         if found:
             return found
     return []
@@ -81,8 +81,8 @@ def leak_locations(answer: Answer, secrets: Iterable[str], told: bytes) -> list[
 
 def redact(text: str, secrets: Iterable[str], instead: str) -> str:
     """
-    A text with every spelling of every secret replaced.
+    A text with every encoding of every secret replaced.
     """
-    for spelling in sorted({each for secret in secrets for each in encodings(secret)}, key=len, reverse=True):
-        text = text.replace(spelling, instead)
+    for encoding in sorted({each for secret in secrets for each in encodings(secret)}, key=len, reverse=True):
+        text = text.replace(encoding, instead)
     return text

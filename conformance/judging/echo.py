@@ -1,5 +1,5 @@
 """
-What an echo chain gives back, held against what it was sent: by this request, or by another one.
+Judges whether an echo chain returned the object that this request sent, an altered one, or another request's.
 """
 
 from __future__ import annotations
@@ -16,18 +16,18 @@ from chainproof.contract.violations import Violation
 from .json_equality import first_difference
 
 _TOKEN = re.compile(rb"(?<![0-9A-Za-z.+])(?=[0-9]*[a-f])(?=[a-f]*[0-9])[0-9a-f]{16}(?![0-9A-Za-z.+-])")
-"""What no two of our requests have by chance: 64 random bits, `f"{chance.getrandbits(64):016x}"`."""
+"""A token that only one of our requests has: 64 random bits, `f"{rng.getrandbits(64):016x}"`."""
 
-_REMEMBERED = 5_000
-"""How many of the latest requests may turn up in the answers of others."""
+_MAX_REMEMBERED = 5_000
+"""How many of the latest bodies and tokens are remembered."""
 
-_SMALL = 8_192
-"""Bytes of a body beyond which it is remembered by the tokens in so much of it alone."""
+_MAX_BODY = 8_192
+"""Bytes of a body that are searched for tokens. Longer bodies are not remembered as a whole."""
 
 
 class RecentBodies:
     """
-    What the latest requests have sent. Any thread may write.
+    The bodies of the latest requests, and the tokens in them. Any thread may add to them.
     """
 
     def __init__(self) -> None:
@@ -37,33 +37,34 @@ class RecentBodies:
 
     def add(self, body: bytes | None) -> None:
         """
-        Remember what one more request has sent.
+        Remember the body of one more request.
         """
         if body is None:
             return
-        plainly, body = _plainly(body) if len(body) <= _SMALL else None, body[:_SMALL]
+        normalized, body = _normalized(body) if len(body) <= _MAX_BODY else None, body[:_MAX_BODY]
+        bodies = [normalized] if normalized else []
         with self._lock:
-            for memory, entries in ((self._bodies, [plainly] if plainly else []), (self._tokens, _TOKEN.findall(body))):
+            for memory, entries in ((self._bodies, bodies), (self._tokens, _TOKEN.findall(body))):
                 memory.update(dict.fromkeys(entries))
-                while len(memory) > _REMEMBERED:
+                while len(memory) > _MAX_REMEMBERED:
                     memory.popitem(last=False)
 
     def is_from_another_request(self, body: bytes, got: bytes) -> bool:
         """
-        Whether what has come back for *body* is another request's, or has something of one.
+        True if *got*, the answer to *body*, is another request's body or contains a token of one.
 
-        Two objects without a token may be alike by chance, or by what the chain made of one of them.
+        An answer without tokens counts only if *body* has one: without tokens two bodies may be equal by chance.
         """
-        own, theirs, plainly = set(_TOKEN.findall(body)), _TOKEN.findall(got), _plainly(got)
+        sent, returned, normalized = set(_TOKEN.findall(body)), _TOKEN.findall(got), _normalized(got)
         with self._lock:
-            if any(token in self._tokens for token in theirs if token not in own):
+            if any(token in self._tokens for token in returned if token not in sent):
                 return True
-            return bool(own) and not theirs and plainly is not None and plainly in self._bodies
+            return bool(sent) and not returned and normalized is not None and normalized in self._bodies
 
 
-def _plainly(body: bytes) -> bytes | None:
+def _normalized(body: bytes) -> bytes | None:
     """
-    A JSON text as any other that says the same is written; None where it is none that can be.
+    A JSON text in the one form that all equal texts have; None if it cannot be parsed.
     """
     try:
         return orjson.dumps(orjson.loads(body), option=orjson.OPT_SORT_KEYS)
@@ -73,27 +74,27 @@ def _plainly(body: bytes) -> bytes | None:
 
 def echo_violation(sent: bytes, got: bytes, recent: RecentBodies) -> Violation | None:
     """
-    The violation of an echo chain that returns something else than the object it was sent; None where it returns that.
+    The violation of an echo chain that does not return the object that it was sent, or None.
     """
-    found = first_difference(sent, got)
-    if found is None:
+    difference = first_difference(sent, got)
+    if difference is None:
         return None
     if recent.is_from_another_request(sent, got):
         return Violation(
             clause=clauses.ANSWER_MATCHES_REQUEST,
             expected="the object that was sent",
-            actual=f"one that another request sent: {_excerpt(got)}",
+            actual=f"another request's object: {_excerpt(got)}",
         )
     return Violation(
         clause=clauses.ECHO_EXACT,
         expected="the object that was sent",
-        actual=f"{found.kind}: {found.values} at {found.pointer or 'the top'}",
+        actual=f"{difference.kind}: {difference.values} at {difference.pointer or 'the top level'}",
     )
 
 
 def _excerpt(body: bytes, limit: int = 60) -> str:
     """
-    As much of a body as a line can carry.
+    The beginning of a body, in one line.
     """
     text = body.decode("utf-8", "replace")
     return text if len(text) <= limit else text[: limit - 1] + "…"

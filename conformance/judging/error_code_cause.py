@@ -1,8 +1,8 @@
 """
-Whether an error's code says what was wrong with the request.
+Judges whether an error's code names what was wrong with the request.
 
-The document describes the code as machine-readable and pairs it with nothing. A caller branches on it all the same: a code
-that names another cause than the one there was sends it the wrong way. A code that is absent is always right.
+The document describes the code as machine-readable, but pairs it with nothing. Clients branch on it nevertheless, and a
+code for another cause misleads them. An absent code is always right.
 """
 
 from __future__ import annotations
@@ -18,13 +18,12 @@ from chainproof.contract.violations import Violation, error_code
 from ..transport.request import CheckRequest
 
 LARGE_BODY = 10_000
-"""Bytes of a body that may be called too large by whoever likes them small."""
+"""Bytes above which a target may call a body too large."""
 
-_OF_CREDENTIALS = frozenset({ErrorCode.UNAUTHORIZED.value, ErrorCode.CLIENT_ERROR.value})
-"""The second of credentials that are no text, or stand twice; with 401 it goes against the table of codes and statuses."""
-_OF_THE_BODY = frozenset({ErrorCode.CLIENT_ERROR.value})
-_OF_SIZE = frozenset({ErrorCode.PAYLOAD_TOO_LARGE.value})
-_OF_THE_MOMENT = frozenset(
+_CREDENTIAL_CODES = frozenset({ErrorCode.UNAUTHORIZED.value, ErrorCode.CLIENT_ERROR.value})
+"""`client_error` is for credentials that are not text or repeated; the clause on code and status rejects it with a 401."""
+_BODY_CODES = frozenset({ErrorCode.CLIENT_ERROR.value})
+_TEMPORARY_CODES = frozenset(
     {
         ErrorCode.RATE_LIMITED.value,
         ErrorCode.MODEL_UNAVAILABLE.value,
@@ -33,44 +32,38 @@ _OF_THE_MOMENT = frozenset(
         ErrorCode.INTERNAL_BASETEN_ERROR.value,
     }
 )
-"""What may happen to any request, whatever is wrong with it."""
+"""Codes that any request may get, whatever is wrong with it."""
 
 CODES_BY_CLAUSE: Mapping[Clause, frozenset[str]] = {
-    clauses.AUTHENTICATION_REQUIRED: _OF_CREDENTIALS,
-    clauses.KEY_VERIFIED: _OF_CREDENTIALS,
-    clauses.KEY_PREFIX: _OF_CREDENTIALS,
-    clauses.KEY_LOCATION: _OF_CREDENTIALS,
-    clauses.BODY_REQUIRED: _OF_THE_BODY,
-    clauses.NON_OBJECT_REJECTED: _OF_THE_BODY,
-    clauses.INVALID_JSON_REJECTED: _OF_THE_BODY,
-    clauses.MEDIA_TYPE_REQUIRED: _OF_THE_BODY,
+    clauses.AUTHENTICATION_REQUIRED: _CREDENTIAL_CODES,
+    clauses.KEY_VERIFIED: _CREDENTIAL_CODES,
+    clauses.KEY_PREFIX: _CREDENTIAL_CODES,
+    clauses.KEY_LOCATION: _CREDENTIAL_CODES,
+    clauses.BODY_REQUIRED: _BODY_CODES,
+    clauses.NON_OBJECT_REJECTED: _BODY_CODES,
+    clauses.INVALID_JSON_REJECTED: _BODY_CODES,
+    clauses.MEDIA_TYPE_REQUIRED: _BODY_CODES,
 }
-"""By what a request goes against: the codes that say so."""
+"""The codes that name the clause which a request violates."""
 
 
 def error_code_violation(request: CheckRequest, answer: Answer, wrong: tuple[Clause, ...]) -> Violation | None:
     """
-    The violation of an error whose code names another cause than what is *wrong* with the request; None where it names one
-    of these, or nothing, or a code that nobody documented.
+    The violation of an error whose documented code names none of the clauses that the request violates (*wrong*), or None.
 
-    Of a request with nothing wrong that we know of, only one thing is sure: a small body is not too large.
+    For a request that violates no known clause, only `payload_too_large` to a small body is a violation.
     """
     code = error_code(answer)
-    if code not in DOCUMENTED_CODES or code in _OF_THE_MOMENT:
+    if code not in DOCUMENTED_CODES or code in _TEMPORARY_CODES:
         return None
-    large = len(request.body or b"") > LARGE_BODY
-    if code in _OF_SIZE and large:
+    is_about_size = code == ErrorCode.PAYLOAD_TOO_LARGE.value
+    if is_about_size and len(request.body or b"") > LARGE_BODY:
         return None
-    if not wrong:
-        return _departure("no `payload_too_large` to a small body", code, answer) if code in _OF_SIZE else None
-    fitting = frozenset[str]().union(*(CODES_BY_CLAUSE[clause] for clause in wrong))
-    if code in fitting:
+    if not wrong and not is_about_size:
         return None
-    return _departure(" or ".join(f"`{each}`" for each in sorted(fitting)), code, answer)
-
-
-def _departure(expected: str, code: str, answer: Answer) -> Violation:
-    """
-    The violation of a code that names another cause.
-    """
+    matching = frozenset[str]().union(*(CODES_BY_CLAUSE[clause] for clause in wrong))
+    if code in matching:
+        return None
+    codes = " or ".join(f"`{each}`" for each in sorted(matching))
+    expected = codes if wrong else "no `payload_too_large` to a small body"
     return Violation(clause=clauses.ERROR_CODE_CAUSE, expected=expected, actual=f"`{code}` with status {answer.status}")

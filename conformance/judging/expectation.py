@@ -1,9 +1,9 @@
 """
-What the contract expects of the answer to one request: a pure function of the request's bytes.
+Says which answer the contract expects to one request. The expectation is a pure function of the request's bytes.
 
-Whatever check or generator made a request, it is judged here, by what was sent and not by what was meant. Where the
-document leaves the answer open (a lower-case scheme, a doubled header, a byte order mark, numbers beyond a double) there
-is no expectation, and any documented answer will do.
+It depends on what was sent, not on the check that sent it. Where the contract leaves the answer open (a lower-case
+scheme, a repeated header, a byte order mark, numbers outside the range of a double), there is no expectation, and any
+documented answer will do.
 """
 
 from __future__ import annotations
@@ -32,43 +32,43 @@ from ..transport.request import CheckRequest
 from .json_equality import is_implementation_defined, is_same_json
 
 STEERING_HEADER = "X-Emulate"
-"""The request header by which a steerable target is asked for an error."""
+"""The request header that asks a steerable target for an error."""
 
 NO_ERROR = "ok"
-"""What it says to be served whatever else is asked for."""
+"""The value of that header that asks for no error."""
 
-_SAY_WHAT_THEY_LIKE = frozenset({"HEAD", "OPTIONS", "TRACE"})
+_METHODS_WITHOUT_EXPECTATION = frozenset({"HEAD", "OPTIONS", "TRACE"})
 
 _ORIGIN = re.compile(r"^https?://[^/]*", re.IGNORECASE)
-_BASETENS = re.compile(r"\.api\.baseten\.co\b", re.IGNORECASE)
+_BASETEN_HOST = re.compile(r"\.api\.baseten\.co\b", re.IGNORECASE)
 
-_UNMISTAKABLE = 100
-"""Bytes of an object that nothing but the chain returns by chance."""
+_MIN_UNIQUE_BODY = 100
+"""Bytes from which an object is not returned by chance, but only by an echo chain."""
 
-_BLANKS = 4
-"""Bytes by which an echo may be longer: a blank behind each colon and comma of one member, a line's end."""
+_MAX_ADDED_BLANKS = 4
+"""Bytes by which an echo may be longer: spaces after the colon and comma of one member, and a line end."""
 
 _TOKEN = r"[!#$%&'*+.^_`|~0-9a-z-]+"
 _JSON_TYPE = re.compile(
     rf'application/json(?:[ \t]*;[ \t]*(?:charset=(?:utf-8|"utf-8")|(?!charset){_TOKEN}=(?:{_TOKEN}|"[^"\\]*")))*'
 )
-"""`application/json` in lower case, with parameters that change nothing."""
-_LIKE_JSON = re.compile(
+"""`application/json` in lower case, with parameters that do not change its meaning."""
+_SIMILAR_TYPE = re.compile(
     r"^application/json[ \t]*[;,]|,[ \t]*application/json\b|\+json[ \t]*(;|$)|^text/json[ \t]*(;|$)"
 )
-"""What common servers take for it: odd parameters, another charset, a list, `+json` (RFC 6839 §3.1), `text/json`."""
+"""What common servers accept as JSON: unusual parameters, another charset, a list, `+json` (RFC 6839 §3.1), `text/json`."""
 
-_ACCEPTING = frozenset({"*/*", "application/*", "application/json"})
-_NOT_AT_ALL = re.compile(r";q=0(\.0*)?$")
+_ACCEPTED_RANGES = frozenset({"*/*", "application/*", "application/json"})
+_WEIGHT_0 = re.compile(r";q=0(\.0*)?$")
 
 _LARGE = 100_000
-"""Bytes of a body that may be refused as too large rather than for what is wrong with it."""
+"""Bytes above which a body may be rejected as too large instead of invalid."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """
-    What is agreed on beforehand.
+    What is known about the target before the first request.
     """
 
     key: ApiKey
@@ -76,15 +76,15 @@ class Terms:
     echo: bool = False
     """Whether the chain returns the object that it was sent."""
     input_schema: Schema | None = None
-    """The chain's input, where it is known."""
+    """Schema of the chain's input; None: unknown."""
     output_schema: Schema | None = None
-    """The chain's output, where it is known."""
+    """Schema of the chain's output; None: unknown."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expectation:
     """
-    The clause that decides, and the answers that keep it.
+    A clause, and the answers that keep it.
     """
 
     clause: Clause
@@ -92,31 +92,29 @@ class Expectation:
     """In words."""
     is_met_by: Callable[[Answer], bool]
     violated_by_request: tuple[Clause, ...] = ()
-    """Everything that the request goes against, where it is the request that is wrong."""
+    """The clauses that the request itself violates on purpose."""
 
     def violation(self, answer: Answer) -> Violation | None:
         """
-        Where the answer left the contract; None where it kept it. What was special about the request is its label's affair.
+        The violation of an answer that does not keep the clause, or None. It does not describe the request: its label does.
         """
         if self.is_met_by(answer):
             return None
-        code = error_code(answer)
-        said = f"status {answer.status}" + (f" `{code}`" if code is not None and self.clause is _STEERED else "")
-        return Violation(clause=self.clause, expected=self.expected, actual=said)
-
-
-_STEERED = clauses.ERROR_ON_DEMAND
+        actual, code = f"status {answer.status}", error_code(answer)
+        if code is not None and self.clause is clauses.ERROR_ON_DEMAND:
+            actual += f" `{code}`"
+        return Violation(clause=self.clause, expected=self.expected, actual=actual)
 
 
 def expectation(request: CheckRequest, terms: Terms) -> Expectation | None:
     """
-    What is expected of the answer to *request*, or None where the contract leaves it open.
+    The expectation for the answer to *request*, or None if the contract leaves the answer open.
 
-    Where several things are wrong with a request, or left open, the answer may be to any of them; the violation names the
-    first that is wrong.
+    If several things are wrong with a request, or left open, the answer may be about any of them. The violation names the
+    first one that is wrong.
     """
     if not request.is_for_operation:
-        return _elsewhere(request, terms)
+        return _other_target_expectation(request, terms)
     open_or_wrong = [
         _credentials(request, terms),
         _media_type(request, terms),
@@ -126,13 +124,13 @@ def expectation(request: CheckRequest, terms: Terms) -> Expectation | None:
     wrong = [found for found in open_or_wrong if isinstance(found, Expectation)]
     if wrong:
         first = wrong[0]
-        # What is left open may be what it was refused for.
-        left_open, refused = _OPEN in open_or_wrong, statuses(ErrorCode.CLIENT_ERROR, terms.contract)
+        # The rejection may also be about something that is left open.
+        left_open, rejected = _OPEN in open_or_wrong, statuses(ErrorCode.CLIENT_ERROR, terms.contract)
         return Expectation(
             clause=first.clause,
             expected=first.expected,
             is_met_by=lambda answer: (
-                any(one.is_met_by(answer) for one in wrong) or (left_open and answer.status in refused)
+                any(one.is_met_by(answer) for one in wrong) or (left_open and answer.status in rejected)
             ),
             violated_by_request=tuple(one.clause for one in wrong),
         )
@@ -144,32 +142,32 @@ def expectation(request: CheckRequest, terms: Terms) -> Expectation | None:
 
 class _Open:
     """
-    The answer to this is left open.
+    Marks a part of a request whose answer the contract leaves open.
     """
 
 
 _OPEN = _Open()
-_Judged = Expectation | _Open | None
-"""Wrong, left open, or as it should be."""
+_PartExpectation = Expectation | _Open | None
+"""A part of a request is wrong, left open, or valid (None)."""
 
 
-def _elsewhere(request: CheckRequest, terms: Terms) -> Expectation | None:
+def _other_target_expectation(request: CheckRequest, terms: Terms) -> Expectation | None:
     """
-    Other methods, paths and hosts are refused; how is the server's own affair. Who has no right key is let in nowhere.
+    Other methods, paths and hosts are rejected, with any status. Without the right key nothing of the chain may answer.
     """
-    stranger = _credentials(request, terms)
-    if isinstance(stranger, Expectation):
+    credentials = _credentials(request, terms)
+    if isinstance(credentials, Expectation):
         return Expectation(
-            clause=stranger.clause,
+            clause=credentials.clause,
             expected="anything but a 2xx from the chain",
-            is_met_by=lambda answer: not _from_the_chain(answer, request, terms),
+            is_met_by=lambda answer: not _is_from_chain(answer, request, terms),
         )
-    if not request.is_valid or stranger is _OPEN:
+    if not request.is_valid or credentials is _OPEN:
         return None
-    if request.method in _SAY_WHAT_THEY_LIKE:
-        return _no_run(request, terms)
+    if request.method in _METHODS_WITHOUT_EXPECTATION:
+        return _no_run_expectation(request, terms)
     if request.host is not None:
-        clause = clauses.REGIONAL_HOST if _is_spelled_plainly(request.host) else clauses.REGIONAL_HOST_FORMS
+        clause = clauses.REGIONAL_HOST if _is_documented_form(request.host) else clauses.REGIONAL_HOST_FORMS
     elif request.method != METHOD:
         clause = clauses.OTHER_METHODS_REJECTED
     elif is_same_path(request.path, request.operation):
@@ -179,58 +177,58 @@ def _elsewhere(request: CheckRequest, terms: Terms) -> Expectation | None:
     return Expectation(clause=clause, expected="anything but a 2xx", is_met_by=lambda answer: answer.status >= 300)
 
 
-def _no_run(request: CheckRequest, terms: Terms) -> Expectation | None:
+def _no_run_expectation(request: CheckRequest, terms: Terms) -> Expectation | None:
     """
-    What HEAD, OPTIONS and TRACE say is open; that an echo chain ran for them shows in what they return.
+    The answer to HEAD, OPTIONS and TRACE is open, except that the chain must not run. An echo shows that it ran.
     """
-    if not _is_unmistakable(request, terms):
+    if not _has_unique_echo(request, terms):
         return None
     return Expectation(
         clause=clauses.OTHER_METHODS_REJECTED,
         expected="anything but what the chain returns",
-        is_met_by=lambda answer: not _from_the_chain(answer, request, terms),
+        is_met_by=lambda answer: not _is_from_chain(answer, request, terms),
     )
 
 
-def _from_the_chain(answer: Answer, request: CheckRequest, terms: Terms) -> bool:
+def _is_from_chain(answer: Answer, request: CheckRequest, terms: Terms) -> bool:
     """
-    Whether an answer may be what the chain has made of a request: of an echo chain, the object that was sent.
+    True if an answer may be the chain's output: from an echo chain, the object that was sent.
     """
     if not 200 <= answer.status < 300 or answer.media_type != "application/json":
         return False
     body = request.body or b""
-    if request.method in _SAY_WHAT_THEY_LIKE and not _is_unmistakable(request, terms):
+    if request.method in _METHODS_WITHOUT_EXPECTATION and not _has_unique_echo(request, terms):
         return False
     if request.method == "HEAD":
-        # All that is seen of the body is its length, give or take the blanks of another spelling.
-        said = answer.field("content-length") or ""
-        return said.isdecimal() and 0 <= int(said) - len(body) <= _BLANKS
+        # Only the length of the body is visible, and an echo may contain more whitespace.
+        length = answer.field("content-length") or ""
+        return length.isdecimal() and 0 <= int(length) - len(body) <= _MAX_ADDED_BLANKS
     return is_same_json(body, answer.body) if terms.echo and body else True
 
 
-def _is_unmistakable(request: CheckRequest, terms: Terms) -> bool:
+def _has_unique_echo(request: CheckRequest, terms: Terms) -> bool:
     """
-    Whether nothing but an echo chain returns what was sent.
+    True if only an echo chain returns what was sent.
     """
-    return terms.echo and len(request.body or b"") >= _UNMISTAKABLE
+    return terms.echo and len(request.body or b"") >= _MIN_UNIQUE_BODY
 
 
-def _is_spelled_plainly(host: str) -> bool:
+def _is_documented_form(host: str) -> bool:
     """
-    Whether a hostname stands as the document writes it: in lower case, without a port and without the root's dot. What is
-    none of Baseten's is as its owner writes it.
+    True if a Baseten hostname is written as in the document: in lower case, without port and trailing dot. Any other
+    hostname passes.
     """
-    return _BASETENS.search(host) is None or (host.endswith(".api.baseten.co") and host == host.lower())
+    return _BASETEN_HOST.search(host) is None or (host.endswith(".api.baseten.co") and host == host.lower())
 
 
 def is_same_path(path: str, operation: str) -> bool:
     """
-    Whether a path may be taken for the operation's: by RFC 3986 §6.2.2 it is, once what need not be encoded is decoded and
-    dots are resolved; servers decode more, and merge slashes.
+    True if a server may treat a path as the operation's: after the normalization of RFC 3986 §6.2.2, full decoding, and
+    merging of slashes.
 
-    >>> same_path("/x/..//production%2Frun%5Fremote?a", "/production/run_remote")
+    >>> is_same_path("/x/..//production%2Frun%5Fremote?a", "/production/run_remote")
     True
-    >>> same_path("/production/run_remote/", "/production/run_remote")
+    >>> is_same_path("/production/run_remote/", "/production/run_remote")
     False
     """
     plain = unquote(_ORIGIN.sub("", path).partition("?")[0]).replace("\\", "/")
@@ -239,15 +237,15 @@ def is_same_path(path: str, operation: str) -> bool:
 
 def _with_status(clause: Clause, allowed: frozenset[int]) -> Expectation:
     """
-    An answer with one of these statuses.
+    The expectation of one of these statuses.
     """
-    words = " or ".join(map(str, sorted(allowed)))
-    return Expectation(clause=clause, expected=f"status {words}", is_met_by=lambda answer: answer.status in allowed)
+    expected = f"status {' or '.join(map(str, sorted(allowed)))}"
+    return Expectation(clause=clause, expected=expected, is_met_by=lambda answer: answer.status in allowed)
 
 
-def _credentials(request: CheckRequest, terms: Terms) -> _Judged:
+def _credentials(request: CheckRequest, terms: Terms) -> _PartExpectation:
     """
-    The right key, behind its scheme's prefix, once, in the Authorization header.
+    Valid: one Authorization header with the scheme's prefix and the right key.
     """
     given = list(request.values("authorization"))
     if given == [terms.key.authorization]:
@@ -256,62 +254,61 @@ def _credentials(request: CheckRequest, terms: Terms) -> _Judged:
     clause = _credentials_clause(given, request, terms)
     if clause is None or is_waived(clause, terms.contract):
         return _OPEN
-    refused = statuses(ErrorCode.UNAUTHORIZED, terms.contract)
+    rejected = statuses(ErrorCode.UNAUTHORIZED, terms.contract)
     if len(given) > 1 or not all(value.isascii() for value in given):
-        # No wrong key alone: a field that stands twice, or bytes that stand for no character, are bad requests too.
-        refused |= statuses(ErrorCode.CLIENT_ERROR, terms.contract)
-    return _with_status(clause, refused)
+        # A repeated field, or bytes outside ASCII, make a bad request as well.
+        rejected |= statuses(ErrorCode.CLIENT_ERROR, terms.contract)
+    return _with_status(clause, rejected)
 
 
 def _credentials_clause(given: list[str], request: CheckRequest, terms: Terms) -> Clause | None:
     """
-    Which clause the credentials go against; None where no sentence decides.
+    The clause that the credentials violate, or None if the contract leaves it open.
     """
     key = terms.key.reveal()
     if not given:
-        return clauses.KEY_LOCATION if _elsewhere_in(request, key) else clauses.AUTHENTICATION_REQUIRED
-    if any(_may_be_right(value, terms.key) for value in given):
+        return clauses.KEY_LOCATION if _has_key_elsewhere(request, key) else clauses.AUTHENTICATION_REQUIRED
+    if any(_may_be_valid(value, terms.key) for value in given):
         return None
     if len(given) > 1:
         return clauses.KEY_VERIFIED
     scheme, _, token = given[0].partition(" ")
     if scheme.lower() == terms.key.scheme.prefix.lower():
         return clauses.KEY_VERIFIED
-    if _ends_with(given[0], key) or (scheme.lower() == "basic" and key.encode() in _decoded(token)):
+    if _ends_with_key(given[0], key) or (scheme.lower() == "basic" and key.encode() in _decoded_token(token)):
         return clauses.KEY_PREFIX
     return clauses.KEY_VERIFIED
 
 
-def _may_be_right(value: str, key: ApiKey) -> bool:
+def _may_be_valid(value: str, key: ApiKey) -> bool:
     """
-    Whether a value may count as the right one: RFC 9110 §11.1 has schemes compared without case, and how many blanks stand
-    behind one is nobody's clause.
+    True if a server may accept a value: RFC 9110 §11.1 compares schemes without case, and no clause counts the spaces.
     """
     words = value.split()
     schemes = {"api-key", key.scheme.prefix.lower()}
     return len(words) == 2 and words[0].lower() in schemes and words[1] == key.reveal()
 
 
-def _ends_with(value: str, key: str) -> bool:
+def _ends_with_key(value: str, key: str) -> bool:
     """
-    Whether a value has the right key at its end, as a word of its own or behind a mark, or within quotes.
+    True if a value ends with the right key as a separate word, perhaps in quotes.
     """
-    before, found, behind = value.rpartition(key)
-    return (bool(found) and behind in ("", '"') and not before[-1:].isalnum()) or before == "Api-Key"
+    before, match, after = value.rpartition(key)
+    return (bool(match) and after in ("", '"') and not before[-1:].isalnum()) or before == "Api-Key"
 
 
-def _elsewhere_in(request: CheckRequest, key: str) -> bool:
+def _has_key_elsewhere(request: CheckRequest, key: str) -> bool:
     """
-    Whether the key stands in the query, in another header or in the body.
+    True if the key is in the query, in another header or in the body.
     """
     return (
         key in request.path or any(key in value for _, value in request.fields) or key.encode() in (request.body or b"")
     )
 
 
-def _decoded(token: str) -> bytes:
+def _decoded_token(token: str) -> bytes:
     """
-    What a Basic credential says, or nothing.
+    The decoded text of a Basic credential; empty if it is not valid base64.
     """
     try:
         return base64.b64decode(token)
@@ -319,9 +316,9 @@ def _decoded(token: str) -> bytes:
         return b""
 
 
-def _media_type(request: CheckRequest, terms: Terms) -> _Judged:
+def _media_type(request: CheckRequest, terms: Terms) -> _PartExpectation:
     """
-    One Content-Type, of application/json, and no coding over it.
+    Valid: one Content-Type, which is application/json, and no Content-Encoding.
     """
     if request.body in (None, b""):
         return None
@@ -330,31 +327,34 @@ def _media_type(request: CheckRequest, terms: Terms) -> _Judged:
     given = [value.strip().lower() for value in request.values("content-type")]
     if len(given) == 1 and _JSON_TYPE.fullmatch(given[0]):
         return None
-    if len(given) > 1 or is_waived(clauses.MEDIA_TYPE_REQUIRED, terms.contract) or any(map(_LIKE_JSON.search, given)):
+    if (
+        len(given) > 1
+        or is_waived(clauses.MEDIA_TYPE_REQUIRED, terms.contract)
+        or any(map(_SIMILAR_TYPE.search, given))
+    ):
         return _OPEN
     return Expectation(
         clause=clauses.MEDIA_TYPE_REQUIRED, expected="a 4xx", is_met_by=lambda answer: 400 <= answer.status < 500
     )
 
 
-def _acceptable(request: CheckRequest) -> _Judged:
+def _acceptable(request: CheckRequest) -> _PartExpectation:
     """
-    An Accept that takes what the document has, or none.
+    Valid: no Accept header, or one that accepts JSON.
     """
     given = ",".join(request.values("accept")).lower().replace(" ", "")
-    ranges = [each for each in given.split(",") if each and not _NOT_AT_ALL.search(each)]
-    admitted = any(each.partition(";")[0] in _ACCEPTING for each in ranges)
-    # RFC 9110 §12.5.1: an answer that is not acceptable may be given all the same, or 406.
-    return None if admitted or not given else _OPEN
+    ranges = [each for each in given.split(",") if each and not _WEIGHT_0.search(each)]
+    accepts_json = any(each.partition(";")[0] in _ACCEPTED_RANGES for each in ranges)
+    # RFC 9110 §12.5.1: a server may send an unacceptable answer anyway, or 406.
+    return None if accepts_json or not given else _OPEN
 
 
-def _body(request: CheckRequest, terms: Terms) -> _Judged:
+def _body(request: CheckRequest, terms: Terms) -> _PartExpectation:
     """
-    One JSON object.
+    Valid: one JSON object.
     """
     body = request.body or b""
     if body and request.values("content-encoding"):
-        # What it says is seen by whoever decodes it.
         return _OPEN
     value = parse_json(body)
     if isinstance(value, TooDeep) or value is InvalidJson.BYTE_ORDER_MARK:
@@ -362,41 +362,40 @@ def _body(request: CheckRequest, terms: Terms) -> _Judged:
         return _OPEN
     if isinstance(value, dict):
         return _OPEN if is_implementation_defined(body) else None
-    refused = statuses(ErrorCode.CLIENT_ERROR, terms.contract)
+    rejected = statuses(ErrorCode.CLIENT_ERROR, terms.contract)
     if len(body) > _LARGE:
-        refused |= statuses(ErrorCode.PAYLOAD_TOO_LARGE, terms.contract)
+        rejected |= statuses(ErrorCode.PAYLOAD_TOO_LARGE, terms.contract)
     if not body:
         clause = clauses.BODY_REQUIRED
-        # RFC 9110 §15.5.12: a server may insist on a length, which a request without a body need not state.
-        refused |= frozenset({411}) if request.has_no_length else frozenset()
+        # RFC 9110 §15.5.12: a server may require a length, which a request without a body need not state.
+        rejected |= frozenset({411}) if request.has_no_length else frozenset()
     else:
         clause = clauses.INVALID_JSON_REJECTED if isinstance(value, InvalidJson) else clauses.NON_OBJECT_REJECTED
-    return _with_status(clause, refused)
+    return _with_status(clause, rejected)
 
 
-def _steered(request: CheckRequest, terms: Terms) -> _Judged:
+def _steered(request: CheckRequest, terms: Terms) -> _PartExpectation:
     """
-    The error that a steerable target was asked for; that its body names the code is more than the document requires.
+    The error that the request asks a steerable target for. The document does not require its body to have a code.
     """
-    asked = [value.split(" ")[0] for value in request.values(STEERING_HEADER)]
-    if not asked:
+    codes = [value.split(" ")[0] for value in request.values(STEERING_HEADER)]
+    if not codes:
         return None
-    if len(asked) != 1 or asked[0] not in DOCUMENTED_CODES:
+    if len(codes) != 1 or codes[0] not in DOCUMENTED_CODES:
         return _OPEN
-    code = asked[0]
-    row = statuses(code, terms.contract)
-    words = " or ".join(map(str, sorted(row)))
+    code = codes[0]
+    allowed = statuses(code, terms.contract)
     return Expectation(
-        clause=_STEERED,
-        expected=f"`{code}` with status {words}",
-        is_met_by=lambda answer: answer.status in row and error_code(answer) in (code, None),
+        clause=clauses.ERROR_ON_DEMAND,
+        expected=f"`{code}` with status {' or '.join(map(str, sorted(allowed)))}",
+        is_met_by=lambda answer: answer.status in allowed and error_code(answer) in (code, None),
     )
 
 
 def _accepted(request: CheckRequest, terms: Terms) -> Expectation | None:
     """
-    What the chain's own signature takes is welcome, and any object to an echo chain. Whatever else an object is answered
-    with is right: the service refuses some of what a signature does not take, and coerces or passes over the rest.
+    A 200 for an object that the chain accepts. Other objects have no expectation: the service rejects some objects that do
+    not match a chain's signature, and coerces or ignores other differences.
     """
     if not accepts_body(terms, request.body):
         return None
@@ -407,7 +406,7 @@ def _accepted(request: CheckRequest, terms: Terms) -> Expectation | None:
 
 def accepts_body(terms: Terms, body: bytes | None) -> bool:
     """
-    Whether the chain is known to take an object.
+    True if the chain is known to accept a body: it matches the input schema, or is any object for an echo chain.
     """
     value = parse_json(body or b"")
     if not isinstance(value, dict):
@@ -417,17 +416,15 @@ def accepts_body(terms: Terms, body: bytes | None) -> bool:
 
 def is_undocumented_rejection(request: CheckRequest, answer: Answer, contract: Contract) -> bool:
     """
-    Whether an answer of the operation refuses, with a status that the contract does not know.
-
-    That is one violation, of the status, and not another one of whatever was asked.
+    True if the operation rejects with a status that the contract does not have. That violates the status clause only.
     """
-    refuses = not 200 <= answer.status < 300
-    return request.is_for_operation and refuses and answer.status not in allowed_statuses(contract)
+    is_success = 200 <= answer.status < 300
+    return request.is_for_operation and not is_success and answer.status not in allowed_statuses(contract)
 
 
 def excerpt(body: bytes, limit: int = 60) -> str:
     """
-    As much of a body as a line can carry.
+    The beginning of a body, in one line.
     """
     text = json.dumps(body.decode("utf-8", "replace"), ensure_ascii=False)[1:-1]
     return text if len(text) <= limit else text[: limit - 1] + "…"

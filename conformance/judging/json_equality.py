@@ -1,7 +1,7 @@
 """
-When two JSON texts say the same, where they differ, and where RFC 8259 leaves it to the receiver what a text says.
+Compares JSON texts: whether they are equal, where they differ, and what RFC 8259 leaves to the receiver.
 
-Read without recursion and with nothing lost: members in order and as often as they stand there, numbers as written.
+Parsing loses nothing: members keep their order and duplicates, and numbers stay as written. Depth is not limited.
 """
 
 from __future__ import annotations
@@ -19,17 +19,17 @@ from ..inputs import sizes
 
 class ObjectMembers(list[tuple[str, object]]):
     """
-    An object's members as written, so that an array of pairs is not taken for one.
+    The members of an object in their order. A class of its own, since an array of pairs is a list as well.
     """
 
     @property
     def names(self) -> list[str]:
-        """In their order."""
+        """The names in their order."""
         return [name for name, _ in self]
 
     @property
     def has_duplicate_names(self) -> bool:
-        """Whether a name stands twice."""
+        """Whether a name occurs twice."""
         return len(dict(self)) < len(self)
 
 
@@ -42,12 +42,12 @@ class JsonNumber(str):
 
     @property
     def is_integer(self) -> bool:
-        """Whether it is written without a fraction and an exponent."""
+        """Whether it has neither a fraction nor an exponent."""
         return self.lstrip("-").isdigit()
 
     @property
     def fits_double(self) -> bool:
-        """Whether a double comes near it: neither infinity nor a zero that it is not."""
+        """Whether the nearest double is neither infinite nor, for another number, zero."""
         if self.is_integer:
             return True
         nearest = float(self)
@@ -55,7 +55,7 @@ class JsonNumber(str):
 
     @property
     def digit_count(self) -> int:
-        """How many it has."""
+        """The number of digits."""
         return sum(map(str.isdigit, self))
 
 
@@ -70,13 +70,13 @@ _TOKEN = re.compile(
     r"|(?P<end>\Z))"
 )
 
-_NAME, _COLON, _VALUE, _NEXT = "a name", "a colon", "a value", "what comes next"
-"""What a text may go on with."""
+_NAME, _COLON, _VALUE, _NEXT = "a name", "a colon", "a value", "a comma or an end"
+"""What the parser expects next."""
 
 
 def parse_exactly(content: bytes) -> object:
     """
-    The value of a JSON text, however deep: `Members`, `list`, `Number`, `str`, `bool` or None. Raises ValueError.
+    The value of a JSON text of any depth: ObjectMembers, list, JsonNumber, str, bool or None. Raises ValueError.
     """
     text = content.decode("utf-8")
     try:
@@ -85,158 +85,161 @@ def parse_exactly(content: bytes) -> object:
             object_pairs_hook=ObjectMembers,
             parse_int=JsonNumber,
             parse_float=JsonNumber,
-            parse_constant=_no_number,
+            parse_constant=_reject_constant,
         )
     except RecursionError:
         return parse_json_iteratively(text)
 
 
-def _no_number(constant: str) -> object:
+def _reject_constant(constant: str) -> object:
     """
-    `NaN`, `Infinity` and `-Infinity` are Python's, not JSON's.
+    Raises ValueError: Python's parser accepts `NaN`, `Infinity` and `-Infinity`, which are not JSON.
     """
     raise ValueError(constant)
 
 
 def parse_json_iteratively(text: str) -> object:
     """
-    The same, without recursion and slower.
+    The same as `parse_exactly`, without recursion and slower.
     """
-    reader = _Reader()
-    place = 0
+    builder = _Builder()
+    position = 0
     while True:
-        token = _TOKEN.match(text, place)
+        token = _TOKEN.match(text, position)
         if token is None:
-            raise ValueError(f"no JSON at {place}")
+            raise ValueError(f"no JSON at {position}")
         if token.lastgroup == "end":
-            return reader.result()
-        reader.take(token.lastgroup or "", token[token.lastgroup or 0])
-        place = token.end()
+            return builder.result()
+        builder.add(token.lastgroup or "", token[token.lastgroup or 0])
+        position = token.end()
 
 
-class _Reader:
+class _Builder:
     """
-    A JSON text as it is read, token by token.
+    Builds a JSON value from tokens.
     """
 
     def __init__(self) -> None:
         self._root: list[object] = []
-        self._open: list[list[object] | ObjectMembers] = [self._root]
+        self._containers: list[list[object] | ObjectMembers] = [self._root]
         self._names: list[str] = []
-        self._wanted = _VALUE
-        self._closable = False
-        """Whether the container that has just been opened may be closed at once."""
+        self._expected = _VALUE
+        self._may_close = False
+        """Whether the innermost container is empty, so that it may be closed at once."""
 
     def result(self) -> object:
-        """The whole value. Raises ValueError where there is more or less than one."""
-        if self._wanted is not _NEXT or len(self._open) > 1:
+        """The complete value. Raises ValueError if there is less than one."""
+        if self._expected is not _NEXT or len(self._containers) > 1:
             raise ValueError("the text is cut short")
         return self._root[0]
 
-    def take(self, kind: str, text: str) -> None:
-        """One token. Raises ValueError where it may not stand here."""
+    def add(self, kind: str, text: str) -> None:
+        """Add a token. Raises ValueError if it is not allowed here."""
         if kind == "mark":
-            self._mark(text)
-        elif self._wanted is _NAME and kind == "text":
+            self._add_mark(text)
+        elif self._expected is _NAME and kind == "text":
             self._names.append(json.loads(text))
-            self._wanted = _COLON
-        elif self._wanted is _VALUE:
-            self._put(
+            self._expected = _COLON
+        elif self._expected is _VALUE:
+            self._add_value(
                 _LITERALS[text] if kind == "literal" else JsonNumber(text) if kind == "number" else json.loads(text)
             )
         else:
-            raise ValueError(f"{text!r} in place of {self._wanted}")
+            raise ValueError(f"{text!r} in place of {self._expected}")
 
-    def _mark(self, mark: str) -> None:
+    def _add_mark(self, mark: str) -> None:
         """
-        A bracket, a comma or a colon.
+        Add a bracket, a comma or a colon.
         """
-        inside = self._open[-1]
-        if mark in "{[" and self._wanted is _VALUE:
+        container = self._containers[-1]
+        if mark in "{[" and self._expected is _VALUE:
             new: list[object] | ObjectMembers = ObjectMembers() if mark == "{" else []
-            self._put(new)
-            self._open.append(new)
-            self._wanted, self._closable = (_NAME if mark == "{" else _VALUE), True
+            self._add_value(new)
+            self._containers.append(new)
+            self._expected, self._may_close = (_NAME if mark == "{" else _VALUE), True
             return
-        if mark in "}]" and (self._wanted is _NEXT or self._closable) and self._is_open(mark):
-            self._open.pop()
-            self._wanted = _NEXT
-        elif mark == "," and self._wanted is _NEXT and inside is not self._root:
-            self._wanted = _NAME if isinstance(inside, ObjectMembers) else _VALUE
-        elif mark == ":" and self._wanted is _COLON:
-            self._wanted = _VALUE
+        if mark in "}]" and (self._expected is _NEXT or self._may_close) and self._is_closed_by(mark):
+            self._containers.pop()
+            self._expected = _NEXT
+        elif mark == "," and self._expected is _NEXT and container is not self._root:
+            self._expected = _NAME if isinstance(container, ObjectMembers) else _VALUE
+        elif mark == ":" and self._expected is _COLON:
+            self._expected = _VALUE
         else:
-            raise ValueError(f"{mark!r} in place of {self._wanted}")
-        self._closable = False
+            raise ValueError(f"{mark!r} in place of {self._expected}")
+        self._may_close = False
 
-    def _is_open(self, mark: str) -> bool:
+    def _is_closed_by(self, mark: str) -> bool:
         """
-        Whether a closing bracket closes what is open.
+        Whether a closing bracket matches the innermost container.
         """
-        inside = self._open[-1]
-        return inside is not self._root and isinstance(inside, ObjectMembers) is (mark == "}")
+        container = self._containers[-1]
+        return container is not self._root and isinstance(container, ObjectMembers) is (mark == "}")
 
-    def _put(self, value: object) -> None:
+    def _add_value(self, value: object) -> None:
         """
-        A value, where one was wanted.
+        Add a value to the innermost container.
         """
-        inside = self._open[-1]
-        if isinstance(inside, ObjectMembers):
-            inside.append((self._names.pop(), value))
+        container = self._containers[-1]
+        if isinstance(container, ObjectMembers):
+            container.append((self._names.pop(), value))
         else:
-            inside.append(value)
-        self._wanted, self._closable = _NEXT, False
+            container.append(value)
+        self._expected, self._may_close = _NEXT, False
 
 
-def _walked(value: object) -> Iterator[tuple[object, int]]:
+def _nested_values(value: object) -> Iterator[tuple[object, int]]:
     """
-    Every value within a value, itself included, with its level.
+    A value and all values in it, with their nesting levels from 1.
     """
-    waiting = [(value, 1)]
-    while waiting:
-        here, level = waiting.pop()
-        yield here, level
-        if isinstance(here, ObjectMembers):
-            waiting += [(member, level + 1) for _, member in here]
-        elif isinstance(here, list):
-            waiting += [(item, level + 1) for item in here]
+    pending = [(value, 1)]
+    while pending:
+        current, level = pending.pop()
+        yield current, level
+        if isinstance(current, ObjectMembers):
+            pending += [(member, level + 1) for _, member in current]
+        elif isinstance(current, list):
+            pending += [(item, level + 1) for item in current]
 
 
 def is_implementation_defined(content: bytes) -> bool:
     """
-    Whether what becomes of a valid JSON text is left to its receiver: RFC 8259 §4 (names twice), §6 (numbers beyond a
-    double), §8.2 (lone surrogates), §9 (limits on size, depth, range and length).
+    True if RFC 8259 leaves the meaning of a JSON text to the receiver: §4 (duplicate names), §6 (numbers outside the range
+    of a double), §8.2 (lone surrogates), §9 (limits on size, depth, range and length). Also True if it is no JSON.
     """
     if len(content) > sizes.REQUIRED_BODY_BYTES:
         return True
     try:
-        return any(_unsaid(value) or _beyond(value, level) for value, level in _walked(parse_exactly(content)))
+        values = _nested_values(parse_exactly(content))
+        return any(_is_ambiguous(value) or _exceeds_limits(value, level) for value, level in values)
     except ValueError:
         return True
 
 
-def _unsaid(value: object) -> bool:
+def _is_ambiguous(value: object) -> bool:
     """
-    Whether receivers differ in what a value is.
+    True if receivers may read a value differently.
     """
     if isinstance(value, JsonNumber):
-        most = sizes.REQUIRED_DIGITS if value.is_integer else sizes.REQUIRED_FRACTION_DIGITS
-        return not value.fits_double or value.digit_count > most
+        max_digits = sizes.REQUIRED_DIGITS if value.is_integer else sizes.REQUIRED_FRACTION_DIGITS
+        return not value.fits_double or value.digit_count > max_digits
     if isinstance(value, str):
-        return _halved(value)
-    return isinstance(value, ObjectMembers) and (value.has_duplicate_names or any(map(_halved, value.names)))
+        return _has_lone_surrogate(value)
+    if not isinstance(value, ObjectMembers):
+        return False
+    return value.has_duplicate_names or any(map(_has_lone_surrogate, value.names))
 
 
-def _halved(text: str) -> bool:
+def _has_lone_surrogate(text: str) -> bool:
     """
-    Whether a text has half of a surrogate pair.
+    True if a text has half of a surrogate pair.
     """
     return not text.isascii() and any("\ud800" <= character <= "\udfff" for character in text)
 
 
-def _beyond(value: object, level: int) -> bool:
+def _exceeds_limits(value: object, level: int) -> bool:
     """
-    Whether a value goes beyond what must be taken.
+    True if a value is larger or deeper than every receiver has to accept.
     """
     if isinstance(value, ObjectMembers):
         return (
@@ -249,12 +252,12 @@ def _beyond(value: object, level: int) -> bool:
 
 def duplicate_names(content: bytes) -> tuple[str, ...]:
     """
-    The names that stand twice in one object of a JSON text, however they are escaped; none where it is no JSON.
+    The names that occur twice in one object of a JSON text, after unescaping. Empty if it is no JSON.
     """
     try:
         objects = [
             value
-            for value, _ in _walked(parse_exactly(content))
+            for value, _ in _nested_values(parse_exactly(content))
             if isinstance(value, ObjectMembers) and value.has_duplicate_names
         ]
     except ValueError:
@@ -268,21 +271,20 @@ def duplicate_names(content: bytes) -> tuple[str, ...]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JsonDifference:
     """
-    The first place in which one text says something else than another.
+    The first difference between two JSON texts.
     """
 
     kind: str
-    """What differs, in words that do not depend on the values."""
+    """The kind of difference, independent of the values."""
     pointer: str
-    """A JSON pointer."""
+    """Where it is, as a JSON pointer."""
     values: str
-    """What stood there, and what stands there."""
+    """The value received and the value sent, shortened."""
 
 
 def is_same_json(one: bytes, other: bytes) -> bool:
     """
-    Whether two texts say the same, as JSON where they are. Members have no order; the same number in another spelling is
-    the same number, and a boolean is none.
+    True if two texts are equal, as JSON if they are JSON. The order of members and the spelling of a number do not count.
     """
     if one.strip() == other.strip():
         return True
@@ -294,10 +296,10 @@ def is_same_json(one: bytes, other: bytes) -> bool:
 
 def first_difference(sent: bytes, got: bytes) -> JsonDifference | None:
     """
-    Where what came back is not what was sent, two valid JSON texts. Whatever of the first is left to its receiver may have
-    become anything.
+    The first difference between the JSON text that was sent and the one that came back, or None. Values that RFC 8259
+    leaves to the receiver are not compared.
     """
-    if sent == got or (len(sent) > _LARGE and _plainly(sent) == _plainly(got) is not None):
+    if sent == got or (len(sent) > _LARGE and _normalized(sent) == _normalized(got) is not None):
         return None
     try:
         return _difference(parse_exactly(sent), parse_exactly(got), lenient=True)
@@ -306,12 +308,12 @@ def first_difference(sent: bytes, got: bytes) -> JsonDifference | None:
 
 
 _LARGE = 2**14
-"""Bytes of a text beyond which it is worth the while to look for a shorter way."""
+"""Bytes of a text above which a faster comparison is tried first."""
 
 
-def _plainly(content: bytes) -> str | None:
+def _normalized(content: bytes) -> str | None:
     """
-    A text as Python writes it: where two are alike, the texts say the same. None where Python's limits are in the way.
+    A JSON text as Python writes it; equal results mean equal texts. None if it exceeds Python's limits.
     """
     try:
         return json.dumps(json.loads(content), sort_keys=True)
@@ -320,27 +322,27 @@ def _plainly(content: bytes) -> str | None:
 
 
 _Step = tuple["_Step", str] | None
-"""A place: the one that it is in, and its name there."""
+"""A position in a value: the position of the container, and the name or index in it."""
 
 
 def _difference(sent: object, got: object, *, lenient: bool) -> JsonDifference | None:
     """
-    The first difference of two values, searched without recursion.
+    The first difference of two values, without recursion. If *lenient*, ambiguous values are not compared.
     """
-    waiting: list[tuple[object, object, _Step]] = [(sent, got, None)]
-    while waiting:
-        here, there, place = waiting.pop()
-        if lenient and _unsaid(here):
+    pending: list[tuple[object, object, _Step]] = [(sent, got, None)]
+    while pending:
+        ours, theirs, place = pending.pop()
+        if lenient and _is_ambiguous(ours):
             continue
-        kind = _kind_of_difference(here, there, lenient=lenient)
+        kind = _kind_of_difference(ours, theirs, lenient=lenient)
         if kind:
-            return JsonDifference(kind=kind, pointer=_pointer(place), values=_values(here, there))
-        if isinstance(here, ObjectMembers) and isinstance(there, ObjectMembers):
-            members = zip(_sorted(here), _sorted(there), strict=True)
-            waiting += [(one[1], other[1], (place, one[0])) for one, other in members]
-        elif isinstance(here, list) and isinstance(there, list):
-            pairs = zip(here, there, strict=True)
-            waiting += [
+            return JsonDifference(kind=kind, pointer=_pointer(place), values=_values(ours, theirs))
+        if isinstance(ours, ObjectMembers) and isinstance(theirs, ObjectMembers):
+            members = zip(_sorted(ours), _sorted(theirs), strict=True)
+            pending += [(one[1], other[1], (place, one[0])) for one, other in members]
+        elif isinstance(ours, list) and isinstance(theirs, list):
+            pairs = zip(ours, theirs, strict=True)
+            pending += [
                 (one, other, (place, str(index)))
                 for index, (one, other) in enumerate(pairs)
                 if type(one) is not type(other) or not isinstance(one, str) or one != other
@@ -350,7 +352,7 @@ def _difference(sent: object, got: object, *, lenient: bool) -> JsonDifference |
 
 def _sorted(members: ObjectMembers) -> list[tuple[str, object]]:
     """
-    Members in the order of their names; one name's in their own.
+    Members sorted by name; duplicates keep their order.
     """
     return sorted(members, key=lambda member: member[0])
 
@@ -365,51 +367,53 @@ _KINDS: dict[type, str] = {
 }
 
 
-def _kind_of_difference(here: object, there: object, *, lenient: bool) -> str:
+def _kind_of_difference(ours: object, theirs: object, *, lenient: bool) -> str:
     """
-    How two values differ by themselves, whatever is in them; empty where they do not.
+    How two values differ, their members and items aside; empty if they do not.
     """
-    if type(here) is not type(there):
+    if type(ours) is not type(theirs):
         return "a value of another kind"
-    if isinstance(here, ObjectMembers) and isinstance(there, ObjectMembers):
-        return "" if sorted(here.names) == sorted(there.names) else "other members"
-    if isinstance(here, list) and isinstance(there, list):
-        return "" if len(here) == len(there) else "another number of items"
-    if isinstance(here, JsonNumber) and isinstance(there, JsonNumber):
-        return "" if _same_number(here, there, lenient=lenient) else "another number"
-    return "" if here == there else f"another {_KINDS[type(here)].partition(' ')[2]}"
+    if isinstance(ours, ObjectMembers) and isinstance(theirs, ObjectMembers):
+        return "" if sorted(ours.names) == sorted(theirs.names) else "other members"
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return "" if len(ours) == len(theirs) else "another number of items"
+    if isinstance(ours, JsonNumber) and isinstance(theirs, JsonNumber):
+        return "" if _is_same_number(ours, theirs, lenient=lenient) else "another number"
+    return "" if ours == theirs else f"another {_KINDS[type(ours)].partition(' ')[2]}"
 
 
-def _values(here: object, there: object) -> str:
+def _values(ours: object, theirs: object) -> str:
     """
-    Two values that differ, in as many characters as a line can carry.
+    Two different values in one line.
     """
-    if isinstance(here, ObjectMembers) and isinstance(there, ObjectMembers):
-        gone, new = sorted(set(here.names) - set(there.names))[:1], sorted(set(there.names) - set(here.names))[:1]
-        parts = [*(f"without {_short(name)}" for name in gone), *(f"with {_short(name)}" for name in new)]
+    if isinstance(ours, ObjectMembers) and isinstance(theirs, ObjectMembers):
+        missing = sorted(set(ours.names) - set(theirs.names))[:1]
+        added = sorted(set(theirs.names) - set(ours.names))[:1]
+        parts = [*(f"without {_short(name)}" for name in missing), *(f"with {_short(name)}" for name in added)]
         return " and ".join(parts) or "a name once more or less"
-    if isinstance(here, list) and isinstance(there, list):
-        return f"{len(there)} in place of {len(here)}"
-    return " in place of ".join(_apart(there, here))
+    if isinstance(ours, list) and isinstance(theirs, list):
+        return f"{len(theirs)} in place of {len(ours)}"
+    return " in place of ".join(_excerpts(theirs, ours))
 
 
-def _apart(one: object, other: object) -> tuple[str, str]:
+def _excerpts(one: object, other: object) -> tuple[str, str]:
     """
-    Two values that differ, in a few characters: those around the first that differs where their beginnings are alike.
+    Two different values, shortened; if their beginnings are equal, the characters around the first difference.
     """
-    shown = _short(one), _short(other)
-    if shown[0] != shown[1] or isinstance(one, ObjectMembers | list) or isinstance(other, ObjectMembers | list):
-        return shown
-    texts = [_written(one), _written(other)]
+    shortened = _short(one), _short(other)
+    are_containers = isinstance(one, ObjectMembers | list) or isinstance(other, ObjectMembers | list)
+    if shortened[0] != shortened[1] or are_containers:
+        return shortened
+    texts = [_scalar_text(one), _scalar_text(other)]
     first = next((at for at, (a, b) in enumerate(zip(*texts, strict=False)) if a != b), min(map(len, texts)))
     begin = max(first - 12, 0)
     one_part, other_part = (f"…{text[begin : first + 16]}" for text in texts)
     return f"{one_part} (from character {begin + 1})", other_part
 
 
-def _written(value: object) -> str:
+def _scalar_text(value: object) -> str:
     """
-    A value without members or items as text.
+    A string, number or literal as JSON.
     """
     return str(value) if isinstance(value, JsonNumber) else json.dumps(value)
 
@@ -420,13 +424,13 @@ def _short(value: object, limit: int = 30) -> str:
     """
     if isinstance(value, ObjectMembers | list):
         return _KINDS[type(value)]
-    text = _written(value)
+    text = _scalar_text(value)
     return text if len(text) <= limit else f"{text[: limit - 1]}… ({len(text)} characters)"
 
 
 def _pointer(place: _Step, limit: int = 60) -> str:
     """
-    A place, written as a JSON pointer.
+    A position as a JSON pointer, shortened.
     """
     steps: list[str] = []
     while place is not None and len(steps) < limit:
@@ -436,9 +440,9 @@ def _pointer(place: _Step, limit: int = 60) -> str:
     return pointer if len(pointer) <= limit else f"…{pointer[-limit:]}"
 
 
-def _same_number(sent: JsonNumber, got: JsonNumber, *, lenient: bool) -> bool:
+def _is_same_number(sent: JsonNumber, got: JsonNumber, *, lenient: bool) -> bool:
     """
-    Integers to the last digit, fractions as doubles. A fraction may come back as an integer that is the same double.
+    True if integers are equal to the last digit, or fractions as doubles. If *lenient*, an integer may stand for a fraction.
     """
     if not sent.is_integer and (lenient or not got.is_integer):
         return float(sent) == float(got)

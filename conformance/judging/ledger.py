@@ -1,7 +1,7 @@
 """
-What has been found so far: every violation once, with how often and by which smallest request it was seen.
+Collects the findings and clause counts of a run.
 
-The one place where answers become findings, whichever check provoked them.
+Equal violations are one finding, with a count and the smallest request that shows it.
 """
 
 from __future__ import annotations
@@ -27,15 +27,15 @@ from chainproof.results.stored_body import StoredBody
 
 from ..transport.request import CheckRequest, reproduction_command
 
-_CASES = 12
-"""How many kinds of request a finding names."""
+_MAX_CASES = 12
+"""How many request labels a finding names."""
 
 _LEVELS = (Level.MUST, Level.ASSUMED, Level.SHOULD)
 
 
 def failing_levels(fail_on: Level) -> frozenset[Level]:
     """
-    The levels whose violations fail a run, *fail_on* being the least grave of them.
+    The levels whose violations fail a run: *fail_on* and all more severe ones.
     """
     return frozenset(_LEVELS[: _LEVELS.index(fail_on) + 1])
 
@@ -43,26 +43,26 @@ def failing_levels(fail_on: Level) -> frozenset[Level]:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """
-    What shows a violation: the request, and the id of the answer to it.
+    The exchange that shows a violation.
     """
 
     request: CheckRequest
     request_id: str | None = None
     check: str = ""
     answer_body: StoredBody | None = None
-    """What was answered; None where it is not to be kept, or nothing was."""
+    """The answer's body; None if there is none, or if bodies are not stored."""
     deadline: Seconds | None = None
-    """The one that was missed; None where none was."""
+    """The missed deadline; None if there was an answer."""
 
     @property
     def size(self) -> tuple[int, int]:
-        """Of two, the smaller is kept."""
+        """Of two exchanges, the smaller one is kept."""
         return self.request.size
 
 
 class Ledger:
     """
-    Findings and clause counts of one run, written to its folder as they come. Any thread may write.
+    Findings and clause counts of one run, written to its folder as they arrive. Any thread may write.
     """
 
     def __init__(self, folder: RunWriter | None, target: Target, seed: int, route: Route = DIRECT_ROUTE) -> None:
@@ -73,31 +73,32 @@ class Ledger:
         self._findings: dict[tuple[str, str, str], Finding] = {}
         self._evidence: dict[tuple[str, str, str], Evidence] = {}
         self._exercised: Counter[str] = Counter()
-        self._departed: Counter[str] = Counter()
+        self._violated: Counter[str] = Counter()
         self._written: dict[str, tuple[int, int]] = {}
         self._lock = Lock()
         self._statuses: Counter[int] = Counter()
         self._codes: Counter[str] = Counter()
-        self._parts: Counter[str] = Counter()
-        self._left_out: dict[str, Counter[str]] = {}
+        self._module_requests: Counter[str] = Counter()
+        self._skip_reasons: dict[str, Counter[str]] = {}
         self._notes: dict[str, None] = {}
         self.request_count = 0
-        """How many were sent."""
+        """How many requests were sent."""
 
     def record(self, exercised: Iterable[Clause], violations: Iterable[Violation], evidence: Evidence) -> None:
         """
-        Enter what one exchange put to the test, and what it departed from.
+        Enter the clauses that one exchange exercised and violates.
         """
         found = tuple(violations)
+        violated = {each.clause.id for each in found}
         with self._lock:
-            self._exercised.update({clause.id for clause in exercised} | {each.clause.id for each in found})
-            self._departed.update({each.clause.id for each in found})
+            self._exercised.update({clause.id for clause in exercised} | violated)
+            self._violated.update(violated)
             for violation in found:
-                self._enter(violation, evidence)
+                self._add(violation, evidence)
 
     @property
     def is_stored(self) -> bool:
-        """Whether what is entered is kept in a run folder."""
+        """Whether there is a run folder."""
         return self._folder is not None
 
     def count_request(self) -> None:
@@ -115,33 +116,34 @@ class Ledger:
             if code is not None:
                 self._codes[code] += 1
 
-    def count_module_requests(self, part: str, requests: int) -> None:
+    def count_module_requests(self, module: str, requests: int) -> None:
         """
-        Enter how many requests a check took, by the part of the catalogue that it stands in.
+        Add the number of requests that a check in a module sent.
         """
-        self._parts[part] += requests
+        self._module_requests[module] += requests
 
     def record_skipped(self, clauses: Iterable[Clause], why: str) -> None:
         """
-        Enter why a check did not put its clauses to the test.
+        Enter why a check did not exercise its clauses.
         """
         for clause in clauses:
-            self._left_out.setdefault(clause.id, Counter())[why] += 1
+            self._skip_reasons.setdefault(clause.id, Counter())[why] += 1
 
-    def note(self, words: str) -> None:
+    def note(self, text: str) -> None:
         """
-        Enter what is worth knowing and departs from nothing.
+        Enter an observation that is no violation.
         """
         with self._lock:
-            self._notes.setdefault(words)
+            self._notes.setdefault(text)
 
     @property
     def coverage(self) -> Coverage:
-        """How far the run has reached."""
+        """What the run has exercised so far, and why not the rest."""
+
         with self._lock:
             return Coverage(
                 requests=self.request_count,
-                requests_by_module=dict(self._parts),
+                requests_by_module=dict(self._module_requests),
                 statuses=dict(self._statuses),
                 codes=dict(self._codes),
                 not_exercised={name: why for name, why in self._reasons().items() if not self._exercised[name]},
@@ -150,10 +152,10 @@ class Ledger:
 
     def _reasons(self) -> dict[str, str]:
         """
-        Why clauses may not have been put to the test: where several checks had a reason, that of most of them.
+        Why clauses may not have been exercised; the most frequent reason if checks had several.
         """
-        said = {name: reasons.most_common(1)[0][0] for name, reasons in self._left_out.items()}
-        return _CONDITIONAL | said | _UNKNOWN
+        skipped = {name: reasons.most_common(1)[0][0] for name, reasons in self._skip_reasons.items()}
+        return _CONDITIONAL | skipped | _UNKNOWN_CHAIN
 
     @staticmethod
     def finding_key(violation: Violation) -> tuple[str, str, str]:
@@ -162,54 +164,54 @@ class Ledger:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """Everything found so far."""
+        """All findings so far."""
         with self._lock:
             return tuple(self._findings.values())
 
     def exercise_count(self, clause: Clause) -> int:
-        """How often a clause has been put to the test."""
+        """How often a clause has been exercised."""
         return self._exercised[clause.id]
 
     def finding_counts(self) -> Mapping[tuple[str, str, str], int]:
-        """How often each finding has been seen so far."""
+        """The count of each finding so far."""
         with self._lock:
-            return {key: found.count for key, found in self._findings.items()}
+            return {key: known.count for key, known in self._findings.items()}
 
     def findings_since(self, counts: Mapping[tuple[str, str, str], int]) -> tuple[Finding, ...]:
         """
-        What has been seen since *counts* were taken, with how often since then.
+        The findings seen since *counts* were taken, counted from then on.
         """
         with self._lock:
             return tuple(
-                replace(found, count=found.count - counts.get(key, 0))
-                for key, found in self._findings.items()
-                if found.count > counts.get(key, 0)
+                replace(known, count=known.count - counts.get(key, 0))
+                for key, known in self._findings.items()
+                if known.count > counts.get(key, 0)
             )
 
     def write_counts(self, *, final: bool = False) -> None:
         """
-        Write the clause counts that have changed; at the end all of them, and every finding with its final count.
+        Write the clause counts that have changed; if *final*, all of them and all findings.
         """
         if self._folder is None:
             return
         for clause in CLAUSES:
-            count = (self._exercised[clause.id], self._departed[clause.id])
+            count = (self._exercised[clause.id], self._violated[clause.id])
             if final or count != self._written.get(clause.id, (0, 0)):
                 self._written[clause.id] = count
                 self._folder.write_clause(ClauseCount(clause=clause.id, exercised=count[0], violations=count[1]))
         self._folder.write_coverage(self.coverage)
         if final:
-            for found in self.findings:
-                self._folder.write_finding(found)
+            for known in self.findings:
+                self._folder.write_finding(known)
 
-    def _enter(self, violation: Violation, evidence: Evidence) -> None:
+    def _add(self, violation: Violation, evidence: Evidence) -> None:
         """
-        A new finding, or one more sight of a known one. The smallest request of the check that saw it first is its evidence.
+        Add a finding, or count a known one again. Its evidence is the smallest request of the check that found it first.
         """
         key = self.finding_key(violation)
         known = self._findings.get(key)
         if known is None:
-            self._findings[key] = self._evidenced(violation, evidence)
+            self._findings[key] = self._finding(violation, evidence)
             self._evidence[key] = evidence
             if self._folder is not None:
                 self._folder.write_finding(self._findings[key])
@@ -218,26 +220,31 @@ class Ledger:
         first = self._evidence[key]
         if evidence.check == first.check and evidence.size < first.size:
             self._evidence[key] = evidence
-            smaller = self._evidenced(violation, evidence)
-            shown = {name: getattr(smaller, name) for name in ("actual", "reproduce", "request_id", "answer_body")}
-            known = replace(known, **shown)
+            smaller = self._finding(violation, evidence)
+            known = replace(
+                known,
+                actual=smaller.actual,
+                reproduce=smaller.reproduce,
+                request_id=smaller.request_id,
+                answer_body=smaller.answer_body,
+            )
         self._findings[key] = known.with_added_count()
 
     @staticmethod
     def _with_case(known: Finding, evidence: Evidence) -> Finding:
         """
-        The finding with what was special about one more request.
+        The finding with the label of one more request.
         """
         label = evidence.request.label
         if not label or label in known.cases or known.more_cases:
             return known
-        if len(known.cases) >= _CASES:
+        if len(known.cases) >= _MAX_CASES:
             return replace(known, more_cases=True)
         return replace(known, cases=(*known.cases, label))
 
-    def _evidenced(self, violation: Violation, evidence: Evidence) -> Finding:
+    def _finding(self, violation: Violation, evidence: Evidence) -> Finding:
         """
-        A violation as a finding.
+        A finding of a violation with its evidence.
         """
         return finding(
             violation,
@@ -254,7 +261,7 @@ class Ledger:
 
 def level_of(found: Finding) -> Level:
     """
-    How binding the clause of a finding is.
+    The level of a finding's clause.
     """
     return CLAUSE_BY_ID[found.clause].level
 
@@ -269,10 +276,10 @@ _CONDITIONAL: dict[str, str] = {
     clauses.ERROR_CODE_CAUSE.id: "no error had a code",
     clauses.ERROR_DETAIL.id: "no error had the member",
 }
-"""Clauses that only some answers can keep or break, and what is said where there was none."""
+"""Clauses that only some answers exercise, and the reason if there was no such answer."""
 
-_UNKNOWN: dict[str, str] = {
-    clauses.OBJECT_ACCEPTED.id: "which objects the chain takes is not known: --echo or --input-schema says so",
-    clauses.OUTPUT_SCHEMA.id: "what the chain returns is not known: --output-schema says so",
+_UNKNOWN_CHAIN: dict[str, str] = {
+    clauses.OBJECT_ACCEPTED.id: "needs --echo or --input-schema: which objects the chain accepts is unknown",
+    clauses.OUTPUT_SCHEMA.id: "needs --output-schema: what the chain returns is unknown",
 }
-"""Clauses that nothing can be held against as long as the chain is not known, whichever checks had other reasons."""
+"""Clauses that need to know the chain, and the reason whatever reasons the checks had."""

@@ -1,8 +1,8 @@
 """
-What the inside of a server looks like in the text of an error.
+Finds stack traces and other internals of a server in an answer.
 
-Each row is a form that a runtime, a framework, a database or a cluster gives its own diagnostics. A caller's own words are
-none of it: whatever the request said itself may come back. A server's name and version may be said as well.
+Each row of the table is a form of diagnostics of a runtime, framework, database or cluster. Text that the request itself
+contains does not count, and neither do the server's name and version.
 """
 
 from __future__ import annotations
@@ -13,28 +13,28 @@ from collections.abc import Iterator
 from chainproof.contract.answer import Answer
 from chainproof.json_text import InvalidJson, TooDeep, parse_json
 
-_OF_THE_HOP = frozenset(
+_IGNORED_FIELDS = frozenset(
     {
         *("server", "via", "x-powered-by", "date", "etag", "set-cookie", "alt-svc", "nel", "report-to"),
         *("link", "location", "content-location", "x-baseten-request-id", "x-request-id", "traceparent"),
     }
 )
-"""Fields that name a server, lead elsewhere or number an answer, because they are there for that."""
+"""Fields whose purpose is to name a server, to link elsewhere or to identify an answer."""
 
-_LONGEST = 50_000
-"""Characters of a text that are looked at."""
+_MAX_LENGTH = 50_000
+"""Characters of a text that are searched."""
 
 _POD = "[bcdfghjklmnpqrstvwxz2456789]"
-"""The characters of which Kubernetes makes names: no vowels, and no digits that look like one."""
+"""The characters of names that Kubernetes generates: no vowels, and no digits that resemble one."""
 
-_OF_PYTHON = (
+_PYTHON_PACKAGES = (
     "sqlalchemy|psycopg2?|pymysql|asyncpg|botocore|django|flask|starlette|fastapi|pydantic|pydantic_core|torch|requests|"
     "urllib3|httpx|aiohttp|redis|grpc"
 )
-"""Packages whose exceptions nobody outside is told about by name."""
+"""Packages whose exception classes reveal the implementation."""
 
 _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    # What runtimes print of a stack.
+    # Stack traces of runtimes.
     ("a Python traceback", (r"Traceback \(most recent call last\)", r'File \\?"[^"\n]+", line \d+')),
     ("the chain's stack trace", (r'"user_stack_trace"\s*:\s*\[\s*\{',)),
     (
@@ -72,11 +72,11 @@ _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (
             r"(?<![\w.])(?:java|javax|jakarta|org|com|io|net|kotlin)(?:\.\w+)+(?:Exception|Error)\b",
             r"(?<![\w.])System(?:\.\w+)*\.\w+Exception\b",
-            rf"(?<![\w.])(?:{_OF_PYTHON})(?:\.\w+)*\.\w+(?:Error|Exception|Timeout)\b",
+            rf"(?<![\w.])(?:{_PYTHON_PACKAGES})(?:\.\w+)*\.\w+(?:Error|Exception|Timeout)\b",
         ),
     ),
     ("an object's address", (r"<[\w.]+(?: object)? at 0x[0-9a-fA-F]{6,}>",)),
-    # Pages for developers.
+    # Debug pages.
     (
         "a debugger's page",
         (
@@ -85,7 +85,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"Whoops, looks like|<title>Action Controller: Exception|\bRails\.root:|\bLaravel\\|\bSymfony\\Component",
         ),
     ),
-    # Where things lie.
+    # File paths.
     ("a source path", (r"(?<![\w.:/])(?:/[\w.@+-]+){2,}\.(?:py|go|rs|java|kt|js|ts|mjs|rb|php|cs|cpp|cc|so|jar)\b",)),
     (
         "a path of the server",
@@ -95,7 +95,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
             r"\b[A-Za-z]:\\{1,2}(?:Users|Windows|Program Files|inetpub|app|src|code|build|projects?|work)\b",
         ),
     ),
-    # What stands behind it.
+    # Databases, networks, clusters.
     (
         "a database's error",
         (
@@ -129,7 +129,7 @@ _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
         (r"(?<![\w.])(?:10\.\d{1,3}|172\.(?:1[6-9]|2\d|3[01])|192\.168)\.\d{1,3}\.\d{1,3}\b(?!\.?\w)",),
     ),
     ("a pod's name", (rf"(?<![\w-])[a-z][a-z0-9-]*-{_POD}{{8,10}}-{_POD}{{5}}(?![\w-])",)),
-    # What it was started with.
+    # Configuration.
     (
         "an environment variable",
         (
@@ -141,49 +141,49 @@ _ROWS: tuple[tuple[str, tuple[str, ...]], ...] = (
     ("a resource's name", (r"\barn:aws[\w-]*:[\w-]+:",)),
 )
 
-_TRACES: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
+_PATTERNS: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
     (words, re.compile(pattern)) for words, patterns in _ROWS for pattern in patterns
 )
 
 
-def exposed_internals(answer: Answer, told: str = "") -> str | None:
+def exposed_internals(answer: Answer, sent: str = "") -> str | None:
     """
-    The first trace of the inside of a server in an answer, in words; None where there is none but what it was *told*.
+    The first internals that an answer exposes, in words, or None. Texts in *sent*, the request, do not count.
     """
     for place, text in _texts(answer):
-        found = stack_trace_in(text, told)
-        if found is not None:
-            return found + place
+        words = stack_trace_in(text, sent)
+        if words is not None:
+            return words + place
     return None
 
 
-def stack_trace_in(text: str, told: str = "") -> str | None:
+def stack_trace_in(text: str, sent: str = "") -> str | None:
     """
-    The first trace of the inside of a server in a text, in words; None where there is none.
+    The first internals that a text exposes, in words, or None. Texts in *sent*, the request, do not count.
     """
-    looked_at = text[:_LONGEST]
-    for words, pattern in _TRACES:
-        if any(found[0] not in told for found in pattern.finditer(looked_at)):
+    searched = text[:_MAX_LENGTH]
+    for words, pattern in _PATTERNS:
+        if any(match[0] not in sent for match in pattern.finditer(searched)):
             return words
     return None
 
 
 def _texts(answer: Answer) -> Iterator[tuple[str, str]]:
     """
-    Everything that an answer says, with where: the body as it stands and, where it is JSON, without its escapes.
+    The texts of an answer with their places: header values, the raw body and, if it is JSON, its strings without escapes.
     """
     yield "", answer.body.decode("utf-8", "replace")
     value = parse_json(answer.body)
     if not isinstance(value, InvalidJson | TooDeep):
         yield "", "\n".join(_strings(value))
     for name, text in answer.headers:
-        if name.lower() not in _OF_THE_HOP:
+        if name.lower() not in _IGNORED_FIELDS:
             yield f" in {name}", text
 
 
 def _strings(value: object) -> Iterator[str]:
     """
-    Every text in a JSON value, names included.
+    Every string in a JSON value, names included.
     """
     waiting = [value]
     while waiting:

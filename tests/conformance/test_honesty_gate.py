@@ -238,8 +238,8 @@ def test_what_the_request_said_is_no_trace() -> None:
     """
     A caller's own words may come back.
     """
-    assert stack_trace_in("no file /etc/chain.conf", told="/etc/chain.conf") is None
-    assert stack_trace_in("no file /etc/chain.conf", told="/etc/other.conf") == "a path of the server"
+    assert stack_trace_in("no file /etc/chain.conf", sent="/etc/chain.conf") is None
+    assert stack_trace_in("no file /etc/chain.conf", sent="/etc/other.conf") == "a path of the server"
 
 
 @pytest.mark.parametrize("key", [KEY, "short", "without-a-dot-1", "a.b", "abcd1234.abcd1234", ".x.", "x" * 200])
