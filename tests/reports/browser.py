@@ -1,5 +1,5 @@
 """
-A real browser over the DevTools protocol, spoken on a pipe: scripts off, every request on record.
+A browser controlled over the DevTools protocol on a pipe: scripts are off and every request is recorded.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FLAGS = (
 
 def executable() -> str | None:
     """
-    The browser's path, or None.
+    The path of an installed browser, or None.
     """
     return next((found for name in NAMES if (found := shutil.which(name))), None)
 
@@ -41,7 +41,7 @@ def executable() -> str | None:
 @dataclass
 class Page:
     """
-    A tab: commands go in, events are kept.
+    A tab that takes commands and records events.
     """
 
     to: int
@@ -52,7 +52,7 @@ class Page:
     events: list[dict[str, Any]] = field(default_factory=list)
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """What the browser answers to a command."""
+        """The result of a command."""
         self.number += 1
         message: dict[str, Any] = {"id": self.number, "method": method, "params": parameters}
         if self.session:
@@ -68,13 +68,13 @@ class Page:
     def _next(self) -> dict[str, Any]:
         while b"\0" not in self.pending:
             read = os.read(self.back, 1 << 20)
-            assert read, "the browser has gone"
+            assert read, "the browser has closed the pipe"
             self.pending += read
         message, _, self.pending = self.pending.partition(b"\0")
         return json.loads(message)
 
     def open(self, path: Path, *, width: int, dark: bool = False, medium: str = "") -> None:
-        """Load a file with scripts off, in a window of *width* pixels, and wait until it stands."""
+        """Load a file with scripts off in a window of *width* pixels, and wait until it is loaded."""
         self.send("Emulation.setScriptExecutionDisabled", value=True)
         self.send("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
         scheme = {"name": "prefers-color-scheme", "value": "dark" if dark else "light"}
@@ -93,7 +93,7 @@ class Page:
         return [event["params"]["request"]["url"] for event in sent]
 
     def size(self) -> tuple[int, int]:
-        """The width and height that the content takes."""
+        """Width and height of the content."""
         found = self.send("Page.getLayoutMetrics")["cssContentSize"]
         return round(found["width"]), round(found["height"])
 
@@ -105,7 +105,7 @@ class Page:
         path.write_bytes(base64.b64decode(shot["data"]))
 
     def accessibility(self) -> list[dict[str, Any]]:
-        """What a screen reader is told, ignored nodes left out."""
+        """The accessibility tree, without ignored nodes."""
         nodes = self.send("Accessibility.getFullAXTree")["nodes"]
         return [node for node in nodes if not node["ignored"]]
 
@@ -113,7 +113,7 @@ class Page:
 @contextmanager
 def browser(profile: Path) -> Iterator[Page]:
     """
-    A browser with one empty tab, ended when done.
+    A browser with one empty tab, terminated at the end.
     """
     found = executable()
     assert found is not None

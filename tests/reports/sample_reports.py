@@ -1,5 +1,5 @@
 """
-One report for everything that can come to a page: the samples that every format has to bear.
+Sample reports, ordinary and extreme, that every format must handle.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from .sample_runs import (
 )
 
 SCRIPT = "<script>alert('run_remote')</script>"
-"""What must never reach a page as markup."""
+"""Text that must never become markup."""
 
 HOSTILE = f"{SCRIPT}|`x`\x1b[31m\u202e\n{{{{7*7}}}}&amp;"
 
@@ -44,18 +44,18 @@ HUGE = "a" * 50_000
 
 def hostile(path: Path) -> None:
     """
-    A target that writes markup, escape sequences and template syntax wherever it may write.
+    A target that sends markup, escape sequences and template syntax everywhere.
     """
     outcome = Outcome(Transport.ANSWERED, 503, HOSTILE, Result.FAILED)
     manifest = load_manifest(
         name=HOSTILE, target=f"https://a/{HOSTILE}", settings={HOSTILE: HOSTILE}, versions={HOSTILE: HOSTILE}
     )
-    found = a_finding(expected=HOSTILE, actual=HOSTILE, quotation=HOSTILE, request_id=HOSTILE, check=HOSTILE)
+    finding = a_finding(expected=HOSTILE, actual=HOSTILE, quotation=HOSTILE, request_id=HOSTILE, check=HOSTILE)
     write_load(
         path / "load",
         drawn_intervals(3, 20, mixture=((OK, 0.7), (outcome, 0.3))),
         manifest=manifest,
-        findings=[found, a_finding(clause="status", reproduce=f"curl '{HOSTILE}'", level=HOSTILE)],
+        findings=[finding, a_finding(clause="status", reproduce=f"curl '{HOSTILE}'", level=HOSTILE)],
         exchanges=[(an_exchange(1, outcome, 0.2, HOSTILE), "outcome")],
         ending=Ending.INTERNAL_ERROR,
         note=HOSTILE,
@@ -64,7 +64,7 @@ def hostile(path: Path) -> None:
     times = {HOSTILE: 1.0, "p50": 1e-9}
     write_search(
         path / "search",
-        sentence=HOSTILE,
+        summary=HOSTILE,
         workload=HOSTILE,
         objectives=[HOSTILE, HUGE],
         probes=[{**probe, "seconds": 0.0, "planned": 10**9, "ok": 0, "response_time": times}] * 100,
@@ -73,7 +73,7 @@ def hostile(path: Path) -> None:
 
 def write_search(path: Path, **changes: object) -> None:
     """
-    A search as `loadtests` leaves it, beside the folders of its probes.
+    Write the record of a search.
     """
     path.mkdir(parents=True, exist_ok=True)
     rows = [("01_20", 20.0, "doubling", "met"), ("02_40", 40.0, "doubling", "missed")]
@@ -92,22 +92,22 @@ def write_search(path: Path, **changes: object) -> None:
         }
         for folder, rate, purpose, verdict in rows
     ]
-    said = {
+    record = {
         "workload": "saturation",
         "target": "https://chain-abc123.api.baseten.co/production/run_remote",
         "emulated": False,
         "objectives": ["p95 response_time < 800ms"],
         "saturation_rate_per_s": 20.0,
         "missed_at_per_s": 28.28,
-        "summary": "The objectives are met up to 20 requests a second, and not shown to be at 28.28.",
+        "summary": "The objectives are met up to 20 requests per second, and not shown to be met at 28.28.",
         "probes": probes,
     }
-    (path / SEARCH_FILE).write_bytes(orjson.dumps({**said, **changes}))
+    (path / SEARCH_FILE).write_bytes(orjson.dumps({**record, **changes}))
 
 
 def searched(path: Path) -> None:
     """
-    A search that found a rate, and the run that verified it.
+    A search that found a rate, with the run that verified it.
     """
     write_search(path / "20261122T132700Z_saturation")
     write_load(path / "20261122T132700Z_saturation" / "04_20", drawn_intervals(20, 20))
@@ -115,21 +115,21 @@ def searched(path: Path) -> None:
 
 def huge(path: Path) -> None:
     """
-    Strings that no page has room for.
+    A target that sends very long strings.
     """
     outcome = Outcome(Transport.ANSWERED, 503, HUGE, Result.FAILED)
-    found = a_finding(expected=HUGE, actual=HUGE, quotation=HUGE, request_id=HUGE)
+    finding = a_finding(expected=HUGE, actual=HUGE, quotation=HUGE, request_id=HUGE)
     write_load(
         path / "load",
         drawn_intervals(3, 20, mixture=((OK, 0.7), (outcome, 0.3))),
-        findings=[found],
+        findings=[finding],
         exchanges=[(an_exchange(1, outcome, 0.2, HUGE), "outcome")],
     )
 
 
 def accepted(path: Path) -> None:
     """
-    An endpoint whose violations are known: one accepted for good, one for a while, one no longer, one in vain.
+    A target with accepted violations: one without end, one until a date, one expired, one unused.
     """
     settings = {
         "depth": "standard",
@@ -147,7 +147,7 @@ def accepted(path: Path) -> None:
 
 def strange_parts(path: Path) -> None:
     """
-    Phases and payloads of names that nobody expects, and phases that last no time at all.
+    Phases and payloads with unusual names, and phases without duration.
     """
     stretches = [(HOSTILE, 0, 2, True), (HUGE, 2, 2, False), ("", 2, 3, False), ("later", 9, 12, True)]
     phases = [{"name": name, "from_s": start, "to_s": end, "judged": judged} for name, start, end, judged in stretches]
@@ -164,7 +164,7 @@ def strange_parts(path: Path) -> None:
 
 def many_outcomes() -> list[Interval]:
     """
-    A target that invents a code for every answer.
+    A target that sends many different error codes.
     """
     mixture = [(Outcome(Transport.ANSWERED, 500 + n % 90, f"code_{n}", Result.FAILED), 1.0) for n in range(200)]
     return drawn_intervals(10, 50, mixture=mixture)
@@ -220,7 +220,7 @@ SAMPLES: dict[str, Callable[[Path], object]] = {
     "search": searched,
     "search without an answer": lambda path: (
         write_load(path / "01_5", drawn_intervals(5, 5)),
-        write_search(path, saturation_rate_per_s=None, missed_at_per_s=None, probes=[], sentence="under way"),
+        write_search(path, saturation_rate_per_s=None, missed_at_per_s=None, probes=[], summary="under way"),
     ),
     "two loads": lambda path: (
         write_load(path / "a", drawn_intervals(5, 10)),
@@ -233,7 +233,7 @@ SAMPLES: dict[str, Callable[[Path], object]] = {
 
 def reports_of(name: str, path: Path) -> Report:
     """
-    The report on a sample, its folders written below *path*.
+    The report on a sample, whose run folders are written below *path*.
     """
     path.mkdir(parents=True, exist_ok=True)
     SAMPLES[name](path)

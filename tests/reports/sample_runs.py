@@ -1,5 +1,5 @@
 """
-Run folders to try reports on: seeded, their instants and versions given, written as the tools write them.
+Run folders for tests of reports, with fixed seeds, times and versions.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ VERSIONS = {"chainproof": "0.1.0", "python": "3.11.2", "locust": "2.43.4"}
 
 def load_manifest(**changes: object) -> Manifest:
     """
-    The manifest of a load run that always began at the same instant.
+    The manifest of a load run with a fixed start.
     """
     manifest = Manifest(
         kind=RunKind.LOAD,
@@ -72,7 +72,7 @@ def drawn_intervals(
     seconds: int, rate: int, *, seed: int = 1, mixture: Sequence[tuple[Outcome, float]] = FLAKY, not_sent: int = 0
 ) -> list[Interval]:
     """
-    A run of *seconds*, *rate* requests in each, every request settled in the second it was planned for.
+    A run of *seconds* with *rate* requests in each; every request is answered in the second it was planned for.
     """
     dice = random.Random(seed)
     outcomes, weights = zip(*mixture, strict=True)
@@ -88,14 +88,14 @@ def drawn_intervals(
         for _ in range(not_sent):
             interval.count_planned()
             interval.count_not_sent(NotSent.MAX_IN_FLIGHT)
-        travel(interval, random.Random(second))
+        add_network(interval, random.Random(second))
         intervals.append(interval)
     return intervals
 
 
-def travel(interval: Interval, dice: random.Random) -> None:
+def add_network(interval: Interval, dice: random.Random) -> None:
     """
-    Say how the bytes of a second travelled, and of callers who try again.
+    Add network statistics and retried calls to an interval.
     """
     wire, answers = interval.network, interval.answered
     wire.record_answers([dice.lognormvariate(-2.4, 0.5) for _ in range(answers)], [5e-5] * answers)
@@ -115,12 +115,12 @@ PHASES = (
 )
 
 PAYLOADS = {"small": 1.0, "large": 3.0}
-"""Payloads by name, each with how much longer it takes."""
+"""Payloads by name, with a factor for their service time."""
 
 
 def phased_intervals(*, seed: int = 1, rates: Sequence[int] = (20, 60, 10)) -> list[Interval]:
     """
-    A run of three phases, two payloads, and answers that come a second or two after their intended start.
+    A run with three phases and two payloads, whose answers arrive up to some seconds after the intended start.
     """
     dice = random.Random(seed)
     outcomes, weights = zip(*FLAKY, strict=True)
@@ -144,7 +144,7 @@ def phased_intervals(*, seed: int = 1, rates: Sequence[int] = (20, 60, 10)) -> l
 
 def phased_manifest(**changes: object) -> Manifest:
     """
-    The manifest of a run in phases.
+    The manifest of a run with phases.
     """
     settings = {**load_manifest().settings, "duration_s": 24.0, "phases": [phase.to_json() for phase in PHASES]}
     return load_manifest(name="ramp", settings=settings, **changes)
@@ -152,21 +152,21 @@ def phased_manifest(**changes: object) -> Manifest:
 
 def accepting(*accepted: str) -> list[dict[str, str | None]]:
     """
-    The setting that `--accept` becomes.
+    The value of the setting `accept`.
     """
     return [dict(parse_acceptance(text).to_json()) for text in accepted]
 
 
 def counted(intervals: Iterable[Interval]) -> dict[str, int]:
     """
-    The accounting that a run's own counters would give.
+    The accounting of some intervals.
     """
-    whole = list(intervals)
+    each_second = list(intervals)
     return {
-        "planned": sum(each.planned for each in whole),
-        "not_sent": sum(each.not_sent.total() for each in whole),
-        "sent": sum(each.sent for each in whole),
-        **{result.value: sum(each.count(result) for each in whole) for result in Result},
+        "planned": sum(each.planned for each in each_second),
+        "not_sent": sum(each.not_sent.total() for each in each_second),
+        "sent": sum(each.sent for each in each_second),
+        **{result.value: sum(each.count(result) for each in each_second) for result in Result},
     }
 
 
@@ -181,7 +181,7 @@ def write_load(
     note: str = "",
 ) -> Path:
     """
-    A load run's folder; without an ending a run that was cut off.
+    Write the folder of a load run; without an ending it is cut off.
     """
     with RunWriter(path, manifest or load_manifest()) as writer:
         for interval in intervals:
@@ -198,7 +198,7 @@ def write_load(
 
 def a_finding(clause: str = "error-code", **changes: object) -> Finding:
     """
-    One finding against a clause.
+    A finding on a clause.
     """
     known = CLAUSE_BY_ID[clause]
     found = Finding(
@@ -220,7 +220,7 @@ def a_finding(clause: str = "error-code", **changes: object) -> Finding:
 
 def an_exchange(number: int, outcome: Outcome, response_time: float, request_id: str | None) -> Exchange:
     """
-    One exchange, sent half a millisecond late.
+    An exchange that was sent 0.5 ms late.
     """
     start = number * 0.02 + 0.0005
     end = number * 0.02 + response_time
@@ -241,7 +241,7 @@ EXCHANGES = (
 
 def flaky_load(path: Path) -> Path:
     """
-    Twenty seconds of an endpoint that fails now and then.
+    Twenty seconds of a target that fails now and then.
     """
     return write_load(
         path, drawn_intervals(20, 50), exchanges=EXCHANGES, findings=[a_finding(count=2, reproduce="", check="")]
@@ -258,17 +258,17 @@ def write_conformance(
     **changes: object,
 ) -> Path:
     """
-    A conformance run's folder.
+    Write the folder of a conformance run.
     """
-    told = {"kind": RunKind.CONFORMANCE, "name": "standard", "settings": {"depth": "standard"}, "objectives": ()}
-    manifest = load_manifest(**{**told, **changes})
-    found = list(findings)
+    defaults = {"kind": RunKind.CONFORMANCE, "name": "standard", "settings": {"depth": "standard"}, "objectives": ()}
+    manifest = load_manifest(**{**defaults, **changes})
+    findings = list(findings)
     idle = frozenset(idle)
     with RunWriter(path, manifest) as writer:
-        for finding in found:
+        for finding in findings:
             writer.write_finding(finding)
         for clause in CLAUSES:
-            violations = sum(each.count for each in found if each.clause == clause.id)
+            violations = sum(each.count for each in findings if each.clause == clause.id)
             times = 0 if clause.id in idle else exercised
             writer.write_clause(ClauseCount(clause=clause.id, exercised=times, violations=violations))
         if ending is not None:
@@ -278,7 +278,7 @@ def write_conformance(
 
 def failing_conformance(path: Path) -> Path:
     """
-    An endpoint that invents codes and forgets request ids.
+    A target with undocumented error codes and missing request ids.
     """
     missing = a_finding(REQUEST_ID_PRESENT.id, expected="one X-BASETEN-REQUEST-ID", actual="none", count=7)
     return write_conformance(path, findings=[missing, a_finding(ERROR_CODE.id)])

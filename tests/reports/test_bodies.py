@@ -1,5 +1,5 @@
 """
-Bodies that a run kept: folded on the page, whole for programs, left out where people read line by line.
+Stored bodies are folded on the HTML page, complete in JSON, and left out on the terminal and in Markdown.
 """
 
 from __future__ import annotations
@@ -17,17 +17,17 @@ from chainproof.results.folder import RunWriter, read_run
 from chainproof.results.stored_body import stored_body
 
 from .sample_runs import EXCHANGES, a_finding, load_manifest, write_conformance
-from .test_json import VALIDATOR
+from .test_json_report import VALIDATOR
 
 MARKUP = '{"name": "</script><b>Ada"}'
 
 
 @pytest.fixture
-def kept(tmp_path: Path) -> Report:
+def report_with_bodies(tmp_path: Path) -> Report:
     """
-    A load run and a conformance run that kept bodies.
+    A report on a load run and a conformance run with stored bodies.
     """
-    found = exemplar(
+    slowest = exemplar(
         EXCHANGES[0][0],
         why="slowest",
         request_body=stored_body(MARKUP.encode()),
@@ -35,20 +35,20 @@ def kept(tmp_path: Path) -> Report:
     )
     lost = exemplar(EXCHANGES[-1][0], why="outcome", request_body=stored_body(b"{}"))
     with RunWriter(tmp_path / "load", load_manifest()) as writer:
-        writer.write_exemplar(found)
+        writer.write_exemplar(slowest)
         writer.write_exemplar(lost)
     write_conformance(tmp_path / "conformance", findings=[a_finding(answer_body=stored_body(b"I am Ada's teapot"))])
     runs = [read_run(tmp_path / name) for name in ("conformance", "load")]
 
-    assert (found, lost) == runs[1].exemplars
+    assert (slowest, lost) == runs[1].exemplars
     return report(runs)
 
 
-def test_bodies_are_folded_on_the_page(kept: Report) -> None:
+def test_bodies_are_folded_on_the_page(report_with_bodies: Report) -> None:
     """
-    What was sent and answered stands behind a fold, as text that cannot become markup, and its length beside it.
+    Bodies of requests and answers are folded, escaped, and shown with their size.
     """
-    source = html.render(kept, lambda *_: [])
+    source = html.render(report_with_bodies, lambda *_: [])
     text = unescape(source)
 
     assert MARKUP not in source
@@ -59,23 +59,23 @@ def test_bodies_are_folded_on_the_page(kept: Report) -> None:
     assert "I am Ada's teapot" in text
 
 
-def test_programs_get_bodies_whole(kept: Report) -> None:
+def test_json_has_the_bodies(report_with_bodies: Report) -> None:
     """
-    The JSON report has what the run folder has, and its schema says so.
+    The JSON report has the stored bodies, as its schema describes.
     """
-    told = json.loads(json_report.render(kept))
+    written = json.loads(json_report.render(report_with_bodies))
 
-    assert [] == [error.message for error in VALIDATOR.iter_errors(told)]
-    assert {"text": MARKUP, "size_bytes": len(MARKUP)} == told["exemplars"][0]["request_body"]
-    assert (70_000, True) == tuple(told["exemplars"][0]["answer_body"][name] for name in ("size_bytes", "truncated"))
-    assert "answer_body" not in told["exemplars"][1]
-    assert "I am Ada's teapot" == told["findings"][0]["answer_body"]["text"]
+    assert [] == [error.message for error in VALIDATOR.iter_errors(written)]
+    assert {"text": MARKUP, "size_bytes": len(MARKUP)} == written["exemplars"][0]["request_body"]
+    assert (70_000, True) == tuple(written["exemplars"][0]["answer_body"][name] for name in ("size_bytes", "truncated"))
+    assert "answer_body" not in written["exemplars"][1]
+    assert "I am Ada's teapot" == written["findings"][0]["answer_body"]["text"]
 
 
-def test_lines_for_people_leave_bodies_out(kept: Report) -> None:
+def test_terminal_and_markdown_leave_bodies_out(report_with_bodies: Report) -> None:
     """
-    Terminal and Markdown, whose readers did not unfold anything, show none.
+    Terminal and Markdown show no bodies.
     """
-    for text in (terminal.render(kept), markdown.render(kept)):
+    for text in (terminal.render(report_with_bodies), markdown.render(report_with_bodies)):
         assert "gremlins" in text
         assert "Ada" not in text

@@ -1,5 +1,5 @@
 """
-The page in a real browser, scripts off: it is all there, it fits, and it asks nobody for anything.
+The HTML page in a browser: complete without scripts, as wide as the window, without requests.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ NAMES = (
 @pytest.fixture(scope="module")
 def pages(tmp_path_factory) -> dict[str, Path]:
     """
-    A few pages on disk.
+    Pages written to files.
     """
     folder = tmp_path_factory.mktemp("pages")
     written = {name: folder / f"{name}.html" for name in NAMES}
@@ -43,7 +43,7 @@ def pages(tmp_path_factory) -> dict[str, Path]:
 @pytest.fixture(scope="module")
 def tab(tmp_path_factory) -> Page:
     """
-    A browser's tab for all tests of this file.
+    One tab for all tests of this file.
     """
     with browser(tmp_path_factory.mktemp("profile")) as opened:
         yield opened
@@ -52,9 +52,9 @@ def tab(tmp_path_factory) -> Page:
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])
 @pytest.mark.parametrize("width", [400, 1600])
 @pytest.mark.parametrize("name", NAMES)
-def test_a_page_fits_and_asks_nobody(name, width, dark, pages, tab):
+def test_a_page_fits_and_sends_no_request(name, width, dark, pages, tab):
     """
-    At any width nothing runs out of the page sideways, and the only request is for the page itself.
+    A page is never wider than the window, and the only request is for the page itself.
     """
     tab.open(pages[name], width=width, dark=dark)
 
@@ -63,9 +63,9 @@ def test_a_page_fits_and_asks_nobody(name, width, dark, pages, tab):
     assert tab.size()[1] > 900
 
 
-def test_a_reader_without_eyes_gets_the_verdict_and_every_chart(pages, tab):
+def test_a_screen_reader_gets_the_verdict_and_every_chart(pages, tab):
     """
-    What a screen reader is told: the verdict as the first heading, one picture per chart, each with name and description.
+    The first heading is the verdict, and every chart is one picture with a name and a description.
     """
     tab.open(pages["both"], width=1280)
     nodes = tab.accessibility()
@@ -82,9 +82,9 @@ def test_a_reader_without_eyes_gets_the_verdict_and_every_chart(pages, tab):
     assert all(node["description"]["value"] for node in pictures)
 
 
-def test_paper_takes_the_whole_page(pages, tab):
+def test_the_whole_page_can_be_printed(pages, tab):
     """
-    Printed, the page is a PDF of several pages and not of one cut off.
+    The PDF contains the whole page.
     """
     tab.open(pages["both"], width=1280, medium="print")
     printed = tab.send("Page.printToPDF", printBackground=True)["data"]

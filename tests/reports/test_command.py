@@ -1,5 +1,5 @@
 """
-The command as its users run it: its exit code is the verdict, and its files are whole or not there.
+The command `chainproof reports`: its exit code is the verdict, and files are written completely or not at all.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from .sample_runs import failing_conformance, flaky_load
 
 def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[bytes]:
     """
-    The command in a process of its own.
+    Run the command in a new process.
     """
     return subprocess.run(
         [sys.executable, "-m", "chainproof", "reports", *map(str, arguments)],
@@ -36,7 +36,7 @@ def run(*arguments: object, **environment: str) -> subprocess.CompletedProcess[b
 @pytest.mark.parametrize("name", SAMPLES)
 def test_the_exit_code_is_the_verdict(name, tmp_path, capsys):
     """
-    Whoever only looks at the exit code learns the verdict, whatever the format.
+    The exit code is that of the verdict, in every format.
     """
     expected = EXIT_CODE_OF[reports_of(name, tmp_path).verdict]
 
@@ -47,7 +47,7 @@ def test_the_exit_code_is_the_verdict(name, tmp_path, capsys):
 
 def test_several_formats_in_one_call(tmp_path):
     """
-    Every format that is asked for is written, and stdout stays free for the one that asks for it.
+    Every requested format is written; only the one with `-` goes to stdout.
     """
     flaky_load(tmp_path / "run")
     page, summary = tmp_path / "r.html", tmp_path / "r.md"
@@ -61,9 +61,9 @@ def test_several_formats_in_one_call(tmp_path):
     assert [] == list(tmp_path.glob(".*"))
 
 
-def test_load_and_conformance_stand_on_one_page(tmp_path):
+def test_load_and_conformance_runs_share_a_report(tmp_path):
     """
-    A folder of run folders, or the folders themselves, named twice or once: one report with each run once.
+    A folder of run folders, or the folders themselves, give one report with each run once.
     """
     failing_conformance(tmp_path / "runs" / "1")
     flaky_load(tmp_path / "runs" / "2")
@@ -74,13 +74,13 @@ def test_load_and_conformance_stand_on_one_page(tmp_path):
     assert together.stdout == named.stdout
 
 
-MISTAKES = {
+USAGE_ERRORS = {
     "no folder": (["{tmp}/nowhere"], "found nothing at"),
     "a file": (["{tmp}/file"], "found a file at"),
     "a foreign folder": (["{tmp}/foreign"], "no manifest.json"),
     "a foreign manifest": (["{tmp}/manifest"], "cannot understand"),
     "an older format": (["{tmp}/older"], "made by an older chainproof; run it again, or install"),
-    "no parent": (["{tmp}/run", "--html", "{tmp}/no/r.html"], "a folder that exists"),
+    "no parent": (["{tmp}/run", "--html", "{tmp}/no/r.html"], "an existing folder"),
     "a folder to write": (["{tmp}/run", "--html", "{tmp}"], "found the folder"),
     "stdout twice": (["{tmp}/run", "--html", "-", "--json", "-"], "stdout twice"),
     "one file twice": (["{tmp}/run", "--html", "{tmp}/r", "--json", "{tmp}/./r"], "twice"),
@@ -88,10 +88,10 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize("mistake", MISTAKES)
-def test_a_mistake_is_one_line_and_two(mistake, tmp_path, capsys):
+@pytest.mark.parametrize("case", USAGE_ERRORS)
+def test_a_usage_error_is_one_line_and_exit_code_2(case, tmp_path, capsys):
     """
-    Who asks wrongly reads one line that says what was expected, and nothing is written.
+    The message is one line that says what was expected, and nothing is written.
     """
     flaky_load(tmp_path / "run")
     (tmp_path / "file").touch()
@@ -102,26 +102,26 @@ def test_a_mistake_is_one_line_and_two(mistake, tmp_path, capsys):
     manifest = tmp_path / "older" / "manifest.json"
     manifest.write_text(manifest.read_text().replace(f'"format": {FORMAT}', '"format": 1'))
     before = sorted(tmp_path.rglob("*"))
-    arguments, words = MISTAKES[mistake]
+    arguments, words = USAGE_ERRORS[case]
 
     assert 2 == main([argument.replace("{tmp}", str(tmp_path)) for argument in arguments])
-    said = capsys.readouterr().err
-    assert words in said
-    assert 1 == said.count("\n")
+    message = capsys.readouterr().err
+    assert words in message
+    assert 1 == message.count("\n")
     assert before == sorted(tmp_path.rglob("*"))
 
 
-def test_outputs_are_checked_before_any_work(tmp_path, capsys):
+def test_outputs_are_checked_first(tmp_path, capsys):
     """
-    A path that cannot be written is said at once, before a run folder is even looked for.
+    A path that cannot be written is reported before run folders are read.
     """
     assert 2 == main([str(tmp_path / "nowhere"), "--html", str(tmp_path / "no" / "r.html")])
     assert "no folder" in capsys.readouterr().err
 
 
-def test_the_terminal_summary_waits_for_no_chart_library(tmp_path):
+def test_the_terminal_summary_does_not_import_the_chart_library(tmp_path):
     """
-    Other commands end with the summary: it loads neither Altair nor Jinja, let alone gevent.
+    The summary imports none of Altair, Jinja, Locust and gevent.
     """
     flaky_load(tmp_path / "run")
     program = (
@@ -135,9 +135,9 @@ def test_the_terminal_summary_waits_for_no_chart_library(tmp_path):
 
 
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "utf-8"])
-def test_any_terminal_can_show_it(encoding, tmp_path):
+def test_every_encoding_of_the_terminal_works(encoding, tmp_path):
     """
-    A terminal that cannot spell an arrow gets a question mark, never a traceback; JSON is UTF-8 everywhere.
+    Characters outside the encoding become question marks; JSON is always UTF-8.
     """
     reports_of("hostile", tmp_path)
     shown = run(tmp_path, PYTHONIOENCODING=encoding, PYTHONUTF8="0", LC_ALL="C")
@@ -149,9 +149,9 @@ def test_any_terminal_can_show_it(encoding, tmp_path):
     assert "Traceback" not in shown.stderr.decode(encoding)
 
 
-def test_a_device_is_written_to_and_not_replaced(tmp_path):
+def test_a_device_is_not_replaced(tmp_path):
     """
-    `--json /dev/null` is no file that could be put in another's place.
+    `--json /dev/null` writes to the device.
     """
     flaky_load(tmp_path / "run")
 
@@ -159,12 +159,12 @@ def test_a_device_is_written_to_and_not_replaced(tmp_path):
     assert Path("/dev/null").is_char_device()
 
 
-def test_a_job_summary_is_a_file_that_is_there_already(tmp_path):
+def test_a_file_in_a_read_only_folder_is_written(tmp_path):
     """
-    GitHub makes the file before the step runs: it is written, also where nothing else may be made beside it.
+    GitHub creates the file of a job summary beforehand; it is written even if no other file can be created beside it.
     """
     flaky_load(tmp_path / "run")
-    summary = tmp_path / "sealed" / "step_summary"
+    summary = tmp_path / "read-only" / "step_summary"
     summary.parent.mkdir()
     summary.touch()
     summary.parent.chmod(0o555)
@@ -179,9 +179,9 @@ def test_a_job_summary_is_a_file_that_is_there_already(tmp_path):
     assert (tmp_path / "junit.xml").read_text().startswith("<?xml")
 
 
-def test_a_file_is_replaced_whole_through_its_link(tmp_path):
+def test_a_link_stays_a_link(tmp_path):
     """
-    An older report is there until the newer one is, and a link to it stays a link.
+    Writing to a link replaces the file it points to.
     """
     flaky_load(tmp_path / "run")
     (tmp_path / "real.json").write_text("old")
@@ -192,9 +192,9 @@ def test_a_file_is_replaced_whole_through_its_link(tmp_path):
     assert "inconclusive" == json.loads((tmp_path / "real.json").read_text())["verdict"]
 
 
-def test_a_reader_that_has_gone_is_no_error(tmp_path):
+def test_a_closed_pipe_is_not_an_error(tmp_path):
     """
-    `chainproof reports … | head -1` ends quietly.
+    `chainproof reports … | head -1` ends without a traceback.
     """
     flaky_load(tmp_path / "run")
     done = subprocess.run(
@@ -211,7 +211,7 @@ def test_a_reader_that_has_gone_is_no_error(tmp_path):
 
 def test_a_missing_package_is_named(tmp_path, monkeypatch, capsys):
     """
-    Without the extra's packages the page says what to install; the summary needs none of them.
+    Without the packages of the extra, `--html` says what to install.
     """
     flaky_load(tmp_path / "run")
     for name in [

@@ -2,7 +2,7 @@
 Golden files: reports as a person reads them, word for word.
 
 After a change of texts: `CHAINPROOF_WRITE_GOLDEN=1 pytest tests/reports/test_golden.py`, then review the difference.
-JSON and the other HTML pages are compared by structure in `test_json.py` and `test_html.py`.
+JSON and the other HTML pages are compared by structure in `test_json_report.py` and `test_html.py`.
 """
 
 from __future__ import annotations

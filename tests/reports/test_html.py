@@ -1,5 +1,5 @@
 """
-The page: complete in itself, in the order in which it is read, and never fooled by what a target writes.
+The HTML page is self-contained and valid, and text from a target never becomes markup.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ VOID = {"meta", "link", "br", "path", "line", "rect", "circle", "image", "hr", "
 @dataclass
 class Page(HTMLParser):
     """
-    A page as a browser would take it apart.
+    A parsed page.
     """
 
     source: str
@@ -57,7 +57,7 @@ class Page(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         if tag not in VOID:
-            assert self.open, f"</{tag}> closes nothing"
+            assert self.open, f"</{tag}> without a start tag"
             assert tag == self.open.pop()
 
     def handle_data(self, data: str) -> None:
@@ -71,7 +71,7 @@ class Page(HTMLParser):
 
 def without_charts(summary: LoadSummary, colours: Palette) -> list[Chart]:
     """
-    A page's charts left out.
+    No charts.
     """
     return []
 
@@ -79,16 +79,16 @@ def without_charts(summary: LoadSummary, colours: Palette) -> list[Chart]:
 @cache
 def page_of(name: str) -> str:
     """
-    The page on a sample, drawn once for all tests.
+    The page on a sample, rendered once for all tests.
     """
     with TemporaryDirectory() as folder:
         return html.render(reports_of(name, Path(folder)))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_every_page_stands_alone_and_every_tag_is_closed(name):
+def test_every_page_is_self_contained_and_well_formed(name):
     """
-    Nothing on a page runs or is fetched, whatever the run was like, and its markup is sound.
+    A page has no scripts, fetches nothing, and closes every tag.
     """
     page = Page(page_of(name))
 
@@ -111,9 +111,9 @@ def test_every_page_stands_alone_and_every_tag_is_closed(name):
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_every_reference_within_a_page_has_one_end(name):
+def test_every_reference_within_a_page_has_one_target(name):
     """
-    Anchors, labels and descriptions point to what is there, once: two charts never share an id.
+    Links, labels and descriptions point to existing ids, and every id is unique.
     """
     page = Page(page_of(name))
     ids = page.attributes("id")
@@ -129,9 +129,9 @@ def test_every_reference_within_a_page_has_one_end(name):
     assert set() == {*targets, *labels} - set(ids)
 
 
-def test_what_a_target_writes_is_text():
+def test_text_from_a_target_is_escaped():
     """
-    Markup, template syntax and escape sequences in an error code, a finding or a setting are shown, not obeyed.
+    Markup, template syntax and escape sequences in error codes, findings and settings are shown as text.
     """
     source = page_of("hostile")
     page = Page(source)
@@ -142,10 +142,9 @@ def test_what_a_target_writes_is_text():
     assert "\u202e" not in source
 
 
-def test_a_page_is_read_from_the_verdict_to_the_settings(tmp_path):
+def test_the_sections_have_the_right_order(tmp_path):
     """
-    First what it amounts to, where it fails by findings these, then what was asked and seen, then how far it reaches,
-    last how it was done.
+    Verdict first; then findings if they decide the verdict, results, caveats, and settings.
     """
     text = "".join(Page(html.render(reports_of("both", tmp_path), without_charts)).text)
     headings = (
@@ -167,9 +166,90 @@ def test_a_page_is_read_from_the_verdict_to_the_settings(tmp_path):
     assert sorted(headings, key=text.index) == list(headings)
 
 
+LOAD_SECTIONS = ["Objectives", "Accounting", "Latency"]
+OUTCOME_SECTIONS = ["Outcomes by status and error code", "Exemplars"]
+
+HEADINGS = {
+    "both": [
+        "Fail",
+        "Findings",
+        "must error-code × 3",
+        "must error-code × 2",
+        "assumed request-id-present × 7",
+        "Load run steady inconclusive",
+        *LOAD_SECTIONS,
+        *OUTCOME_SECTIONS,
+        "Conformance run standard fail",
+        "Clauses",
+        "Caveats",
+        "Run details",
+        "Conformance run standard",
+        "Load run steady",
+    ],
+    "unfinished": [
+        "Invalid",
+        "Load run steady invalid",
+        *LOAD_SECTIONS,
+        *OUTCOME_SECTIONS,
+        "Caveats",
+        "Run details",
+        "Load run steady",
+    ],
+    "accepted": [
+        "Inconclusive",
+        "Load run steady inconclusive",
+        *LOAD_SECTIONS,
+        *OUTCOME_SECTIONS,
+        "Conformance run standard pass",
+        "Clauses",
+        "Findings",
+        "must error-code × 3 waived (accepted until 2026-12-31)",
+        "must error-code × 2 waived (accepted until 2026-12-31)",
+        "assumed request-id-present × 7 waived (accepted)",
+        "Caveats",
+        "Run details",
+        "Conformance run standard",
+        "Load run steady",
+    ],
+    "phases": [
+        "Fail",
+        "Load run ramp fail",
+        *LOAD_SECTIONS,
+        "Phases",
+        "Payloads",
+        *OUTCOME_SECTIONS,
+        "Caveats",
+        "Run details",
+        "Load run ramp",
+    ],
+    "search": [
+        "Inconclusive",
+        "Search for the saturation rate",
+        "Load run steady inconclusive",
+        *LOAD_SECTIONS,
+        *OUTCOME_SECTIONS,
+        "Caveats",
+        "Run details",
+        "Load run steady",
+    ],
+}
+
+
+@pytest.mark.parametrize("name", HEADINGS)
+def test_a_page_has_the_headings_of_its_runs(name, tmp_path):
+    """
+    The headings of a page without charts, in their order.
+    """
+    source = html.render(reports_of(name, tmp_path), without_charts)
+    headings = re.findall(r"<h[123][^>]*>(.*?)</h[123]>", source, re.DOTALL)
+    texts = [re.sub(r"<span[^>]*aria-hidden.*?</span>|<[^>]+>", "", heading) for heading in headings]
+
+    assert HEADINGS[name] == [" ".join(text.split()) for text in texts]
+
+
 def test_every_chart_is_named_and_described():
     """
-    Whoever cannot see a chart is told what it shows.
+    Every chart has a role, a title and a description for screen readers.
     """
     page = Page(page_of("flaky"))
     pictures = [attributes for tag, attributes in page.tags if tag == "svg"]
@@ -182,9 +262,9 @@ def test_every_chart_is_named_and_described():
     assert 8 == sum(tag == "desc" for tag, _ in page.tags)
 
 
-def test_every_clause_is_accounted_for():
+def test_every_clause_is_listed():
     """
-    A clause that was not put to the test is named, so that silence is never taken for a pass.
+    Clauses that were not exercised are listed too.
     """
     source = page_of("conformance")
 
@@ -195,7 +275,7 @@ def test_every_clause_is_accounted_for():
 
 def test_a_thousand_findings_are_counted_and_not_all_shown():
     """
-    A page stays a page; what it leaves out it says.
+    The page shows a limited number of findings and says how many it leaves out.
     """
     source = page_of("thousand findings")
 
@@ -204,9 +284,9 @@ def test_a_thousand_findings_are_counted_and_not_all_shown():
     assert len(source) < 500_000
 
 
-def test_huge_strings_are_cut_and_say_so():
+def test_huge_strings_are_shortened():
     """
-    An error code of fifty thousand letters does not drown the page.
+    An error code of 50,000 letters is shortened, with a note.
     """
     source = page_of("huge")
 
@@ -216,7 +296,7 @@ def test_huge_strings_are_cut_and_say_so():
 
 def test_an_outcome_has_one_colour_on_the_whole_page():
     """
-    Ok has its own colour, each of the frequent outcomes another, and the rest share one that no other has.
+    Ok and every frequent outcome have colours of their own, and the rest share one.
     """
     summary = report_of_many()
     colours = palette(row.outcome for row in summary.outcomes)
@@ -233,9 +313,9 @@ def report_of_many() -> LoadSummary:
     return summarise_load(Run(path=Path("a"), manifest=load_manifest(), intervals=tuple(many_outcomes())))
 
 
-def test_a_long_run_is_merged_and_says_so(tmp_path):
+def test_a_long_run_is_merged(tmp_path):
     """
-    An hour has as many points as an eye can tell apart; the page says what each stands for.
+    The charts of an hour have a limited number of points; the page says how long each span is.
     """
     path = write_load(tmp_path / "a", drawn_intervals(3600, 2))
     source = html.render(report([read_run(path)]))
@@ -247,21 +327,21 @@ def test_a_long_run_is_merged_and_says_so(tmp_path):
 @pytest.mark.parametrize(
     "text", ["p95 response_time < 800ms", "error_rate < 1%", "error_rate <= 100%", "max service_time < 1s"]
 )
-def test_the_bar_of_an_objective_holds_all_its_marks(text):
+def test_the_bar_of_an_objective_contains_its_marks(text):
     """
-    Share, bounds and demand lie on the bar, the share between its bounds.
+    Share, bounds and required share lie on the bar, and the share lies between its bounds.
     """
-    judged = evaluate_objective(parse_objective(text), total(drawn_intervals(3, 50)), 10.0)
-    bar = html.objective_bar(judged)
+    result = evaluate_objective(parse_objective(text), total(drawn_intervals(3, 50)), 10.0)
+    bar = html.objective_bar(result)
 
     assert bar is not None
     assert all(-1e-9 <= bar[name] <= 100 + 1e-9 for name in ("low", "value", "high", "required"))
     assert bar["low"] <= bar["value"] <= bar["high"]
 
 
-def test_a_figure_of_too_few_answers_is_marked_as_such():
+def test_percentiles_of_too_few_answers_are_marked():
     """
-    A percentile without an upper bound never stands there as if it were known.
+    A percentile without an upper bound is marked.
     """
     source = page_of("one request")
 
@@ -269,9 +349,9 @@ def test_a_figure_of_too_few_answers_is_marked_as_such():
     assert "TOO_FEW_REQUESTS" in source
 
 
-def test_phases_are_drawn_where_their_names_are_words(tmp_path):
+def test_phases_are_drawn(tmp_path):
     """
-    What is not judged is shaded in every chart over time, and named above it; the distribution has judged answers alone.
+    Charts over time shade phases that are not judged and show plain phase names; the distribution counts judged phases only.
     """
     found = reports_of("phases", tmp_path).load_runs[0]
     drawn = {chart.name: chart for chart in charts(found, palette(row.outcome for row in found.outcomes))}
@@ -288,9 +368,9 @@ def test_phases_are_drawn_where_their_names_are_words(tmp_path):
         assert not re.search("alert|aaaa", chart.wide.body + chart.narrow.body)
 
 
-def test_what_is_accepted_is_shown_and_not_alarming():
+def test_accepted_violations_are_marked():
     """
-    An accepted violation stands among the findings, marked, and its clause is waived until its day.
+    An accepted violation is among the findings, marked as waived, and so is its clause.
     """
     source = page_of("accepted")
 
@@ -299,9 +379,9 @@ def test_what_is_accepted_is_shown_and_not_alarming():
     assert "waived (accepted until 2026-12-31)" in source
 
 
-def test_charts_carry_no_word_of_the_target(tmp_path):
+def test_charts_contain_no_text_from_the_target(tmp_path):
     """
-    A legend is text on the page; inside a drawing stand only our own names.
+    Text from a target is in the legend, outside the drawing.
     """
     found = reports_of("hostile", tmp_path).load_runs[0]
     drawn = charts(found, palette(row.outcome for row in found.outcomes))

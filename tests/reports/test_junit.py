@@ -1,5 +1,5 @@
 """
-JUnit XML: valid whatever a target sends, and nothing of ours is ever held against the target, nor the other way round.
+JUnit XML is valid for any text, a <failure> is due to the target, and an <error> is due to chainproof.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ ENDINGS = {"failures": "failure", "errors": "error", "skipped": "skipped"}
 
 def suites_of(text: str) -> list[ET.Element]:
     """
-    The test suites as a CI system reads them.
+    The parsed test suites.
     """
     root = ET.fromstring(text.encode())
     assert "testsuites" == root.tag
@@ -35,7 +35,7 @@ def suites_of(text: str) -> list[ET.Element]:
 
 def endings(suite: ET.Element) -> dict[str, str]:
     """
-    What is said of each test case: an ending, or passed.
+    `failure`, `error`, `skipped` or `passed` by test case.
     """
     cases = suite.findall("testcase")
     found = {
@@ -59,9 +59,9 @@ def conformance(*, clause: str = "error-code", level: str | None = None, **setti
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_every_count_is_that_of_the_cases(name, tmp_path):
+def test_counts_match_the_test_cases(name, tmp_path):
     """
-    What a suite and the whole say of their cases is what the cases say.
+    The counts of every suite, and of all suites, match their test cases.
     """
     text = junit.render(reports_of(name, tmp_path))
     root = ET.fromstring(text.encode())
@@ -71,37 +71,37 @@ def test_every_count_is_that_of_the_cases(name, tmp_path):
             assert len(part.findall(f".//{tag}")) == int(part.get(attribute, ""))
 
 
-FOLLOWS = {
+ENDINGS_BY_VERDICT = {
     Verdict.PASS: ({"passed", "skipped"}, set()),
     Verdict.FAIL: ({"passed", "skipped", "failure"}, {"failure"}),
     Verdict.INCONCLUSIVE: ({"passed", "skipped"}, {"skipped"}),
     Verdict.INVALID: ({"passed", "skipped", "error"}, {"error"}),
     Verdict.ERROR: ({"passed", "skipped", "error", "failure"}, {"error"}),
 }
-"""For every verdict, what its cases may say, and what at least one of them says."""
+"""By verdict: the endings that cases may have, and those that at least one case has."""
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_a_failure_is_the_targets_and_an_error_is_ours(name, tmp_path):
+def test_a_failure_is_due_to_the_target_and_an_error_to_chainproof(name, tmp_path):
     """
-    A failure stands where the verdict is fail, an error where it is error or invalid, at the run alone.
+    There are failures only for the verdict fail, and errors only for error and invalid, in the case of the run itself.
     """
     found = reports_of(name, tmp_path)
     for summary, suite in zip(found.summaries, suites_of(junit.render(found)), strict=True):
-        said = endings(suite)
-        allowed, needed = FOLLOWS[summary.verdict]
+        results = endings(suite)
+        allowed, needed = ENDINGS_BY_VERDICT[summary.verdict]
 
-        assert set(said.values()) <= allowed
-        assert needed <= set(said.values())
-        assert {"the run can be trusted"} >= {case for case, ending in said.items() if ending == "error"}
+        assert set(results.values()) <= allowed
+        assert needed <= set(results.values())
+        assert {"the run can be trusted"} >= {case for case, ending in results.items() if ending == "error"}
         if summary.run.manifest.kind is RunKind.LOAD and summary.verdict is not Verdict.FAIL:
-            assert "failure" not in said.values()
+            assert "failure" not in results.values()
 
 
 @pytest.mark.parametrize("name", ["both", "hostile", "accepted"])
-def test_there_is_a_case_for_every_clause_every_objective_and_the_run(name, tmp_path):
+def test_every_clause_objective_and_run_has_a_case(name, tmp_path):
     """
-    The names of the cases do not depend on how a run went: a trend over many runs has no holes.
+    The names of the cases do not depend on the results, so that trends over many runs have no gaps.
     """
     found = reports_of(name, tmp_path)
     for summary, suite in zip(found.summaries, suites_of(junit.render(found)), strict=True):
@@ -109,16 +109,16 @@ def test_there_is_a_case_for_every_clause_every_objective_and_the_run(name, tmp_
         names = (
             [clause.id for clause in CLAUSES] if kind is RunKind.CONFORMANCE else list(summary.run.manifest.objectives)
         )
-        told = {each.get("name"): each.get("value") for each in suite.iter("property")}
+        properties = {each.get("name"): each.get("value") for each in suite.iter("property")}
 
         assert [*names, "the run can be trusted"] == list(endings(suite))
-        assert {"target", "seed", "contract"} <= set(told)
-        assert str(summary.run.manifest.seed) == told["seed"]
+        assert {"target", "seed", "contract"} <= set(properties)
+        assert str(summary.run.manifest.seed) == properties["seed"]
 
 
-def test_a_failure_carries_its_evidence(tmp_path):
+def test_a_failure_has_its_evidence(tmp_path):
     """
-    Expected and actual in the message; quotation, curl line and request id below.
+    The message has expected and actual; the text has the quotation, the curl command and the request id.
     """
     suite = suites_of(junit.render(reports_of("conformance", tmp_path)))[0]
     failure = suite.find("testcase[@name='error-code']/failure")
@@ -141,9 +141,9 @@ def test_a_failure_carries_its_evidence(tmp_path):
         ({"accept": accepting("error-code:2026-11-21")}, "error-code", "failure"),
     ],
 )
-def test_advice_fails_nothing_unless_asked(setting, clause, ending):
+def test_the_level_and_acceptance_decide_what_fails(setting, clause, ending):
     """
-    What fails is what `--fail-on` says, and what nobody accepted; the rest is told and fails nothing.
+    A violation fails its case if its level is in `--fail-on` and it was not accepted; it is shown in any case.
     """
     suite = conformance(clause=clause, **setting)
     case = suite.find(f"testcase[@name='{clause}']")
@@ -155,17 +155,17 @@ def test_advice_fails_nothing_unless_asked(setting, clause, ending):
 
 @given(st.text(st.characters(codec=None)), st.text(min_size=1))
 @settings(max_examples=200, deadline=None)
-def test_any_text_is_valid_xml(wild, other):
+def test_any_text_is_valid_xml(text, other):
     """
-    Control characters, lone surrogates, markup: XML has no way to write some of them, and the file is valid all the same.
+    Control characters, lone surrogates and markup never make the XML invalid.
     """
-    found = a_finding(actual=wild, expected=other, request_id=wild, reproduce=f"curl '{wild}'", level=other)
-    unknown = a_finding(actual=wild)
+    found = a_finding(actual=text, expected=other, request_id=text, reproduce=f"curl '{text}'", level=other)
+    unknown = a_finding(actual=text)
     run = Run(
         path=Path("a"),
-        manifest=load_manifest(kind=RunKind.CONFORMANCE, name=wild, target=other, settings={}, objectives=()),
+        manifest=load_manifest(kind=RunKind.CONFORMANCE, name=text, target=other, settings={}, objectives=()),
         findings=(found, unknown),
-        end=RunEnd(ending=Ending.INTERNAL_ERROR, seconds=1.0, note=wild),
+        end=RunEnd(ending=Ending.INTERNAL_ERROR, seconds=1.0, note=text),
     )
     load = Run(path=Path("b"), manifest=load_manifest(name=other), intervals=tuple(drawn_intervals(1, 2)))
     for suite in suites_of(junit.render(report([run, load]))):

@@ -1,5 +1,5 @@
 """
-The job summary: tables that stay tables whatever stands in them.
+The Markdown report: text from a target never becomes markup.
 """
 
 from __future__ import annotations
@@ -15,13 +15,13 @@ from chainproof.reports.formats import markdown
 from .sample_reports import SAMPLES, reports_of
 
 CODE = re.compile(r"(?<![\\`])((?:\\\\)*)(`+)(?!`)(.+?)(?<!`)\2(?!`)", re.DOTALL)
-"""A code span; a backtick behind a backslash opens none, behind an escaped backslash it does."""
+"""A code span. A backtick after a backslash does not start one, after an escaped backslash it does."""
 
 
 @pytest.mark.parametrize("name", SAMPLES)
 def test_every_row_of_a_table_has_the_cells_of_its_header(name, tmp_path):
     """
-    No error code, however it is spelled, adds a cell or ends a row.
+    No error code adds a cell or ends a row.
     """
     cells = None
     for line in markdown.render(reports_of(name, tmp_path)).splitlines():
@@ -34,9 +34,9 @@ def test_every_row_of_a_table_has_the_cells_of_its_header(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_no_tag_stands_outside_code(name, tmp_path):
+def test_no_tag_is_outside_code(name, tmp_path):
     """
-    Markup that a target writes is escaped or stands in code.
+    Markup from a target is escaped or inside code.
     """
     text = markdown.render(reports_of(name, tmp_path))
     prose = CODE.sub(r"\1", text)
@@ -48,7 +48,7 @@ def test_no_tag_stands_outside_code(name, tmp_path):
 @given(st.text(alphabet="`|a \\<", min_size=1))
 def test_code_is_one_code_span(text):
     """
-    Backticks within never end the code they stand in.
+    Backticks in the text do not end the code span.
     """
     match = CODE.fullmatch(markdown.code(text))
 
@@ -64,19 +64,21 @@ LINKS = re.compile(r"(?i)(?:https?|ftp)://\w|(?:mailto|xmpp):\w|(?<![a-z0-9])www
         st.sampled_from(["https://", "HTTP://", "ftp://", "www.", "a", "b.example", "@", "/", "(", ".", ":", " ", "`"])
     ).map("".join)
 )
-def test_nothing_becomes_a_link_by_itself(text):
+def test_links_become_code(text):
     """
-    What GitHub would link unasked, a host of the target's choosing, stands in code, where nothing is linked.
+    Text that GitHub would turn into a link is inside code, where nothing is linked.
     """
-    shown = markdown.plain(text).replace("\\`", "")  # an escaped backtick opens no code; the texts hold no backslash
+    shown = markdown.plain(text).replace(
+        "\\`", ""
+    )  # an escaped backtick does not start code, and the texts contain no backslash
 
     assert [] == LINKS.findall(CODE.sub(r"\1 ", shown))
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_no_report_links_anywhere(name, tmp_path):
+def test_no_report_contains_a_link(name, tmp_path):
     """
-    The whole summary holds no link: not the target's URL, not one in an error message.
+    Neither the URL of the target nor a URL in an error message becomes a link.
     """
     text = re.sub(r"(?ms)^ *(`{3,})sh$.*?^ *\1$", "", markdown.render(reports_of(name, tmp_path)))
 
@@ -86,7 +88,7 @@ def test_no_report_links_anywhere(name, tmp_path):
 @given(st.text())
 def test_plain_text_is_one_line_without_markup(text):
     """
-    Every character that Markdown could take for its own has a backslash before it.
+    Every special character of Markdown is escaped.
     """
     shown = CODE.sub(r"\1", markdown.plain(text))
 

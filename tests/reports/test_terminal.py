@@ -1,5 +1,5 @@
 """
-The terminal summary: narrow, plain unless asked, copyable.
+The terminal summary: at most 100 columns, plain by default, with commands that can be copied.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ COMMAND = re.compile(r"^ +(?:curl|printf|--data-binary|'|-H)")
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_no_line_is_wider_than_a_hundred_columns(name, tmp_path):
+def test_no_line_has_more_than_100_columns(name, tmp_path):
     """
-    Prose and tables fit a terminal of a hundred columns; only a shell word that cannot be cut may be longer.
+    Only a word of a shell command may be longer than a line.
     """
     lines = terminal.render(reports_of(name, tmp_path)).splitlines()
 
@@ -32,9 +32,9 @@ def test_no_line_is_wider_than_a_hundred_columns(name, tmp_path):
 
 
 @pytest.mark.parametrize("name", SAMPLES)
-def test_only_what_we_colour_is_coloured(name, tmp_path):
+def test_colour_changes_nothing_else(name, tmp_path):
     """
-    Without colour no control character reaches the terminal; with it, the text is the same.
+    Without colour there are no control characters; with colour the text is the same.
     """
     found = reports_of(name, tmp_path)
     plain = terminal.render(found)
@@ -46,7 +46,7 @@ def test_only_what_we_colour_is_coloured(name, tmp_path):
 @pytest.mark.parametrize(("name", "word"), [("both", "FAIL"), ("unfinished", "INVALID"), ("broken", "ERROR")])
 def test_the_verdict_comes_first(name, word, tmp_path):
     """
-    Whoever reads one line reads the verdict.
+    The first line starts with the verdict.
     """
     first = terminal.render(reports_of(name, tmp_path)).splitlines()[0]
 
@@ -63,9 +63,9 @@ def test_the_verdict_comes_first(name, word, tmp_path):
     ),
     st.none() | st.binary(max_size=300),
 )
-def test_a_broken_curl_line_is_the_same_command(headers, body):
+def test_a_wrapped_curl_command_is_the_same_command(headers, body):
     """
-    Broken over several lines for the eye, a curl line still means the same to a shell.
+    A curl command on several lines has the same words for a shell.
     """
     line = curl_line(method="POST", url="https://a.example/x?y=1", headers=headers, body=body, key=ApiKey("secret"))
     shown = "\n".join(terminal._shell_line(line))
@@ -74,9 +74,9 @@ def test_a_broken_curl_line_is_the_same_command(headers, body):
 
 
 @given(st.text())
-def test_a_visible_text_has_nothing_hidden_in_it(text):
+def test_escaped_text_is_printable(text):
     """
-    Whatever a target writes, every character of it shows; what already showed is left alone.
+    Escaped text is printable, and printable text is not changed.
     """
     shown = safe_text.escape_unprintable(text)
 
@@ -85,9 +85,9 @@ def test_a_visible_text_has_nothing_hidden_in_it(text):
 
 
 @given(st.floats(0, 1))
-def test_a_share_is_whole_only_when_it_is(share):
+def test_a_share_is_not_rounded_to_0_or_100_percent(share):
     """
-    One failure in a million is not rounded away.
+    One failure in a million remains visible.
     """
     text = quantities.percent(share)
 

@@ -1,5 +1,5 @@
 """
-A run over time: merged, never averaged, nothing lost.
+Spans and bins: merged, never averaged, and complete.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ seconds = st.dictionaries(st.integers(0, 4000), st.lists(st.floats(0.001, 10), m
 
 def interval(second: int, times: list[float]) -> Interval:
     """
-    A second with ok answers.
+    One second with ok answers.
     """
     made = Interval(second=second, planned=len(times), sent=len(times))
     for time in times:
@@ -33,13 +33,13 @@ def interval(second: int, times: list[float]) -> Interval:
 
 
 @given(seconds, st.integers(1, 300))
-def test_spans_hold_every_request_once(run, most):
+def test_spans_contain_every_request_once(run, max_spans):
     """
-    However a run is merged, its counts and its greatest value stay what they are, and no span overlaps another.
+    Merging changes no count, and spans neither overlap nor leave gaps.
     """
-    merged = spans(run, most)
+    merged = spans(run, max_spans)
 
-    assert len(merged) <= most
+    assert len(merged) <= max_spans
     assert sum(each.planned for each in run) == sum(span.interval.planned for span in merged)
     assert sum(each.count(Result.OK) for each in run) == sum(span.interval.count(Result.OK) for span in merged)
     assert [span.end for span in merged[:-1]] == [span.start for span in merged[1:]]
@@ -53,22 +53,22 @@ def test_spans_hold_every_request_once(run, most):
 
 
 @given(seconds.filter(bool))
-def test_a_span_has_the_percentile_of_its_answers(run):
+def test_a_span_has_the_percentile_of_all_its_answers(run):
     """
-    The percentile of a merged span is that of all its answers together, not a mean of percentiles.
+    The percentile of a span is that of all its answers, not a mean of percentiles.
     """
-    whole = spans(run, 1)[0].interval.response_time[Result.OK]
+    merged = spans(run, 1)[0].interval.response_time[Result.OK]
     every = Histogram()
     for each in run:
         every.merge(each.response_time[Result.OK])
 
-    assert every.quantile(0.99) == whole.quantile(0.99)
+    assert every.quantile(0.99) == merged.quantile(0.99)
 
 
 @given(st.lists(st.floats(1e-6, 100), min_size=1, max_size=200), st.integers(1, 80))
-def test_bins_hold_every_value_once(values, number):
+def test_bins_contain_every_value_once(values, number):
     """
-    A distribution's bins lie side by side and count every value.
+    Bins are adjacent and count every value.
     """
     histogram = Histogram()
     for value in values:
