@@ -1,3 +1,3 @@
 """
-Is the promise kept? Property tests that hold an endpoint against the document.
+Conformance tests: send requests to a target and compare its answers with the contract.
 """

@@ -17,7 +17,7 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from chainproof.command import build_parser, command
 from chainproof.endpoint import open_endpoint
-from chainproof.judgement.verdict import ExitCode
+from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
 from chainproof.processes import chainproof_command, handle_signals, run_process
 
 from . import plugin
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str]) -> int:
         setup = prepare_run(settings, known, found)
         print(f"checking {found.target.url} against the {settings.contract} contract, seed {setup.settings.seed}")
         print("\n".join(setup.forecast), flush=True)
-        code = _checked(setup)
+        code = _run_checks(setup)
     if setup.conformance_run is not None:
         _report(setup)
     if code is ExitCode.INTERRUPTED:
@@ -80,35 +80,37 @@ def _settings(arguments: Sequence[str]) -> Settings:
     return settings_from(vars(parser.parse_args(arguments)))
 
 
-def _checked(setup: RunSetup) -> ExitCode:
+def _run_checks(setup: RunSetup) -> ExitCode:
     """
-    Run the checks; how they came out.
+    Run the checks under pytest; the exit code follows from the verdict.
     """
     progress = ProgressPlugin()
-    with _alone():
-        status = pytest.main(list(_ARGUMENTS), plugins=[plugin, _Handed(setup), progress])
+    with _isolated():
+        status = pytest.main(list(_ARGUMENTS), plugins=[plugin, _SetupPlugin(setup), progress])
     if setup.error is not None:
         raise setup.error
     if status == pytest.ExitCode.INTERRUPTED:
         return ExitCode.INTERRUPTED
-    return ExitCode.SOFTWARE if setup.conformance_run is None or progress.errors else setup.conformance_run.exit_code()
+    if setup.conformance_run is None or progress.errors:
+        return ExitCode.SOFTWARE
+    return EXIT_CODE_OF[setup.conformance_run.verdict]
 
 
-class _Handed:
+class _SetupPlugin:
     """
-    A pytest plugin that hands the session what has been opened for it.
+    A pytest plugin that passes the setup of the run to the session.
     """
 
     def __init__(self, setup: RunSetup) -> None:
-        self._given = setup
+        self._setup = setup
 
     def pytest_configure(self, config: pytest.Config) -> None:
-        """Register it under the name that the session looks for."""
-        config.pluginmanager.register(self._given, RUN_SETUP)
+        """Register the setup under the name that the hooks look for."""
+        config.pluginmanager.register(self._setup, RUN_SETUP)
 
 
 @contextmanager
-def _alone() -> Iterator[None]:
+def _isolated() -> Iterator[None]:
     """
     No variable of pytest's, and no `.hypothesis` folder where we happen to be called.
     """
@@ -131,15 +133,16 @@ def _interrupt(number: int) -> None:
 
 def _report(setup: RunSetup) -> None:
     """
-    The findings and the verdict, by the tool that knows how to show them; our own words where it is not installed.
+    Print the findings and the verdict with `chainproof reports`; without it, print the findings as plain text.
     """
     conformance_run = setup.conformance_run
     assert conformance_run is not None
     sys.stdout.flush()
     shown = run_process(chainproof_command("reports", str(setup.path)))
     if shown.code in (ExitCode.USAGE, ExitCode.SOFTWARE):
+        evidence = conformance_run.evidence
         for found in conformance_run.requester.ledger.findings:
-            print(f"\n{'accepted: ' * conformance_run.is_accepted(found)}{finding_text(found)}")
+            print(f"\n{'accepted: ' * evidence.is_accepted(found)}{finding_text(found)}")
         if conformance_run.blocked_reason:
             print(f"inconclusive: {conformance_run.blocked_reason}")
     print(f"run folder: {setup.path}")

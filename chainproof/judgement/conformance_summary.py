@@ -82,14 +82,14 @@ def summarise_conformance(run: Run) -> ConformanceSummary:
     The summary of one conformance run.
     """
     rows = tuple(_clause_rows(run))
-    verdict, reason = conformance_verdict(_evidence(run, rows))
+    verdict, reason = conformance_verdict(_evidence(run))
     return ConformanceSummary(
         run=run,
         verdict=verdict,
         reason=reason,
         clauses=rows,
         findings=sort_findings(run.findings),
-        caveats=tuple(caveat for caveats in _CAVEATS for caveat in caveats(run, rows)),
+        caveats=tuple(_caveats(run, rows)),
     )
 
 
@@ -131,7 +131,7 @@ def _clause_state(
     return ClauseState.PASSED if exercised else ClauseState.NOT_EXERCISED
 
 
-def _evidence(run: Run, rows: tuple[ClauseRow, ...]) -> ConformanceEvidence:
+def _evidence(run: Run) -> ConformanceEvidence:
     """
     What the verdict depends on, from a run folder.
     """
@@ -139,9 +139,10 @@ def _evidence(run: Run, rows: tuple[ClauseRow, ...]) -> ConformanceEvidence:
     note = run.end.note if run.end is not None else ""
     return ConformanceEvidence(
         findings=run.findings,
-        passed_clauses=sum(row.state is ClauseState.PASSED for row in rows),
+        exercised=frozenset(count.clause for count in run.clauses if count.exercised),
         day=run.manifest.day,
         acceptances=run.manifest.acceptances,
+        contract=Contract(run.manifest.contract),
         fail_on=run.manifest.known_settings.fail_on,
         ending=ending,
         blocked_reason=note if ending is Ending.COMPLETED else "",
@@ -149,11 +150,22 @@ def _evidence(run: Run, rows: tuple[ClauseRow, ...]) -> ConformanceEvidence:
     )
 
 
-def _unfinished(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
+def _caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
+    """
+    Every caveat of a conformance run.
+    """
+    yield from _unfinished(run)
+    yield from _not_exercised(run, rows)
+    yield from expired_acceptances(run)
+    yield from unused_acceptances(run)
+    yield from assumed_path(run)
+    yield from emulated(run)
+
+
+def _unfinished(run: Run) -> Iterator[Caveat]:
     """
     A run that ended early says nothing about the checks that it did not run.
     """
-    del rows
     if run.end is None or run.end.ending is Ending.INTERRUPTED:
         yield Caveat(
             code=CaveatCode.UNFINISHED,
@@ -186,14 +198,3 @@ def _not_exercised(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
             text=f"Not tested: {'; '.join(idle)}.",
             remedy=f"If it applies: {'; '.join(unset)}." if unset and not (run.end and run.end.note) else "",
         )
-
-
-_CAVEATS = (
-    _unfinished,
-    _not_exercised,
-    lambda run, rows: expired_acceptances(run),
-    lambda run, rows: unused_acceptances(run),
-    lambda run, rows: assumed_path(run),
-    lambda run, rows: emulated(run),
-)
-"""Every caveat of a conformance run."""

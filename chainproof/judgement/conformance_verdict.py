@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from datetime import date
 
 from chainproof.contract.accepted_violations import Acceptance, is_accepted
-from chainproof.contract.levels import Level
+from chainproof.contract.clauses import CLAUSES
+from chainproof.contract.deviations import is_waived
+from chainproof.contract.levels import Contract, Level
 from chainproof.judgement.severity import failing_levels, sort_findings
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.finding import Finding
@@ -23,11 +25,12 @@ class ConformanceEvidence:
     """
 
     findings: Iterable[Finding]
-    passed_clauses: int
-    """Clauses that were exercised without a violation."""
+    exercised: frozenset[str]
+    """Ids of the clauses that were exercised."""
     day: date
     """When the run began; decides which acceptances are valid."""
     acceptances: tuple[Acceptance, ...] = ()
+    contract: Contract = Contract.STRICT
     fail_on: Level = Level.ASSUMED
     """The lowest level whose violations fail the run."""
     ending: Ending | None = Ending.COMPLETED
@@ -37,9 +40,23 @@ class ConformanceEvidence:
     internal_error: str = ""
     """An error in chainproof, in one line; empty if there was none."""
 
+    def fails_run(self, found: Finding) -> bool:
+        """Whether a finding fails the run: its level does, and it was not accepted."""
+        return self.has_failing_level(found) and not self.is_accepted(found)
+
+    def has_failing_level(self, found: Finding) -> bool:
+        """Whether violations of the finding's level fail the run."""
+        return found.level in failing_levels(self.fail_on)
+
     def is_accepted(self, found: Finding) -> bool:
-        """Whether a finding was accepted before the run."""
+        """Whether the finding was accepted before the run."""
         return is_accepted(found.clause, self.acceptances, self.day)
+
+    @property
+    def passed_clauses(self) -> int:
+        """The number of clauses that were exercised without a violation, without those that the contract waives."""
+        passed = self.exercised - {found.clause for found in self.findings}
+        return sum(clause.id in passed and not is_waived(clause, self.contract) for clause in CLAUSES)
 
 
 def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
@@ -49,10 +66,9 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
     if evidence.internal_error or evidence.ending is Ending.INTERNAL_ERROR:
         reason = evidence.internal_error or "no reason recorded"
         return Verdict.ERROR, f"chainproof failed; this says nothing about the target: {reason}."
-    levels = failing_levels(evidence.fail_on)
-    failing = [each for each in sort_findings(evidence.findings) if each.level in levels]
-    violated = list(dict.fromkeys(each.clause for each in failing if not evidence.is_accepted(each)))
-    accepted = list(dict.fromkeys(each.clause for each in failing if evidence.is_accepted(each)))
+    failing = [found for found in sort_findings(evidence.findings) if evidence.has_failing_level(found)]
+    violated = list(dict.fromkeys(found.clause for found in failing if not evidence.is_accepted(found)))
+    accepted = list(dict.fromkeys(found.clause for found in failing if evidence.is_accepted(found)))
     also = f" Violated, but accepted: {', '.join(accepted)}." if accepted else ""
     if violated:
         return Verdict.FAIL, f"{_clauses(len(violated))} violated: {', '.join(violated)}.{also}"

@@ -14,8 +14,7 @@ from threading import Lock
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import CLAUSE_BY_ID, CLAUSES, Clause
-from chainproof.contract.levels import Level
+from chainproof.contract.clauses import CLAUSES, Clause
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
 from chainproof.contract.violations import Violation, error_code
@@ -29,15 +28,6 @@ from ..transport.request import CheckRequest, reproduction_command
 
 _MAX_CASES = 12
 """How many request labels a finding names."""
-
-_LEVELS = (Level.MUST, Level.ASSUMED, Level.SHOULD)
-
-
-def failing_levels(fail_on: Level) -> frozenset[Level]:
-    """
-    The levels whose violations fail a run: *fail_on* and all more severe ones.
-    """
-    return frozenset(_LEVELS[: _LEVELS.index(fail_on) + 1])
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -257,13 +247,6 @@ class Ledger:
             cases=(evidence.request.label,) if evidence.request.label else (),
             answer_body=evidence.answer_body,
         )
-
-
-def level_of(found: Finding) -> Level:
-    """
-    The level of a finding's clause.
-    """
-    return CLAUSE_BY_ID[found.clause].level
 
 
 _CONDITIONAL: dict[str, str] = {

@@ -1,3 +1,3 @@
 """
-How does a run start, go on and end? The target, the run folder, pytest, progress.
+Running the checks: setup, pytest hooks, forecast, progress and the result.
 """

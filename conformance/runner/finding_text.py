@@ -1,5 +1,5 @@
 """
-A finding in the words of a terminal.
+A finding as text for a terminal.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from chainproof.results.finding import Finding
 
 def finding_text(found: Finding) -> str:
     """
-    Clause, source, quotation, expected, actual, how to see it again.
+    Clause, expected and actual, source with quotation, and how to reproduce it.
     """
     times = "once" if found.count == 1 else f"{found.count} times"
     lines = [
@@ -18,10 +18,10 @@ def finding_text(found: Finding) -> str:
     ]
     if found.reproduce:
         lines.append(f"  {found.reproduce}")
-    tail = [f"seed {found.seed}"]
+    details = [f"seed {found.seed}"]
     if found.request_id:
-        tail.append(f"request id {found.request_id}")
+        details.append(f"request id {found.request_id}")
     if found.check:
-        tail.append(f"seen first by: {found.check}")
-    lines.append("  " + ", ".join(tail))
+        details.append(f"first seen by: {found.check}")
+    lines.append("  " + ", ".join(details))
     return "\n".join(lines)

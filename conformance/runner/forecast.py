@@ -1,8 +1,8 @@
 """
-What a run is going to send, said before it sends anything.
+The forecast of a run: how many requests it will send, shown before it sends any.
 
-How many requests generation makes depends on what it finds. So the plan is a count: `forecast.json` holds what each part of the
-catalogue took on the emulator, at each depth, and `python benchmarks/request_counts.py` counts again.
+The number of generated requests depends on what a run finds, so the forecast is a count: `forecast.json` has the requests of
+each check module against the emulator, at each depth. `python benchmarks/request_counts.py` counts again.
 """
 
 from __future__ import annotations
@@ -24,40 +24,40 @@ FORECAST_FILE = Path(__file__).parents[1] / "forecast.json"
 @cache
 def request_counts() -> Mapping[str, Mapping[str, int]]:
     """
-    Requests by depth and part, as they were counted.
+    Counted requests, by depth and check module.
     """
     return cast(Mapping[str, Mapping[str, int]], json.loads(FORECAST_FILE.read_text()))
 
 
 def forecast_counts(depth: Depth) -> Mapping[str, int]:
     """
-    Requests by part, at a depth.
+    Counted requests at a depth, by check module.
     """
     return request_counts().get(depth.value, {})
 
 
 def forecast_lines(settings: Settings, rate_limiter: RateLimiter, *, local: bool) -> list[str]:
     """
-    The plan in words: how many requests of what kind, how fast, and what is left out.
+    The forecast in words: how many requests, how fast, and what is skipped.
     """
-    parts = forecast_counts(settings.depth)
-    total = sum(parts.values())
-    kinds = ", ".join(f"{part.replace('_', ' ')} {count:,}" for part, count in parts.items() if count)
-    lines = [f"plan: about {total:,} requests, as counted on the emulator: {kinds}"]
+    counts = forecast_counts(settings.depth)
+    total = sum(counts.values())
+    by_module = ", ".join(f"{module.replace('_', ' ')} {count:,}" for module, count in counts.items() if count)
+    lines = [f"plan: about {total:,} requests, as counted on the emulator: {by_module}"]
     if rate_limiter.max_requests is not None or rate_limiter.rate is not None:
         lines.append(f"      {_limits(total, rate_limiter)}")
     if not local:
-        left_out = [kind.value for kind in Permission if kind not in settings.allow]
-        if left_out:
-            lines.append(f"      without leave (--allow) not: {', '.join(left_out)}")
+        forbidden = [permission.value for permission in Permission if permission not in settings.allow]
+        if forbidden:
+            lines.append(f"      skipped on remote targets without --allow: {', '.join(forbidden)}")
     if settings.duration is not None:
-        lines.append(f"      and more of what is generated, until {format_duration(settings.duration)} have passed")
+        lines.append(f"      then more generated requests, until {format_duration(settings.duration)} have passed")
     return lines
 
 
 def _limits(total: int, rate_limiter: RateLimiter) -> str:
     """
-    How many at most, how fast, and how long that takes.
+    The limits on the number and the rate of requests, and how long a run takes at that rate.
     """
     words = [] if rate_limiter.max_requests is None else [f"at most {rate_limiter.max_requests:,}"]
     if rate_limiter.rate is not None:

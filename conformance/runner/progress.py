@@ -1,5 +1,5 @@
 """
-What `chainproof conformance` shows while it runs: which check is under way, how it came out, how many requests it took.
+The progress that `chainproof conformance` prints: one line per check, with its result and its number of requests.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "accepted": 
 
 class ProgressPlugin:
     """
-    A pytest plugin in place of its terminal reporter: a line for each check, the one under way where it can be replaced.
+    A pytest plugin that replaces the terminal reporter. On a terminal it also shows the check that is running.
     """
 
     def __init__(self, out: TextIO = sys.stdout, err: TextIO = sys.stderr) -> None:
@@ -30,25 +30,24 @@ class ProgressPlugin:
         self._done = 0
         self._requests = 0
         self._since = monotonic()
-        self.outcome_counts: dict[str, int] = {}
         self.errors: list[str] = []
-        """Our own errors: collection's, pytest's, a check's."""
+        """Errors in chainproof: in collection, in pytest or in a check."""
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
-        """Which checks there are."""
+        """Note the titles of the checks."""
         self._titles = {item.nodeid: _title(item) for item in session.items}
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
-        """A file of ours that could not be collected."""
+        """Report a file that could not be collected."""
         if report.failed:
             self._error(report.longreprtext)
 
     def pytest_internalerror(self, excrepr: object) -> None:
-        """What broke is pytest itself, or a hook of ours."""
+        """Report an error in pytest or in a hook."""
         self._error(str(excrepr))
 
     def pytest_runtest_logstart(self, nodeid: str) -> None:
-        """The check under way, said before pytest captures what is written."""
+        """Show the check that starts, before pytest captures the output."""
         if self._live:
             title = self._titles.get(nodeid, nodeid)
             self._out.write(f"\r\x1b[K  … {self._done + 1}/{len(self._titles)} {title}")
@@ -56,27 +55,23 @@ class ProgressPlugin:
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(self, item: pytest.Item):  # type: ignore[no-untyped-def]  # noqa: ANN201  # pytest's wrapper protocol
-        """How it came out."""
+        """Print the line of a check once its result is known."""
         report: pytest.TestReport = yield
-        if report.when == "teardown" and report.passed:
+        if report.passed and report.when != "call":
             return report
-        if report.when == "setup" and report.passed:
-            return report
-        outcome = _outcome(report)
         self._done += 1
-        self.outcome_counts[outcome] = self.outcome_counts.get(outcome, 0) + 1
-        self._line(item, outcome, report)
+        self._write_line(item, _outcome(report), report)
         return report
 
-    def _line(self, item: pytest.Item, outcome: str, report: pytest.TestReport) -> None:
+    def _write_line(self, item: pytest.Item, outcome: str, report: pytest.TestReport) -> None:
         """
-        One check's line.
+        Print the line of one check.
         """
         conformance_run = item.stash.get(CONFORMANCE_RUN, None)
         if conformance_run is not None and conformance_run.blocked_reason and outcome == "skipped":
-            return  # said once, at the end, instead of for every check
+            return  # printed once at the end, instead of for every check
         requests = conformance_run.requester.ledger.request_count if conformance_run else 0
-        words = _reason(report) if outcome == "skipped" else f"{requests - self._requests} requests{self._lasted()}"
+        words = _skip_reason(report) if outcome == "skipped" else f"{requests - self._requests} requests{self._time()}"
         self._requests, self._since = requests, monotonic()
         start = "\r\x1b[K" if self._live else ""
         self._out.write(f"{start}  {_MARKS[outcome]:<9}{_title(item)}  ({words})\n")
@@ -84,16 +79,16 @@ class ProgressPlugin:
         if outcome == "error":
             self._error(report.longreprtext)
 
-    def _lasted(self) -> str:
+    def _time(self) -> str:
         """
-        How long the check took, where that was long enough to be noticed.
+        The time that the check took; empty below a second.
         """
         seconds = monotonic() - self._since
         return f", {seconds:.0f} s" if seconds >= 1 else ""
 
     def _error(self, text: str) -> None:
         """
-        Our own error, said where it happens.
+        Note an error in chainproof, and print it.
         """
         self.errors.append(text)
         self._err.write(f"{text}\n")
@@ -101,7 +96,7 @@ class ProgressPlugin:
 
 def _title(item: pytest.Item) -> str:
     """
-    The check of a test, in words.
+    The title of the check that a test runs.
     """
     assert isinstance(item, pytest.Function)
     check = item.callspec.params.get("check_result") if hasattr(item, "callspec") else None
@@ -110,14 +105,14 @@ def _title(item: pytest.Item) -> str:
 
 def _outcome(report: pytest.TestReport) -> str:
     """
-    What pytest calls it, save that what broke outside the test is our error, and what failed as expected was accepted.
+    The outcome of a test: pytest's own, but `error` outside the test function and `accepted` for an expected failure.
     """
     if report.failed and report.when != "call":
         return "error"
     return "accepted" if report.skipped and hasattr(report, "wasxfail") else report.outcome
 
 
-def _reason(report: pytest.TestReport) -> str:
+def _skip_reason(report: pytest.TestReport) -> str:
     """
     Why a check was skipped.
     """

@@ -1,8 +1,8 @@
 """
-What conformance tests need of pytest: one examination for the session, and what counts as failing.
+The fixtures and hooks that run checks under pytest.
 
-A check is asked in a fixture, and judged in the test: whatever raises while asking is our own error, which pytest calls
-an error; a violation from a binding clause is the target's, which pytest calls a failure.
+A check sends its requests in a fixture; the test then fails if a finding fails the run. So pytest reports an exception
+in a check, which is an error in chainproof, as an error, and a violation by the target as a failure.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from contextlib import ExitStack
 import pytest
 
 from chainproof.errors import UsageError
-from chainproof.judgement.verdict import ExitCode
+from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict, worst_verdict
 from chainproof.results.manifest import Ending
 
 from ..checks import Check
@@ -24,20 +24,20 @@ from .finding_text import finding_text
 from .run import CONFORMANCE_RUN, CheckResult, ConformanceRun, blocked_reason, finish_run
 from .setup import RUN_SETUP, ConformanceRuns
 
-_CONDUCTS = pytest.StashKey[ConformanceRuns]()
+_RUNS = pytest.StashKey[ConformanceRuns]()
 
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, object]:
     """
-    Close targets and run folders behind the tests, whatever happens.
+    Open the runs of a session, and close their targets and run folders after the last test, whatever happens.
     """
-    if session.config.option.collectonly or not any(_is_ours(item) for item in session.items):
+    if session.config.option.collectonly or not any(_runs_check(item) for item in session.items):
         return (yield)
     setup = session.config.pluginmanager.get_plugin(RUN_SETUP)
     with ExitStack() as stack:
-        conformance_runs = ConformanceRuns(settings=settings_of(session.config), stack=stack, setup=setup)
-        session.config.stash[_CONDUCTS] = conformance_runs
+        runs = ConformanceRuns(settings=settings_of(session.config), stack=stack, setup=setup)
+        session.config.stash[_RUNS] = runs
         ending = Ending.INTERNAL_ERROR
         try:
             outcome = yield
@@ -48,14 +48,13 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
             ending = Ending.COMPLETED
             return outcome
         finally:
-            for conformance_run in conformance_runs.all:
-                broken = ending is Ending.COMPLETED and conformance_run.internal_error
-                finish_run(conformance_run, Ending.INTERNAL_ERROR if broken else ending)
+            for conformance_run in runs.all:
+                finish_run(conformance_run, ending)
 
 
-def _is_ours(item: pytest.Item) -> bool:
+def _runs_check(item: pytest.Item) -> bool:
     """
-    Whether a test puts a check to the target.
+    Whether a test runs a check.
     """
     return isinstance(item, pytest.Function) and "check_result" in item.fixturenames
 
@@ -63,7 +62,7 @@ def _is_ours(item: pytest.Item) -> bool:
 @pytest.fixture(scope="session")
 def chainproof_target() -> str | App | None:
     """
-    What to check where no option says so: the URL of a target, or an ASGI app. Override it in a project of your own.
+    The target if no option names one: a URL or an ASGI app. Override it in your own project.
     """
     return None
 
@@ -71,7 +70,7 @@ def chainproof_target() -> str | App | None:
 @pytest.fixture(scope="session")
 def chainproof_key() -> str | None:
     """
-    The API key of that target; None stands for the environment's. Override it where a test's app has a key of its own.
+    The API key of that target; None takes it from the environment. Override it if your app has its own key.
     """
     return None
 
@@ -81,58 +80,72 @@ def check_result(
     request: pytest.FixtureRequest, chainproof_target: str | App | None, chainproof_key: str | None
 ) -> CheckResult:
     """
-    A check, asked: what the target did not keep of it.
+    The result of a check, after it has sent its requests. Skips the test if the check cannot or may not run.
     """
     check: Check = request.param
-    conformance_run = _opened(request, chainproof_target, chainproof_key)
-    told = request.node.user_properties  # the properties of its test case in JUnit XML
-    told += [
+    conformance_run = _conformance_run(request, chainproof_target, chainproof_key)
+    properties = request.node.user_properties  # the properties of the test case in JUnit XML
+    properties += [
         ("clauses", _ids(clause.id for clause in check.clauses)),
         ("contract", conformance_run.settings.contract.value),
+        ("target", conformance_run.requester.target.url),
+        ("seed", str(conformance_run.settings.seed)),
     ]
-    told += [("target", conformance_run.requester.target.url), ("seed", str(conformance_run.settings.seed))]
+    try:
+        result = _run_check(check, conformance_run)
+    except NotAsked as reason:
+        pytest.skip(str(reason))
+    if result.findings:
+        properties.append(("violated", _ids(found.clause for found in result.findings)))
+    return result
+
+
+def _run_check(check: Check, conformance_run: ConformanceRun) -> CheckResult:
+    """
+    Run a check and count what it found. Raises NotAsked.
+    """
     if conformance_run.blocked_reason is None:
         conformance_run.blocked_reason = blocked_reason(conformance_run)
     if conformance_run.blocked_reason:
-        pytest.skip("nothing can be exercised")
+        raise NotAsked("nothing can be exercised")
     ledger = conformance_run.requester.ledger
-    before, sent = ledger.finding_counts(), ledger.request_count
+    counts, requests = ledger.finding_counts(), ledger.request_count
     conformance_run.requester.check_name = check.title
     try:
         check.run(conformance_run.requester)
     except NotAsked as reason:
         ledger.record_skipped(check.clauses, str(reason))
-        pytest.skip(str(reason))
+        raise
     finally:
-        ledger.count_module_requests(check.module, ledger.request_count - sent)
+        ledger.count_module_requests(check.module, ledger.request_count - requests)
         ledger.write_counts()
-    findings = ledger.findings_since(before)
-    told += [("violated", _ids(found.clause for found in findings))] if findings else []
-    return CheckResult(check=check, findings=findings, conformance_run=conformance_run)
+    return CheckResult(check=check, findings=ledger.findings_since(counts), evidence=conformance_run.evidence)
 
 
 def _ids(clauses: Iterable[str]) -> str:
     """
-    Clauses in one property.
+    Clause ids, each once, as one property.
     """
     return ", ".join(dict.fromkeys(clauses))
 
 
-def _opened(request: pytest.FixtureRequest, target: str | App | None, key: str | None) -> ConformanceRun:
+def _conformance_run(request: pytest.FixtureRequest, target: str | App | None, key: str | None) -> ConformanceRun:
     """
-    The examination that a test belongs to. A mistake ends a session of nothing but checks, and fails the checks of another.
+    The run that a test belongs to.
+
+    A usage error ends a session that only runs checks; in other sessions it fails the checks and nothing else.
     """
-    conformance_runs = request.config.stash[_CONDUCTS]
+    runs = request.config.stash[_RUNS]
     try:
-        conformance_run = conformance_runs.get(target, key)
-    except UsageError as mistake:
-        if conformance_runs.setup:
-            conformance_runs.setup.error = mistake
-        if all(_is_ours(item) for item in request.session.items):
-            pytest.exit(f"chainproof: {mistake}", returncode=ExitCode.USAGE)
-        pytest.fail(f"chainproof: {mistake}", pytrace=False)
-    if conformance_runs.setup:
-        conformance_runs.setup.conformance_run = conformance_run
+        conformance_run = runs.get(target, key)
+    except UsageError as error:
+        if runs.setup:
+            runs.setup.error = error
+        if all(_runs_check(item) for item in request.session.items):
+            pytest.exit(f"chainproof: {error}", returncode=ExitCode.USAGE)
+        pytest.fail(f"chainproof: {error}", pytrace=False)
+    if runs.setup:
+        runs.setup.conformance_run = conformance_run
     request.node.stash[CONFORMANCE_RUN] = conformance_run
     return conformance_run
 
@@ -140,7 +153,7 @@ def _opened(request: pytest.FixtureRequest, target: str | App | None, key: str |
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """
-    Note our own errors, and keep the key out of every report.
+    Note errors in chainproof, and redact the key in every report.
     """
     report = yield
     conformance_run = item.stash.get(CONFORMANCE_RUN, None)
@@ -150,10 +163,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
     if report.failed:
         text = redact(report.longreprtext)
         report.longrepr = text
-        if report.when != "call":
-            conformance_run.internal_error = (
-                conformance_run.internal_error or f"{item.name}: {text.strip().splitlines()[-1]}"
-            )
+        if report.when != "call" and not conformance_run.internal_error:
+            conformance_run.internal_error = f"{item.name}: {text.strip().splitlines()[-1]}"
     report.sections = [(title, redact(text)) for title, text in report.sections]
     return report
 
@@ -161,41 +172,38 @@ def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestR
 @pytest.hookimpl(trylast=True)
 def pytest_sessionfinish(session: pytest.Session) -> None:
     """
-    Let the exit code of a plain pytest run of nothing but checks say what pytest's own cannot: inconclusive, or our error.
+    Set the exit code of a session that only runs checks, where pytest has none: inconclusive, or an error in chainproof.
     """
-    conformance_runs = session.config.stash.get(_CONDUCTS, None)
-    if conformance_runs is None or not all(_is_ours(item) for item in session.items):
+    runs = session.config.stash.get(_RUNS, None)
+    if runs is None or not all(_runs_check(item) for item in session.items):
         return
-    codes = {conformance_run.exit_code() for conformance_run in conformance_runs.all}
-    if session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED):
-        if ExitCode.SOFTWARE in codes:
-            session.exitstatus = ExitCode.SOFTWARE
-        elif ExitCode.INCONCLUSIVE in codes and ExitCode.FAIL not in codes:
-            session.exitstatus = ExitCode.INCONCLUSIVE
+    verdict = worst_verdict(conformance_run.verdict for conformance_run in runs.all)
+    by_pytest = session.exitstatus in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+    if by_pytest and verdict in (Verdict.ERROR, Verdict.INCONCLUSIVE):
+        session.exitstatus = EXIT_CODE_OF[verdict]
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter, config: pytest.Config) -> None:
     """
-    Where the findings are, and why nothing could be exercised if nothing could.
+    Print the findings that failed no test, and where the run folders are.
     """
-    conformance_runs = config.stash.get(_CONDUCTS, None)
-    for conformance_run in conformance_runs.all if conformance_runs is not None else ():
-        _summarised(conformance_run, terminalreporter)
+    runs = config.stash.get(_RUNS, None)
+    for conformance_run in runs.all if runs is not None else ():
+        for line in _summary_lines(conformance_run):
+            terminalreporter.write_line(line)
 
 
-def _summarised(conformance_run: ConformanceRun, terminalreporter: pytest.TerminalReporter) -> None:
+def _summary_lines(conformance_run: ConformanceRun) -> Iterable[str]:
     """
-    One examination's words at the end.
+    The summary of one run.
     """
-    findings = conformance_run.requester.ledger.findings
-    for found in findings:
-        if not conformance_run.fails_run(found):
-            terminalreporter.write_line(
-                f"{'accepted' if conformance_run.is_accepted(found) else 'advice'}: {finding_text(found)}"
-            )
+    ledger, evidence = conformance_run.requester.ledger, conformance_run.evidence
+    for found in ledger.findings:
+        if not evidence.fails_run(found):
+            yield f"{'accepted' if evidence.is_accepted(found) else 'warning'}: {finding_text(found)}"
     if conformance_run.blocked_reason:
-        terminalreporter.write_line(f"inconclusive: {conformance_run.blocked_reason}")
-    terminalreporter.write_line(
-        f"{len(findings)} findings, {conformance_run.requester.ledger.request_count} requests, seed {conformance_run.settings.seed}, "
+        yield f"inconclusive: {conformance_run.blocked_reason}"
+    yield (
+        f"{len(ledger.findings)} findings, {ledger.request_count} requests, seed {conformance_run.settings.seed}, "
         f"run folder {conformance_run.folder.path}"
     )

@@ -1,5 +1,5 @@
 """
-One session's examination, carried through and judged as a whole.
+One conformance run while it goes on, and its verdict.
 """
 
 from __future__ import annotations
@@ -10,16 +10,17 @@ from datetime import date
 
 import pytest
 
-from chainproof.contract.accepted_violations import Acceptance, is_accepted
+from chainproof.contract.accepted_violations import Acceptance
 from chainproof.contract.answer import Answer
+from chainproof.contract.clauses import CLAUSES
 from chainproof.json_text import parse_json
-from chainproof.judgement.verdict import ExitCode
+from chainproof.judgement.conformance_verdict import ConformanceEvidence, conformance_verdict
+from chainproof.judgement.verdict import Verdict
 from chainproof.results.finding import Finding
 from chainproof.results.folder import RunWriter
 from chainproof.results.manifest import Ending, RunEnd
 
 from ..checks import Check
-from ..judging.ledger import failing_levels, level_of
 from ..options import Settings
 from ..probing.requester import Requester
 from .finding_text import finding_text
@@ -28,7 +29,7 @@ from .finding_text import finding_text
 @dataclass(slots=True, kw_only=True)
 class ConformanceRun:
     """
-    One session's examination, and how it is going.
+    A conformance run: all checks of one pytest session against one target.
     """
 
     requester: Requester
@@ -36,69 +37,71 @@ class ConformanceRun:
     settings: Settings
     acceptances: tuple[Acceptance, ...] = ()
     day: date
-    """On which the run began."""
+    """When the run began."""
     began: float = field(default_factory=time.monotonic)
     blocked_reason: str | None = None
-    """Why next to nothing can be exercised; empty where it can, None before the first request."""
+    """Why nothing can be exercised; empty if it can, None before the first request."""
     internal_error: str = ""
-    """Our own error, if there was one, in one line."""
+    """An error in chainproof, in one line; empty if there was none."""
+    ending: Ending | None = None
+    """None until the run has ended."""
 
     @property
-    def failing_findings(self) -> tuple[Finding, ...]:
-        """The findings that fail the run."""
-        return tuple(found for found in self.requester.ledger.findings if self.fails_run(found))
+    def evidence(self) -> ConformanceEvidence:
+        """What the verdict depends on, so far."""
+        ledger = self.requester.ledger
+        return ConformanceEvidence(
+            findings=ledger.findings,
+            exercised=frozenset(clause.id for clause in CLAUSES if ledger.exercise_count(clause)),
+            day=self.day,
+            acceptances=self.acceptances,
+            contract=self.settings.contract,
+            fail_on=self.settings.fail_on,
+            ending=self.ending,
+            blocked_reason=self.blocked_reason or "",
+            internal_error=self.internal_error,
+        )
 
-    def fails_run(self, found: Finding) -> bool:
-        """Whether a finding fails the run: grave enough, and not accepted."""
-        return self.has_failing_level(found) and not self.is_accepted(found)
-
-    def has_failing_level(self, found: Finding) -> bool:
-        """Whether its level fails the run."""
-        return level_of(found) in failing_levels(self.settings.fail_on)
-
-    def is_accepted(self, found: Finding) -> bool:
-        """Whether a finding was known of beforehand."""
-        return is_accepted(found.clause, self.acceptances, self.day)
-
-    def exit_code(self) -> ExitCode:
-        """What the session comes to, interruption aside."""
-        if self.internal_error:
-            return ExitCode.SOFTWARE
-        if self.failing_findings:
-            return ExitCode.FAIL
-        return ExitCode.INCONCLUSIVE if self.blocked_reason else ExitCode.PASS
+    @property
+    def verdict(self) -> Verdict:
+        """The verdict on the run."""
+        return conformance_verdict(self.evidence)[0]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckResult:
     """
-    What one check has seen.
+    The result of one check.
     """
 
     check: Check
     findings: tuple[Finding, ...]
-    conformance_run: ConformanceRun
+    evidence: ConformanceEvidence
+    """Of the run; tells which findings fail it."""
 
     def assert_passed(self) -> None:
         """
-        Fail the test where a binding clause was departed from; where that was accepted, it fails as expected.
+        Fail the test if a finding fails the run; mark it as an expected failure if all such findings were accepted.
         """
         __tracebackhide__ = True
-        binding = [found for found in self.findings if self.conformance_run.fails_run(found)]
-        if binding:
-            pytest.fail("\n\n".join(finding_text(found) for found in binding), pytrace=False)
-        known = {found.clause: found for found in self.findings if self.conformance_run.has_failing_level(found)}
-        if known:
-            pytest.xfail("accepted: " + "; ".join(f"{clause}, found {found.actual}" for clause, found in known.items()))
+        failing = [found for found in self.findings if self.evidence.fails_run(found)]
+        if failing:
+            pytest.fail("\n\n".join(finding_text(found) for found in failing), pytrace=False)
+        accepted = {found.clause: found for found in self.findings if self.evidence.has_failing_level(found)}
+        if accepted:
+            reasons = (f"{clause}, found {found.actual}" for clause, found in accepted.items())
+            pytest.xfail(f"accepted: {'; '.join(reasons)}")
 
 
 CONFORMANCE_RUN = pytest.StashKey[ConformanceRun]()
-"""Of a test: the examination that it belongs to."""
+"""Key in a test's stash: the run that the test belongs to."""
 
 
 def blocked_reason(conformance_run: ConformanceRun) -> str:
     """
-    Why nothing could be learnt from going on: the key is refused, or the target is busy whenever it is asked.
+    Why no check can be run: the target rejects the key, or is not ready. Empty if checks can be run.
+
+    Sends up to three valid requests.
     """
     requester = conformance_run.requester
     requester.check_name = "the first request"
@@ -108,35 +111,39 @@ def blocked_reason(conformance_run: ConformanceRun) -> str:
     statuses = {answer.status for answer in answers if answer is not None}
     if statuses and statuses <= {401, 403}:
         return (
-            f"the key in {conformance_run.settings.api_key_env} is refused by {requester.target.origin}: it answered "
-            f"{_words(answers[-1])} to a request with that key; nothing else can be exercised"
+            f"{requester.target.origin} rejects the key in {conformance_run.settings.api_key_env}: it answered "
+            f"{_answer_text(answers[-1])} to a request with that key, so nothing could be tested"
         )
     if statuses and statuses <= {429, 502, 503, 504}:
         return (
-            f"{requester.target.origin} was never ready: it answered {_words(answers[-1])} again and again; "
-            "nothing else can be exercised"
+            f"{requester.target.origin} is not ready: it answered every request with {_answer_text(answers[-1])}, "
+            "so nothing could be tested"
         )
     return ""
 
 
-def _words(answer: Answer | None) -> str:
+def _answer_text(answer: Answer | None) -> str:
     """
-    An answer in a few words: its status, and what it says went wrong.
+    An answer in a few words: its status and its error message.
     """
     assert answer is not None
     value = parse_json(answer.body)
-    said = value.get("error") if isinstance(value, dict) else answer.body.decode("utf-8", "replace")
-    return f"{answer.status} ({str(said)[:80]!r})"
+    message = value.get("error") if isinstance(value, dict) else answer.body.decode("utf-8", "replace")
+    return f"{answer.status} ({str(message)[:80]!r})"
 
 
 def finish_run(conformance_run: ConformanceRun, ending: Ending) -> None:
     """
-    The final counts, and how the run ended.
+    Write the final counts and how the run ended. A complete run with an internal error counts as ended by it.
     """
+    if ending is Ending.COMPLETED and conformance_run.internal_error:
+        ending = Ending.INTERNAL_ERROR
+    conformance_run.ending = ending
     conformance_run.requester.ledger.write_counts(final=True)
-    seconds = time.monotonic() - conformance_run.began
     conformance_run.folder.finish(
         RunEnd(
-            ending=ending, seconds=seconds, note=conformance_run.internal_error or conformance_run.blocked_reason or ""
+            ending=ending,
+            seconds=time.monotonic() - conformance_run.began,
+            note=conformance_run.internal_error or conformance_run.blocked_reason or "",
         )
     )

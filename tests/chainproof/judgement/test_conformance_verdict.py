@@ -1,0 +1,138 @@
+"""
+The verdict on a conformance run, as one table and one property.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from chainproof.contract import clauses
+from chainproof.contract.accepted_violations import Acceptance, parse_acceptance
+from chainproof.contract.clauses import CLAUSE_BY_ID, Clause
+from chainproof.contract.levels import Contract, Level
+from chainproof.contract.violations import Violation
+from chainproof.judgement.conformance_verdict import ConformanceEvidence, conformance_verdict
+from chainproof.judgement.severity import failing_levels
+from chainproof.judgement.verdict import Verdict
+from chainproof.results.finding import Finding, finding
+from chainproof.results.manifest import Ending
+
+DAY = date(2026, 12, 31)
+
+
+def violated(clause: Clause) -> Finding:
+    """
+    A finding on a clause.
+    """
+    return finding(Violation(clause=clause, expected="a string", actual="a list"))
+
+
+PASSED = ConformanceEvidence(findings=(), exercised=frozenset({clauses.STATUS.id}), day=DAY)
+FAILED = replace(PASSED, findings=(violated(clauses.ERROR_MESSAGE),))
+ACCEPTED = replace(FAILED, acceptances=(Acceptance(clause="error-message"),))
+WARNED = replace(PASSED, findings=(violated(clauses.REQUEST_ID_ON_ERRORS),))
+BLOCKED = "the target rejects the key"
+
+VERDICTS: dict[str, tuple[ConformanceEvidence, Verdict, str]] = {
+    "no violation": (PASSED, Verdict.PASS, "1 clause tested and passed."),
+    "a violation": (FAILED, Verdict.FAIL, "1 clause violated: error-message."),
+    "an accepted violation": (
+        ACCEPTED,
+        Verdict.PASS,
+        "1 clause tested and passed. Violated, but accepted: error-message.",
+    ),
+    "a warning": (WARNED, Verdict.PASS, "1 clause tested and passed."),
+    "a warning with --fail-on should": (replace(WARNED, fail_on=Level.SHOULD), Verdict.FAIL, "request-id-on-errors"),
+    "an accepted violation and another one": (
+        replace(ACCEPTED, findings=(*ACCEPTED.findings, violated(clauses.STATUS))),
+        Verdict.FAIL,
+        "1 clause violated: status. Violated, but accepted: error-message.",
+    ),
+    "blocked": (replace(PASSED, blocked_reason=BLOCKED), Verdict.INCONCLUSIVE, f"{BLOCKED}."),
+    "blocked, a violation": (replace(FAILED, blocked_reason=BLOCKED), Verdict.FAIL, "error-message"),
+    "nothing exercised": (replace(PASSED, exercised=frozenset()), Verdict.INCONCLUSIVE, "No clause was tested."),
+    "only a waived clause exercised": (
+        replace(PASSED, exercised=frozenset({clauses.OUTPUT_OBJECT.id}), contract=Contract.DOCUMENTED),
+        Verdict.INCONCLUSIVE,
+        "No clause was tested.",
+    ),
+    "interrupted": (replace(PASSED, ending=Ending.INTERRUPTED), Verdict.INCONCLUSIVE, "ended early"),
+    "interrupted, a violation": (replace(FAILED, ending=Ending.INTERRUPTED), Verdict.FAIL, "error-message"),
+    "killed": (replace(PASSED, ending=None), Verdict.INCONCLUSIVE, "ended early"),
+    "killed, a violation": (replace(FAILED, ending=None), Verdict.FAIL, "error-message"),
+    "an internal error": (replace(PASSED, internal_error="disk full"), Verdict.ERROR, "disk full"),
+    "an internal error, a violation": (replace(FAILED, internal_error="disk full"), Verdict.ERROR, "disk full"),
+    "an internal error without a reason": (
+        replace(PASSED, ending=Ending.INTERNAL_ERROR),
+        Verdict.ERROR,
+        "no reason recorded",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", VERDICTS)
+def test_the_verdict_on_a_conformance_run(case: str) -> None:
+    """
+    An internal error outweighs a violation; a violation outweighs an early end and a rejected key.
+    """
+    evidence, expected, words = VERDICTS[case]
+    verdict, reason = conformance_verdict(evidence)
+
+    assert expected is verdict
+    assert words in reason
+
+
+@given(st.sets(st.sampled_from(sorted(CLAUSE_BY_ID))), st.sets(st.sampled_from(sorted(CLAUSE_BY_ID))), st.data())
+def test_a_complete_run_fails_exactly_if_a_finding_fails_it(
+    broken: set[str], accepted: set[str], data: st.DataObject
+) -> None:
+    """
+    The verdict agrees with what the tests and the reports say about each finding.
+    """
+    evidence = replace(
+        PASSED,
+        findings=tuple(violated(CLAUSE_BY_ID[name]) for name in sorted(broken)),
+        acceptances=tuple(Acceptance(clause=name) for name in sorted(accepted)),
+        fail_on=data.draw(st.sampled_from(Level)),
+    )
+    failing = {found.clause for found in evidence.findings if evidence.fails_run(found)}
+    verdict, reason = conformance_verdict(evidence)
+
+    assert bool(failing) is (verdict is Verdict.FAIL)
+    assert all(name in reason for name in failing)
+
+
+@pytest.mark.parametrize(
+    ("fail_on", "levels"),
+    [("must", {"must"}), ("assumed", {"must", "assumed"}), ("should", {"must", "assumed", "should"})],
+)
+def test_a_level_fails_with_those_above_it(fail_on: str, levels: set[str]) -> None:
+    """
+    `--fail-on` names the lowest level that fails a run.
+    """
+    assert levels == failing_levels(Level(fail_on))
+
+
+@pytest.mark.parametrize(
+    ("accept", "fail_on", "fails"),
+    [
+        ((), "assumed", True),
+        ((), "must", True),
+        (("error-message",), "assumed", False),
+        (("error-message:2026-12-31",), "assumed", False),
+        (("error-message:2026-12-30",), "assumed", True),
+        (("error-code", "error-detail"), "assumed", True),
+    ],
+)
+def test_an_acceptance_applies_until_its_last_day(accept: tuple[str, ...], fail_on: str, fails: bool) -> None:
+    """
+    It applies to its clause only, and the day is that on which the run began.
+    """
+    evidence = replace(PASSED, acceptances=tuple(map(parse_acceptance, accept)), fail_on=Level(fail_on))
+
+    assert fails == evidence.fails_run(violated(clauses.ERROR_MESSAGE))
