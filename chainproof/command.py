@@ -60,7 +60,7 @@ def command(tool: str) -> Callable[[Main], Main]:
                 return ExitCode.INTERRUPTED
             except Exception:  # noqa: BLE001  # the outermost frame: any other exception is an internal error
                 print_error(traceback.format_exc().rstrip("\n"))
-                print_error(f"chainproof {tool}: internal error, see above; it says nothing about the target")
+                print_error(f"chainproof {tool}: internal error, see above; this says nothing about the target")
                 return ExitCode.SOFTWARE
 
         return guarded

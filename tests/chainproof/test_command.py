@@ -67,7 +67,7 @@ def test_an_internal_error_is_70_with_a_traceback(wrong: type[Exception], capsys
 
     assert "Traceback (most recent call last)" in message
     assert "no idea" in message
-    assert message.endswith("internal error, see above; it says nothing about the target\n")
+    assert message.endswith("internal error, see above; this says nothing about the target\n")
 
 
 @pytest.mark.parametrize(

@@ -221,7 +221,7 @@ def test_an_order_carries_the_output_whatever_its_numbers() -> None:
     """
     output = OutputSchema(source="a.py:B", document={"properties": {"a": {"maximum": 2**70, "title": "\ud800"}}})
     asked = replace(demand(options(), None), output=output)
-    order = Assignment(run="r", shard=Shard(), demand=asked, target="http://[::1]:1", emulated=False, words=())
+    order = Assignment(run="r", shard=Shard(), demand=asked, target=TargetOptions(url="http://[::1]:1"), emulated=False)
 
     assert order == Assignment.decode(order.encode())
 
