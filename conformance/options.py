@@ -143,7 +143,7 @@ _OPTIONS: tuple[Option, ...] = (
         help="time limit for each complete answer",
         default_text="30s",
     ),
-    Option(name="--out", metavar="DIR", help="run folder", default_text="runs/<utc>_<depth>_<target>"),
+    Option(name="--out", metavar="DIR", help="run folder", default_text="a new folder under runs/"),
     Option(
         name="--keep-bodies",
         parse=None,

@@ -1,5 +1,5 @@
 """
-Write `docs/contract.md` from the contract and the checks: `python docs/generate.py`. A test compares the page with it.
+Write `docs/contract.md` and `docs/options.md` from the code: `python docs/generate.py`. A test compares the pages.
 """
 
 from __future__ import annotations
@@ -11,16 +11,19 @@ from pathlib import Path
 from chainproof.conformance import checks
 from chainproof.conformance.checks import CHECKS
 from chainproof.conformance.judging.exercised_clauses import EVERY_ANSWER_CLAUSES
+from chainproof.conformance.options import OPTIONS as CONFORMANCE_OPTIONS
 from chainproof.contract.clauses import ASSUMED, CLAUSES, Clause
 from chainproof.contract.deviations import DEVIATIONS, is_waived
 from chainproof.contract.errors import PAIRINGS, UNPAIRED_STATUSES, allowed_statuses
 from chainproof.contract.levels import Contract, Level
 from chainproof.contract.openapi import documented_statuses
+from chainproof.demo import OPTIONS as DEMO_OPTIONS
+from chainproof.emulator.options import OPTIONS as EMULATOR_OPTIONS
+from chainproof.loadtests.options import OPTIONS as LOADTEST_OPTIONS
+from chainproof.options import TARGET_OPTIONS, Option, OptionGroup, Surface
 
 for _part in sorted((Path(checks.__file__).parent).glob("*.py")):
     import_module(f"{checks.__name__}.{_part.stem}")  # importing a module registers its checks
-
-PAGE = Path(__file__).with_name("contract.md")
 
 MEANING = {
     Level.MUST: "the document says so, or an RFC's MUST",
@@ -29,9 +32,9 @@ MEANING = {
 }
 
 
-def page() -> str:
+def contract_page() -> str:
     """
-    The whole page.
+    The page on the clauses of the contract.
     """
     return "\n".join([*_introduction(), *_codes(), *_statuses(), *_waivers(), *_clauses()]) + "\n"
 
@@ -130,6 +133,89 @@ def _exercise(clause: Clause) -> str:
     return "; ".join((["every answer"] if clause in EVERY_ANSWER_CLAUSES else []) + titles)
 
 
+def options_page() -> str:
+    """
+    The page on the options of the commands.
+    """
+    return "\n".join([*_options_introduction(), *_option_sections()]) + "\n"
+
+
+def _options_introduction() -> Iterator[str]:
+    yield from (
+        "# Options",
+        "",
+        "<!-- Written by docs/generate.py from the tables of options; edit there. -->",
+        "",
+        "`chainproof TOOL --help` shows the same. A duration is written as `250ms`, `20s` or `1m30s`, a share as `5%` or `0.05`.",
+        "`chainproof reports` has few options of its own; see [reports.md](reports.md).",
+        "",
+    )
+
+
+def _option_sections() -> Iterator[str]:
+    yield from (
+        "## Target",
+        "",
+        "`chainproof conformance`, `chainproof loadtests`, pytest and Locust have these options.",
+        "",
+    )
+    yield from _option_table(TARGET_OPTIONS, ())
+    yield from ("## chainproof conformance", "", "pytest has the same options.", "")
+    yield from _option_tables(CONFORMANCE_OPTIONS)
+    yield from (
+        "## chainproof loadtests",
+        "",
+        "The last two columns tell which options `locust -f loadtests/locustfile.py` and its web form have too. Locust has",
+        "`--users` itself, and the workload is `--workload` there.",
+        "",
+    )
+    yield from _option_tables(LOADTEST_OPTIONS, (Surface.LOCUST, Surface.WEB_FORM))
+    yield from ("## chainproof emulator", "")
+    yield from _option_tables(EMULATOR_OPTIONS)
+    yield from ("## chainproof demo", "")
+    yield from _option_tables(DEMO_OPTIONS)
+
+
+def _option_tables(options: Iterable[Option], surfaces: tuple[Surface, ...] = ()) -> Iterator[str]:
+    """
+    A table for each group of options, those without a group first. The target's options have a section of their own.
+    """
+    groups: dict[OptionGroup | None, list[Option]] = {None: []}
+    shared = {option.name for option in TARGET_OPTIONS}
+    for option in options:
+        if option.group is None or option.name not in shared:
+            groups.setdefault(option.group, []).append(option)
+    for group, rows in groups.items():
+        if group is not None:
+            yield from (f"### {group.title}", "")
+            yield from (group.description, "") if group.description else ()
+        yield from _option_table(rows, surfaces)
+
+
+def _option_table(options: Iterable[Option], surfaces: tuple[Surface, ...]) -> Iterator[str]:
+    yield from _table(
+        ("option", "meaning", "default", *surfaces),
+        (
+            (
+                f"`{' '.join(filter(None, (option.name, _value_text(option))))}`",
+                option.help,
+                option.shown_default,
+                *("yes" if surface in option.valid_in else "" for surface in surfaces),
+            )
+            for option in options
+        ),
+    )
+
+
+def _value_text(option: Option) -> str:
+    """
+    The value of an option as `--help` shows it.
+    """
+    if option.is_switch or not option.name.startswith("-"):
+        return ""
+    return "|".join(option.choices) if option.choices else option.metavar or ""
+
+
 def _numbers(numbers: Iterable[int]) -> str:
     return ", ".join(map(str, numbers))
 
@@ -146,5 +232,9 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
+PAGES = {"contract.md": contract_page, "options.md": options_page}
+"""What writes each generated page of this folder."""
+
 if __name__ == "__main__":
-    PAGE.write_text(page(), encoding="utf-8")
+    for _name, _page in PAGES.items():
+        Path(__file__).with_name(_name).write_text(_page(), encoding="utf-8")

@@ -225,7 +225,7 @@ def _payloads(options: argparse.Namespace) -> tuple[Payload, ...] | None:
     if path is not None and schema is not None:
         raise UsageError("expected --payloads or --input-schema, found both: each says what the requests carry")
     if schema is not None:
-        from .engine.schema_check import input_payloads  # noqa: PLC0415  # heavy: only when a schema is named
+        from .user_files import input_payloads  # noqa: PLC0415  # heavy: only when a schema is named
 
         return input_payloads(schema, options.seed)
     return None if path is None else load_payloads(Path(path))
@@ -250,7 +250,7 @@ def validate_check(text: str | None) -> str | None:
     The check that `--check` names, looked up once before anything is sent. Raises UsageError.
     """
     if text is not None:
-        from .engine.user_check import load_check  # noqa: PLC0415  # heavy: only when a check is named
+        from .user_files import load_check  # noqa: PLC0415  # heavy: only when a check is named
 
         load_check(text)
     return text
@@ -262,6 +262,6 @@ def _output(text: str | None) -> OutputSchema | None:
     """
     if text is None:
         return None
-    from .engine.schema_check import load_output  # noqa: PLC0415  # heavy: only when a schema is named
+    from .user_files import load_output  # noqa: PLC0415  # heavy: only when a schema is named
 
     return load_output(text)

@@ -1,5 +1,5 @@
 """
-What the documentation says is what the code does.
+Tests of the generated pages of the documentation.
 """
 
 from __future__ import annotations
@@ -7,17 +7,19 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+import pytest
+
+DOCS = Path(__file__).parents[1] / "docs"
+SPECIFICATION = importlib.util.spec_from_file_location("generate", DOCS / "generate.py")
+assert SPECIFICATION is not None
+assert SPECIFICATION.loader is not None
+GENERATE = importlib.util.module_from_spec(SPECIFICATION)
+SPECIFICATION.loader.exec_module(GENERATE)
 
 
-def test_the_contract_page_is_the_contract():
+@pytest.mark.parametrize("name", GENERATE.PAGES)
+def test_a_generated_page_is_up_to_date(name):
     """
-    docs/contract.md is what docs/generate.py makes of the clauses, tables and waivers.
+    Each page is what docs/generate.py writes.
     """
-    specification = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    assert specification is not None
-    assert specification.loader is not None
-    generate = importlib.util.module_from_spec(specification)
-    specification.loader.exec_module(generate)
-
-    assert generate.page() == (ROOT / "docs" / "contract.md").read_text(encoding="utf-8")
+    assert GENERATE.PAGES[name]() == (DOCS / name).read_text(encoding="utf-8")

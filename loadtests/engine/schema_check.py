@@ -1,5 +1,5 @@
 """
-Generate payloads from the chain's input schema, and check answers against its output schema.
+Check answers against the chain's output schema.
 
 This module imports pydantic and jsonschema_rs, so it is imported only if a schema is given.
 """
@@ -10,12 +10,9 @@ import math
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.chain_schema import Schema, load_input_schema, load_output_schema
+from chainproof.contract.chain_schema import Schema
 from chainproof.contract.violations import Violation
-from chainproof.errors import UsageError
 from chainproof.json_text import InvalidJson, TooDeep, parse_json
-from chainproof.workload.generated_payloads import generate_payloads
-from chainproof.workload.payloads import Payload
 
 from ..output_schema import OutputSchema
 from ..recording.exemplars import NON_OBJECT_CLAUSES, OTHER_VIOLATIONS
@@ -24,27 +21,6 @@ SHORT_OUTPUT_BYTES = 1024
 """Errors in outputs up to this size are located in microseconds; longer outputs may take milliseconds."""
 MAX_DETAILED_OUTPUTS = 200
 """How many longer outputs get detailed errors. More would delay requests at high rates."""
-
-
-def input_payloads(text: str, seed: int) -> tuple[Payload, ...]:
-    """
-    Payloads that are valid by the schema that `--input-schema` names. Raises UsageError.
-    """
-    schema = load_input_schema(text)
-    payloads = generate_payloads(schema.document, schema.accepts, seed)
-    if not payloads:
-        raise UsageError(
-            f"found no JSON object that is valid by {text}: add `examples` to the schema, or use --payloads"
-        )
-    return payloads
-
-
-def load_output(text: str) -> OutputSchema:
-    """
-    The schema that `--output-schema` names. Raises UsageError.
-    """
-    schema = load_output_schema(text)
-    return OutputSchema(source=schema.source, document=schema.document)
 
 
 class OutputCheck:

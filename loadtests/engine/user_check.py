@@ -8,37 +8,18 @@ an internal error, because that is not the target's fault.
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Mapping
-from typing import Any, cast
+from collections.abc import Mapping
+from typing import Any
 
 from chainproof.contract.answer import Answer
-from chainproof.contract.chain_schema import load_function
 from chainproof.contract.clauses import USER_CHECK
 from chainproof.contract.violations import Violation
-from chainproof.errors import UsageError
 
 from ..recording.exemplars import NON_OBJECT_CLAUSES
+from ..user_files import load_check
 
 MAX_MESSAGE_LENGTH = 200
 """Longer messages of a check are shortened to this many characters."""
-
-CheckFunction = Callable[[Mapping[str, Any], Answer], object]
-"""(payload, answer) -> None, or a message that says what is wrong."""
-
-
-def load_check(text: str) -> CheckFunction:
-    """
-    The function that `--check` names. Raises UsageError.
-    """
-    try:
-        function = load_function(text)
-        inspect.signature(function).bind({}, Answer(status=200, headers=()))
-    except (TypeError, ValueError):
-        raise UsageError(
-            f"expected {text} to accept a payload and an answer, as in def check(payload, answer)"
-        ) from None
-    return cast(CheckFunction, function)
 
 
 class UserCheck:

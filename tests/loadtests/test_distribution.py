@@ -34,6 +34,7 @@ from chainproof.results.folder import Run, read_run
 from chainproof.results.interval import Interval, total
 from chainproof.results.manifest import Ending, RunEnd
 from chainproof.statistics.histogram import merge_histograms
+from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import Workload
 
 Launch = Callable[..., Any]
@@ -468,9 +469,8 @@ def test_an_order_says_all_that_a_worker_needs() -> None:
         run="r",
         shard=Shard(index=1, of=3),
         demand=demand,
-        target="http://[::1]:1",
+        target=TargetOptions(url="http://[::1]:1", headers=(("A", "b"),)),
         emulated=True,
-        words=("--header", "A: b"),
     )
 
     assert assignment == Assignment.decode(assignment.encode())

@@ -21,8 +21,9 @@ from chainproof.contract.violations import Violation
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.loadtests.engine.schema_check import OutputCheck
-from chainproof.loadtests.engine.user_check import MAX_MESSAGE_LENGTH, UserCheck, load_check
+from chainproof.loadtests.engine.user_check import MAX_MESSAGE_LENGTH, UserCheck
 from chainproof.loadtests.output_schema import OutputSchema
+from chainproof.loadtests.user_files import load_check
 from chainproof.results.manifest import Ending
 
 Launch = Callable[..., Any]

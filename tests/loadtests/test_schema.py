@@ -27,10 +27,11 @@ from chainproof.errors import UsageError
 from chainproof.loadtests.command import LOCUSTFILE, main
 from chainproof.loadtests.demand import Shard, demand
 from chainproof.loadtests.distributed.messages import Assignment
-from chainproof.loadtests.engine.schema_check import MAX_DETAILED_OUTPUTS, SHORT_OUTPUT_BYTES, OutputCheck, load_output
+from chainproof.loadtests.engine.schema_check import MAX_DETAILED_OUTPUTS, SHORT_OUTPUT_BYTES, OutputCheck
 from chainproof.loadtests.options import FORM_OPTIONS, OPTIONS, add_locust_options, locust_arguments
 from chainproof.loadtests.output_schema import OutputSchema
 from chainproof.loadtests.recording.exemplars import OTHER_VIOLATIONS, ClauseCounter
+from chainproof.loadtests.user_files import load_output
 from chainproof.results.finding import ClauseCount
 from chainproof.results.folder import read_run
 from chainproof.results.interval import total
