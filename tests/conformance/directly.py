@@ -52,7 +52,7 @@ class InProcessClient(Client):
         headers += [("X-Baseten-Request-Id", said.request_id)] if said.request_id is not None else []
         return TransportResult(
             transport=Transport.ANSWERED,
-            answer=Answer(status=said.status, headers=(*headers, *said.more), body=said.body),
+            answer=Answer(status=said.status, headers=(*headers, *said.extra_fields), body=said.body),
             raw=b"HTTP/1.1",
         )
 

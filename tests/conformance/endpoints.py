@@ -1,7 +1,6 @@
 """
-An honest endpoint in the standard library, and one small variation of it for each way of breaking the contract.
-
-It shares no code with the emulator: two servers that agree because they are one would prove nothing.
+A correct endpoint built on the standard library, and helpers that derive faulty endpoints from it.
+It shares no code with the emulator: two servers with the same bug would agree, and the tests would miss it.
 """
 
 from __future__ import annotations
@@ -41,7 +40,7 @@ STATUS_OF_CODE = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointRequest:
     """
-    One request, its body whole.
+    A complete request.
     """
 
     method: str
@@ -56,102 +55,102 @@ class EndpointRequest:
 
     @property
     def authorized(self) -> bool:
-        """Whether it brings the right key."""
+        """True if the request carries the right key."""
         return self.values("authorization") == [f"Api-Key {KEY}"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EndpointAnswer:
     """
-    One answer, or bytes that are none.
+    An answer, or raw bytes in place of one.
     """
 
     status: int
     body: bytes = b""
     media_type: str | None = "application/json"
     request_id: str | None = field(default_factory=lambda: uuid.uuid4().hex)
-    more: tuple[tuple[str, str], ...] = ()
+    extra_fields: tuple[tuple[str, str], ...] = ()
     raw: bytes | None = None
-    """Sent in place of all that, and the connection closed."""
+    """Bytes sent instead of the answer, after which the connection is closed."""
     stays_open: bool = False
-    """Whether the connection stays open all the same."""
+    """True if the connection stays open after raw bytes."""
     late: bytes = b""
-    """Sent a moment behind the answer."""
+    """Bytes sent a moment after the answer."""
     closes: bool = False
-    """Whether the connection is closed behind it without a word."""
+    """True if the connection is closed after the answer without `Connection: close`."""
     byte_interval: float = 0.0
-    """Seconds between any two bytes."""
+    """Seconds between two bytes."""
 
 
 AnswerFunction = Callable[[EndpointRequest], EndpointAnswer]
 
 REGIONAL = re.compile(r"(?:chain|model)-[a-z0-9]+-[a-z0-9-]+\.api\.baseten\.co\.?(?::\d+)?", re.IGNORECASE)
-"""Hosts on which the path is not available."""
+"""Hosts that name the environment, on which the path is not available."""
 
 
-def error(status: int, code: str | None, words: str = "No.", **more: object) -> EndpointAnswer:
+def error(status: int, code: str | None, message: str = "No.", **members: object) -> EndpointAnswer:
     """
     An `ErrorResponse`.
     """
-    body = {"error": words, **({} if code is None else {"error_code": code}), **more}
+    body = {"error": message, **({} if code is None else {"error_code": code}), **members}
     return EndpointAnswer(status=status, body=json.dumps(body).encode())
 
 
-def rejection(asked: EndpointRequest) -> EndpointAnswer | None:
+def rejection(request: EndpointRequest) -> EndpointAnswer | None:
     """
-    Why a request does not get to the chain, if it does not.
+    The error for a request that the chain does not get, or None.
     """
-    if asked.path.partition("?")[0] != PATH or REGIONAL.fullmatch("".join(asked.values("host"))):
+    if request.path.partition("?")[0] != PATH or REGIONAL.fullmatch("".join(request.values("host"))):
         return error(404, None)
-    if asked.method != "POST":
-        return replace(error(405, None), more=(("Allow", "POST"),))
-    if not asked.authorized:
+    if request.method != "POST":
+        return replace(error(405, None), extra_fields=(("Allow", "POST"),))
+    if not request.authorized:
         return error(401, "unauthorized")
-    types = [value.partition(";")[0].strip().lower() for value in asked.values("content-type")]
-    if asked.body and types != ["application/json"]:
+    types = [value.partition(";")[0].strip().lower() for value in request.values("content-type")]
+    if request.body and types != ["application/json"]:
         return error(400, "client_error")
-    return None if is_object(asked.body) else error(400, "client_error")
+    return None if is_object(request.body) else error(400, "client_error")
 
 
 def is_object(body: bytes) -> bool:
     """
-    Whether a body is a JSON object as RFC 8259 has it.
+    True if a body is a JSON object according to RFC 8259.
     """
     try:
         text = body.decode("utf-8")
-        return isinstance(json.loads(text, parse_constant=_no_constant), dict)
+        return isinstance(json.loads(text, parse_constant=_reject_constant), dict)
     except (ValueError, RecursionError):
         return False
 
 
-def _no_constant(name: str) -> float:
+def _reject_constant(name: str) -> float:
     """
-    `NaN` is Python's.
+    Reject `NaN` and `Infinity`, which only Python accepts.
     """
     raise ValueError(name)
 
 
-def correct_endpoint(asked: EndpointRequest) -> EndpointAnswer:
+def correct_endpoint(request: EndpointRequest) -> EndpointAnswer:
     """
-    A chain that takes any object and returns it, and gives errors on demand.
+    An endpoint that returns any object, and errors on demand.
     """
-    refusal = rejection(asked)
-    if refusal is not None:
-        return refusal
-    for code in set(asked.values("x-emulate")) - {"ok"}:
-        more = (("Retry-After", "1"),) if code == "rate_limited" else ()
-        return replace(error(STATUS_OF_CODE[code], code, detail="As you wish."), more=more)
-    return EndpointAnswer(status=200, body=asked.body)
+    rejected = rejection(request)
+    if rejected is not None:
+        return rejected
+    for code in set(request.values("x-emulate")) - {"ok"}:
+        retry_after = (("Retry-After", "1"),) if code == "rate_limited" else ()
+        return replace(error(STATUS_OF_CODE[code], code, detail="Requested by X-Emulate."), extra_fields=retry_after)
+    return EndpointAnswer(status=200, body=request.body)
 
 
-def typed_endpoint(asked: EndpointRequest) -> EndpointAnswer:
+def typed_endpoint(request: EndpointRequest) -> EndpointAnswer:
     """
-    A chain with a signature: it takes `names` and greets them, and neither echoes nor steers.
+    An endpoint with an input schema: it counts `names`, without echo and errors on demand.
     """
-    refusal = rejection(asked)
-    if refusal is not None:
-        return refusal
-    names = json.loads(asked.body).get("names")
+    rejected = rejection(request)
+    if rejected is not None:
+        return rejected
+    names = json.loads(request.body).get("names")
     if not isinstance(names, list):
         return error(400, "client_error", "names: Field required.")
     return EndpointAnswer(status=200, body=json.dumps({"greetings": len(names)}).encode())
@@ -159,7 +158,7 @@ def typed_endpoint(asked: EndpointRequest) -> EndpointAnswer:
 
 class InvalidRequest(Exception):
     """
-    Bytes that are no HTTP request.
+    Bytes that are not a valid HTTP request.
     """
 
 
@@ -172,46 +171,46 @@ _HOST = re.compile(r"[A-Za-z0-9.-]*(?::[0-9]*)?|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
 
 class EndpointHandler(socketserver.StreamRequestHandler):
     """
-    Reads requests to the letter of RFC 9112, hands them to a server, and writes its answers as they are.
+    Reads requests strictly by RFC 9112, and writes the answers of an answer function unchanged.
     """
 
     disable_nagle_algorithm = True
     answer_function: AnswerFunction
-    old = False
-    """Whether the request under way is in HTTP/1.0."""
+    is_http_1_0 = False
+    """True if the current request is in HTTP/1.0."""
 
     def handle(self) -> None:
-        with suppress(OSError):  # the client has gone
-            while self.exchange():
+        with suppress(OSError):  # the client closed the connection
+            while self.handle_request():
                 pass
 
-    def exchange(self) -> bool:
-        """Answer one request; whether another may follow."""
+    def handle_request(self) -> bool:
+        """Answer one request. True if another may follow."""
         try:
-            asked = self.asked()
+            request = self.read_request()
         except InvalidRequest:
             self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            self.linger()
+            self.drain()
             return False
-        if asked is None:
+        if request is None:
             return False
-        said = type(self).answer_function(asked)
-        return self.answer(asked, said)
+        answer = type(self).answer_function(request)
+        return self.send_answer(request, answer)
 
-    def answer(self, asked: EndpointRequest, said: EndpointAnswer) -> bool:
-        """Write one answer; whether the connection stays open."""
-        options = {each.strip().lower() for value in asked.values("connection") for each in value.split(",")}
-        closes = "close" in options or self.old or said.closes
-        if said.raw is None and closes and not said.closes:
-            said = replace(said, more=(*said.more, ("Connection", "close")))
-        self.write(said.raw if said.raw is not None else answer_bytes(said, asked.method), said.byte_interval)
-        if said.late:
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        """Write one answer. True if the connection stays open."""
+        options = {each.strip().lower() for value in request.values("connection") for each in value.split(",")}
+        closes = "close" in options or self.is_http_1_0 or answer.closes
+        if answer.raw is None and closes and not answer.closes:
+            answer = replace(answer, extra_fields=(*answer.extra_fields, ("Connection", "close")))
+        self.write(answer.raw if answer.raw is not None else answer_bytes(answer, request.method), answer.byte_interval)
+        if answer.late:
             time.sleep(0.01)
-            self.write(said.late, 0.0)
-        return said.stays_open if said.raw is not None else not closes
+            self.write(answer.late, 0.0)
+        return answer.stays_open if answer.raw is not None else not closes
 
-    def asked(self) -> EndpointRequest | None:
-        """The next request, its body whole; None where the connection ends before."""
+    def read_request(self) -> EndpointRequest | None:
+        """The next request; None if the connection ends before it is complete."""
         line = self.rfile.readline(65536)
         if line == b"\r\n":
             line = self.rfile.readline(65536)
@@ -221,14 +220,14 @@ class EndpointHandler(socketserver.StreamRequestHandler):
         if parts is None:
             raise InvalidRequest
         method, target, minor = (part.decode("latin-1") for part in parts.groups())
-        self.old = minor == "0"
-        fields = self.fields()
-        asked = EndpointRequest(method=method, path=_path(target), fields=fields, body=b"", version=f"HTTP/1.{minor}")
-        self.check(asked)
-        body = self.body(asked)
-        return None if body is None else replace(asked, body=body)
+        self.is_http_1_0 = minor == "0"
+        fields = self.read_fields()
+        request = EndpointRequest(method=method, path=_path(target), fields=fields, body=b"", version=f"HTTP/1.{minor}")
+        self.check_head(request)
+        body = self.read_body(request)
+        return None if body is None else replace(request, body=body)
 
-    def fields(self) -> tuple[tuple[str, str], ...]:
+    def read_fields(self) -> tuple[tuple[str, str], ...]:
         """Header fields, or trailer fields."""
         fields = []
         while (line := self.rfile.readline(65536)) != b"\r\n":
@@ -238,27 +237,29 @@ class EndpointHandler(socketserver.StreamRequestHandler):
             fields.append((parts[1].decode("latin-1"), parts[2].decode("latin-1")))
         return tuple(fields)
 
-    def check(self, asked: EndpointRequest) -> None:
-        """Refuse a head that is ambiguous."""
-        hosts, codings, lengths = (asked.values(name) for name in ("host", "transfer-encoding", "content-length"))
-        wrong = len(hosts) > 1 or (not hosts and not self.old) or not all(map(_HOST.fullmatch, hosts))
-        wrong |= bool(codings) and ([each.lower() for each in codings] != ["chunked"] or bool(lengths) or self.old)
-        wrong |= len(lengths) > 1 or not all(re.fullmatch("[0-9]{1,18}", each) for each in lengths)
-        if wrong:
+    def check_head(self, request: EndpointRequest) -> None:
+        """Reject an ambiguous head."""
+        hosts, codings, lengths = (request.values(name) for name in ("host", "transfer-encoding", "content-length"))
+        is_ambiguous = len(hosts) > 1 or (not hosts and not self.is_http_1_0) or not all(map(_HOST.fullmatch, hosts))
+        is_ambiguous |= bool(codings) and (
+            [each.lower() for each in codings] != ["chunked"] or bool(lengths) or self.is_http_1_0
+        )
+        is_ambiguous |= len(lengths) > 1 or not all(re.fullmatch("[0-9]{1,18}", each) for each in lengths)
+        if is_ambiguous:
             raise InvalidRequest
 
-    def body(self, asked: EndpointRequest) -> bytes | None:
-        """The body; None where the connection ends before it does."""
-        if "100-continue" in asked.values("expect"):
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        """The body; None if the connection ends before it is complete."""
+        if "100-continue" in request.values("expect"):
             self.wfile.write(b"HTTP/1.1 100 Continue\r\n\r\n")
-        if asked.values("transfer-encoding"):
-            return self.chunks()
-        length = int("".join(asked.values("content-length")) or 0)
+        if request.values("transfer-encoding"):
+            return self.read_chunks()
+        length = int("".join(request.values("content-length")) or 0)
         body = self.rfile.read(length)
         return body if len(body) == length else None
 
-    def chunks(self) -> bytes | None:
-        """A body in chunks."""
+    def read_chunks(self) -> bytes | None:
+        """A chunked body."""
         pieces = []
         while True:
             line = self.rfile.readline(65536)
@@ -269,7 +270,7 @@ class EndpointHandler(socketserver.StreamRequestHandler):
                 raise InvalidRequest
             size = int(parts[1], 16)
             if not size:
-                self.fields()
+                self.read_fields()
                 return b"".join(pieces)
             piece = self.rfile.read(size)
             if len(piece) < size:
@@ -279,7 +280,7 @@ class EndpointHandler(socketserver.StreamRequestHandler):
             pieces.append(piece)
 
     def write(self, content: bytes, byte_interval: float) -> None:
-        """All at once, or byte by byte."""
+        """Send bytes at once, or one by one."""
         if not byte_interval:
             self.wfile.write(content)
             return
@@ -287,8 +288,8 @@ class EndpointHandler(socketserver.StreamRequestHandler):
             self.wfile.write(bytes([byte]))
             time.sleep(byte_interval)
 
-    def linger(self) -> None:
-        """Read on for a moment, so that no reset destroys the answer."""
+    def drain(self) -> None:
+        """Read for another moment, so that no reset destroys the answer."""
         with suppress(OSError):
             self.connection.shutdown(socket.SHUT_WR)
             self.connection.settimeout(0.05)
@@ -298,26 +299,26 @@ class EndpointHandler(socketserver.StreamRequestHandler):
 
 def _path(target: str) -> str:
     """
-    The path and query of a request target, in whichever form.
+    The path and query of a request target in any form.
     """
     parts = re.fullmatch(r"https?://[^/]*(/.*)?", target, re.IGNORECASE)
     return target if parts is None else parts[1] or "/"
 
 
-class _Listening(socketserver.ThreadingTCPServer):
+class _Server(socketserver.ThreadingTCPServer):
     """
-    A dozen connections at once are taken at once: beyond its backlog a listener drops them, and TCP tries again after 1 s.
+    A server with a backlog long enough for bursts; connections beyond it would be retried after 1 s.
     """
 
     request_queue_size = 128
     allow_reuse_address = True
 
 
-class _Listening6(_Listening):
+class _Server6(_Server):
     address_family = socket.AF_INET6
 
 
-_LISTENING = {False: _Listening, True: _Listening6}
+_SERVERS = {False: _Server, True: _Server6}
 """By whether the host is an IPv6 address."""
 
 
@@ -325,45 +326,47 @@ _LISTENING = {False: _Listening, True: _Listening6}
 def serve(
     server: AnswerFunction,
     *,
-    reading: type[EndpointHandler] = EndpointHandler,
+    handler: type[EndpointHandler] = EndpointHandler,
     host: str = "127.0.0.1",
     certificate: Path | None = None,
 ) -> Iterator[str]:
     """
-    The URL of a server, for as long as it is served; over TLS with a certificate.
+    Serve an endpoint, over TLS if a certificate is given. Yields its URL.
     """
-    handler = type("Serving", (reading,), {"answer_function": staticmethod(server)})
-    with _LISTENING[":" in host]((host, 0), handler) as listening:
-        listening.daemon_threads = True
-        listening.block_on_close = False
+    handler_type = type("Handler", (handler,), {"answer_function": staticmethod(server)})
+    with _SERVERS[":" in host]((host, 0), handler_type) as http_server:
+        http_server.daemon_threads = True
+        http_server.block_on_close = False
         if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
             context.load_cert_chain(certificate)
-            listening.socket = context.wrap_socket(listening.socket, server_side=True, do_handshake_on_connect=False)
-        thread = threading.Thread(target=listening.serve_forever, args=(0.01,), daemon=True)
+            http_server.socket = context.wrap_socket(
+                http_server.socket, server_side=True, do_handshake_on_connect=False
+            )
+        thread = threading.Thread(target=http_server.serve_forever, args=(0.01,), daemon=True)
         thread.start()
         try:
             name = f"[{host}]" if ":" in host else host
-            yield f"http{'s' if certificate else ''}://{name}:{listening.server_address[1]}"
+            yield f"http{'s' if certificate else ''}://{name}:{http_server.server_address[1]}"
         finally:
-            listening.shutdown()
+            http_server.shutdown()
             thread.join()
 
 
-def answer_bytes(said: EndpointAnswer, method: str = "POST") -> bytes:
+def answer_bytes(answer: EndpointAnswer, method: str = "POST") -> bytes:
     """
-    An answer's bytes.
+    The bytes of an answer.
     """
-    fields = [] if said.media_type is None else [("Content-Type", said.media_type)]
-    fields += [] if said.request_id is None else [("X-Baseten-Request-Id", said.request_id)]
-    fields += [*said.more, ("Content-Length", str(len(said.body)))]
-    head = [f"HTTP/1.1 {said.status} Whatever", *(f"{name}: {value}" for name, value in fields)]
-    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + (said.body if method != "HEAD" else b"")
+    fields = [] if answer.media_type is None else [("Content-Type", answer.media_type)]
+    fields += [] if answer.request_id is None else [("X-Baseten-Request-Id", answer.request_id)]
+    fields += [*answer.extra_fields, ("Content-Length", str(len(answer.body)))]
+    head = [f"HTTP/1.1 {answer.status} Whatever", *(f"{name}: {value}" for name, value in fields)]
+    return "\r\n".join(head).encode("latin-1") + b"\r\n\r\n" + (answer.body if method != "HEAD" else b"")
 
 
 def as_asgi_app(server: AnswerFunction) -> Callable[..., Awaitable[None]]:
     """
-    A server as an ASGI app.
+    An endpoint as an ASGI app.
     """
 
     async def app(
@@ -380,149 +383,151 @@ def as_asgi_app(server: AnswerFunction) -> Callable[..., Awaitable[None]]:
             event = await receive()
         fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"])
         path = (scope["raw_path"] + (b"?" + scope["query_string"]) * bool(scope["query_string"])).decode("latin-1")
-        said = server(EndpointRequest(method=scope["method"], path=path, fields=fields, body=b"".join(pieces)))
-        head = answer_bytes(said).partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
+        answer = server(EndpointRequest(method=scope["method"], path=path, fields=fields, body=b"".join(pieces)))
+        head = answer_bytes(answer).partition(b"\r\n\r\n")[0].split(b"\r\n")[1:]
         headers = [tuple(line.split(b": ", 1)) for line in head]
-        await send({"type": "http.response.start", "status": said.status, "headers": headers})
-        await send({"type": "http.response.body", "body": said.body})
+        await send({"type": "http.response.start", "status": answer.status, "headers": headers})
+        await send({"type": "http.response.body", "body": answer.body})
 
     return app
 
 
-# ------------------------------------------------------------------ one small lie each
+# ------------------------------------------------------------------ variations
 
 
 def when(
-    condition: Callable[[EndpointRequest], bool], answer: Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer]
+    condition: Callable[[EndpointRequest], bool], change: Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer]
 ) -> AnswerFunction:
     """
-    The honest endpoint, except that *answer* is given to requests on a condition, made of the honest answer.
+    The correct endpoint, with its answer changed for requests that meet a condition.
     """
-    return lambda asked: answer(asked, correct_endpoint(asked)) if condition(asked) else correct_endpoint(asked)
+    return lambda request: (
+        change(request, correct_endpoint(request)) if condition(request) else correct_endpoint(request)
+    )
 
 
-def on_status(status: int, answer: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
+def on_status(status: int, change: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
     """
-    The honest endpoint, except for its answers of one status that nobody asked for.
+    The correct endpoint, with a change to its answers of one status that were not asked for by `X-Emulate`.
     """
 
-    def server(asked: EndpointRequest) -> EndpointAnswer:
-        said = correct_endpoint(asked)
-        ours = (
-            said.status == status
-            and asked.method == "POST"
-            and asked.path.startswith(PATH)
-            and not asked.values("x-emulate")
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        is_for_operation = (
+            answer.status == status
+            and request.method == "POST"
+            and request.path.startswith(PATH)
+            and not request.values("x-emulate")
         )
-        return answer(said) if ours else said
+        return change(answer) if is_for_operation else answer
 
     return server
 
 
-def on_every_answer(answer: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
+def on_every_answer(change: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
     """
-    The honest endpoint, except for all that it says.
+    The correct endpoint, with a change to all of its answers.
     """
-    return lambda asked: answer(correct_endpoint(asked))
+    return lambda request: change(correct_endpoint(request))
 
 
 def as_if(
     change: Callable[[EndpointRequest], EndpointRequest],
-    condition: Callable[[EndpointRequest], bool] = lambda asked: True,
+    condition: Callable[[EndpointRequest], bool] = lambda request: True,
 ) -> AnswerFunction:
     """
-    The honest endpoint, except that it takes requests on a condition for other ones.
+    The correct endpoint, which handles requests that meet a condition as other requests.
     """
-    return lambda asked: correct_endpoint(change(asked) if condition(asked) else asked)
+    return lambda request: correct_endpoint(change(request) if condition(request) else request)
 
 
-def with_right_key(asked: EndpointRequest) -> EndpointRequest:
+def with_right_key(request: EndpointRequest) -> EndpointRequest:
     """
     The same request with the right key.
     """
-    kept = tuple((name, value) for name, value in asked.fields if name.lower() != "authorization")
-    return replace(asked, fields=(*kept, ("Authorization", f"Api-Key {KEY}")))
+    other_fields = tuple((name, value) for name, value in request.fields if name.lower() != "authorization")
+    return replace(request, fields=(*other_fields, ("Authorization", f"Api-Key {KEY}")))
 
 
-def authorization_starts_with(asked: EndpointRequest, *beginnings: str) -> bool:
+def authorization_starts_with(request: EndpointRequest, *prefixes: str) -> bool:
     """
-    Whether the Authorization begins so.
+    True if the Authorization starts with one of these texts, in any letter case.
     """
-    return "".join(asked.values("authorization")).lower().startswith(tuple(beginnings))
+    return "".join(request.values("authorization")).lower().startswith(tuple(prefixes))
 
 
-def without_trailing_commas(asked: EndpointRequest) -> EndpointRequest:
+def without_trailing_commas(request: EndpointRequest) -> EndpointRequest:
     """
-    What a forgiving parser would make of the body.
+    The request as a lenient parser would read it.
     """
-    return replace(asked, body=asked.body.replace(b",}", b"}").replace(b",]", b"]"))
+    return replace(request, body=request.body.replace(b",}", b"}").replace(b",]", b"]"))
 
 
 def at_another_path(path: str) -> AnswerFunction:
     """
-    The honest endpoint at another path, and nowhere else.
+    The correct endpoint at another path only.
     """
 
-    def server(asked: EndpointRequest) -> EndpointAnswer:
-        place, _, query = asked.path.partition("?")
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        place, _, query = request.path.partition("?")
         there = PATH if place == path else "/nowhere"
-        return correct_endpoint(replace(asked, path=f"{there}?{query}"))
+        return correct_endpoint(replace(request, path=f"{there}?{query}"))
 
     return server
 
 
-def requiring_bearer(asked: EndpointRequest) -> EndpointAnswer:
+def requiring_bearer(request: EndpointRequest) -> EndpointAnswer:
     """
-    The honest endpoint, except that it wants `Bearer` where the document has `Api-Key`.
+    The correct endpoint, with `Bearer` as its scheme instead of `Api-Key`.
     """
-    swapped = {"api-key": "Refused", "bearer": "Api-Key"}
+    swapped = {"api-key": "Unknown", "bearer": "Api-Key"}
     fields = []
-    for name, value in asked.fields:
+    for name, value in request.fields:
         scheme, blank, rest = value.partition(" ")
         known = name.lower() == "authorization" and scheme.lower() in swapped
         fields.append((name, f"{swapped[scheme.lower()]}{blank}{rest}" if known else value))
-    return correct_endpoint(replace(asked, fields=tuple(fields)))
+    return correct_endpoint(replace(request, fields=tuple(fields)))
 
 
 class SwappedAnswers:
     """
-    An endpoint that now and then gives a request the object of the one before it.
+    An endpoint that returns the object of the previous request.
     """
 
     def __init__(self) -> None:
         self._last: bytes | None = None
         self._lock = threading.Lock()
 
-    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
-        said = correct_endpoint(asked)
-        if said.status != 200 or b'"number"' not in asked.body:
-            return said
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        if answer.status != 200 or b'"number"' not in request.body:
+            return answer
         with self._lock:
-            self._last, before = asked.body, self._last
-        return said if before is None else replace(said, body=before)
+            self._last, before = request.body, self._last
+        return answer if before is None else replace(answer, body=before)
 
 
 def duplicate_request_ids() -> AnswerFunction:
     """
-    An endpoint whose request ids come in pairs.
+    An endpoint that uses every request id twice.
     """
     numbers = itertools.count()
-    return on_every_answer(lambda said: replace(said, request_id=f"id-{next(numbers) // 2}"))
+    return on_every_answer(lambda answer: replace(answer, request_id=f"id-{next(numbers) // 2}"))
 
 
 def sometimes_busy() -> AnswerFunction:
     """
-    An honest endpoint that is busy for one request in seven, and says so as documented.
+    A correct endpoint that is busy for every seventh request, with a documented error.
     """
     numbers = itertools.count(1)
     busy = itertools.cycle([error(429, "rate_limited"), error(503, "model_not_ready"), error(502, None)])
     lock = threading.Lock()
 
-    def server(asked: EndpointRequest) -> EndpointAnswer:
-        said = correct_endpoint(asked)
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
         with lock:
-            if said.status == 200 and next(numbers) % 7 == 0:
-                return replace(next(busy), request_id=said.request_id)
-        return said
+            if answer.status == 200 and next(numbers) % 7 == 0:
+                return replace(next(busy), request_id=answer.request_id)
+        return answer
 
     return server

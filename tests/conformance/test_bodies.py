@@ -17,7 +17,7 @@ from .endpoints import KEY, EndpointAnswer, EndpointRequest, error
 def talkative(asked: EndpointRequest) -> EndpointAnswer:
     """A server that answers 500 to everything, and says what it was told."""
     said = error(500, "gremlins", f"a-word-of-the-answer, and you said {asked.fields}")
-    return replace(said, more=(("X-Seen", "once"),))
+    return replace(said, extra_fields=(("X-Seen", "once"),))
 
 
 @pytest.mark.parametrize("asked", [True, False])

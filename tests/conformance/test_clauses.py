@@ -7,7 +7,7 @@ from __future__ import annotations
 from chainproof.contract.clauses import CLAUSES
 
 from .test_faults import FAULTS
-from .test_faults_gate import FAULTS as AUTHENTICATION_FAULTS
+from .test_faults_authentication import FAULTS as AUTHENTICATION_FAULTS
 from .test_faults_input import FAULTS as INPUT_FAULTS
 from .test_faults_wire import FAULTS as WIRE_FAULTS
 

@@ -202,7 +202,7 @@ def talked(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     def talkative(asked: EndpointRequest) -> EndpointAnswer:
         return replace(
             error(500, "gremlins", f"you said {asked.fields} {asked.path} {asked.body!r}"),
-            more=(("X-Debug", "".join(asked.values("authorization"))),),
+            extra_fields=(("X-Debug", "".join(asked.values("authorization"))),),
         )
 
     folder = tmp_path_factory.mktemp("talkative")
@@ -352,7 +352,7 @@ def test_an_accepted_departure_fails_nothing_and_is_shown(tmp_path: Path) -> Non
     def faulty(asked: EndpointRequest) -> EndpointAnswer:
         said = correct_endpoint(asked)
         body = b'{"error":["no"]}' if said.status == 400 and not asked.values("x-emulate") else said.body
-        return replace(said, body=body, more=())
+        return replace(said, body=body, extra_fields=())
 
     with serve(faulty) as url:
         ended = checked(url, tmp_path, "--accept", "error-message", "--fail-on", "should")

@@ -1,5 +1,5 @@
 """
-Whoever takes what is no JSON object, refuses one that is, or returns another than was sent, is caught for that.
+The checks find endpoints that accept invalid bodies, reject valid ones, or return another object than the one sent.
 """
 
 from __future__ import annotations
@@ -28,20 +28,20 @@ Value = object
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultyEndpoint:
     """
-    A server that breaks one clause in one way.
+    An endpoint that breaks one clause in one way.
     """
 
     name: str
     breaks: set[str]
-    """The clauses for which it is caught, and no others."""
+    """Ids of the clauses with findings, and of no others."""
     server: AnswerFunction
     options: dict[str, object] = field(default_factory=dict)
 
 
-# ------------------------------------------------------------------ what comes back
+# ------------------------------------------------------------------ outputs
 
 
-def changed(
+def change_values(
     *,
     string: Callable[[str], Value] | None = None,
     number: Callable[[int | float], Value] | None = None,
@@ -50,7 +50,7 @@ def changed(
     other: Callable[[Value], Value] | None = None,
 ) -> Callable[[Value], Value]:
     """
-    What a chain makes of a value, from what it makes of each kind, the innermost first.
+    A function that changes a value from the inside out, with one change for each type.
     """
 
     def change(value: Value) -> Value:
@@ -70,71 +70,71 @@ def changed(
     return change
 
 
-def returning(change: Callable[[Value], Value]) -> AnswerFunction:
+def returning_changed(change: Callable[[Value], Value]) -> AnswerFunction:
     """
-    The honest endpoint, except that it returns what it has made of an object.
+    The correct endpoint, which returns a changed object.
     """
 
-    def server(asked: EndpointRequest) -> EndpointAnswer:
-        said = correct_endpoint(asked)
-        if said.status != 200:
-            return said
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        if answer.status != 200:
+            return answer
         try:
-            made = change(json.loads(asked.body))
-            return replace(said, body=json.dumps(made, allow_nan=False).encode("utf-8", "surrogatepass"))
+            result_value = change(json.loads(request.body))
+            return replace(answer, body=json.dumps(result_value, allow_nan=False).encode("utf-8", "surrogatepass"))
         except RecursionError:
-            return said
+            return answer
         except (ValueError, OverflowError):
-            return replace(error(400, "client_error"), request_id=said.request_id)
+            return replace(error(400, "client_error"), request_id=answer.request_id)
 
     return server
 
 
 def strings(change: Callable[[str], Value]) -> AnswerFunction:
     """
-    The honest endpoint, except for what it makes of strings.
+    The correct endpoint with changed strings.
     """
-    return returning(changed(string=change))
+    return returning_changed(change_values(string=change))
 
 
 def numbers(change: Callable[[int | float], Value]) -> AnswerFunction:
     """
-    The honest endpoint, except for what it makes of numbers.
+    The correct endpoint with changed numbers.
     """
-    return returning(changed(number=change))
+    return returning_changed(change_values(number=change))
 
 
 def arrays(change: Callable[[list[Value]], Value]) -> AnswerFunction:
     """
-    The honest endpoint, except for what it makes of arrays.
+    The correct endpoint with changed arrays.
     """
-    return returning(changed(array=change))
+    return returning_changed(change_values(array=change))
 
 
 def members(change: Callable[[dict[str, Value]], Value]) -> AnswerFunction:
     """
-    The honest endpoint, except for what it makes of objects.
+    The correct endpoint with changed objects.
     """
-    return returning(changed(members=change))
+    return returning_changed(change_values(members=change))
 
 
 def names(change: Callable[[str], str]) -> AnswerFunction:
     """
-    The honest endpoint, except for what it makes of names.
+    The correct endpoint with changed names.
     """
     return members(lambda value: {change(name): member for name, member in value.items()})
 
 
 def without(unwanted: Callable[[Value], bool]) -> AnswerFunction:
     """
-    The honest endpoint, except for members whose values it drops.
+    The correct endpoint, which drops members with some values.
     """
     return members(lambda value: {name: member for name, member in value.items() if not unwanted(member)})
 
 
 def unwrapped(*wrappers: str) -> AnswerFunction:
     """
-    The honest endpoint, except that it takes what stands in the only member for the whole.
+    The correct endpoint, which replaces an object by the value of its only member.
     """
 
     def change(value: Value) -> Value:
@@ -142,19 +142,19 @@ def unwrapped(*wrappers: str) -> AnswerFunction:
         inner = next((value[name] for name in wrappers if list(value) == [name]), value)
         return inner if isinstance(inner, dict) else value
 
-    return returning(change)
+    return returning_changed(change)
 
 
 def clamped(low: int, high: int) -> AnswerFunction:
     """
-    The honest endpoint, except for integers beyond its own.
+    The correct endpoint with clamped integers.
     """
     return numbers(lambda value: min(max(value, low), high) if isinstance(value, int) else value)
 
 
 def wrapped_around(bits: int) -> AnswerFunction:
     """
-    The honest endpoint, except for integers that do not fit.
+    The correct endpoint with integers that overflow.
     """
 
     def change(value: float) -> Value:
@@ -165,7 +165,7 @@ def wrapped_around(bits: int) -> AnswerFunction:
 
 def as_single(value: float) -> Value:
     """
-    A fraction in 32 bits.
+    A fraction as a 32-bit float.
     """
     if isinstance(value, int) or abs(value) > 3e38:
         return value
@@ -174,17 +174,17 @@ def as_single(value: float) -> Value:
 
 def as_number(text: str) -> Value:
     """
-    A string that looks like a number, as one.
+    A string that looks like an integer, as one.
     """
     return int(text) if re.fullmatch(r"-?[1-9][0-9]{0,17}", text) else text
 
 
 _MOJIBAKE = {"é": "Ã©"}
 
-ALTERED: tuple[tuple[str, AnswerFunction], ...] = (
+ALTERING: tuple[tuple[str, AnswerFunction], ...] = (
     ("strings trimmed", strings(str.strip)),
-    ("blanks at the end of a string dropped", strings(lambda text: text.rstrip(" "))),
-    ("blanks run together", strings(lambda text: re.sub(" +", " ", text))),
+    ("trailing spaces dropped", strings(lambda text: text.rstrip(" "))),
+    ("repeated spaces merged", strings(lambda text: re.sub(" +", " ", text))),
     ("NFC", strings(lambda text: unicodedata.normalize("NFC", text))),
     ("NFD", strings(lambda text: unicodedata.normalize("NFD", text))),
     ("NFKC", strings(lambda text: unicodedata.normalize("NFKC", text))),
@@ -198,10 +198,10 @@ ALTERED: tuple[tuple[str, AnswerFunction], ...] = (
     ("templates filled in", strings(lambda text: text.replace("{{7*7}}", "49"))),
     ("variables filled in", strings(lambda text: text.replace("${7*7}", "49"))),
     ("formats filled in", strings(lambda text: text.replace("%s", ""))),
-    ("backslashes taken for escapes", strings(lambda text: text.replace("\\n", "\n"))),
-    ("escapes taken twice", strings(lambda text: text.replace("\\u0041", "A"))),
-    ("percent escapes taken", strings(unquote_plus)),
-    ("line ends turned", strings(lambda text: text.replace("\r\n", "\n"))),
+    ("backslashes decoded as escapes", strings(lambda text: text.replace("\\n", "\n"))),
+    ("escapes decoded twice", strings(lambda text: text.replace("\\u0041", "A"))),
+    ("percent-encoding decoded", strings(unquote_plus)),
+    ("CRLF turned into LF", strings(lambda text: text.replace("\r\n", "\n"))),
     ("tabs turned into spaces", strings(lambda text: text.replace("\t", " "))),
     ("control characters dropped", strings(lambda text: re.sub("[\x00-\x08\x0e-\x1f]", "", text))),
     ("C1 controls dropped", strings(lambda text: re.sub("[\x80-\x9f]", "", text))),
@@ -215,10 +215,10 @@ ALTERED: tuple[tuple[str, AnswerFunction], ...] = (
     ("one code point replaced", strings(lambda text: text.replace("\ufdd0", "\ufffd"))),
     ("one code point of a far plane replaced", strings(lambda text: text.replace("\U000e1234", "?"))),
     ("U+2028 dropped", strings(lambda text: text.replace("\u2028", "\n"))),
-    ("nothing beyond the basic plane", strings(lambda text: re.sub("[\U00010000-\U0010ffff]", "\ufffd", text))),
-    ("nothing beyond Latin-1", strings(lambda text: text.encode("latin-1", "replace").decode("latin-1"))),
-    ("nothing beyond ASCII", strings(lambda text: text.encode("ascii", "ignore").decode())),
-    ("UTF-8 taken for Latin-1", strings(lambda text: text.replace("é", "Ã©"))),
+    ("characters outside the basic plane replaced", strings(lambda text: re.sub("[\U00010000-\U0010ffff]", "\ufffd", text))),
+    ("characters outside Latin-1 replaced", strings(lambda text: text.encode("latin-1", "replace").decode("latin-1"))),
+    ("non-ASCII characters dropped", strings(lambda text: text.encode("ascii", "ignore").decode())),
+    ("UTF-8 read as Latin-1", strings(lambda text: text.replace("é", "Ã©"))),
     ("strings cut at 255", strings(lambda text: text[:255])),
     ("long strings shortened", strings(lambda text: text[:500_000])),
     ("numbers in strings as numbers", strings(as_number)),
@@ -239,7 +239,7 @@ ALTERED: tuple[tuple[str, AnswerFunction], ...] = (
     ("very large integers cut", numbers(lambda value: value // 10**100 if abs(value) > 10**250 else value)),
     ("fractions of 32 bits", numbers(as_single)),
     ("fractions of 15 digits", numbers(lambda value: float(f"{value:.15g}") if 0 < abs(value) < 1e300 else value)),
-    ("fractions of 6 places", numbers(lambda value: round(value, 6))),
+    ("fractions rounded to 6 places", numbers(lambda value: round(value, 6))),
     ("fractions as integers", numbers(lambda value: int(value) if abs(value) < 1e6 else value)),
     ("fractions as strings", numbers(lambda value: str(value) if isinstance(value, float) else value)),
     ("subnormals flushed", numbers(lambda value: 0.0 if 0 < abs(value) < 2.3e-308 else value)),
@@ -247,107 +247,107 @@ ALTERED: tuple[tuple[str, AnswerFunction], ...] = (
     ("small numbers as zero", numbers(lambda value: 0 if abs(value) < 1e-6 else value)),
     ("0 and 1 as booleans", numbers(lambda value: bool(value) if value in (0, 1) else value)),
     ("zero as null", numbers(lambda value: value or None)),
-    ("booleans as numbers", returning(changed(other=lambda value: int(value) if isinstance(value, bool) else value))),
-    ("booleans as strings", returning(changed(other=lambda value: str(value) if isinstance(value, bool) else value))),
-    ("null as an empty string", returning(changed(other=lambda value: "" if value is None else value))),
+    ("booleans as numbers", returning_changed(change_values(other=lambda value: int(value) if isinstance(value, bool) else value))),
+    ("booleans as strings", returning_changed(change_values(other=lambda value: str(value) if isinstance(value, bool) else value))),
+    ("null as an empty string", returning_changed(change_values(other=lambda value: "" if value is None else value))),
     ("null members dropped", without(lambda value: value is None)),
     ("empty arrays dropped", without(lambda value: value == [])),
     ("empty objects dropped", without(lambda value: value == {})),
     ("empty strings dropped", without(lambda value: value == "")),
     ("false dropped", without(lambda value: value is False)),
-    ("whatever is falsy dropped", without(lambda value: not value)),
+    ("falsy values dropped", without(lambda value: not value)),
     ("names in lower case", names(str.lower)),
     ("names in camel case", names(lambda name: re.sub("_([a-z])", lambda found: found[1].upper(), name))),
     ("names in snake case", names(lambda name: re.sub("(?<=[a-z])([A-Z])", r"_\1", name).lower())),
     ("names trimmed", names(str.strip)),
-    ("dashes in names turned", names(lambda name: name.replace("-", "_"))),
+    ("dashes in names replaced", names(lambda name: name.replace("-", "_"))),
     ("dots in names replaced", names(lambda name: name.replace(".", "_"))),
-    ("brackets in names taken apart", names(lambda name: name.replace("[0]", "").replace("[]", ""))),
+    ("brackets in names removed", names(lambda name: name.replace("[0]", "").replace("[]", ""))),
     ("slashes in names escaped", names(lambda name: name.replace("/", "~1"))),
     ("names cut at 255", names(lambda name: name[:255])),
     ("names cut at NUL", names(lambda name: name.partition("\x00")[0])),
     ("an empty name replaced", names(lambda name: name or "_empty_")),
-    ("names of numbers written anew", names(lambda name: "1" if name == "01" else name)),
+    ("numeric names normalised", names(lambda name: "1" if name == "01" else name)),
     ("`__proto__` dropped", members(lambda value: {k: v for k, v in value.items() if k != "__proto__"})),
     ("`constructor` dropped", members(lambda value: {k: v for k, v in value.items() if k != "constructor"})),
     ("`self` dropped", members(lambda value: {k: v for k, v in value.items() if k != "self"})),
     ("names with a dollar dropped", members(lambda value: {k: v for k, v in value.items() if not k.startswith("$")})),
     ("private names dropped", members(lambda value: {k: v for k, v in value.items() if not k.startswith("_")})),
     (
-        "what may be secret masked",
+        "passwords masked",
         members(lambda value: {k: "***" if "password" in k else v for k, v in value.items()}),
     ),
-    ("`id` made anew", members(lambda value: value | ({"id": "new"} if "id" in value else {}))),
+    ("`id` replaced", members(lambda value: value | ({"id": "new"} if "id" in value else {}))),
     ("`data` unwrapped", unwrapped("data")),
     ("`inputs` unwrapped", unwrapped("inputs", "model_input")),
     ("`body` unwrapped", unwrapped("body")),
-    ("a member more", returning(lambda value: {**value, "took_ms": 3})),  # type: ignore[dict-item]  # an object
-    ("300 members at most", members(lambda value: dict(list(value.items())[:299]))),
-    ("5000 members at most", members(lambda value: dict(list(value.items())[:5000]))),
+    ("an added member", returning_changed(lambda value: {**value, "took_ms": 3})),  # type: ignore[dict-item]  # an object
+    ("members after the 299th dropped", members(lambda value: dict(list(value.items())[:299]))),
+    ("members after the 5000th dropped", members(lambda value: dict(list(value.items())[:5000]))),
     ("arrays sorted", arrays(lambda items: sorted(items, key=repr))),
-    ("arrays the other way round", arrays(lambda items: items[::-1])),
+    ("arrays reversed", arrays(lambda items: items[::-1])),
     ("equal items dropped", arrays(lambda items: [item for at, item in enumerate(items) if item not in items[:at]])),
     ("an array of one item unwrapped", arrays(lambda items: items[0] if len(items) == 1 else items)),
     ("null items dropped", arrays(lambda items: [item for item in items if item is not None])),
     ("empty arrays as null", arrays(lambda items: items or None)),
     ("empty arrays as objects", arrays(lambda items: items or {})),
-    ("arrays of 1000 items", arrays(lambda items: items[:1000])),
-    ("arrays made flat", arrays(lambda items: [each for item in items for each in (item if isinstance(item, list) else [item])])),
-    ("an array in place of indices", members(lambda value: list(value.values()) if set(value) == {"0", "1", "2"} else value)),
+    ("items after the 1000th dropped", arrays(lambda items: items[:1000])),
+    ("arrays flattened", arrays(lambda items: [each for item in items for each in (item if isinstance(item, list) else [item])])),
+    ("an array instead of an object with indices", members(lambda value: list(value.values()) if set(value) == {"0", "1", "2"} else value)),
     ("empty objects as null", members(lambda value: value or None) ),
     ("empty objects as arrays", members(lambda value: value or [])),
-)  # fmt: skip  # one line for each
+)  # fmt: skip  # one line each
 
 
-def at_the_top(server: AnswerFunction) -> AnswerFunction:
+def with_object_output(server: AnswerFunction) -> AnswerFunction:
     """
-    The same, save that what it makes of the whole is an object all the same.
+    The same endpoint, but its outputs stay objects.
     """
 
-    def kept(asked: EndpointRequest) -> EndpointAnswer:
-        said = server(asked)
-        return said if said.status != 200 or said.body.startswith(b"{") else replace(said, body=b'{"a":1}')
+    def server_with_objects(request: EndpointRequest) -> EndpointAnswer:
+        answer = server(request)
+        return answer if answer.status != 200 or answer.body.startswith(b"{") else replace(answer, body=b'{"a":1}')
 
-    return kept
-
-
-# ------------------------------------------------------------------ what is refused
+    return server_with_objects
 
 
-def lenient(mended: Callable[[bytes], bytes]) -> AnswerFunction:
+# ------------------------------------------------------------------ accepted and rejected bodies
+
+
+def lenient(repair: Callable[[bytes], bytes]) -> AnswerFunction:
     """
-    The honest endpoint, except that it mends a body that is no object before it looks at it.
+    The correct endpoint, which repairs an invalid body before it parses it.
     """
     return as_if(
-        lambda asked: replace(asked, body=mended(asked.body)),
-        lambda asked: asked.authorized and bool(asked.body) and not is_object(asked.body),
+        lambda request: replace(request, body=repair(request.body)),
+        lambda request: request.authorized and bool(request.body) and not is_object(request.body),
     )
 
 
 def replaced(pattern: bytes, by: bytes, flags: int = 0) -> AnswerFunction:
     """
-    The honest endpoint, except that it takes something for something else.
+    The correct endpoint, which replaces a pattern in an invalid body.
     """
     return lenient(lambda body: re.sub(pattern, by, body, flags=flags))
 
 
 def decoded(codec: str, errors: str = "strict") -> AnswerFunction:
     """
-    The honest endpoint, except for how it decodes what is not UTF-8.
+    The correct endpoint, which decodes invalid UTF-8 in another way.
     """
 
-    def mended(body: bytes) -> bytes:
+    def repair(body: bytes) -> bytes:
         try:
             return body.decode(codec, errors).encode("utf-8", "replace")
         except UnicodeError:
             return body
 
-    return lenient(mended)
+    return lenient(repair)
 
 
 def detected(body: bytes) -> bytes:
     """
-    As Python's json finds out in which UTF a body is.
+    The body decoded from the UTF that Python's json detects.
     """
     try:
         return body.decode(json.detect_encoding(body)).encode()
@@ -357,7 +357,7 @@ def detected(body: bytes) -> bytes:
 
 def balanced(body: bytes) -> bytes:
     """
-    An object cut short, with what it lacks behind it.
+    A truncated object, completed.
     """
     for end in (b"}", b"]}", b'"}', b"null}", b'"]}', b"}}"):
         if is_object(body + end):
@@ -367,7 +367,7 @@ def balanced(body: bytes) -> bytes:
 
 def first_of_several(body: bytes) -> bytes:
     """
-    The first value of a text, whatever stands behind it.
+    The first JSON value of a text.
     """
     try:
         text = body.decode()
@@ -376,13 +376,13 @@ def first_of_several(body: bytes) -> bytes:
         return body
 
 
-def only_the_beginning(size: int) -> AnswerFunction:
+def validating_only(size: int) -> AnswerFunction:
     """
-    The honest endpoint, except that it looks at no more than the beginning of a large body.
+    The correct endpoint, which does not validate the end of a large body.
     """
     return when(
-        lambda asked: asked.authorized and len(asked.body) > size and correct_endpoint(asked).status == 400,
-        lambda asked, said: EndpointAnswer(status=200, body=b"{}"),
+        lambda request: request.authorized and len(request.body) > size and correct_endpoint(request).status == 400,
+        lambda request, answer: EndpointAnswer(status=200, body=b"{}"),
     )
 
 
@@ -390,25 +390,25 @@ LENIENT: tuple[tuple[str, AnswerFunction], ...] = (
     ("trailing commas in arrays", replaced(rb",\s*\]", b"]")),
     ("trailing commas in objects", replaced(rb",\s*\}", b"}")),
     ("empty items", replaced(rb",,", b",")),
-    ("comments of C", replaced(rb"/\*.*?\*/", b"", re.DOTALL)),
-    ("comments to the line's end", replaced(rb"//[^\n\"]*(\n|(?=\}))", b"")),
-    ("comments behind a hash", replaced(rb"#[^\n\"]*\n", b"")),
+    ("block comments", replaced(rb"/\*.*?\*/", b"", re.DOTALL)),
+    ("line comments", replaced(rb"//[^\n\"]*(\n|(?=\}))", b"")),
+    ("hash comments", replaced(rb"#[^\n\"]*\n", b"")),
     ("NaN", replaced(rb"\bNaN\b", b"null")),
     ("Infinity", replaced(rb"-?\bInfinity\b", b"null")),
-    ("Python's words", replaced(rb"\b(None|True|False)\b", b"null")),
-    ("upper-case words", replaced(rb"\b(NULL|TRUE|FALSE)\b", b"null")),
+    ("Python constants", replaced(rb"\b(None|True|False)\b", b"null")),
+    ("upper-case constants", replaced(rb"\b(NULL|TRUE|FALSE)\b", b"null")),
     ("undefined", replaced(rb"\bundefined\b", b"null")),
     ("any word", replaced(rb"(?<=:)[a-z]+(?=[,}])", b"null")),
     ("leading zeros", replaced(rb"(?<=[:,\[-])0+(?=[0-9])", b"")),
     ("plus signs", replaced(rb"(?<=[:,\[])\+(?=[0-9])", b"")),
-    ("a point at the beginning", replaced(rb"(?<=[:,\[-])\.(?=[0-9])", b"0.")),
-    ("a point at the end", replaced(rb"(?<=[0-9])\.(?=[,}\]])", b"")),
+    ("a leading decimal point", replaced(rb"(?<=[:,\[-])\.(?=[0-9])", b"0.")),
+    ("a trailing decimal point", replaced(rb"(?<=[0-9])\.(?=[,}\]])", b"")),
     ("hexadecimal numbers", replaced(rb"0x[0-9A-Fa-f]+", b"1")),
     ("octal numbers", replaced(rb"0o[0-7]+", b"1")),
     ("binary numbers", replaced(rb"0b[01]+", b"1")),
     ("underscores in numbers", replaced(rb"(?<=[0-9])_(?=[0-9])", b"")),
-    ("half an exponent", replaced(rb"(?<=[0-9])[eE][+-]?(?=[,}\]])", b"")),
-    ("large integers' mark", replaced(rb"(?<=[0-9])n(?=[,}\]])", b"")),
+    ("an incomplete exponent", replaced(rb"(?<=[0-9])[eE][+-]?(?=[,}\]])", b"")),
+    ("BigInt suffixes", replaced(rb"(?<=[0-9])n(?=[,}\]])", b"")),
     ("single quotes", replaced(rb"'([^'\"]*)'", rb'"\1"')),
     ("names without quotes", replaced(rb"([{,])([a-z]+):", rb'\1"\2":')),
     ("numbers as names", replaced(rb"([{,])([0-9]+):", rb'\1"\2":')),
@@ -417,70 +417,71 @@ LENIENT: tuple[tuple[str, AnswerFunction], ...] = (
     ("raw line feeds", replaced(rb"\n", b"")),
     ("raw NULs", replaced(rb"\x00", b"")),
     ("one raw control character", replaced(rb"\x1f", b"")),
-    ("escapes of a byte", replaced(rb"\\x[0-9a-f]{2}", b"")),
-    ("escapes in braces", replaced(rb"\\u\{[0-9a-f]+\}", b"")),
+    ("byte escapes", replaced(rb"\\x[0-9a-f]{2}", b"")),
+    ("escapes with braces", replaced(rb"\\u\{[0-9a-f]+\}", b"")),
     ("escaped apostrophes", replaced(rb"\\'", b"'")),
     ("any escape", replaced(rb"\\(?![\"\\/bfnrtu])", b"")),
     ("octal escapes", replaced(rb"\\[0-7]+", b"")),
-    ("half an escape", replaced(rb"\\u[0-9a-f]{0,3}(?=\")", b"")),
-    ("bad UTF-8 replaced", decoded("utf-8", "replace")),
-    ("bad UTF-8 dropped", decoded("utf-8", "ignore")),
+    ("an incomplete escape", replaced(rb"\\u[0-9a-f]{0,3}(?=\")", b"")),
+    ("invalid UTF-8 replaced", decoded("utf-8", "replace")),
+    ("invalid UTF-8 dropped", decoded("utf-8", "ignore")),
     ("Latin-1", decoded("latin-1")),
     ("surrogates in UTF-8", lenient(lambda body: re.sub(rb"\xed[\xa0-\xbf][\x80-\xbf]", b"?", body))),
     ("overlong UTF-8", lenient(lambda body: re.sub(rb"[\xc0\xc1][\x80-\xbf]", b"?", body))),
-    ("code points beyond Unicode", lenient(lambda body: body.replace(b"\xf4\x90\x80\x80", b"?"))),
+    ("code points above U+10FFFF", lenient(lambda body: body.replace(b"\xf4\x90\x80\x80", b"?"))),
     ("any UTF", lenient(detected)),
-    ("UTF-16 behind its mark", lenient(lambda body: detected(body) if body[:2] in (b"\xff\xfe", b"\xfe\xff") else body)),
-    ("whatever stands behind", lenient(first_of_several)),
-    ("a line feed and more behind", lenient(lambda body: body.partition(b"\n")[0])),
-    ("NULs behind", lenient(lambda body: body.rstrip(b"\x00"))),
-    ("a NUL and more behind", lenient(lambda body: body.partition(b"\x00")[0])),
-    ("one brace more", lenient(lambda body: body[:-1])),
-    ("semicolons behind", lenient(lambda body: body.rstrip(b";"))),
-    ("blanks of Unicode", lenient(lambda body: body.decode("utf-8", "replace").strip("\u00a0\u2028\ufeff").encode())),
-    ("blanks of C", lenient(lambda body: re.sub(rb"[\x0b\x0c]", b"", body))),
-    ("a guard before it", lenient(lambda body: body.removeprefix(b")]}',\n"))),
+    ("UTF-16 with a byte order mark", lenient(lambda body: detected(body) if body[:2] in (b"\xff\xfe", b"\xfe\xff") else body)),
+    ("text after the object", lenient(first_of_several)),
+    ("a line feed and text after the object", lenient(lambda body: body.partition(b"\n")[0])),
+    ("NULs after the object", lenient(lambda body: body.rstrip(b"\x00"))),
+    ("a NUL and text after the object", lenient(lambda body: body.partition(b"\x00")[0])),
+    ("an extra brace", lenient(lambda body: body[:-1])),
+    ("semicolons after the object", lenient(lambda body: body.rstrip(b";"))),
+    ("Unicode whitespace", lenient(lambda body: body.decode("utf-8", "replace").strip("\u00a0\u2028\ufeff").encode())),
+    ("form feeds and vertical tabs", lenient(lambda body: re.sub(rb"[\x0b\x0c]", b"", body))),
+    ("a JSON hijacking guard", lenient(lambda body: body.removeprefix(b")]}',\n"))),
     ("a record separator", lenient(lambda body: body.lstrip(b"\x1e"))),
-    ("a function's call", lenient(lambda body: re.sub(rb"^callback\((.*)\)$", rb"\1", body, flags=re.DOTALL))),
-    ("a form's field", lenient(lambda body: body.removeprefix(b"data="))),
-    ("a fence", lenient(lambda body: body.removeprefix(b"```json\n").removesuffix(b"\n```"))),
+    ("a JSONP call", lenient(lambda body: re.sub(rb"^callback\((.*)\)$", rb"\1", body, flags=re.DOTALL))),
+    ("a form field", lenient(lambda body: body.removeprefix(b"data="))),
+    ("a Markdown code fence", lenient(lambda body: body.removeprefix(b"```json\n").removesuffix(b"\n```"))),
     ("a double byte order mark", lenient(lambda body: body.replace(b"\xef\xbb\xbf", b""))),
     ("semicolons between members", replaced(rb";(?=\")", b",")),
     ("equals signs", replaced(rb"\"(=>?)(?=[0-9])", b'":')),
     ("members without a comma", replaced(rb"(?<=[0-9])\s+\"", b',"')),
     ("a member without a value", replaced(rb":(?=[,}])", b":null")),
-    ("a name alone", replaced(rb",\"x\"\}", b',"x":1}')),
-    ("what is cut short", lenient(balanced)),
-    ("one bracket for another", replaced(rb"\[1\}", b"[1]}")),
-    ("blanks as an empty object", lenient(lambda body: body.strip() or b"{}")),
-    ("whatever lies beyond 64 KiB", only_the_beginning(65_536)),
-    ("whatever lies deep", when(
-        lambda asked: asked.authorized and asked.body.startswith(b'{"a":[{"a":[{"a":[') and correct_endpoint(asked).status == 400,
-        lambda asked, said: EndpointAnswer(status=200, body=b"{}"),
+    ("a name without a value", replaced(rb",\"x\"\}", b',"x":1}')),
+    ("truncated objects", lenient(balanced)),
+    ("mismatched brackets", replaced(rb"\[1\}", b"[1]}")),
+    ("whitespace as an empty object", lenient(lambda body: body.strip() or b"{}")),
+    ("errors after 64 KiB", validating_only(65_536)),
+    ("errors deep inside", when(
+        lambda request: request.authorized and request.body.startswith(b'{"a":[{"a":[{"a":[') and correct_endpoint(request).status == 400,
+        lambda request, answer: EndpointAnswer(status=200, body=b"{}"),
     )),
-    ("whatever starts and ends with braces", when(
-        lambda asked: asked.authorized and asked.body[:1] + asked.body[-1:] == b"{}" and correct_endpoint(asked).status == 400,
-        lambda asked, said: EndpointAnswer(status=200, body=b"{}"),
+    ("any text in braces", when(
+        lambda request: request.authorized and request.body[:1] + request.body[-1:] == b"{}" and correct_endpoint(request).status == 400,
+        lambda request, answer: EndpointAnswer(status=200, body=b"{}"),
     )),
-)  # fmt: skip  # one line for each
+)  # fmt: skip  # one line each
 
 
-def failing(condition: Callable[[EndpointRequest], bool], said: EndpointAnswer) -> AnswerFunction:
+def failing(condition: Callable[[EndpointRequest], bool], answer: EndpointAnswer) -> AnswerFunction:
     """
-    The honest endpoint, except for what it says to requests on a condition, let in as they are.
+    The correct endpoint with another answer to authenticated requests that meet a condition.
     """
     return when(
-        lambda asked: asked.authorized and condition(asked),
-        lambda asked, honestly: replace(said, request_id=honestly.request_id),
+        lambda request: request.authorized and condition(request),
+        lambda request, correct: replace(answer, request_id=correct.request_id),
     )
 
 
-def refusing(condition: Callable[[EndpointRequest], bool], said: EndpointAnswer | None = None) -> AnswerFunction:
+def rejecting(condition: Callable[[EndpointRequest], bool], answer: EndpointAnswer | None = None) -> AnswerFunction:
     """
-    The honest endpoint, except that it refuses objects on a condition.
+    The correct endpoint, which rejects objects that meet a condition.
     """
     return failing(
-        lambda asked: correct_endpoint(asked).status == 200 and condition(asked), said or error(400, "client_error")
+        lambda request: correct_endpoint(request).status == 200 and condition(request),
+        answer or error(400, "client_error"),
     )
 
 
@@ -489,137 +490,137 @@ _BRACKETS = re.compile(rb"[\[\]{}]")
 
 def depth(body: bytes) -> int:
     """
-    How deep the brackets of a body go, whatever they are.
+    The nesting depth of a body's brackets, valid or not.
     """
-    most = here = 0
+    deepest = level = 0
     for mark in _BRACKETS.findall(body):
-        here += 1 if mark in b"{[" else -1
-        most = max(most, here)
-    return most
+        level += 1 if mark in b"{[" else -1
+        deepest = max(deepest, level)
+    return deepest
 
 
-def has(*texts: bytes) -> Callable[[EndpointRequest], bool]:
+def contains_text(*texts: bytes) -> Callable[[EndpointRequest], bool]:
     """
-    Whether a body has one of these.
+    A condition: the body contains one of these texts.
     """
-    return lambda asked: any(text in asked.body for text in texts)
+    return lambda request: any(text in request.body for text in texts)
 
 
-def values(asked: EndpointRequest, name: str) -> str:
+def values(request: EndpointRequest, name: str) -> str:
     """
-    A field's values.
+    The values of a header field, joined.
     """
-    return ",".join(asked.values(name))
+    return ",".join(request.values(name))
 
 
 def longest(value: Value) -> int:
     """
-    The most digits of an integer.
+    The largest number of digits of an integer.
     """
     if isinstance(value, dict | list):
         return max(map(longest, value.values() if isinstance(value, dict) else value), default=0)
     return len(str(abs(value))) if isinstance(value, int) else 0
 
 
-def any_of(value: Value, wanted: Callable[[Value], bool]) -> bool:
+def any_of(value: Value, condition: Callable[[Value], bool]) -> bool:
     """
-    Whether a value, or one within it, is wanted.
+    True if a value, or one inside it, meets a condition.
     """
     inner: Iterable[Value] = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
-    return wanted(value) or any(any_of(each, wanted) for each in inner)
+    return condition(value) or any(any_of(each, condition) for each in inner)
 
 
-def some(wanted: Callable[[Value], bool]) -> Callable[[EndpointRequest], bool]:
+def contains_value(condition: Callable[[Value], bool]) -> Callable[[EndpointRequest], bool]:
     """
-    Whether a body has a value that is wanted.
+    A condition: the body contains a value that meets another condition.
     """
 
-    def found(asked: EndpointRequest) -> bool:
+    def contains(request: EndpointRequest) -> bool:
         try:
-            return any_of(json.loads(asked.body), wanted)
+            return any_of(json.loads(request.body), condition)
         except (RecursionError, ValueError):
             return False
 
-    return found
+    return contains
 
 
-def name_of(wanted: Callable[[str], bool]) -> Callable[[EndpointRequest], bool]:
+def contains_name(condition: Callable[[str], bool]) -> Callable[[EndpointRequest], bool]:
     """
-    Whether a body has a name that is wanted.
+    A condition: the body contains a name that meets another condition.
     """
-    return some(lambda value: isinstance(value, dict) and any(map(wanted, value)))
+    return contains_value(lambda value: isinstance(value, dict) and any(map(condition, value)))
 
 
-REFUSED: tuple[tuple[str, AnswerFunction], ...] = (
-    ("no depth beyond 32", refusing(lambda asked: depth(asked.body) > 32)),
-    ("no depth beyond 63", refusing(lambda asked: depth(asked.body) > 63)),
-    ("no body beyond 64 KiB", refusing(lambda asked: len(asked.body) > 65_536)),
-    ("no body beyond 100 kB", refusing(lambda asked: len(asked.body) > 102_400, error(400, "payload_too_large"))),
-    ("no body beyond 512 KiB", refusing(lambda asked: len(asked.body) > 2**19, error(400, "payload_too_large"))),
-    ("no more than 1000 members", refusing(some(lambda value: isinstance(value, dict) and len(value) > 1000))),
-    ("no more than 10000 items", refusing(some(lambda value: isinstance(value, list) and len(value) > 10_000))),
-    ("no name beyond 255", refusing(name_of(lambda name: len(name) > 255))),
-    ("no integer of 20 digits", refusing(some(lambda value: isinstance(value, int) and abs(value) >= 10**19))),
-    ("no integer beyond 64 bits", refusing(some(lambda value: isinstance(value, int) and abs(value) >= 2**64))),
-    ("no `__proto__`", refusing(has(b'"__proto__"'))),
-    ("no empty name", refusing(name_of(lambda name: not name))),
-    ("no dollar in a name", refusing(name_of(lambda name: name.startswith("$")))),
-    ("no dot in a name", refusing(name_of(lambda name: "." in name))),
-    ("no `self`", refusing(name_of(lambda name: name == "self"), error(502, "application_error"))),
-    ("no NUL", refusing(has(b"\\u0000"))),
-    ("no DEL", refusing(has(b"\x7f"))),
-    ("no noncharacter", refusing(has("\uffff".encode(), "\ufffe".encode()))),
-    ("no surrogate pair", refusing(has(b"\\ud83d", b"\\uD83D"))),
-    ("no raw character beyond the basic plane", refusing(lambda asked: re.search(rb"[\xf0-\xf4]", asked.body) is not None)),
-    ("no escape in upper case", refusing(lambda asked: re.search(rb"\\u[0-9]*[A-F]", asked.body) is not None)),
-    ("no escaped slash", refusing(has(rb"\/"))),
-    ("no U+2028", refusing(has("\u2028".encode()))),
-    ("no negative zero", refusing(has(b"-0,", b"-0]", b"-0}"))),
-    ("no capital E", refusing(lambda asked: re.search(rb"[0-9]E[0-9+-]", asked.body) is not None)),
-    ("no plus in an exponent", refusing(lambda asked: re.search(rb"[0-9][eE]\+", asked.body) is not None)),
-    ("no subnormal", refusing(has(b"5e-324"))),
-    ("no carriage return", refusing(has(b"\r"))),
-    ("no tab between tokens", refusing(has(b"{\t"))),
-    ("no blank before it", refusing(lambda asked: asked.body[:1] in b" \t\r\n")),
-    ("no blank behind it", refusing(lambda asked: asked.body[-1:] in b" \t\r\n")),
-    ("no 64 KiB of blanks", refusing(has(b" \t\r\n" * 9000, b"\n\r\t " * 9000))),
-    ("no names apart by letter case", refusing(has(b'"MYNAME"'))),
-    ("no empty object", refusing(lambda asked: asked.body == b"{}")),
-    ("no null", refusing(lambda asked: asked.body == b'{"a":null}')),
-    ("no array", refusing(some(lambda value: isinstance(value, list)))),
-    ("no Accept of a part", refusing(lambda asked: values(asked, "accept") == "application/*;q=0.8")),
-    ("no Accept of everything", refusing(lambda asked: values(asked, "accept") == "*/*")),
-    ("no browser", refusing(lambda asked: values(asked, "accept").startswith("text/html,"))),
-    ("no other language", refusing(lambda asked: bool(values(asked, "content-language")))),
-    ("no query", refusing(lambda asked: "?x=1" in asked.path)),
-    ("no long field", refusing(lambda asked: len(values(asked, "x-chainproof")) > 1024)),
-    ("no cookie", refusing(lambda asked: bool(values(asked, "cookie")))),
-    ("no unknown origin", refusing(lambda asked: bool(values(asked, "origin")))),
-)  # fmt: skip  # one line for each
+REJECTING: tuple[tuple[str, AnswerFunction], ...] = (
+    ("nesting beyond 32 rejected", rejecting(lambda request: depth(request.body) > 32)),
+    ("nesting beyond 63 rejected", rejecting(lambda request: depth(request.body) > 63)),
+    ("bodies beyond 64 KiB rejected", rejecting(lambda request: len(request.body) > 65_536)),
+    ("bodies beyond 100 kB rejected", rejecting(lambda request: len(request.body) > 102_400, error(400, "payload_too_large"))),
+    ("bodies beyond 512 KiB rejected", rejecting(lambda request: len(request.body) > 2**19, error(400, "payload_too_large"))),
+    ("more than 1000 members rejected", rejecting(contains_value(lambda value: isinstance(value, dict) and len(value) > 1000))),
+    ("more than 10000 items rejected", rejecting(contains_value(lambda value: isinstance(value, list) and len(value) > 10_000))),
+    ("names beyond 255 characters rejected", rejecting(contains_name(lambda name: len(name) > 255))),
+    ("integers of 20 digits rejected", rejecting(contains_value(lambda value: isinstance(value, int) and abs(value) >= 10**19))),
+    ("integers beyond 64 bits rejected", rejecting(contains_value(lambda value: isinstance(value, int) and abs(value) >= 2**64))),
+    ("`__proto__` rejected", rejecting(contains_text(b'"__proto__"'))),
+    ("an empty name rejected", rejecting(contains_name(lambda name: not name))),
+    ("a dollar sign in a name rejected", rejecting(contains_name(lambda name: name.startswith("$")))),
+    ("a dot in a name rejected", rejecting(contains_name(lambda name: "." in name))),
+    ("`self` rejected", rejecting(contains_name(lambda name: name == "self"), error(502, "application_error"))),
+    ("NUL rejected", rejecting(contains_text(b"\\u0000"))),
+    ("DEL rejected", rejecting(contains_text(b"\x7f"))),
+    ("noncharacters rejected", rejecting(contains_text("\uffff".encode(), "\ufffe".encode()))),
+    ("surrogate pairs rejected", rejecting(contains_text(b"\\ud83d", b"\\uD83D"))),
+    ("unescaped characters outside the basic plane rejected", rejecting(lambda request: re.search(rb"[\xf0-\xf4]", request.body) is not None)),
+    ("upper-case escapes rejected", rejecting(lambda request: re.search(rb"\\u[0-9]*[A-F]", request.body) is not None)),
+    ("escaped slashes rejected", rejecting(contains_text(rb"\/"))),
+    ("U+2028 rejected", rejecting(contains_text("\u2028".encode()))),
+    ("negative zero rejected", rejecting(contains_text(b"-0,", b"-0]", b"-0}"))),
+    ("a capital E rejected", rejecting(lambda request: re.search(rb"[0-9]E[0-9+-]", request.body) is not None)),
+    ("a plus sign in an exponent rejected", rejecting(lambda request: re.search(rb"[0-9][eE]\+", request.body) is not None)),
+    ("subnormal numbers rejected", rejecting(contains_text(b"5e-324"))),
+    ("carriage returns rejected", rejecting(contains_text(b"\r"))),
+    ("tabs between tokens rejected", rejecting(contains_text(b"{\t"))),
+    ("leading whitespace rejected", rejecting(lambda request: request.body[:1] in b" \t\r\n")),
+    ("trailing whitespace rejected", rejecting(lambda request: request.body[-1:] in b" \t\r\n")),
+    ("64 KiB of whitespace rejected", rejecting(contains_text(b" \t\r\n" * 9000, b"\n\r\t " * 9000))),
+    ("names that differ in letter case rejected", rejecting(contains_text(b'"MYNAME"'))),
+    ("an empty object rejected", rejecting(lambda request: request.body == b"{}")),
+    ("a null member rejected", rejecting(lambda request: request.body == b'{"a":null}')),
+    ("arrays rejected", rejecting(contains_value(lambda value: isinstance(value, list)))),
+    ("Accept with a range rejected", rejecting(lambda request: values(request, "accept") == "application/*;q=0.8")),
+    ("Accept with everything rejected", rejecting(lambda request: values(request, "accept") == "*/*")),
+    ("a browser's Accept rejected", rejecting(lambda request: values(request, "accept").startswith("text/html,"))),
+    ("Content-Language rejected", rejecting(lambda request: bool(values(request, "content-language")))),
+    ("a query rejected", rejecting(lambda request: "?x=1" in request.path)),
+    ("a long header field rejected", rejecting(lambda request: len(values(request, "x-chainproof")) > 1024)),
+    ("cookies rejected", rejecting(lambda request: bool(values(request, "cookie")))),
+    ("Origin rejected", rejecting(lambda request: bool(values(request, "origin")))),
+)  # fmt: skip  # one line each
 
 
-def with_names_twice(body: bytes) -> bytes:
+def with_duplicate_name(body: bytes) -> bytes:
     """
-    An object with a name twice.
+    An object with a duplicate name.
     """
     return body.rstrip()[:-1] + b',"id":1,"id":1}' if len(body.strip()) > 2 else b'{"id":1,"id":1}'
 
 
-def typed(condition: Callable[[str], bool]) -> AnswerFunction:
+def accepting_media_types(condition: Callable[[str], bool]) -> AnswerFunction:
     """
-    The honest endpoint, except that it takes media types on a condition for JSON.
+    The correct endpoint, which accepts other media types as JSON.
     """
 
-    def change(asked: EndpointRequest) -> EndpointRequest:
-        fields = tuple(each for each in asked.fields if each[0].lower() != "content-type")
-        return replace(asked, fields=(*fields, ("Content-Type", "application/json")))
+    def change(request: EndpointRequest) -> EndpointRequest:
+        fields = tuple(each for each in request.fields if each[0].lower() != "content-type")
+        return replace(request, fields=(*fields, ("Content-Type", "application/json")))
 
-    return as_if(change, lambda asked: condition(values(asked, "content-type")))
+    return as_if(change, lambda request: condition(values(request, "content-type")))
 
 
 def first_object(body: bytes) -> bytes:
     """
-    The object in an array of one.
+    The only object of an array.
     """
     found = re.fullmatch(rb"\s*\[(\{.*\})\]\s*", body, re.DOTALL)
     return found[1] if found else body
@@ -627,7 +628,7 @@ def first_object(body: bytes) -> bytes:
 
 def object_in_string(body: bytes) -> bytes:
     """
-    The object that a string holds.
+    The object inside a string.
     """
     try:
         value = json.loads(body)
@@ -636,21 +637,21 @@ def object_in_string(body: bytes) -> bytes:
     return value.encode("utf-8", "surrogatepass") if isinstance(value, str) else body
 
 
-SEVERAL: tuple[FaultyEndpoint, ...] = (
-    FaultyEndpoint(name="a name twice in an error", breaks={"unique-member-names"}, server=when(
-        lambda asked: correct_endpoint(asked).status == 400,
-        lambda asked, said: replace(said, body=b'{"error":"No.","error":"Never."}'),
+OTHER_FAULTS: tuple[FaultyEndpoint, ...] = (
+    FaultyEndpoint(name="a duplicate name in an error", breaks={"unique-member-names"}, server=when(
+        lambda request: correct_endpoint(request).status == 400,
+        lambda request, answer: replace(answer, body=b'{"error":"No.","error":"Not again."}'),
     )),
-    FaultyEndpoint(name="a name twice, once escaped", breaks={"unique-member-names"}, server=when(
-        lambda asked: correct_endpoint(asked).status == 400,
-        lambda asked, said: replace(said, body=rb'{"error":"No.","x":{"id":1,"\u0069d":2}}'),
+    FaultyEndpoint(name="a duplicate name, once escaped", breaks={"unique-member-names"}, server=when(
+        lambda request: correct_endpoint(request).status == 400,
+        lambda request, answer: replace(answer, body=rb'{"error":"No.","x":{"id":1,"\u0069d":2}}'),
     )),
-    FaultyEndpoint(name="a name twice in an output", breaks={"unique-member-names"}, server=when(
-        lambda asked: correct_endpoint(asked).status == 200,
-        lambda asked, said: replace(said, body=with_names_twice(said.body)),
+    FaultyEndpoint(name="a duplicate name in an output", breaks={"unique-member-names"}, server=when(
+        lambda request: correct_endpoint(request).status == 200,
+        lambda request, answer: replace(answer, body=with_duplicate_name(answer.body)),
     )),
     FaultyEndpoint(name="an array around one object", breaks={"non-object-rejected"}, server=lenient(first_object)),
-    FaultyEndpoint(name="a string that holds an object", breaks={"non-object-rejected"}, server=lenient(object_in_string)),
+    FaultyEndpoint(name="a string that contains an object", breaks={"non-object-rejected"}, server=lenient(object_in_string)),
     FaultyEndpoint(name="null as an empty object", breaks={"non-object-rejected"}, server=lenient(
         lambda body: b"{}" if body.strip() == b"null" else body
     )),
@@ -663,108 +664,110 @@ SEVERAL: tuple[FaultyEndpoint, ...] = (
     FaultyEndpoint(name="a large array as an object", breaks={"non-object-rejected"}, server=lenient(
         lambda body: b"{}" if len(body) > 65_536 and body[:1] == b"[" and body[-1:] == b"]" else body
     )),
-    FaultyEndpoint(name="whatever has JSON in its media type", breaks={"media-type-required"}, server=typed(
+    FaultyEndpoint(name="any media type with 'json' accepted", breaks={"media-type-required"}, server=accepting_media_types(
         lambda value: "json" in value.lower()
     )),
-    FaultyEndpoint(name="whatever begins like application/json", breaks={"media-type-required"}, server=typed(
+    FaultyEndpoint(name="any media type starting with application/json accepted", breaks={"media-type-required"}, server=accepting_media_types(
         lambda value: value.lower().startswith("application/json")
     )),
-    FaultyEndpoint(name="no media type at all", breaks={"media-type-required"}, server=typed(lambda value: not value)),
-    FaultyEndpoint(name="any text", breaks={"media-type-required"}, server=typed(lambda value: value.startswith("text/"))),
-    FaultyEndpoint(name="forms", breaks={"media-type-required"}, server=failing(
-        lambda asked: "urlencoded" in values(asked, "content-type"), EndpointAnswer(status=200, body=b'{"a":"1"}')
+    FaultyEndpoint(name="a missing media type accepted", breaks={"media-type-required"}, server=accepting_media_types(lambda value: not value)),
+    FaultyEndpoint(name="any text type accepted", breaks={"media-type-required"}, server=accepting_media_types(lambda value: value.startswith("text/"))),
+    FaultyEndpoint(name="forms accepted", breaks={"media-type-required"}, server=failing(
+        lambda request: "urlencoded" in values(request, "content-type"), EndpointAnswer(status=200, body=b'{"a":"1"}')
     )),
-    FaultyEndpoint(name="quoted charsets refused", breaks={"media-type-parameters"}, server=failing(
-        lambda asked: '"utf-8"' in values(asked, "content-type").lower(), error(400, "client_error")
+    FaultyEndpoint(name="quoted charsets rejected", breaks={"media-type-parameters"}, server=failing(
+        lambda request: '"utf-8"' in values(request, "content-type").lower(), error(400, "client_error")
     )),
-    FaultyEndpoint(name="letter case of the media type", breaks={"media-type-parameters"}, server=failing(
-        lambda asked: values(asked, "content-type") == "Application/JSON", error(400, "client_error")
+    FaultyEndpoint(name="upper-case media types rejected", breaks={"media-type-parameters"}, server=failing(
+        lambda request: values(request, "content-type") == "Application/JSON", error(400, "client_error")
     )),
-    FaultyEndpoint(name="errors for browsers", breaks={"error-media-type"}, server=when(
-        lambda asked: "text/html" in values(asked, "accept") and correct_endpoint(asked).status == 400,
-        lambda asked, said: replace(said, media_type="text/html", body=b"<h1>400</h1>"),
+    FaultyEndpoint(name="HTML errors for browsers", breaks={"error-media-type"}, server=when(
+        lambda request: "text/html" in values(request, "accept") and correct_endpoint(request).status == 400,
+        lambda request, answer: replace(answer, media_type="text/html", body=b"<h1>400</h1>"),
     )),
-    FaultyEndpoint(name="outputs for browsers", breaks={"output-media-type"}, server=when(
-        lambda asked: "text/html" in values(asked, "accept") and correct_endpoint(asked).status == 200,
-        lambda asked, said: replace(said, media_type="text/html", body=b"<pre>{}</pre>"),
+    FaultyEndpoint(name="HTML outputs for browsers", breaks={"output-media-type"}, server=when(
+        lambda request: "text/html" in values(request, "accept") and correct_endpoint(request).status == 200,
+        lambda request, answer: replace(answer, media_type="text/html", body=b"<pre>{}</pre>"),
     )),
-    FaultyEndpoint(name="a part where a range was asked for", breaks={"status"}, server=failing(
-        lambda asked: bool(values(asked, "range")), EndpointAnswer(status=206, body=b"{}")
+    FaultyEndpoint(name="206 for a Range", breaks={"status"}, server=failing(
+        lambda request: bool(values(request, "range")), EndpointAnswer(status=206, body=b"{}")
     )),
-    FaultyEndpoint(name="415 to a charset", breaks={"status"}, server=failing(
-        lambda asked: "iso-8859-1" in values(asked, "content-type"), error(415, "client_error")
+    FaultyEndpoint(name="415 for a charset", breaks={"status"}, server=failing(
+        lambda request: "iso-8859-1" in values(request, "content-type"), error(415, "client_error")
     )),
-    FaultyEndpoint(name="500 to great depth", breaks={"status"}, server=failing(
-        lambda asked: depth(asked.body) > 900, error(500, None)
+    FaultyEndpoint(name="500 for deep nesting", breaks={"status"}, server=failing(
+        lambda request: depth(request.body) > 900, error(500, None)
     )),
-    FaultyEndpoint(name="500 to many digits", breaks={"status"}, server=failing(
-        lambda asked: len(asked.body) > 4300 and asked.body[5:4305].isdigit(), error(500, None)
+    FaultyEndpoint(name="500 for many digits", breaks={"status"}, server=failing(
+        lambda request: len(request.body) > 4300 and request.body[5:4305].isdigit(), error(500, None)
     )),
-    FaultyEndpoint(name="500 to a lone surrogate", breaks={"status"}, server=failing(has(rb"\ud800"), error(500, None))),
-    FaultyEndpoint(name="500 to a number next to nothing", breaks={"status"}, server=failing(has(b"e-999"), error(500, None))),
-    FaultyEndpoint(name="413 to a large body", breaks={"status"}, server=failing(
-        lambda asked: len(asked.body) > 2**22, error(413, "payload_too_large")
+    FaultyEndpoint(name="500 for a lone surrogate", breaks={"status"}, server=failing(contains_text(rb"\ud800"), error(500, None))),
+    FaultyEndpoint(name="500 for a tiny number", breaks={"status"}, server=failing(contains_text(b"e-999"), error(500, None))),
+    FaultyEndpoint(name="413 for a large body", breaks={"status"}, server=failing(
+        lambda request: len(request.body) > 2**22, error(413, "payload_too_large")
     )),
-    FaultyEndpoint(name="a crash at great depth", breaks={"request-answered"}, server=failing(
-        lambda asked: depth(asked.body) > 20_000, EndpointAnswer(status=0, raw=b"")
+    FaultyEndpoint(name="a crash on deep nesting", breaks={"request-answered"}, server=failing(
+        lambda request: depth(request.body) > 20_000, EndpointAnswer(status=0, raw=b"")
     )),
-    FaultyEndpoint(name="a crash at a large body", breaks={"request-answered"}, server=failing(
-        lambda asked: len(asked.body) > 2**22, EndpointAnswer(status=0, raw=b"")
+    FaultyEndpoint(name="a crash on a large body", breaks={"request-answered"}, server=failing(
+        lambda request: len(request.body) > 2**22, EndpointAnswer(status=0, raw=b"")
     )),
-    FaultyEndpoint(name="a crash at many members", breaks={"request-answered"}, server=failing(
-        lambda asked: asked.body.count(b'"') > 100_000, EndpointAnswer(status=0, raw=b"")
+    FaultyEndpoint(name="a crash on many members", breaks={"request-answered"}, server=failing(
+        lambda request: request.body.count(b'"') > 100_000, EndpointAnswer(status=0, raw=b"")
     )),
-    FaultyEndpoint(name="a number that is none as output", breaks={"output-json"}, server=when(
-        lambda asked: correct_endpoint(asked).status == 200 and b"e-999" in asked.body,
-        lambda asked, said: replace(said, body=b'{"x":-Infinity}'),
+    FaultyEndpoint(name="-Infinity as output", breaks={"output-json"}, server=when(
+        lambda request: correct_endpoint(request).status == 200 and b"e-999" in request.body,
+        lambda request, answer: replace(answer, body=b'{"x":-Infinity}'),
     )),
-)  # fmt: skip  # one paragraph for each
+)  # fmt: skip  # similar entries stay compact
 
 FAULTS: tuple[FaultyEndpoint, ...] = (
-    *(FaultyEndpoint(name=name, breaks={"echo-exact"}, server=at_the_top(server)) for name, server in ALTERED),
+    *(FaultyEndpoint(name=name, breaks={"echo-exact"}, server=with_object_output(server)) for name, server in ALTERING),
     *(
-        FaultyEndpoint(name=f"takes {name}", breaks={"invalid-json-rejected"}, server=server)
+        FaultyEndpoint(name=f"accepts {name}", breaks={"invalid-json-rejected"}, server=server)
         for name, server in LENIENT
     ),
-    *(FaultyEndpoint(name=name, breaks={"object-accepted"}, server=server) for name, server in REFUSED),
-    *SEVERAL,
+    *(FaultyEndpoint(name=name, breaks={"object-accepted"}, server=server) for name, server in REJECTING),
+    *OTHER_FAULTS,
 )
 
 
 @pytest.fixture(autouse=True)
 def _few_examples(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Tables first: what is drawn finds more, and is none of these tests' business.
+    Generate one example only: the tables alone must find these faults.
     """
-    for depth_ in (Depth.QUICK, Depth.STANDARD):
-        monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, depth_, 1)
+    for depth_setting in (Depth.QUICK, Depth.STANDARD):
+        monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, depth_setting, 1)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_is_caught_for_its_clause(fault: FaultyEndpoint) -> None:
+def test_a_fault_is_reported_for_its_clause_only(fault: FaultyEndpoint) -> None:
     """
-    By the checks that uphold it, and for no other clause.
+    The checks of its clause report a fault, and for no other clause.
     """
-    examined = run_suite_in_process(fault.server, clause_ids=fault.breaks, stop_at_first=True, **fault.options)
+    result = run_suite_in_process(fault.server, clause_ids=fault.breaks, stop_at_first=True, **fault.options)
 
-    assert fault.breaks == examined.clauses, examined.lines
+    assert fault.breaks == result.clauses, result.lines
 
 
 @pytest.mark.parametrize("fault", FAULTS[::20], ids=lambda fault: fault.name)
-def test_no_other_check_accuses_of_anything_else(fault: FaultyEndpoint) -> None:
+def test_all_input_checks_report_no_other_clause(fault: FaultyEndpoint) -> None:
     """
-    Whatever else is asked about input shows the same clause.
+    All checks of input together report no other clause.
     """
-    examined = run_suite_in_process(fault.server, checks=INPUT_CHECKS, depth=Depth.QUICK)
+    result = run_suite_in_process(fault.server, checks=INPUT_CHECKS, depth=Depth.QUICK)
 
-    assert examined.clauses <= fault.breaks, examined.lines
-    assert len(examined.findings) <= 5, examined.lines
+    assert result.clauses <= fault.breaks, result.lines
+    assert len(result.findings) <= 5, result.lines
 
 
-@pytest.mark.parametrize("name", ["strings trimmed", "no array", "takes any word", "a name twice in an error"])
-def test_a_fault_is_seen_over_a_connection_too(name: str, run_suite: RunSuite) -> None:
+@pytest.mark.parametrize(
+    "name", ["strings trimmed", "arrays rejected", "accepts any word", "a duplicate name in an error"]
+)
+def test_a_fault_is_also_found_over_a_connection(name: str, run_suite: RunSuite) -> None:
     """
-    What is seen without a socket between is seen with one.
+    Faults found in process are also found over a socket.
     """
     fault = next(fault for fault in FAULTS if fault.name == name)
     checks = [check for check in INPUT_CHECKS if fault.breaks & {clause.id for clause in check.clauses}]

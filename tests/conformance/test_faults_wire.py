@@ -1,6 +1,5 @@
 """
-Whoever breaks a clause on the wire is caught for it: in an answer's bytes, in the reading of a request, over a connection,
-from one request to the next, or now and then.
+The checks find faults in messages, connections, request parsing and shared state, and rare ones.
 """
 
 from __future__ import annotations
@@ -39,203 +38,218 @@ from .endpoints import (
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultyEndpoint:
     """
-    A server that breaks the contract in one way on the wire.
+    An endpoint that breaks the contract in one way on the wire.
     """
 
     name: str
     breaks: str
-    """The clause for which it is caught, and no other."""
+    """Id of the only clause with a finding."""
     server: Callable[[], AnswerFunction] = lambda: correct_endpoint
-    """Made anew for each test: what it remembers is its own."""
-    reading: type[EndpointHandler] = EndpointHandler
-    """How it reads requests."""
+    """Makes a new answer function for each test, because some keep state."""
+    handler: type[EndpointHandler] = EndpointHandler
+    """Reads the requests."""
     options: dict[str, object] = field(default_factory=dict)
 
 
-def sent(
-    change: Callable[[bytes], bytes], condition: Callable[[EndpointRequest], bool] = lambda asked: True
+def with_bytes(
+    change: Callable[[bytes], bytes], condition: Callable[[EndpointRequest], bool] = lambda request: True
 ) -> Callable[[], AnswerFunction]:
     """
-    The honest endpoint, except for the bytes of its answers, behind which the connection stays open.
+    The correct endpoint with a change to the bytes of its answers; the connection stays open.
     """
 
-    def server(asked: EndpointRequest) -> EndpointAnswer:
-        said = correct_endpoint(asked)
-        if not condition(asked) or "close" in asked.values("connection"):
-            return said
-        return replace(said, raw=change(answer_bytes(said, asked.method)), stays_open=True)
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        if not condition(request) or "close" in request.values("connection"):
+            return answer
+        return replace(answer, raw=change(answer_bytes(answer, request.method)), stays_open=True)
 
     return lambda: server
 
 
-def in_the_head(old: bytes, new: bytes) -> Callable[[], AnswerFunction]:
+def with_head(old: bytes, new: bytes) -> Callable[[], AnswerFunction]:
     """
-    The honest endpoint, except for something in the head of its answers.
+    The correct endpoint with a replacement in the head of its answers.
     """
 
     def change(raw: bytes) -> bytes:
         head, end, body = raw.partition(b"\r\n\r\n")
         return head.replace(old, new) + end + body
 
-    return sent(change)
+    return with_bytes(change)
 
 
 def with_field(line: bytes) -> Callable[[], AnswerFunction]:
     """
-    The honest endpoint, except for a line more in the head of its answers.
+    The correct endpoint with another line in the head of its answers.
     """
-    return in_the_head(b"Whatever\r\n", b"Whatever\r\n" + line + b"\r\n")
+    return with_head(b"Whatever\r\n", b"Whatever\r\n" + line + b"\r\n")
 
 
 def chunked(form: bytes, end: bytes = b"0\r\n\r\n", *, length: bool = False) -> Callable[[bytes], bytes]:
     """
-    An answer with its body in one chunk, whatever was asked.
+    A function that puts the body of an answer into one chunk.
     """
 
     def change(raw: bytes) -> bytes:
         head, _, body = raw.partition(b"\r\n\r\n")
-        kept = head if length else head.rpartition(b"\r\n")[0]
-        return kept + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + form % len(body) + b"\r\n" + body + b"\r\n" + end
+        head_lines = head if length else head.rpartition(b"\r\n")[0]
+        return (
+            head_lines + b"\r\nTransfer-Encoding: chunked\r\n\r\n" + form % len(body) + b"\r\n" + body + b"\r\n" + end
+        )
 
     return change
 
 
-def is_for_operation(asked: EndpointRequest) -> bool:
+def is_for_operation(request: EndpointRequest) -> bool:
     """
-    Whether it is a POST, and its answer no HTTP/1.0 client's.
+    True if it is a POST from an HTTP/1.1 client.
     """
-    return asked.method == "POST" and asked.version == "HTTP/1.1"
+    return request.method == "POST" and request.version == "HTTP/1.1"
 
 
 FRAMING = (
     FaultyEndpoint(
-        name="bare line feeds", breaks="response-framing", server=sent(lambda raw: raw.replace(b"\r\n", b"\n", 3))
+        name="bare line feeds", breaks="response-framing", server=with_bytes(lambda raw: raw.replace(b"\r\n", b"\n", 3))
     ),
     FaultyEndpoint(name="a folded header field", breaks="response-framing", server=with_field(b"X-Folded: a\r\n b")),
-    FaultyEndpoint(name="a blank before a colon", breaks="response-framing", server=in_the_head(b"Type:", b"Type :")),
+    FaultyEndpoint(name="a space before a colon", breaks="response-framing", server=with_head(b"Type:", b"Type :")),
     FaultyEndpoint(
         name="a control character in a header field", breaks="response-framing", server=with_field(b"X-Odd: a\x01b")
     ),
     FaultyEndpoint(
         name="a bare CR in a header field", breaks="response-framing", server=with_field(b"X-Odd: a\rX-Other: b")
     ),
-    FaultyEndpoint(name="a header name that is no token", breaks="response-framing", server=with_field(b"X(Odd): a")),
+    FaultyEndpoint(name="an invalid header name", breaks="response-framing", server=with_field(b"X(Odd): a")),
     FaultyEndpoint(name="a header line without a colon", breaks="response-framing", server=with_field(b"X-Odd")),
     FaultyEndpoint(
-        name="no blank behind the status", breaks="response-framing", server=in_the_head(b" Whatever\r\n", b"\r\n")
+        name="no space after the status", breaks="response-framing", server=with_head(b" Whatever\r\n", b"\r\n")
     ),
     FaultyEndpoint(
-        name="HTTP/2 in the status line", breaks="response-framing", server=in_the_head(b"HTTP/1.1", b"HTTP/2")
+        name="HTTP/2 in the status line", breaks="response-framing", server=with_head(b"HTTP/1.1", b"HTTP/2")
     ),
     FaultyEndpoint(
-        name="http/1.1 in lower case", breaks="response-framing", server=in_the_head(b"HTTP/1.1", b"http/1.1")
-    ),
-    FaultyEndpoint(name="two dates", breaks="singleton-fields", server=with_field(b"Date: today\r\nDate: tomorrow")),
-    FaultyEndpoint(
-        name="a length with a sign", breaks="response-framing", server=in_the_head(b"Length: ", b"Length: +")
+        name="http/1.1 in lower case", breaks="response-framing", server=with_head(b"HTTP/1.1", b"http/1.1")
     ),
     FaultyEndpoint(
-        name="a length and chunks",
+        name="two Date fields", breaks="singleton-fields", server=with_field(b"Date: today\r\nDate: tomorrow")
+    ),
+    FaultyEndpoint(
+        name="a Content-Length with a plus sign", breaks="response-framing", server=with_head(b"Length: ", b"Length: +")
+    ),
+    FaultyEndpoint(
+        name="Content-Length and chunked",
         breaks="response-framing",
-        server=sent(chunked(b"%x", length=True), is_for_operation),
+        server=with_bytes(chunked(b"%x", length=True), is_for_operation),
     ),
     FaultyEndpoint(
-        name="chunk sizes with 0x", breaks="response-framing", server=sent(chunked(b"0x%x"), is_for_operation)
+        name="chunk sizes with 0x", breaks="response-framing", server=with_bytes(chunked(b"0x%x"), is_for_operation)
     ),
     FaultyEndpoint(
-        name="chunk sizes before blanks", breaks="response-framing", server=sent(chunked(b"%x  "), is_for_operation)
-    ),
-    FaultyEndpoint(
-        name="no empty line behind the last chunk",
+        name="chunk sizes with trailing spaces",
         breaks="response-framing",
-        server=lambda: _closed(chunked(b"%x", b"0\r\n")),
+        server=with_bytes(chunked(b"%x  "), is_for_operation),
     ),
-    FaultyEndpoint(name="no last chunk", breaks="response-framing", server=lambda: _closed(chunked(b"%x", b""))),
     FaultyEndpoint(
-        name="chunks to HTTP/1.0",
+        name="no empty line after the last chunk",
+        breaks="response-framing",
+        server=lambda: _with_closing_bytes(chunked(b"%x", b"0\r\n")),
+    ),
+    FaultyEndpoint(
+        name="no last chunk", breaks="response-framing", server=lambda: _with_closing_bytes(chunked(b"%x", b""))
+    ),
+    FaultyEndpoint(
+        name="chunked to an HTTP/1.0 client",
         breaks="response-framing",
         server=lambda: when(
-            lambda asked: asked.version == "HTTP/1.0",
-            lambda asked, said: replace(said, raw=chunked(b"%x")(answer_bytes(said))),
+            lambda request: request.version == "HTTP/1.0",
+            lambda request, answer: replace(answer, raw=chunked(b"%x")(answer_bytes(answer))),
         ),
     ),
     FaultyEndpoint(
-        name="a body under HEAD",
+        name="a body in an answer to HEAD",
         breaks="response-framing",
         server=lambda: when(
-            lambda asked: asked.method == "HEAD",
-            lambda asked, said: replace(said, raw=answer_bytes(said), stays_open=True),
+            lambda request: request.method == "HEAD",
+            lambda request, answer: replace(answer, raw=answer_bytes(answer), stays_open=True),
         ),
     ),
     FaultyEndpoint(
-        name="a body under 204",
+        name="a body with status 204",
         breaks="response-framing",
         server=lambda: when(
-            lambda asked: asked.method == "OPTIONS",
-            lambda asked, said: replace(said, raw=answer_bytes(replace(said, status=204)), stays_open=True),
+            lambda request: request.method == "OPTIONS",
+            lambda request, answer: replace(answer, raw=answer_bytes(replace(answer, status=204)), stays_open=True),
         ),
     ),
     FaultyEndpoint(
-        name="bytes that come late",
+        name="bytes a moment after the answer",
         breaks="response-framing",
-        server=lambda: when(lambda asked: asked.body == b"[]", lambda asked, said: replace(said, late=b"\r\n")),
+        server=lambda: when(
+            lambda request: request.body == b"[]", lambda request, answer: replace(answer, late=b"\r\n")
+        ),
     ),
     FaultyEndpoint(
-        name="a length that is one too small",
+        name="a Content-Length that is one too small",
         breaks="response-framing",
-        server=sent(
+        server=with_bytes(
             lambda raw: re.sub(rb"Length: (\d+)", lambda m: b"Length: %d" % (int(m[1]) - 1), raw), is_for_operation
         ),
     ),
     FaultyEndpoint(
-        name="a length that is one too large",
+        name="a Content-Length that is one too large",
         breaks="response-framing",
-        server=lambda: _closed(lambda raw: re.sub(rb"Length: (\d+)", lambda m: b"Length: %d" % (int(m[1]) + 1), raw)),
+        server=lambda: _with_closing_bytes(
+            lambda raw: re.sub(rb"Length: (\d+)", lambda m: b"Length: %d" % (int(m[1]) + 1), raw)
+        ),
     ),
     FaultyEndpoint(
-        name="another protocol that nobody asked for",
+        name="101 without an upgrade request",
         breaks="response-framing",
-        server=sent(lambda raw: b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + raw),
+        server=with_bytes(lambda raw: b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n" + raw),
     ),
 )
 
 
-def _closed(change: Callable[[bytes], bytes]) -> AnswerFunction:
+def _with_closing_bytes(change: Callable[[bytes], bytes]) -> AnswerFunction:
     """
-    The honest endpoint, except for the bytes of its answers to the operation, behind which the connection is closed.
+    The correct endpoint with a change to the bytes of its answers, after which the connection is closed.
     """
     return when(
         is_for_operation,
-        lambda asked, said: replace(
-            said, raw=change(answer_bytes(replace(said, more=(*said.more, ("Connection", "close")))))
+        lambda request, answer: replace(
+            answer,
+            raw=change(answer_bytes(replace(answer, extra_fields=(*answer.extra_fields, ("Connection", "close"))))),
         ),
     )
 
 
-def coded(
-    coding: str, code: Callable[[bytes], bytes], condition: Callable[[EndpointRequest], bool] = lambda asked: True
+def with_coding(
+    coding: str, encode: Callable[[bytes], bytes], condition: Callable[[EndpointRequest], bool] = lambda request: True
 ) -> Callable[[], AnswerFunction]:
     """
-    The honest endpoint, except that it codes its bodies.
+    The correct endpoint with a content coding.
     """
     return lambda: when(
         condition,
-        lambda asked, said: (
-            replace(said, body=code(said.body), more=(*said.more, ("Content-Encoding", coding))) if said.body else said
+        lambda request, answer: (
+            replace(answer, body=encode(answer.body), extra_fields=(*answer.extra_fields, ("Content-Encoding", coding)))
+            if answer.body
+            else answer
         ),
     )
 
 
-def asks_for_gzip(asked: EndpointRequest) -> bool:
+def asks_for_gzip(request: EndpointRequest) -> bool:
     """
-    Whether gzip is acceptable in so many words.
+    True if the request accepts gzip by name.
     """
-    return asked.method == "POST" and "gzip" in "".join(asked.values("accept-encoding"))
+    return request.method == "POST" and "gzip" in "".join(request.values("accept-encoding"))
 
 
 def raw_deflate(body: bytes) -> bytes:
     """
-    Deflate without zlib's wrapping.
+    Deflate without the zlib format.
     """
     machine = zlib.compressobj(wbits=-15)
     return machine.compress(body) + machine.flush()
@@ -243,29 +257,29 @@ def raw_deflate(body: bytes) -> bytes:
 
 CODING = (
     FaultyEndpoint(
-        name="gzip that is none",
+        name="Content-Encoding: gzip on a plain body",
         breaks="content-coding",
-        server=coded("gzip", lambda body: body, asks_for_gzip),
+        server=with_coding("gzip", lambda body: body, asks_for_gzip),
     ),
     FaultyEndpoint(
-        name="gzip cut short",
+        name="truncated gzip",
         breaks="content-coding",
-        server=coded("gzip", lambda body: gzip.compress(body)[:-4], asks_for_gzip),
+        server=with_coding("gzip", lambda body: gzip.compress(body)[:-4], asks_for_gzip),
     ),
     FaultyEndpoint(
-        name="deflate without its wrapping",
+        name="deflate without the zlib format",
         breaks="content-coding",
-        server=coded("deflate", raw_deflate, asks_for_gzip),
+        server=with_coding("deflate", raw_deflate, asks_for_gzip),
     ),
     FaultyEndpoint(
-        name="gzip where identity is wanted",
+        name="gzip despite Accept-Encoding: identity",
         breaks="content-coding",
-        server=coded("gzip", gzip.compress, lambda asked: bool(asked.values("accept-encoding"))),
+        server=with_coding("gzip", gzip.compress, lambda request: bool(request.values("accept-encoding"))),
     ),
     FaultyEndpoint(
-        name="gzip where it has the weight of 0",
+        name="gzip despite a quality of 0",
         breaks="http-recommendations",
-        server=coded("gzip", gzip.compress, asks_for_gzip),
+        server=with_coding("gzip", gzip.compress, asks_for_gzip),
     ),
 )
 
@@ -275,184 +289,186 @@ CODING = (
 
 class LeavesOpen(EndpointHandler):
     """
-    Pays no attention to `Connection: close`.
+    Ignores `Connection: close`.
     """
 
-    def answer(self, asked: EndpointRequest, said: EndpointAnswer) -> bool:
-        self.write(answer_bytes(said, asked.method), 0.0)
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        self.write(answer_bytes(answer, request.method), 0.0)
         return True
 
 
-class LeavesOldOpen(EndpointHandler):
+class LeavesHttp10Open(EndpointHandler):
     """
-    Keeps HTTP/1.0 connections.
-    """
-
-    def answer(self, asked: EndpointRequest, said: EndpointAnswer) -> bool:
-        self.old = False
-        return super().answer(asked, said)
-
-
-class RefusesEarly(EndpointHandler):
-    """
-    Answers 401 before it reads the body, and leaves the body where it is.
+    Keeps HTTP/1.0 connections open.
     """
 
-    def body(self, asked: EndpointRequest) -> bytes | None:
-        return super().body(asked) if asked.authorized else b""
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        self.is_http_1_0 = False
+        return super().send_answer(request, answer)
 
 
-class LeavesChunks(EndpointHandler):
+class RejectsEarly(EndpointHandler):
     """
-    Reads bodies by their length alone where it does not serve the path.
+    Answers 401 before it reads the body, and leaves the body unread.
     """
 
-    def body(self, asked: EndpointRequest) -> bytes | None:
-        if correct_endpoint(replace(asked, body=b"{}")).status == 404 and asked.values("transfer-encoding"):
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        return super().read_body(request) if request.authorized else b""
+
+
+class LeavesChunksUnread(EndpointHandler):
+    """
+    Does not read chunked bodies at unknown paths.
+    """
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        if correct_endpoint(replace(request, body=b"{}")).status == 404 and request.values("transfer-encoding"):
             return b""
-        return super().body(asked)
+        return super().read_body(request)
 
 
-class Counting(EndpointHandler):
+class FailsAtTenth(EndpointHandler):
     """
-    Gets the tenth request of a connection wrong.
+    Answers the tenth request of a connection wrongly.
     """
 
     number = 0
 
-    def answer(self, asked: EndpointRequest, said: EndpointAnswer) -> bool:
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
         self.number += 1
-        return super().answer(asked, error(400, "client_error") if self.number == 10 else said)
+        return super().send_answer(request, error(400, "client_error") if self.number == 10 else answer)
 
 
-class Sleepy(EndpointHandler):
+class FailsAfterPause(EndpointHandler):
     """
-    Gets a request behind a pause wrong.
+    Answers a request after a pause wrongly.
     """
 
     last = 0.0
 
-    def answer(self, asked: EndpointRequest, said: EndpointAnswer) -> bool:
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
         before, self.last = self.last, time.monotonic()
         slept = bool(before) and self.last - before > 0.08
-        return super().answer(asked, error(400, "client_error") if slept else said)
+        return super().send_answer(request, error(400, "client_error") if slept else answer)
 
 
 CONNECTION = (
     FaultyEndpoint(
-        name="closed behind every answer without a word",
+        name="closed after every answer without Connection: close",
         breaks="connection-persistence",
-        server=lambda: when(lambda asked: True, lambda asked, said: replace(said, closes=True)),
+        server=lambda: when(lambda request: True, lambda request, answer: replace(answer, closes=True)),
     ),
     FaultyEndpoint(
-        name="a close that is not one",
+        name="`Connection: close` sent, but left open",
         breaks="connection-persistence",
         server=lambda: when(
-            lambda asked: asked.body == b"" and asked.method == "POST",
-            lambda asked, said: replace(said, more=(*said.more, ("Connection", "close"))),
+            lambda request: request.body == b"" and request.method == "POST",
+            lambda request, answer: replace(answer, extra_fields=(*answer.extra_fields, ("Connection", "close"))),
         ),
     ),
-    FaultyEndpoint(name="`Connection: close` passed over", breaks="connection-persistence", reading=LeavesOpen),
-    FaultyEndpoint(name="HTTP/1.0 kept open", breaks="connection-persistence", reading=LeavesOldOpen),
-    FaultyEndpoint(name="a body left unread behind a 401", breaks="connection-persistence", reading=RefusesEarly),
-    FaultyEndpoint(name="chunks left unread behind a 404", breaks="connection-persistence", reading=LeavesChunks),
-    FaultyEndpoint(name="the tenth request of a connection", breaks="connection-persistence", reading=Counting),
-    FaultyEndpoint(name="a request behind a pause", breaks="connection-persistence", reading=Sleepy),
+    FaultyEndpoint(name="`Connection: close` ignored", breaks="connection-persistence", handler=LeavesOpen),
+    FaultyEndpoint(name="HTTP/1.0 kept open", breaks="connection-persistence", handler=LeavesHttp10Open),
+    FaultyEndpoint(name="a body left unread after a 401", breaks="connection-persistence", handler=RejectsEarly),
+    FaultyEndpoint(name="chunks left unread after a 404", breaks="connection-persistence", handler=LeavesChunksUnread),
+    FaultyEndpoint(
+        name="the tenth request of a connection rejected", breaks="connection-persistence", handler=FailsAtTenth
+    ),
+    FaultyEndpoint(name="a request after a pause rejected", breaks="connection-persistence", handler=FailsAfterPause),
 )
 
 
-# ------------------------------------------------------------------ reading requests
+# ------------------------------------------------------------------ request parsing
 
 
-class NoChunks(EndpointHandler):
+class RejectsChunked(EndpointHandler):
     """
-    Wants a length.
+    Requires a Content-Length.
     """
 
-    def check(self, asked: EndpointRequest) -> None:
-        super().check(asked)
-        if asked.values("transfer-encoding"):
+    def check_head(self, request: EndpointRequest) -> None:
+        super().check_head(request)
+        if request.values("transfer-encoding"):
             raise InvalidRequest
 
 
-class FirstChunk(EndpointHandler):
+class ReadsFirstChunk(EndpointHandler):
     """
-    Takes the first chunk for the body.
+    Reads the first chunk as the body.
     """
 
-    def chunks(self) -> bytes | None:
-        body, own = super().chunks(), self.first
-        return None if body is None else body[: own[0]] if own else body
+    def read_chunks(self) -> bytes | None:
+        body, sizes = super().read_chunks(), self.first
+        return None if body is None else body[: sizes[0]] if sizes else body
 
     @property
     def first(self) -> list[int]:
         return [5]
 
 
-class OneRead(EndpointHandler):
+class ReadsOnce(EndpointHandler):
     """
-    Takes what comes at once for the whole body.
+    Reads what arrives first as the body.
     """
 
-    def body(self, asked: EndpointRequest) -> bytes | None:
-        if asked.values("transfer-encoding"):
-            return super().body(asked)
-        length = int("".join(asked.values("content-length")) or 0)
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        if request.values("transfer-encoding"):
+            return super().read_body(request)
+        length = int("".join(request.values("content-length")) or 0)
         return self.rfile.read1(length) if length else b""  # type: ignore[attr-defined]  # it is a BufferedReader
 
 
-class Impatient(EndpointHandler):
+class ImpatientReader(EndpointHandler):
     """
-    Waits for a tenth of a second for the rest of a body.
+    Waits only a tenth of a second for the rest of a body.
     """
 
-    def body(self, asked: EndpointRequest) -> bytes | None:
+    def read_body(self, request: EndpointRequest) -> bytes | None:
         self.connection.settimeout(0.1)
         try:
-            return super().body(asked)
+            return super().read_body(request)
         finally:
             self.connection.settimeout(None)
 
 
-class Capitals(EndpointHandler):
+class CaseSensitive(EndpointHandler):
     """
-    Knows header fields in one letter case alone.
-    """
-
-    def fields(self) -> tuple[tuple[str, str], ...]:
-        return tuple((name if name == name.title() else f"X-{name}", value) for name, value in super().fields())
-
-
-class FewFields(EndpointHandler):
-    """
-    Takes 40 header fields.
+    Knows header names in one letter case only.
     """
 
-    def fields(self) -> tuple[tuple[str, str], ...]:
-        fields = super().fields()
+    def read_fields(self) -> tuple[tuple[str, str], ...]:
+        return tuple((name if name == name.title() else f"X-{name}", value) for name, value in super().read_fields())
+
+
+class LimitsFields(EndpointHandler):
+    """
+    Accepts up to 40 header fields.
+    """
+
+    def read_fields(self) -> tuple[tuple[str, str], ...]:
+        fields = super().read_fields()
         if len(fields) > 40:
             raise InvalidRequest
         return fields
 
 
-class NeverContinues(EndpointHandler):
+class RejectsExpect(EndpointHandler):
     """
-    Refuses whoever waits.
+    Rejects `Expect: 100-continue`.
     """
 
-    def check(self, asked: EndpointRequest) -> None:
-        super().check(asked)
-        if asked.values("expect"):
+    def check_head(self, request: EndpointRequest) -> None:
+        super().check_head(request)
+        if request.values("expect"):
             raise InvalidRequest
 
 
-class Forgetful(EndpointHandler):
+class DiscardsPipelined(EndpointHandler):
     """
-    Throws away what has come behind a request.
+    Discards what has arrived after a request.
     """
 
-    def exchange(self) -> bool:
-        stays_open = super().exchange()
+    def handle_request(self) -> bool:
+        stays_open = super().handle_request()
         if self.rfile.peek(1) if self._more() else b"":  # type: ignore[attr-defined]  # it is a BufferedReader
             self.rfile.read1(2**20)  # type: ignore[attr-defined]
         return stays_open
@@ -467,93 +483,95 @@ class Forgetful(EndpointHandler):
             self.connection.settimeout(None)
 
 
-class NoEmptyLine(EndpointHandler):
+class RejectsEmptyLine(EndpointHandler):
     """
-    Refuses an empty line before a request.
+    Rejects an empty line before a request.
     """
 
-    def asked(self) -> EndpointRequest | None:
+    def read_request(self) -> EndpointRequest | None:
         if self.rfile.peek(1)[:1] == b"\r":  # type: ignore[attr-defined]
             raise InvalidRequest
-        return super().asked()
+        return super().read_request()
 
 
-READING = (
-    FaultyEndpoint(name="no chunks", breaks="request-framing", reading=NoChunks),
-    FaultyEndpoint(name="the first chunk alone", breaks="request-framing", reading=FirstChunk),
-    FaultyEndpoint(name="what comes at once alone", breaks="request-framing", reading=OneRead),
-    FaultyEndpoint(name="no patience with a body", breaks="request-framing", reading=Impatient),
-    FaultyEndpoint(name="header names in one letter case", breaks="request-framing", reading=Capitals),
-    FaultyEndpoint(name="forty header fields", breaks="request-framing", reading=FewFields),
-    FaultyEndpoint(name="no waiting", breaks="request-framing", reading=NeverContinues),
+PARSING = (
+    FaultyEndpoint(name="chunked bodies rejected", breaks="request-framing", handler=RejectsChunked),
+    FaultyEndpoint(name="only the first chunk read", breaks="request-framing", handler=ReadsFirstChunk),
+    FaultyEndpoint(name="only the first read used", breaks="request-framing", handler=ReadsOnce),
+    FaultyEndpoint(name="a slow body rejected", breaks="request-framing", handler=ImpatientReader),
+    FaultyEndpoint(name="header names in other letter case ignored", breaks="request-framing", handler=CaseSensitive),
+    FaultyEndpoint(name="more than 40 header fields rejected", breaks="request-framing", handler=LimitsFields),
+    FaultyEndpoint(name="`Expect: 100-continue` rejected", breaks="request-framing", handler=RejectsExpect),
     FaultyEndpoint(
-        name="no query",
+        name="a query rejected",
         breaks="request-framing",
-        server=lambda: when(lambda asked: "?a=b" in asked.path, lambda asked, said: error(404, None)),
+        server=lambda: when(lambda request: "?a=b" in request.path, lambda request, answer: error(404, None)),
     ),
-    FaultyEndpoint(name="an empty line before a request", breaks="http-recommendations", reading=NoEmptyLine),
+    FaultyEndpoint(
+        name="an empty line before a request rejected", breaks="http-recommendations", handler=RejectsEmptyLine
+    ),
 )
 
 
-class ByLength(EndpointHandler):
+class PrefersLength(EndpointHandler):
     """
-    Goes by the length where there are chunks as well.
+    Ignores chunked framing if there is a Content-Length.
     """
 
-    def check(self, asked: EndpointRequest) -> None:
-        if not (asked.values("content-length") and asked.values("transfer-encoding")):
-            super().check(asked)
+    def check_head(self, request: EndpointRequest) -> None:
+        if not (request.values("content-length") and request.values("transfer-encoding")):
+            super().check_head(request)
 
-    def body(self, asked: EndpointRequest) -> bytes | None:
-        lengths = asked.values("content-length")
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        lengths = request.values("content-length")
         if lengths:
             return self.rfile.read(int(lengths[0]))
-        return super().body(asked)
+        return super().read_body(request)
 
 
-class OnePerName(EndpointHandler):
+class UsesFirstLength(EndpointHandler):
     """
-    Takes the first of several lengths.
-    """
-
-    def check(self, asked: EndpointRequest) -> None:
-        fields = {name.lower(): (name, value) for name, value in reversed(asked.fields)}
-        super().check(replace(asked, fields=tuple(fields.values())))
-
-    def body(self, asked: EndpointRequest) -> bytes | None:
-        lengths = asked.values("content-length")
-        return self.rfile.read(int(lengths[0])) if lengths else super().body(asked)
-
-
-class Unknown(EndpointHandler):
-    """
-    Passes over a transfer coding that it does not know.
+    Uses the first of several lengths.
     """
 
-    def check(self, asked: EndpointRequest) -> None:
+    def check_head(self, request: EndpointRequest) -> None:
+        fields = {name.lower(): (name, value) for name, value in reversed(request.fields)}
+        super().check_head(replace(request, fields=tuple(fields.values())))
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        lengths = request.values("content-length")
+        return self.rfile.read(int(lengths[0])) if lengths else super().read_body(request)
+
+
+class IgnoresUnknownCoding(EndpointHandler):
+    """
+    Ignores an unknown transfer coding.
+    """
+
+    def check_head(self, request: EndpointRequest) -> None:
         known = tuple(
             (name, value)
-            for name, value in asked.fields
+            for name, value in request.fields
             if name.lower() != "transfer-encoding" or value.lower() == "chunked"
         )
-        super().check(replace(asked, fields=known))
+        super().check_head(replace(request, fields=known))
 
-    def body(self, asked: EndpointRequest) -> bytes | None:
-        if asked.values("transfer-encoding") == ["chunked"]:
-            return super().body(asked)
-        return self.rfile.read(int("".join(asked.values("content-length")) or 0))
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        if request.values("transfer-encoding") == ["chunked"]:
+            return super().read_body(request)
+        return self.rfile.read(int("".join(request.values("content-length")) or 0))
 
 
-class Half(EndpointHandler):
+class AcceptsIncomplete(EndpointHandler):
     """
-    Takes what there is of a body when the connection ends.
+    Accepts an incomplete body when the connection ends.
     """
 
-    def body(self, asked: EndpointRequest) -> bytes | None:
-        length = "".join(asked.values("content-length"))
-        return self.rfile.read(int(length)) if length else super().body(asked)
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        length = "".join(request.values("content-length"))
+        return self.rfile.read(int(length)) if length else super().read_body(request)
 
-    def chunks(self) -> bytes | None:
+    def read_chunks(self) -> bytes | None:
         pieces = []
         while size := int(self.rfile.readline() or b"0", 16):
             pieces.append(self.rfile.read(size))
@@ -562,189 +580,199 @@ class Half(EndpointHandler):
         return b"".join(pieces)
 
 
-class Wrapping(EndpointHandler):
+class WrapsChunkSizes(EndpointHandler):
     """
-    Counts chunks in 32 bits.
+    Reads chunk sizes as 32-bit integers.
     """
 
-    def chunks(self) -> bytes | None:
+    def read_chunks(self) -> bytes | None:
         pieces = []
         while size := int(self.rfile.readline(), 16) & 0xFFFFFFFF:
             pieces.append(self.rfile.read(size))
             self.rfile.read(2)
-        self.fields()
+        self.read_fields()
         return b"".join(pieces)
 
 
-class Falling(EndpointHandler):
+class FailsOnInvalid(EndpointHandler):
     """
-    Has an error of its own with what it cannot read.
+    Answers 500 to a request that it cannot read.
     """
 
-    def exchange(self) -> bool:
+    def handle_request(self) -> bool:
         try:
-            asked = self.asked()
+            request = self.read_request()
         except InvalidRequest:
             self.wfile.write(b"HTTP/1.1 500 Oh\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
-            self.linger()
+            self.drain()
             return False
-        return False if asked is None else self.answer(asked, type(self).answer_function(asked))
+        return False if request is None else self.send_answer(request, type(self).answer_function(request))
 
 
-class Trusting(EndpointHandler):
+class TrustsConnection(EndpointHandler):
     """
-    Asks for the key once per connection.
+    Checks the key once per connection.
     """
 
     trusted = False
 
-    def asked(self) -> EndpointRequest | None:
-        asked = super().asked()
-        if asked is None:
+    def read_request(self) -> EndpointRequest | None:
+        request = super().read_request()
+        if request is None:
             return None
-        self.trusted |= asked.authorized
-        return with_right_key(asked) if self.trusted and not asked.values("authorization") else asked
+        self.trusted |= request.authorized
+        return with_right_key(request) if self.trusted and not request.values("authorization") else request
 
 
 MALFORMED = (
-    FaultyEndpoint(name="by the length, though there are chunks", breaks="invalid-framing-rejected", reading=ByLength),
-    FaultyEndpoint(name="the first of two lengths", breaks="http-strictness", reading=OnePerName),
-    FaultyEndpoint(name="an unknown coding passed over", breaks="http-strictness", reading=Unknown),
-    FaultyEndpoint(name="half a body", breaks="invalid-framing-rejected", reading=Half),
-    FaultyEndpoint(name="chunk sizes in 32 bits", breaks="invalid-framing-rejected", reading=Wrapping),
-    FaultyEndpoint(name="500 to what is no message", breaks="http-strictness", reading=Falling),
-    FaultyEndpoint(name="one key per connection", breaks="invalid-framing-rejected", reading=Trusting),
+    FaultyEndpoint(
+        name="the Content-Length used despite chunked", breaks="invalid-framing-rejected", handler=PrefersLength
+    ),
+    FaultyEndpoint(
+        name="the first of two Content-Length fields used", breaks="http-strictness", handler=UsesFirstLength
+    ),
+    FaultyEndpoint(name="an unknown transfer coding ignored", breaks="http-strictness", handler=IgnoresUnknownCoding),
+    FaultyEndpoint(name="an incomplete body accepted", breaks="invalid-framing-rejected", handler=AcceptsIncomplete),
+    FaultyEndpoint(
+        name="chunk sizes read as 32-bit integers", breaks="invalid-framing-rejected", handler=WrapsChunkSizes
+    ),
+    FaultyEndpoint(name="500 for an invalid message", breaks="http-strictness", handler=FailsOnInvalid),
+    FaultyEndpoint(
+        name="the key checked once per connection", breaks="invalid-framing-rejected", handler=TrustsConnection
+    ),
 )
 
 
-# ------------------------------------------------------------------ from one request to the next
+# ------------------------------------------------------------------ shared state
 
 
-class Remembering:
+class Caching:
     """
-    An endpoint that answers by what it has answered before to what seemed the same.
+    An endpoint with a cache whose key is too simple.
     """
 
-    def __init__(self, seems: Callable[[EndpointRequest], object]) -> None:
-        self._seems = seems
-        self._known: dict[object, bytes] = {}
+    def __init__(self, cache_key: Callable[[EndpointRequest], object]) -> None:
+        self._cache_key = cache_key
+        self._cache: dict[object, bytes] = {}
 
-    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
-        said = correct_endpoint(asked)
-        key = self._seems(asked)
-        if said.status != 200 or key is None:
-            return said
-        return replace(said, body=self._known.setdefault(key, said.body))
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        key = self._cache_key(request)
+        if answer.status != 200 or key is None:
+            return answer
+        return replace(answer, body=self._cache.setdefault(key, answer.body))
 
 
 class Merging:
     """
-    An endpoint whose objects keep the members of earlier ones.
+    An endpoint that adds the members of earlier objects.
     """
 
     def __init__(self) -> None:
         self._members: dict[bytes, bytes] = {}
 
-    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
-        said = correct_endpoint(asked)
-        pairs = re.findall(rb'"(member\d+)":("[0-9a-f]{16}"|\d+)', asked.body)
-        if said.status != 200 or not pairs:
-            return said
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        pairs = re.findall(rb'"(member\d+)":("[0-9a-f]{16}"|\d+)', request.body)
+        if answer.status != 200 or not pairs:
+            return answer
         self._members |= dict(pairs)
-        return replace(said, body=b"{" + b",".join(b'"%b":%b' % pair for pair in self._members.items()) + b"}")
+        return replace(answer, body=b"{" + b",".join(b'"%b":%b' % pair for pair in self._members.items()) + b"}")
 
 
-class Poisoned:
+class FailsAfter:
     """
-    An endpoint that does to requests what follows from an earlier one.
+    An endpoint that fails after some kind of request.
     """
 
-    def __init__(self, poison: Callable[[EndpointRequest, EndpointAnswer], bool], doses: int = 1) -> None:
-        self._poison = poison
-        self._doses = doses
+    def __init__(self, trigger: Callable[[EndpointRequest, EndpointAnswer], bool], times: int = 1) -> None:
+        self._trigger = trigger
+        self._times = times
         self._lock = threading.Lock()
-        self._taken = 0
+        self._received = 0
 
-    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
-        said = correct_endpoint(asked)
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
         with self._lock:
-            if said.status == 200 and self._taken >= self._doses:
-                self._taken = 0
+            if answer.status == 200 and self._received >= self._times:
+                self._received = 0
                 return error(400, "client_error")
-            self._taken += self._poison(asked, said)
-        return said
+            self._received += self._trigger(request, answer)
+        return answer
 
 
-class Cutting(EndpointHandler):
+class KeepsIncomplete(EndpointHandler):
     """
-    Keeps what it has read of a cut body for the next.
+    Carries over the state of an incomplete body to the next request.
     """
 
     spoiled = False
 
-    def body(self, asked: EndpointRequest) -> bytes | None:
-        body = super().body(asked)
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        body = super().read_body(request)
         if body is None:
-            Cutting.spoiled = True
-        elif Cutting.spoiled:
-            Cutting.spoiled = False
+            KeepsIncomplete.spoiled = True
+        elif KeepsIncomplete.spoiled:
+            KeepsIncomplete.spoiled = False
             return b"{" + body
         return body
 
 
 STATE = (
     FaultyEndpoint(
-        name="answers by the body's length",
+        name="answers cached by the body's length",
         breaks="answer-matches-request",
-        server=lambda: Remembering(lambda asked: len(asked.body) if b"token" in asked.body else None),
+        server=lambda: Caching(lambda request: len(request.body) if b"token" in request.body else None),
     ),
     FaultyEndpoint(
-        name="answers by the body's beginning",
+        name="answers cached by the body's beginning",
         breaks="answer-matches-request",
-        server=lambda: Remembering(lambda asked: asked.body[:128] if len(asked.body) > 128 else None),
+        server=lambda: Caching(lambda request: request.body[:128] if len(request.body) > 128 else None),
     ),
     FaultyEndpoint(
-        name="answers by the query",
+        name="answers cached by the query",
         breaks="answer-matches-request",
-        server=lambda: Remembering(lambda asked: asked.path.partition("?")[2] or None),
+        server=lambda: Caching(lambda request: request.path.partition("?")[2] or None),
     ),
     FaultyEndpoint(
-        name="answers by an id of the caller's",
+        name="answers cached by X-Request-Id",
         breaks="answer-matches-request",
-        server=lambda: Remembering(lambda asked: "".join(asked.values("x-request-id")) or None),
+        server=lambda: Caching(lambda request: "".join(request.values("x-request-id")) or None),
     ),
-    FaultyEndpoint(name="members that stay", breaks="answer-matches-request", server=Merging),
+    FaultyEndpoint(name="members of earlier objects returned", breaks="answer-matches-request", server=Merging),
     FaultyEndpoint(
-        name="a malformed body spoils the next",
+        name="the request after a malformed body rejected",
         breaks="request-isolation",
-        server=lambda: Poisoned(lambda asked, said: asked.body == b'{"a":'),
+        server=lambda: FailsAfter(lambda request, answer: request.body == b'{"a":'),
     ),
     FaultyEndpoint(
-        name="refusals lock out",
+        name="clients locked out after rejections",
         breaks="request-isolation",
-        server=lambda: Poisoned(lambda asked, said: said.status == 401, 8),
+        server=lambda: FailsAfter(lambda request, answer: answer.status == 401, 8),
     ),
-    FaultyEndpoint(name="a cut body spoils the next", breaks="request-isolation", reading=Cutting),
+    FaultyEndpoint(
+        name="the request after an interrupted body rejected", breaks="request-isolation", handler=KeepsIncomplete
+    ),
 )
 
 
-def numbered(make: Callable[[EndpointRequest, int], str]) -> Callable[[], AnswerFunction]:
+def with_request_ids(make: Callable[[EndpointRequest, int], str]) -> Callable[[], AnswerFunction]:
     """
-    The honest endpoint, except for its request ids.
+    The correct endpoint with other request ids.
     """
 
-    def made() -> AnswerFunction:
+    def make_server() -> AnswerFunction:
         numbers = itertools.count()
         lock = threading.Lock()
 
-        def server(asked: EndpointRequest) -> EndpointAnswer:
+        def server(request: EndpointRequest) -> EndpointAnswer:
             with lock:
                 number = next(numbers)
-            return replace(correct_endpoint(asked), request_id=make(asked, number))
+            return replace(correct_endpoint(request), request_id=make(request, number))
 
         return server
 
-    return made
+    return make_server
 
 
 class PerConnection(EndpointHandler):
@@ -754,35 +782,35 @@ class PerConnection(EndpointHandler):
 
     number = 0
 
-    def answer(self, asked: EndpointRequest, said: EndpointAnswer) -> bool:
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
         self.number += 1
-        return super().answer(asked, replace(said, request_id=f"request-{self.number}"))
+        return super().send_answer(request, replace(answer, request_id=f"request-{self.number}"))
 
 
 _CHANCE = random.Random(1)
 
 IDS = (
-    FaultyEndpoint(name="ids by connection", breaks="request-id-unique", reading=PerConnection),
+    FaultyEndpoint(name="ids counted per connection", breaks="request-id-unique", handler=PerConnection),
     FaultyEndpoint(
-        name="ids by body",
+        name="ids made from the body",
         breaks="request-id-unique",
-        server=numbered(lambda asked, number: hashlib.sha256(asked.body).hexdigest()),
+        server=with_request_ids(lambda request, number: hashlib.sha256(request.body).hexdigest()),
     ),
     FaultyEndpoint(
-        name="ids by the clock",
+        name="ids made from the clock",
         breaks="request-id-unique",
-        server=numbered(lambda asked, number: f"{time.time() * 100:.0f}"),
+        server=with_request_ids(lambda request, number: f"{time.time() * 100:.0f}"),
     ),
     FaultyEndpoint(
-        name="ids with an earlier one",
+        name="ids with a constant one before them",
         breaks="request-id-unique",
-        server=numbered(lambda asked, number: f"proxy-1, {number}"),
+        server=with_request_ids(lambda request, number: f"proxy-1, {number}"),
     ),
     FaultyEndpoint(
-        name="ids that differ in letter case",
+        name="ids that differ only in letter case",
         breaks="request-id-unique",
-        server=numbered(
-            lambda asked, number: (
+        server=with_request_ids(
+            lambda request, number: (
                 f"request-{'abcdefghij'[number // 2 % 10]}-{number // 2}".title()
                 if number % 2
                 else f"request-{'abcdefghij'[number // 2 % 10]}-{number // 2}"
@@ -790,139 +818,139 @@ IDS = (
         ),
     ),
     FaultyEndpoint(
-        name="the caller's X-Request-Id",
+        name="the client's X-Request-Id used",
         breaks="request-id-unique",
-        server=numbered(lambda asked, number: "".join(asked.values("x-request-id")) or f"own-{number}"),
+        server=with_request_ids(lambda request, number: "".join(request.values("x-request-id")) or f"own-{number}"),
     ),
     FaultyEndpoint(
-        name="one id for HEAD",
+        name="a constant id for HEAD",
         breaks="request-id-unique",
-        server=numbered(lambda asked, number: "0" if asked.method == "HEAD" else f"own-{number}"),
+        server=with_request_ids(lambda request, number: "0" if request.method == "HEAD" else f"own-{number}"),
     ),
     FaultyEndpoint(
-        name="short ids",
+        name="short random ids",
         breaks="request-id-unique",
-        server=numbered(lambda asked, number: f"{_CHANCE.getrandbits(14):04x}"),
+        server=with_request_ids(lambda request, number: f"{_CHANCE.getrandbits(14):04x}"),
     ),
 )
 
 
-# ------------------------------------------------------------------ now and then
+# ------------------------------------------------------------------ rare defects
 
 
 def every(
     count: int,
-    answer: Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer],
+    change: Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer],
     condition: Callable[[EndpointRequest, EndpointAnswer], bool],
 ) -> Callable[[], AnswerFunction]:
     """
-    The honest endpoint, except for every so many of the requests on a condition.
+    The correct endpoint with a change to every n-th answer that meets a condition.
     """
 
-    def made() -> AnswerFunction:
+    def make_server() -> AnswerFunction:
         numbers = itertools.count(1)
         lock = threading.Lock()
 
-        def server(asked: EndpointRequest) -> EndpointAnswer:
-            said = correct_endpoint(asked)
-            if not condition(asked, said):
-                return said
+        def server(request: EndpointRequest) -> EndpointAnswer:
+            answer = correct_endpoint(request)
+            if not condition(request, answer):
+                return answer
             with lock:
                 number = next(numbers)
-            return said if number % count else answer(asked, said)
+            return answer if number % count else change(request, answer)
 
         return server
 
-    return made
+    return make_server
 
 
-def served(asked: EndpointRequest, said: EndpointAnswer) -> bool:
+def is_output(request: EndpointRequest, answer: EndpointAnswer) -> bool:
     """
-    Whether it is an answer of the chain.
+    True if it is an output of the chain.
     """
-    return said.status == 200
+    return answer.status == 200
 
 
 RARE = (
     FaultyEndpoint(
-        name="500 now and then", breaks="status", server=every(70, lambda asked, said: error(500, None), served)
+        name="500 sometimes", breaks="status", server=every(70, lambda request, answer: error(500, None), is_output)
     ),
     FaultyEndpoint(
-        name="no answer now and then",
+        name="no answer sometimes",
         breaks="request-answered",
         server=every(
             8,
-            lambda asked, said: replace(said, raw=b""),
-            lambda asked, said: said.status == 401,
+            lambda request, answer: replace(answer, raw=b""),
+            lambda request, answer: answer.status == 401,
         ),
     ),
     FaultyEndpoint(
-        name="let in now and then",
+        name="authentication skipped sometimes",
         breaks="authentication-required",
         server=every(
             15,
-            lambda asked, said: correct_endpoint(with_right_key(asked)),
-            lambda asked, said: said.status == 401 and not asked.values("authorization"),
+            lambda request, answer: correct_endpoint(with_right_key(request)),
+            lambda request, answer: answer.status == 401 and not request.values("authorization"),
         ),
     ),
     FaultyEndpoint(
-        name="cut short now and then",
+        name="truncated sometimes",
         breaks="response-framing",
-        server=every(70, lambda asked, said: replace(said, raw=answer_bytes(said)[:-1]), served),
+        server=every(70, lambda request, answer: replace(answer, raw=answer_bytes(answer)[:-1]), is_output),
     ),
     FaultyEndpoint(
-        name="an id twice now and then",
+        name="a repeated id sometimes",
         breaks="request-id-unique",
-        server=every(70, lambda asked, said: replace(said, request_id="again"), served),
+        server=every(70, lambda request, answer: replace(answer, request_id="again"), is_output),
     ),
     FaultyEndpoint(
-        name="without a media type now and then",
+        name="without a media type sometimes",
         breaks="output-media-type",
-        server=every(70, lambda asked, said: replace(said, media_type=None), served),
+        server=every(70, lambda request, answer: replace(answer, media_type=None), is_output),
     ),
 )
 
 
 class Overloaded:
     """
-    An endpoint that drops what is too much.
+    An endpoint that fails under concurrent requests.
     """
 
     def __init__(self, overflow: EndpointAnswer) -> None:
         self._overflow = overflow
-        self._inside = 0
+        self._in_flight = 0
         self._lock = threading.Lock()
 
-    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
         with self._lock:
-            self._inside += 1
-            many = self._inside > 6
+            self._in_flight += 1
+            is_overloaded = self._in_flight > 6
         try:
             time.sleep(0.02)
-            return replace(self._overflow, request_id=uuid.uuid4().hex) if many else correct_endpoint(asked)
+            return replace(self._overflow, request_id=uuid.uuid4().hex) if is_overloaded else correct_endpoint(request)
         finally:
             with self._lock:
-                self._inside -= 1
+                self._in_flight -= 1
 
 
 OVERLOAD = (
     FaultyEndpoint(
-        name="dropped when there are many",
+        name="connections closed under load",
         breaks="overload",
         server=lambda: Overloaded(EndpointAnswer(status=0, raw=b"")),
         options={"overload": True},
     ),
     FaultyEndpoint(
-        name="500 when there are many",
+        name="500 under load",
         breaks="overload",
         server=lambda: Overloaded(error(500, None)),
         options={"overload": True},
     ),
 )
 
-FAULTS = (*FRAMING, *CODING, *CONNECTION, *READING, *MALFORMED, *STATE, *IDS, *RARE, *OVERLOAD)
+FAULTS = (*FRAMING, *CODING, *CONNECTION, *PARSING, *MALFORMED, *STATE, *IDS, *RARE, *OVERLOAD)
 
-_OF = {
+_FAULTS_BY_MODULE = {
     "framing": FRAMING,
     "identity": IDS,
     "repetition": (*RARE, *OVERLOAD),
@@ -934,35 +962,39 @@ _OF = {
 
 def checks_for(fault: FaultyEndpoint) -> list[object]:
     """
-    The part of the checks on the wire that is for it.
+    The checks on the wire that should find a fault.
     """
-    part = next((part for part, faults in _OF.items() if fault in faults), "framing")
-    of_rare = (
+    module = next((module for module, faults in _FAULTS_BY_MODULE.items() if fault in faults), "framing")
+    repetition_check = (
         "overload_gets_documented_answers"
         if fault.breaks == "overload"
         else "repeated_requests_are_answered_consistently"
     )
-    return [check for check in WIRE_CHECKS if check.module == part and (part != "repetition" or check.name == of_rare)]
+    return [
+        check
+        for check in WIRE_CHECKS
+        if check.module == module and (module != "repetition" or check.name == repetition_check)
+    ]
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
-def test_a_fault_on_the_wire_is_caught_for_its_clause(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
+def test_a_fault_on_the_wire_is_reported_for_its_clause_only(fault: FaultyEndpoint, run_suite: RunSuite) -> None:
     """
-    For its clause, and for no other but advice.
+    A fault is reported for its clause only, warnings aside.
     """
-    with serve(fault.server(), reading=fault.reading) as url:
-        examined = run_suite(url, checks=checks_for(fault), **fault.options)
+    with serve(fault.server(), handler=fault.handler) as url:
+        result = run_suite(url, checks=checks_for(fault), **fault.options)
 
-    assert {fault.breaks} == examined.clauses - ({"http-recommendations", "http-strictness"} - {fault.breaks}), (
-        examined.lines
+    assert {fault.breaks} == result.clauses - ({"http-recommendations", "http-strictness"} - {fault.breaks}), (
+        result.lines
     )
 
 
-def test_the_faults_are_faults_of_this_endpoint(run_suite: RunSuite) -> None:
+def test_the_endpoint_without_faults_has_no_findings(run_suite: RunSuite) -> None:
     """
-    Without a fault the same endpoint is accused of nothing, by any of the checks on the wire.
+    The endpoint without faults has no findings from these checks.
     """
-    examined = run_suite(correct_endpoint, checks=WIRE_CHECKS, overload=True)
+    result = run_suite(correct_endpoint, checks=WIRE_CHECKS, overload=True)
 
-    assert [] == examined.lines
-    assert KEY not in "".join(found.reproduce for found in examined.findings)
+    assert [] == result.lines
+    assert KEY not in "".join(found.reproduce for found in result.findings)

@@ -1,0 +1,436 @@
+"""
+Correct endpoints have no findings, however unusual their answers and connections are.
+"""
+
+from __future__ import annotations
+
+import gzip
+import re
+import time
+import uuid
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from chainproof.conformance.checks import CHECKS, repetition
+from chainproof.conformance.options import Depth
+from chainproof.contract.clauses import CLAUSES
+from chainproof.contract.levels import Contract
+
+from .conftest import HANDWRITTEN_CHECKS, WIRE_CHECKS, RunSuite
+from .endpoints import (
+    KEY,
+    PATH,
+    AnswerFunction,
+    EndpointAnswer,
+    EndpointHandler,
+    EndpointRequest,
+    InvalidRequest,
+    answer_bytes,
+    correct_endpoint,
+    error,
+    on_every_answer,
+    on_status,
+    serve,
+    sometimes_busy,
+    typed_endpoint,
+    when,
+)
+
+
+def in_chunks(answer: EndpointAnswer) -> EndpointAnswer:
+    """
+    The answer with a chunked body, after which the connection is closed.
+    """
+    head = answer_bytes(answer).partition(b"\r\n\r\n")[0].rpartition(b"\r\n")[0]
+    chunks = b"".join(b"%x\r\n%b\r\n" % (1, answer.body[at : at + 1]) for at in range(min(20, len(answer.body))))
+    rest = answer.body[20:]
+    chunks += b"%x\r\n%b\r\n" % (len(rest), rest) if rest else b""
+    return replace(
+        answer, raw=head + b"\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n" + chunks + b"0\r\n\r\n"
+    )
+
+
+def in_http_1_0(answer: EndpointAnswer) -> EndpointAnswer:
+    """
+    The answer of an HTTP/1.0 server, which ends with the connection.
+    """
+    return replace(answer, raw=answer_bytes(answer).replace(b"HTTP/1.1", b"HTTP/1.0", 1))
+
+
+def after_interim_answer(answer: EndpointAnswer) -> EndpointAnswer:
+    """
+    The answer after a 103.
+    """
+    return replace(
+        answer, raw=b"HTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n" + answer_bytes(answer), stays_open=True
+    )
+
+
+def may_be_chunked(request: EndpointRequest) -> bool:
+    """
+    True if it is a POST whose answer may be chunked and follow an interim answer, on a connection that stays open.
+    """
+    closes = "close" in "".join(request.values("connection")).lower()
+    return request.method == "POST" and request.version == "HTTP/1.1" and not closes
+
+
+def with_chunk_extensions(answer: EndpointAnswer) -> EndpointAnswer:
+    """
+    The answer chunked with extensions, upper-case sizes with leading zeros and a trailer, on a connection that stays
+    open.
+    """
+    head = answer_bytes(answer).partition(b"\r\n\r\n")[0].rpartition(b"\r\n")[0]
+    chunks = b"".join(b'00%X;a;b="c;"\r\n%b\r\n' % (len(answer.body), answer.body) for _ in range(bool(answer.body)))
+    raw = head + b"\r\ntransfer-encoding: Chunked\r\n\r\n" + chunks + b"000\r\nX-Trailer: a\r\n\r\n"
+    return replace(answer, raw=raw, stays_open=True)
+
+
+def until_close(answer: EndpointAnswer) -> EndpointAnswer:
+    """
+    The answer with a body that ends with the connection.
+    """
+    head = answer_bytes(answer).partition(b"\r\n\r\n")[0].rpartition(b"\r\n")[0]
+    return replace(answer, raw=head + b"\r\nConnection: close\r\n\r\n" + answer.body)
+
+
+def with_unusual_fields(answer: EndpointAnswer) -> EndpointAnswer:
+    """
+    The answer without a reason phrase, its fields in lower case, with whitespace, Latin-1 and an empty value.
+    """
+    head, end, body = answer_bytes(answer).partition(b"\r\n\r\n")
+    line, fields = head.split(b"\r\n", 1)
+    fields = re.sub(rb"(?m)^([^:]+): (.*?)\r?$", lambda m: m[1].lower() + b":\t " + m[2] + b" \t\r", fields).rstrip(
+        b"\r"
+    )
+    more = b"\r\nx_odd-~!: \xe9\r\nset-cookie: a=b\r\nset-cookie: c=d\r\nkeep-alive: timeout=5\r\nx-empty:"
+    return replace(answer, raw=line[:13] + b"\r\n" + fields + more + end + body, stays_open=True)
+
+
+def compressed(request: EndpointRequest, answer: EndpointAnswer) -> EndpointAnswer:
+    """
+    The answer with the content coding that the request asks for.
+    """
+    deflated = "".join(request.values("accept-encoding")).startswith("deflate")
+    body = zlib.compress(answer.body) if deflated else gzip.compress(answer.body)
+    coding = (("Content-Encoding", "deflate" if deflated else "X-GZIP"), ("Vary", "Accept-Encoding"))
+    return replace(answer, body=body, extra_fields=(*answer.extra_fields, *coding))
+
+
+def accepts_compression(request: EndpointRequest) -> bool:
+    """
+    True if gzip or deflate may be sent: named with a quality above 0, or no Accept-Encoding.
+    """
+    accepted = "".join(request.values("accept-encoding"))
+    return request.method == "POST" and (
+        not request.values("accept-encoding") or ("gzip" in accepted and "q=0" not in accepted)
+    )
+
+
+class ClosesSometimes(EndpointHandler):
+    """
+    Closes each connection after its seventh answer without announcing it, as a server may.
+    """
+
+    number = 0
+
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        self.number += 1
+        return super().send_answer(request, answer) and self.number < 7
+
+
+class RejectsEarly(EndpointHandler):
+    """
+    Rejects unauthenticated requests before it reads the body, and announces that it closes.
+    """
+
+    def handle_request(self) -> bool:
+        try:
+            return super().handle_request()
+        except PermissionError:
+            body = b'{"error":"No.","error_code":"unauthorized"}'
+            head = b"HTTP/1.1 401 No\r\nContent-Type: application/json\r\nConnection: close\r\nX-Baseten-Request-Id: "
+            self.wfile.write(head + uuid.uuid4().hex.encode() + b"\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+            self.drain()
+            return False
+
+    def check_head(self, request: EndpointRequest) -> None:
+        super().check_head(request)
+        if request.path.partition("?")[0] == PATH and request.method == "POST" and not request.authorized:
+            raise PermissionError
+
+
+class ClosesWithoutAnswer(EndpointHandler):
+    """
+    Closes without an answer wherever a server may.
+    """
+
+    def handle_request(self) -> bool:
+        try:
+            request = self.read_request()
+        except InvalidRequest:
+            return False
+        return request is not None and self.send_answer(request, type(self).answer_function(request))
+
+    def read_request(self) -> EndpointRequest | None:
+        if self.rfile.peek(1)[:1] == b"\r":  # type: ignore[attr-defined]  # it is a BufferedReader
+            raise InvalidRequest
+        request = super().read_request()
+        if request is not None and request.version == "HTTP/1.0":
+            raise InvalidRequest
+        return request
+
+
+class Lenient(EndpointHandler):
+    """
+    Parses numbers as Python does, and accepts invalid header fields.
+    """
+
+    def read_fields(self) -> tuple[tuple[str, str], ...]:
+        lines = iter(lambda: self.rfile.readline(65536).strip(b"\r\n"), b"")
+        pairs = (line.partition(b":") for line in lines)
+        return tuple((name.decode("latin-1").strip(), value.decode("latin-1").strip()) for name, _, value in pairs)
+
+    def check_head(self, request: EndpointRequest) -> None:
+        try:
+            lengths = tuple(("Content-Length", str(int(each))) for each in request.values("content-length"))
+        except ValueError:
+            raise InvalidRequest from None
+        other_fields = tuple(each for each in request.fields if each[0].lower() not in ("content-length", "host"))
+        super().check_head(replace(request, fields=(*other_fields, ("Host", "x"), *lengths)))
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        lengths = tuple(("Content-Length", str(int(each))) for each in request.values("content-length"))
+        other_fields = tuple(each for each in request.fields if each[0].lower() != "content-length")
+        return super().read_body(replace(request, fields=(*other_fields, *lengths)))
+
+
+WIRE_VARIANTS: dict[str, tuple[AnswerFunction, type[EndpointHandler]]] = {
+    "in chunks with extensions and trailers": (
+        when(may_be_chunked, lambda request, answer: with_chunk_extensions(answer)),
+        EndpointHandler,
+    ),
+    "to the end of the connection": (
+        when(lambda request: request.method == "POST", lambda request, answer: until_close(answer)),
+        EndpointHandler,
+    ),
+    "with unusual header fields": (
+        when(may_be_chunked, lambda request, answer: with_unusual_fields(answer)),
+        EndpointHandler,
+    ),
+    "with content codings": (when(accepts_compression, compressed), EndpointHandler),
+    "with 204 to OPTIONS": (
+        when(
+            lambda request: request.method == "OPTIONS" and request.path == PATH,
+            lambda request, answer: replace(
+                answer, status=204, body=b"", media_type=None, extra_fields=(("Allow", "POST"),)
+            ),
+        ),
+        EndpointHandler,
+    ),
+    "closing every connection as announced": (
+        when(
+            may_be_chunked,
+            lambda request, answer: replace(
+                answer, closes=True, extra_fields=(*answer.extra_fields, ("Connection", "close"))
+            ),
+        ),
+        EndpointHandler,
+    ),
+    "closing connections sometimes": (correct_endpoint, ClosesSometimes),
+    "rejecting before the body is read": (correct_endpoint, RejectsEarly),
+    "closing without an answer where permitted": (correct_endpoint, ClosesWithoutAnswer),
+    "lenient": (correct_endpoint, Lenient),
+    "slow answers": (when(may_be_chunked, lambda request, answer: (time.sleep(0.002), answer)[1]), EndpointHandler),
+}
+
+
+@pytest.mark.parametrize(("server", "handler"), WIRE_VARIANTS.values(), ids=WIRE_VARIANTS)
+def test_a_correct_endpoint_has_no_findings_on_the_wire(
+    server: AnswerFunction, handler: type[EndpointHandler], run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """
+    Framing, codings, connections and permitted rejections may vary; only warnings are reported.
+    """
+    monkeypatch.setitem(
+        repetition.REPETITION_LIMITS, Depth.QUICK, repetition.RepetitionLimits(requests=100, seconds=1.5)
+    )
+    with serve(server, handler=handler) as url:
+        findings = run_suite(url, checks=WIRE_CHECKS).findings
+
+    assert [] == [f"{found.clause}: {found.actual} {found.cases}" for found in findings if found.level != "should"]
+
+
+def proxy_error(status: int) -> Callable[[EndpointRequest, EndpointAnswer], EndpointAnswer]:
+    """
+    The answer of a proxy, in its own format.
+    """
+    return lambda request, answer: EndpointAnswer(
+        status=status, body=b"<h1>No</h1>", media_type="text/html", request_id=None
+    )
+
+
+def has_incomplete_parameter(request: EndpointRequest) -> bool:
+    """
+    True if a parameter's quotation mark is not closed.
+    """
+    return any(value.count('"') % 2 for value in request.values("content-type"))
+
+
+def is_rejected_by_proxies(request: EndpointRequest) -> bool:
+    """
+    True if common servers reject the request before routing: invalid cookies, non-ASCII keys, invalid multipart.
+    """
+    parts = any(value.startswith("multipart/") for value in request.values("content-type"))
+    odd = '=;=;"' in request.values("cookie") or not "".join(request.values("authorization")).isascii()
+    return odd or (parts and not request.body.startswith(b"--x\r\n"))
+
+
+def has_no_length(request: EndpointRequest) -> bool:
+    """
+    True if a POST announces no body at all.
+    """
+    return request.method == "POST" and not request.values("content-length") and not request.values("transfer-encoding")
+
+
+behind_proxy = when(is_rejected_by_proxies, proxy_error(400))
+"""An endpoint behind a common server."""
+
+CORRECT_VARIANTS: dict[str, AnswerFunction] = {
+    "simplest answers": correct_endpoint,
+    "with a charset": on_every_answer(lambda answer: replace(answer, media_type="Application/JSON; charset=utf-8")),
+    "with empty errors": on_status(400, lambda answer: replace(answer, body=b"{}")),
+    "with additional error members": on_status(
+        400, lambda answer: replace(answer, body=b'{"x":[1],"error":"","detail":"d"}')
+    ),
+    "in HTTP/1.0": when(lambda request: request.method == "POST", lambda request, answer: in_http_1_0(answer)),
+    "in chunks": when(may_be_chunked, lambda request, answer: in_chunks(answer)),
+    "after interim answers": when(may_be_chunked, lambda request, answer: after_interim_answer(answer)),
+    "accepting a lower-case scheme": when(
+        lambda request: request.values("authorization") == [f"api-key {KEY}"],
+        lambda request, answer: EndpointAnswer(status=200, body=b"{}"),
+    ),
+    "accepting a byte order mark": when(
+        lambda request: request.authorized and request.body == b"\xef\xbb\xbf{}",
+        lambda request, answer: EndpointAnswer(status=200, body=b"{}"),
+    ),
+    "rejecting an incomplete parameter": when(
+        has_incomplete_parameter, lambda request, answer: error(400, "client_error")
+    ),
+    "behind a proxy with its own errors": behind_proxy,
+    "requiring a Content-Length": when(has_no_length, proxy_error(411)),
+    "answering 405 to an upgrade": when(lambda request: bool(request.values("upgrade")), proxy_error(405)),
+    "with redirects at other paths": when(
+        lambda request: request.path.endswith("remote/"),
+        lambda request, answer: EndpointAnswer(status=307, extra_fields=(("Location", "/production/run_remote"),)),
+    ),
+}
+
+
+@pytest.mark.parametrize("server", CORRECT_VARIANTS.values(), ids=CORRECT_VARIANTS)
+def test_a_correct_endpoint_has_no_findings(server: AnswerFunction, run_suite: RunSuite) -> None:
+    """
+    Headers, body framing and error texts may vary.
+    """
+    result = run_suite(
+        server, checks=CHECKS if server in (correct_endpoint, behind_proxy) else HANDWRITTEN_CHECKS, overload=True
+    )
+
+    assert result.lines == []
+    assert result.skipped.keys() <= {"extended_generation_finds_no_violations"}
+
+
+def test_every_clause_is_exercised(run_suite: RunSuite) -> None:
+    """
+    With an echo and errors on demand, every clause is exercised.
+    """
+    ledger = run_suite(correct_endpoint, overload=True).ledger
+
+    assert [] == [clause.id for clause in CLAUSES if not ledger.exercise_count(clause)]
+
+
+def test_a_busy_endpoint_has_no_findings(run_suite: RunSuite) -> None:
+    """
+    An occasional 429, 502 or 503 says nothing about the request.
+    """
+    assert run_suite(sometimes_busy()).lines == []
+
+
+def test_a_chain_with_an_input_schema_has_no_findings(run_suite: RunSuite) -> None:
+    """
+    A chain may accept some objects only, and reject others with 400.
+    """
+    result = run_suite(typed_endpoint, echo=False, steerable=False)
+
+    assert result.lines == []
+    assert set(result.skipped) == {
+        "extended_generation_finds_no_violations",
+        "every_documented_error_is_returned_on_demand",
+        "concurrent_requests_get_their_own_answers",
+        "errors_on_demand_affect_only_one_request",
+        "similar_requests_get_their_own_answers",
+        "no_data_leaks_from_one_request_into_later_ones",
+        "overload_gets_documented_answers",
+        "slow_and_fast_requests_get_their_own_answers",
+        "regional_hosts_reject_environment_paths",
+    }
+
+
+@pytest.mark.parametrize(
+    ("status", "other_answer"),
+    [(401, error(403, "unauthorized")), (400, error(422, "client_error"))],
+    ids=["403 for a wrong key", "422 for a wrong body"],
+)
+def test_the_documented_contract_allows_more_than_the_strict_one(
+    status: int, other_answer: EndpointAnswer, run_suite: RunSuite
+) -> None:
+    """
+    What Baseten documents beyond the published document violates the strict contract only.
+    """
+    server = on_status(status, lambda answer: replace(other_answer, request_id=answer.request_id))
+
+    assert run_suite(server, contract=Contract.DOCUMENTED, checks=HANDWRITTEN_CHECKS).lines == []
+    assert "status" in run_suite(server, contract=Contract.STRICT, checks=HANDWRITTEN_CHECKS).clauses
+
+
+def test_a_redirect_is_not_followed(run_suite: RunSuite) -> None:
+    """
+    The target of a redirect gets no request, and so no key.
+    """
+    received: list[EndpointRequest] = []
+
+    def redirect_target(request: EndpointRequest) -> EndpointAnswer:
+        received.append(request)
+        return EndpointAnswer(status=200, body=b"{}")
+
+    with serve(redirect_target) as url:
+        redirect = EndpointAnswer(status=302, extra_fields=(("Location", f"{url}/production/run_remote"),))
+        result = run_suite(lambda request: replace(redirect, request_id=EndpointAnswer(status=302).request_id))
+
+    assert received == []
+    assert "status" in result.clauses
+
+
+def test_the_same_seed_sends_the_same_requests(run_suite: RunSuite) -> None:
+    """
+    Two runs with one seed send the same requests; concurrent ones may arrive in another order.
+    """
+
+    def sent_requests(seed: int) -> list[str]:
+        requests: list[str] = []
+
+        def recording(request: EndpointRequest) -> EndpointAnswer:
+            fields = [field for field in request.fields if field[0] != "Host"]
+            requests.append(repr((request.method, request.path, fields, request.body)))
+            return correct_endpoint(request)
+
+        run_suite(recording, seed=seed, examples=10)
+        return sorted(requests)
+
+    first = sent_requests(1)
+
+    assert len(first) > 200
+    assert first == sent_requests(1)
+    assert first != sent_requests(2)
