@@ -1,5 +1,5 @@
 """
-An emulator without service time as a child process, and raw bytes to and from it.
+An emulator without service time in a child process, and functions that send and read raw bytes.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ SendPieces = Callable[..., list[Answer]]
 @pytest.fixture(scope="session")
 def instant_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpoint]:
     """
-    An emulator that answers at once, and takes bodies of at most 100 000 bytes.
+    An emulator without service time that accepts bodies of at most 100 000 bytes.
     """
     scenario = tmp_path_factory.mktemp("scenario") / "at-once.toml"
     scenario.write_text("service_time = 0\nmax_body_bytes = 100_000\n")
@@ -32,7 +32,7 @@ def instant_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Endpo
 @pytest.fixture(scope="session")
 def connect(instant_endpoint: Endpoint) -> Callable[[], AbstractContextManager[socket.socket]]:
     """
-    A new connection to it.
+    A function that opens a new connection to the emulator.
     """
     return lambda: socket.create_connection((instant_endpoint.target.host, instant_endpoint.target.port), timeout=5)
 
@@ -40,7 +40,7 @@ def connect(instant_endpoint: Endpoint) -> Callable[[], AbstractContextManager[s
 @pytest.fixture(scope="session")
 def send_pieces(connect: Callable[[], AbstractContextManager[socket.socket]]) -> SendPieces:
     """
-    Sends pieces of bytes over one connection, each in a segment of its own, and returns the answers by method.
+    A function that sends pieces over one connection, each in its own segment, and returns one answer per method.
     """
 
     def send_pieces(*pieces: bytes, methods: tuple[str, ...] = ("POST",)) -> list[Answer]:
@@ -56,18 +56,18 @@ def send_pieces(connect: Callable[[], AbstractContextManager[socket.socket]]) ->
 @pytest.fixture(scope="session")
 def raw_post() -> Callable[..., bytes]:
     """
-    The bytes of a request that is as it should be but for what is named: fields by name, None to leave one out.
+    A function that returns the bytes of a valid request with some fields replaced, or left out with None.
     """
 
     def raw_post(
-        body: bytes = b"{}", *, line: bytes = b"POST /production/run_remote HTTP/1.1", **changed: str | None
+        body: bytes = b"{}", *, line: bytes = b"POST /production/run_remote HTTP/1.1", **overrides: str | None
     ) -> bytes:
         fields: dict[str, str | None] = {
             "host": "127.0.0.1",
             "authorization": f"Api-Key {EMULATOR_KEY}",
             "content_type": "application/json",
             "content_length": str(len(body)),
-            **changed,
+            **overrides,
         }
         lines = [f"{name.replace('_', '-')}: {value}".encode() for name, value in fields.items() if value is not None]
         return b"\r\n".join([line, *lines, b"", body])
@@ -77,25 +77,25 @@ def raw_post() -> Callable[..., bytes]:
 
 def read_answers(sock: socket.socket, methods: tuple[str, ...]) -> list[Answer]:
     """
-    One answer for each method, in order; h11 raises on any byte that is no HTTP. Ends early when the server closes.
+    One answer for each method, in order; fewer if the server closes. h11 raises on invalid HTTP.
     """
     answers: list[Answer] = []
-    rest = b""
+    unread = b""
     for method in methods:
         client = h11.Connection(h11.CLIENT)
         client.send(h11.Request(method=method, target="/", headers=[("host", "x")]))
         client.send(h11.EndOfMessage())
-        if rest:
-            client.receive_data(rest)
-        answer = _one(client, sock)
+        if unread:
+            client.receive_data(unread)
+        answer = _read_answer(client, sock)
         if answer is None:
             break
         answers.append(answer)
-        rest = client.trailing_data[0]
+        unread = client.trailing_data[0]
     return answers
 
 
-def _one(client: h11.Connection, sock: socket.socket) -> Answer | None:
+def _read_answer(client: h11.Connection, sock: socket.socket) -> Answer | None:
     head: h11.Response | None = None
     body = bytearray()
     while True:
@@ -120,6 +120,6 @@ def _one(client: h11.Connection, sock: socket.socket) -> Answer | None:
 @pytest.fixture(scope="session")
 def answer_reader() -> Callable[[socket.socket, tuple[str, ...]], list[Answer]]:
     """
-    `read_answers`, for tests that hold the connection themselves.
+    `read_answers`, for tests that open the connection themselves.
     """
     return read_answers

@@ -15,9 +15,9 @@ PIECES = ["{", "}", "[", "]", ",", ":", '"a"', '"\\u00e9"', '"\\ud800"', '"\\x"'
 
 
 @given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join) | st.text(max_size=20))
-def test_the_deep_judge_agrees_with_the_standard_library(text):
+def test_is_deep_object_agrees_with_json_module(text):
     """
-    Token by token or recursively: a text is an object for both or for neither.
+    is_deep_object accepts a text exactly if json.loads returns an object.
     """
     try:
         expected = isinstance(json.loads(text), dict)
@@ -35,14 +35,14 @@ def test_the_deep_judge_agrees_with_the_standard_library(text):
     ),
     st.sampled_from([None, 2]),
 )
-def test_the_deep_judge_takes_whatever_is_dumped(value, indent):
+def test_is_deep_object_accepts_exactly_serialized_objects(value, indent):
     """
-    Every object that the standard library writes is one, and no other value.
+    is_deep_object accepts serialized objects and rejects other serialized values.
     """
     assert isinstance(value, dict) == is_deep_object(json.dumps(value, indent=indent).encode())
 
 
-TAKEN = {
+ACCEPTED = {
     "deep object": b'{"a":' * DEPTH + b"1" + b"}" * DEPTH,
     "deep array in an object": b'{"a":' + b"[" * DEPTH + b"]" * DEPTH + b"}",
     "huge integer": b'{"a":' + b"9" * 50_000 + b"}",
@@ -50,18 +50,18 @@ TAKEN = {
     "duplicate members": b'{"a":1,"a":2}',
     "lone surrogate": b'{"a":"\\ud800"}',
     "nul escape": b'{"a":"\\u0000"}',
-    "blanks around": b' \t\r\n{"a":1}\n',
+    "surrounding white space": b' \t\r\n{"a":1}\n',
     "empty object": b"{}",
     "empty name": b'{"":{}}',
 }
 
-REFUSED = {
-    "nothing": b"",
-    "blanks": b" \n",
+REJECTED = {
+    "empty": b"",
+    "white space": b" \n",
     "unclosed": b'{"a":1',
     "deep and unclosed": b'{"a":' + b"[" * DEPTH,
     "deep array": b"[" * DEPTH + b"]" * DEPTH,
-    "deep and crossed": b'{"a":' + b"[" * DEPTH + b"}" * DEPTH,
+    "deep and mismatched": b'{"a":' + b"[" * DEPTH + b"}" * DEPTH,
     "trailing text": b"{} {}",
     "trailing comma": b'{"a":1,}',
     "single quotes": b"{'a':1}",
@@ -80,21 +80,21 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("body", TAKEN.values(), ids=TAKEN)
-def test_an_object_is_taken_however_it_is_spelled(body):
+@pytest.mark.parametrize("body", ACCEPTED.values(), ids=ACCEPTED)
+def test_valid_object_is_accepted(body):
     """
-    Depth, size and spelling of a JSON object are no reason to refuse it.
+    Depth, size and notation of a JSON object are no reason to reject it.
     """
     assert None is json_object_error(ReceivedRequest(method=b"POST", target=b"/", headers=(), body=body))
 
 
-@pytest.mark.parametrize("body", REFUSED.values(), ids=REFUSED)
-def test_whatever_is_no_object_is_refused(body):
+@pytest.mark.parametrize("body", REJECTED.values(), ids=REJECTED)
+def test_other_bodies_are_rejected(body):
     """
-    Near misses of JSON, and JSON values of other kinds, are refused with 400 and a sentence.
+    Invalid JSON and JSON values that are not objects are answered 400 with a description.
     """
-    refusal = json_object_error(ReceivedRequest(method=b"POST", target=b"/", headers=(), body=body))
+    error = json_object_error(ReceivedRequest(method=b"POST", target=b"/", headers=(), body=body))
 
-    assert refusal is not None
-    assert (400, "client_error") == (refusal.status, refusal.code)
-    assert "JSON object" in refusal.detail
+    assert error is not None
+    assert (400, "client_error") == (error.status, error.code)
+    assert "JSON object" in error.detail

@@ -1,5 +1,5 @@
 """
-What is said by a user's own chain, held against what Baseten's server of a chain was recorded to say.
+Responses of a user's chain, compared with recorded responses of Baseten's chain server.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from chainproof.contract.answer import Answer
@@ -25,24 +25,24 @@ from chainproof.emulator.chain.chain_response import ChainResponse, ChainRespons
 from chainproof.emulator.decision import ChainRequest, EmulatorConfig, EmulatorState, decide, decision_from_chain
 from chainproof.emulator.scenario import Scenario
 
-PROBED = Path(__file__).with_name("probed.py")
+CHAINS = Path(__file__).with_name("recorded_chains.py")
 HELLO = f"{Path(__file__).parents[2] / 'docs' / 'chain' / 'hello.py'}:Hello"
-MODEL = EmulatorConfig(
+CONFIG = EmulatorConfig(
     scenario=Scenario(name="calm"), key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21, has_chain=True
 )
-WIDE = replace(MODEL, contract=Contract.DOCUMENTED)
+DOCUMENTED_CONFIG = replace(CONFIG, contract=Contract.DOCUMENTED)
 
 
 def chain(name: str) -> UserChain:
     """
-    A class of the probed module.
+    A class in recorded_chains.py.
     """
-    return load_chain(f"{PROBED}:{name}")
+    return load_chain(f"{CHAINS}:{name}")
 
 
-def said(chain: UserChain, body: bytes) -> ChainResponse:
+def response_to(chain: UserChain, body: bytes) -> ChainResponse:
     """
-    What a chain says to a body.
+    The response of a chain to a body.
     """
     arguments = chain.parse_arguments(body)
     if isinstance(arguments, ChainResponse):
@@ -50,24 +50,24 @@ def said(chain: UserChain, body: bytes) -> ChainResponse:
     return asyncio.run(chain.run_async(arguments)) if chain.is_async else chain.run_sync(arguments)
 
 
-def answer(chain: UserChain, body: bytes, config: EmulatorConfig = WIDE) -> Answer:
+def answer(chain: UserChain, body: bytes, config: EmulatorConfig = DOCUMENTED_CONFIG) -> Answer:
     """
-    The answer to a body behind the gateway.
+    The answer of the gateway in front of the chain.
     """
-    return decision_from_chain(said(chain, body), config, 1, 0.0).answer
+    return decision_from_chain(response_to(chain, body), config, 1, 0.0).answer
 
 
-# ------------------------------------------------------------------ the record
+# ------------------------------------------------------------------ recorded responses
 
-HERE = str(PROBED)
-LINE = 1 + PROBED.read_text().splitlines().index('            raise ValueError("boom")')
+CHAINS_FILE = str(CHAINS)
+LINE = 1 + CHAINS.read_text().splitlines().index('            raise ValueError("boom")')
 ROOT = '{"error":"Input Parsing Error:\\n  `__root__`: %s."}'
-WRONG_TOP = '{"error":"Input Parsing Error:\\n  ``: Input should be a valid dictionary or instance of HelloInput."}'
-GREETED = '{"greetings":["Hello, a"]}'
+NOT_AN_OBJECT = '{"error":"Input Parsing Error:\\n  ``: Input should be a valid dictionary or instance of HelloInput."}'
+GREETING = '{"greetings":["Hello, a"]}'
 RECORDED: dict[str, tuple[bytes, int, str | None, str]] = {
-    "ok": (b'{"names": ["a"]}', 200, None, GREETED),
-    "extra key ignored": (b'{"names": ["a"], "zzz": 1}', 200, None, GREETED),
-    "explicit null for defaulted arg": (b'{"names": ["a"], "mode": null}', 200, None, GREETED),
+    "ok": (b'{"names": ["a"]}', 200, None, GREETING),
+    "extra key ignored": (b'{"names": ["a"], "zzz": 1}', 200, None, GREETING),
+    "explicit null for defaulted arg": (b'{"names": ["a"], "mode": null}', 200, None, GREETING),
     "missing key": (b"{}", 400, "700", '{"error":"Input Parsing Error:\\n  `names`: Field required."}'),
     "wrong type": (
         b'{"names": "a"}', 400, "700", '{"error":"Input Parsing Error:\\n  `names`: Input should be a valid list."}'
@@ -82,22 +82,22 @@ RECORDED: dict[str, tuple[bytes, int, str | None, str]] = {
         ('{"error":"Input Parsing Error:\\n  `opts.repeat`: Input should be a valid integer, unable to parse string as an '
         'integer."}'),
     ),
-    "coerced str->float": (b'{"names": ["a"], "delay": "0.01"}', 200, None, GREETED),
+    "coerced str->float": (b'{"names": ["a"], "delay": "0.01"}', 200, None, GREETING),
     "bad json": (b'{"names": [', 400, "700", ROOT % "Expecting value: line 1 column 12 (char 11)"),
     "bad json single quotes": (
         b"{'names':['a']}", 400, "700",
         ROOT % "Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
     ),
     "empty body": (b"", 400, "700", ROOT % "Expecting value: line 1 column 1 (char 0)"),
-    "null body": (b"null", 400, "700", WRONG_TOP),
-    "array body": (b'["a"]', 400, "700", WRONG_TOP),
-    "string body": (b'"a"', 400, "700", WRONG_TOP),
-    "number body": (b"1", 400, "700", WRONG_TOP),
+    "null body": (b"null", 400, "700", NOT_AN_OBJECT),
+    "array body": (b'["a"]', 400, "700", NOT_AN_OBJECT),
+    "string body": (b'"a"', 400, "700", NOT_AN_OBJECT),
+    "number body": (b"1", 400, "700", NOT_AN_OBJECT),
     "invalid utf8": (
         b'{"names":["\xff\xfe"]}', 400, "700",
         ROOT % "'utf-8' codec can't decode byte 0xff in position 11: invalid start byte",
     ),
-    "NaN": (b'{"names":["a"],"delay":NaN}', 200, None, GREETED),
+    "NaN": (b'{"names":["a"],"delay":NaN}', 200, None, GREETING),
     "dup keys": (b'{"names":["a"],"names":["b"]}', 200, None, '{"greetings":["Hello, b"]}'),
     "lone surrogate": (
         b'{"names":["\\ud800"]}', 500, "500",
@@ -126,7 +126,7 @@ RECORDED: dict[str, tuple[bytes, int, str | None, str]] = {
     "ValueError": (
         b'{"names": ["a"], "mode": "boom"}', 500, "600",
         ('{"error":{"exception_cls_name":"ValueError","exception_module_name":null,"exception_message":"boom",'
-        f'"user_stack_trace":[{{"filename":"{HERE}","lineno":{LINE},"name":"run_remote",'
+        f'"user_stack_trace":[{{"filename":"{CHAINS_FILE}","lineno":{LINE},"name":"run_remote",'
         '"line":"raise ValueError(\\"boom\\")"}]}}'),
     ),
     "not of its type": (
@@ -137,16 +137,16 @@ RECORDED: dict[str, tuple[bytes, int, str | None, str]] = {
 
 @pytest.mark.parametrize(("body", "status", "code", "expected"), RECORDED.values(), ids=RECORDED)
 @pytest.mark.parametrize("contract", [Contract.DOCUMENTED, Contract.OBSERVED])
-def test_a_chain_says_what_was_recorded(contract, body, status, code, expected):
+def test_response_equals_the_recorded_one(contract, body, status, code, expected):
     """
-    Status, error header fields and body, byte for byte.
+    Status, error header fields and body are those recorded, byte for byte.
     """
-    found = answer(chain("Hello"), body, replace(WIDE, contract=contract))
+    actual = answer(chain("Hello"), body, replace(DOCUMENTED_CONFIG, contract=contract))
 
-    assert (status, expected.encode()) == (found.status, found.body)
-    assert [code] == [found.field("x-baseten-error-code")]
-    assert [code and "04"] == [found.field("x-baseten-error-source")]
-    assert ("application/json", "1") == (found.media_type, found.field("x-baseten-model-prediction-attempts"))
+    assert (status, expected.encode()) == (actual.status, actual.body)
+    assert [code] == [actual.field("x-baseten-error-code")]
+    assert [code and "04"] == [actual.field("x-baseten-error-source")]
+    assert ("application/json", "1") == (actual.media_type, actual.field("x-baseten-model-prediction-attempts"))
 
 
 EXCEPTION = {
@@ -154,42 +154,42 @@ EXCEPTION = {
     "http_429": (429, "HTTPException", "fastapi.exceptions", "429: slow down"),
     "http_503": (503, "HTTPException", "fastapi.exceptions", "503: draining"),
     "http_204": (500, "HTTPException", "fastapi.exceptions", "204: no failure at all"),
-    "silent": (500, "Silent", "probed", "its __str__ raised TypeError"),
+    "silent": (500, "Unprintable", "recorded_chains", "its __str__ raised TypeError"),
     "half": (500, "ValueError", None, "\ud800"),
 }
 
 
 @pytest.mark.parametrize("mode", EXCEPTION)
-def test_an_exception_is_told_with_class_message_and_stack(mode):
+def test_exception_response_has_class_message_and_stack(mode):
     """
-    An HTTPException keeps its status where that is an error's; header fields of its own are dropped.
+    An HTTPException keeps its status if that is an error; its own header fields are dropped.
     """
     status, name, module, message = EXCEPTION[mode]
-    found = answer(chain("Hello"), json.dumps({"names": [], "mode": mode}).encode())
-    error = json.loads(found.body)["error"]
+    actual = answer(chain("Hello"), json.dumps({"names": [], "mode": mode}).encode())
+    error = json.loads(actual.body)["error"]
 
     assert (status, name, module, message) == (
-        found.status,
+        actual.status,
         error["exception_cls_name"],
         error["exception_module_name"],
         error["exception_message"],
     )
-    assert HERE == error["user_stack_trace"][0]["filename"]
+    assert CHAINS_FILE == error["user_stack_trace"][0]["filename"]
     assert "run_remote" == error["user_stack_trace"][0]["name"]
-    assert () == found.fields("retry-after")
+    assert () == actual.fields("retry-after")
 
 
 OUTPUTS = {"Text": b'"Hello World! "', "Nothing": b"null", "Pair": b'[3,"y"]'}
 
 
 @pytest.mark.parametrize(("name", "body"), OUTPUTS.items())
-def test_any_value_is_an_output(name, body):
+def test_output_may_be_any_value(name, body):
     """
-    Documented: passed on as it is. Strict: the document says object, so it is the chain's failure.
+    The documented contract passes any value on; the strict one reports a non-object as an application error.
     """
     assert (200, body) == ((wide := answer(chain(name), b"{}")).status, wide.body)
 
-    strict = answer(chain(name), b"{}", MODEL)
+    strict = answer(chain(name), b"{}", CONFIG)
     assert (502, "application_error") == (strict.status, json.loads(strict.body)["error_code"])
     assert "Expected run_remote to return an object" in strict.body.decode()
 
@@ -197,14 +197,14 @@ def test_any_value_is_an_output(name, body):
 @pytest.mark.parametrize(
     ("x", "written"), [("NaN", "null"), ("1e999", "null"), ("-0.0", "-0.0"), ("true", "1.0"), ('"0.01"', "0.01")]
 )
-def test_numbers_are_coerced_and_written_as_recorded(x, written):
+def test_numbers_are_coerced_as_recorded(x, written):
     """
-    What JSON has no number for becomes null; the rest keeps its value.
+    Numbers that JSON lacks become null; others keep their value.
     """
     assert f'{{"x":{written}}}'.encode() == answer(chain("Numbers"), f'{{"x":{x}}}'.encode()).body
 
 
-# ------------------------------------------------------------------ how a contract passes it on
+# ------------------------------------------------------------------ gateway mapping
 
 STRICT = {
     "an input error": (b"{}", 400, "client_error", "Input Parsing Error:\n  `names`: Field required."),
@@ -212,38 +212,38 @@ STRICT = {
     "an exception": (b'{"names":[],"mode":"value_error"}', 502, "application_error", "run_remote raised"),
     "an HTTPException": (b'{"names":[],"mode":"http_422"}', 502, "application_error", "run_remote raised"),
     "another type": (b'{"names":[],"mode":"mistyped"}', 502, "application_error", "return type"),
-    "what cannot be written": (b'{"names":["\\ud800"]}', 502, "application_error", "cannot be written"),
+    "an output that cannot be serialized": (b'{"names":["\\ud800"]}', 502, "application_error", "cannot be written"),
     "an exit": (b'{"names":[],"mode":"exit"}', 502, "model_unavailable", "ended its process"),
 }
 
 
 @pytest.mark.parametrize(("body", "status", "code", "detail"), STRICT.values(), ids=STRICT)
-def test_the_strict_contract_keeps_to_the_document(body, status, code, detail):
+def test_strict_contract_maps_errors(body, status, code, detail):
     """
-    A code with a status of its row, `error` a text, and nothing of the chain's inside.
+    Errors have a documented code and status, a string as `error`, and no internals of the chain.
     """
-    found = answer(chain("Hello"), body, MODEL)
-    told = json.loads(found.body)
+    actual = answer(chain("Hello"), body, CONFIG)
+    error = json.loads(actual.body)
 
-    assert (status, code) == (found.status, told["error_code"])
-    assert detail in told["detail"]
-    assert () == violations(found)
-    assert [] == [word for word in ("boom", "probed", ".py", "lineno", "0x") if word in found.body.decode()]
+    assert (status, code) == (actual.status, error["error_code"])
+    assert detail in error["detail"]
+    assert () == violations(actual)
+    assert [] == [word for word in ("boom", "recorded_chains", ".py", "lineno", "0x") if word in actual.body.decode()]
 
 
 @pytest.mark.parametrize("outcome", [process_exit_error(), timeout_error(3.0)], ids=["lost", "late"])
 @pytest.mark.parametrize("contract", Contract)
-def test_whatever_the_gateway_says_for_a_chain_keeps_every_contract(outcome, contract):
+def test_gateway_errors_satisfy_every_contract(outcome, contract):
     """
-    502 for a chain that is gone, 504 for one that is late, from the gateway and not the chain's server.
+    The gateway answers 502 for an ended process and 504 after the time limit.
     """
-    found = decision_from_chain(outcome, replace(MODEL, contract=contract), 1, 0.0).answer
+    actual = decision_from_chain(outcome, replace(CONFIG, contract=contract), 1, 0.0).answer
 
     assert (502 if outcome.kind is ChainResponseKind.PROCESS_EXITED else 504, None) == (
-        found.status,
-        found.field("x-baseten-error-source"),
+        actual.status,
+        actual.field("x-baseten-error-source"),
     )
-    assert () == violations(found, contract)
+    assert () == violations(actual, contract)
 
 
 # ------------------------------------------------------------------ properties
@@ -259,17 +259,18 @@ bodies = st.binary(max_size=40) | st.recursive(
 
 
 @given(bodies)
-def test_the_strict_contract_is_never_left(body):
+def test_answers_satisfy_the_strict_contract(body):
     """
-    Whatever is sent to a chain whose output is an object, nothing said departs from the document.
+    No body makes a chain with object output violate the strict contract.
     """
-    assert () == violations(answer(chain("Hello"), body, MODEL))
+    assert () == violations(answer(chain("Hello"), body, CONFIG))
 
 
+@settings(deadline=None)  # each example loads three chains
 @given(bodies)
-def test_the_documented_contract_is_never_left(body):
+def test_answers_satisfy_the_documented_contract(body):
     """
-    Nor from what is documented, by any of the chains.
+    No body makes any of the chains violate the documented contract.
     """
     for name in ("Hello", "Text", "Numbers"):
         assert () == violations(answer(chain(name), body), Contract.DOCUMENTED)
@@ -281,13 +282,13 @@ inputs = st.fixed_dictionaries(
 
 
 @given(inputs | st.dictionaries(st.text(max_size=3), st.text()))
-def test_the_emulated_chain_takes_what_its_schema_accepts(value):
+def test_chain_accepts_exactly_what_its_schema_accepts(value):
     """
-    A 400 for whatever the schema refuses, and for nothing else.
+    A body is answered 400 exactly if the schema rejects it.
     """
-    refused = answer(load_chain(HELLO), json.dumps(value).encode(), MODEL).status == 400
+    rejected = answer(load_chain(HELLO), json.dumps(value).encode(), CONFIG).status == 400
 
-    assert load_input_schema(HELLO).accepts(value) is not refused
+    assert load_input_schema(HELLO).accepts(value) is not rejected
 
 
 # ------------------------------------------------------------------ before the chain
@@ -299,31 +300,31 @@ FIELDS = (
 )
 
 
-def asked(body: bytes, *fields: tuple[bytes, bytes]) -> ReceivedRequest:
+def request(body: bytes, *fields: tuple[bytes, bytes]) -> ReceivedRequest:
     """
-    A good request but for its body.
+    A valid request with this body.
     """
     return ReceivedRequest(method=b"POST", target=b"/production/run_remote", headers=(*FIELDS, *fields), body=body)
 
 
 @pytest.mark.parametrize(("body", "strict"), [(b"{}", True), (b"[]", False), (b"{", False), (b"", False)])
-def test_what_is_no_object_reaches_a_chain_under_a_wider_contract_alone(body, strict):
+def test_non_objects_reach_the_chain_only_under_wider_contracts(body, strict):
     """
-    The strict gateway refuses it itself; the service's passes on whatever comes.
+    The strict gateway rejects them itself; under wider contracts every body is passed on.
     """
-    assert isinstance(decide(asked(body), WIDE, EmulatorState(), 0.0)[0], ChainRequest)
-    assert strict is isinstance(decide(asked(body), MODEL, EmulatorState(), 0.0)[0], ChainRequest)
+    assert isinstance(decide(request(body), DOCUMENTED_CONFIG, EmulatorState(), 0.0)[0], ChainRequest)
+    assert strict is isinstance(decide(request(body), CONFIG, EmulatorState(), 0.0)[0], ChainRequest)
 
 
-def test_a_scenario_fails_before_the_chain():
+def test_steering_and_error_rates_precede_the_chain():
     """
-    Steering and rates stand in front of a chain as they do of the echo.
+    X-Emulate and error rates apply to a user's chain as to the echo chain.
     """
-    failing = replace(MODEL, scenario=Scenario(name="broken", errors=((ErrorCode.TIMEOUT, 1.0),)))
-    wish = asked(b"{}", (b"x-emulate", b"rate_limited"))
+    failing = replace(CONFIG, scenario=Scenario(name="broken", errors=((ErrorCode.TIMEOUT, 1.0),)))
+    steered = request(b"{}", (b"x-emulate", b"rate_limited"))
 
-    assert 504 == decide(asked(b"{}"), failing, EmulatorState(), 0.0)[0].answer.status
-    assert 429 == decide(wish, MODEL, EmulatorState(), 0.0)[0].answer.status
+    assert 504 == decide(request(b"{}"), failing, EmulatorState(), 0.0)[0].answer.status
+    assert 429 == decide(steered, CONFIG, EmulatorState(), 0.0)[0].answer.status
     assert {429} == statuses("rate_limited", Contract.STRICT)
 
 
@@ -331,10 +332,10 @@ def test_a_scenario_fails_before_the_chain():
 
 BAD_CHAINS = {
     "a constructor that raises": ("def __init__(self): raise OSError('no model\\nhere')", "OSError: no model here"),
-    "a constructor that wants something": ("def __init__(self, model): ...", "its constructor raised TypeError"),
-    "a constructor that ends": ("def __init__(self): raise SystemExit(4)", "SystemExit: 4"),
+    "a constructor with a parameter": ("def __init__(self, model): ...", "its constructor raised TypeError"),
+    "a constructor that exits": ("def __init__(self): raise SystemExit(4)", "SystemExit: 4"),
     "a stream": ("async def run_remote(self) -> AsyncIterator[str]: yield ''", "one that returns a stream"),
-    "the service's own": (
+    "a parameter of the service": (
         "def run_remote(self, r: Request) -> None: ...",
         "only the service can provide the parameter",
     ),
@@ -342,23 +343,23 @@ BAD_CHAINS = {
 
 
 @pytest.mark.parametrize(("line", "words"), BAD_CHAINS.values(), ids=BAD_CHAINS)
-def test_a_chain_that_cannot_be_served_is_a_mistake(line, words, tmp_path):
+def test_unusable_chain_is_rejected(line, words, tmp_path):
     """
-    Told before anything is served, in one line.
+    The error is reported in one line before anything is served.
     """
     run = "" if "run_remote" in line else "    def run_remote(self) -> int: return 1\n"
     head = "from typing import AsyncIterator\nclass Request: ...\nclass Bad:\n"
     (tmp_path / "bad.py").write_text(f"{head}    {line}\n{run}")
-    with pytest.raises(SchemaError) as mistake:
+    with pytest.raises(SchemaError) as raised:
         load_chain(f"{tmp_path / 'bad.py'}:Bad")
 
-    assert words in str(mistake.value)
-    assert "\n" not in str(mistake.value)
+    assert words in str(raised.value)
+    assert "\n" not in str(raised.value)
 
 
-def test_a_chain_of_truss_is_constructed_as_truss_wants(tmp_path, monkeypatch):
+def test_truss_chain_is_constructed_in_run_local(tmp_path, monkeypatch):
     """
-    Where the user's module imports truss_chains, the instance is made inside its `run_local`.
+    If the user module imports truss_chains, the instance is created inside `run_local`.
     """
     (tmp_path / "truss_chains.py").write_text(
         "from contextlib import contextmanager\nlocal = []\n\n@contextmanager\ndef run_local():\n"
@@ -369,4 +370,4 @@ def test_a_chain_of_truss_is_constructed_as_truss_wants(tmp_path, monkeypatch):
         "import truss_chains\nclass Mine(truss_chains.ChainletBase):\n    def run_remote(self) -> int: return 1\n"
     )
 
-    assert b"1" == said(load_chain(f"{tmp_path / 'mine.py'}:Mine"), b"{}").body
+    assert b"1" == response_to(load_chain(f"{tmp_path / 'mine.py'}:Mine"), b"{}").body

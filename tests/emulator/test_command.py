@@ -17,17 +17,17 @@ EMULATOR = [sys.executable, "-m", "chainproof", "emulator"]
 LINE = re.compile(r"chainproof emulator: ([\w-]+) at http://(127\.0\.0\.1|\[::1\]):\d+\n")
 
 
-def ran(*arguments: str, **options):
+def run_emulator(*arguments: str, **options):
     """
-    The emulator's command line, run to its end.
+    The completed emulator process.
     """
     return subprocess.run([*EMULATOR, *arguments], capture_output=True, text=True, timeout=20, check=False, **options)
 
 
 @contextmanager
-def running(*arguments: str, **options):
+def start_emulator_process(*arguments: str, **options):
     """
-    The emulator as a process, with its first line.
+    The running emulator process, and its first line.
     """
     options = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True, "start_new_session": True, **options}
     with subprocess.Popen([*EMULATOR, *arguments], **options) as child:
@@ -37,9 +37,9 @@ def running(*arguments: str, **options):
             child.kill()
 
 
-def ask(line: str, key: str = EMULATOR_KEY, **headers: str) -> int:
+def send_request(line: str, key: str = EMULATOR_KEY, **headers: str) -> int:
     """
-    The status of one good request to whoever printed the line.
+    The status of one valid request to the URL in a line.
     """
     connection = http.client.HTTPConnection(line.split("//")[1].strip(), timeout=5)
     headers = {"Authorization": f"Api-Key {key}", "Content-Type": "application/json", **headers}
@@ -50,12 +50,15 @@ def ask(line: str, key: str = EMULATOR_KEY, **headers: str) -> int:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_it_says_where_and_stops_when_asked(number):
+def test_prints_url_and_stops_on_signal(number):
     """
-    One line once it listens; SIGINT and SIGTERM end it, requests in flight or not, and that is no failure.
+    SIGINT and SIGTERM end the emulator with exit code 0, even while a request is being received.
     """
-    with running() as (child, line), socket.create_connection(("127.0.0.1", int(line.rsplit(":", 1)[1]))) as idle:
-        assert 200 == ask(line)
+    with (
+        start_emulator_process() as (child, line),
+        socket.create_connection(("127.0.0.1", int(line.rsplit(":", 1)[1]))) as idle,
+    ):
+        assert 200 == send_request(line)
         idle.sendall(b"POST ")
         child.send_signal(number)
         assert (0, "", "") == (child.wait(5), child.stdout.read(), child.stderr.read())
@@ -63,59 +66,60 @@ def test_it_says_where_and_stops_when_asked(number):
     assert LINE.fullmatch(line)
 
 
-def test_it_ends_with_its_parent():
+def test_until_eof_ends_with_standard_input():
     """
-    With --until-eof it ends when nobody holds its standard input any more.
+    With --until-eof, the emulator exits when its standard input is closed.
     """
-    with running("--until-eof", stdin=subprocess.PIPE) as (child, line):
-        assert 200 == ask(line)
+    with start_emulator_process("--until-eof", stdin=subprocess.PIPE) as (child, line):
+        assert 200 == send_request(line)
         child.stdin.close()
         assert 0 == child.wait(5)
 
 
-def test_it_takes_the_key_of_a_variable():
+def test_key_comes_from_environment_variable():
     """
-    With --api-key-env the key there counts, and the throw-away key no longer.
+    With --api-key-env, only the key in that variable is accepted.
     """
-    with running("--api-key-env", "MINE", env={**os.environ, "MINE": "abc.def"}) as (_, line):
-        assert (200, 401) == (ask(line, "abc.def"), ask(line))
+    with start_emulator_process("--api-key-env", "MINE", env={**os.environ, "MINE": "abc.def"}) as (_, line):
+        assert (200, 401) == (send_request(line, "abc.def"), send_request(line))
 
 
-def test_it_serves_on_ipv6():
+def test_serves_on_ipv6():
     """
-    ::1 is a loopback address like the other.
+    The IPv6 loopback address is accepted.
     """
-    with running("--host", "::1") as (_, line):
+    with start_emulator_process("--host", "::1") as (_, line):
         assert LINE.fullmatch(line)
-        assert 200 == ask(line)
+        assert 200 == send_request(line)
 
 
-def test_options_reach_the_model():
+def test_options_change_answers():
     """
-    --no-steering and --contract change what is said.
+    --no-steering and --contract change answers.
     """
-    with running("--no-steering") as (_, line):
-        assert 200 == ask(line, **{"X-Emulate": "timeout"})
-    with running("--contract", "documented") as (_, line):
-        assert (504, 403) == (ask(line, **{"X-Emulate": "timeout"}), ask(line, "wrong"))
+    with start_emulator_process("--no-steering") as (_, line):
+        assert 200 == send_request(line, **{"X-Emulate": "timeout"})
+    with start_emulator_process("--contract", "documented") as (_, line):
+        assert (504, 403) == (send_request(line, **{"X-Emulate": "timeout"}), send_request(line, "wrong"))
 
 
-def test_help_lists_the_scenarios():
+def test_help_lists_scenarios():
     """
-    Every scenario stands in --help with its description, and so do the exit codes.
+    --help lists every scenario with its description, and the exit codes.
     """
-    shown = ran("--help").stdout
+    text = run_emulator("--help").stdout
 
-    assert all(f"  {name} " in shown for name in ("instant", "warm", "flaky", "rate-limited", "slow-tail"))
-    assert "exit codes:" in shown
-    assert "X-Emulate" in shown
+    assert all(f"  {name} " in text for name in ("instant", "warm", "flaky", "rate-limited", "slow-tail"))
+    assert "exit codes:" in text
+    assert "X-Emulate" in text
 
 
-MISTAKES = {
+USAGE_ERRORS = {
     "an unknown scenario": (["lukewarm"], "expected one of flaky, instant, rate-limited, slow-tail, warm"),
-    "another machine": (["--host", "0.0.0.0"], "expected a loopback address"),
-    "another machine's name": (["--host", "example.com"], "expected a loopback address"),
+    "all interfaces": (["--host", "0.0.0.0"], "expected a loopback address"),
+    "a remote host": (["--host", "example.com"], "expected a loopback address"),
     "no key": (["--api-key-env", "NO_SUCH_VARIABLE"], "no API key"),
+    "an option with a new name": (["--truth", "log"], "use --access-log"),
     "no command": (["--"], "expected a command after --"),
     "an unknown command": (["--", "no-such-command-anywhere"], "cannot run the command 'no-such-command-anywhere'"),
     "a command that is a folder": (["--", "/"], "cannot run the command '/'"),
@@ -126,32 +130,32 @@ MISTAKES = {
 }
 
 
-@pytest.mark.parametrize(("arguments", "words"), MISTAKES.values(), ids=MISTAKES)
-def test_a_mistake_is_told_in_a_line(arguments, words):
+@pytest.mark.parametrize(("arguments", "words"), USAGE_ERRORS.values(), ids=USAGE_ERRORS)
+def test_usage_error_exits_2(arguments, words):
     """
-    Asked wrongly: exit code 2, and what was expected, without a traceback.
+    The message says what was expected, without a traceback.
     """
-    done = ran(*arguments)
+    completed = run_emulator(*arguments)
 
-    assert (2, "") == (done.returncode, done.stdout)
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (2, "") == (completed.returncode, completed.stdout)
+    assert words in completed.stderr
+    assert "Traceback" not in completed.stderr
 
 
-def test_a_port_in_use_is_a_mistake():
+def test_port_in_use_exits_2():
     """
-    Whoever holds the port keeps it.
+    The error is reported in one line.
     """
-    with socket.create_server(("127.0.0.1", 0)) as holder:
-        done = ran("--port", str(holder.getsockname()[1]))
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        completed = run_emulator("--port", str(listener.getsockname()[1]))
 
-    assert (2, 1) == (done.returncode, done.stderr.count("\n"))
-    assert "in use" in done.stderr
+    assert (2, 1) == (completed.returncode, completed.stderr.count("\n"))
+    assert "in use" in completed.stderr
 
 
-# ------------------------------------------------------------------ around a command
+# ------------------------------------------------------------------ with a command
 
-ASKING = """
+CLIENT_SCRIPT = """
 import http.client, os, sys
 connection = http.client.HTTPConnection(os.environ["CHAINPROOF_TARGET"].removeprefix("http://"), timeout=5)
 headers = {"Authorization": "Api-Key " + os.environ["BASETEN_API_KEY"], "Content-Type": "application/json"}
@@ -160,30 +164,30 @@ print(connection.getresponse().status, os.environ["CHAINPROOF_EMULATED"], sys.st
 """
 
 
-def test_a_command_finds_target_and_key():
+def test_command_has_target_and_key():
     """
-    The command has the origin and the key in its environment and the streams for itself; the URL goes to stderr.
+    The command has the target and the key in its environment and uses stdin and stdout; the URL goes to stderr.
     """
-    done = ran("rate-limited", "--", sys.executable, "-c", ASKING, input="input")
+    completed = run_emulator("rate-limited", "--", sys.executable, "-c", CLIENT_SCRIPT, input="input")
 
-    assert (0, "200 1 input\n") == (done.returncode, done.stdout)
-    assert LINE.fullmatch(done.stderr)
+    assert (0, "200 1 input\n") == (completed.returncode, completed.stdout)
+    assert LINE.fullmatch(completed.stderr)
 
 
 @pytest.mark.parametrize(
     ("script", "code"), [("exit 0", 0), ("exit 3", 3), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
 )
-def test_a_command_lends_its_exit_code(script, code):
+def test_exit_code_is_that_of_the_command(script, code):
     """
-    Its own, or 128 and the number of the signal that ended it.
+    The exit code of the command, or 128 plus the number of the signal that ended it.
     """
-    assert code == ran("--", "sh", "-c", script).returncode
+    assert code == run_emulator("--", "sh", "-c", script).returncode
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_command_is_told_to_stop(number):
+def test_signal_is_forwarded_to_command(number):
     """
-    A signal to the emulator goes on to the command, and the emulator serves until that has ended in its own way.
+    The emulator forwards a signal to the command and serves until the command exits.
     """
     script = (
         "import signal, sys, time\n"
@@ -191,15 +195,15 @@ def test_a_command_is_told_to_stop(number):
         "print('ready', flush=True)\n"
         "time.sleep(20)"
     )
-    with running("--", sys.executable, "-c", script) as (child, line):
+    with start_emulator_process("--", sys.executable, "-c", script) as (child, line):
         assert "ready\n" == line
         child.send_signal(number)
         assert 7 == child.wait(5)
 
 
-def test_our_own_error_is_never_a_quiet_one():
+def test_internal_error_exits_70():
     """
-    An error in the emulator cuts the connection, is told at once, and makes the exit code 70 whatever the command says.
+    An internal error aborts the connection, is reported at once, and sets exit code 70.
     """
     script = (
         "import sys, chainproof.emulator.transport.server_state as server_state\n"
@@ -207,11 +211,11 @@ def test_our_own_error_is_never_a_quiet_one():
         "from chainproof.emulator.command import main\n"
         "sys.exit(main(['--', sys.executable, '-c', sys.argv[1]]))"
     )
-    asked = subprocess.run(
-        [sys.executable, "-c", script, f"try:{ASKING.replace(chr(10), chr(10) + ' ')}\nexcept ConnectionError: pass"],
+    completed = subprocess.run(
+        [sys.executable, "-c", script, f"try:{CLIENT_SCRIPT.replace(chr(10), chr(10) + ' ')}\nexcept ConnectionError: pass"],
         capture_output=True, text=True, timeout=20, check=False,
     )  # fmt: skip
 
-    assert 70 == asked.returncode
-    assert "internal error, a connection was aborted" in asked.stderr
-    assert "this says nothing about the target" in asked.stderr
+    assert 70 == completed.returncode
+    assert "internal error, a connection was aborted" in completed.stderr
+    assert "this says nothing about the target" in completed.stderr

@@ -21,8 +21,8 @@ from chainproof.emulator.decision import Decision, EmulatorConfig, EmulatorState
 from chainproof.emulator.scenario import Scenario, builtin_scenarios
 
 PATH = b"/production/run_remote"
-CALM = Scenario(name="calm", service_time=constant(0.5), error_service_time=constant(0.1))
-MODEL = EmulatorConfig(scenario=CALM, key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21)
+SCENARIO = Scenario(name="constant", service_time=constant(0.5), error_service_time=constant(0.1))
+CONFIG = EmulatorConfig(scenario=SCENARIO, key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21)
 FIELDS = {
     b"host": b"127.0.0.1:8000",
     b"authorization": b"Api-Key " + EMULATOR_KEY.encode(),
@@ -31,28 +31,30 @@ FIELDS = {
 
 
 def request(
-    body: bytes = b'{"a":1}', *, method: bytes = b"POST", target: bytes = PATH, **changed: bytes | None
+    body: bytes = b'{"a":1}', *, method: bytes = b"POST", target: bytes = PATH, **overrides: bytes | None
 ) -> ReceivedRequest:
     """
-    A request that is as it should be but for what is named.
+    A valid request with some fields replaced, or left out with None.
     """
-    fields = {**FIELDS, **{name.replace("_", "-").encode(): value for name, value in changed.items()}}
+    fields = {**FIELDS, **{name.replace("_", "-").encode(): value for name, value in overrides.items()}}
     headers = tuple((name, value) for name, value in fields.items() if value is not None)
     return ReceivedRequest(method=method, target=target, headers=headers, body=body, length=len(body))
 
 
-def decided(asked: ReceivedRequest, config: EmulatorConfig = MODEL, state: EmulatorState | None = None) -> Decision:
+def decision_on(
+    incoming: ReceivedRequest, config: EmulatorConfig = CONFIG, state: EmulatorState | None = None
+) -> Decision:
     """
-    What a model says to one request.
+    The decision on one request.
     """
-    decision, _ = decide(asked, config, state or EmulatorState(), 0.0)
+    decision, _ = decide(incoming, config, state or EmulatorState(), 0.0)
     assert isinstance(decision, Decision)
     return decision
 
 
 def decisions(config: EmulatorConfig, *, gap: float = 1.0):
     """
-    What a model says to the same good request, again and again.
+    The decisions on the same valid request, repeated without end.
     """
     state, now = EmulatorState(), 0.0
     while True:
@@ -63,7 +65,7 @@ def decisions(config: EmulatorConfig, *, gap: float = 1.0):
 
 def outcome(answer: Answer) -> tuple[int, str | None]:
     """
-    Status and error code as a client sees them.
+    Status and error code as the client sees them.
     """
     return answer.status, None if answer.status == 200 else json.loads(answer.body).get("error_code")
 
@@ -94,58 +96,60 @@ requests = st.builds(
     body=st.sampled_from([b"{}", b'{"a":[1e400,"\\ud800"]}', b"[]", b"", b"{"]) | anything,
     length=st.sampled_from([0, 10, 10**9]),
 )
-models = st.builds(
+configs = st.builds(
     replace,
-    st.just(MODEL),
+    st.just(CONFIG),
     seed=st.integers(),
     steering=st.booleans(),
     scenario=st.sampled_from(list(builtin_scenarios().values())),
 )
 
 
-@given(requests, models, st.integers(0, 10**6))
-def test_nothing_said_of_the_operation_departs_from_the_document(asked, config, number):
+@given(requests, configs, st.integers(0, 10**6))
+def test_answers_satisfy_the_strict_contract(incoming, config, number):
     """
-    In the strict contract every answer to the operation keeps every clause, whatever was sent.
+    Every answer of the operation satisfies every clause of the strict contract.
     """
-    answer = decided(asked, config, EmulatorState(number=number)).answer
+    answer = decision_on(incoming, config, EmulatorState(number=number)).answer
 
     if answer.status in (404, 405):
-        assert asked.method != b"POST" or asked.path != PATH or asked.host.startswith(b"chain-")
+        assert incoming.method != b"POST" or incoming.path != PATH or incoming.host.startswith(b"chain-")
     else:
         assert () == violations(answer)
 
 
-@given(requests, models)
-def test_every_refusal_is_an_error_response(asked, config):
+@given(requests, configs)
+def test_every_error_is_an_error_response(incoming, config):
     """
-    Whatever is not a 200, on this path or another, is JSON in the form of `ErrorResponse`, with a request id.
+    Every answer except a 200 is a JSON `ErrorResponse` with a request id.
     """
-    answer = decided(asked, config).answer
+    answer = decision_on(incoming, config).answer
 
     if answer.status != 200:
         assert ["detail", "error"] == sorted(set(json.loads(answer.body)) - {"error_code"})
         assert ("application/json", 37) == (answer.media_type, len(answer.request_id or ""))
 
 
-@given(requests, models, st.integers(0, 10**6), st.floats(0, 1e6))
-def test_a_decision_depends_on_nothing_else(asked, config, number, now):
+@given(requests, configs, st.integers(0, 10**6), st.floats(0, 1e6))
+def test_decision_is_deterministic(incoming, config, number, now):
     """
-    The same request, model, state and time give the same answer and the same state.
+    The same request, configuration, state and time give the same answer and the same next state.
     """
     state = EmulatorState(number=number)
 
-    assert decide(asked, config, state, now) == decide(asked, config, state, now)
+    assert decide(incoming, config, state, now) == decide(incoming, config, state, now)
 
 
-@given(requests, models)
-def test_the_key_never_comes_back(asked, config):
+@given(requests, configs)
+def test_answers_never_contain_the_key(incoming, config):
     """
-    No answer repeats the key, wherever it stood: an error quotes nothing of the request.
+    No answer contains the key, wherever it was in the request.
     """
     key = EMULATOR_KEY.encode()
-    asked = replace(asked, target=asked.target + b"?key=" + key, headers=(*asked.headers, (b"x-emulate", key)))
-    answer = decided(asked, config).answer
+    incoming = replace(
+        incoming, target=incoming.target + b"?key=" + key, headers=(*incoming.headers, (b"x-emulate", key))
+    )
+    answer = decision_on(incoming, config).answer
 
     assert key not in answer.body
     assert EMULATOR_KEY not in repr(answer.headers)
@@ -156,23 +160,23 @@ def test_the_key_never_comes_back(asked, config):
         lambda value: json.dumps(value).replace("NaN", "1e999").replace("Infinity", "0")
     )
 )
-def test_the_echo_is_the_very_bytes(text):
+def test_echo_is_byte_identical(text):
     """
-    A success returns the bytes that were sent, so that every spelling survives.
+    The body of a 200 is the body that was sent.
     """
-    assert (200, text.encode()) == ((answer := decided(request(text.encode())).answer).status, answer.body)
+    assert (200, text.encode()) == ((answer := decision_on(request(text.encode())).answer).status, answer.body)
 
 
 @pytest.mark.parametrize("contract", Contract)
 @pytest.mark.parametrize(
     "body", [b' \r\n\t{"a" : 1.0e5}\n', b'{"\\ud800":"\\ud800"}', b'{"a":' * 5000 + b"1" + b"}" * 5000]
 )
-def test_every_contract_echoes_every_spelling(contract, body):
+def test_echo_is_byte_identical_under_every_contract(contract, body):
     """
-    Blanks around an object, half a surrogate pair, great depth: an echo is the very bytes under every contract.
+    White space, lone surrogates and deep nesting are echoed unchanged under every contract.
     """
     assert (200, body) == (
-        (answer := decided(request(body), replace(MODEL, contract=contract)).answer).status,
+        (answer := decision_on(request(body), replace(CONFIG, contract=contract)).answer).status,
         answer.body,
     )
 
@@ -187,37 +191,37 @@ ECHO_ERRORS = {
 
 
 @pytest.mark.parametrize(("body", "words"), ECHO_ERRORS.items(), ids=[body[:9] for body in ECHO_ERRORS])
-def test_a_wider_contracts_echo_words_its_errors_as_a_chain_does(body, words):
+def test_wider_contracts_use_the_input_errors_of_a_chain(body, words):
     """
-    400, in the words of the server of a chain.
+    The error is a 400 in the wording of the chain's server.
     """
-    answer = decided(request(body), replace(MODEL, contract=Contract.DOCUMENTED)).answer
+    answer = decision_on(request(body), replace(CONFIG, contract=Contract.DOCUMENTED)).answer
 
     assert (400, {"error": f"Input Parsing Error:\n  {words}"}) == (answer.status, json.loads(answer.body))
 
 
-def test_what_json_has_no_number_for_is_echoed_as_null():
+def test_non_finite_numbers_are_echoed_as_null():
     """
-    As the server of a chain writes it; a text that only looks like it stays.
+    NaN and infinities become null, as the chain's server writes them; strings with these words stay.
     """
-    asked = request(b'{"a": [NaN, -Infinity, "NaN", 1e999], "b": 10000000000000000000000}')
-    answer = decided(asked, replace(MODEL, contract=Contract.DOCUMENTED)).answer
+    incoming = request(b'{"a": [NaN, -Infinity, "NaN", 1e999], "b": 10000000000000000000000}')
+    answer = decision_on(incoming, replace(CONFIG, contract=Contract.DOCUMENTED)).answer
 
     assert b'{"a":[null,null,"NaN",null],"b":10000000000000000000000}' == answer.body
 
 
-def test_request_ids_are_unlike_within_a_run_and_between_runs():
+def test_request_ids_are_unique_within_and_between_runs():
     """
-    37 lower-case hexadecimal digits, never the same twice, even from two servers with the same seed.
+    Ids are 37 lower-case hexadecimal digits, and unique even between servers with the same seed.
     """
-    runs = [replace(MODEL, request_id_prefix=request_id_prefix * 21) for request_id_prefix in "ab"]
+    runs = [replace(CONFIG, request_id_prefix=request_id_prefix * 21) for request_id_prefix in "ab"]
     ids = [decision.answer.request_id for config in runs for decision in islice(decisions(config), 500)]
 
     assert 1000 == len(set(ids))
     assert all(len(i) == 37 and set(i) <= set("0123456789abcdef") for i in ids)
 
 
-# ------------------------------------------------------------------ who is let in, and what is taken
+# ------------------------------------------------------------------ authentication and request checks
 
 KEY = EMULATOR_KEY.encode()
 UNAUTHORIZED = {
@@ -239,40 +243,42 @@ UNAUTHORIZED = {
 
 @pytest.mark.parametrize("value", UNAUTHORIZED.values(), ids=UNAUTHORIZED)
 @pytest.mark.parametrize("contract", Contract)
-def test_whoever_has_not_the_key_is_refused(value, contract):
+def test_unauthenticated_request_is_rejected(value, contract):
     """
-    Strict: 401 to all of them, with its code. Documented and observed: 401 without the header, 403 with a wrong one.
+    Strict: always 401 with its code. Documented and observed: 401 without the header, 403 with a wrong key.
     """
     strict = contract is Contract.STRICT
-    decision = decided(request(authorization=value), replace(MODEL, contract=contract))
+    decision = decision_on(request(authorization=value), replace(CONFIG, contract=contract))
 
     assert (401 if strict or value is None else 403) == decision.answer.status
     assert ("unauthorized" if strict else None) == decision.error_code
 
 
 @pytest.mark.parametrize(("contract", "expected"), [("strict", 401), ("documented", 200), ("observed", 200)])
-def test_bearer_is_documented_beside_the_strict_contract(contract, expected):
+def test_bearer_is_accepted_outside_the_strict_contract(contract, expected):
     """
-    The key as a bearer token counts from the documented contract on.
+    The documented and observed contracts accept the key as a bearer token.
     """
     assert (
         expected
-        == decided(request(authorization=b"Bearer " + KEY), replace(MODEL, contract=Contract(contract))).answer.status
+        == decision_on(
+            request(authorization=b"Bearer " + KEY), replace(CONFIG, contract=Contract(contract))
+        ).answer.status
     )
 
 
-def test_two_authorization_headers_are_refused():
+def test_two_authorization_headers_are_rejected():
     """
-    Which of the two would count is nobody's to guess.
+    Two Authorization headers are ambiguous, even if both are right.
     """
     twice = request()
     twice = replace(twice, headers=(*twice.headers, (b"authorization", FIELDS[b"authorization"])))
 
-    assert (401, "unauthorized") == outcome(decided(twice).answer)
+    assert (401, "unauthorized") == outcome(decision_on(twice).answer)
 
 
 BAD = (400, "client_error")
-HELD_AGAINST = {
+CHECK_ORDER = {
     "a good request": ({}, (200, None)),
     "media type in capitals": ({"content_type": b"APPLICATION/JSON"}, (200, None)),
     "media type with parameters": ({"content_type": b"application/json ; charset=utf-8"}, (200, None)),
@@ -311,41 +317,41 @@ HELD_AGAINST = {
 }
 
 
-@pytest.mark.parametrize(("changed", "expected"), HELD_AGAINST.values(), ids=HELD_AGAINST)
-def test_each_gate_refuses_in_its_turn(changed, expected):
+@pytest.mark.parametrize(("overrides", "expected"), CHECK_ORDER.values(), ids=CHECK_ORDER)
+def test_checks_run_in_order(overrides, expected):
     """
-    Path and host, method, key, media type, body, steering: the first that has something to say says it.
+    Path and host, method, key, media type, body, steering: the first failing check determines the error.
     """
-    assert expected == outcome(decided(request(**changed)).answer)
+    assert expected == outcome(decision_on(request(**overrides)).answer)
 
 
 @pytest.mark.parametrize("target", [b"/", b"/production/predict"])
-def test_a_405_lists_what_the_path_answers(target):
+def test_405_has_allow(target):
     """
-    Allow says POST, and stands in no other answer.
+    A 405 has `Allow: POST`; other answers have no Allow.
     """
-    assert ("POST",) == decided(request(method=b"PUT")).answer.fields("allow")
-    assert () == decided(request(method=b"PUT", target=target)).answer.fields("allow")
+    assert ("POST",) == decision_on(request(method=b"PUT")).answer.fields("allow")
+    assert () == decision_on(request(method=b"PUT", target=target)).answer.fields("allow")
 
 
 @pytest.mark.parametrize(("contract", "expected"), [("strict", 400), ("documented", 413)])
 @pytest.mark.parametrize(("length", "large"), [(1000, False), (1001, True)])
-def test_a_body_may_be_as_large_as_the_limit(contract, expected, length, large):
+def test_body_size_limit_is_inclusive(contract, expected, length, large):
     """
-    The limit itself is taken; a byte more is `payload_too_large`.
+    A body of the maximum size is accepted; one more byte is `payload_too_large`.
     """
-    config = replace(MODEL, contract=Contract(contract), scenario=replace(CALM, max_body_bytes=1000))
-    answer = decided(replace(request(), length=length), config).answer
+    config = replace(CONFIG, contract=Contract(contract), scenario=replace(SCENARIO, max_body_bytes=1000))
+    answer = decision_on(replace(request(), length=length), config).answer
 
     code = "payload_too_large" if expected == 400 else None
     assert ((expected, code) if large else (200, None)) == outcome(answer)
 
 
-def test_whatever_is_no_request_is_a_client_error():
+def test_malformed_request_is_a_client_error():
     """
-    Malformed HTTP is answered in the form of every other mistake, and counted like one.
+    Malformed HTTP gets a regular error, and counts as a request.
     """
-    decision, state = decide_malformed("Expected HTTP.", MODEL, EmulatorState(number=6))
+    decision, state = decide_malformed("Expected HTTP.", CONFIG, EmulatorState(number=6))
 
     assert (BAD, (), 7) == (outcome(decision.answer), violations(decision.answer), state.number)
 
@@ -361,93 +367,93 @@ ROWS = [
 
 
 @pytest.mark.parametrize(("code", "status", "contract"), ROWS)
-def test_each_code_comes_on_demand_with_each_status_of_its_row(code, status, contract):
+def test_steering_returns_each_code_with_each_status(code, status, contract):
     """
-    `X-Emulate: code status` gives that pair, in the time of failures, and keeps the contract.
+    `X-Emulate: code status` returns that pair with the service time of errors.
     """
-    config = replace(MODEL, contract=contract)
-    decision = decided(request(x_emulate=f"{code} {status}".encode()), config)
+    config = replace(CONFIG, contract=contract)
+    decision = decision_on(request(x_emulate=f"{code} {status}".encode()), config)
 
     assert (status, code, 0.1) == (*outcome(decision.answer), decision.service_time)
     assert () == violations(decision.answer, contract)
 
 
 @pytest.mark.parametrize("row", PAIRINGS, ids=lambda row: row.code)
-def test_a_code_alone_comes_with_its_first_status(row):
+def test_steering_without_status_returns_the_first_one(row):
     """
-    `X-Emulate: code` gives the strict contract's first status.
+    `X-Emulate: code` returns the strict contract's first status.
     """
-    assert (row.strict[0], row.code) == outcome(decided(request(x_emulate=row.code.encode())).answer)
+    assert (row.strict[0], row.code) == outcome(decision_on(request(x_emulate=row.code.encode())).answer)
 
 
 @pytest.mark.parametrize(
     "value", [b"", b"gremlins", b"timeout 502", b"timeout 504 1", b"504", b"TIMEOUT", b"ok 200", b"\xff"]
 )
-def test_an_unknown_wish_is_told_what_was_expected(value):
+def test_invalid_steering_is_rejected(value):
     """
-    A wish that cannot be granted is the caller's mistake, not silently ignored.
+    An invalid X-Emulate is answered 400 with the accepted values, not ignored.
     """
-    answer = decided(request(x_emulate=value)).answer
+    answer = decision_on(request(x_emulate=value)).answer
 
     assert BAD == outcome(answer)
     assert "Expected" in json.loads(answer.body)["detail"]
 
 
-def test_without_steering_a_wish_is_not_heard():
+def test_no_steering_ignores_x_emulate():
     """
-    `--no-steering` makes X-Emulate a header like any other.
+    With `--no-steering`, X-Emulate has no effect.
     """
-    assert 200 == decided(request(x_emulate=b"timeout"), replace(MODEL, steering=False)).answer.status
+    assert 200 == decision_on(request(x_emulate=b"timeout"), replace(CONFIG, steering=False)).answer.status
 
 
-def test_a_wish_for_ok_stands_above_rates_and_limit():
+def test_x_emulate_ok_overrides_rates_and_limit():
     """
-    `X-Emulate: ok` is answered 200 by a chain that fails everything else.
+    `X-Emulate: ok` is answered 200 even if every other request fails.
     """
-    failing = replace(CALM, errors=((ErrorCode.TIMEOUT, 1.0),), rate_limit=RateLimit(rate=1e-9, burst=1.0))
-    config = replace(MODEL, scenario=failing)
-    said = [outcome(decision.answer) for decision in islice(decisions(config), 3)]
+    failing = replace(SCENARIO, errors=((ErrorCode.TIMEOUT, 1.0),), rate_limit=RateLimit(rate=1e-9, burst=1.0))
+    config = replace(CONFIG, scenario=failing)
+    outcomes = [outcome(decision.answer) for decision in islice(decisions(config), 3)]
 
-    assert [(504, "timeout"), (429, "rate_limited"), (429, "rate_limited")] == said
-    assert 200 == decided(request(x_emulate=b"ok"), config).answer.status
+    assert [(504, "timeout"), (429, "rate_limited"), (429, "rate_limited")] == outcomes
+    assert 200 == decision_on(request(x_emulate=b"ok"), config).answer.status
 
 
-def test_each_code_comes_as_often_as_its_rate_says():
+def test_error_frequencies_match_the_rates():
     """
-    All ten codes at 5 % each leave half of the requests to succeed; none is off by more than five standard deviations.
+    Each of the ten codes occurs at its rate of 5 %, within five standard deviations.
     """
     count, rate = 20_000, 0.05
-    config = replace(MODEL, scenario=replace(CALM, errors=tuple((code, rate) for code in ErrorCode)), seed=7)
-    seen = Counter(decision.error_code for decision in islice(decisions(config), count))
+    config = replace(CONFIG, scenario=replace(SCENARIO, errors=tuple((code, rate) for code in ErrorCode)), seed=7)
+    counts = Counter(decision.error_code for decision in islice(decisions(config), count))
 
-    assert {None, *ErrorCode} == set(seen)
-    assert all(abs(seen[code] - rate * count) < 5 * (count * rate * (1 - rate)) ** 0.5 for code in ErrorCode)
+    assert {None, *ErrorCode} == set(counts)
+    assert all(abs(counts[code] - rate * count) < 5 * (count * rate * (1 - rate)) ** 0.5 for code in ErrorCode)
 
 
-def test_the_same_seed_gives_the_same_answers():
+def test_same_seed_gives_same_answers():
     """
-    Outcomes, bodies and times depend on the seed alone: not on when requests come, nor on the run.
+    Outcomes, bodies and service times depend only on the seed, not on arrival times or the run.
     """
 
-    def said(seed: int, request_id_prefix: str, gap: float) -> list[object]:
+    def outcomes(seed: int, request_id_prefix: str, gap: float) -> list[object]:
         config = replace(
-            MODEL, scenario=builtin_scenarios()["flaky"], seed=seed, request_id_prefix=request_id_prefix * 21
+            CONFIG, scenario=builtin_scenarios()["flaky"], seed=seed, request_id_prefix=request_id_prefix * 21
         )
         return [
             (d.answer.status, d.error_code, d.answer.body, d.service_time)
             for d in islice(decisions(config, gap=gap), 500)
         ]
 
-    assert said(1, "a", 1.0) == said(1, "b", 0.01)
-    assert said(1, "a", 1.0) != said(2, "a", 1.0)
+    assert outcomes(1, "a", 1.0) == outcomes(1, "b", 0.01)
+    assert outcomes(1, "a", 1.0) != outcomes(2, "a", 1.0)
 
 
-def test_what_is_refused_at_the_gate_takes_no_time():
+def test_rejected_requests_take_no_service_time():
     """
-    Only requests that reach the chain take a service time; those over the rate limit are refused at once.
+    Requests that do not reach the chain, including those above the rate limit, are answered at once.
     """
-    config = replace(MODEL, scenario=replace(CALM, rate_limit=RateLimit(rate=1.0, burst=2.0)))
+    config = replace(CONFIG, scenario=replace(SCENARIO, rate_limit=RateLimit(rate=1.0, burst=2.0)))
     times = [decision.service_time for decision in islice(decisions(config, gap=0.0), 3)]
 
     assert [0.5, 0.5, 0.0] == times
-    assert 0.0 == decided(request(authorization=None)).service_time
+    assert 0.0 == decision_on(request(authorization=None)).service_time

@@ -1,6 +1,6 @@
 """
-What a wider contract shows beside the strict one: each deviation can be shown, is named by the strict contract, and is
-taken back by the contract that shows it.
+Each deviation can be triggered, violates exactly the clauses in its row under the strict contract, and is allowed by
+its own contract.
 """
 
 from __future__ import annotations
@@ -27,144 +27,145 @@ from chainproof.emulator.decision import ChainRequest, EmulatorConfig, EmulatorS
 from chainproof.emulator.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
-PROBED = Path(__file__).with_name("probed.py")
+CHAINS = Path(__file__).with_name("recorded_chains.py")
 KEY = EMULATOR_KEY.encode()
-MODEL = EmulatorConfig(
-    scenario=Scenario(name="calm", max_body_bytes=1000), key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21
+CONFIG = EmulatorConfig(
+    scenario=Scenario(name="small-bodies", max_body_bytes=1000), key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21
 )
-GOOD = {b"host": b"x", b"authorization": b"Api-Key " + KEY, b"content-type": b"application/json"}
+VALID_FIELDS = {b"host": b"x", b"authorization": b"Api-Key " + KEY, b"content-type": b"application/json"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Showing:
+class Trigger:
     """
-    A request that shows a deviation.
+    A request that triggers a deviation.
     """
 
     body: bytes = b"{}"
     fields: dict[bytes, bytes | None]
     length: int | None = None
     chain: str | None = None
-    """A class of the probed module; None for the echo chain."""
+    """A class in recorded_chains.py; None for the echo chain."""
 
 
-def showing(body: bytes = b"{}", *, length: int | None = None, chain: str | None = None, **changed: bytes | None):
+def trigger(body: bytes = b"{}", *, length: int | None = None, chain: str | None = None, **changed: bytes | None):
     """
-    A good request but for what is named.
+    A valid request with some fields replaced, or left out with None.
     """
     fields = {name.replace("_", "-").encode(): value for name, value in changed.items()}
-    return Showing(body=body, fields=fields, length=length, chain=chain)
+    return Trigger(body=body, fields=fields, length=length, chain=chain)
 
 
-SHOWN: dict[str, Showing] = {
-    "WRONG_KEY": showing(authorization=b"Api-Key wrong"),
-    "BEARER": showing(authorization=b"Bearer " + KEY),
-    "ANY_MEDIA_TYPE": showing(content_type=b"text/plain", content_encoding=b"br"),
-    "LARGE_BODY": showing(length=1001),
-    "NON_FINITE": showing(b'{"a":[NaN,-Infinity,"NaN"]}'),
-    "BARE_ERRORS": showing(authorization=None),
-    "ATTEMPTS": showing(),
-    "INPUT_ERRORS": showing(b"[]"),
-    "ERROR_OBJECTS": showing(b'{"names":[],"mode":"value_error"}', chain="Hello"),
-    "ANY_OUTPUT": showing(chain="Text"),
-    "PLAIN_401": showing(authorization=None),
-    "HTML_502": showing(authorization=b"Bearer"),
+TRIGGERS: dict[str, Trigger] = {
+    "WRONG_KEY": trigger(authorization=b"Api-Key wrong"),
+    "BEARER": trigger(authorization=b"Bearer " + KEY),
+    "ANY_MEDIA_TYPE": trigger(content_type=b"text/plain", content_encoding=b"br"),
+    "LARGE_BODY": trigger(length=1001),
+    "NON_FINITE": trigger(b'{"a":[NaN,-Infinity,"NaN"]}'),
+    "BARE_ERRORS": trigger(authorization=None),
+    "ATTEMPTS": trigger(),
+    "INPUT_ERRORS": trigger(b"[]"),
+    "ERROR_OBJECTS": trigger(b'{"names":[],"mode":"value_error"}', chain="Hello"),
+    "ANY_OUTPUT": trigger(chain="Text"),
+    "PLAIN_401": trigger(authorization=None),
+    "HTML_502": trigger(authorization=b"Bearer"),
 }
-"""The request that shows each row."""
+"""The request that triggers each deviation."""
 
-PROBES: dict[Clause, Callable[[Answer], bool]] = {
+CLAUSE_CHECKS: dict[Clause, Callable[[Answer], bool]] = {
     clauses.KEY_VERIFIED: lambda answer: answer.status == 401,
     clauses.KEY_PREFIX: lambda answer: answer.status == 401,
     clauses.MEDIA_TYPE_REQUIRED: lambda answer: 400 <= answer.status < 500,
     clauses.INVALID_JSON_REJECTED: lambda answer: answer.status == 400,
     clauses.NO_INTERNALS: lambda answer: b"user_stack_trace" not in answer.body,
 }
-"""Whether an answer to such a request keeps a clause that the answer alone does not show."""
+"""Whether an answer satisfies a clause that cannot be checked from the answer alone."""
 
-BEHIND: dict[Clause, Clause] = {
+REPORTED_INSTEAD: dict[Clause, Clause] = {
     clauses.ERROR_JSON: clauses.ERROR_MEDIA_TYPE,
     clauses.ERROR_MESSAGE: clauses.STATUS,
 }
-"""What is not held against an answer that breaks another clause first."""
+"""Clauses that are not reported if the answer also violates the other clause."""
 
-ROWS = [(name, getattr(deviations, name)) for name in SHOWN]
+ROWS = [(name, getattr(deviations, name)) for name in TRIGGERS]
 
 
-def answer(shown: Showing, contract: Contract) -> Answer:
+def answer(case: Trigger, contract: Contract) -> Answer:
     """
-    What a contract answers to a showing.
+    The answer to a trigger under a contract.
     """
-    config = replace(MODEL, contract=contract, has_chain=shown.chain is not None)
-    headers = tuple((name, value) for name, value in {**GOOD, **shown.fields}.items() if value is not None)
-    length = len(shown.body) if shown.length is None else shown.length
+    config = replace(CONFIG, contract=contract, has_chain=case.chain is not None)
+    headers = tuple((name, value) for name, value in {**VALID_FIELDS, **case.fields}.items() if value is not None)
+    length = len(case.body) if case.length is None else case.length
     request = ReceivedRequest(
-        method=b"POST", target=b"/production/run_remote", headers=headers, body=shown.body, length=length
+        method=b"POST", target=b"/production/run_remote", headers=headers, body=case.body, length=length
     )
     decision, _ = decide(request, config, EmulatorState(), 0.0)
     if not isinstance(decision, ChainRequest):
         return decision.answer
-    chain = load_chain(f"{PROBED}:{shown.chain}")
+    chain = load_chain(f"{CHAINS}:{case.chain}")
     arguments = chain.parse_arguments(decision.body)
-    said = arguments if isinstance(arguments, ChainResponse) else chain.run_sync(arguments)
-    return decision_from_chain(said, config, 1, 0.0).answer
+    response = arguments if isinstance(arguments, ChainResponse) else chain.run_sync(arguments)
+    return decision_from_chain(response, config, 1, 0.0).answer
 
 
-def broken(deviation: Deviation, found: Answer) -> set[Clause]:
+def violated_clauses(deviation: Deviation, actual: Answer) -> set[Clause]:
     """
-    The clauses of the strict contract that an answer to the showing of a deviation breaks.
+    The clauses of the strict contract that an answer violates.
     """
-    probed = {clause for clause in deviation.violates if clause in PROBES and not PROBES[clause](found)}
-    return probed | {violation.clause for violation in violations(found, Contract.STRICT)}
+    checked = {clause for clause in deviation.violates if clause in CLAUSE_CHECKS and not CLAUSE_CHECKS[clause](actual)}
+    return checked | {violation.clause for violation in violations(actual, Contract.STRICT)}
 
 
-def named(deviation: Deviation) -> set[Clause]:
+def reported_clauses(deviation: Deviation) -> set[Clause]:
     """
-    Of the clauses that a deviation goes against, those that come first.
+    The clauses of a deviation that are reported.
     """
-    return {clause for clause in deviation.violates if BEHIND.get(clause) not in deviation.violates}
+    return {clause for clause in deviation.violates if REPORTED_INSTEAD.get(clause) not in deviation.violates}
 
 
-def test_every_deviation_has_its_showing():
+def test_every_deviation_has_a_trigger():
     """
-    A new row makes this fail until somebody shows it.
+    A new deviation needs a trigger in this file.
     """
     assert list(DEVIATIONS) == [deviation for _, deviation in ROWS]
 
 
-@pytest.mark.parametrize(("name", "deviation"), ROWS, ids=SHOWN)
-def test_the_strict_contract_names_exactly_what_a_deviation_breaks(name, deviation):
+@pytest.mark.parametrize(("name", "deviation"), ROWS, ids=TRIGGERS)
+def test_deviation_violates_exactly_its_clauses(name, deviation):
     """
-    From its contract on it is shown, and breaks the clauses of its row and no other: those that come first are named. Before that nothing is broken.
+    From its contract on, the deviation violates the clauses in its row and no others; under narrower contracts it
+    does not occur.
     """
     for contract in Contract:
         if deviation.applies_to(contract):
             wider = {clause for other in DEVIATIONS if other.applies_to(contract) for clause in other.violates}
-            found = broken(deviation, answer(SHOWN[name], contract))
-            assert named(deviation) <= found <= wider
-            assert contract is not deviation.contract or named(deviation) == found
+            actual = violated_clauses(deviation, answer(TRIGGERS[name], contract))
+            assert reported_clauses(deviation) <= actual <= wider
+            assert contract is not deviation.contract or reported_clauses(deviation) == actual
         else:
-            before = answer(SHOWN[name], contract)
-            assert before != answer(SHOWN[name], deviation.contract)
-            assert contract is not Contract.STRICT or set() == broken(deviation, before)
+            strict_answer = answer(TRIGGERS[name], contract)
+            assert strict_answer != answer(TRIGGERS[name], deviation.contract)
+            assert contract is not Contract.STRICT or set() == violated_clauses(deviation, strict_answer)
 
 
-@pytest.mark.parametrize(("name", "deviation"), ROWS, ids=SHOWN)
-def test_the_contract_that_shows_a_deviation_names_none(name, deviation):
+@pytest.mark.parametrize(("name", "deviation"), ROWS, ids=TRIGGERS)
+def test_deviation_is_allowed_by_its_contract(name, deviation):
     """
-    Whatever a wider contract shows, that contract and those beyond it allow: by a waiver, or by a status of its table.
+    The contract of a deviation and wider ones allow it, by a waiver or by an allowed status.
     """
     for contract in (contract for contract in Contract if deviation.applies_to(contract)):
-        found = answer(SHOWN[name], contract)
+        actual = answer(TRIGGERS[name], contract)
 
-        assert () == violations(found, contract)
+        assert () == violations(actual, contract)
         for clause in deviation.violates:
             assert is_waived(clause, contract) or (
-                clause in (clauses.STATUS, clauses.KEY_VERIFIED) and found.status in allowed_statuses(contract)
+                clause in (clauses.STATUS, clauses.KEY_VERIFIED) and actual.status in allowed_statuses(contract)
             )
 
 
 @pytest.mark.parametrize("clause", WAIVED_FROM, ids=lambda clause: clause.id)
-def test_a_clause_is_waived_from_one_contract_on(clause):
+def test_waiver_starts_with_one_contract(clause):
     """
     All deviations that violate a waived clause begin with the same contract.
     """
@@ -172,41 +173,41 @@ def test_a_clause_is_waived_from_one_contract_on(clause):
 
 
 @pytest.mark.parametrize("status", sorted(allowed_statuses(Contract.OBSERVED) - {200}))
-def test_every_status_of_a_wider_contract_can_be_shown(status):
+def test_every_status_of_a_wider_contract_can_be_requested(status):
     """
-    By its code and itself in X-Emulate; a status without a code by itself, and in no contract that does not know it.
+    X-Emulate requests a status with its code; a status without a code only where the contract has it.
     """
-    wishes = [str(status)] if status in UNPAIRED_STATUSES else [f"{code} {status}" for code in ErrorCode]
-    found = {answer(showing(x_emulate=wish.encode()), Contract.DOCUMENTED).status for wish in wishes}
+    values = [str(status)] if status in UNPAIRED_STATUSES else [f"{code} {status}" for code in ErrorCode]
+    actual = {answer(trigger(x_emulate=value.encode()), Contract.DOCUMENTED).status for value in values}
 
-    assert status in found
+    assert status in actual
     if status in UNPAIRED_STATUSES:
-        assert 400 == answer(showing(x_emulate=str(status).encode()), Contract.STRICT).status
+        assert 400 == answer(trigger(x_emulate=str(status).encode()), Contract.STRICT).status
 
 
-def test_a_wish_names_its_code_in_every_contract():
+def test_steered_error_names_its_code_under_every_contract():
     """
-    Whoever asks for a code is told it, though the service's own errors name none.
+    An error requested by X-Emulate names its code even if other errors have none.
     """
-    wished = json.loads(answer(showing(x_emulate=b"rate_limited"), Contract.DOCUMENTED).body)
-    bare = json.loads(answer(showing(authorization=None), Contract.DOCUMENTED).body)
+    steered = json.loads(answer(trigger(x_emulate=b"rate_limited"), Contract.DOCUMENTED).body)
+    bare = json.loads(answer(trigger(authorization=None), Contract.DOCUMENTED).body)
 
-    assert (["error", "error_code"], ["error"]) == (sorted(wished), sorted(bare))
+    assert (["error", "error_code"], ["error"]) == (sorted(steered), sorted(bare))
 
 
 @pytest.mark.parametrize("row", DEVIATIONS, ids=lambda row: row.description[:30])
-def test_the_page_has_every_row(row):
+def test_page_lists_every_deviation(row):
     """
-    docs/emulator.md tells each deviation with its clauses and its citation.
+    docs/emulator.md lists each deviation with its clauses and its source.
     """
-    broken_clauses = ", ".join(f"`{clause.id}`" for clause in row.violates)
-    line = f"| {row.description} | `{row.contract}` | {broken_clauses} | {row.citation} |"
+    clause_column = ", ".join(f"`{clause.id}`" for clause in row.violates)
+    line = f"| {row.description} | `{row.contract}` | {clause_column} | {row.citation} |"
 
     assert line in (ROOT / "docs" / "emulator.md").read_text(encoding="utf-8").splitlines()
 
 
-def test_single_answers_show_what_they_can():
+def test_clause_checks_cover_only_other_clauses():
     """
-    A probe above stands in for nothing that an answer shows by itself.
+    The checks in this file do not replace checks of single answers.
     """
-    assert set() == set(PROBES) & set(SINGLE_ANSWER_CLAUSES)
+    assert set() == set(CLAUSE_CHECKS) & set(SINGLE_ANSWER_CLAUSES)

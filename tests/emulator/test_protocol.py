@@ -21,49 +21,49 @@ BAD = (400, "client_error")
 
 def outcome(answer):
     """
-    Status and error code as a client sees them.
+    Status and error code as the client sees them.
     """
     return answer.status, json.loads(answer.body).get("error_code") if answer.status != 200 else None
 
 
 def chunked(body: bytes, size: int) -> bytes:
     """
-    A body in chunks.
+    A body in chunks of a size.
     """
     parts = [body[at : at + size] for at in range(0, len(body), size)]
     return b"".join(b"%x\r\n%s\r\n" % (len(part), part) for part in parts) + b"0\r\n\r\n"
 
 
-# ------------------------------------------------------------------ framing of requests
+# ------------------------------------------------------------------ request framing
 
 
-def test_a_request_may_be_split_anywhere(send_pieces, raw_post):
+def test_request_may_be_split_anywhere(send_pieces, raw_post):
     """
-    Where the network cuts a request makes no difference, wherever that is.
+    The position of a segment boundary makes no difference.
     """
     body = b'{"a":"\xc3\xa9"}'
-    whole = raw_post(body)
+    complete = raw_post(body)
 
-    for at in range(1, len(whole)):
-        (answer,) = send_pieces(whole[:at], whole[at:])
+    for at in range(1, len(complete)):
+        (answer,) = send_pieces(complete[:at], complete[at:])
         assert (200, body) == (answer.status, answer.body), at
 
 
-def test_a_request_may_come_byte_by_byte(connect, raw_post, send_pieces):
+def test_request_may_arrive_byte_by_byte(connect, raw_post, send_pieces):
     """
-    A request is what its bytes say, however slowly they come.
+    A request in one-byte segments is answered like any other.
     """
-    whole = raw_post(b"{}", transfer_encoding="chunked", content_length=None)[:-2] + chunked(b'{"a": 1}', 3)
-    (answer,) = send_pieces(*(whole[at : at + 1] for at in range(len(whole))))
+    complete = raw_post(b"{}", transfer_encoding="chunked", content_length=None)[:-2] + chunked(b'{"a": 1}', 3)
+    (answer,) = send_pieces(*(complete[at : at + 1] for at in range(len(complete))))
 
     assert (200, b'{"a": 1}') == (answer.status, answer.body)
 
 
 @settings(max_examples=50, deadline=None)
 @given(st.dictionaries(st.text(), st.text() | st.integers() | st.none()), st.integers(1, 50))
-def test_a_chunked_body_is_the_same_body(send_pieces, raw_post, value, size):
+def test_chunked_body_is_echoed(send_pieces, raw_post, value, size):
     """
-    A body in chunks of any size is echoed like the body in one piece.
+    A body in chunks of any size is echoed like a body in one piece.
     """
     body = json.dumps(value).encode()
     head = raw_post(b"", transfer_encoding="chunked", content_length=None)
@@ -72,9 +72,9 @@ def test_a_chunked_body_is_the_same_body(send_pieces, raw_post, value, size):
     assert (200, body) == (answer.status, answer.body)
 
 
-def test_a_trailer_is_no_header(send_pieces, raw_post):
+def test_trailer_field_is_ignored(send_pieces, raw_post):
     """
-    A key that comes behind the body comes too late.
+    A key in a trailer field does not authenticate the request.
     """
     head = raw_post(b"", transfer_encoding="chunked", content_length=None, authorization=None)
     (answer,) = send_pieces(head + b"2\r\n{}\r\n0\r\nAuthorization: Api-Key emulator.throw-away-key\r\n\r\n")
@@ -84,18 +84,18 @@ def test_a_trailer_is_no_header(send_pieces, raw_post):
 
 def test_pipelined_requests_are_answered_in_order(send_pieces, raw_post):
     """
-    Good, bad and repeated requests in one segment are answered each in its turn, more of them than wait at once.
+    More pipelined requests than MAX_PIPELINED are answered, each once and in order.
     """
-    wanted = [b'{"n":%d}' % number for number in range(300)]
-    answers = send_pieces(b"".join(raw_post(body) for body in wanted), methods=("POST",) * 300)
+    expected = [b'{"n":%d}' % number for number in range(300)]
+    answers = send_pieces(b"".join(raw_post(body) for body in expected), methods=("POST",) * 300)
 
-    assert wanted == [answer.body for answer in answers]
+    assert expected == [answer.body for answer in answers]
     assert 300 == len({answer.request_id for answer in answers})
 
 
-def test_what_is_malformed_is_refused_behind_what_was_not(send_pieces, raw_post):
+def test_malformed_request_is_answered_after_earlier_ones(send_pieces, raw_post):
     """
-    Garbage behind good requests is answered after them, once, and ends the connection.
+    Bytes that are not a request are answered once, after the earlier requests, and end the connection.
     """
     answers = send_pieces(raw_post(b'{"n":1}') + raw_post(b"[]") + b"\x00garbage" + raw_post(), methods=("POST",) * 4)
 
@@ -104,9 +104,9 @@ def test_what_is_malformed_is_refused_behind_what_was_not(send_pieces, raw_post)
 
 
 @pytest.fixture(scope="module")
-def slow(tmp_path_factory):
+def slow_endpoint(tmp_path_factory):
     """
-    An emulator whose chain takes 300 ms.
+    An emulator with a service time of 300 ms.
     """
     scenario = tmp_path_factory.mktemp("scenario") / "slow.toml"
     scenario.write_text('service_time = "300ms"\n')
@@ -114,39 +114,39 @@ def slow(tmp_path_factory):
         yield endpoint
 
 
-def test_an_answer_waits_for_those_before_it(slow, raw_post, answer_reader):
+def test_answers_keep_the_order_of_requests(slow_endpoint, raw_post, answer_reader):
     """
-    A refusal that is ready at once stays behind an answer that takes its time.
+    An error that is ready at once waits for the slow answer before it.
     """
-    with socket.create_connection((slow.target.host, slow.target.port), timeout=5) as sock:
-        begun = time.monotonic()
+    with socket.create_connection((slow_endpoint.target.host, slow_endpoint.target.port), timeout=5) as sock:
+        started = time.monotonic()
         sock.sendall(raw_post() + raw_post(authorization=None))
         answers = answer_reader(sock, ("POST",) * 2)
-        waited = time.monotonic() - begun
+        waited = time.monotonic() - started
 
     assert [(200, None), (401, "unauthorized")] == [outcome(answer) for answer in answers]
     assert waited >= 0.3
 
 
-def test_a_large_body_comes_back_whole(slow, raw_post, answer_reader):
+def test_large_body_is_echoed(slow_endpoint, raw_post, answer_reader):
     """
-    An answer of many times what the kernel takes at once loses no byte and doubles none.
+    An answer much larger than the socket buffer arrives complete.
     """
     body = json.dumps({"a": list(range(2_000_000))}).encode()
-    with socket.create_connection((slow.target.host, slow.target.port), timeout=5) as sock:
+    with socket.create_connection((slow_endpoint.target.host, slow_endpoint.target.port), timeout=5) as sock:
         sock.sendall(raw_post(body))
         (answer,) = answer_reader(sock, ("POST",))
 
     assert (200, True) == (answer.status, answer.body == body)
 
 
-def test_no_more_is_read_than_waits_to_be_answered(slow, raw_post):
+def test_reading_pauses_while_answers_are_pending(slow_endpoint, raw_post):
     """
-    A client that sends and sends is made to wait while its first requests are served.
+    A client that keeps sending is blocked while its first requests are processed.
     """
     wire = memoryview(raw_post(b'{"a":"' + b"b" * 90_000 + b'"}') * 800)
     sent = 0
-    with socket.create_connection((slow.target.host, slow.target.port), timeout=0.2) as sock:
+    with socket.create_connection((slow_endpoint.target.host, slow_endpoint.target.port), timeout=0.2) as sock:
         while sent < len(wire):
             try:
                 sent += sock.send(wire[sent : sent + 1_000_000])
@@ -192,9 +192,9 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("sent", MALFORMED.values(), ids=MALFORMED)
-def test_what_is_no_request_is_refused_and_hung_up_on(send_pieces, sent):
+def test_malformed_request_is_answered_400_and_closed(send_pieces, sent):
     """
-    Malformed HTTP gets one 400 in the form of an error, and then the connection ends: the next request is unknown.
+    Malformed HTTP is answered with one 400, and the connection closes: the next request has no known start.
     """
     answers = send_pieces(sent, methods=("POST", "POST"))
 
@@ -202,13 +202,13 @@ def test_what_is_no_request_is_refused_and_hung_up_on(send_pieces, sent):
     assert ((), "close") == (violations(answers[0]), answers[0].field("connection"))
 
 
-def test_a_head_may_be_as_long_as_the_limit(send_pieces, raw_post):
+def test_head_up_to_the_limit_is_accepted(send_pieces, raw_post):
     """
-    A head of a little less than 64 KiB is read, behind a body in the same segment too.
+    A head slightly below 64 KiB is accepted, even if it starts in the segment of an earlier body.
     """
-    long = raw_post(x_padding="x" * 65_000)
+    long_request = raw_post(x_padding="x" * 65_000)
     answers = send_pieces(
-        raw_post(b'{"a":"' + b"b" * 90_000 + b'"}') + long[:100], long[100:], methods=("POST", "POST")
+        raw_post(b'{"a":"' + b"b" * 90_000 + b'"}') + long_request[:100], long_request[100:], methods=("POST", "POST")
     )
 
     assert [200, 200] == [answer.status for answer in answers]
@@ -216,15 +216,15 @@ def test_a_head_may_be_as_long_as_the_limit(send_pieces, raw_post):
 
 @settings(max_examples=150, deadline=None)
 @given(st.integers(0, 2**32))
-def test_no_mutation_of_a_request_departs_or_hangs(connect, raw_post, number):
+def test_mutated_requests_are_answered(connect, raw_post, number):
     """
-    A request with bytes changed, dropped or doubled is answered or hung up on, and never departs from the document.
+    A request with bytes changed, removed or repeated is answered with a documented status or closed.
     """
-    chance = random.Random(number)
+    rng = random.Random(number)
     sent = bytearray(raw_post(b'{"a":[1,2,{"b":null}]}'))
-    for _ in range(chance.randint(1, 6)):
-        at = chance.randrange(len(sent))
-        sent[at : at + chance.randint(0, 2)] = chance.choice(
+    for _ in range(rng.randint(1, 6)):
+        at = rng.randrange(len(sent))
+        sent[at : at + rng.randint(0, 2)] = rng.choice(
             [b"", b"\r\n", b":", b" ", b"\x00", b"\xff", b"0", sent[at : at + 9]]
         )
     with connect() as sock:
@@ -239,13 +239,13 @@ def test_no_mutation_of_a_request_departs_or_hangs(connect, raw_post, number):
     assert {b"200", b"400", b"401", b"404", b"405"} >= set(re.findall(rb"HTTP/1\.1 (\d+) [A-Z]", received))
 
 
-# ------------------------------------------------------------------ bodies that are too large
+# ------------------------------------------------------------------ large bodies
 
 
 @pytest.mark.parametrize("framing", ["declared", "chunked", "expected"])
-def test_a_body_over_the_limit_is_refused_without_being_read(connect, raw_post, framing, answer_reader):
+def test_body_above_the_limit_is_rejected_unread(connect, raw_post, framing, answer_reader):
     """
-    By its Content-Length before a byte of it, or as soon as its chunks exceed the limit; the connection ends.
+    The 400 follows the Content-Length, or the chunk that exceeds the limit; the connection closes.
     """
     with connect() as sock:
         if framing == "chunked":
@@ -261,9 +261,9 @@ def test_a_body_over_the_limit_is_refused_without_being_read(connect, raw_post, 
     assert "close" == answers[0].field("connection")
 
 
-def test_whoever_sends_it_all_can_still_read_the_refusal(connect, raw_post, answer_reader):
+def test_rejection_is_readable_after_sending_everything(connect, raw_post, answer_reader):
     """
-    A client that sends megabytes before it reads gets its answer, not a reset.
+    A client that sends megabytes before it reads gets the answer, not a reset.
     """
     with connect() as sock:
         sock.sendall(raw_post(b" " * 8_000_000))
@@ -272,9 +272,9 @@ def test_whoever_sends_it_all_can_still_read_the_refusal(connect, raw_post, answ
     assert (400, "payload_too_large") == outcome(answer)
 
 
-def test_a_body_of_the_limit_is_echoed(send_pieces, raw_post):
+def test_body_at_the_limit_is_echoed(send_pieces, raw_post):
     """
-    The limit itself is taken, whole.
+    A body of the maximum size is accepted.
     """
     body = b'{"a":"' + b"b" * (100_000 - 8) + b'"}'
     (answer,) = send_pieces(raw_post(body))
@@ -285,9 +285,9 @@ def test_a_body_of_the_limit_is_echoed(send_pieces, raw_post):
 # ------------------------------------------------------------------ connections
 
 
-def test_a_client_that_asks_is_told_to_go_on(connect, raw_post, answer_reader):
+def test_expect_continue_gets_100(connect, raw_post, answer_reader):
     """
-    `Expect: 100-continue` gets its 100 before the body is sent, and the answer after.
+    `Expect: 100-continue` gets 100 before the body is sent, and the answer after it.
     """
     with connect() as sock:
         sock.sendall(raw_post(b"", content_length="2", expect="100-continue"))
@@ -298,9 +298,9 @@ def test_a_client_that_asks_is_told_to_go_on(connect, raw_post, answer_reader):
     assert (200, b"{}") == (answer.status, answer.body)
 
 
-def test_a_client_that_asks_in_vain_is_refused_at_once(connect, raw_post, answer_reader):
+def test_expect_continue_is_rejected_before_the_body(connect, raw_post, answer_reader):
     """
-    Who will be refused whatever the body says is refused before sending it.
+    A request that is rejected regardless of its body is answered before the body is sent.
     """
     with connect() as sock:
         sock.sendall(raw_post(b"", content_length="2", expect="100-continue", authorization="Api-Key wrong"))
@@ -318,9 +318,9 @@ CONNECTIONS = {
 
 
 @pytest.mark.parametrize(("line", "connection", "count"), CONNECTIONS.values(), ids=CONNECTIONS)
-def test_a_connection_lasts_as_long_as_it_was_meant_to(send_pieces, raw_post, line, connection, count):
+def test_connection_persistence(send_pieces, raw_post, line, connection, count):
     """
-    HTTP/1.1 stays open unless asked to close; HTTP/1.0 never does.
+    HTTP/1.1 connections stay open unless the client asks to close; HTTP/1.0 connections close.
     """
     sent = raw_post(line=line, connection=connection)
     answers = send_pieces(sent, sent, methods=("POST", "POST"))
@@ -331,7 +331,7 @@ def test_a_connection_lasts_as_long_as_it_was_meant_to(send_pieces, raw_post, li
 
 def test_head_is_answered_without_a_body(send_pieces, raw_post):
     """
-    HEAD is refused like GET, but for the body.
+    HEAD is answered 405 like GET, without a body.
     """
     line = b"HEAD /production/run_remote HTTP/1.1"
     answers = send_pieces(raw_post(b"", line=line, content_length=None) + raw_post(), methods=("HEAD", "POST"))
@@ -340,9 +340,9 @@ def test_head_is_answered_without_a_body(send_pieces, raw_post):
 
 
 @pytest.mark.parametrize("method", ["GET", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "PROPFIND"])
-def test_other_methods_are_refused_in_words(send_pieces, raw_post, method):
+def test_other_methods_are_answered_405(send_pieces, raw_post, method):
     """
-    405 with what is allowed, and a body in the form of an error; the connection stays.
+    The answer has Allow and an error body, and the connection stays open.
     """
     answers = send_pieces(
         raw_post(line=f"{method} /production/run_remote HTTP/1.1".encode()) + raw_post(), methods=("GET", "POST")
@@ -353,9 +353,9 @@ def test_other_methods_are_refused_in_words(send_pieces, raw_post, method):
 
 
 @pytest.mark.parametrize("line", [b"CONNECT 127.0.0.1:80 HTTP/1.1", b"FROB /production/run_remote HTTP/1.1"])
-def test_methods_beyond_http_end_the_connection(send_pieces, raw_post, line):
+def test_connect_and_unknown_methods_close_the_connection(send_pieces, raw_post, line):
     """
-    What would change the protocol, or is unknown, is refused for good.
+    CONNECT and methods unknown to the parser are rejected, and the connection closes.
     """
     (answer,) = send_pieces(raw_post(line=line) + raw_post(), methods=("POST", "POST"))
 
@@ -363,9 +363,9 @@ def test_methods_beyond_http_end_the_connection(send_pieces, raw_post, line):
 
 
 @pytest.mark.parametrize("cut", [None, 60, 1])
-def test_a_wish_for_another_protocol_is_not_heard(send_pieces, raw_post, cut):
+def test_upgrade_is_ignored(send_pieces, raw_post, cut):
     """
-    A request with Upgrade is answered in HTTP/1.1 as if it had none, its body included.
+    A request with Upgrade, with its body, is answered in HTTP/1.1.
     """
     sent = raw_post(b'{"a":1}', connection="Upgrade", upgrade="h2c") + raw_post(b'{"a":2}')
     answers = send_pieces(*([sent] if cut is None else [sent[:-cut], sent[-cut:]]), methods=("POST", "POST"))
@@ -373,44 +373,44 @@ def test_a_wish_for_another_protocol_is_not_heard(send_pieces, raw_post, cut):
     assert [b'{"a":1}', b'{"a":2}'] == [answer.body for answer in answers]
 
 
-def test_a_field_may_be_empty_or_padded(send_pieces, raw_post):
+def test_header_value_may_be_empty_or_padded(send_pieces, raw_post):
     """
-    Blanks around a value are no part of it, and an empty value does not swallow the next field.
+    White space around a value is ignored, and an empty value does not affect the next field.
     """
     (answer,) = send_pieces(raw_post(x_empty="", host=" 127.0.0.1 \t", content_type="\tapplication/json  "))
 
     assert 200 == answer.status
 
 
-def test_every_answer_says_when_and_how_long(send_pieces, raw_post):
+def test_every_answer_has_date_and_content_length(send_pieces, raw_post):
     """
-    Date and Content-Length stand in every answer, once.
+    Each answer has both fields exactly once.
     """
     for answer in send_pieces(raw_post() + raw_post(authorization=None), methods=("POST", "POST")):
         assert (1, 1) == (len(answer.fields("date")), len(answer.fields("content-length")))
         time.strptime(answer.field("date") or "", "%a, %d %b %Y %H:%M:%S GMT")
 
 
-def test_whoever_leaves_is_not_missed(connect, raw_post, send_pieces):
+def test_server_survives_lost_connections(connect, raw_post, send_pieces):
     """
-    Clients that reset or close in the middle of anything leave a server that answers the next one.
+    After clients reset or close at any point, the next client is served.
     """
-    whole = raw_post(b'{"a":1}')
-    for at in (0, 1, 50, len(whole) - 1, len(whole)):
+    complete = raw_post(b'{"a":1}')
+    for at in (0, 1, 50, len(complete) - 1, len(complete)):
         for reset in (True, False):
             with connect() as sock:
-                sock.sendall(whole[:at])
+                sock.sendall(complete[:at])
                 if reset:
                     sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
-    (answer,) = send_pieces(whole)
+    (answer,) = send_pieces(complete)
 
     assert 200 == answer.status
 
 
-def test_whoever_reads_late_gets_every_byte(connect, raw_post, answer_reader):
+def test_slow_reader_gets_every_byte(connect, raw_post, answer_reader):
     """
-    A client that sends for long before it reads makes the server wait, and loses nothing.
+    A client that does not read blocks the server, and loses nothing.
     """
     body = b'{"a":"' + b"b" * 90_000 + b'"}'
     count = 400
@@ -421,32 +421,32 @@ def test_whoever_reads_late_gets_every_byte(connect, raw_post, answer_reader):
         while sent < len(wire):
             try:
                 sent += sock.send(wire[sent:])
-            except TimeoutError:  # the server has stopped reading: its answers are not being read
+            except TimeoutError:  # the server stopped reading because its answers are not read
                 break
-        whole = sent // (len(wire) // count)
-        assert 0 < whole < count
+        complete = sent // (len(wire) // count)
+        assert 0 < complete < count
         sock.settimeout(5)
-        answers = answer_reader(sock, ("POST",) * whole)
+        answers = answer_reader(sock, ("POST",) * complete)
 
-    assert [body] * whole == [answer.body for answer in answers]
+    assert [body] * complete == [answer.body for answer in answers]
 
 
-def test_a_connection_ends_after_a_minute_of_silence(monkeypatch):
+def test_idle_connection_is_closed_after_a_minute(monkeypatch):
     """
-    Neither earlier nor while a request waits for its answer; time is told, not waited for.
+    It is closed neither earlier nor while a request is unanswered. The clock is simulated.
     """
     now, due, aborted = [0.0], [], []
     monkeypatch.setattr(protocol, "monotonic", lambda: now[0])
     loop = SimpleNamespace(call_later=lambda seconds, call: due.append((now[0] + seconds, call)))
     connection = SimpleNamespace(abort=lambda: aborted.append(now[0]), received_at=0.0)
-    exchange = protocol.HttpProtocol(connection, SimpleNamespace(loop=loop), 1)
+    server_side = protocol.HttpProtocol(connection, SimpleNamespace(loop=loop), 1)
     now[0] = 45.0
-    exchange.data_received(memoryview(b"POST "))
-    exchange._pending.append(object())
+    server_side.data_received(memoryview(b"POST "))
+    server_side._pending.append(object())
     while not aborted and now[0] < 300:
-        now[0], look = due.pop()
+        now[0], check = due.pop()
         if now[0] > 130:
-            exchange._pending.clear()
-        look()
+            server_side._pending.clear()
+        check()
 
     assert [pytest.approx(131, abs=1)] == aborted

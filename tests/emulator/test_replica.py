@@ -1,5 +1,5 @@
 """
-The user's chain at work: who waits for whom, and for how long. Real processes, as users have them.
+Concurrency and time limits of a user's chain, tested with real processes.
 """
 
 from __future__ import annotations
@@ -22,105 +22,105 @@ import pytest
 from chainproof.contract.credentials import EMULATOR_KEY
 from chainproof.endpoint import Endpoint, start_emulator
 
-SLOW = Path(__file__).with_name("slow.py")
-UNIT = 0.25
+CHAINS = Path(__file__).with_name("slow_chains.py")
+CALL_DURATION = 0.25
 """Seconds that one call takes."""
 
-Emulating = Callable[..., AbstractContextManager[Endpoint]]
+StartChain = Callable[..., AbstractContextManager[Endpoint]]
 
 
 @pytest.fixture
-def emulating(tmp_path: Path) -> Emulating:
+def start_chain(tmp_path: Path) -> StartChain:
     """
-    An emulator with one of the slow chains, and keys of a scenario.
+    A function that starts an emulator with one of the slow chains and these scenario keys.
     """
 
     @contextmanager
-    def emulate(name: str, *options: str, **keys: object) -> Iterator[Endpoint]:
+    def start(name: str, *options: str, **keys: object) -> Iterator[Endpoint]:
         scenario = tmp_path / "slow.toml"
         scenario.write_text("\n".join(f"{key} = {json.dumps(value)}" for key, value in keys.items()))
-        with start_emulator(str(scenario), options=("--chain", f"{SLOW}:{name}", *options)) as endpoint:
+        with start_emulator(str(scenario), options=("--chain", f"{CHAINS}:{name}", *options)) as endpoint:
             yield endpoint
 
-    return emulate
+    return start
 
 
-def ask(endpoint: Endpoint, **arguments: object) -> tuple[int, dict[str, object], float]:
+def send_request(endpoint: Endpoint, **arguments: object) -> tuple[int, dict[str, object], float]:
     """
-    Status, body and seconds of one request.
+    Status, body and duration in seconds of one request.
     """
     connection = http.client.HTTPConnection(endpoint.target.host, endpoint.target.port, timeout=20)
     headers = {"Authorization": f"Api-Key {EMULATOR_KEY}", "Content-Type": "application/json"}
-    begun = time.monotonic()
+    started = time.monotonic()
     connection.request("POST", "/production/run_remote", json.dumps(arguments), headers)
     answer = connection.getresponse()
-    told = answer.status, json.loads(answer.read()), time.monotonic() - begun
+    result = answer.status, json.loads(answer.read()), time.monotonic() - started
     connection.close()
-    return told
+    return result
 
 
-def at_once(endpoint: Endpoint, count: int, units: int = 1) -> list[float]:
+def concurrent_durations(endpoint: Endpoint, count: int, units: int = 1) -> list[float]:
     """
-    How long each of so many requests, of so many units, took that were sent at the same time, in units, sorted.
+    Sorted durations of *count* concurrent requests of *units* calls each, in units of CALL_DURATION.
     """
-    took: list[float] = []
+    durations: list[float] = []
 
-    def one() -> None:
-        status, _, seconds = ask(endpoint, seconds=units * UNIT)
-        took.append(seconds if status == 200 else 1e9)
+    def send() -> None:
+        status, _, seconds = send_request(endpoint, seconds=units * CALL_DURATION)
+        durations.append(seconds if status == 200 else 1e9)
 
-    threads = [threading.Thread(target=one) for _ in range(count)]
+    threads = [threading.Thread(target=send) for _ in range(count)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    return [seconds / UNIT for seconds in sorted(took)]
+    return [seconds / CALL_DURATION for seconds in sorted(durations)]
 
 
-def whole(units: list[float]) -> list[int]:
+def rounded(units: list[float]) -> list[int]:
     """
-    Units as whole numbers; what a busy machine adds is less than half of one.
+    Durations as whole units; scheduling on a busy machine adds less than half a unit.
     """
     return [int(value + 0.1) for value in units]
 
 
 @pytest.mark.parametrize("name", ["Plain", "Coroutine"])
-def test_the_others_wait_in_line(name, emulating):
+def test_excess_requests_wait_in_order(name, start_chain):
     """
-    Six calls of one unit, two at once: 1, 1, 2, 2, 3, 3, as measured; the option stands above the scenario's key.
+    Six calls with concurrency 2 take 1, 1, 2, 2, 3, 3 units; the option overrides the scenario.
     """
-    with emulating(name, "--predict-concurrency", "2", predict_concurrency=6) as endpoint:
-        assert [1, 1, 2, 2, 3, 3] == whole(at_once(endpoint, 6))
+    with start_chain(name, "--predict-concurrency", "2", predict_concurrency=6) as endpoint:
+        assert [1, 1, 2, 2, 3, 3] == rounded(concurrent_durations(endpoint, 6))
 
 
-def test_one_runs_at_once_unless_told(emulating):
+def test_default_concurrency_is_one(start_chain):
     """
-    The service's own default.
+    By default requests run one after another, as on the service.
     """
-    with emulating("Coroutine") as endpoint:
-        assert [1, 2, 3] == whole(at_once(endpoint, 3))
+    with start_chain("Coroutine") as endpoint:
+        assert [1, 2, 3] == rounded(concurrent_durations(endpoint, 3))
 
 
-def test_a_plain_function_has_40_threads(emulating, tmp_path, monkeypatch):
+def test_plain_function_runs_on_40_threads(start_chain, tmp_path, monkeypatch):
     """
-    However many are admitted: of sixty calls no more than forty run at once, and the others wait for one of those.
+    At most forty of sixty admitted calls run at once.
     """
     log = tmp_path / "log"
     monkeypatch.setenv("SLOW_CHAIN_LOG", str(log))
-    with emulating("Plain", predict_concurrency=100) as endpoint:
-        units = at_once(endpoint, 60, units=4)
+    with start_chain("Plain", predict_concurrency=100) as endpoint:
+        units = concurrent_durations(endpoint, 60, units=4)
     running = list(accumulate(1 if line.startswith("start") else -1 for line in log.read_text().splitlines()))
 
     assert (60, 120) == (len(units), len(running))
-    assert 30 < max(running) <= 40  # on a busy machine not all of them come while the first still run
+    assert 30 < max(running) <= 40  # on a busy machine, some requests arrive after the first have completed
 
 
-def test_a_coroutine_that_blocks_stops_no_gateway(emulating):
+def test_blocking_coroutine_does_not_block_the_gateway(start_chain):
     """
-    While the chain's own loop hangs, the gateway refuses and times out as ever.
+    While the chain's event loop is blocked, the gateway still rejects requests and times out.
     """
-    with emulating("Blocking", predict_timeout="300ms") as endpoint:
-        hanging = threading.Thread(target=ask, args=(endpoint,), kwargs={"seconds": 2.0})
+    with start_chain("Blocking", predict_timeout="300ms") as endpoint:
+        hanging = threading.Thread(target=send_request, args=(endpoint,), kwargs={"seconds": 2.0})
         hanging.start()
         with socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=1) as sock:
             sock.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
@@ -129,36 +129,36 @@ def test_a_coroutine_that_blocks_stops_no_gateway(emulating):
 
 
 @pytest.mark.parametrize("name", ["Plain", "Coroutine", "Blocking"])
-def test_a_chain_that_hangs_is_answered_504(name, emulating):
+def test_hanging_chain_is_answered_504(name, start_chain):
     """
-    After predict_timeout, in the form of the contract; the emulator still ends when it is told to.
+    After predict_timeout the request is answered 504, and the emulator can still be stopped.
     """
-    with emulating(name, predict_timeout="300ms") as endpoint:
-        status, body, seconds = ask(endpoint, seconds=30.0)
-        begun = time.monotonic()
+    with start_chain(name, predict_timeout="300ms") as endpoint:
+        status, body, seconds = send_request(endpoint, seconds=30.0)
+        started = time.monotonic()
 
     assert (504, "timeout") == (status, body["error_code"])
     assert 0.3 <= seconds < 1.0
-    assert time.monotonic() - begun < 2.0
+    assert time.monotonic() - started < 2.0
 
 
-def test_what_a_chain_leaves_behind_ends_nothing(emulating):
+def test_exit_in_a_callback_ends_nothing(start_chain):
     """
-    A callback of the chain's that raises SystemExit later ends neither the chain's loop nor the request.
+    A SystemExit in a callback ends neither the chain's event loop nor the request.
     """
-    with emulating("ExitsLater", predict_timeout="3s") as endpoint:
-        assert [200, 200] == [ask(endpoint)[0] for _ in range(2)]
+    with start_chain("ExitsLater", predict_timeout="3s") as endpoint:
+        assert [200, 200] == [send_request(endpoint)[0] for _ in range(2)]
 
 
-def test_an_input_error_waits_for_nobody(emulating):
+def test_input_error_does_not_wait(start_chain):
     """
-    A body that is no input is told so while every place is taken.
+    An invalid input is answered at once even if every slot is taken.
     """
-    with emulating("Coroutine") as endpoint:
-        busy = threading.Thread(target=ask, args=(endpoint,), kwargs={"seconds": 1.0})
+    with start_chain("Coroutine") as endpoint:
+        busy = threading.Thread(target=send_request, args=(endpoint,), kwargs={"seconds": 1.0})
         busy.start()
-        time.sleep(0.1)  # until it has its place
-        status, _, seconds = ask(endpoint, seconds="long")
+        time.sleep(0.1)  # until the request runs
+        status, _, seconds = send_request(endpoint, seconds="long")
         busy.join()
 
     assert 400 == status
@@ -166,51 +166,51 @@ def test_an_input_error_waits_for_nobody(emulating):
 
 
 @pytest.mark.parametrize("name", ["Plain", "Coroutine"])
-def test_who_leaves_stops_nothing_and_is_passed_over(name, emulating, tmp_path, monkeypatch):
+def test_abandoned_request_completes_or_is_skipped(name, start_chain, tmp_path, monkeypatch):
     """
-    A call that runs when its client leaves runs to its end; one that still waits is never begun.
+    When its client leaves, a running call completes and a waiting call never starts.
     """
     log = tmp_path / "log"
     monkeypatch.setenv("SLOW_CHAIN_LOG", str(log))
-    with emulating(name) as endpoint:
-        for caller in ("runs", "waits"):
-            body = json.dumps({"seconds": 0.4, "name": caller}).encode()
+    with start_chain(name) as endpoint:
+        for label in ("runs", "waits"):
+            body = json.dumps({"seconds": 0.4, "name": label}).encode()
             with socket.create_connection((endpoint.target.host, endpoint.target.port)) as sock:
                 head = f"POST /production/run_remote HTTP/1.1\r\nHost: x\r\nAuthorization: Api-Key {EMULATOR_KEY}\r\n"
                 head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
                 sock.sendall(head.encode() + body)
-                time.sleep(0.1)  # until it has been read
-        assert 200 == ask(endpoint, seconds=0.0, name="last")[0]
+                time.sleep(0.1)  # until the request has been read
+        assert 200 == send_request(endpoint, seconds=0.0, name="last")[0]
 
     assert ["start runs", "end runs", "start last", "end last"] == log.read_text().splitlines()
 
 
-def test_the_truth_tells_what_a_chain_took(tmp_path):
+def test_access_log_has_the_duration_of_the_chain(tmp_path):
     """
-    Receive and send times stand as for the echo; the service time is the chain's, its wait in line included.
+    The service time is the duration of the call, including the wait for a slot.
     """
-    truth = tmp_path / "truth.jsonl"
-    options = ("--chain", f"{SLOW}:Coroutine", "--access-log", str(truth), "--predict-concurrency", "2")
+    log = tmp_path / "access.jsonl"
+    options = ("--chain", f"{CHAINS}:Coroutine", "--access-log", str(log), "--predict-concurrency", "2")
     with start_emulator("warm", options=options) as endpoint:
-        ask(endpoint, seconds=UNIT)
-        ask(endpoint, seconds="long")
-    lines = [json.loads(line) for line in truth.read_text().splitlines()]
+        send_request(endpoint, seconds=CALL_DURATION)
+        send_request(endpoint, seconds="long")
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
 
     assert [200, 400] == [line["status"] for line in lines]
     assert [None, "client_error"] == [line["error_code"] for line in lines]
-    assert UNIT <= lines[0]["service_time_s"] <= lines[0]["sent_s"] - lines[0]["received_s"] + 0.01
-    assert lines[1]["service_time_s"] < UNIT
+    assert CALL_DURATION <= lines[0]["service_time_s"] <= lines[0]["sent_s"] - lines[0]["received_s"] + 0.01
+    assert lines[1]["service_time_s"] < CALL_DURATION
 
 
 EMULATOR = [sys.executable, "-m", "chainproof", "emulator"]
 
 
-def test_stdout_has_one_line_whatever_a_chain_prints():
+def test_stdout_has_only_the_url_line():
     """
-    What it prints on import, in its constructor and while it runs goes to stderr; the line names the chain.
+    Output of the chain goes to stderr; the URL line names the chain.
     """
     with subprocess.Popen(
-        [*EMULATOR, "--chain", f"{SLOW}:Loud"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*EMULATOR, "--chain", f"{CHAINS}:Loud"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as child:
         try:
             line = child.stdout.readline()
@@ -221,41 +221,41 @@ def test_stdout_has_one_line_whatever_a_chain_prints():
             child.send_signal(signal.SIGTERM)
             out, errors = child.communicate(timeout=10)
         finally:
-            child.kill()  # whatever went wrong, nobody waits for a server that serves on
+            child.kill()  # never leave a running server behind
 
-    assert line.startswith(f"chainproof emulator: warm, {SLOW}:Loud at http://127.0.0.1:")
+    assert line.startswith(f"chainproof emulator: warm, {CHAINS}:Loud at http://127.0.0.1:")
     assert ("", "imported\nconstructed\nrun\n", 0) == (out, errors, child.returncode)
 
 
-def test_a_command_is_not_told_that_a_chain_echoes():
+def test_command_knows_that_the_chain_is_not_an_echo():
     """
-    Around a command with a chain, the target is one like any other: neither an echo nor steered by default.
+    With --chain, CHAINPROOF_EMULATED is 0.
     """
     script = "import os; print(os.environ['CHAINPROOF_TARGET'][:16], os.environ['CHAINPROOF_EMULATED'])"
-    command = [*EMULATOR, "--chain", f"{SLOW}:Plain", "--", sys.executable, "-c", script]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
+    command = [*EMULATOR, "--chain", f"{CHAINS}:Plain", "--", sys.executable, "-c", script]
+    completed = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
 
-    assert (0, "http://127.0.0.1 0\n") == (done.returncode, done.stdout)
+    assert (0, "http://127.0.0.1 0\n") == (completed.returncode, completed.stdout)
 
 
-MISTAKES = {
+USAGE_ERRORS = {
     "no such file": (["--chain", "nowhere.py:Hello"], "cannot read nowhere.py: No such file or directory"),
     "no such class": (
-        ["--chain", f"{SLOW}:Fast"],
+        ["--chain", f"{CHAINS}:Fast"],
         "has no class 'Fast'; it has Blocking, Coroutine, ExitsLater, Loud, Plain",
     ),
     "no class": (["--chain", "slow"], "expected FILE.py:Class or package.module:Class"),
-    "nobody at once": (["--predict-concurrency", "0"], "expected an integer of at least 1, found '0'"),
+    "no concurrency": (["--predict-concurrency", "0"], "expected an integer of at least 1, found '0'"),
 }
 
 
-@pytest.mark.parametrize(("arguments", "words"), MISTAKES.values(), ids=MISTAKES)
-def test_a_chain_that_cannot_be_had_is_told_in_a_line(arguments, words):
+@pytest.mark.parametrize(("arguments", "words"), USAGE_ERRORS.values(), ids=USAGE_ERRORS)
+def test_unusable_chain_exits_2(arguments, words):
     """
-    Asked wrongly: exit code 2, and nothing is served.
+    The error is reported in one line, and nothing is served.
     """
-    done = subprocess.run([*EMULATOR, *arguments], capture_output=True, text=True, timeout=20, check=False)
+    completed = subprocess.run([*EMULATOR, *arguments], capture_output=True, text=True, timeout=20, check=False)
 
-    assert (2, "") == (done.returncode, done.stdout)
-    assert words in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (2, "") == (completed.returncode, completed.stdout)
+    assert words in completed.stderr
+    assert "Traceback" not in completed.stderr

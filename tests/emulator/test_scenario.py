@@ -15,9 +15,9 @@ from chainproof.emulator.scenario import (
 )
 
 
-def test_the_four_scenarios_come_along():
+def test_builtin_scenarios_load():
     """
-    Each named scenario loads and says what it is.
+    Each built-in scenario loads, has a description, and has the property in its name.
     """
     scenarios = builtin_scenarios()
 
@@ -29,9 +29,9 @@ def test_the_four_scenarios_come_along():
     assert len(scenarios["slow-tail"].service_time) > 1
 
 
-def test_a_file_says_everything_that_a_scenario_has(tmp_path):
+def test_file_sets_every_field(tmp_path):
     """
-    Every field can be written in TOML, durations as people write them.
+    A TOML file can set every field; durations may have units.
     """
     file = tmp_path / "mine.toml"
     file.write_text("""
@@ -58,7 +58,7 @@ timeout = 0.25
     ) == load_scenario(file)
 
 
-MISTAKES = {
+ERRORS = {
     "colour": ("red", "colour: expected one of description, error"),
     "description": (3, "description: expected a string"),
     "service_time": ("fast", "service_time: expected a duration such as"),
@@ -69,14 +69,14 @@ MISTAKES = {
 }
 
 
-def test_every_mistake_is_reported_at_once():
+def test_all_errors_are_reported_at_once():
     """
-    A file with a mistake in each field is told of all of them.
+    The message lists the error of every field.
     """
-    with pytest.raises(ScenarioError) as told:
-        parse_scenario({key: value for key, (value, _) in MISTAKES.items()}, name="wrong")
+    with pytest.raises(ScenarioError) as raised:
+        parse_scenario({key: value for key, (value, _) in ERRORS.items()}, name="wrong")
 
-    assert [] == [words for _, words in MISTAKES.values() if words not in str(told.value)]
+    assert [] == [words for _, words in ERRORS.values() if words not in str(raised.value)]
 
 
 @pytest.mark.parametrize(
@@ -103,26 +103,26 @@ def test_every_mistake_is_reported_at_once():
     ],
     ids=repr,
 )
-def test_a_value_that_cannot_be_served_is_a_mistake(key, value):
+def test_invalid_value_is_rejected(key, value):
     """
-    What no emulator could do is refused by name, with what was expected.
+    The message names the key and what was expected.
     """
     with pytest.raises(ScenarioError, match=f"{key}: expected"):
         parse_scenario({key: value}, name="wrong")
 
 
 @pytest.mark.parametrize("name", ["lukewarm", "missing.toml"])
-def test_an_unknown_scenario_is_a_mistake(name):
+def test_unknown_scenario_is_rejected(name):
     """
-    A name that nothing has, and a file that is not there, are told in one sentence.
+    An unknown name and a missing file are reported.
     """
     with pytest.raises(ScenarioError, match=r"expected one of flaky|cannot read"):
         find_scenario(name)
 
 
-def test_a_file_that_is_no_toml_is_a_mistake(tmp_path):
+def test_invalid_toml_is_rejected(tmp_path):
     """
-    Broken syntax is told with its place.
+    A syntax error is reported with its line.
     """
     file = tmp_path / "broken.toml"
     file.write_text("a = = 1")

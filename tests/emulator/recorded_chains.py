@@ -1,5 +1,5 @@
 """
-The chain whose answers were recorded on loopback, from the same signature.
+Chains with the signatures of those whose responses were recorded.
 """
 
 from pydantic import BaseModel
@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 class HTTPException(Exception):
     """
-    As FastAPI has it, which is not installed here.
+    A copy of FastAPI's exception, which is not installed here.
     """
 
     def __init__(self, status_code: int, detail: str) -> None:
@@ -27,13 +27,13 @@ class Out(BaseModel):
     greetings: list[str]
 
 
-class Silent(Exception):
+class Unprintable(Exception):
     """
-    An exception that cannot even be told.
+    An exception whose __str__ raises.
     """
 
     def __str__(self) -> str:
-        raise TypeError("no words")
+        raise TypeError("not printable")
 
 
 PROVOKED: dict[str, BaseException] = {
@@ -43,7 +43,7 @@ PROVOKED: dict[str, BaseException] = {
     "http_503": HTTPException(status_code=503, detail="draining"),
     "http_204": HTTPException(status_code=204, detail="no failure at all"),
     "exit": SystemExit(1),
-    "silent": Silent(),
+    "silent": Unprintable(),
     "half": ValueError("\ud800"),
 }
 NONE = Opts()

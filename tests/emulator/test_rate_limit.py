@@ -9,15 +9,15 @@ LIMIT = RateLimit(rate=20.0, burst=5.0)
 
 
 @given(st.lists(st.sampled_from([0.0, 0.01, 5.0]) | st.floats(0, 0.5), min_size=1, max_size=100))
-def test_no_window_admits_more_than_burst_and_rate_allow(gaps):
+def test_any_interval_admits_at_most_burst_and_rate(gaps):
     """
-    However requests arrive, any stretch of time admits at most the burst and what the rate brings meanwhile.
+    Any interval admits at most the burst plus the rate times its length, for every arrival pattern.
     """
     now, bucket, times = 0.0, None, []
     for gap in gaps:
         now += gap
-        admit, bucket = take_token(bucket, LIMIT, now)
-        if admit:
+        admitted, bucket = take_token(bucket, LIMIT, now)
+        if admitted:
             times.append(now)
 
     for first, start in enumerate(times):
@@ -26,13 +26,13 @@ def test_no_window_admits_more_than_burst_and_rate_allow(gaps):
 
 
 @given(st.integers(1, 100))
-def test_whoever_keeps_to_the_rate_is_always_admitted(count):
+def test_requests_below_the_rate_are_admitted(count):
     """
-    Requests at the rate or slower are never refused.
+    Requests at or below the rate are always admitted.
     """
-    bucket, verdicts = None, []
+    bucket, results = None, []
     for number in range(count):
-        admit, bucket = take_token(bucket, LIMIT, number * 1.001 / LIMIT.rate)
-        verdicts.append(admit)
+        admitted, bucket = take_token(bucket, LIMIT, number * 1.001 / LIMIT.rate)
+        results.append(admitted)
 
-    assert [True] * count == verdicts
+    assert [True] * count == results

@@ -1,5 +1,5 @@
 """
-Chains that take their time.
+Chains that take time, block or print.
 """
 
 import asyncio
@@ -10,31 +10,31 @@ import time
 
 class Plain:
     """
-    Sleeps on a thread, and writes down when it starts and ends.
+    Sleeps in a plain function, and logs start and end.
     """
 
     def run_remote(self, seconds: float = 0.25, name: str = "") -> dict[str, str]:
-        note(f"start {name}")
+        log_line(f"start {name}")
         time.sleep(seconds)
-        note(f"end {name}")
+        log_line(f"end {name}")
         return {"name": name}
 
 
 class Coroutine:
     """
-    Sleeps as a coroutine should.
+    Sleeps in a coroutine without blocking, and logs start and end.
     """
 
     async def run_remote(self, seconds: float = 0.25, name: str = "") -> dict[str, str]:
-        note(f"start {name}")
+        log_line(f"start {name}")
         await asyncio.sleep(seconds)
-        note(f"end {name}")
+        log_line(f"end {name}")
         return {"name": name}
 
 
 class Blocking:
     """
-    Sleeps as a coroutine should not.
+    Blocks the event loop in a coroutine.
     """
 
     async def run_remote(self, seconds: float = 0.25, name: str = "") -> dict[str, str]:
@@ -44,7 +44,7 @@ class Blocking:
 
 class ExitsLater:
     """
-    Leaves behind what ends a process.
+    Schedules a callback that raises SystemExit.
     """
 
     async def run_remote(self) -> dict[str, str]:
@@ -55,7 +55,7 @@ class ExitsLater:
 
 class Loud:
     """
-    Prints wherever it can.
+    Prints on import, in the constructor and in run_remote.
     """
 
     print("imported")
@@ -64,16 +64,16 @@ class Loud:
         print("constructed")
 
     def run_remote(self) -> dict[str, str]:
-        """Print, and return something."""
+        """Print, and return an empty object."""
         print("run")
         return {}
 
 
-def note(line: str) -> None:
+def log_line(line: str) -> None:
     """
-    Append a line to the file that the environment names, if it names one.
+    Append a line to the file named by SLOW_CHAIN_LOG, if it is set.
     """
     path = os.environ.get("SLOW_CHAIN_LOG")
     if path:
-        with open(path, "a") as log:  # noqa: PTH123  # one write, however many threads
+        with open(path, "a") as log:  # noqa: PTH123  # a single write, atomic across threads
             log.write(line + "\n")

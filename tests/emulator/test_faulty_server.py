@@ -1,5 +1,5 @@
 """
-A fault or a variant bends the endpoint that it is asked for, in one place, and leaves the honest one as it is.
+--fault and --variant change one behaviour of the emulator, and nothing else.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ HEAD = (
 )
 
 
-def asked(endpoint: Endpoint, data: bytes) -> list[Answer]:
+def answers_to(endpoint: Endpoint, data: bytes) -> list[Answer]:
     """
-    The answer to bytes on a connection of their own.
+    The answers to bytes sent on their own connection.
     """
     with socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=5) as connection:
         connection.sendall(data)
         return read_answers(connection, ("POST",))
 
 
-def posted(body: bytes) -> bytes:
+def post(body: bytes) -> bytes:
     """
     A request with the right key.
     """
@@ -52,7 +52,7 @@ def posted(body: bytes) -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("option", "body", "status", "answered"),
+    ("options", "body", "status", "expected_body"),
     [
         (("--fault", "accepts-trailing-commas"), b'{"a":1,}', 200, b'{"a":1}'),
         (("--fault", "rounds-integers"), b'{"a":9007199254740993}', 200, b'{"a": 9007199254740992}'),
@@ -63,28 +63,28 @@ def posted(body: bytes) -> bytes:
         (("--variant", "early-hints"), b'{"a":1}', 200, b'{"a":1}'),
     ],
 )
-def test_what_is_asked_for_is_what_is_bent(
-    option: tuple[str, ...], body: bytes, status: int, answered: bytes | None
+def test_option_selects_fault_or_variant(
+    options: tuple[str, ...], body: bytes, status: int, expected_body: bytes | None
 ) -> None:
     """
-    The option's name alone decides what is different.
+    The fault or variant named on the command line is active.
     """
-    with start_emulator(options=option) as endpoint:
-        answer = asked(endpoint, posted(body))[-1]
+    with start_emulator(options=options) as endpoint:
+        answer = answers_to(endpoint, post(body))[-1]
 
     assert status == answer.status
-    assert answered is None or answered == answer.body
+    assert expected_body is None or expected_body == answer.body
 
 
-def test_the_truth_is_told_of_bent_answers(tmp_path: Path) -> None:
+def test_access_log_records_faulty_answers(tmp_path: Path) -> None:
     """
-    What an endpoint says with a fault is what its truth says it said.
+    The access log contains the answers as the faulty server sent them.
     """
-    truth = tmp_path / "truth.jsonl"
-    with start_emulator(options=("--fault", "array-is-422", "--access-log", str(truth))) as endpoint:
-        answers = [asked(endpoint, posted(body))[-1] for body in (b"{}", b"[]", b"{")]
+    log = tmp_path / "access.jsonl"
+    with start_emulator(options=("--fault", "array-is-422", "--access-log", str(log))) as endpoint:
+        answers = [answers_to(endpoint, post(body))[-1] for body in (b"{}", b"[]", b"{")]
 
-    lines = [json.loads(line) for line in truth.read_text().splitlines()]
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert [(answer.status, answer.request_id) for answer in answers] == [
         (line["status"], line["request_id"]) for line in lines
     ]
@@ -92,23 +92,23 @@ def test_the_truth_is_told_of_bent_answers(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hook", [None, FaultHook()])
-def test_the_honest_endpoint_knows_nothing_of_bends(hook: FaultHook | None) -> None:
+def test_correct_server_has_no_fault_code(hook: FaultHook | None) -> None:
     """
-    Without a fault or variant, no code of theirs is in the way of a request.
+    Without a fault or variant, the server consists of the plain classes.
     """
     config = EmulatorConfig(scenario=find_scenario("warm"), key=ApiKey(EMULATOR_KEY), request_id_prefix="0" * 21)
     loop = asyncio.new_event_loop()
-    site, create_protocol = _server_state(loop, config, AccessLog(None), None, hook)
-    site.close()
+    state, create_protocol = _server_state(loop, config, AccessLog(None), None, hook)
+    state.close()
     loop.close()
 
-    assert (ServerState if hook is None else FaultyServer) is type(site)
+    assert (ServerState if hook is None else FaultyServer) is type(state)
     assert callable(create_protocol)
     assert issubclass(FaultyProtocol, HttpProtocol)
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "expected"),
     [
         (("--fault", "accepts-nam"), "did you mean accepts-nan?"),
         (("--variant", "gzpi"), "did you mean gzip?"),
@@ -116,21 +116,21 @@ def test_the_honest_endpoint_knows_nothing_of_bends(hook: FaultHook | None) -> N
         (("--fault", "accepts-nan", "--chain", "docs/chain/hello.py:Hello"), "found both"),
     ],
 )
-def test_a_mistake_is_one_line(options: tuple[str, ...], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_usage_error_is_one_line(options: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]) -> None:
     """
-    Whoever asks for what there is not is told what there is.
+    An unknown or conflicting name exits with 2 and one line that says what was expected.
     """
     code = main(options)
 
-    said = capsys.readouterr().err
+    errors = capsys.readouterr().err
     assert 2 == code
-    assert told in said
-    assert 1 == len(said.splitlines())
+    assert expected in errors
+    assert 1 == len(errors.splitlines())
 
 
-def test_the_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
     """
-    Each fault is listed with its clauses, and each variant with what allows it.
+    Each fault is listed with its clauses, each variant with what allows it.
     """
     main(("--list-faults",))
     faults = capsys.readouterr().out.splitlines()[1:]
@@ -146,16 +146,16 @@ def test_the_lists_name_everything(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(each.allowed_by in line for each, line in zip(VARIANTS.values(), variants, strict=True))
 
 
-def test_the_page_names_what_there_is() -> None:
+def test_page_names_existing_faults() -> None:
     """
-    Every fault and variant that docs/emulator.md names can be asked for.
+    Every fault and variant named in docs/emulator.md exists.
     """
     page = (Path(__file__).parents[2] / "docs" / "emulator.md").read_text(encoding="utf-8")
-    section = page.partition("## Faults: broken in one way")[2].partition("## The truth")[0]
-    named = {
+    section = page.partition("## Faults")[2]
+    names = {
         *re.findall(r"\(`([a-z0-9]+-[a-z0-9-]+)`\)", section),
         *re.findall(r"--(?:fault|variant) ([a-z0-9-]+) --", section),
     }
 
-    assert named
-    assert set() == named - set(FAULTS) - set(VARIANTS)
+    assert names
+    assert set() == names - set(FAULTS) - set(VARIANTS)
