@@ -1,3 +1,3 @@
 """
-Reports on run folders. Every report is a pure function of them.
+How are the results of runs shown? Every report is a pure function of run folders.
 """

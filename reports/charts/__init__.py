@@ -1,3 +1,3 @@
 """
-The charts of a load run: one module per chart, a description of plots in `plot`, the drawing library in `drawing`.
+Which charts does a load run have? One module per chart; only `drawing` uses the chart library.
 """

@@ -1,3 +1,3 @@
 """
-The report formats: one module each, with a function `render` from a report to text.
+Which formats does a report have? One module each, with a function `render` from a report to text.
 """

@@ -1,3 +1,3 @@
 """
-Numbers, names and sentences as people read them: used by every report format, so that a run reads the same everywhere.
+How are numbers, names and results written? The same way in every report format.
 """

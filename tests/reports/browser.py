@@ -98,7 +98,7 @@ class Page:
         return round(found["width"]), round(found["height"])
 
     def screenshot(self, path: Path) -> None:
-        """The whole page as PNG."""
+        """Save the complete page as PNG."""
         width, height = self.size()
         clip = {"x": 0, "y": 0, "width": width, "height": height, "scale": 1}
         shot = self.send("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
