@@ -1,5 +1,5 @@
 """
-One timer for many deadlines: everybody due is told, in time, and nobody else is.
+Deadlines: one timer serves many requests, and each expires on time.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chainproof.loadtests.client.deadlines import Deadlines
 
 class Timers:
     """
-    An event loop of timers alone, on a clock that is turned by hand.
+    An event loop with timers only, on a clock that the test sets.
     """
 
     def __init__(self) -> None:
@@ -38,8 +38,8 @@ class Timers:
 
         return SimpleNamespace(start=start, stop=stop, close=stop)
 
-    def turn(self, to: float) -> None:
-        """Let the time pass."""
+    def advance(self, to: float) -> None:
+        """Advance the clock and call due timers."""
         while self.waiting and min(self.waiting, key=lambda each: each[0])[0] <= to:
             instant, callback = min(self.waiting, key=lambda each: each[0])
             self.waiting.remove((instant, callback))
@@ -50,34 +50,34 @@ class Timers:
 
 class Request:
     """
-    Whoever has a deadline, and notes when it was told.
+    A request that notes when its deadline expired.
     """
 
     def __init__(self, timers: Timers, deadlines: Deadlines) -> None:
-        self.told: float | None = None
+        self.expired_at: float | None = None
         self._timers = timers
         self._deadlines = deadlines
 
     def expire(self) -> None:
-        assert self.told is None
-        self.told = self._timers.now
+        assert self.expired_at is None
+        self.expired_at = self._timers.now
         self._deadlines.remove(self)
 
 
-lives = st.lists(
+schedules = st.lists(
     st.tuples(
-        st.floats(0, 0.5),  # until it is sent, after the one before
-        st.sampled_from([0.0, 0.5, 1.0, 1.0, 1.0, 7.0]),  # its deadline
-        st.one_of(st.none(), st.floats(0, 2)),  # when it is answered, if at all
+        st.floats(0, 0.5),  # gap before it is sent
+        st.sampled_from([0.0, 0.5, 1.0, 1.0, 1.0, 7.0]),  # time until its deadline
+        st.one_of(st.none(), st.floats(0, 2)),  # response time; None: no answer
     ),
     max_size=30,
 )
 
 
-@given(lives)
-def test_everybody_due_is_told_in_time_and_nobody_else(planned: list[tuple[float, float, float | None]]) -> None:
+@given(schedules)
+def test_requests_expire_at_their_deadline_unless_answered(planned: list[tuple[float, float, float | None]]) -> None:
     """
-    Whatever the order of deadlines and answers: at the deadline or a few milliseconds later, and never once answered.
+    A request expires at its deadline or a few milliseconds later, in any order; an answered request never expires.
     """
     timers = Timers()
     deadlines = Deadlines(timers, lambda: timers.now)
@@ -91,35 +91,35 @@ def test_everybody_due_is_told_in_time_and_nobody_else(planned: list[tuple[float
     requests = [Request(timers, deadlines) for _ in planned]
     due = {}
     for when, kind, number in sorted(events):
-        timers.turn(when)
+        timers.advance(when)
         if kind == 0:
             due[number] = when + planned[number][1]
             deadlines.add(requests[number], due[number])
-        elif requests[number].told is None:
+        elif requests[number].expired_at is None:
             deadlines.remove(requests[number])
-    timers.turn(instant + 20)
+    timers.advance(instant + 20)
 
     assert 0 == len(deadlines)
     for number, (_, deadline, answered) in enumerate(planned):
-        told = requests[number].told
+        expired_at = requests[number].expired_at
         if answered is not None and answered < deadline:
-            assert told is None
+            assert expired_at is None
         else:
-            assert told is not None
-            assert due[number] <= told <= due[number] + 0.005
+            assert expired_at is not None
+            assert due[number] <= expired_at <= due[number] + 0.005
 
 
-def test_requests_that_are_answered_cost_no_timers() -> None:
+def test_answered_requests_need_few_timers() -> None:
     """
-    Ten thousand requests in a second with a deadline of ten need a handful of timers.
+    Ten thousand requests in one second with a deadline of ten seconds need fewer than five timers.
     """
     timers = Timers()
     deadlines = Deadlines(timers, lambda: timers.now)
     for number in range(10_000):
-        timers.turn(100 + number * 1e-4)
+        timers.advance(100 + number * 1e-4)
         request = Request(timers, deadlines)
         deadlines.add(request, timers.now + 10)
         deadlines.remove(request)
-    timers.turn(200)
+    timers.advance(200)
 
     assert timers.made < 5

@@ -1,5 +1,5 @@
 """
-A run keeps within what it was given, and ends early where going on would help nobody; both are said.
+Limits and guards: a run stays within its limits, and stops early with a reason.
 """
 
 from __future__ import annotations
@@ -54,120 +54,131 @@ def own(*words: str) -> argparse.Namespace:
 
 def endpoint(url: str, by: str | None = None) -> Endpoint:
     """
-    An endpoint at a URL, by another way if said.
+    An endpoint at a URL, with *by* as the address to connect to.
     """
     loopback = by is not None and by.startswith("127.")
     route = Route(connect_to=parse_address(by) if by else None)
     return Endpoint(target=parse_target(url, loopback=loopback), key=ApiKey("a-key"), environment={}, route=route)
 
 
-STRANGER = endpoint("https://chain-abc123.api.baseten.co")
-HERE = endpoint("http://127.0.0.1:8080")
+REMOTE_ENDPOINT = endpoint("https://chain-abc123.api.baseten.co")
+LOOPBACK_ENDPOINT = endpoint("http://127.0.0.1:8080")
 
 
-def test_a_stranger_is_spared_unless_the_user_says_otherwise() -> None:
+def test_remote_targets_have_default_limits() -> None:
     """
-    Every limit has a default there, each can be moved, and none holds on this machine.
+    Each limit of a remote target has a default and an option; on loopback there are none.
     """
-    spared = limits(own(), STRANGER)
-    moved = limits(own("--max-requests=7", "--max-rate=9", "--max-duration=2h", "--error-budget=100%"), STRANGER)
+    defaults = limits(own(), REMOTE_ENDPOINT)
+    changed = limits(
+        own("--max-requests=7", "--max-rate=9", "--max-duration=2h", "--error-budget=100%"), REMOTE_ENDPOINT
+    )
 
     assert (True, REMOTE_MAX_REQUESTS, REMOTE_MAX_RATE, REMOTE_MAX_DURATION, REMOTE_ERROR_BUDGET) == (
-        spared.is_remote,
-        spared.requests,
-        spared.rate,
-        spared.duration,
-        spared.errors,
+        defaults.is_remote,
+        defaults.requests,
+        defaults.rate,
+        defaults.duration,
+        defaults.errors,
     )
-    assert (7, 9.0, 7200.0, 1.0) == (moved.requests, moved.rate, moved.duration, moved.errors)
-    assert Limits() == limits(own(), HERE)
+    assert (7, 9.0, 7200.0, 1.0) == (changed.requests, changed.rate, changed.duration, changed.errors)
+    assert Limits() == limits(own(), LOOPBACK_ENDPOINT)
     assert limits(own(), endpoint("https://chain-abc123.api.baseten.co", "127.0.0.1:8443")) == Limits()
-    assert limits(own(), replace(STRANGER, route=Route(proxy=Proxy(address=parse_address("127.0.0.1:3128"))))) == spared
+    assert (
+        limits(own(), replace(REMOTE_ENDPOINT, route=Route(proxy=Proxy(address=parse_address("127.0.0.1:3128")))))
+        == defaults
+    )
 
 
-WITHIN = {
+BEYOND = {
     "too many": (["soak", "--rate", "40"], "at most 20000 requests, found about 1"),
     "too fast": (["steady", "--rate", "201"], "at most 200 requests a second, found 201: allow it with --max-rate"),
     "too long": (["steady", "--rate", "1", "--duration", "16m"], "at most 15m, found 16m"),
-    "faster than said": (["--max-rate", "5"], "at most 5 requests a second, found 20"),
-    "longer than said": (["--max-duration", "5s"], "at most 5 s, found 10 s"),
+    "above --max-rate": (["--max-rate", "5"], "at most 5 requests a second, found 20"),
+    "above --max-duration": (["--max-duration", "5s"], "at most 5 s, found 10 s"),
 }
 
 
-@pytest.mark.parametrize("case", WITHIN)
-def test_what_is_beyond_the_limits_is_refused(case: str) -> None:
+@pytest.mark.parametrize("case", BEYOND)
+def test_a_plan_beyond_the_limits_is_a_usage_error(case: str) -> None:
     """
-    Before anything is sent, with the option that allows it.
+    The message names the option that raises the limit.
     """
-    words, said = WITHIN[case]
-    options = own(*words)
+    arguments, message = BEYOND[case]
+    options = own(*arguments)
     with pytest.raises(UsageError) as rejected:
-        apply_limits(demand(options, None), limits(options, STRANGER))
+        apply_limits(demand(options, None), limits(options, REMOTE_ENDPOINT))
 
-    assert said in str(rejected.value)
+    assert message in str(rejected.value)
 
 
 @given(st.integers(1, 300), st.sampled_from(["smoke", "spike", "saturation"]))
-def test_a_plan_is_cut_at_its_request_budget(most: int, workload: str) -> None:
+def test_a_plan_is_cut_at_max_requests(max_requests: int, workload: str) -> None:
     """
-    The same requests as without it, as many as it allows.
+    The plan starts with the same requests as without the limit.
     """
-    options = own(workload, "--max-requests", str(most))
-    whole = demand(own(workload), None).plan()
-    cut = apply_limits(demand(options, None), limits(options, HERE)).plan()
+    options = own(workload, "--max-requests", str(max_requests))
+    uncut = demand(own(workload), None).plan()
+    cut = apply_limits(demand(options, None), limits(options, LOOPBACK_ENDPOINT)).plan()
 
-    assert whole[:most] == cut
+    assert uncut[:max_requests] == cut
 
 
-def test_the_smaller_of_two_request_budgets_holds(tmp_path: Path) -> None:
+def test_the_smaller_request_limit_holds(tmp_path: Path) -> None:
     """
-    A workload's own, the user's, and the one that holds at other hosts.
+    Limits come from the workload, from the user and from the defaults for remote targets.
     """
     (tmp_path / "mine.toml").write_text("max_requests = 30\nduration = 5\n")
-    for words, chosen, most in (([], HERE, 30), (["--max-requests=20"], HERE, 20), ([], STRANGER, 30)):
-        options = own(str(tmp_path / "mine.toml"), *words)
+    for arguments, chosen, max_requests in (
+        ([], LOOPBACK_ENDPOINT, 30),
+        (["--max-requests=20"], LOOPBACK_ENDPOINT, 20),
+        ([], REMOTE_ENDPOINT, 30),
+    ):
+        options = own(str(tmp_path / "mine.toml"), *arguments)
         cut = apply_limits(demand(options, None), limits(options, chosen))
 
-        assert (most, most) == (cut.workload.max_requests, len(cut.plan()))
-        assert most == cut.settings(cut.plan())["max_requests"]
+        assert (max_requests, max_requests) == (cut.workload.max_requests, len(cut.plan()))
+        assert max_requests == cut.settings(cut.plan())["max_requests"]
 
 
-def test_a_cost_is_a_number_of_requests() -> None:
+def test_max_cost_limits_the_number_of_requests() -> None:
     """
-    What is affordable is sent; the smaller of two budgets holds; one without the other says nothing.
+    The smaller of the cost limit and the request limit holds; --max-cost needs --cost-per-request and vice versa.
     """
-    assert 333 == limits(own("--max-cost=1", "--cost-per-request=0.003"), HERE).requests
-    assert 10 == limits(own("--max-cost=1", "--cost-per-request=0.1"), HERE).requests
-    assert 5 == limits(own("--max-cost=1", "--cost-per-request=0.1", "--max-requests=5"), HERE).requests
-    alone = (["--max-cost=1"], ["--cost-per-request=1"], ["--max-cost=1", "--cost-per-request=2"])
-    for words in (*alone, ["--error-budget=5"], ["--gone-after=0s"]):
+    assert 333 == limits(own("--max-cost=1", "--cost-per-request=0.003"), LOOPBACK_ENDPOINT).requests
+    assert 10 == limits(own("--max-cost=1", "--cost-per-request=0.1"), LOOPBACK_ENDPOINT).requests
+    assert 5 == limits(own("--max-cost=1", "--cost-per-request=0.1", "--max-requests=5"), LOOPBACK_ENDPOINT).requests
+    incomplete = (["--max-cost=1"], ["--cost-per-request=1"], ["--max-cost=1", "--cost-per-request=2"])
+    for arguments in (*incomplete, ["--error-budget=5"], ["--gone-after=0s"]):
         with pytest.raises(UsageError, match="expected"):
-            limits(own(*words), HERE)
+            limits(own(*arguments), LOOPBACK_ENDPOINT)
 
 
-def test_what_will_be_sent_is_said_beforehand() -> None:
+def test_the_announcement_describes_the_run() -> None:
     """
-    How many requests, how fast, how long, how many bytes, and what the run keeps to.
+    It contains the number of requests, rate, duration, bytes and limits.
     """
-    wanted = demand(own("steady"), None)
-    said = announcement(wanted.workload, 3012, STRANGER.target.url, limits(own(), STRANGER))
-    closed = announcement(demand(own("--model=closed"), 3).workload, 0, STRANGER.target.url, limits(own(), STRANGER))
+    steady = demand(own("steady"), None)
+    text = announcement(steady.workload, 3012, REMOTE_ENDPOINT.target.url, limits(own(), REMOTE_ENDPOINT))
+    closed = announcement(
+        demand(own("--model=closed"), 3).workload, 0, REMOTE_ENDPOINT.target.url, limits(own(), REMOTE_ENDPOINT)
+    )
 
     assert (
         "about to send to https://chain-abc123.api.baseten.co/production/run_remote: 3,012 requests in 1m, 50 a second, "
         "about 886 kB; keeping to --max-requests 20000, --max-rate 200, --max-duration 15m, --error-budget 0.1"
-    ) == said
+    ) == text
     assert "requests of 3 users for 10 s" in closed
 
 
-SEEN = RunSnapshot(
+NO_REQUESTS = RunSnapshot(
     now=0.0, planned=1000, sent=0, ok=0, failed=0, timed_out=0, answered=0, rejected=0, transport_errors=0
 )
 
 
-def stopped(limits: Limits, *samples: RunSnapshot) -> list[tuple[Guard, float]]:
+def triggered(limits: Limits, *samples: RunSnapshot) -> list[tuple[Guard, float]]:
     """
-    Which guard ends a run at which of its looks.
+    The guard that stops a run with these snapshots, and when; empty if none does.
     """
     guards = Guards(limits=limits)
     for each in samples:
@@ -177,31 +188,35 @@ def stopped(limits: Limits, *samples: RunSnapshot) -> list[tuple[Guard, float]]:
     return []
 
 
-def course(seconds: int, **each: int) -> list[RunSnapshot]:
+def snapshots(seconds: int, **each: int) -> list[RunSnapshot]:
     """
-    A run in which every second adds so many of each.
+    The snapshots of a run in which each count grows by a constant per second.
     """
     return [
-        replace(SEEN, now=float(now), **{name: count * now for name, count in each.items()}) for now in range(seconds)
+        replace(NO_REQUESTS, now=float(now), **{name: count * now for name, count in each.items()})
+        for now in range(seconds)
     ]
 
 
 CASES = {
-    "all is well": (course(60, sent=20, ok=20, answered=20), []),
-    "the key is refused": (course(60, sent=20, failed=20, answered=20, rejected=20), [(Guard.KEY_REJECTED, 1.0)]),
-    "now and then a key is": (course(60, sent=20, ok=19, answered=20, rejected=1), []),
-    "the target is gone": (course(60, sent=2, failed=2, transport_errors=2), [(Guard.TARGET_UNREACHABLE, 10.0)]),
-    "it answers once in a while": (course(60, sent=2, failed=2, transport_errors=2, answered=1), []),
-    "it does not answer in time": (course(60, sent=2, timed_out=2), []),
-    "one request is lost, and no other sent": (
-        [replace(SEEN, now=float(now), sent=1, failed=1, transport_errors=1) for now in range(60)],
+    "no errors": (snapshots(60, sent=20, ok=20, answered=20), []),
+    "the key is rejected": (snapshots(60, sent=20, failed=20, answered=20, rejected=20), [(Guard.KEY_REJECTED, 1.0)]),
+    "the key is rejected sometimes": (snapshots(60, sent=20, ok=19, answered=20, rejected=1), []),
+    "the target is unreachable": (
+        snapshots(60, sent=2, failed=2, transport_errors=2),
+        [(Guard.TARGET_UNREACHABLE, 10.0)],
+    ),
+    "the target answers sometimes": (snapshots(60, sent=2, failed=2, transport_errors=2, answered=1), []),
+    "all requests time out": (snapshots(60, sent=2, timed_out=2), []),
+    "one transport error and no further request": (
+        [replace(NO_REQUESTS, now=float(now), sent=1, failed=1, transport_errors=1) for now in range(60)],
         [],
     ),
-    "it answered, and then went": (
+    "the target becomes unreachable": (
         [
-            *course(20, sent=20, ok=20, answered=20),
+            *snapshots(20, sent=20, ok=20, answered=20),
             *(
-                replace(SEEN, now=20.0 + n, sent=400 + n, ok=380, answered=380, transport_errors=2 * n)
+                replace(NO_REQUESTS, now=20.0 + n, sent=400 + n, ok=380, answered=380, transport_errors=2 * n)
                 for n in range(30)
             ),
         ],
@@ -211,63 +226,63 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_guard_ends_what_it_is_for_and_nothing_else(case: str) -> None:
+def test_guards_stop_only_the_runs_they_are_for(case: str) -> None:
     """
-    A key that everybody refuses, a target that nobody reaches; a slow target is not gone, a rare refusal is none.
+    A key that is always rejected and an unreachable target stop a run; slow answers and rare rejections do not.
     """
     samples, expected = CASES[case]
 
-    assert expected == stopped(Limits(), *samples)
+    assert expected == triggered(Limits(), *samples)
 
 
 @given(st.integers(0, 1000), st.floats(0, 1))
-def test_an_error_budget_is_a_share_of_the_whole_run(wrong: int, share: float) -> None:
+def test_an_error_budget_is_a_share_of_the_whole_run(errors: int, share: float) -> None:
     """
-    It is burnt by the first request more than the whole run may lose, not by a bad beginning.
+    The budget is a share of the planned requests, so that errors at the start alone do not exceed it.
     """
-    at_once = replace(SEEN, now=1.0, sent=1000, failed=wrong, answered=1000)
+    at_once = replace(NO_REQUESTS, now=1.0, sent=1000, failed=errors, answered=1000)
 
-    assert (wrong > share * 1000) is bool(stopped(Limits(errors=share), at_once))
-    assert [] == stopped(Limits(), at_once)
+    assert (errors > share * 1000) is bool(triggered(Limits(errors=share), at_once))
+    assert [] == triggered(Limits(), at_once)
 
 
-def test_users_who_ask_too_often_are_stopped() -> None:
+def test_users_above_the_maximum_rate_are_stopped() -> None:
     """
-    In the closed model nobody plans the rate: it is looked at.
+    In the closed model the rate is not planned, so it is measured.
     """
-    samples = [replace(each, planned=None) for each in course(9, sent=50, ok=50, answered=50)]
+    samples = [replace(each, planned=None) for each in snapshots(9, sent=50, ok=50, answered=50)]
 
-    assert [(Guard.RATE, 1.0)] == stopped(Limits(rate=49.0), *samples)
-    assert [] == stopped(Limits(rate=51.0), *samples)
+    assert [(Guard.RATE, 1.0)] == triggered(Limits(rate=49.0), *samples)
+    assert [] == triggered(Limits(rate=51.0), *samples)
 
 
 # ------------------------------------------------------------------ whole runs
 
 
-async def refuse(told: Any) -> None:
-    """401."""
-    await told.answer(401, b'{"error": "who?", "error_code": "unauthorized"}')
+async def reject_key(request: Any) -> None:
+    """Answer 401."""
+    await request.answer(401, b'{"error": "who?", "error_code": "unauthorized"}')
 
 
-async def hang_up(told: Any) -> None:
-    """A reset."""
-    told.reset()
+async def hang_up(request: Any) -> None:
+    """Reset the connection."""
+    request.reset()
     raise ConnectionError
 
 
-async def fail(told: Any) -> None:
-    """500-like."""
-    await told.answer(503, b'{"error": "no", "error_code": "model_unavailable"}')
+async def fail(request: Any) -> None:
+    """Answer 503."""
+    await request.answer(503, b'{"error": "no", "error_code": "model_unavailable"}')
 
 
-async def fine(told: Any) -> None:
-    """As it should be."""
-    await told.answer()
+async def fine(request: Any) -> None:
+    """Answer 200."""
+    await request.answer()
 
 
 GUARDED = {
-    "key refused": (refuse, (), Guard.KEY_REJECTED, "KEY_REJECTED", 3),
-    "target gone": (hang_up, ("--gone-after", "1s"), Guard.TARGET_UNREACHABLE, "TARGET_UNREACHABLE", 1),
+    "key rejected": (reject_key, (), Guard.KEY_REJECTED, "KEY_REJECTED", 3),
+    "target unreachable": (hang_up, ("--gone-after", "1s"), Guard.TARGET_UNREACHABLE, "TARGET_UNREACHABLE", 1),
     "error budget": (fail, ("--error-budget", "1%"), Guard.ERROR_BUDGET, "ERROR_BUDGET", 1),
 }
 
@@ -275,22 +290,22 @@ GUARDED = {
 @pytest.mark.parametrize(
     ("case", "processes"), [*((case, ()) for case in GUARDED), ("error budget", ("--processes", "2"))]
 )
-def test_a_guarded_run_ends_at_once_and_says_why(
+def test_a_guard_stops_the_run_with_a_reason(
     run_server: RunServer, launch: Launch, case: str, processes: tuple[str, ...]
 ) -> None:
     """
-    Within seconds of a minute, with every planned request accounted for, the reason in the folder and in the report.
+    The run stops within seconds, the accounting adds up, and the reason is in the run folder and the report.
     """
-    behaviour, words, guard, code, exit_code = GUARDED[case]
-    begun = time.monotonic()
+    behaviour, options, guard, code, exit_code = GUARDED[case]
+    start = time.monotonic()
     with run_server(behaviour) as server:
-        done = launch(server, "steady", *words, *processes).end()
+        done = launch(server, "steady", *options, *processes).end()
     run = done.run
     summary = summarise_load(run)
 
-    # Workers may begin late on a busy machine: their run is invalid then, and ended and told of all the same.
+    # On a busy machine workers may start late, which makes the run invalid.
     assert done.code in ((exit_code, 4) if processes else (exit_code,)), done.errors
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - start < 20
     assert (Ending.STOPPED_BY_GUARD, guard) == (run.end.ending, run.end.guard)
     assert f"stopped: {run.end.note}" in done.errors
     assert [code] == [caveat.code for caveat in summary.caveats if caveat.code == code]
@@ -300,9 +315,9 @@ def test_a_guarded_run_ends_at_once_and_says_why(
     assert total(run.intervals).not_sent[NotSent.STOPPED] > 1000
 
 
-def test_a_stalled_target_is_not_gone(run_server: RunServer, launch: Launch) -> None:
+def test_timeouts_do_not_make_a_target_unreachable(run_server: RunServer, launch: Launch) -> None:
     """
-    Whoever does not answer in time is slow, and how slow is what the run is for.
+    A target that does not answer in time is slow, which is what the run measures.
     """
 
     async def stall(_: Any) -> None:
@@ -315,21 +330,23 @@ def test_a_stalled_target_is_not_gone(run_server: RunServer, launch: Launch) -> 
 
 
 @pytest.mark.parametrize(
-    ("words", "processes"),
+    ("options", "processes"),
     [
         (("--rate", "100"), ()),
         (("--model", "closed", "--users", "5"), ()),
         (("--model", "closed", "--users", "5"), ("--processes", "2")),
     ],
 )
-def test_a_request_budget_is_kept_to_the_request(
-    run_server: RunServer, launch: Launch, words: tuple[str, ...], processes: tuple[str, ...]
+def test_the_request_limit_is_exact(
+    run_server: RunServer, launch: Launch, options: tuple[str, ...], processes: tuple[str, ...]
 ) -> None:
     """
-    In both models, shared out or not: so many and no more, and then the run ends.
+    The run ends after exactly that many requests, in both models and with workers.
     """
     with run_server(fine) as server:
-        done = launch(server, *words, "--duration=60s", "--max-cost=0.37", "--cost-per-request=0.01", *processes).end()
+        done = launch(
+            server, *options, "--duration=60s", "--max-cost=0.37", "--cost-per-request=0.01", *processes
+        ).end()
     summary = summarise_load(done.run)
 
     assert 37 == len(server.requests) == summary.accounting.sent == summary.accounting.planned == summary.accounting.ok
@@ -340,9 +357,9 @@ def test_a_request_budget_is_kept_to_the_request(
     assert summary.verdict not in (Verdict.FAIL, Verdict.ERROR)
 
 
-def test_a_stranger_is_told_of_before_it_is_sent_to(tmp_path: Path, launch: Launch, run_server: RunServer) -> None:
+def test_a_run_beyond_the_limits_sends_nothing(tmp_path: Path, launch: Launch, run_server: RunServer) -> None:
     """
-    What is beyond the limits is refused in one line, and nothing is sent, made or left behind.
+    The command ends with a usage error, sends no request and leaves no run folder.
     """
     with run_server(fine) as server:
         done = launch(server, "--max-rate", "10").end()

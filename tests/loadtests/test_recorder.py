@@ -1,5 +1,5 @@
 """
-What happens is what is written: every sum over a run folder is exact, whenever things happen.
+The recorder: every sum over a run folder is exact.
 """
 
 from __future__ import annotations
@@ -52,14 +52,14 @@ requests = st.lists(
 )
 
 
-def written(planned: list[tuple[float, float, float, Outcome | NotSent]], flushes: list[float]) -> tuple[Run, Recorder]:
+def record(planned: list[tuple[float, float, float, Outcome | NotSent]], flushes: list[float]) -> tuple[Run, Recorder]:
     """
-    The run folder after these requests, flushed at these instants, and its recorder.
+    The run folder with these requests, flushed at these instants, and its recorder.
     """
     events: list[tuple[float, int, str, int]] = [(instant, 2, "flush", 0) for instant in flushes]
     for number, (intended_start, lag, service, what) in enumerate(planned):
         if isinstance(what, NotSent):
-            events.append((intended_start + lag, 0, "leave out", number))
+            events.append((intended_start + lag, 0, "skip", number))
         else:
             events += [(intended_start + lag, 0, "send", number), (intended_start + lag + service, 1, "settle", number)]
     with tempfile.TemporaryDirectory() as folder, RunWriter(Path(folder) / "run", MANIFEST) as writer:
@@ -93,17 +93,17 @@ def test_every_sum_over_the_folder_is_exact(
     planned: list[tuple[float, float, float, Outcome | NotSent]], flushes: list[float]
 ) -> None:
     """
-    However late something happens and whenever seconds are written, nothing is lost and nothing counted twice.
+    Nothing is lost or counted twice, however late an event comes and whenever seconds are written.
     """
-    run, recorder = written(planned, flushes)
-    whole = total(run.intervals)
+    run, recorder = record(planned, flushes)
+    totals = total(run.intervals)
     accounting = recorder.accounting
 
     assert "" == accounting.contradiction()
-    assert len(planned) == whole.planned == accounting.planned
-    assert Counter(what for *_, what in planned if isinstance(what, Outcome)) == whole.outcomes
-    assert Counter(what for *_, what in planned if isinstance(what, NotSent)) == whole.not_sent
-    assert accounting.sent == whole.sent == whole.schedule_lag.count
+    assert len(planned) == totals.planned == accounting.planned
+    assert Counter(what for *_, what in planned if isinstance(what, Outcome)) == totals.outcomes
+    assert Counter(what for *_, what in planned if isinstance(what, NotSent)) == totals.not_sent
+    assert accounting.sent == totals.sent == totals.schedule_lag.count
     assert run.end is not None
     assert accounting.to_json() == run.end.accounting
     assert 0 == recorder.in_flight
@@ -114,49 +114,49 @@ def test_planned_requests_count_in_the_second_of_their_intended_start(
     planned: list[tuple[float, float, float, Outcome | NotSent]], flushes: list[float]
 ) -> None:
     """
-    And sent ones in the second they were sent, whoever flushes when.
+    Sent requests count in the second in which they were sent, whenever the recorder is flushed.
     """
-    run, _ = written(planned, flushes)
-    wanted, sent, unsent = Counter[int](), Counter[int](), Counter[int]()
+    run, _ = record(planned, flushes)
+    planned_in, sent_in, not_sent_in = Counter[int](), Counter[int](), Counter[int]()
     for interval in run.intervals:
-        wanted[interval.second] += interval.planned
-        sent[interval.second] += interval.sent
-        unsent[interval.second] += interval.not_sent.total()
+        planned_in[interval.second] += interval.planned
+        sent_in[interval.second] += interval.sent
+        not_sent_in[interval.second] += interval.not_sent.total()
 
-    assert Counter(int(intended_start) for intended_start, *_ in planned) == +wanted
-    assert Counter(int(start + lag) for start, lag, _, what in planned if isinstance(what, Outcome)) == +sent
-    assert Counter(int(start) for start, *_, what in planned if isinstance(what, NotSent)) == +unsent
+    assert Counter(int(intended_start) for intended_start, *_ in planned) == +planned_in
+    assert Counter(int(start + lag) for start, lag, _, what in planned if isinstance(what, Outcome)) == +sent_in
+    assert Counter(int(start) for start, *_, what in planned if isinstance(what, NotSent)) == +not_sent_in
 
 
 @given(requests)
-def test_the_most_in_flight_is_tracked_in_every_second(
+def test_the_maximum_in_flight_is_exact_in_each_second(
     planned: list[tuple[float, float, float, Outcome | NotSent]],
 ) -> None:
     """
-    A second's most in flight is that of the busiest instant in it, one that began before it included.
+    The maximum counts requests that started before the second, too.
     """
-    run, _ = written(planned, [])
+    run, _ = record(planned, [])
     spans = [(start + lag, start + lag + service) for start, lag, service, what in planned if isinstance(what, Outcome)]
     for interval in by_second(run.intervals):
         second = interval.second
         instants = [second, *(start for start, _ in spans if second <= start < second + 1)]
-        # Whoever is settled at the very instant another is sent may count on either side of it.
-        most = [sum(start <= instant <= end for start, end in spans) for instant in instants]
-        least = [sum(start <= instant < end for start, end in spans) for instant in instants]
+        # A request that is settled at the instant when another is sent may or may not count.
+        upper = [sum(start <= instant <= end for start, end in spans) for instant in instants]
+        lower = [sum(start <= instant < end for start, end in spans) for instant in instants]
 
-        assert max(least) <= interval.in_flight_max <= max(most) or not spans
+        assert max(lower) <= interval.in_flight_max <= max(upper) or not spans
 
 
 def exchange(number: int, outcome: Outcome, response_time: float = 0.1) -> Exchange:
     """
-    Some exchange.
+    An exchange with an outcome and a response time.
     """
     return Exchange(number=number, intended_start=0.0, start=0.0, end=response_time, outcome=outcome)
 
 
-def test_a_target_that_invents_error_codes_does_not_fill_the_memory() -> None:
+def test_the_number_of_error_code_labels_is_bounded() -> None:
     """
-    The ten codes and a bounded number of others are told apart, the rest counted as one.
+    Documented codes and a bounded number of others have labels of their own; the rest share one.
     """
     codes = ErrorCodeLabels()
     counted = Counter(codes.label(f"invented_{number}" * 20) for number in range(5 * MAX_CODES))
@@ -170,23 +170,23 @@ def test_a_target_that_invents_error_codes_does_not_fill_the_memory() -> None:
 @given(st.lists(st.tuples(st.sampled_from(OUTCOMES[:3]), st.floats(0, 10)), max_size=120))
 def test_exemplars_are_the_first_of_each_outcome_and_the_slowest(planned: list[tuple[Outcome, float]]) -> None:
     """
-    Three of every outcome, and beside them the twenty slowest answers.
+    They are three of each outcome and the twenty slowest other answers.
     """
     exemplars = Exemplars()
     for number, (outcome, time) in enumerate(planned):
         exemplars.consider(exchange(number, outcome, time), "")
     first, slowest = list(exemplars.new_exemplars()), list(exemplars.slowest())
-    numbers = {found.number for found in first}
+    numbers = {exemplar.number for exemplar in first}
     others = [time for number, (o, time) in enumerate(planned) if number not in numbers and o.status is not None]
 
     assert sum(min(count, EXEMPLARS_PER_OUTCOME) for count in Counter(o for o, _ in planned).values()) == len(first)
-    assert sorted(others, reverse=True)[:SLOWEST_COUNT] == [found.response_time for found in slowest]
+    assert sorted(others, reverse=True)[:SLOWEST_COUNT] == [exemplar.response_time for exemplar in slowest]
     assert [] == [*exemplars.new_exemplars(), *exemplars.slowest()]
 
 
-def test_exemplars_are_bounded_in_outcomes() -> None:
+def test_the_number_of_outcomes_with_exemplars_is_bounded() -> None:
     """
-    Outcomes beyond a bound get no exemplars of their own.
+    Further outcomes get no exemplars.
     """
     exemplars = Exemplars()
     for number in range(2 * MAX_OUTCOMES):
@@ -195,9 +195,9 @@ def test_exemplars_are_bounded_in_outcomes() -> None:
     assert MAX_OUTCOMES + 1 >= len(list(exemplars.new_exemplars()))
 
 
-def test_findings_are_bounded_and_none_goes_uncounted(tmp_path: Path) -> None:
+def test_the_number_of_findings_is_bounded_and_all_violations_count(tmp_path: Path) -> None:
     """
-    A target that departs in a thousand ways fills one run folder with two hundred, and a count of the rest.
+    A target with a thousand different violations gets two hundred findings and one that counts the rest.
     """
     answers = [
         Answer(status=200, headers=(("Content-Type", f"text/{number}"), ("X-BASETEN-REQUEST-ID", "1")), body=b"{}")
@@ -232,9 +232,9 @@ def test_findings_are_bounded_and_none_goes_uncounted(tmp_path: Path) -> None:
         max_size=20,
     )
 )
-def test_a_clause_is_departed_from_at_most_as_often_as_it_is_exercised(answers: list[Answer]) -> None:
+def test_a_clause_is_violated_at_most_as_often_as_exercised(answers: list[Answer]) -> None:
     """
-    Exercised by the answers it speaks of, departed from by those that `violations` names.
+    Counts match the violations that `violations` returns.
     """
     clauses = ClauseCounter(Contract.STRICT)
     expected = Counter[str]()

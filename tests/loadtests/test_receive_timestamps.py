@@ -1,5 +1,5 @@
 """
-The kernel's instants are believed where they can be true, and nowhere else.
+Receive timestamps: kernel timestamps are used only if they are plausible.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ MILLISECOND = 1_000_000
 
 class Clocks:
     """
-    A monotonic clock and one on the wall, which may be stepped.
+    A monotonic clock and a wall clock that the test can set.
     """
 
     def __init__(self) -> None:
@@ -39,72 +39,72 @@ class Clocks:
     def wall(self) -> int:
         return self.now + self.ahead
 
-    def stamp(self, instant: int) -> list[tuple[int, int, bytes]]:
-        """What the kernel says beside bytes that it received at that instant."""
+    def timestamp(self, instant: int) -> list[tuple[int, int, bytes]]:
+        """The ancillary data of bytes received at an instant."""
         return [(socket.SOL_SOCKET, SO_TIMESTAMPNS, struct.pack("@ll", *divmod(instant + self.ahead, SECOND)))]
 
 
-spans = st.integers(0, 60 * SECOND)
+durations = st.integers(0, 60 * SECOND)
 
 
-@given(spans, spans, spans)
-def test_a_stamp_between_sending_and_reading_is_the_instant(before: int, taken: int, waited: int) -> None:
+@given(durations, durations, durations)
+def test_a_timestamp_between_sending_and_reading_is_used(before: int, taken: int, waited: int) -> None:
     """
-    To the nanosecond, however long the answer then lay in the buffer.
+    The result is exact, however long the answer waited in the socket buffer.
     """
     clocks = Clocks()
-    stamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
+    timestamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
     sent = clocks.now = clocks.now + before + 1
     received_at = sent + taken
-    ancillary = clocks.stamp(received_at)
+    ancillary = clocks.timestamp(received_at)
     clocks.now = received_at + waited
 
-    assert received_at == stamps.received_at(ancillary, sent, clocks.now)
+    assert received_at == timestamps.received_at(ancillary, sent, clocks.now)
 
 
 @given(
     st.integers(1, SECOND), st.integers(-3600 * SECOND, 3600 * SECOND).filter(lambda step: abs(step) > 2 * MILLISECOND)
 )
-def test_a_stepped_clock_is_not_believed(taken: int, step: int) -> None:
+def test_timestamps_around_a_clock_step_are_ignored(taken: int, step: int) -> None:
     """
-    Whether the stamp came before or after the step: the instant is that of the read, and the next request's is the kernel's.
+    The time of the read is used, whether the timestamp is from before or after the step; the next timestamp is used again.
     """
-    for stamped_first in (True, False):
+    for timestamp_first in (True, False):
         clocks = Clocks()
-        stamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
+        timestamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
         sent = clocks.now = clocks.now + SECOND
         clocks.now += taken
-        early = clocks.stamp(clocks.now)
+        early = clocks.timestamp(clocks.now)
         clocks.ahead += step
-        ancillary = early if stamped_first else clocks.stamp(clocks.now)
+        ancillary = early if timestamp_first else clocks.timestamp(clocks.now)
         clocks.now += 1000
 
-        assert clocks.now == stamps.received_at(ancillary, sent, clocks.now)
+        assert clocks.now == timestamps.received_at(ancillary, sent, clocks.now)
 
         sent = clocks.now = clocks.now + 1
         received_at = sent + taken
-        ancillary = clocks.stamp(received_at)
+        ancillary = clocks.timestamp(received_at)
         clocks.now = received_at + 5
 
-        assert received_at == stamps.received_at(ancillary, sent, clocks.now)
+        assert received_at == timestamps.received_at(ancillary, sent, clocks.now)
 
 
 @given(st.integers(-500, 500), st.lists(st.integers(1, 200 * MILLISECOND), min_size=1, max_size=20))
-def test_a_slewed_clock_is_followed(parts_per_million: int, gaps: list[int]) -> None:
+def test_a_slewed_clock_is_tracked(parts_per_million: int, gaps: list[int]) -> None:
     """
-    Clocks that are being corrected drift by up to 500 millionths: instants stay within half a millisecond.
+    With a clock that drifts by up to 500 parts per million, results stay within half a millisecond.
     """
     clocks = Clocks()
-    stamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
+    timestamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
     for gap in gaps:
         sent = clocks.now = clocks.now + 1
         clocks.now += gap
         clocks.ahead += gap * parts_per_million // 1_000_000
         received_at = clocks.now
-        ancillary = clocks.stamp(received_at)
+        ancillary = clocks.timestamp(received_at)
         clocks.now += 1000
 
-        assert abs(received_at - stamps.received_at(ancillary, sent, clocks.now)) <= MILLISECOND // 2
+        assert abs(received_at - timestamps.received_at(ancillary, sent, clocks.now)) <= MILLISECOND // 2
 
 
 @pytest.mark.parametrize(
@@ -117,9 +117,9 @@ def test_a_slewed_clock_is_followed(parts_per_million: int, gaps: list[int]) -> 
     ],
     ids=["nothing", "another kind", "another level", "another length"],
 )
-def test_without_a_stamp_the_instant_is_ours(ancillary: list[tuple[int, int, bytes]]) -> None:
+def test_without_a_timestamp_the_time_of_the_read_is_used(ancillary: list[tuple[int, int, bytes]]) -> None:
     """
-    Other systems, first answers, messages of other kinds.
+    Applies to missing ancillary data and to messages of another kind.
     """
     clocks = Clocks()
 
@@ -129,37 +129,37 @@ def test_without_a_stamp_the_instant_is_ours(ancillary: list[tuple[int, int, byt
 
 
 @given(st.integers(-10, 10).filter(bool))
-def test_a_stamp_outside_of_the_exchange_is_not_believed(seconds: int) -> None:
+def test_a_timestamp_outside_of_the_exchange_is_ignored(seconds: int) -> None:
     """
-    An answer comes after its request and before it is read.
+    An answer is received after its request was sent and before it is read.
     """
     clocks = Clocks()
-    stamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
+    timestamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
     sent = clocks.now = clocks.now + 20 * SECOND
-    ancillary = clocks.stamp(sent + seconds * SECOND if seconds < 0 else sent + MILLISECOND + seconds * SECOND)
+    ancillary = clocks.timestamp(sent + seconds * SECOND if seconds < 0 else sent + MILLISECOND + seconds * SECOND)
     clocks.now += MILLISECOND
 
-    assert clocks.now == stamps.received_at(ancillary, sent, clocks.now)
+    assert clocks.now == timestamps.received_at(ancillary, sent, clocks.now)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's receive stamps are Linux's")
-def test_linux_stamps_what_comes_in() -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="skipped: needs Linux for kernel timestamps")
+def test_linux_timestamps_received_bytes() -> None:
     """
-    The option's number and the message's form are those of this kernel.
+    The socket option and the message format match this kernel.
     """
     with socket.create_server(("127.0.0.1", 0)) as listening:
         near = socket.create_connection(listening.getsockname())
         far, _ = listening.accept()
         with near, far:
             enable_receive_timestamps(near)
-            stamps = ReceiveTimestamps()
-            for _ in range(20):  # the first ones of a machine may carry none
+            timestamps = ReceiveTimestamps()
+            for _ in range(20):  # the first reads may have no timestamp
                 sent = time.monotonic_ns()
                 far.send(b"x")
                 time.sleep(0.02)
                 _, ancillary, _, _ = near.recvmsg(10, ANCILLARY_SIZE)
                 now = time.monotonic_ns()
-                instant = stamps.received_at(ancillary, sent, now)
+                instant = timestamps.received_at(ancillary, sent, now)
                 if instant < now:
                     break
 

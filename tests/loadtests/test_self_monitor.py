@@ -1,5 +1,5 @@
 """
-The generator looks at itself, and what it sees is what there is.
+The load generator monitors itself, and its figures are correct.
 """
 
 from __future__ import annotations
@@ -35,19 +35,19 @@ samples = st.lists(
 )
 
 
-def _fitness(seen: list[tuple[int, float, int]], cpu: float, files: int, ports: int) -> GeneratorHealth:
+def _health(recorded: list[tuple[int, float, int]], cpu: float, files: int, ports: int) -> GeneratorHealth:
     """
-    What a process saw in a second.
+    The health of a generator with these samples in one second.
     """
     generator_health = GeneratorHealth(open_files=files, open_files_limit=20_000, ports=ports, ports_limit=28_232)
-    for in_flight, lag, since in seen:
-        generator_health.add_sample(in_flight, lag, since / 64)
+    for in_flight, lag, elapsed in recorded:
+        generator_health.add_sample(in_flight, lag, elapsed / 64)
     generator_health.add_cpu_time(cpu, 1.0)
     return generator_health
 
 
-fitnesses = st.builds(
-    _fitness,
+healths = st.builds(
+    _health,
     samples,
     st.integers(0, 64).map(lambda share: share / 64),
     st.integers(0, 5000),
@@ -55,19 +55,19 @@ fitnesses = st.builds(
 )
 
 
-@given(st.lists(fitnesses, min_size=1, max_size=6), st.randoms())
-def test_fitness_adds_up_in_any_order(several: list[GeneratorHealth], chance: Any) -> None:
+@given(st.lists(healths, min_size=1, max_size=6), st.randoms())
+def test_generator_health_merges_in_any_order(several: list[GeneratorHealth], generator: Any) -> None:
     """
-    Seconds and workers merge into the same whole however they come in, and survive the way through a file.
+    Seconds and workers can be merged in any order, also after writing and reading them.
     """
     together = []
-    for order in (several, chance.sample(several, len(several))):
-        whole = Interval(second=0)
+    for order in (several, generator.sample(several, len(several))):
+        totals = Interval(second=0)
         for second, generator_health in enumerate(order):
             part = Interval(second=second, generator_health=generator_health)
-            whole.merge(Interval.from_json(orjson.loads(orjson.dumps(part.to_json()))))
-        assert whole.generator_health is not None
-        together.append(whole.generator_health.to_json())
+            totals.merge(Interval.from_json(orjson.loads(orjson.dumps(part.to_json()))))
+        assert totals.generator_health is not None
+        together.append(totals.generator_health.to_json())
 
     assert together[0] == together[1]
     assert sum(each.samples for each in several) == together[0]["samples"]
@@ -75,54 +75,54 @@ def test_fitness_adds_up_in_any_order(several: list[GeneratorHealth], chance: An
 
 
 @given(st.integers(1, 2000), st.integers(0, 50))
-def test_a_hiccup_is_no_lateness(count: int, late: int) -> None:
+def test_a_single_delay_does_not_exceed_the_limit(count: int, late: int) -> None:
     """
-    More than 1 % beyond a limit must be more than chance would make of 1 %: exact, at 95 % confidence.
+    The limit is exceeded if more than 1 % of the values are above it, at 95 % confidence.
     """
     values = Histogram()
     values.record(0.001, count)
     if late:
         values.record(0.5, late)
-    found = exceeds(values, 0.050)
+    exceeded = exceeds(values, 0.050)
 
-    assert not (found and late / (count + late) <= 0.01)
-    assert found or late <= 3 + 0.01 * (count + late) + 2.5 * math.sqrt(0.01 * (count + late))
+    assert not (exceeded and late / (count + late) <= 0.01)
+    assert exceeded or late <= 3 + 0.01 * (count + late) + 2.5 * math.sqrt(0.01 * (count + late))
     assert not exceeds(Histogram(), 0.050)
 
 
-def test_a_run_is_seen_second_by_second(run_server: RunServer, launch: Launch) -> None:
+def test_each_second_has_generator_health(run_server: RunServer, launch: Launch) -> None:
     """
-    Loop lag, processor time, files and ports are on record for each second; in flight as sampled is in flight as counted.
+    Event-loop lag, CPU time, files and ports are recorded, and sampled requests in flight agree with the counted ones.
     """
 
-    async def slow(told: Any) -> None:
+    async def slow(request: Any) -> None:
         await asyncio.sleep(0.2)
-        await told.answer()
+        await request.answer()
 
     with run_server(slow) as server:
         done = launch(server, "--rate", "60", "--duration", "4s").end()
     run = done.run
-    seen = [interval.generator_health for interval in run.intervals if interval.second < 4 and interval.sent]
-    whole = total(run.intervals)
-    counted = total_time_in_flight(run.manifest, whole)
+    healths = [interval.generator_health for interval in run.intervals if interval.second < 4 and interval.sent]
+    totals = total(run.intervals)
+    counted = total_time_in_flight(run.manifest, totals)
 
-    assert all(generator_health is not None and generator_health.samples > 5 for generator_health in seen)
-    assert whole.generator_health is not None
-    assert 5 <= whole.generator_health.open_files <= whole.generator_health.open_files_limit
-    assert 0 < whole.generator_health.ports <= whole.sent + whole.in_flight_max
-    assert 0 < whole.generator_health.cpu <= 1.5
-    assert counted == pytest.approx(whole.generator_health.in_flight_s, rel=0.25)
+    assert all(generator_health is not None and generator_health.samples > 5 for generator_health in healths)
+    assert totals.generator_health is not None
+    assert 5 <= totals.generator_health.open_files <= totals.generator_health.open_files_limit
+    assert 0 < totals.generator_health.ports <= totals.sent + totals.in_flight_max
+    assert 0 < totals.generator_health.cpu <= 1.5
+    assert counted == pytest.approx(totals.generator_health.in_flight_s, rel=0.25)
     assert "% of a processor" in done.output
     assert "LITTLES_LAW" not in {caveat.code for caveat in summarise_load(run).caveats}
 
 
-def test_a_generator_that_is_kept_from_its_work_says_so(run_server: RunServer, launch: Launch, tmp_path: Any) -> None:
+def test_a_blocked_generator_makes_the_run_invalid(run_server: RunServer, launch: Launch, tmp_path: Any) -> None:
     """
-    Somebody's own slow code makes requests late, and the run invalid: that a deadline was missed says nothing then.
+    Slow code in a user class delays requests, so a missed objective says nothing about the target.
     """
 
-    async def fine(told: Any) -> None:
-        await told.answer()
+    async def fine(request: Any) -> None:
+        await request.answer()
 
     (tmp_path / "mine.py").write_text(
         "import time\n"
@@ -134,25 +134,25 @@ def test_a_generator_that_is_kept_from_its_work_says_so(run_server: RunServer, l
         "        return {}\n"
     )
     with run_server(fine) as server:
-        words = ["--rate=20", "--duration=1500ms", "--objective=p95 response_time < 100ms"]
-        done = launch(server, *words, "--", "-f", str(tmp_path / "mine.py")).end()
+        options = ["--rate=20", "--duration=1500ms", "--objective=p95 response_time < 100ms"]
+        done = launch(server, *options, "--", "-f", str(tmp_path / "mine.py")).end()
     codes = {caveat.code for caveat in summarise_load(done.run).caveats}
 
     assert 4 == done.code, done.errors
     assert {"GENERATOR_LATE", "EVENT_LOOP_LAG"} <= codes
 
 
-def test_the_fitness_of_a_run_is_in_its_reports(run_server: RunServer, launch: Launch) -> None:
+def test_generator_health_is_in_the_reports(run_server: RunServer, launch: Launch) -> None:
     """
-    In JSON by its schema, in Markdown and HTML in words.
+    The JSON report follows its schema; Markdown and HTML have a line of text.
     """
 
-    async def fine(told: Any) -> None:
-        await told.answer()
+    async def fine(request: Any) -> None:
+        await request.answer()
 
     with run_server(fine) as server:
         done = launch(server, "--rate", "20", "--duration", "1s").end()
-    told = {
+    reports = {
         form: subprocess.run(
             [sys.executable, "-P", "-m", "chainproof", "reports", f"--{form}", "-", str(done.folder)],
             capture_output=True,
@@ -161,31 +161,31 @@ def test_the_fitness_of_a_run_is_in_its_reports(run_server: RunServer, launch: L
         ).stdout
         for form in ("json", "markdown", "html")
     }
-    report = json.loads(told["json"])
+    report = json.loads(reports["json"])
     schema = json.loads(resources.files("chainproof.reports.formats").joinpath("report.schema.json").read_text())
 
     assert jsonschema_rs.is_valid(schema, report)
     assert report["generator_health"] == report["runs"][0]["generator_health"]
     assert 0 < report["generator_health"]["open_files"] < report["generator_health"]["open_files_limit"]
-    assert "Generator: " in told["markdown"]
-    assert "Generator: " in told["html"]
+    assert "Generator: " in reports["markdown"]
+    assert "Generator: " in reports["html"]
 
 
-def test_few_open_files_are_seen(run_server: RunServer, launch: Launch) -> None:
+def test_a_low_limit_of_open_files_is_recorded(run_server: RunServer, launch: Launch) -> None:
     """
-    As many requests in flight as there is room for: the run is invalid, with the limit to raise.
+    A run that nearly reaches the limit is invalid, and the report names the limit.
     """
 
     async def stall(_: Any) -> None:
         await asyncio.sleep(60)
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    few = ("prlimit", "--nofile=256:256") if os.path.exists("/usr/bin/prlimit") else ()  # noqa: PTH110  # a one-off
-    if not few:
-        pytest.skip("there is no prlimit here")
+    prlimit = ("prlimit", "--nofile=256:256") if os.path.exists("/usr/bin/prlimit") else ()  # noqa: PTH110  # used once
+    if not prlimit:
+        pytest.skip("skipped: needs /usr/bin/prlimit")
     with run_server(stall) as server:
-        words = ["--rate=100", "--duration=4s", "--deadline=10s", "--drain=0s", "--max-in-flight=150"]
-        done = launch(server, *words, "--objective=error_rate < 5%", wrapper=few).end()
+        options = ["--rate=100", "--duration=4s", "--deadline=10s", "--drain=0s", "--max-in-flight=150"]
+        done = launch(server, *options, "--objective=error_rate < 5%", wrapper=prlimit).end()
 
     assert (soft, hard) == resource.getrlimit(resource.RLIMIT_NOFILE)
     assert done.code in (1, 4), done.errors

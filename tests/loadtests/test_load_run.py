@@ -1,5 +1,5 @@
 """
-A run in this process, without Locust: what becomes of it when we ourselves break.
+LoadRun in this process, without Locust: internal errors.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ from chainproof.results.manifest import Ending, Manifest, RunKind
 from chainproof.workload.workload import Workload
 
 
-async def fine(told: Any) -> None:
-    """As it should be."""
-    await told.answer()
+async def fine(request: Any) -> None:
+    """Answer 200."""
+    await request.answer()
 
 
-def test_our_own_error_over_an_answer_ends_the_run_and_loses_no_request(
+def test_an_internal_error_ends_the_run_and_loses_no_request(
     run_server: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A request over which we break is censored, the run is broken and says why, and the accounts still balance.
+    The request is censored, the run ends with an internal error and its reason, and the accounting adds up.
     """
     demand = Demand(
         workload=Workload(name="test", rate=100.0, arrivals="constant", duration=1.0), contract=Contract.STRICT, seed=0

@@ -1,5 +1,5 @@
 """
-Bodies are the caller's business: none is stored unless somebody asks, and then never with the key.
+Bodies are stored only with --keep-bodies, and never with the key.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ FEW = ("--rate", "30", "--duration", "500ms", "--arrivals", "constant")
 PLACE = "a-place-that-only-bodies-name"
 
 
-async def tell(told: Any) -> None:
-    """What was sent, and the caller's key."""
-    key = told.request.partition(b"Api-Key ")[2].partition(b"\r\n")[0].decode()
-    await told.answer(200, json.dumps({"said": PLACE, "key": key}).encode())
+async def echo_key(request: Any) -> None:
+    """Answer with the key of the request."""
+    key = request.request.partition(b"Api-Key ")[2].partition(b"\r\n")[0].decode()
+    await request.answer(200, json.dumps({"said": PLACE, "key": key}).encode())
 
 
-async def octets(told: Any) -> None:
-    """A failure that is no text."""
-    await told.answer(500, b"\xff\xfe" + b"x" * 70_000, "Content-Type: application/octet-stream")
+async def fail_with_bytes(request: Any) -> None:
+    """Answer 500 with a body that is not text."""
+    await request.answer(500, b"\xff\xfe" + b"x" * 70_000, "Content-Type: application/octet-stream")
 
 
-async def hang_up(told: Any) -> None:
-    """Nothing."""
-    told.reset()
+async def hang_up(request: Any) -> None:
+    """Reset the connection."""
+    request.reset()
 
 
 @pytest.fixture
@@ -44,21 +44,21 @@ def payloads(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("distribution", [(), ("--processes", "2")], ids=["alone", "two processes"])
-def test_exemplars_keep_bodies_when_asked(
+def test_exemplars_keep_bodies_with_the_option(
     run_server: RunServer, launch: Launch, payloads: Path, key: str, distribution: tuple[str, ...]
 ) -> None:
     """
-    What was sent and what came back, as text or base64, cut at 64 KiB; the key in neither; and the manifest says so.
+    Exemplars have both bodies as text or base64, cut at 64 KiB and without the key; the manifest has the setting.
     """
-    with run_server(tell, octets, hang_up) as server:
+    with run_server(echo_key, fail_with_bytes, hang_up) as server:
         done = launch(server, *FEW, "--payloads", str(payloads), "--keep-bodies", *distribution).end()
     run = done.run
-    of = {found.status: found for found in run.exemplars}
-    ok, failed, lost = of[200], of[500], of[None]
+    by_status = {exemplar.status: exemplar for exemplar in run.exemplars}
+    ok, failed, lost = by_status[200], by_status[500], by_status[None]
 
     assert run.manifest.settings["keep_bodies"] is True
     assert {json.dumps({"where": PLACE}, separators=(",", ":"))} == {
-        found.request_body.text for found in run.exemplars
+        exemplar.request_body.text for exemplar in run.exemplars
     }, done.errors
     assert {"said": PLACE, "key": "[API key]"} == json.loads(ok.answer_body.text)
     assert (None, 70_002, 65_536, True) == (
@@ -73,9 +73,9 @@ def test_exemplars_keep_bodies_when_asked(
 
 def test_without_the_option_no_body_is_stored(run_server: RunServer, launch: Launch, payloads: Path) -> None:
     """
-    Neither what was sent nor what came back is in any file of the folder, and the manifest says so.
+    No file of the run folder contains a body; the manifest has the setting.
     """
-    with run_server(tell) as server:
+    with run_server(echo_key) as server:
         done = launch(server, *FEW, "--payloads", str(payloads)).end()
 
     assert done.run.manifest.settings["keep_bodies"] is False

@@ -1,5 +1,5 @@
 """
-A request id that comes back is noticed, whichever worker it came to first.
+Repeated request ids are detected, even if different workers received them.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ UNIQUE = clauses.REQUEST_ID_UNIQUE.id
 
 
 @given(st.lists(st.integers(0, 30)), st.integers(1, 12))
-def test_an_id_is_remembered_for_a_window(numbers: list[int], window: int) -> None:
+def test_repeated_ids_are_detected_within_the_window(numbers: list[int], window: int) -> None:
     """
-    Whoever comes back with fewer other ids between than the window is noticed; nobody is who was never there.
+    An id is detected if fewer other ids than the window came in between; new ids are never reported.
     """
     ids = RequestIds(window)
     for place, number in enumerate(numbers):
-        seen = ids.repeated(f"id-{number}")
+        is_repeated = ids.repeated(f"id-{number}")
         before = numbers[:place]
         last = len(before) - 1 - before[::-1].index(number) if number in before else None
 
-        assert not (seen and last is None)
+        assert not (is_repeated and last is None)
         if last is not None and len(set(before[last + 1 :])) < window:
-            assert seen
+            assert is_repeated
 
 
 @given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 20)), max_size=60), st.integers(1, 9))
-def test_workers_and_master_together_count_every_repetition_once(answers: list[tuple[int, int]], every: int) -> None:
+def test_workers_and_master_count_each_repetition_once(answers: list[tuple[int, int]], every: int) -> None:
     """
-    Whatever comes to whom and whenever they report: all answers but the first with each id are counted.
+    All answers except the first with each id are counted, whichever worker gets them and whenever it reports.
     """
     workers, master = [RequestIds(track_new=True) for _ in range(3)], ReportedIds()
     counted = 0
@@ -59,9 +59,9 @@ def test_workers_and_master_together_count_every_repetition_once(answers: list[t
     assert len(answers) - len({number for _, number in answers}) == counted
 
 
-class Kept:
+class MemorySink:
     """
-    A sink that keeps.
+    A sink that keeps findings, clause counts and the end.
     """
 
     def __init__(self) -> None:
@@ -73,8 +73,8 @@ class Kept:
 
     def write_exemplar(self, _: Any) -> None: ...
 
-    def write_finding(self, found: Finding) -> None:
-        self.findings.append(found)
+    def write_finding(self, finding: Finding) -> None:
+        self.findings.append(finding)
 
     def write_clause(self, count: ClauseCount) -> None:
         self.clauses.append(count)
@@ -83,55 +83,52 @@ class Kept:
         self.end = end
 
 
-def test_the_master_sums_up_what_workers_told_until_they_were_lost() -> None:
+def test_the_master_sums_up_reports_of_lost_workers_too() -> None:
     """
-    Clause counts are those of every worker's last report, of a lost one too; a repetition across workers is the
-    master's to add.
+    Clause counts are those of each worker's last report; the master adds ids that repeat across workers.
     """
-    sink = Kept()
+    sink = MemorySink()
     demand = Demand(workload=Workload(name="w"), contract=Contract.STRICT, seed=7)
     worker_states = [WorkerState(client=name, shard=Shard(index=place, of=2)) for place, name in enumerate("ab")]
-    gathering = DistributedRun(
-        demand, array("d"), worker_states, sink, halt=lambda _: None, terminate_worker=lambda _: None
-    )
-    gathering.begin(time.monotonic())
+    run = DistributedRun(demand, array("d"), worker_states, sink, halt=lambda _: None, terminate_worker=lambda _: None)
+    run.begin(time.monotonic())
     ids = RequestIds(track_new=True)
     for number in range(3):
         ids.repeated(f"id-{number}")
-    told = ids.take_new()
+    reported = ids.take_new()
     for number in range(2):
         counts = [ClauseCount(clause=UNIQUE, exercised=3 * (number + 1), violations=0)]
-        gathering.add_report(
-            "a", WorkerReport(run="", number=number, clauses=counts, request_ids=told[: 24 * (number == 0)])
+        run.add_report(
+            "a", WorkerReport(run="", number=number, clauses=counts, request_ids=reported[: 24 * (number == 0)])
         )
     end = RunEnd(ending=Ending.COMPLETED, seconds=1.0)
     counts = [ClauseCount(clause=UNIQUE, exercised=4, violations=1)]
-    gathering.add_report("b", WorkerReport(run="", number=0, clauses=counts, request_ids=told[8:], end=end))
-    gathering.add_report("a", WorkerReport(run="", number=9))
-    gathering.supervise()
+    run.add_report("b", WorkerReport(run="", number=0, clauses=counts, request_ids=reported[8:], end=end))
+    run.add_report("a", WorkerReport(run="", number=9))
+    run.supervise()
 
     assert [(UNIQUE, 10, 3)] == [(count.clause, count.exercised, count.violations) for count in sink.clauses]
-    assert [(UNIQUE, 2, 7)] == [(found.clause, found.count, found.seed) for found in sink.findings]
+    assert [(UNIQUE, 2, 7)] == [(finding.clause, finding.count, finding.seed) for finding in sink.findings]
     assert sink.end is not None
     assert ["0"] == [lost.worker for lost in sink.end.lost_workers]
 
 
-async def twice(told: Any) -> None:
-    """Every request id on two answers in a row, which two workers take turns to get."""
-    await told.answer(
-        200, b"{}", "Content-Type: application/json", f"X-BASETEN-REQUEST-ID: an-id-for-two-{told.number // 2}"
+async def repeat_each_id(request: Any) -> None:
+    """Send each request id on two successive answers, which go to different workers."""
+    await request.answer(
+        200, b"{}", "Content-Type: application/json", f"X-BASETEN-REQUEST-ID: an-id-for-two-{request.number // 2}"
     )
 
 
-def test_two_workers_notice_an_id_that_each_got_once(run_server: RunServer, launch: Launch) -> None:
+def test_ids_repeated_across_workers_are_detected(run_server: RunServer, launch: Launch) -> None:
     """
-    Half of all answers carry an id that was there before, and all of them are counted, most by nobody but the master.
+    Half of the answers repeat an id; all of these are counted, most of them only by the master.
     """
-    with run_server(twice) as server:
+    with run_server(repeat_each_id) as server:
         done = launch(server, "--rate", "40", "--duration", "2s", "--arrivals", "constant", "--processes", "2").end()
-    found = next(each for each in done.run.findings if each.clause == UNIQUE)
+    finding = next(each for each in done.run.findings if each.clause == UNIQUE)
     count = next(each for each in done.run.clauses if each.clause == UNIQUE)
 
     assert 80 == len(server.requests), done.errors
     assert (80, 40) == (count.exercised, count.violations)
-    assert 40 == found.count
+    assert 40 == finding.count

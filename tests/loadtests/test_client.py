@@ -1,5 +1,5 @@
 """
-The client: what it sends, how it takes answers of every kind, and when it stops waiting.
+The load client: requests, answers, transport errors, deadlines and TLS.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ BODY = b'{"a": 1}'
 
 def call(target: Any, deadline: float = 2.0, client: LoadClient | None = None) -> Reply:
     """
-    One request to a target.
+    Send one request to a target.
     """
     client = client if client is not None else LoadClient(target)
     return client.call(request_bytes(target, ApiKey("key"), BODY), time.monotonic() + deadline)
 
 
-def saying(*octets: bytes, then: str = "stay") -> Any:
+def sending(*parts: bytes, then: str = "stay") -> Any:
     """
-    A target that sends these bytes, a moment apart, and then stays, closes or resets the connection.
+    A target that sends the parts, 10 ms apart, and then stays, closes or resets the connection.
     """
 
-    async def behave(told: Any) -> None:
-        for part in octets:
-            await told.send_bytes(part)
+    async def behave(request: Any) -> None:
+        for part in parts:
+            await request.send_bytes(part)
             await asyncio.sleep(0.01)
         if then == "close":
             raise ConnectionError
         if then == "reset":
-            told.reset()
+            request.reset()
 
     return behave
 
@@ -54,28 +54,28 @@ def saying(*octets: bytes, then: str = "stay") -> Any:
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}"
 
 ANSWERS = {
-    "with a length": (saying(OK), (200, b"{}")),
-    "in pieces": (saying(OK[:5], OK[5:20], OK[20:-1], OK[-1:]), (200, b"{}")),
+    "with a length": (sending(OK), (200, b"{}")),
+    "in pieces": (sending(OK[:5], OK[5:20], OK[20:-1], OK[-1:]), (200, b"{}")),
     "chunked": (
-        saying(
+        sending(
             b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", b"1\r\n}\r\n0\r\nTrailer: t\r\n\r\n"
         ),
         (200, b"{}"),
     ),
-    "until the connection closes": (saying(b"HTTP/1.1 200 OK\r\n\r\n{", b"}", then="close"), (200, b"{}")),
-    "behind an interim answer": (saying(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK), (200, b"{}")),
-    "a redirect": (saying(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n"), (302, b"")),
-    "without a body": (saying(b"HTTP/1.1 204 No Content\r\n\r\n"), (204, b"")),
-    "before reading and closing": (saying(OK, then="close"), (200, b"{}")),
-    "two at once": (saying(OK + OK), (200, b"{}")),
-    "with something behind it": (saying(OK + b"\0garbage"), (200, b"{}")),
+    "until the connection closes": (sending(b"HTTP/1.1 200 OK\r\n\r\n{", b"}", then="close"), (200, b"{}")),
+    "after an interim answer": (sending(b"HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n" + OK), (200, b"{}")),
+    "a redirect": (sending(b"HTTP/1.1 302 Found\r\nLocation: /elsewhere\r\nContent-Length: 0\r\n\r\n"), (302, b"")),
+    "without a body": (sending(b"HTTP/1.1 204 No Content\r\n\r\n"), (204, b"")),
+    "then closed": (sending(OK, then="close"), (200, b"{}")),
+    "two answers at once": (sending(OK + OK), (200, b"{}")),
+    "followed by garbage": (sending(OK + b"\0garbage"), (200, b"{}")),
 }
 
 
 @pytest.mark.parametrize("kind", ANSWERS)
-def test_a_complete_answer_is_taken_however_it_is_framed(run_server: RunServer, kind: str) -> None:
+def test_complete_answers_are_read_with_any_framing(run_server: RunServer, kind: str) -> None:
     """
-    An answer is complete when its framing says so; it is sent for once, and a redirect is an answer like any other.
+    The framing decides when an answer is complete. One request is sent; a redirect is an answer like any other.
     """
     behaviour, expected = ANSWERS[kind]
     with run_server(behaviour) as server:
@@ -86,69 +86,69 @@ def test_a_complete_answer_is_taken_however_it_is_framed(run_server: RunServer, 
 
 
 FAILURES = {
-    "closed before any answer": (saying(then="close"), Transport.CLOSED_EARLY, "before any answer"),
-    "reset before any answer": (saying(then="reset"), Transport.CONNECTION_RESET, "before any answer"),
-    "closed half-way": (saying(OK[:-1], then="close"), Transport.CLOSED_EARLY, "middle of the answer"),
-    "reset half-way": (saying(OK[:-1], then="reset"), Transport.CONNECTION_RESET, "middle of the answer"),
+    "closed before any answer": (sending(then="close"), Transport.CLOSED_EARLY, "before any answer"),
+    "reset before any answer": (sending(then="reset"), Transport.CONNECTION_RESET, "before any answer"),
+    "closed half-way": (sending(OK[:-1], then="close"), Transport.CLOSED_EARLY, "middle of the answer"),
+    "reset half-way": (sending(OK[:-1], then="reset"), Transport.CONNECTION_RESET, "middle of the answer"),
     "chunks cut off": (
-        saying(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", then="close"),
+        sending(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{\r\n", then="close"),
         Transport.CLOSED_EARLY,
         "middle of the answer",
     ),
     "only an interim answer": (
-        saying(b"HTTP/1.1 100 Continue\r\n\r\n", then="close"),
+        sending(b"HTTP/1.1 100 Continue\r\n\r\n", then="close"),
         Transport.CLOSED_EARLY,
         "middle of the answer",
     ),
-    "garbage": (saying(b"SSH-2.0-whatever\r\n"), Transport.MALFORMED, "not HTTP"),
+    "garbage": (sending(b"SSH-2.0-whatever\r\n"), Transport.MALFORMED, "not HTTP"),
     "two lengths": (
-        saying(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
+        sending(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\n{}"),
         Transport.MALFORMED,
         "not HTTP",
     ),
     "an upgrade": (
-        saying(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
+        sending(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n"),
         Transport.MALFORMED,
         "not HTTP",
     ),
     "an endless head": (
-        saying(b"HTTP/1.1 200 OK\r\n", *[b"X: " + b"y" * 65000 + b"\r\n"] * 20),
+        sending(b"HTTP/1.1 200 OK\r\n", *[b"X: " + b"y" * 65000 + b"\r\n"] * 20),
         Transport.TOO_LARGE,
         "longer than",
     ),
-    "silence": (saying(), Transport.DEADLINE, "deadline"),
-    "a byte at a time": (saying(*[bytes([octet]) for octet in OK]), Transport.DEADLINE, "deadline"),
-    "a head and silence": (saying(OK[:-2]), Transport.DEADLINE, "deadline"),
+    "silence": (sending(), Transport.DEADLINE, "deadline"),
+    "a byte at a time": (sending(*[bytes([octet]) for octet in OK]), Transport.DEADLINE, "deadline"),
+    "a head and silence": (sending(OK[:-2]), Transport.DEADLINE, "deadline"),
 }
 
 
 @pytest.mark.parametrize("kind", FAILURES)
-def test_whatever_is_no_complete_answer_has_its_transport_class(run_server: RunServer, kind: str) -> None:
+def test_incomplete_answers_have_a_transport_class(run_server: RunServer, kind: str) -> None:
     """
-    How far the bytes got is told apart, nothing is sent a second time, and the deadline holds for all of it.
+    The class depends on how much was received, nothing is sent again, and the deadline holds.
     """
     behaviour, transport, reason = FAILURES[kind]
     deadline = 0.3 if transport is Transport.DEADLINE else 5.0
     with run_server(behaviour) as server:
-        begun = time.monotonic()
+        start = time.monotonic()
         reply = call(server.target, deadline)
 
     assert (transport, None) == (reply.transport, reply.answer)
     assert reason in reply.reason
     assert 1 == len(server.requests)
-    assert time.monotonic() - begun < deadline + 0.3
+    assert time.monotonic() - start < deadline + 0.3
 
 
-def test_the_request_is_the_documents(run_server: RunServer) -> None:
+def test_requests_follow_the_openapi_document(run_server: RunServer) -> None:
     """
-    POST to the operation's path, the key behind its prefix, JSON, a length, the target's host.
+    Method, path, authorization, media type, length and host are those of the document.
     """
-    with run_server(saying(OK)) as server:
+    with run_server(sending(OK)) as server:
         call(server.target)
     head, _, body = server.requests[0].partition(b"\r\n\r\n")
-    line, *fields = head.decode().split("\r\n")
+    request_line, *fields = head.decode().split("\r\n")
 
-    assert "POST /production/run_remote HTTP/1.1" == line
+    assert "POST /production/run_remote HTTP/1.1" == request_line
     assert {
         f"Host: 127.0.0.1:{server.port}",
         "Authorization: Api-Key key",
@@ -158,15 +158,15 @@ def test_the_request_is_the_documents(run_server: RunServer) -> None:
     assert BODY == body
 
 
-def test_a_connection_is_kept_as_long_as_the_target_keeps_it(run_server: RunServer) -> None:
+def test_connections_are_reused_if_the_target_keeps_them_open(run_server: RunServer) -> None:
     """
-    The next request goes over the same connection, unless the answer said close or more came than was asked for.
+    The next request uses the same connection, unless the answer has `Connection: close` or is followed by more bytes.
     """
     closing = OK.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n")
-    expected = {"kept": 1, "closed": 3, "one too many": 3}
+    expected = {"keep-alive": 1, "close": 3, "two answers": 3}
     found = {}
-    for kind, octets in {"kept": OK, "closed": closing, "one too many": OK + OK}.items():
-        with run_server(saying(octets)) as server:
+    for kind, answer in {"keep-alive": OK, "close": closing, "two answers": OK + OK}.items():
+        with run_server(sending(answer)) as server:
             client = LoadClient(server.target)
             for _ in range(3):
                 assert Transport.ANSWERED is call(server.target, client=client).transport
@@ -175,11 +175,11 @@ def test_a_connection_is_kept_as_long_as_the_target_keeps_it(run_server: RunServ
     assert expected == found
 
 
-def test_an_idle_connection_that_was_closed_is_replaced_before_sending(run_server: RunServer) -> None:
+def test_closed_idle_connections_are_replaced_before_sending(run_server: RunServer) -> None:
     """
-    A keep-alive connection that the target gave up is no failure of the next request.
+    The next request does not fail because the target closed an idle connection.
     """
-    with run_server(saying(OK, then="close")) as server:
+    with run_server(sending(OK, then="close")) as server:
         client = LoadClient(server.target)
         for _ in range(3):
             assert Transport.ANSWERED is call(server.target, client=client).transport
@@ -188,11 +188,11 @@ def test_an_idle_connection_that_was_closed_is_replaced_before_sending(run_serve
     assert (3, 3) == (len(server.requests), server.connections)
 
 
-def test_a_request_that_went_out_is_never_sent_again(run_server: RunServer) -> None:
+def test_a_sent_request_is_never_sent_again(run_server: RunServer) -> None:
     """
-    A connection that dies under a request loses it: the chain may have run.
+    A request fails if its connection breaks, because the chain may have run.
     """
-    with run_server(saying(OK), saying(then="close")) as server:
+    with run_server(sending(OK), sending(then="close")) as server:
         client = LoadClient(server.target)
         transports = [call(server.target, client=client).transport for _ in range(2)]
 
@@ -200,9 +200,9 @@ def test_a_request_that_went_out_is_never_sent_again(run_server: RunServer) -> N
     assert 2 == len(server.requests)
 
 
-def test_nobody_there_and_no_such_name() -> None:
+def test_refused_connections_and_unknown_names_differ() -> None:
     """
-    A refused connection and an unknown name are different things.
+    Each has its own transport class.
     """
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -213,10 +213,12 @@ def test_nobody_there_and_no_such_name() -> None:
     assert unknown.transport in (Transport.NAME_NOT_RESOLVED, Transport.DEADLINE)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere a full queue of connections refuses")
+@pytest.mark.skipif(
+    sys.platform != "linux", reason="skipped: needs Linux, where a full backlog does not refuse connections"
+)
 def test_the_deadline_covers_connecting() -> None:
     """
-    A target that takes no connection times the request out.
+    A request times out if the target does not accept the connection.
     """
     with socket.socket() as full:
         full.bind(("127.0.0.1", 0))
@@ -235,7 +237,7 @@ def test_the_deadline_covers_connecting() -> None:
 
 def test_the_deadline_covers_the_handshake() -> None:
     """
-    A target that accepts and never says a word of TLS times the request out.
+    A request times out if the target does not answer the TLS handshake.
     """
     with socket.socket() as silent:
         silent.bind(("127.0.0.1", 0))
@@ -245,45 +247,45 @@ def test_the_deadline_covers_the_handshake() -> None:
     assert Transport.DEADLINE is reply.transport
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's receive stamps are Linux's")
-def test_an_answer_that_waited_for_us_is_not_charged_to_the_target(run_server: RunServer) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="skipped: needs Linux for kernel timestamps")
+def test_read_delay_is_not_part_of_the_service_time(run_server: RunServer) -> None:
     """
-    While this process is busy the answer lies in the socket's buffer; its end is when the kernel received it.
+    An answer ends when the kernel received it, even if this process is busy and reads it later.
     """
-    with run_server(saying(OK)) as server:
+    with run_server(sending(OK)) as server:
         client = LoadClient(server.target)
-        call(server.target, client=client)  # the first stamps of a machine may be missing
+        call(server.target, client=client)  # the first timestamps may be missing
         time.sleep(0.1)
-        begun = time.monotonic()
+        start = time.monotonic()
         caller = gevent.spawn(call, server.target, client=client)
-        gevent.sleep(0.001)  # the request is out
-        time.sleep(0.3)  # and we are busy
+        gevent.sleep(0.001)  # the request is sent
+        time.sleep(0.3)  # this process is busy
         reply = caller.get()
 
-    assert 0 < reply.end - begun < 0.15
+    assert 0 < reply.end - start < 0.15
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="the kernel's receive stamps are Linux's")
-def test_an_answer_that_came_in_time_counts_though_we_looked_late(run_server: RunServer) -> None:
+@pytest.mark.skipif(sys.platform != "linux", reason="skipped: needs Linux for kernel timestamps")
+def test_an_answer_in_time_counts_even_if_it_is_read_late(run_server: RunServer) -> None:
     """
-    Busy beyond the deadline, we find an answer that came before it; and whoever is woken by it may ask again at once,
-    over the same connection, without meeting the first one's deadline.
+    An answer received before the deadline counts if it is read after it. A second request over the same connection is not
+    affected by the first deadline.
     """
 
-    async def soon(told: Any) -> None:
+    async def answer_after_50_ms(request: Any) -> None:
         await asyncio.sleep(0.05)
-        await told.send_bytes(OK)
+        await request.send_bytes(OK)
 
-    with run_server(soon) as server:
+    with run_server(answer_after_50_ms) as server:
         client = LoadClient(server.target)
-        call(server.target, client=client)  # the first stamps of a machine may be missing
+        call(server.target, client=client)  # the first timestamps may be missing
 
         def twice() -> list[Reply]:
             return [call(server.target, deadline, client) for deadline in (0.4, 5.0)]
 
         caller = gevent.spawn(twice)
-        gevent.sleep(0.001)  # the request is out
-        time.sleep(0.8)  # and we are busy
+        gevent.sleep(0.001)  # the request is sent
+        time.sleep(0.8)  # this process is busy
         replies = caller.get()
 
     assert [Transport.ANSWERED] * 2 == [reply.transport for reply in replies]
@@ -295,15 +297,15 @@ def test_an_answer_that_came_in_time_counts_though_we_looked_late(run_server: Ru
 @pytest.fixture
 def https(run_server: RunServer, tls_context: Any) -> Any:
     """
-    A target that answers twice over TLS.
+    A target with TLS.
     """
-    with run_server(saying(OK), tls=tls_context) as server:
+    with run_server(sending(OK), tls=tls_context) as server:
         yield server
 
 
 def test_a_trusted_certificate_is_accepted(https: Any, certificate: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    TLS works, by name and by address, and its connections are kept.
+    TLS works with host name and address, and connections are reused.
     """
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
     target = parse_target(f"https://localhost:{https.port}")
@@ -315,9 +317,9 @@ def test_a_trusted_certificate_is_accepted(https: Any, certificate: Any, monkeyp
     assert Transport.ANSWERED is call(parse_target(f"https://127.0.0.1:{https.port}")).transport
 
 
-def test_an_untrusted_certificate_is_refused_before_the_key_goes_out(https: Any) -> None:
+def test_an_untrusted_certificate_is_rejected_before_the_key_is_sent(https: Any) -> None:
     """
-    Nothing of a request reaches whoever cannot prove who he is.
+    No request is sent to a target without a trusted certificate.
     """
     reply = call(parse_target(f"https://localhost:{https.port}"))
 
@@ -326,14 +328,14 @@ def test_an_untrusted_certificate_is_refused_before_the_key_goes_out(https: Any)
     assert [] == https.requests
 
 
-def test_a_certificate_of_another_host_is_refused(
+def test_a_certificate_of_another_host_is_rejected(
     run_server: RunServer, tls_context: Any, certificate: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """
-    A trusted certificate counts for the hosts it names.
+    A trusted certificate is valid only for the hosts that it names.
     """
     monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
-    with run_server(saying(OK), tls=tls_context, host="127.0.0.2") as server:
+    with run_server(sending(OK), tls=tls_context, host="127.0.0.2") as server:
         reply = call(parse_target(f"https://127.0.0.2:{server.port}"))
 
     assert Transport.TLS_FAILED is reply.transport
@@ -341,9 +343,9 @@ def test_a_certificate_of_another_host_is_refused(
     assert [] == server.requests
 
 
-def test_no_tls_where_tls_was_expected() -> None:
+def test_a_plain_http_target_fails_the_handshake() -> None:
     """
-    A plain server behind an https URL is a failed handshake.
+    A server without TLS at an https URL is a TLS failure.
     """
 
     def refuse(listening: socket.socket) -> None:

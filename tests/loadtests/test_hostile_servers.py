@@ -1,5 +1,5 @@
 """
-Servers that say anything at all: the client never hangs, never raises, and gives every request one transport class.
+Servers that send arbitrary bytes: the client never hangs or raises, and each request gets one transport class.
 """
 
 from __future__ import annotations
@@ -32,13 +32,13 @@ from chainproof.results.exchange import Transport
 OK = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}"
 DEADLINE = 0.25
 SLACK = 1.0
-"""What a loaded machine may add."""
+"""Additional time on a loaded machine."""
 
 
 @dataclass(slots=True)
-class Act:
+class Script:
     """
-    What a server does on its next connection: some bytes, a moment apart, and an end.
+    What a server does on its next connection: send parts, 1 ms apart, and end the connection.
     """
 
     parts: list[bytes]
@@ -47,23 +47,23 @@ class Act:
     over: threading.Event = field(default_factory=threading.Event)
 
     def await_end(self) -> None:
-        """Return when the server has done all of it."""
+        """Wait until the server has finished."""
         assert self.end == "stay" or self.over.wait(5)
         gevent.sleep(0.002)
 
 
 @dataclass(slots=True)
-class Stage:
+class ScriptServer:
     """
-    A server that plays acts, one to a connection.
+    A server that plays one script per connection.
     """
 
     port: int
     tls: ssl.SSLContext | None
-    acts: queue.Queue[Act] = field(default_factory=queue.Queue)
+    scripts: queue.Queue[Script] = field(default_factory=queue.Queue)
 
     def serve(self, listening: socket.socket) -> None:
-        """Play whatever is put on, until the listening socket is closed."""
+        """Accept connections until the listening socket is closed."""
         while True:
             try:
                 connection, _ = listening.accept()
@@ -72,28 +72,28 @@ class Stage:
             threading.Thread(target=self.play, args=(connection,), daemon=True).start()
 
     def play(self, raw: socket.socket) -> None:
-        """Play one act, and then an honest server to whoever asks again on the same connection."""
-        act = self.acts.get(timeout=5)
+        """Play one script, then answer further requests on the same connection correctly."""
+        script = self.scripts.get(timeout=5)
         raw.settimeout(5)
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connection: Any = raw
         with suppress(OSError):
             if self.tls is not None:
                 connection = self.tls.wrap_socket(raw, server_side=True)
-            if act.reads:
-                _request(connection)
-            for part in act.parts:
+            if script.reads:
+                _read_request(connection)
+            for part in script.parts:
                 connection.sendall(part)
                 time.sleep(0.001)
-            self.end(raw, connection, act.end)
-            if act.end == "stay":
-                while _request(connection):
+            self.end(raw, connection, script.end)
+            if script.end == "stay":
+                while _read_request(connection):
                     connection.sendall(OK.replace(b"{}", b"[]"))
         connection.close()
-        act.over.set()
+        script.over.set()
 
     def end(self, raw: socket.socket, connection: Any, how: str) -> None:
-        """End the connection in one of several ways."""
+        """End the connection as the script says."""
         if how == "reset":
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif how == "garbage below TLS" and self.tls is not None:
@@ -102,17 +102,17 @@ class Stage:
             connection.unwrap()
 
 
-def _request(connection: Any) -> bool:
+def _read_request(connection: Any) -> bool:
     """
-    Read a whole request; False when there is none.
+    Read a request; False at the end of the stream.
     """
-    said = b""
-    while b"\r\n\r\n" not in said:
+    received = b""
+    while b"\r\n\r\n" not in received:
         octets = connection.recv(65536)
         if not octets:
             return False
-        said += octets
-    head, _, body = said.partition(b"\r\n\r\n")
+        received += octets
+    head, _, body = received.partition(b"\r\n\r\n")
     length = int(head.lower().partition(b"content-length:")[2].partition(b"\r\n")[0])
     while len(body) < length:
         octets = connection.recv(65536)
@@ -123,54 +123,54 @@ def _request(connection: Any) -> bool:
 
 
 @contextmanager
-def staging(tls: ssl.SSLContext | None = None) -> Iterator[Stage]:
+def start_server(tls: ssl.SSLContext | None = None) -> Iterator[ScriptServer]:
     """
-    A server on a free port of loopback.
+    A server on a free loopback port.
     """
     with socket.create_server(("127.0.0.1", 0), backlog=100) as listening:
-        stage = Stage(listening.getsockname()[1], tls)
-        threading.Thread(target=stage.serve, args=(listening,), daemon=True).start()
-        yield stage
+        server = ScriptServer(listening.getsockname()[1], tls)
+        threading.Thread(target=server.serve, args=(listening,), daemon=True).start()
+        yield server
 
 
 @pytest.fixture(scope="module")
-def stage() -> Iterator[Stage]:
+def server() -> Iterator[ScriptServer]:
     """A server over plain TCP."""
-    with staging() as found:
-        yield found
+    with start_server() as started:
+        yield started
 
 
 @pytest.fixture(scope="module")
-def secure_stage() -> Iterator[Stage]:
+def tls_server() -> Iterator[ScriptServer]:
     """A server over TLS."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(Path(__file__).with_name("localhost.pem"))
-    with staging(context) as found:
-        yield found
+    with start_server(context) as started:
+        yield started
 
 
-def client(stage: Stage) -> tuple[LoadClient, bytes]:
+def client(server: ScriptServer) -> tuple[LoadClient, bytes]:
     """
-    A client of that server, and a request.
+    A client for a server, and a request.
     """
-    scheme = "http" if stage.tls is None else "https"
-    target = parse_target(f"{scheme}://localhost:{stage.port}", loopback=True)
+    scheme = "http" if server.tls is None else "https"
+    target = parse_target(f"{scheme}://localhost:{server.port}", loopback=True)
     route = Route(ca_file=str(Path(__file__).with_name("localhost.pem")))
     return LoadClient(target, route), request_bytes(target, ApiKey("key"), b'{"a": 1}')
 
 
-def met(stage: Stage, act: Act, deadline: float = DEADLINE) -> tuple[Reply, float, LoadClient, bytes]:
+def send_to(server: ScriptServer, script: Script, deadline: float = DEADLINE) -> tuple[Reply, float, LoadClient, bytes]:
     """
-    What becomes of a request to a server that acts like this, and how long that took.
+    Send one request to a server with a script: reply, elapsed time, client and request.
     """
-    caller, request = client(stage)
-    stage.acts.put(act)
-    begun = time.monotonic()
-    reply = caller.call(request, begun + deadline)
-    return reply, time.monotonic() - begun, caller, request
+    load_client, request = client(server)
+    server.scripts.put(script)
+    start = time.monotonic()
+    reply = load_client.call(request, start + deadline)
+    return reply, time.monotonic() - start, load_client, request
 
 
-# ------------------------------------------------------------------ whatever is valid is taken as it is
+# ------------------------------------------------------------------ valid answers
 
 tokens = st.from_regex(rb"[A-Za-z][A-Za-z0-9-]{0,20}", fullmatch=True).filter(
     lambda name: name.lower() not in (b"content-length", b"transfer-encoding", b"connection", b"upgrade", b"keep-alive")
@@ -182,7 +182,7 @@ fields = st.lists(st.tuples(tokens, values), max_size=5)
 @st.composite
 def answers(draw: st.DrawFn) -> tuple[bytes, int, list[tuple[bytes, bytes]], bytes, str]:
     """
-    A valid answer: its bytes, status, fields, body, and how the connection goes on.
+    A valid answer: its bytes, status, header fields, body, and how the connection ends.
     """
     interim = b"".join(
         b"HTTP/1.1 %d Wait\r\n\r\n" % draw(st.sampled_from([100, 102, 103])) for _ in range(draw(st.integers(0, 2)))
@@ -211,50 +211,50 @@ def answers(draw: st.DrawFn) -> tuple[bytes, int, list[tuple[bytes, bytes]], byt
     )
 
 
-def cut(octets: bytes, places: list[int]) -> list[bytes]:
+def split(octets: bytes, places: list[int]) -> list[bytes]:
     """
-    Bytes in pieces.
+    Bytes in several parts.
     """
     ends = sorted({place % (len(octets) + 1) for place in places} | {len(octets)})
     starts = [0, *ends[:-1]]
     return [octets[start:end] for start, end in zip(starts, ends, strict=True) if end > start]
 
 
-def as_sent(parts: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
+def header_fields(parts: list[tuple[bytes, bytes]]) -> list[tuple[str, str]]:
     """
-    Header fields as an answer has them.
+    Header fields in the form that an answer has.
     """
     return [(name.decode(), value.decode()) for name, value in parts]
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(answers(), st.lists(st.integers(0, 5000), max_size=6))
-def test_a_valid_answer_is_taken_as_it_is_however_it_is_framed_and_cut(
-    stage: Stage, answer: tuple[bytes, int, list[tuple[bytes, bytes]], bytes, str], places: list[int]
+def test_valid_answers_are_read_unchanged(
+    server: ScriptServer, answer: tuple[bytes, int, list[tuple[bytes, bytes]], bytes, str], places: list[int]
 ) -> None:
     """
-    Status, fields in their order, body; and another request over whatever connection there is then meets an honest server.
+    Status, header fields and body are those sent, with any framing and splitting; the next request succeeds too.
     """
     octets, status, named, body, end = answer
-    act = Act(cut(octets, places), end)
-    reply, _, caller, request = met(stage, act, deadline=5.0)
-    act.await_end()
-    stage.acts.put(Act([OK], "stay"))
-    second = caller.call(request, time.monotonic() + 5.0)
-    caller.close()
+    script = Script(split(octets, places), end)
+    reply, _, load_client, request = send_to(server, script, deadline=5.0)
+    script.await_end()
+    server.scripts.put(Script([OK], "stay"))
+    second = load_client.call(request, time.monotonic() + 5.0)
+    load_client.close()
     with suppress(queue.Empty):
-        stage.acts.get_nowait()  # the second went over the first one's connection
+        server.scripts.get_nowait()  # the second request used the same connection
 
     assert (Transport.ANSWERED, "") == (reply.transport, reply.reason)
     assert reply.answer is not None
-    assert (status, as_sent(named), body) == (reply.answer.status, list(reply.answer.headers), reply.answer.body)
+    assert (status, header_fields(named), body) == (reply.answer.status, list(reply.answer.headers), reply.answer.body)
     assert len(octets) == reply.received
     assert len(request) == reply.sent
     assert second.answer is not None
     assert second.answer.body in (b"{}", b"[]")
 
 
-# ------------------------------------------------------------------ whatever is not valid has one class
+# ------------------------------------------------------------------ invalid answers
 
 ENDS = ["stay", "orderly", "abrupt", "reset"]
 PIECES = [
@@ -279,36 +279,36 @@ POSSIBLE = {
 }
 
 
-def holds_together(reply: Reply, took: float, deadline: float = DEADLINE) -> None:
+def assert_consistent(reply: Reply, elapsed: float, deadline: float = DEADLINE) -> None:
     """
-    What is true of any reply.
+    Assert what holds for every reply.
     """
     assert (reply.answer is None) == bool(reply.reason)
     assert (reply.transport is Transport.ANSWERED) == (reply.answer is not None)
-    assert took < deadline + SLACK
-    assert reply.transport is not Transport.DEADLINE or took >= deadline
+    assert elapsed < deadline + SLACK
+    assert reply.transport is not Transport.DEADLINE or elapsed >= deadline
     assert reply.end <= reply.read_at
 
 
 @settings(max_examples=250, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(noise, st.sampled_from(ENDS), st.booleans())
-def test_a_hostile_server_costs_no_more_than_the_deadline_and_gets_one_class(
-    stage: Stage, parts: list[bytes], end: str, reads: bool
+def test_arbitrary_bytes_give_one_transport_class_within_the_deadline(
+    server: ScriptServer, parts: list[bytes], end: str, reads: bool
 ) -> None:
     """
-    Whatever comes back, in time there is one reply; and what one answer left behind is never the next one's.
+    There is one reply in time, and bytes left over from one answer never become part of the next.
     """
-    act = Act(parts, end, reads)
-    reply, took, caller, request = met(stage, act)
-    act.await_end()  # whatever comes behind an answer finds the connection idle
-    stage.acts.put(Act([OK], "stay"))
-    second = caller.call(request, time.monotonic() + 5.0)
-    caller.close()
+    script = Script(parts, end, reads)
+    reply, elapsed, load_client, request = send_to(server, script)
+    script.await_end()  # bytes after an answer arrive on an idle connection
+    server.scripts.put(Script([OK], "stay"))
+    second = load_client.call(request, time.monotonic() + 5.0)
+    load_client.close()
     with suppress(queue.Empty):
-        stage.acts.get_nowait()
+        server.scripts.get_nowait()
 
     assert reply.transport in POSSIBLE
-    holds_together(reply, took)
+    assert_consistent(reply, elapsed)
     if reads:
         assert second.answer is not None
         assert second.answer.body in (b"{}", b"[]")
@@ -316,52 +316,52 @@ def test_a_hostile_server_costs_no_more_than_the_deadline_and_gets_one_class(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(noise, st.sampled_from([*ENDS, "garbage below TLS"]))
-def test_under_tls_too(secure_stage: Stage, parts: list[bytes], end: str) -> None:
+def test_arbitrary_bytes_over_tls(tls_server: ScriptServer, parts: list[bytes], end: str) -> None:
     """
-    The same over TLS, where besides a record may be broken.
+    The same holds over TLS, including broken TLS records.
     """
-    reply, took, caller, _ = met(secure_stage, Act(parts, end), deadline=0.5)
-    caller.close()
+    reply, elapsed, load_client, _ = send_to(tls_server, Script(parts, end), deadline=0.5)
+    load_client.close()
 
     assert reply.transport in POSSIBLE | {Transport.TLS_FAILED}
     assert reply.transport is not Transport.TLS_FAILED or end == "garbage below TLS"
-    holds_together(reply, took, 0.5)
+    assert_consistent(reply, elapsed, 0.5)
 
 
-def test_an_end_without_close_notify_completes_no_answer(secure_stage: Stage) -> None:
+def test_an_end_without_close_notify_does_not_complete_an_answer(tls_server: ScriptServer) -> None:
     """
-    Under TLS a body that lasts until the end may have been cut off by anybody, unless the server says that it was the end.
+    Without close_notify, a body that ends with the connection may have been truncated by an attacker.
     """
     parts = [b"HTTP/1.1 200 OK\r\n\r\n{", b"}"]
-    said, cut_off = (met(secure_stage, Act(parts, end), deadline=2.0)[0] for end in ("orderly", "abrupt"))
+    complete, truncated = (send_to(tls_server, Script(parts, end), deadline=2.0)[0] for end in ("orderly", "abrupt"))
 
-    assert (Transport.ANSWERED, Transport.CLOSED_EARLY) == (said.transport, cut_off.transport)
+    assert (Transport.ANSWERED, Transport.CLOSED_EARLY) == (complete.transport, truncated.transport)
 
 
-def test_a_broken_record_is_no_answer(secure_stage: Stage) -> None:
+def test_a_broken_tls_record_is_a_tls_failure(tls_server: ScriptServer) -> None:
     """
-    Bytes that TLS cannot vouch for are not read as HTTP.
+    Bytes that TLS does not authenticate are not read as HTTP.
     """
-    reply = met(secure_stage, Act([OK[:-1]], "garbage below TLS"), deadline=2.0)[0]
+    reply = send_to(tls_server, Script([OK[:-1]], "garbage below TLS"), deadline=2.0)[0]
 
     assert Transport.TLS_FAILED is reply.transport
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
-def test_a_long_request_goes_out_as_the_server_takes_it(stage: Stage, secure_stage: Stage, secure: bool) -> None:
+def test_a_long_request_is_sent_in_parts(server: ScriptServer, tls_server: ScriptServer, secure: bool) -> None:
     """
-    A body that fits no buffer is sent in parts, while the loop goes on; one byte of it is missing nowhere.
+    A body larger than the socket buffer is sent completely, and other greenlets run meanwhile.
     """
-    where = secure_stage if secure else stage
-    caller, short = client(where)
+    where = tls_server if secure else server
+    load_client, short = client(where)
     target = parse_target(f"{'https' if secure else 'http'}://localhost:{where.port}", loopback=True)
     body = b'{"a": "' + b"x" * (20 << 20) + b'"}'
     ticks = []
     ticking = gevent.spawn(lambda: [ticks.append(gevent.sleep(0.001)) for _ in range(10_000)])
-    where.acts.put(Act([OK], "stay"))
-    reply = caller.call(request_bytes(target, ApiKey("key"), body), time.monotonic() + 20)
-    again = caller.call(short, time.monotonic() + 5)
-    caller.close()
+    where.scripts.put(Script([OK], "stay"))
+    reply = load_client.call(request_bytes(target, ApiKey("key"), body), time.monotonic() + 20)
+    again = load_client.call(short, time.monotonic() + 5)
+    load_client.close()
     ticking.kill()
 
     assert (Transport.ANSWERED, b"{}") == (reply.transport, reply.answer and reply.answer.body)
@@ -370,23 +370,23 @@ def test_a_long_request_goes_out_as_the_server_takes_it(stage: Stage, secure_sta
     assert len(ticks) > 3
 
 
-def test_an_answer_before_the_end_of_the_request_is_an_answer(stage: Stage) -> None:
+def test_an_early_answer_to_a_long_request_is_read(server: ScriptServer) -> None:
     """
-    Who refuses a long request says so before reading it all; the connection is not used again.
+    A server may reject a long request before reading it all. The connection is not reused.
     """
-    caller, _ = client(stage)
-    target = parse_target(f"http://localhost:{stage.port}", loopback=True)
-    refusal = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
-    stage.acts.put(Act([refusal], "stay", reads=False))
-    reply = caller.call(request_bytes(target, ApiKey("key"), b"x" * (20 << 20)), time.monotonic() + 5)
+    load_client, _ = client(server)
+    target = parse_target(f"http://localhost:{server.port}", loopback=True)
+    rejection = b"HTTP/1.1 413 Too Large\r\nContent-Length: 0\r\n\r\n"
+    server.scripts.put(Script([rejection], "stay", reads=False))
+    reply = load_client.call(request_bytes(target, ApiKey("key"), b"x" * (20 << 20)), time.monotonic() + 5)
 
     assert (Transport.ANSWERED, 413) == (reply.transport, reply.answer and reply.answer.status)
-    assert [] == caller._idle
+    assert [] == load_client._idle
 
 
-def test_more_than_we_hold_is_too_large(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_endless_answers_are_too_large(server: ScriptServer, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    Neither an endless body nor endless interim answers fill our memory.
+    Endless bodies and endless interim answers do not fill the memory.
     """
     monkeypatch.setattr("chainproof.loadtests.client.connection.MAX_BODY_BYTES", 1000)
     monkeypatch.setattr("chainproof.loadtests.client.connection.MAX_HEADER_BYTES", 1000)
@@ -396,6 +396,6 @@ def test_more_than_we_hold_is_too_large(stage: Stage, monkeypatch: pytest.Monkey
         "until closed": [b"HTTP/1.1 200 OK\r\n\r\n", *[b"x" * 500] * 4],
         "interim": [b"HTTP/1.1 100 Continue\r\n\r\n" * 20] * 4,
     }
-    found = {name: met(stage, Act(parts, "stay"), deadline=2.0)[0].transport for name, parts in endless.items()}
+    found = {name: send_to(server, Script(parts, "stay"), deadline=2.0)[0].transport for name, parts in endless.items()}
 
     assert dict.fromkeys(endless, Transport.TOO_LARGE) == found

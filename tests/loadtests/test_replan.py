@@ -1,5 +1,5 @@
 """
-Another plan for the rest of a run: what was planned before stays, what comes after is counted exactly.
+Rate changes of a run in progress: the earlier plan is kept, and the new plan is counted exactly.
 """
 
 from __future__ import annotations
@@ -26,101 +26,100 @@ from chainproof.results.replan import Replan
 from chainproof.workload.phases import Phase
 from chainproof.workload.workload import Workload
 
-LEVEL = Workload(name="w", rate=20.0, duration=12.0)
+CONSTANT = Workload(name="w", rate=20.0, duration=12.0)
 PHASES = (
     Phase(name="warm-up", duration=4.0, rate=0.0, final_rate=40.0, judged=False),
     Phase(name="plan 2", duration=8.0, rate=40.0, final_rate=40.0),
 )
-PHASED = replace(LEVEL, rate=40.0, phases=PHASES)
-WORKLOADS = st.sampled_from([LEVEL, PHASED, replace(LEVEL, arrivals="constant")])
-RENEWALS = st.lists(
+PHASED = replace(CONSTANT, rate=40.0, phases=PHASES)
+WORKLOADS = st.sampled_from([CONSTANT, PHASED, replace(CONSTANT, arrivals="constant")])
+RATE_CHANGES = st.lists(
     st.builds(RateChange, start=st.integers(1, 11).map(float), rate=st.floats(0.5, 50), duration=st.floats(11.5, 20)),
     min_size=1,
     max_size=4,
-).map(lambda renewals: sorted(renewals, key=lambda rate_change: rate_change.start))
+).map(lambda rate_changes: sorted(rate_changes, key=lambda rate_change: rate_change.start))
 
 
-@given(WORKLOADS, RENEWALS, st.integers(0, 99))
-def test_what_was_planned_before_stays(workload: Workload, renewals: list[RateChange], seed: int) -> None:
+@given(WORKLOADS, RATE_CHANGES, st.integers(0, 99))
+def test_the_plan_before_the_change_is_kept(workload: Workload, rate_changes: list[RateChange], seed: int) -> None:
     """
-    Up to its first instant a new plan is the one before; from then on it goes at its rate, up to the run's new end; and each
-    request is in the phase whose stretch its start lies in.
+    Before the change the plan is unchanged. After it, requests have the new rate up to the new end, and belong to the phase
+    that contains their intended start.
     """
     demand = Demand(workload=workload, contract=Contract.STRICT, seed=seed)
     plan = demand.plan()
-    for rate_change in renewals:
-        changed, whole = apply_rate_change(demand, plan, rate_change)
-        later = [start for start in whole if start >= rate_change.start]
+    for rate_change in rate_changes:
+        changed, new_plan = apply_rate_change(demand, plan, rate_change)
+        later = [start for start in new_plan if start >= rate_change.start]
         expected = rate_change.rate * (rate_change.duration - rate_change.start)
 
-        assert (changed, whole) == apply_rate_change(demand, plan, rate_change)
+        assert (changed, new_plan) == apply_rate_change(demand, plan, rate_change)
         assert [start for start in plan if start < rate_change.start] == [
-            start for start in whole if start < rate_change.start
+            start for start in new_plan if start < rate_change.start
         ]
-        assert list(whole) == sorted(whole)
+        assert list(new_plan) == sorted(new_plan)
         assert all(start < rate_change.duration for start in later)
         assert abs(len(later) - expected) <= 6 * expected**0.5 + 2
         last = changed.workload.phases[-1]
         assert {last.name} >= {changed.workload.phase_at(start) for start in later}
         assert pytest.approx(rate_change.duration) == sum(phase.duration for phase in changed.workload.phases)
         assert [] == changed.workload.errors()
-        demand, plan = changed, whole
+        demand, plan = changed, new_plan
 
 
-@given(WORKLOADS, RENEWALS)
-def test_another_plan_is_counted_exactly(
-    tmp_path_factory: pytest.TempPathFactory, workload: Workload, renewals: list[RateChange]
+@given(WORKLOADS, RATE_CHANGES)
+def test_planned_requests_are_those_of_the_last_plan(
+    tmp_path_factory: pytest.TempPathFactory, workload: Workload, rate_changes: list[RateChange]
 ) -> None:
     """
-    Planned of a second, of a phase and of the whole run are those of the last plan, whenever the change came; a reader of
-    the folder finds the phases with their stretches.
+    The counts hold for each second, each phase and the run, whenever the change came; the run folder has all phases.
     """
     folder = tmp_path_factory.mktemp("run") / "run"
     demand = Demand(workload=workload, contract=Contract.STRICT, seed=1)
     plan, phase_names = demand.plan(), PhaseNames(workload)
     manifest = Manifest(kind=RunKind.LOAD, name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/")
-    book = TotalsWriter(RunWriter(folder, manifest))
-    recorder = Recorder(book, contract=Contract.STRICT, seed=1, phase_of=phase_names)
+    writer = TotalsWriter(RunWriter(folder, manifest))
+    recorder = Recorder(writer, contract=Contract.STRICT, seed=1, phase_of=phase_names)
     recorder.plan(plan)
-    for rate_change in renewals:
+    for rate_change in rate_changes:
         recorder.flush(rate_change.start - 0.75)
         demand, plan = apply_rate_change(demand, plan, rate_change)
         phase_names.workload = demand.workload
         recorder.replan(rate_change.start, [start for start in plan if start >= rate_change.start])
-        book.write_replan(Replan(start=rate_change.start, settings=demand.settings(plan)))
+        writer.write_replan(Replan(start=rate_change.start, settings=demand.settings(plan)))
     recorder.finish(20.0, Ending.COMPLETED, "")
     run = read_run(folder)
-    whole = total(run.intervals)
+    totals = total(run.intervals)
 
-    assert len(plan) == whole.planned == recorder.accounting.planned
+    assert len(plan) == totals.planned == recorder.accounting.planned
     for second in range(20):
         assert sum(int(start) == second for start in plan) == sum(
             each.planned for each in run.intervals if each.second == second
         )
     for phase in run.manifest.phases:
         inside = sum(phase.start <= start < phase.end for start in plan)
-        part = whole.phases.get(phase.name)
+        part = totals.phases.get(phase.name)
         assert inside == (part.planned if part else 0)
     assert len(plan) == run.manifest.settings["plan"]["arrivals"]  # type: ignore[call-overload, index]
     assert "REPLANNED" in [caveat.code for caveat in summarise_load(run).caveats]
 
 
-def test_nothing_is_left_to_ask_after_the_end() -> None:
+def test_a_change_after_the_end_is_a_usage_error() -> None:
     """
-    A duration that is over by then is a mistake, said before anything changes.
+    So is a plan with too many requests.
     """
-    demand = Demand(workload=LEVEL, contract=Contract.STRICT, seed=1)
+    demand = Demand(workload=CONSTANT, contract=Contract.STRICT, seed=1)
     with pytest.raises(UsageError, match="expected a duration of more than 5 s"):
         apply_rate_change(demand, demand.plan(), RateChange(start=5.0, rate=1.0, duration=4.0))
     with pytest.raises(UsageError, match="expected at most"):
         apply_rate_change(demand, array("d"), RateChange(start=5.0, rate=100_000.0, duration=1000.0))
 
 
-def test_a_torn_line_leaves_the_plan_before(tmp_path: Path) -> None:
+def test_an_incomplete_last_line_is_ignored(tmp_path: Path) -> None:
     """
-    A run that was killed in the midst of noting another plan is read as what it was asked until then.
+    A run that was killed while it recorded a change has the plan before it.
     """
-    demand = Demand(workload=LEVEL, contract=Contract.STRICT, seed=1)
+    demand = Demand(workload=CONSTANT, contract=Contract.STRICT, seed=1)
     settings = demand.settings(demand.plan())
     manifest = Manifest(
         kind=RunKind.LOAD, name="w", started="2026-11-22T13:27:00Z", target="http://127.0.0.1:1/", settings=settings
@@ -128,12 +127,12 @@ def test_a_torn_line_leaves_the_plan_before(tmp_path: Path) -> None:
     with RunWriter(tmp_path / "run", manifest) as writer:
         writer.write_replan(Replan(start=3.0, settings={"rate_per_s": 5.0}))
         writer.write_replan(Replan(start=6.0, settings={"rate_per_s": 7.0}))
-    whole = read_run(tmp_path / "run").manifest.settings
+    complete = read_run(tmp_path / "run").manifest.settings
     path = tmp_path / "run" / PLANS
     path.write_bytes(path.read_bytes()[:-3])
-    torn = read_run(tmp_path / "run").manifest.settings
+    incomplete = read_run(tmp_path / "run").manifest.settings
     path.unlink()
 
-    assert (7.0, [3.0, 6.0], 12.0) == tuple(whole[name] for name in ("rate_per_s", "replanned_at_s", "duration_s"))
-    assert (5.0, [3.0]) == tuple(torn[name] for name in ("rate_per_s", "replanned_at_s"))
+    assert (7.0, [3.0, 6.0], 12.0) == tuple(complete[name] for name in ("rate_per_s", "replanned_at_s", "duration_s"))
+    assert (5.0, [3.0]) == tuple(incomplete[name] for name in ("rate_per_s", "replanned_at_s"))
     assert settings == read_run(tmp_path / "run").manifest.settings

@@ -1,6 +1,5 @@
 """
-What vanishes from the records of other load generators is on ours: slow requests at the end, killed processes, redirects,
-answers that drip, and whatever a user's own code does to itself.
+No request is lost from the record: slow requests at the end, killed processes, redirects, slow bytes, exceptions in tasks.
 """
 
 from __future__ import annotations
@@ -29,62 +28,64 @@ RunServer = Callable[..., Any]
 FIVE_USERS = ("--model", "closed", "--users", "5")
 
 
-def taking(seconds: float) -> Callable[[Any], Any]:
+def answer_after(seconds: float) -> Callable[[Any], Any]:
     """
-    A target that answers after so long.
+    A target that answers after some seconds.
     """
 
-    async def slow(told: Any) -> None:
+    async def slow(request: Any) -> None:
         await asyncio.sleep(seconds)
-        await told.answer()
+        await request.answer()
 
     return slow
 
 
-async def fine(told: Any) -> None:
-    """As it should be."""
-    await told.answer()
+async def fine(request: Any) -> None:
+    """Answer 200."""
+    await request.answer()
 
 
 def results(run: Run) -> dict[str, int]:
     """
-    What became of the requests, those results left out that none met.
+    How many requests have each result, without zeros.
     """
     summary = summarise_load(run)
     assert summary.accounting.adds_up
-    whole = total(run.intervals)
-    return {result.value: whole.count(result) for result in Result if whole.count(result)}
+    totals = total(run.intervals)
+    return {result.value: totals.count(result) for result in Result if totals.count(result)}
 
 
 @pytest.mark.parametrize(("lasting", "taken", "processes"), [(3.0, 5.0, ()), (1.0, 2.0, ("--processes", "2"))])
-def test_requests_slower_than_the_run_are_awaited(
+def test_requests_slower_than_the_run_are_counted(
     run_server: RunServer, launch: Launch, lasting: float, taken: float, processes: tuple[str, ...]
 ) -> None:
     """
-    Five users, answers after 5 s, a run of 3 s: five requests, five answers of 5 s, and not a report of nothing.
+    Five users and answers after 5 s in a run of 3 s give five answers of 5 s.
     """
-    with run_server(taking(taken)) as server:
+    with run_server(answer_after(taken)) as server:
         done = launch(server, *FIVE_USERS, f"--duration={lasting}s", *processes).end()
-    whole = total(done.run.intervals)
+    totals = total(done.run.intervals)
 
     assert {"ok": 5} == results(done.run), done.errors
     assert 5 == len(server.requests)
-    assert taken - 0.1 < whole.service_time[Result.OK].quantile(0.5) < taken + 0.5
+    assert taken - 0.1 < totals.service_time[Result.OK].quantile(0.5) < taken + 0.5
     assert Ending.COMPLETED is done.run.end.ending
 
 
 @pytest.mark.parametrize("model", [FIVE_USERS, ("--rate", "10", "--arrivals", "constant")])
-def test_a_drain_has_a_bound_of_its_own(run_server: RunServer, launch: Launch, model: tuple[str, ...]) -> None:
+def test_requests_in_flight_at_the_end_of_the_drain_are_censored(
+    run_server: RunServer, launch: Launch, model: tuple[str, ...]
+) -> None:
     """
-    What is unanswered when it is reached is censored, counted, and held against the objectives.
+    Censored requests are counted and the objectives are judged with them.
     """
-    begun = time.monotonic()
-    with run_server(taking(50.0)) as server:
-        words = ["--duration=500ms", "--drain=500ms", "--objective=error_rate < 50%"]
-        done = launch(server, *model, *words).end()
+    start = time.monotonic()
+    with run_server(answer_after(50.0)) as server:
+        options = ["--duration=500ms", "--drain=500ms", "--objective=error_rate < 50%"]
+        done = launch(server, *model, *options).end()
 
     assert {"censored": 5} == results(done.run), done.errors
-    assert time.monotonic() - begun < 20
+    assert time.monotonic() - start < 20
     assert 0.85 <= done.run.end.seconds < 4
     assert "UNANSWERED" in {caveat.code for caveat in summarise_load(done.run).caveats}
     assert 0.5 == done.run.manifest.settings["drain_s"]
@@ -92,31 +93,31 @@ def test_a_drain_has_a_bound_of_its_own(run_server: RunServer, launch: Launch, m
 
 def test_a_deadline_covers_every_byte(run_server: RunServer, launch: Launch) -> None:
     """
-    A byte now and then keeps a read alive, and no request beyond its deadline.
+    A target that sends a byte now and then does not extend the deadline.
     """
 
-    async def drip(told: Any) -> None:
+    async def drip(request: Any) -> None:
         for octet in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}":
-            await told.send_bytes(bytes([octet]))
+            await request.send_bytes(bytes([octet]))
             await asyncio.sleep(0.2)
 
     with run_server(drip) as server:
         done = launch(server, *FIVE_USERS, "--duration=500ms", "--deadline=1s").end()
-    whole = total(done.run.intervals)
+    totals = total(done.run.intervals)
 
     assert {"timed_out": 5} == results(done.run), done.errors
     assert 1.0 <= done.run.end.seconds < 3
-    assert {Transport.DEADLINE} == {outcome.transport for outcome in whole.outcomes}
-    assert 0 == sum(times.count for times in whole.response_time.values())
+    assert {Transport.DEADLINE} == {outcome.transport for outcome in totals.outcomes}
+    assert 0 == sum(times.count for times in totals.response_time.values())
 
 
-def test_a_redirect_is_an_answer(run_server: RunServer, launch: Launch) -> None:
+def test_a_redirect_is_not_followed(run_server: RunServer, launch: Launch) -> None:
     """
-    A POST that is answered 302 is not replayed as a GET: the key goes nowhere else, and the request has failed.
+    A 302 is an answer: the request has failed, and the key is sent nowhere else.
     """
 
-    async def redirect(told: Any) -> None:
-        await told.answer(
+    async def redirect(request: Any) -> None:
+        await request.answer(
             302, b"{}", "Content-Type: application/json", f"Location: http://127.0.0.1:{server.port}/other"
         )
 
@@ -139,11 +140,11 @@ TASKS = {
     ("task", "user"),
     [("before the request", "OpenUser"), ("after the answer", "OpenUser"), ("after the answer", "ClosedUser")],
 )
-def test_an_exception_of_the_users_own_hides_no_request(
+def test_an_exception_in_a_task_hides_no_request(
     run_server: RunServer, launch: Launch, tmp_path: Path, task: str, user: str
 ) -> None:
     """
-    Whatever was sent before it is on record, the accounts add up, and the run is broken, which is nobody else's fault.
+    Requests sent before it are counted, the accounting adds up, and the run ends with an internal error.
     """
     (tmp_path / "mine.py").write_text(
         "from locust import task\n"
@@ -165,26 +166,26 @@ def test_an_exception_of_the_users_own_hides_no_request(
     assert summary.accounting.adds_up
 
 
-def family(process: int) -> list[int]:
+def process_tree(process: int) -> list[int]:
     """
-    A process and all that it started, itself last.
+    A process and its descendants, itself last.
     """
     children = Path(f"/proc/{process}/task/{process}/children").read_text().split()
-    return [*(each for child in children for each in family(int(child))), process]
+    return [*(each for child in children for each in process_tree(int(child))), process]
 
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
-def test_after_everything_was_killed_the_folder_tells_all_but_the_last_seconds(
+def test_killed_runs_lose_at_most_the_last_two_seconds(
     run_server: RunServer, launch: Launch, processes: tuple[str, ...]
 ) -> None:
     """
-    Kill -9 of every process at once: reports reads the folder, calls the run invalid, and it is two seconds short at most.
+    After SIGKILL of all processes, `reports` reads the folder, calls the run invalid, and misses at most two seconds.
     """
     with run_server(fine) as server:
         run = launch(server, "--rate=50", "--arrivals=constant", "--duration=60s", *processes)
         run.await_intervals(3 * max(1, len(processes)))
         killed = time.monotonic()
-        for process in family(run.process.pid):
+        for process in process_tree(run.process.pid):
             os.kill(process, signal.SIGKILL)
         run.process.communicate(timeout=20)
     report = subprocess.run(
@@ -194,35 +195,35 @@ def test_after_everything_was_killed_the_folder_tells_all_but_the_last_seconds(
         check=False,
         timeout=60,
     )
-    found = read_run(run.folder)
-    sent = total(found.intervals).sent
+    killed_run = read_run(run.folder)
+    sent = total(killed_run.intervals).sent
     missing = server.arrival_times[sent:]
 
     assert 4 == report.returncode, report.stderr
     assert "cut off" in report.stdout
-    assert found.end is None
+    assert killed_run.end is None
     assert sent > 50
     assert all(killed - instant < 2.0 for instant in missing)
 
 
-def test_after_a_masters_death_the_folder_can_be_read(run_server: RunServer, launch: Launch) -> None:
+def test_a_run_whose_master_was_killed_can_be_read(run_server: RunServer, launch: Launch) -> None:
     """
-    Its workers stop by themselves, and what they had reported stays.
+    The workers stop, and what they had reported is in the run folder.
     """
     with run_server(fine) as server:
         run = launch(server, "--rate=50", "--arrivals=constant", "--duration=60s", "--processes=2")
         run.await_intervals(4)
         master = run.locust()
-        workers = family(master)[:-1]
+        workers = process_tree(master)[:-1]
         os.kill(master, signal.SIGKILL)
         done = run.end()
         give_up = time.monotonic() + 20
         while any(Path(f"/proc/{worker}").exists() for worker in workers):
-            assert time.monotonic() < give_up, "workers go on without their master"
+            assert time.monotonic() < give_up, "workers are still running without their master"
             time.sleep(0.1)
-        silent = len(server.requests)
+        sent_at_end = len(server.requests)
         time.sleep(0.5)
 
     assert 70 == done.code
-    assert silent == len(server.requests)
+    assert sent_at_end == len(server.requests)
     assert total(read_run(run.folder).intervals).sent > 50

@@ -1,5 +1,5 @@
 """
-A chain's own signature under load: payloads made from its input, every 200 held against its output.
+Payloads are generated from the input schema, and outputs are checked against the output schema.
 """
 
 from __future__ import annotations
@@ -48,14 +48,14 @@ GOOD = b'{"greetings": ["Hello, Ada"], "longest": 10}'
 BAD = b'{"greetings": [1, "secret"], "longest": 10}'
 
 
-async def good(told: Any) -> None:
-    """An output as the sample chain has it."""
-    await told.answer(body=GOOD)
+async def good(request: Any) -> None:
+    """Answer with a valid output of the sample chain."""
+    await request.answer(body=GOOD)
 
 
-async def bad(told: Any) -> None:
-    """An object of another shape."""
-    await told.answer(body=BAD)
+async def bad(request: Any) -> None:
+    """Answer with an invalid output."""
+    await request.answer(body=BAD)
 
 
 def options(*words: str) -> argparse.Namespace:
@@ -67,32 +67,32 @@ def options(*words: str) -> argparse.Namespace:
 
 def bodies(requests: list[bytes]) -> set[bytes]:
     """
-    What requests carried.
+    The bodies of requests.
     """
     return {request.partition(b"\r\n\r\n")[2] for request in requests}
 
 
-def made(seed: int) -> set[bytes]:
+def generated(seed: int) -> set[bytes]:
     """
-    What a run with a seed may send.
+    The payloads that a run with this seed can send.
     """
     asked = demand(options("--input-schema", HELLO, "--seed", str(seed)), None)
     return {payload.encoded() for payload in asked.workload.payloads}
 
 
-def of_schema(counts: Iterable[ClauseCount]) -> list[tuple[int, int]]:
+def schema_counts(counts: Iterable[ClauseCount]) -> list[tuple[int, int]]:
     """
-    How often outputs were held against the schema, and how often they differed.
+    How often outputs were checked against the schema, and how often they were invalid.
     """
     return [(count.exercised, count.violations) for count in counts if count.clause == clauses.OUTPUT_SCHEMA.id]
 
 
-# ------------------------------------------------------------------ against the chain itself
+# ------------------------------------------------------------------ the sample chain
 
 
-def test_the_sample_chain_takes_what_is_made_and_returns_what_it_says(launch: Launch) -> None:
+def test_the_sample_chain_accepts_generated_payloads(launch: Launch) -> None:
     """
-    No 400: every payload is an input of the chain's. A greeting of no characters it refuses by itself, with a 502.
+    There is no 400, because all payloads are valid. The chain itself rejects an empty greeting with a 502.
     """
     emulator = (sys.executable, "-m", "chainproof", "emulator", "--chain", HELLO, "--")
     done = launch(None, *BOTH, "--rate", "50", "--duration", "3s", "--seed", "4", wrapper=emulator).end()
@@ -100,7 +100,7 @@ def test_the_sample_chain_takes_what_is_made_and_returns_what_it_says(launch: La
 
     assert statuses.keys() <= {200, 502}, done.errors
     assert statuses[200] > 75
-    assert of_schema(done.run.clauses) == [(statuses[200], 0)]
+    assert schema_counts(done.run.clauses) == [(statuses[200], 0)]
     assert [HELLO, HELLO] == [done.run.manifest.settings[name] for name in ("input_schema", "output_schema")]
     assert ["generated"] == done.run.manifest.settings["payloads"]
 
@@ -108,57 +108,57 @@ def test_the_sample_chain_takes_what_is_made_and_returns_what_it_says(launch: La
 # ------------------------------------------------------------------ inputs
 
 
-def test_the_same_seed_makes_the_same_payloads() -> None:
+def test_the_same_seed_generates_the_same_payloads() -> None:
     """
-    Another seed makes others; each is an input of the chain's.
+    Another seed generates other payloads; all are valid inputs.
     """
     schema = load_input_schema(HELLO)
 
-    assert made(1) == made(1)
-    assert made(1) != made(2)
-    assert len(made(1)) == 50
-    assert all(schema.accepts(orjson.loads(body)) for body in made(1))
+    assert generated(1) == generated(1)
+    assert generated(1) != generated(2)
+    assert len(generated(1)) == 50
+    assert all(schema.accepts(orjson.loads(body)) for body in generated(1))
 
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
-def test_a_run_sends_what_was_made(run_server: RunServer, launch: Launch, processes: tuple[str, ...]) -> None:
+def test_a_run_sends_generated_payloads(run_server: RunServer, launch: Launch, processes: tuple[str, ...]) -> None:
     """
-    In place of the workload's payloads, from one process or several.
+    They replace the payloads of the workload, with and without workers.
     """
     with run_server(good) as server:
         done = launch(server, *FEW, "--seed", "9", "--input-schema", HELLO, *processes).end()
 
     assert 40 == len(server.requests) == done.accounting["ok"], done.errors
-    assert bodies(server.requests) <= made(9)
+    assert bodies(server.requests) <= generated(9)
     assert len(bodies(server.requests)) > 20
-    assert of_schema(done.run.clauses) == []
+    assert schema_counts(done.run.clauses) == []
 
 
 # ------------------------------------------------------------------ outputs
 
 
 @pytest.mark.parametrize("processes", [(), ("--processes", "2")])
-def test_an_output_of_another_shape_has_failed(
+def test_answers_with_invalid_outputs_have_failed(
     run_server: RunServer, launch: Launch, processes: tuple[str, ...]
 ) -> None:
     """
-    Each is failed, counted, and one finding says where it differs, with nothing of what stood there.
+    All are counted as failed, and one finding names the place of the error without the value found there.
     """
     with run_server(good, bad) as server:
         done = launch(server, *FEW, "--output-schema", HELLO, *processes).end()
-    found = [finding for finding in done.run.findings if finding.clause == "output-schema"]
+    findings = [finding for finding in done.run.findings if finding.clause == "output-schema"]
 
     assert (20, 20) == (done.accounting["ok"], done.accounting["failed"]), done.errors
-    assert of_schema(done.run.clauses) == [(40, 20)]
-    assert [20] == [finding.count for finding in found]
-    assert "`greetings[0]`" in found[0].actual
-    assert HELLO in found[0].expected
-    assert "secret" not in found[0].actual
+    assert schema_counts(done.run.clauses) == [(40, 20)]
+    assert [20] == [finding.count for finding in findings]
+    assert "`greetings[0]`" in findings[0].actual
+    assert HELLO in findings[0].expected
+    assert "secret" not in findings[0].actual
 
 
-def test_locusts_own_door_has_them_too(run_server: RunServer, tmp_path: Path, key: str) -> None:
+def test_the_locust_command_uses_both_schemas(run_server: RunServer, tmp_path: Path, key: str) -> None:
     """
-    `locust -f locustfile.py --headless` makes the same payloads and holds the same outputs.
+    `locust -f locustfile.py --headless` generates the same payloads and checks the same outputs.
     """
     words = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", *FEW, *BOTH, "--seed", "9"]
     with run_server(bad) as server:
@@ -168,12 +168,12 @@ def test_locusts_own_door_has_them_too(run_server: RunServer, tmp_path: Path, ke
             env={**os.environ, "BASETEN_API_KEY": key},
         )  # fmt: skip
 
-    assert bodies(server.requests) <= made(9)
-    assert of_schema(read_run(tmp_path / "run").clauses) == [(40, 40)]
+    assert bodies(server.requests) <= generated(9)
+    assert schema_counts(read_run(tmp_path / "run").clauses) == [(40, 40)]
 
 
 @pytest.mark.parametrize(
-    ("status", "body", "exercised", "departs"),
+    ("status", "body", "exercised", "violated"),
     [
         (200, GOOD, 1, []),
         (200, BAD, 1, ["output-schema"]),
@@ -184,11 +184,11 @@ def test_locusts_own_door_has_them_too(run_server: RunServer, tmp_path: Path, ke
         (502, b"{}", 0, []),
     ],
 )
-def test_only_an_object_of_a_200_is_held_against_the_schema(
-    status: int, body: bytes, exercised: int, departs: list[str]
+def test_only_json_objects_are_checked_against_the_schema(
+    status: int, body: bytes, exercised: int, violated: list[str]
 ) -> None:
     """
-    What is no output, or no JSON object, is no violation twice.
+    Other answers violate another clause, and no answer violates two for the same reason.
     """
     answer, counts = (
         Answer(status=status, headers=FIELDS, body=body),
@@ -197,28 +197,28 @@ def test_only_an_object_of_a_200_is_held_against_the_schema(
     found = OutputCheck(load_output(HELLO))(answer, violations(answer))
     counts.add(answer, found)
 
-    assert departs == [violation.clause.id for violation in found]
-    assert of_schema(counts.counts()) == [(exercised, departs.count("output-schema"))]
+    assert violated == [violation.clause.id for violation in found]
+    assert schema_counts(counts.counts()) == [(exercised, violated.count("output-schema"))]
 
 
-def test_long_outputs_are_told_of_so_often_and_counted_ever_after() -> None:
+def test_a_limited_number_of_long_outputs_gets_detailed_errors() -> None:
     """
-    Telling where a long one differs takes milliseconds, which the requests of a load run do not have; a short one is told.
+    Locating errors in long outputs takes milliseconds, so later ones are only counted. Short outputs always get details.
     """
-    outputs_checked = OutputCheck(load_output(HELLO))
+    check = OutputCheck(load_output(HELLO))
     long = Answer(
         status=200, headers=FIELDS, body=json.dumps({"greetings": [1] * SHORT_OUTPUT_BYTES, "longest": 1}).encode()
     )
-    told = [outputs_checked(long, ())[0].actual for _ in range(MAX_DETAILED_OUTPUTS + 2)]
-    short = outputs_checked(Answer(status=200, headers=FIELDS, body=BAD), ())[0].actual
+    actuals = [check(long, ())[0].actual for _ in range(MAX_DETAILED_OUTPUTS + 2)]
+    short = check(Answer(status=200, headers=FIELDS, body=BAD), ())[0].actual
 
-    assert [f"another one: {OTHER_VIOLATIONS}"] * 2 == told[MAX_DETAILED_OUTPUTS:]
-    assert all("`greetings[0]`" in actual for actual in [*told[:MAX_DETAILED_OUTPUTS], short])
+    assert [f"an invalid one: {OTHER_VIOLATIONS}"] * 2 == actuals[MAX_DETAILED_OUTPUTS:]
+    assert all("`greetings[0]`" in actual for actual in [*actuals[:MAX_DETAILED_OUTPUTS], short])
 
 
-def test_an_order_carries_the_output_whatever_its_numbers() -> None:
+def test_assignments_contain_the_output_schema() -> None:
     """
-    A worker needs the schema, and not the class it came from; a bound may be beyond 64 bits.
+    Workers get the schema as data; its numbers may exceed 64 bits.
     """
     output = OutputSchema(source="a.py:B", document={"properties": {"a": {"maximum": 2**70, "title": "\ud800"}}})
     asked = replace(demand(options(), None), output=output)
@@ -227,43 +227,43 @@ def test_an_order_carries_the_output_whatever_its_numbers() -> None:
     assert order == Assignment.decode(order.encode())
 
 
-# ------------------------------------------------------------------ what is asked wrongly, and what is not asked
+# ------------------------------------------------------------------ usage errors and lazy imports
 
 
 @pytest.mark.parametrize(
-    ("words", "mistake"),
+    ("words", "message"),
     [
         (("--input-schema", HELLO, "--payloads", "p.jsonl"), "expected --payloads or --input-schema, found both"),
         (("--input-schema", "nothing"), "expected FILE.json, FILE.py:Class or package.module:Class, found 'nothing'"),
         (("--output-schema", "missing.json"), "cannot read the schema missing.json: No such file"),
         (("--output-schema", f"{HELLO}o"), "has no class 'Helloo'; it has Hello"),
-        (("--input-schema", "hopeless.json"), "no JSON object that hopeless.json takes was found"),
+        (("--input-schema", "unsatisfiable.json"), "found no JSON object that is valid by unsatisfiable.json"),
     ],
 )
-def test_what_is_asked_wrongly_is_said_in_one_line(
-    words: tuple[str, ...], mistake: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+def test_usage_errors_are_one_line(
+    words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """
-    At both doors, before anything is sent.
+    Both our command and Locust's parser report them before anything is sent.
     """
     monkeypatch.chdir(tmp_path)
-    Path("hopeless.json").write_text('{"not": {}}')
+    Path("unsatisfiable.json").write_text('{"not": {}}')
     locusts = argparse.ArgumentParser()
     add_locust_options(locusts)
 
     assert 2 == main(words)
-    said = capsys.readouterr().err
-    assert mistake in said
-    assert 1 == said.count("\n")
+    stderr = capsys.readouterr().err
+    assert message in stderr
+    assert 1 == stderr.count("\n")
     with pytest.raises(UsageError) as raised:
         demand(locusts.parse_args(words), None)
-    assert mistake in str(raised.value)
+    assert message in str(raised.value)
 
 
-def test_both_are_passed_on_to_locust_and_no_page_asks_for_them() -> None:
+def test_schema_options_reach_locust_but_not_the_web_form() -> None:
     """
-    They may name code that is run: that is for whoever starts the process.
+    They may name code to import, so only the person who starts the process can set them.
     """
     passed_on = set(locust_arguments(options(*BOTH), TargetOptions(), Path("out")))
 
@@ -271,9 +271,9 @@ def test_both_are_passed_on_to_locust_and_no_page_asks_for_them() -> None:
     assert not {"input_schema", "output_schema"} & {option.dest for option in FORM_OPTIONS}
 
 
-def test_nothing_is_loaded_that_nobody_asked_for() -> None:
+def test_validators_are_imported_only_if_needed() -> None:
     """
-    Pydantic and the validator take longer to load than all the rest of a command.
+    Importing pydantic and jsonschema_rs takes longer than the rest of a command.
     """
     script = (
         "import argparse, sys; from chainproof.loadtests import command, options, demand\n"
