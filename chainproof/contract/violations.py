@@ -217,14 +217,14 @@ def _retry_after(answer: Answer) -> Iterator[Violation]:
     """
     A Retry-After that is neither a number of seconds nor a date.
     """
-    wrong = [
+    invalid = [
         value for value in answer.fields("retry-after") if not _SECONDS.fullmatch(value.strip()) and not _is_date(value)
     ]
-    if wrong:
+    if invalid:
         yield Violation(
             clause=clauses.RETRY_AFTER,
             expected="a number of seconds or a date",
-            actual=f"status {answer.status}, Retry-After: {_excerpt(wrong[0])}",
+            actual=f"status {answer.status}, Retry-After: {_excerpt(invalid[0])}",
         )
 
 

@@ -1,8 +1,8 @@
 """
-How sure we are: exact intervals for proportions and, through order statistics, for quantiles.
+Exact confidence intervals for proportions and, by order statistics, for quantiles.
 
-Both treat requests as independent. Requests of one run share queues, so the true uncertainty is larger; what these
-intervals rule out is ruled out all the same.
+Both assume that requests are independent. Requests of one run share queues, so the true uncertainty is larger: these
+intervals are lower bounds of it.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CONFIDENCE = 0.95
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
     """
-    A value with its two-sided confidence interval; an end is None where the sample is too small to have one.
+    A value with its two-sided confidence interval. An end is None if the sample is too small for it.
     """
 
     value: float
@@ -42,10 +42,10 @@ def proportion(good: int, of: int, confidence: float = CONFIDENCE) -> Estimate:
 
 def quantile_ranks(count: int, fraction: float, confidence: float = CONFIDENCE) -> tuple[int | None, int | None]:
     """
-    The ranks between which a quantile lies with the given confidence, whatever the distribution.
+    The ranks that enclose a quantile with the given confidence, for any distribution; None for an end beyond the sample.
 
     With B ~ Binomial(count, fraction), the values of rank l and u enclose the quantile with probability
-    P(l ≤ B < u) (David and Nagaraja, Order Statistics, 3rd ed., §7.1). None where no rank reaches far enough out.
+    P(l ≤ B < u) (David and Nagaraja, Order Statistics, 3rd ed., §7.1).
 
     >>> quantile_ranks(300, 0.95)
     (277, 293)
@@ -62,7 +62,7 @@ def quantile_ranks(count: int, fraction: float, confidence: float = CONFIDENCE) 
 
 def _first_rank(count: int, fraction: float, probability: float) -> int:
     """
-    The least k with P(B ≤ k) ≥ probability, found by bisection.
+    The smallest k with P(B ≤ k) ≥ probability, by bisection.
     """
     low, high = 0, count
     while low < high:
@@ -76,7 +76,7 @@ def _first_rank(count: int, fraction: float, probability: float) -> int:
 
 def quantile(histogram: Histogram, fraction: float, confidence: float = CONFIDENCE) -> Estimate | None:
     """
-    A quantile with its interval from order statistics, in seconds; None when nothing was counted.
+    A quantile with its interval from order statistics, in seconds; None if the histogram is empty.
     """
     value = histogram.quantile(fraction)
     if value is None:

@@ -1,8 +1,8 @@
 """
-Schedules as data: intended starts computed without a clock, a socket or a sleep.
+Arrival processes: the intended starts of an open workload.
 
-An arrival process is an iterator of ascending seconds from the run's beginning. It is drawn from a seed and nothing
-else, so that the same workload asks the same of every target.
+An arrival process is an iterator of ascending times, in seconds from the start of the run. It depends only on a seed, so
+every target gets the same requests.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from typing import Protocol
 from chainproof.clock import PerSecond, Seconds
 
 DEFAULT_VARIATION = 2.0
-"""The coefficient of variation of gamma gaps unless said otherwise: twice that of a Poisson process, so in clusters."""
+"""The default coefficient of variation of gamma gaps: twice that of a Poisson process, so arrivals cluster."""
 
 
 class ArrivalProcess(Protocol):
     """
-    An arrival process: a rate and a seed in, endless ascending starts out.
+    A function that gives endless ascending intended starts for a rate and a seed.
     """
 
     def __call__(self, rate: PerSecond, seed: int, variation: float = DEFAULT_VARIATION) -> Iterator[Seconds]:
-        """Every intended start; *variation* is that of the gaps, where the process leaves it open."""
+        """Every intended start. *variation* is the coefficient of variation of the gaps, if the process has a choice."""
         ...
 
 
 def poisson(rate: PerSecond, seed: int, variation: float = 1.0) -> Iterator[Seconds]:
     """
-    Intended starts of a Poisson process: gaps are exponential with mean 1/rate, hence memoryless.
+    Intended starts of a Poisson process: the gaps are exponential with mean 1/rate.
     """
-    del variation  # that of exponential gaps is 1
+    del variation  # always 1 for exponential gaps
     gaps = random.Random(seed)
     start = 0.0
     while True:
@@ -44,9 +44,9 @@ def poisson(rate: PerSecond, seed: int, variation: float = 1.0) -> Iterator[Seco
 
 def gamma(rate: PerSecond, seed: int, variation: float = DEFAULT_VARIATION) -> Iterator[Seconds]:
     """
-    Intended starts with gamma gaps of mean 1/rate, whose standard deviation is *variation* times that.
+    Intended starts with gamma gaps of mean 1/rate and coefficient of variation *variation*.
 
-    At 1 it is a Poisson process; below, it comes closer to an even grid; above, arrivals cluster.
+    With 1 this is a Poisson process. Smaller values are closer to an even grid; with larger values arrivals cluster.
     """
     gaps = random.Random(seed)
     shape = variation**-2
@@ -59,35 +59,35 @@ def gamma(rate: PerSecond, seed: int, variation: float = DEFAULT_VARIATION) -> I
 
 def constant(rate: PerSecond, seed: int = 0, variation: float = 0.0) -> Iterator[Seconds]:
     """
-    Intended starts on an even grid, the first at 0. The n-th is n/rate, never a sum of gaps: sums drift.
+    Evenly spaced intended starts, the first at 0. The n-th is n/rate, not a sum of gaps, which would drift.
     """
-    del seed, variation  # every process takes them, this one has no use for either
+    del seed, variation  # part of the signature of every process
     return (number / rate for number in count())
 
 
 def take_until(end: Seconds, starts: Iterable[Seconds]) -> Iterator[Seconds]:
     """
-    The part of an endless schedule that falls before *end*.
+    The starts of an endless schedule before *end*.
     """
     return takewhile(lambda start: start < end, starts)
 
 
 ARRIVAL_PROCESSES: dict[str, ArrivalProcess] = {"poisson": poisson, "constant": constant, "gamma": gamma}
-"""Arrival processes by the name that workloads and `--arrivals` use."""
+"""The arrival processes by name, as workloads and `--arrivals` use it."""
 
 
 def plan_arrivals(process: str, rate: PerSecond, duration: Seconds, seed: int) -> tuple[Seconds, ...]:
     """
-    Every intended start of a run at one rate. Raises KeyError for an unknown process.
+    Every intended start of a run with a constant rate. Raises KeyError for an unknown process.
     """
     return tuple(take_until(duration, ARRIVAL_PROCESSES[process](rate, seed)))
 
 
 def digest(starts: Iterable[Seconds]) -> str:
     """
-    What identifies a plan: SHA-256 over its starts as big-endian doubles, in hex.
+    The hash that identifies a plan: SHA-256 over its starts as big-endian doubles, in hex.
     """
-    whole = hashlib.sha256()
+    sha256 = hashlib.sha256()
     for start in starts:
-        whole.update(struct.pack(">d", start))
-    return whole.hexdigest()
+        sha256.update(struct.pack(">d", start))
+    return sha256.hexdigest()

@@ -1,9 +1,9 @@
 """
-Payloads made from a JSON Schema: small, distinct, and the same ones for the same seed.
+Generate small, distinct payloads from a JSON Schema and a seed.
 
-What is understood is what type hints lead to: objects, arrays, strings, numbers, enumerations, alternatives, references
-within the schema, their bounds and the usual formats. A regular expression is not: such strings come from `examples` or
-`default`. Nothing here decides what is valid: the schema itself does, and what it does not accept is thrown away.
+The generator supports what type hints lead to: objects, arrays, strings, numbers, enumerations, alternatives, references
+within the schema, bounds and the usual formats. Strings with a `pattern` are taken from `examples` or `default`. Every
+generated value is validated against the schema, and invalid ones are discarded.
 """
 
 from __future__ import annotations
@@ -23,68 +23,67 @@ from chainproof.json_text import JSON
 from .payloads import Payload
 
 MAX_PAYLOADS = 50
-"""Distinct payloads that are made."""
+"""The number of distinct payloads to generate."""
 MAX_SIZE = 4096
-"""Octets of each, encoded."""
-TRIES = 1000
-"""Values that are made, at most, to find them."""
+"""Bytes of a payload, encoded."""
+MAX_ATTEMPTS = 1000
+"""The number of attempts to generate them."""
 NAME = "generated"
 
 _ROOMY_DEPTH = 4
 _ROOMY_PARTS = 60
-"""Deeper, or with more parts, a value gets nothing that it can do without."""
-_DEEPEST = 40
-_MOST_PARTS = 1000
+"""Beyond this depth or number of parts, a value gets only what the schema requires."""
+_MAX_DEPTH = 40
+_MAX_PARTS = 1000
 _MORE_CHARACTERS = 12
 _MORE_ITEMS = 3
 _REACH = 1000
-"""How far a number is from its only bound, or from 0."""
+"""The distance of a missing bound of a number from the other bound or from 0."""
 _LETTERS = string.ascii_letters + string.digits + " -_'éß漢🙂"
 
 SchemaObject = dict[str, Any]
-"""A schema that is an object, its keywords as they come."""
+"""A schema that is an object, with its keywords."""
 
 
 class _Hopeless(Exception):
     """
-    The value begun cannot be brought to a small end.
+    The value cannot be completed within the limits.
     """
 
 
 def generate_payloads(document: SchemaObject, accepts: Callable[[JSON], bool], seed: int) -> tuple[Payload, ...]:
     """
-    JSON objects that the schema in a document *accepts*, none twice; fewer where there are fewer, or none is found.
+    At most MAX_PAYLOADS distinct JSON objects for the schema in *document*, each valid according to *accepts*.
     """
-    # A seed of its own, as for every other sequence.
+    # A separate generator, as for every other sequence.
     source = random.Random(f"generated {seed}")
-    found: dict[bytes, dict[str, JSON]] = {}
-    for _ in range(TRIES):
-        if len(found) == MAX_PAYLOADS:
+    bodies: dict[bytes, dict[str, JSON]] = {}
+    for _ in range(MAX_ATTEMPTS):
+        if len(bodies) == MAX_PAYLOADS:
             break
-        value = _tried(_Value(document, source), accepts)
+        value = _valid_object(_Value(document, source), accepts)
         if value is not None:
-            found.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), value)
-    return tuple(Payload(name=NAME, body=body, weight=1 / len(found)) for body in found.values())
+            bodies.setdefault(orjson.dumps(value, option=orjson.OPT_SORT_KEYS), value)
+    return tuple(Payload(name=NAME, body=body, weight=1 / len(bodies)) for body in bodies.values())
 
 
-def _tried(value: _Value, accepts: Callable[[JSON], bool]) -> dict[str, JSON] | None:
+def _valid_object(value: _Value, accepts: Callable[[JSON], bool]) -> dict[str, JSON] | None:
     """
-    One object that can be sent; None where this was none.
+    A generated object that is valid and small enough, or None.
     """
     try:
-        made = value.of(value.document)
-        octets = orjson.dumps(made)
+        encoded = orjson.dumps(value.of(value.document))
     except (_Hopeless, ArithmeticError, RecursionError, orjson.JSONEncodeError):
-        return None  # a number beyond floats, a reference to itself: nothing that could be sent
-    # Read back: what is sent is what must be valid.
-    back = orjson.loads(octets)
-    return back if isinstance(back, dict) and len(octets) <= MAX_SIZE and accepts(back) else None
+        return None  # a number beyond floats, an endless reference
+    # Validate the decoded value, since that is what the target receives.
+    decoded = orjson.loads(encoded)
+    return decoded if isinstance(decoded, dict) and len(encoded) <= MAX_SIZE and accepts(decoded) else None
 
 
 @dataclass(slots=True)
 class _Value:
     """
-    A value in the making.
+    A generator for a single value.
     """
 
     document: SchemaObject
@@ -105,35 +104,35 @@ class _Value:
         }
 
     def of(self, schema: Any) -> JSON:
-        """A value of a schema, valid as far as its keywords are understood. Raises _Hopeless."""
+        """A value for a schema, valid if all keywords are supported. Raises _Hopeless."""
         self._count()
         self.depth += 1
-        if self.depth > _DEEPEST:
+        if self.depth > _MAX_DEPTH:
             raise _Hopeless
-        made = self._made(self._flat(schema))
+        value = self._value_of(self._flat(schema))
         self.depth -= 1
-        return made
+        return value
 
     def _count(self) -> None:
         self.parts += 1
-        if self.parts > _MOST_PARTS:
+        if self.parts > _MAX_PARTS:
             raise _Hopeless
 
     @property
     def _roomy(self) -> bool:
         return self.depth <= _ROOMY_DEPTH and self.parts <= _ROOMY_PARTS
 
-    def _made(self, form: SchemaObject) -> JSON:
+    def _value_of(self, form: SchemaObject) -> JSON:
         """
-        A value of a schema without references and alternatives.
+        A value for a schema without references and alternatives.
         """
         if "const" in form:
             return cast(JSON, form["const"])
         if "enum" in form:
             return cast(JSON, self._one_of(form["enum"]))
-        known = _known(form)
-        if known and ("pattern" in form or self.source.random() < 0.1):
-            return self.source.choice(known)
+        examples = _examples(form)
+        if examples and ("pattern" in form or self.source.random() < 0.1):
+            return self.source.choice(examples)
         return self._makers[self._type(form)](form)
 
     def _one_of(self, choices: list[Any]) -> Any:
@@ -143,80 +142,80 @@ class _Value:
 
     def _type(self, form: SchemaObject) -> str:
         """
-        The type of a value: as it is said, as the keywords have it, or any that holds no others.
+        The type of a value: from `type`, else from the other keywords, else any scalar type.
         """
-        said = form.get("type")
-        if isinstance(said, str):
-            return said
-        if said:
-            return str(self.source.choice(said if self._roomy else [min(said, key=_SIMPLEST.index)]))
-        meant = next((kind for kind, keywords in _KEYWORDS.items() if keywords & form.keys()), None)
-        return meant if meant is not None else self.source.choice(["string", "integer", "boolean", "null"])
+        types = form.get("type")
+        if isinstance(types, str):
+            return types
+        if types:
+            return str(self.source.choice(types if self._roomy else [min(types, key=_SIMPLEST.index)]))
+        implied = next((kind for kind, keywords in _KEYWORDS.items() if keywords & form.keys()), None)
+        return implied if implied is not None else self.source.choice(["string", "integer", "boolean", "null"])
 
-    # ------------------------------------------------------------------ one schema from several
+    # ------------------------------------------------------------------ combining schemas
 
     def _flat(self, schema: Any) -> SchemaObject:
         """
-        A schema and all it refers to as one, an alternative chosen.
+        A schema merged with everything that it refers to, and with one of its alternatives.
         """
         self._count()
         if schema is True:
             return {}
         if not isinstance(schema, dict):
-            raise _Hopeless  # false: nothing is valid
-        form = {name: member for name, member in schema.items() if name not in _JOINING}
+            raise _Hopeless  # `false` accepts nothing
+        form = {name: member for name, member in schema.items() if name not in _COMBINING}
         if "$ref" in schema:
-            form = _both(form, self._flat(self._referred(schema["$ref"])))
+            form = _merged(form, self._flat(self._referred(schema["$ref"])))
         for part in schema.get("allOf", ()):
-            form = _both(form, self._flat(part))
+            form = _merged(form, self._flat(part))
         for name in ("anyOf", "oneOf"):
             if name in schema:
-                form = _both(form, self._flat(self._alternative(schema[name])))
+                form = _merged(form, self._flat(self._alternative(schema[name])))
         return form
 
     def _alternative(self, choices: list[Any]) -> Any:
         """
-        One of the alternatives; where there is no room, one that holds no others.
+        One of the alternatives; the simplest one if the value is large already.
         """
         return self.source.choice(choices) if self._roomy else min(choices, key=_rank)
 
     def _referred(self, pointer: str) -> Any:
         """
-        What a reference within the document leads to.
+        The schema that a reference within the document points to.
         """
-        place: Any = self.document
-        for word in pointer.removeprefix("#").split("/")[1:] if pointer.startswith("#") else [pointer]:
-            name = word.replace("~1", "/").replace("~0", "~")
-            if not isinstance(place, dict) or name not in place:
+        node: Any = self.document
+        for token in pointer.removeprefix("#").split("/")[1:] if pointer.startswith("#") else [pointer]:
+            name = token.replace("~1", "/").replace("~0", "~")
+            if not isinstance(node, dict) or name not in node:
                 raise _Hopeless
-            place = place[name]
-        if place is self.document and pointer != "#":
-            raise _Hopeless  # an anchor, which is not looked for
-        return place
+            node = node[name]
+        if node is self.document and pointer != "#":
+            raise _Hopeless  # an anchor, which is not supported
+        return node
 
-    # ------------------------------------------------------------------ values that hold others
+    # ------------------------------------------------------------------ objects and arrays
 
     def _object(self, form: SchemaObject) -> JSON:
         properties, required = form.get("properties", {}), set(form.get("required", ()))
-        made: dict[str, JSON] = {}
+        members: dict[str, JSON] = {}
         for name, member in properties.items():
             if name in required or (member is not False and self._roomy and self.source.random() < 0.7):
-                made[name] = self.of(member)
+                members[name] = self.of(member)
         others = form.get("additionalProperties", True)
-        # In the schema's order: that of a set is another in every process.
+        # Not in the order of the set, which differs between processes.
         for name in form.get("required", ()):
-            if name not in made:
-                made[name] = self.of(others)
+            if name not in members:
+                members[name] = self.of(others)
         low, high = _counts(form, "Properties", _MORE_ITEMS if "additionalProperties" in form and others else 0)
-        wanted = self.source.randint(low, high) if self._roomy else low
-        while len(made) < wanted:
+        size = self.source.randint(low, high) if self._roomy else low
+        while len(members) < size:
             self._count()
-            made.setdefault(self._name(form), self.of(others))
-        return made
+            members.setdefault(self._name(form), self.of(others))
+        return members
 
     def _name(self, form: SchemaObject) -> str:
         """
-        A name for a property of no name in particular.
+        A name for an additional property.
         """
         names = form.get("propertyNames", True)
         if names is not True:
@@ -224,32 +223,32 @@ class _Value:
         return "".join(self.source.choices(string.ascii_lowercase, k=self.source.randint(1, 8)))
 
     def _array(self, form: SchemaObject) -> JSON:
-        first, rest = form.get("prefixItems", []), form.get("items", True)
-        low, high = _counts(form, "Items", 0 if rest is False else max(_MORE_ITEMS, len(first)))
-        low = min(max(low, len(first)), high)
+        prefix, rest = form.get("prefixItems", []), form.get("items", True)
+        low, high = _counts(form, "Items", 0 if rest is False else max(_MORE_ITEMS, len(prefix)))
+        low = min(max(low, len(prefix)), high)
         if rest is False:
-            high = min(high, len(first))
-        wanted = self.source.randint(low, max(low, high)) if self._roomy else low
-        made: list[JSON] = []
+            high = min(high, len(prefix))
+        size = self.source.randint(low, max(low, high)) if self._roomy else low
+        items: list[JSON] = []
         seen: set[bytes] = set()
-        while len(made) < wanted:
+        while len(items) < size:
             self._count()
-            item = self.of(first[len(made)] if len(made) < len(first) else rest)
-            octets = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
-            if form.get("uniqueItems") and octets in seen:
-                if len(made) >= low:
+            item = self.of(prefix[len(items)] if len(items) < len(prefix) else rest)
+            encoded = orjson.dumps(item, option=orjson.OPT_SORT_KEYS)
+            if form.get("uniqueItems") and encoded in seen:
+                if len(items) >= low:
                     break
                 continue
-            seen.add(octets)
-            made.append(item)
-        return made
+            seen.add(encoded)
+            items.append(item)
+        return items
 
-    # ------------------------------------------------------------------ values that hold none
+    # ------------------------------------------------------------------ scalars
 
     def _string(self, form: SchemaObject) -> JSON:
-        written = _FORMATS.get(form.get("format", ""))
-        if written is not None:
-            return written(self.source)
+        generate = _FORMATS.get(form.get("format", ""))
+        if generate is not None:
+            return generate(self.source)
         low, high = _counts(form, "Length", _MORE_CHARACTERS)
         if low > MAX_SIZE:
             raise _Hopeless
@@ -257,13 +256,13 @@ class _Value:
 
     def _integer(self, form: SchemaObject) -> JSON:
         step = Decimal(str(form.get("multipleOf", 1)))
-        # The least common step of a fraction and 1 is a multiple of both: 0.5 leads to 1, 1.5 to 3.
+        # The least common multiple of the step and 1: 1 for 0.5, 3 for 1.5.
         numerator, _ = step.as_integer_ratio()
         return numerator * self._factor(form, Decimal(numerator))
 
     def _factor(self, form: SchemaObject, step: Decimal) -> int:
         """
-        How many steps from 0 lead to a number within the bounds.
+        A multiplier of *step* that gives a number within the bounds.
         """
         low, high = _range(form)
         first, last = math.ceil(low / step), math.floor(high / step)
@@ -275,7 +274,7 @@ class _Value:
 
     def _within(self, first: int, last: int) -> int:
         """
-        A whole number, the outermost more often than by chance.
+        A whole number within the bounds, often one of the bounds.
         """
         return self.source.choice([first, last, *(self.source.randint(first, last) for _ in range(6))])
 
@@ -284,16 +283,16 @@ class _Value:
         if "multipleOf" in form:
             step = Decimal(str(form["multipleOf"]))
             return float(step * self._factor(form, step))
-        part = self.source.random()
-        # Not low + part of the difference, which may be beyond floats.
-        chosen = min(max(float(low) * (1 - part) + float(high) * part, float(low)), float(high))
-        short = round(chosen, 3)
-        return short if low < Decimal(short) < high else chosen
+        fraction = self.source.random()
+        # Not low + fraction * (high - low): the difference may be beyond floats.
+        number = min(max(float(low) * (1 - fraction) + float(high) * fraction, float(low)), float(high))
+        rounded = round(number, 3)
+        return rounded if low < Decimal(rounded) < high else number
 
 
 # ------------------------------------------------------------------ keywords
 
-_JOINING = frozenset({"$ref", "allOf", "anyOf", "oneOf"})
+_COMBINING = frozenset({"$ref", "allOf", "anyOf", "oneOf"})
 
 _KEYWORDS = {
     "object": frozenset({"properties", "required", "additionalProperties", "minProperties", "propertyNames"}),
@@ -301,14 +300,14 @@ _KEYWORDS = {
     "string": frozenset({"minLength", "maxLength", "pattern", "format"}),
     "number": frozenset({"minimum", "maximum", "exclusiveMinimum", "exclusiveMaximum", "multipleOf"}),
 }
-"""What a schema without `type` is about."""
+"""Keywords that imply the type of a schema without `type`."""
 
 _SIMPLEST = ("null", "boolean", "integer", "number", "string", "array", "object")
 
 
 def _rank(schema: Any) -> int:
     """
-    How much a schema's values hold, by its look alone; a reference may lead to anything.
+    The complexity of a schema's values. References are not followed and count as complex.
     """
     if not isinstance(schema, dict):
         return 0
@@ -318,20 +317,20 @@ def _rank(schema: Any) -> int:
     return _SIMPLEST.index(kind) if isinstance(kind, str) else len(_SIMPLEST)
 
 
-def _known(form: SchemaObject) -> list[JSON]:
+def _examples(form: SchemaObject) -> list[JSON]:
     """
-    Values that the schema itself names.
+    The examples and the default of a schema.
     """
-    named = list(form.get("examples", ())) if isinstance(form.get("examples"), list) else []
-    return [*named, form["default"]] if "default" in form else named
+    examples = list(form.get("examples", ())) if isinstance(form.get("examples"), list) else []
+    return [*examples, form["default"]] if "default" in form else examples
 
 
-def _counts(form: SchemaObject, of: str, more: int) -> tuple[int, int]:
+def _counts(form: SchemaObject, unit: str, extra: int) -> tuple[int, int]:
     """
-    The bounds of a length or a number of members, the upper one not far from the lower.
+    The bounds of a length or number of members; the upper one is at most *extra* above the lower one.
     """
-    low = int(form.get(f"min{of}", 0))
-    high = int(min(form.get(f"max{of}", low + more), low + more))
+    low = int(form.get(f"min{unit}", 0))
+    high = int(min(form.get(f"max{unit}", low + extra), low + extra))
     if high < low:
         raise _Hopeless
     return low, high
@@ -339,22 +338,22 @@ def _counts(form: SchemaObject, of: str, more: int) -> tuple[int, int]:
 
 def _range(form: SchemaObject) -> tuple[Decimal, Decimal]:
     """
-    The bounds of a number, those that are not said not far from those that are.
+    The bounds of a number; a missing bound is near the other one.
     """
-    lows = list(_finite(form, "minimum", "exclusiveMinimum"))
-    highs = list(_finite(form, "maximum", "exclusiveMaximum"))
+    lows = list(_finite_values(form, "minimum", "exclusiveMinimum"))
+    highs = list(_finite_values(form, "maximum", "exclusiveMaximum"))
     low = max(lows) if lows else min([Decimal(-_REACH), *(high - _REACH for high in highs)])
     high = min(highs) if highs else max(low + _REACH, Decimal(_REACH))
     return low, high
 
 
-def _finite(form: SchemaObject, *names: str) -> Iterator[Decimal]:
+def _finite_values(form: SchemaObject, *names: str) -> Iterator[Decimal]:
     for name in names:
         if name in form and math.isfinite(form[name]):
             yield Decimal(str(form[name]))
 
 
-_STRICTER: dict[str, Callable[[Any, Any], Any]] = {
+_MERGE: dict[str, Callable[[Any, Any], Any]] = {
     **dict.fromkeys(("minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"), max),
     **dict.fromkeys(("maximum", "exclusiveMaximum", "maxLength", "maxItems", "maxProperties"), min),
     "required": lambda one, other: list(dict.fromkeys([*one, *other])),
@@ -364,17 +363,17 @@ _STRICTER: dict[str, Callable[[Any, Any], Any]] = {
         for name in dict.fromkeys([*one, *other])
     },
 }
-"""What holds when two schemas say the same keyword; the later one's word where nothing is said here."""
+"""How to merge a keyword that both schemas have. For other keywords the second schema wins."""
 
 
-def _both(one: SchemaObject, other: SchemaObject) -> SchemaObject:
+def _merged(one: SchemaObject, other: SchemaObject) -> SchemaObject:
     """
-    A schema for what is valid for two.
+    A schema for the values that are valid for both schemas.
     """
-    both = one | other
-    for name in one.keys() & other.keys() & _STRICTER.keys():
-        both[name] = _STRICTER[name](one[name], other[name])
-    return both
+    merged = one | other
+    for name in one.keys() & other.keys() & _MERGE.keys():
+        merged[name] = _MERGE[name](one[name], other[name])
+    return merged
 
 
 # ------------------------------------------------------------------ formats
@@ -409,4 +408,4 @@ _FORMATS: dict[str, Callable[[random.Random], str]] = {
     "ipv4": lambda source: f"192.0.2.{source.randint(0, 255)}",
     "ipv6": lambda source: f"2001:db8::{source.randint(1, 0xFFFF):x}",
 }
-"""Strings of a form; addresses are of the ranges for documentation."""
+"""Generators of strings by format. Addresses are from the ranges for documentation."""

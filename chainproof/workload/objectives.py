@@ -1,5 +1,5 @@
 """
-Service level objectives: an indicator, a comparison, a threshold, as a person writes them.
+Parse service level objectives: an indicator, a comparison and a threshold.
 
 `p95 response_time < 800ms` · `max service_time <= 2s` · `error_rate < 1%` · `throughput > 90/s` · `first_success < 30s`
 """
@@ -17,59 +17,59 @@ from chainproof.errors import UsageError
 
 class Indicator(StrEnum):
     """
-    What is measured.
+    The measured quantity of an objective.
     """
 
     RESPONSE_TIME = "response_time"
-    """What the caller waited, from the intended start."""
+    """From the intended start to the end of the answer."""
     SERVICE_TIME = "service_time"
-    """What the wire took, from the actual start."""
+    """From the actual start to the end of the answer."""
     SCHEDULE_LAG = "schedule_lag"
-    """How late the generator was."""
+    """From the intended start to the actual start: how late the load generator was."""
     ERROR_RATE = "error_rate"
-    """The share of planned requests that did not end ok."""
+    """The share of planned requests whose result is not ok."""
     THROUGHPUT = "throughput"
-    """Answers that were ok, per second."""
+    """Ok answers per second."""
     FIRST_SUCCESS = "first_success"
-    """When the first request was answered ok, from the run's beginning."""
+    """From the start of the run to the first ok answer."""
     SETTLING_TIME = "settling_time"
-    """From when on response times were what they remained, from the run's beginning."""
+    """From the start of the run until response times have settled."""
 
 
 TIMES = (Indicator.RESPONSE_TIME, Indicator.SERVICE_TIME, Indicator.SCHEDULE_LAG)
-"""What every request has one of: an objective names a percentile."""
+"""Indicators with one value per request: an objective names a percentile."""
 INSTANTS = (Indicator.FIRST_SUCCESS, Indicator.SETTLING_TIME)
-"""What a run has one of."""
+"""Indicators with one value per run."""
 DURATIONS = (*TIMES, *INSTANTS)
-"""What is written with a unit of time."""
+"""Indicators whose threshold has a unit of time."""
 
 
 class ObjectiveError(UsageError):
     """
-    A text that is no objective; the message says what was expected and what was found.
+    A text that is not a valid objective.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Objective:
     """
-    One statement about a run that is either met, missed or left open.
+    One objective of a run.
     """
 
     text: str
-    """As written, blanks tidied."""
+    """The text as written, with single blanks."""
     indicator: Indicator
     lower_is_better: bool
-    """Whether small values are good."""
+    """True if values below the threshold meet the objective."""
     inclusive: bool
-    """Whether the threshold itself is good."""
+    """True if the threshold itself meets the objective."""
     threshold: float
-    """Seconds, a fraction, or per second."""
+    """In seconds, as a fraction, or per second."""
     quantile: float | None = None
-    """Of a time: 0.95 for p95, 1.0 for max; None for the other indicators."""
+    """0.95 for p95, 1.0 for max; None for indicators without a percentile."""
 
     def meets(self, value: float) -> bool:
-        """Whether one value is on the good side."""
+        """True if a value meets the objective."""
         if value == self.threshold:
             return self.inclusive
         return (value < self.threshold) is self.lower_is_better
@@ -83,7 +83,7 @@ _OBJECTIVE = re.compile(
 
 def parse_objective(text: str) -> Objective:
     """
-    The objective that *text* states.
+    The objective in *text*.
 
     >>> parse_objective("p95 response_time < 800ms").threshold
     0.8
@@ -103,14 +103,12 @@ def parse_objective(text: str) -> Objective:
     if lower_is_better is (indicator is Indicator.THROUGHPUT):
         raise ObjectiveError(f"expected {'>' if lower_is_better else '<'} for {indicator}, found {text!r}")
     if (indicator in TIMES) is (match["statistic"] is None):
-        wanted = (
-            f"a percentile or max before {indicator}" if indicator in TIMES else f"no percentile before {indicator}"
-        )
-        raise ObjectiveError(f"expected {wanted}, found {text!r}")
+        count = "a percentile or max" if indicator in TIMES else "no percentile"
+        raise ObjectiveError(f"expected {count} before {indicator}, found {text!r}")
     threshold = _threshold(indicator, match["threshold"], text)
     inclusive = match["comparison"].endswith("=")
     if indicator is Indicator.ERROR_RATE and not inclusive and threshold == 0:
-        raise ObjectiveError(f"nothing is below 0: expected <= in {text!r}")
+        raise ObjectiveError(f"expected <= 0%, since no error rate is below 0, found {text!r}")
     return Objective(
         text=tidy,
         indicator=indicator,
@@ -123,7 +121,7 @@ def parse_objective(text: str) -> Objective:
 
 def _quantile(statistic: str | None, text: str) -> float | None:
     """
-    0.95 for `p95`, 1.0 for `max`.
+    0.95 for `p95`, 1.0 for `max`, None for None.
     """
     if statistic is None or statistic == "max":
         return None if statistic is None else 1.0
@@ -133,43 +131,43 @@ def _quantile(statistic: str | None, text: str) -> float | None:
     return fraction
 
 
-def _threshold(indicator: Indicator, written: str, text: str) -> float:
+def _threshold(indicator: Indicator, threshold: str, text: str) -> float:
     """
-    Seconds, a fraction, or per second.
+    The threshold in seconds, as a fraction, or per second.
     """
-    read = _time if indicator in DURATIONS else _rate if indicator is Indicator.THROUGHPUT else _share
+    parse = _time if indicator in DURATIONS else _rate if indicator is Indicator.THROUGHPUT else _share
     try:
-        return read(written, text)
-    except ValueError as wrong:
-        raise ObjectiveError(f"cannot read the threshold of {text!r}: {wrong}") from None
+        return parse(threshold, text)
+    except ValueError as error:
+        raise ObjectiveError(f"cannot read the threshold of {text!r}: {error}") from None
 
 
-def _time(written: str, text: str) -> float:
+def _time(threshold: str, text: str) -> float:
     """
-    Seconds. A bare 800 would be 800 seconds to us and 800 milliseconds to whoever wrote it.
+    A duration in seconds. A unit is required, since a bare 800 could mean seconds or milliseconds.
     """
-    if not written[-1].isalpha():
-        raise ObjectiveError(f"expected a unit, as in {written}ms or {written}s, found {text!r}")
-    return parse_duration(written)
+    if not threshold[-1].isalpha():
+        raise ObjectiveError(f"expected a unit, as in {threshold}ms or {threshold}s, found {text!r}")
+    return parse_duration(threshold)
 
 
-def _rate(written: str, text: str) -> float:
+def _rate(threshold: str, text: str) -> float:
     """
-    A rate that a run can be held against: nan is neither above nor below anything.
+    A finite rate per second.
     """
-    rate = float(written.removesuffix("/s"))
+    rate = float(threshold.removesuffix("/s"))
     if not (math.isfinite(rate) and rate >= 0):
         raise ObjectiveError(f"expected a rate of at least 0/s, found {text!r}")
     return rate
 
 
-def _share(written: str, text: str) -> float:
+def _share(threshold: str, text: str) -> float:
     """
-    A fraction, written as a percentage.
+    The fraction in a percentage.
     """
-    if not written.endswith("%"):
+    if not threshold.endswith("%"):
         raise ObjectiveError(f"expected a percentage such as 1%, found {text!r}")
-    fraction = float(written.removesuffix("%")) / 100
+    fraction = float(threshold.removesuffix("%")) / 100
     if not 0 <= fraction <= 1:
         raise ObjectiveError(f"expected a share from 0% to 100%, found {text!r}")
     return fraction

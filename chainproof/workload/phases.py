@@ -1,10 +1,9 @@
 """
-A demand that changes: phases one after another, each with a rate that is level, rises or falls in a straight line, or
-swings about that line like a sine.
+Phases: changing arrival rates.
 
-A process of rate 1 becomes one of any changing rate by bending its time: its n-th event moves to the instant at which n
-events are expected (the time-rescaling theorem). So a Poisson process stays one, with the rate of that instant, and an
-even grid stays as even as a changing rate can be; both are still drawn from the seed alone.
+Each phase has a rate that is constant or changes linearly, optionally with a sine added to it. An arrival process of
+rate 1 gets the changing rate by the time-rescaling theorem: its n-th event moves to the instant at which n events are
+expected. A Poisson process thus remains one, and both kinds still depend only on the seed.
 """
 
 from __future__ import annotations
@@ -17,57 +16,57 @@ from itertools import accumulate
 
 from chainproof.clock import PerSecond, Seconds
 
-_CLOSE = 1e-14
-"""Where Newton's steps stop, in lengths of a phase: what a float resolves."""
+_TOLERANCE = 1e-14
+"""The step at which Newton's method stops, as a share of the phase's duration: about the precision of a float."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Phase:
     """
-    A stretch of a run with a name, a length and a rate.
+    A part of a run with its own name, duration and rate.
     """
 
     name: str
     duration: Seconds
     rate: PerSecond
-    """At its beginning."""
+    """The rate at the start."""
     final_rate: PerSecond
-    """At its end; in between the rate lies on the straight line."""
+    """The rate at the end. In between, the rate changes linearly."""
     amplitude: PerSecond = 0.0
-    """How far the rate rises above the line, and falls below it, as a sine that begins upwards."""
+    """The amplitude of a sine that is added to the rate. It starts upwards."""
     period: Seconds = math.inf
-    """How long one amplitude up and down takes."""
+    """The period of that sine."""
     judged: bool = True
-    """Whether figures and objectives are computed from it: a warm-up is not."""
+    """True if figures and objectives are computed from this phase; False for a warm-up."""
 
     @property
     def expected_requests(self) -> float:
-        """How many requests are expected in it."""
+        """The expected number of requests."""
         return self.expected_by(self.duration)
 
     @property
     def peak_rate(self) -> PerSecond:
-        """A rate that it never exceeds."""
+        """An upper bound of the rate."""
         return max(self.rate, self.final_rate) + self.amplitude
 
     def rate_at(self, instant: Seconds) -> PerSecond:
-        """The rate at an instant from the phase's beginning."""
+        """The rate at an instant, counted from the start of the phase."""
         line = self.rate + (self.final_rate - self.rate) * instant / self.duration
         return line + (self.amplitude * math.sin(math.tau * instant / self.period) if self.amplitude else 0.0)
 
     def expected_by(self, instant: Seconds) -> float:
-        """How many requests are expected up to an instant: the integral of the rate."""
+        """The expected number of requests up to an instant: the integral of the rate."""
         slope = (self.final_rate - self.rate) / self.duration
         line = self.rate * instant + slope * instant * instant / 2
         if not self.amplitude:
             return line
-        turn = math.tau / self.period
-        # 1 - cos x as 2 sin² x/2, which does not cancel near 0.
-        return line + self.amplitude / turn * 2 * math.sin(turn * instant / 2) ** 2
+        omega = math.tau / self.period
+        # 2 sin² x/2 instead of 1 - cos x, which loses precision near 0.
+        return line + self.amplitude / omega * 2 * math.sin(omega * instant / 2) ** 2
 
     def instant(self, count: float) -> Seconds:
         """
-        When so many requests are expected, from the phase's beginning.
+        The instant, from the start of the phase, by which *count* requests are expected.
 
         >>> Phase(name="ramp", duration=10.0, rate=0.0, final_rate=20.0).instant(25.0)
         5.0
@@ -75,12 +74,12 @@ class Phase:
         if self.amplitude:
             return _inverse(self, count)
         slope = (self.final_rate - self.rate) / self.duration
-        # The root of rate·t + slope·t²/2 = count in the form that neither divides by a slope of 0 nor cancels.
+        # The root of rate·t + slope·t²/2 = count, in a form that works for a slope of 0 and loses no precision.
         root = math.sqrt(max(self.rate * self.rate + 2 * slope * count, 0.0))
         return min(2 * count / (self.rate + root), self.duration) if count > 0 else 0.0
 
     def scaled(self, *, rate: float = 1.0, duration: float = 1.0) -> Phase:
-        """The same phase at so many times the rate and the length."""
+        """The phase with its rate and duration multiplied by these factors."""
         return replace(
             self,
             duration=self.duration * duration,
@@ -93,7 +92,7 @@ class Phase:
 
 def _inverse(phase: Phase, count: float) -> Seconds:
     """
-    When so many requests are expected, by Newton's steps; one that leaves what encloses the answer halves that instead.
+    The instant by which *count* requests are expected, by Newton's method with bisection as a fallback.
     """
     low, high = 0.0, phase.duration
     instant = phase.duration * count / phase.expected_requests
@@ -102,41 +101,41 @@ def _inverse(phase: Phase, count: float) -> Seconds:
         low, high = (instant, high) if missing > 0 else (low, instant)
         rate = phase.rate_at(instant)
         step = missing / rate if rate > 0 else math.inf
-        after = instant + step if low <= instant + step <= high else (low + high) / 2
-        if abs(after - instant) <= _CLOSE * phase.duration:
-            return after
-        instant = after
+        following = instant + step if low <= instant + step <= high else (low + high) / 2
+        if abs(following - instant) <= _TOLERANCE * phase.duration:
+            return following
+        instant = following
     return instant
 
 
 def phase_ends(phases: Sequence[Phase]) -> list[Seconds]:
     """
-    When each phase ends, from the run's beginning.
+    The end of each phase, counted from the start of the run.
     """
     return list(accumulate(phase.duration for phase in phases))
 
 
-def phase_at(instant: Seconds, phases: Sequence[Phase], until: Sequence[Seconds]) -> Phase | None:
+def phase_at(instant: Seconds, phases: Sequence[Phase], ends: Sequence[Seconds]) -> Phase | None:
     """
-    The phase that an instant lies in, given when each of them ends; None after the last.
+    The phase at an instant, given the end of each phase; None after the last.
     """
-    place = bisect_right(until, instant)
-    return phases[place] if place < len(phases) else None
+    position = bisect_right(ends, instant)
+    return phases[position] if position < len(phases) else None
 
 
 def rescale_events(events: Iterable[float], phases: Sequence[Phase]) -> Iterator[Seconds]:
     """
-    The ascending *events* of a process of rate 1 as intended starts in these phases, up to the end of the last.
+    The ascending *events* of a process of rate 1, moved to intended starts in these phases.
     """
-    rest = iter(events)
-    event = next(rest, math.inf)
-    begun, counted, before = 0.0, 0.0, 0.0
+    remaining = iter(events)
+    event = next(remaining, math.inf)
+    phase_start, expected, previous = 0.0, 0.0, 0.0
     for phase in phases:
-        last = math.nextafter(begun + phase.duration, 0.0)
-        while event < counted + phase.expected_requests:
-            # Rounding must carry no start into the next phase, nor before the one before it.
-            before = max(before, min(begun + phase.instant(event - counted), last))
-            yield before
-            event = next(rest, math.inf)
-        begun += phase.duration
-        counted += phase.expected_requests
+        last = math.nextafter(phase_start + phase.duration, 0.0)
+        while event < expected + phase.expected_requests:
+            # Rounding must not move a start into the next phase or before the previous start.
+            previous = max(previous, min(phase_start + phase.instant(event - expected), last))
+            yield previous
+            event = next(remaining, math.inf)
+        phase_start += phase.duration
+        expected += phase.expected_requests

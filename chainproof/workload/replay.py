@@ -1,8 +1,8 @@
 """
-Recorded arrivals: the instants of a file, to be asked for again at the same distances from each other.
+Recorded arrivals: load intended starts from a file such as an access log.
 
-A line is an instant in seconds, or a JSON object with one under a key: a number of seconds, or a date and time as ISO
-8601 writes them. The first instant of all becomes the run's second 0, so a log of any epoch serves as it is.
+A line is a time or a JSON object with a time under a key. A time is a number of seconds or an ISO 8601 date and time.
+The earliest time becomes second 0 of the run.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ from chainproof.clock import PerSecond, Seconds
 from chainproof.errors import UsageError
 
 DEFAULT_TIMESTAMP_KEY = "timestamp"
-"""Where a JSON object has its instant unless said otherwise."""
+"""The default key of the time in a JSON object."""
 MAX_INSTANTS = 2_000_000
-"""The longest recording: every worker is told all of it."""
+"""The longest recording. All of it is sent to every worker."""
 
 
 class RecordingError(UsageError):
     """
-    A file of instants that cannot be used; the message says which line, and what was expected there.
+    A recording that cannot be used. The message names the line.
     """
 
 
@@ -35,19 +35,19 @@ def load_instants(path: Path, key: str = DEFAULT_TIMESTAMP_KEY) -> tuple[Seconds
     """
     try:
         lines = path.read_bytes().splitlines()
-    except OSError as wrong:
-        raise RecordingError(f"cannot read the recording {path}: {wrong.strerror}") from None
-    found = [_instant(line, key, f"line {number} of {path}") for number, line in enumerate(lines, 1) if line.strip()]
-    if not 0 < len(found) <= MAX_INSTANTS:
-        raise RecordingError(f"expected from 1 to {MAX_INSTANTS} instants in {path}, found {len(found)}")
-    return shift_to_zero(found)
+    except OSError as error:
+        raise RecordingError(f"cannot read the recording {path}: {error.strerror}") from None
+    instants = [_instant(line, key, f"line {number} of {path}") for number, line in enumerate(lines, 1) if line.strip()]
+    if not 0 < len(instants) <= MAX_INSTANTS:
+        raise RecordingError(f"expected from 1 to {MAX_INSTANTS} instants in {path}, found {len(instants)}")
+    return shift_to_zero(instants)
 
 
 def shift_to_zero(instants: Sequence[Seconds]) -> tuple[Seconds, ...]:
     """
-    Instants in ascending order, counted from the first of them.
+    Instants in ascending order, as seconds after the first one.
 
-    >>> from_zero([12.5, 10.0])
+    >>> shift_to_zero([12.5, 10.0])
     (0.0, 2.5)
     """
     first = min(instants)
@@ -56,9 +56,9 @@ def shift_to_zero(instants: Sequence[Seconds]) -> tuple[Seconds, ...]:
 
 def recording_duration(instants: Sequence[Seconds]) -> Seconds:
     """
-    How long a recording lasts: to its last instant, and a mean gap beyond, so that the last one lies inside.
+    The duration of a recording: up to its last instant, plus a mean gap, so that the last instant is included.
 
-    >>> span([0.0, 1.0, 4.0])
+    >>> recording_duration([0.0, 1.0, 4.0])
     6.0
     """
     gaps = len(instants) - 1
@@ -67,51 +67,51 @@ def recording_duration(instants: Sequence[Seconds]) -> Seconds:
 
 def mean_rate(instants: Sequence[Seconds]) -> PerSecond:
     """
-    How many instants a second of the recording has.
+    The mean number of instants per second.
     """
     return len(instants) / recording_duration(instants)
 
 
-def _instant(line: bytes, key: str, where: str) -> Seconds:
+def _instant(line: bytes, key: str, location: str) -> Seconds:
     """
-    The instant that one line names.
+    The instant in one line. Raises RecordingError.
     """
     bare = line.strip()
-    found = _member(bare, key, where) if bare.startswith(b"{") else bare.decode("utf-8", "replace")
+    value = _member(bare, key, location) if bare.startswith(b"{") else bare.decode("utf-8", "replace")
     try:
-        instant = _seconds(found)
+        instant = _seconds(value)
     except ValueError:
-        raise RecordingError(f"expected seconds or an ISO 8601 date and time in {where}, found {found!r}") from None
+        raise RecordingError(f"expected seconds or an ISO 8601 date and time in {location}, found {value!r}") from None
     if not math.isfinite(instant):
-        raise RecordingError(f"expected a finite instant in {where}, found {found!r}")
+        raise RecordingError(f"expected a finite instant in {location}, found {value!r}")
     return instant
 
 
-def _member(line: bytes, key: str, where: str) -> object:
+def _member(line: bytes, key: str, location: str) -> object:
     """
-    What a JSON object has under the key.
+    The value of a key in a JSON object. Raises RecordingError.
     """
     try:
         row = orjson.loads(line)
-    except orjson.JSONDecodeError as wrong:
-        raise RecordingError(f"{where} is not JSON: {wrong.msg}") from None
+    except orjson.JSONDecodeError as error:
+        raise RecordingError(f"{location} is not JSON: {error.msg}") from None
     if key not in row:
         raise RecordingError(
-            f"expected a key {key!r} in {where}, found {', '.join(sorted(row)) or 'none'}: name it with --replay-key"
+            f"expected a key {key!r} in {location}, found {', '.join(sorted(row)) or 'none'}; name the key with --replay-key"
         )
     return row[key]
 
 
-def _seconds(found: object) -> Seconds:
+def _seconds(value: object) -> Seconds:
     """
-    A number of seconds, or those of a date and time since 1970, UTC unless it says otherwise. Raises ValueError.
+    Seconds from a number, or from a date and time (default: UTC) since 1970. Raises ValueError.
     """
-    if isinstance(found, int | float) and not isinstance(found, bool):
-        return float(found)
-    if not isinstance(found, str):
-        raise ValueError(found)  # noqa: TRY004  # one kind of exception, which the caller words
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        return float(value)
+    if not isinstance(value, str):
+        raise ValueError(value)  # noqa: TRY004  # the caller handles a single type of exception
     try:
-        return float(found)
+        return float(value)
     except ValueError:
-        moment = datetime.fromisoformat(found)
+        moment = datetime.fromisoformat(value)
         return (moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)).timestamp()

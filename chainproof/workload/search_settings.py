@@ -1,5 +1,5 @@
 """
-What a search asks of a workload: the highest arrival rate that still meets its objectives, and how closely to look.
+Settings of a search for the highest arrival rate that meets the objectives.
 """
 
 from __future__ import annotations
@@ -10,32 +10,32 @@ from chainproof.clock import PerSecond, Seconds
 
 SATURATION = "saturation"
 SEARCHES = (SATURATION,)
-"""What can be searched for."""
+"""The kinds of search."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchSettings:
     """
-    From where to where a rate is searched for, and when it counts as found. The workload's own rate is the lowest.
+    The range and precision of a search. It starts at the workload's own rate.
     """
 
     max_rate: PerSecond = 1000.0
-    """No rate above it is asked for."""
+    """The highest rate that is tried."""
     resolution: float = 0.05
-    """How far above the answer, as a share of it, the objectives may be missed."""
+    """The search ends when the lowest failing rate is at most this share above the highest passing one."""
     verifications: int = 3
-    """How many more runs at the answer must meet the objectives."""
+    """The number of additional runs at the resulting rate that must meet the objectives."""
     max_probe_duration: Seconds = 60.0
-    """How long a probe may become that has not come to its verdict."""
+    """The longest duration of a probe, which is extended while its verdict is inconclusive."""
 
     def errors(self, lowest: PerSecond) -> list[str]:
         """
-        Everything that makes it impossible to search, in words.
+        A message for every invalid setting.
         """
         checks = (
             (
                 self.max_rate >= lowest,
-                f"search: expected a highest rate of at least {lowest:g}, found {self.max_rate:g}",
+                f"search: expected max_rate to be at least {lowest:g}, found {self.max_rate:g}",
             ),
             (
                 0.005 <= self.resolution <= 1,
@@ -44,15 +44,15 @@ class SearchSettings:
             (1 <= self.verifications <= 20, f"search: expected 1 to 20 verifications, found {self.verifications}"),
             (
                 self.max_probe_duration > 0,
-                f"search: expected a longest probe of more than 0 s, found {self.max_probe_duration:g} s",
+                f"search: expected max_probe_duration to be more than 0 s, found {self.max_probe_duration:g} s",
             ),
         )
-        return [mistake for fine, mistake in checks if not fine]
+        return [message for is_valid, message in checks if not is_valid]
 
 
 def parse_share(text: str) -> float:
     """
-    A share, as a percentage or a fraction.
+    The fraction in a percentage or a plain number.
 
     >>> (parse_share("5%"), parse_share("0.05"))
     (0.05, 0.05)

@@ -1,7 +1,7 @@
 """
-A workload: the whole demand, as a TOML file writes it and as the command line overrides it.
+Workloads: the demand of a load test, read from a TOML file or a table.
 
-Every mistake in a file is reported at once, each with what was expected and what was found.
+All errors in a file are reported at once.
 """
 
 from __future__ import annotations
@@ -33,90 +33,90 @@ from chainproof.workload.replay import (
 from chainproof.workload.search_settings import SearchSettings, parse_share
 
 REPLAY = "replay"
-"""In place of an arrival process: a recording."""
+"""The value of `arrivals` for a recording."""
 MIN_VARIATION = 0.05
-"""The least coefficient of variation of gamma gaps: what is more even is `constant`."""
+"""The smallest coefficient of variation of gamma gaps; use `constant` for more even arrivals."""
 MAX_VARIATION = 20.0
-"""The greatest: beyond, a plan is a few heaps of simultaneous arrivals."""
+"""The largest; with more, almost all arrivals would fall together."""
 
 
 class WorkloadModel(StrEnum):
     """
-    What makes a request start.
+    The workload model: what starts a request.
     """
 
     OPEN = "open"
-    """A schedule, whatever the target does."""
+    """A schedule, independent of answers."""
     CLOSED = "closed"
-    """A user who has got the answer before, and thought about it."""
+    """A user, after the previous answer and a think time."""
 
 
 class WorkloadError(UsageError):
     """
-    A workload that cannot be run; the message lists every mistake.
+    An invalid workload. The message lists every error.
     """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Workload:
     """
-    The whole demand of a run.
+    The demand of a run: schedule, payloads and duration.
     """
 
     name: str
     description: str = ""
     model: WorkloadModel = WorkloadModel.OPEN
     rate: PerSecond = 10.0
-    """Open model: planned requests a second."""
+    """Open model: planned requests per second."""
     arrivals: str = "poisson"
     """Open model: a name of `arrivals.ARRIVAL_PROCESSES`, or `REPLAY`."""
     variation: float = DEFAULT_VARIATION
     """Open model, gamma arrivals: the coefficient of variation of the gaps."""
     users: int = 10
-    """Closed model: how many users there are."""
+    """Closed model: the number of users."""
     think_time: Seconds = 0.0
-    """Closed model: the pause between an answer and the same user's next request."""
+    """Closed model: the pause of a user between an answer and the next request."""
     duration: Seconds = 10.0
-    """How long requests are started; the drain comes after."""
+    """How long requests are started. The drain follows."""
     deadline: Seconds = 30.0
-    """After this long without a complete answer a request has timed out, counted from when it was sent."""
+    """The time from sending a request after which it has timed out."""
     drain: Seconds | None = None
-    """How long requests in flight are awaited once no more are started; as long as their deadline unless said."""
+    """How long to wait for in-flight requests at the end; None waits for their deadline."""
     max_requests: int | None = None
-    """The run ends when so many requests were sent; None leaves it to its duration."""
+    """The run ends after this number of requests; None for no limit."""
     max_in_flight: int = 1000
-    """Open model: the most requests in flight at once; what the plan asks beyond is not sent, and counted."""
+    """Open model: the limit of in-flight requests. Planned requests beyond it are not sent, and counted."""
     objectives: tuple[Objective, ...] = ()
     payloads: tuple[Payload, ...] = DEFAULT_PAYLOADS
     phases: tuple[Phase, ...] = ()
-    """Open model: a rate that changes; `rate` is then the highest there is, `duration` that of all phases together."""
+    """Open model: phases with changing rates. `rate` is then the highest rate, `duration` the sum."""
     recorded_starts: tuple[Seconds, ...] = ()
-    """Open model: every intended start, from 0, as a recording has them; `rate` is then their mean one."""
+    """Open model: the intended starts of a recording, from 0. `rate` is then the mean rate."""
     search: SearchSettings | None = None
-    """How the highest rate that meets the objectives is searched for, from `rate` up; None where one run is meant."""
+    """Settings of the search for the highest rate that meets the objectives; None for a single run."""
 
     @property
     def payload_names(self) -> tuple[str, ...]:
-        """The names of the payloads, each once."""
+        """The distinct names of the payloads."""
         return tuple(dict.fromkeys(payload.name for payload in self.payloads))
 
     @property
     def expected_requests(self) -> float:
-        """Open model: how many requests are to be expected."""
-        whole = float(len(self.recorded_starts)) if self.recorded_starts else self._expected
-        return whole if self.max_requests is None else min(whole, float(self.max_requests))
+        """Open model: the expected number of requests."""
+        planned = float(len(self.recorded_starts)) if self.recorded_starts else self._expected
+        return planned if self.max_requests is None else min(planned, float(self.max_requests))
 
     @property
     def _expected(self) -> float:
         return sum(phase.expected_requests for phase in self.phases) if self.phases else self.rate * self.duration
 
     def phase_at(self, instant: Seconds) -> str | None:
-        """The name of the phase that an intended start lies in; None where there is none."""
-        found = phase_at(instant, self.phases, phase_ends(self.phases)) if self.phases else None
-        return found.name if found is not None else None
+        """The name of the phase of an intended start; None without phases and after the last."""
+        phase = phase_at(instant, self.phases, phase_ends(self.phases)) if self.phases else None
+        return phase.name if phase is not None else None
 
     def starts(self, seed: int) -> Iterator[Seconds]:
-        """Open model: every intended start. The same seed draws the same."""
+        """Open model: every intended start. The same seed gives the same starts."""
         return islice(self._starts(seed), self.max_requests)
 
     def _starts(self, seed: int) -> Iterator[Seconds]:
@@ -129,11 +129,17 @@ class Workload:
 
     def errors(self) -> list[str]:
         """
-        Everything that makes it impossible to run, in words.
+        A message for every invalid setting.
+        """
+        return [*self._setting_errors(), *self._phase_errors(), *self._search_errors()]
+
+    def _setting_errors(self) -> list[str]:
+        """
+        Errors outside phases and search.
         """
         checks = (
-            (self.rate > 0, f"rate: expected more than 0 requests a second, found {self.rate:g}"),
-            (self.rate <= 100_000, f"rate: expected at most 100000 requests a second, found {self.rate:g}"),
+            (self.rate > 0, f"rate: expected more than 0 requests per second, found {self.rate:g}"),
+            (self.rate <= 100_000, f"rate: expected at most 100000 requests per second, found {self.rate:g}"),
             (self.users > 0, f"users: expected at least 1, found {self.users}"),
             (self.think_time >= 0, f"think_time: expected at least 0 s, found {self.think_time:g} s"),
             (self.duration > 0, f"duration: expected more than 0 s, found {self.duration:g} s"),
@@ -157,63 +163,62 @@ class Workload:
             ),
             (
                 not self.recorded_starts or self.model is WorkloadModel.OPEN,
-                "replay: expected the open model, found the closed one",
+                "replay: expected the open model, found closed",
             ),
             (
                 not self.recorded_starts or self.arrivals == REPLAY,
-                f"arrivals: expected none beside replay, found {self.arrivals!r}",
+                f"arrivals: expected no arrivals together with replay, found {self.arrivals!r}",
             ),
             (bool(self.payloads), "payloads: expected at least one, found none"),
             (
                 all(payload.weight > 0 for payload in self.payloads),
-                "payloads: expected every weight to be more than 0",
+                "payloads: expected all weights to be more than 0",
             ),
         )
-        errors = [mistake for fine, mistake in checks if not fine]
-        return errors + self._phase_mistakes() + self._search_mistakes()
+        return [message for is_valid, message in checks if not is_valid]
 
-    def _search_mistakes(self) -> list[str]:
+    def _search_errors(self) -> list[str]:
         """
-        What is wrong with the search.
+        Errors in the search settings.
         """
         if self.search is None:
             return []
         one_rate = self.model is WorkloadModel.OPEN and not self.recorded_starts
         checks = (
-            (bool(self.objectives), "search: expected objectives that may be missed, found none"),
-            (one_rate, "search: expected an open workload with one rate"),
+            (bool(self.objectives), "search: expected at least one objective, found none"),
+            (one_rate, "search: expected an open workload with a constant rate"),
         )
-        return [mistake for fine, mistake in checks if not fine]
+        return [message for is_valid, message in checks if not is_valid]
 
-    def _phase_mistakes(self) -> list[str]:
+    def _phase_errors(self) -> list[str]:
         """
-        What is wrong with the phases.
+        Errors in the phases.
         """
         names = [phase.name for phase in self.phases]
         checks = [
             (
                 not self.phases or self.model is WorkloadModel.OPEN,
-                "phases: expected the open model, found the closed one",
+                "phases: expected the open model, found closed",
             ),
-            (len(set(names)) == len(names), f"phases: expected a name of its own for each, found {', '.join(names)}"),
+            (len(set(names)) == len(names), f"phases: expected unique names, found {', '.join(names)}"),
         ]
         for phase in self.phases:
-            level = phase.rate >= 0 and phase.final_rate >= 0
-            least = min(phase.rate, phase.final_rate)
+            valid_rates = phase.rate >= 0 and phase.final_rate >= 0
+            min_rate = min(phase.rate, phase.final_rate)
             checks += [
                 (phase.duration > 0, f"phase {phase.name}: expected a duration of more than 0 s"),
-                (level, f"phase {phase.name}: expected rates of at least 0 requests a second"),
+                (valid_rates, f"phase {phase.name}: expected rates of at least 0 requests per second"),
                 (
-                    0 <= phase.amplitude <= least,
-                    f"phase {phase.name}: expected a amplitude from 0 to its rate, {least:g}, found {phase.amplitude:g}",
+                    0 <= phase.amplitude <= min_rate,
+                    f"phase {phase.name}: expected an amplitude from 0 to its lowest rate, {min_rate:g}, found {phase.amplitude:g}",
                 ),
                 (phase.period > 0, f"phase {phase.name}: expected a period of more than 0 s"),
             ]
-        return [mistake for fine, mistake in checks if not fine]
+        return [message for is_valid, message in checks if not is_valid]
 
     def validated(self) -> Workload:
         """
-        The workload itself. Raises WorkloadError with every mistake.
+        The workload itself. Raises WorkloadError if it is invalid.
         """
         errors = self.errors()
         if errors:
@@ -222,73 +227,63 @@ class Workload:
 
     def with_options(self, **options: object) -> Workload:
         """
-        The workload with every option that is not None in place of its own. Raises WorkloadError.
+        The workload with those options replaced that are not None. Raises WorkloadError.
 
-        Phases keep their proportions: a rate is their highest, a duration that of all together. A recording is played
-        faster or slower by a rate, its mean one; a duration is how much of it is played.
+        Phases are scaled: `rate` is their highest rate, `duration` that of all phases. A recording is played faster or
+        slower to have the mean rate `rate`, and cut to `duration`.
         """
         given = {name: value for name, value in options.items() if value is not None}
-        changed = replace(self, **given)  # type: ignore[arg-type]  # argparse has typed each of them
+        changed = replace(self, **given)  # type: ignore[arg-type]  # argparse has converted each of them
         changed.validated()
         if self.recorded_starts:
-            return changed._played(self.rate, cut="duration" in given)  # noqa: SLF001  # its own class's
+            return changed._replayed(self.rate, is_cut="duration" in given)  # noqa: SLF001  # same class
         scale = {"rate": changed.rate / self.rate, "duration": changed.duration / self.duration}
         phases = tuple(phase.scaled(**scale) for phase in self.phases)
         return replace(changed, phases=phases)
 
-    def _played(self, rate: PerSecond, *, cut: bool) -> Workload:
+    def _replayed(self, rate: PerSecond, *, is_cut: bool) -> Workload:
         """
-        A recording of this mean rate at the workload's own; its end *cut* off where the duration was given.
+        The workload with a recording of mean rate *rate* played at its own rate, and cut to its duration if *is_cut*.
         """
-        slower = rate / self.rate
-        recorded_starts = (
-            tuple(instant * slower for instant in self.recorded_starts) if slower != 1.0 else self.recorded_starts
-        )
-        duration = self.duration if cut else self.duration * slower
-        kept = tuple(take_until(duration, recorded_starts))
-        return replace(self, recorded_starts=kept, duration=duration, rate=len(kept) / duration)
+        factor = rate / self.rate
+        duration = self.duration if is_cut else self.duration * factor
+        scaled = (instant * factor for instant in self.recorded_starts) if factor != 1.0 else self.recorded_starts
+        starts = tuple(take_until(duration, scaled))
+        return replace(self, recorded_starts=starts, duration=duration, rate=len(starts) / duration)
 
     def with_recording(self, instants: tuple[Seconds, ...]) -> Workload:
         """
-        The same workload with recorded arrivals in place of its rate and phases. Raises WorkloadError.
+        The workload with recorded arrivals instead of its rate and phases. Raises WorkloadError.
         """
-        return replace(self, **_of_recording(instants, {})).validated()  # type: ignore[arg-type]  # as the fields are
+        return replace(self, **_recording_values(instants, {})).validated()  # type: ignore[arg-type]  # the values have the types of their fields
 
     def with_warm_up(self, duration: Seconds) -> Workload:
         """
-        The same workload after so long a time at its rate that is not judged. Raises WorkloadError.
+        The workload after a warm-up of *duration* at its own rate, which is not judged. Raises WorkloadError.
         """
         if self.phases or self.recorded_starts or self.model is WorkloadModel.CLOSED:
-            raise WorkloadError(
-                "warm-up: expected an open workload with one rate, found "
-                + (
-                    "users"
-                    if self.model is WorkloadModel.CLOSED
-                    else "phases of its own"
-                    if self.phases
-                    else "a recording"
-                )
-            )
-        first = Phase(name="warm-up", duration=duration, rate=self.rate, final_rate=self.rate, judged=False)
-        then = Phase(name="steady", duration=self.duration, rate=self.rate, final_rate=self.rate)
-        return replace(self, phases=(first, then), duration=duration + self.duration).validated()
+            other = "a closed one" if self.model is WorkloadModel.CLOSED else "phases" if self.phases else "a recording"
+            raise WorkloadError(f"warm-up: expected an open workload with a constant rate, found {other}")
+        warm_up = Phase(name="warm-up", duration=duration, rate=self.rate, final_rate=self.rate, judged=False)
+        steady = Phase(name="steady", duration=self.duration, rate=self.rate, final_rate=self.rate)
+        return replace(self, phases=(warm_up, steady), duration=duration + self.duration).validated()
 
     def to_table(self) -> dict[str, JSON]:
-        """The workload as the table of a TOML file, which `workload_from` reads."""
-        course: dict[str, JSON] = {"rate": self.rate, "duration": self.duration}
+        """The workload as the table of a TOML file, which `parse_workload` reads."""
+        schedule: dict[str, JSON] = {"rate": self.rate, "duration": self.duration}
         if self.recorded_starts:
-            course = {"replay": list(self.recorded_starts), "duration": self.duration}
+            schedule = {"replay": list(self.recorded_starts), "duration": self.duration}
         if self.phases:
-            course = {"phases": [_phase_table(phase) for phase in self.phases]}
+            schedule = {"phases": [_phase_table(phase) for phase in self.phases]}
         if not self.recorded_starts:
-            course["arrivals"] = self.arrivals
+            schedule["arrivals"] = self.arrivals
         if self.drain is not None:
-            course["drain"] = self.drain
+            schedule["drain"] = self.drain
         if self.max_requests is not None:
-            course["max_requests"] = self.max_requests
+            schedule["max_requests"] = self.max_requests
         if self.search is not None:
-            course["search"] = cast(dict[str, JSON], asdict(self.search))
-        return course | {
+            schedule["search"] = cast(dict[str, JSON], asdict(self.search))
+        return schedule | {
             "description": self.description,
             "model": self.model.value,
             "variation": self.variation,
@@ -305,41 +300,41 @@ class Workload:
 
 def load_workload(path: Path) -> Workload:
     """
-    The workload in a TOML file. Raises WorkloadError with every mistake in it.
+    The workload in a TOML file. Raises WorkloadError with all errors.
     """
     try:
         table = tomllib.loads(path.read_text(encoding="utf-8"))
-        _name_files(table, path.parent)
-    except OSError as wrong:
-        raise WorkloadError(f"cannot read the workload {path}: {wrong.strerror}") from wrong
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as wrong:
-        raise WorkloadError(f"{path} is not TOML: {wrong}") from wrong
+        _resolve_files(table, path.parent)
+    except OSError as error:
+        raise WorkloadError(f"cannot read the workload {path}: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise WorkloadError(f"{path} is not TOML: {error}") from error
     return parse_workload(table, name=path.stem)
 
 
 def parse_workload(table: Mapping[str, object], *, name: str) -> Workload:
     """
-    The workload that a TOML table describes. Raises WorkloadError with every mistake in it.
+    The workload in a TOML table. Raises WorkloadError with all errors.
     """
     errors: list[str] = []
     values: dict[str, object] = {}
     for key, value in table.items():
         reader = _READERS.get(key)
         if reader is None:
-            errors.append(f"{key}: expected one of {', '.join(sorted(_READERS))}")
+            errors.append(f"{key}: unknown setting, expected one of {', '.join(sorted(_READERS))}")
             continue
         try:
             values[key] = reader(value)
-        except (ValueError, TypeError, UsageError) as wrong:
-            errors.append(f"{key}: {wrong}")
+        except (ValueError, TypeError, UsageError) as error:
+            errors.append(f"{key}: {error}")
     if "phases" in values:
-        errors += [f"{key}: expected none beside phases" for key in ("rate", "duration") if key in table]
+        errors += [f"{key}: not allowed together with phases" for key in ("rate", "duration") if key in table]
         phases = cast(tuple[Phase, ...], values["phases"])
         values["rate"] = max(phase.peak_rate for phase in phases)
         values["duration"] = sum(phase.duration for phase in phases)
     if "replay" in values:
-        errors += [f"{key}: expected none beside replay" for key in ("rate", "arrivals", "phases") if key in table]
-        values = _of_recording(cast(tuple[Seconds, ...], values.pop("replay")), values)
+        errors += [f"{key}: not allowed together with replay" for key in ("rate", "arrivals", "phases") if key in table]
+        values = _recording_values(cast(tuple[Seconds, ...], values.pop("replay")), values)
     workload = replace(Workload(name=name), **values)  # type: ignore[arg-type]  # each reader returns its field's type
     errors += workload.errors()
     if errors:
@@ -347,19 +342,19 @@ def parse_workload(table: Mapping[str, object], *, name: str) -> Workload:
     return workload
 
 
-def _of_recording(instants: tuple[Seconds, ...], said: dict[str, object]) -> dict[str, object]:
+def _recording_values(instants: tuple[Seconds, ...], values: dict[str, object]) -> dict[str, object]:
     """
-    What a workload says that plays these instants, as much of them as its duration leaves, beside what else is *said*.
+    The *values* of a workload that plays these instants up to its duration.
     """
-    duration = cast(Seconds, said.get("duration", recording_duration(instants)))
-    kept = tuple(take_until(duration, instants))
-    rate = len(kept) / duration if duration > 0 else mean_rate(instants)
-    return {**said, "recorded_starts": kept, "rate": rate, "duration": duration, "arrivals": REPLAY, "phases": ()}
+    duration = cast(Seconds, values.get("duration", recording_duration(instants)))
+    starts = tuple(take_until(duration, instants))
+    rate = len(starts) / duration if duration > 0 else mean_rate(instants)
+    return {**values, "recorded_starts": starts, "rate": rate, "duration": duration, "arrivals": REPLAY, "phases": ()}
 
 
 def _text(value: object) -> str:
     if not isinstance(value, str):
-        raise TypeError(f"expected a text, found {value!r}")
+        raise TypeError(f"expected a string, found {value!r}")
     return value
 
 
@@ -395,7 +390,7 @@ def _objectives(value: object) -> tuple[Objective, ...]:
 
 def _payloads(value: object) -> tuple[Payload, ...]:
     if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
-        raise TypeError("expected [[payloads]] tables, each with a body and, if you like, a name and a weight")
+        raise TypeError("expected [[payloads]] tables, each with a body and optionally a name and a weight")
     return tuple(payload for number, row in enumerate(value, start=1) for payload in _payload(row, number))
 
 
@@ -403,7 +398,7 @@ def _payload(row: dict[str, object], number: int) -> tuple[Payload, ...]:
     unknown = set(row) - {"name", "weight", "body", "file"}
     if unknown or isinstance(row.get("body"), dict) is isinstance(row.get("file"), str):
         raise ValueError(
-            f"payload {number}: expected a table `body`, or a `file` with one JSON object a line, and, if you like, name "
+            f"payload {number}: expected a table `body` or a `file` with one JSON object per line, and optionally name "
             f"and weight, found {sorted(row)}"
         )
     weight = _number(row.get("weight", 1.0))
@@ -413,9 +408,9 @@ def _payload(row: dict[str, object], number: int) -> tuple[Payload, ...]:
     return (Payload(name=_text(row.get("name", f"payload {number}")), weight=weight, body=body),)
 
 
-def _name_files(table: dict[str, object], folder: Path) -> None:
+def _resolve_files(table: dict[str, object], folder: Path) -> None:
     """
-    Let the files that a workload names lie beside it.
+    Make the file names in *table* relative to *folder*.
     """
     replay = table.get("replay")
     if isinstance(replay, str):
@@ -437,13 +432,13 @@ def _phases(value: object) -> tuple[Phase, ...]:
 def _phase(row: dict[str, object]) -> Phase:
     if set(row) - {"judged", "amplitude", "period"} != {"name", "duration", "rate"}:
         raise ValueError(
-            f"expected name, duration and rate, and, if you like, judged, amplitude and period, found {sorted(row)}"
+            f"expected name, duration and rate, and optionally judged, amplitude and period, found {sorted(row)}"
         )
     if ("amplitude" in row) is not ("period" in row):
         raise ValueError(f"expected amplitude and period together, found {sorted(row)}")
     rate = row["rate"]
     if isinstance(rate, list) and len(rate) != 2:
-        raise ValueError(f"expected a rate or two of them, [from, to], found {rate!r}")
+        raise ValueError(f"expected a rate or two rates [from, to], found {rate!r}")
     first, last = rate if isinstance(rate, list) else (rate, rate)
     judged = row.get("judged", True)
     if not isinstance(judged, bool):
@@ -478,14 +473,14 @@ def _replay(value: object) -> tuple[Seconds, ...]:
     if isinstance(value, dict) and value.keys() <= {"file", "key"} and "file" in value:
         return load_instants(Path(_text(value["file"])), _text(value.get("key", DEFAULT_TIMESTAMP_KEY)))
     if not isinstance(value, list) or not value:
-        raise TypeError(f"expected a file's name, a table with file and key, or a list of instants, found {value!r}")
+        raise TypeError(f"expected a file name, a table with file and key, or a list of instants, found {value!r}")
     return shift_to_zero([_number(instant) for instant in value])
 
 
 def _search(value: object) -> SearchSettings:
     if not isinstance(value, dict) or value.keys() - _SEARCH_READERS.keys():
         raise ValueError(f"expected a table with any of {', '.join(_SEARCH_READERS)}, found {value!r}")
-    return SearchSettings(**{key: _SEARCH_READERS[key](said) for key, said in value.items()})
+    return SearchSettings(**{key: _SEARCH_READERS[key](setting) for key, setting in value.items()})
 
 
 _SEARCH_READERS: dict[str, Callable[[object], Any]] = {
@@ -513,4 +508,4 @@ _READERS = {
     "phases": _phases,
     "search": _search,
 }
-"""What a workload's file may say, and how each value is read."""
+"""The settings of a workload file, and the function that reads each value."""

@@ -86,7 +86,7 @@ def requested_search(options: argparse.Namespace, workload: Workload) -> SearchS
     search = replace(found, **said)
     errors = replace(workload, search=search, phases=()).errors() + search.errors(workload.rate)
     if workload.phases and not options.warm_up:
-        errors.append("search: expected an open workload with one rate, found phases")
+        errors.append("search: expected an open workload with a constant rate, found phases")
     if errors:
         raise UsageError("; ".join(errors))
     return search

@@ -1,5 +1,5 @@
 """
-What people write and what the code holds are the same duration.
+Tests of reading and writing durations.
 """
 
 from __future__ import annotations
@@ -32,28 +32,28 @@ BAD.remove("1")  # a bare number is seconds
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_a_duration_is_read_as_written(text: str) -> None:
+def test_duration_is_parsed(text: str) -> None:
     """
-    A bare number is seconds; parts add up.
+    A bare number is seconds, and parts add up.
     """
     assert pytest.approx(GOOD[text]) == parse_duration(text)
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_what_is_no_duration_is_refused(text: str) -> None:
+def test_invalid_duration_is_rejected(text: str) -> None:
     """
-    The refusal says what was expected and repeats what was found.
+    The message says what was expected and quotes the text.
     """
-    with pytest.raises(ValueError, match="expected a duration such as 20s, 1m30s or 250ms, found") as refused:
+    with pytest.raises(ValueError, match="expected a duration such as 20s, 1m30s or 250ms, found") as error:
         parse_duration(text)
 
-    assert repr(text) in str(refused.value)
+    assert repr(text) in str(error.value)
 
 
 @given(st.text())
-def test_no_text_is_worse_than_no_duration(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     """
-    Whatever is written, nothing but ValueError comes of it, and no negative duration.
+    Parsing any text gives a duration of 0 or more, or raises ValueError.
     """
     try:
         assert parse_duration(text) >= 0
@@ -62,40 +62,40 @@ def test_no_text_is_worse_than_no_duration(text: str) -> None:
 
 
 @given(st.floats(1e-6, 59.94))
-def test_what_is_shown_below_a_minute_reads_back_to_three_digits(seconds: float) -> None:
+def test_format_below_a_minute_has_three_digits(seconds: float) -> None:
     """
-    Three significant digits are off by at most half of the third.
+    A formatted duration is parsed back with an error of at most half of the third digit.
     """
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, rel=0.0051)
 
 
 @given(st.floats(59.96, 1e7))
-def test_what_is_shown_above_a_minute_reads_back_to_the_second(seconds: float) -> None:
+def test_format_above_a_minute_has_seconds(seconds: float) -> None:
     """
-    Parts are whole seconds.
+    A formatted duration is parsed back to the nearest second.
     """
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, abs=0.5)
 
 
 @given(st.floats(0, 1e-6))
-def test_what_is_below_a_microsecond_is_shown_to_a_hundredth_of_one(seconds: float) -> None:
+def test_format_below_a_microsecond_has_two_decimals(seconds: float) -> None:
     """
-    Nothing here is measured finer.
+    A formatted duration is parsed back to the nearest 10 ns.
     """
     assert parse_duration(format_duration(seconds)) == pytest.approx(seconds, abs=5.1e-9)
 
 
 @given(st.floats(0, 1e7))
-def test_a_negative_duration_is_shown_with_its_sign(seconds: float) -> None:
+def test_negative_duration_has_a_sign(seconds: float) -> None:
     """
-    Differences have a direction.
+    Differences can be negative.
     """
     assert seconds == 0 or format_duration(-seconds) == f"-{format_duration(seconds)}"
 
 
 @pytest.mark.parametrize("unit", UNITS)
-def test_every_unit_is_read(unit: str) -> None:
+def test_every_unit_is_parsed(unit: str) -> None:
     """
-    The table of units is the table of what is read.
+    Every unit in the table is parsed.
     """
     assert UNITS[unit] == parse_duration(f"1{unit}")

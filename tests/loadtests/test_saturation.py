@@ -185,12 +185,12 @@ def test_the_options_of_a_search_override_the_workloads() -> None:
 WRONG = {
     "a bound below the lowest rate": (
         ["saturation", "--search-max-rate", "3"],
-        "expected a highest rate of at least 5",
+        "expected max_rate to be at least 5",
     ),
     "a resolution of nothing": (["saturation", "--search-resolution", "0%"], "expected a resolution from 0.5%"),
     "the options alone": (["--search-max-rate", "30"], "expected --search saturation, or the workload saturation"),
-    "phases": (["ramp", "--search", "saturation"], "expected an open workload with one rate"),
-    "users": (["--model", "closed", "--search", "saturation"], "expected an open workload with one rate"),
+    "phases": (["ramp", "--search", "saturation"], "expected an open workload with a constant rate"),
+    "users": (["--model", "closed", "--search", "saturation"], "expected an open workload with a constant rate"),
     "a scenario for a target": (
         ["saturation", "--scenario", "warm", "--target", "http://127.0.0.1:1"],
         "expected no target with --scenario",
@@ -233,7 +233,7 @@ def test_mistakes_in_a_files_search_are_said() -> None:
     ):
         with pytest.raises(WorkloadError, match=said):
             parse_workload({"search": search}, name="w")
-    with pytest.raises(WorkloadError, match="expected objectives that may be missed"):
+    with pytest.raises(WorkloadError, match="expected at least one objective"):
         parse_workload({"search": {}}, name="w")
     with pytest.raises(ValueError, match="expected a share such as 5%"):
         parse_share("much")

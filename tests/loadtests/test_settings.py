@@ -128,7 +128,7 @@ USAGE_ERRORS = {
         "expected seconds or an ISO 8601",
     ),
     "a variation of Poisson arrivals": (["--variation", "3"], "--variation belongs to gamma arrivals"),
-    "a warm-up before phases": (["ramp", "--warm-up", "3s"], "warm-up: expected an open workload with one rate"),
+    "a warm-up before phases": (["ramp", "--warm-up", "3s"], "warm-up: expected an open workload with a constant rate"),
     "a warm-up in the closed model": (["--model", "closed", "--warm-up", "3s"], "--warm-up belongs to the open model"),
     "too many requests": (["--rate", "100000", "--duration", "1h"], "expected at most 20000000 planned requests"),
     "more connections than the limit of open files": (

@@ -1,5 +1,5 @@
 """
-A histogram forgets less than half a thousandth of a value, and nothing of the counts.
+Tests of histograms: the error of quantiles, exact counts and sums, merging, and storage.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from chainproof.statistics.histogram import (
 
 SECOND = 10**9
 DAY = 86_400 * SECOND
-# Integers alone would nearly all be large: drawing the number of bits first reaches every power of two alike.
+# Draw the number of bits first; otherwise almost all integers would be large.
 NANOSECONDS = st.integers(0, 5000) | st.integers(10, 45).flatmap(lambda bits: st.integers(1 << bits, (2 << bits) - 1))
 SAMPLES = st.lists(NANOSECONDS, min_size=1, max_size=200)
 PER_MILLE = st.integers(0, 1000)
@@ -32,7 +32,7 @@ PER_MILLE = st.integers(0, 1000)
 
 def histogram_of(nanoseconds: Iterable[int]) -> Histogram:
     """
-    A histogram of whole nanoseconds.
+    A histogram of durations in nanoseconds.
     """
     histogram = Histogram()
     for value in nanoseconds:
@@ -41,11 +41,11 @@ def histogram_of(nanoseconds: Iterable[int]) -> Histogram:
 
 
 @given(SAMPLES, PER_MILLE)
-def test_a_quantile_is_the_nearest_rank_within_the_stated_error(sample: list[int], per_mille: int) -> None:
+def test_quantile_is_the_nearest_rank_within_the_error(sample: list[int], per_mille: int) -> None:
     """
-    Whatever was recorded, every quantile is within RELATIVE_ERROR of the exact nearest-rank one.
+    Every quantile is within RELATIVE_ERROR of the exact nearest-rank quantile.
     """
-    sample = [0, *sample, DAY]  # the ends are exact: between them nothing is
+    sample = [0, *sample, DAY]  # minimum and maximum are exact; the values between them are not
     rank = max(1, -(-per_mille * len(sample) // 1000))
     exact = sorted(sample)[rank - 1] / SECOND
 
@@ -53,9 +53,9 @@ def test_a_quantile_is_the_nearest_rank_within_the_stated_error(sample: list[int
 
 
 @given(st.floats(0, 86_400), st.floats(0, 86_400))
-def test_a_duration_between_two_nanoseconds_costs_half_of_one_more(value: float, other: float) -> None:
+def test_durations_are_rounded_to_nanoseconds(value: float, other: float) -> None:
     """
-    Values are whole nanoseconds: what lies between them is rounded, beside the relative error.
+    The rounding error adds to the relative error.
     """
     histogram = Histogram()
     histogram.record(value)
@@ -65,20 +65,20 @@ def test_a_duration_between_two_nanoseconds_costs_half_of_one_more(value: float,
 
 
 @given(st.lists(SAMPLES, max_size=5))
-def test_a_merged_histogram_is_that_of_all_values_together(samples: list[list[int]]) -> None:
+def test_merging_loses_nothing(samples: list[list[int]]) -> None:
     """
-    Merging loses nothing: seconds and workers add up to the run, in any grouping and to the last digit of the sum.
+    A merged histogram equals that of all values, in any grouping, including the sum.
     """
-    together = histogram_of(value for sample in samples for value in sample)
+    expected = histogram_of(value for sample in samples for value in sample)
 
-    assert together == merge_histograms(histogram_of(sample) for sample in samples)
-    assert together == merge_histograms(histogram_of(reversed(sample)) for sample in reversed(samples))
+    assert expected == merge_histograms(histogram_of(sample) for sample in samples)
+    assert expected == merge_histograms(histogram_of(reversed(sample)) for sample in reversed(samples))
 
 
 @given(st.lists(NANOSECONDS, max_size=100))
-def test_a_histogram_survives_its_json_text(sample: list[int]) -> None:
+def test_json_round_trip(sample: list[int]) -> None:
     """
-    What the run folder holds is the histogram, the empty one included.
+    A histogram, also an empty one, is the same after conversion to JSON and back.
     """
     histogram = histogram_of(sample)
     read = Histogram.from_json(orjson.loads(orjson.dumps(histogram.to_json())))
@@ -93,9 +93,9 @@ def test_a_histogram_survives_its_json_text(sample: list[int]) -> None:
 
 
 @given(SAMPLES)
-def test_count_sum_least_and_greatest_are_exact(sample: list[int]) -> None:
+def test_count_sum_minimum_and_maximum_are_exact(sample: list[int]) -> None:
     """
-    Only the places between the ends are approximate.
+    Only the values between minimum and maximum are approximate.
     """
     histogram = histogram_of(sample)
 
@@ -105,9 +105,9 @@ def test_count_sum_least_and_greatest_are_exact(sample: list[int]) -> None:
     assert (min(sample) / SECOND, max(sample) / SECOND) == (histogram.min, histogram.max)
 
 
-def test_a_million_tenths_sum_to_a_hundred_thousand() -> None:
+def test_sum_does_not_drift() -> None:
     """
-    A sum of many floats drifts; a sum of whole nanoseconds does not.
+    The sum is of integers, so it has no rounding error.
     """
     histogram = Histogram()
     for _ in range(1_000_000):
@@ -117,9 +117,9 @@ def test_a_million_tenths_sum_to_a_hundred_thousand() -> None:
 
 
 @given(NANOSECONDS, st.integers(1, 1000))
-def test_a_value_recorded_many_times_is_many_values(value: int, times: int) -> None:
+def test_record_with_times(value: int, times: int) -> None:
     """
-    `times` is a short way to say the same.
+    Recording a value n times at once equals recording it n times.
     """
     at_once = Histogram()
     at_once.record(value / SECOND, times)
@@ -128,12 +128,11 @@ def test_a_value_recorded_many_times_is_many_values(value: int, times: int) -> N
 
 
 @given(st.data(), SAMPLES)
-def test_counting_up_to_a_limit_agrees_with_the_ranks(data: st.DataObject, sample: list[int]) -> None:
+def test_count_at_most_agrees_with_ranks(data: st.DataObject, sample: list[int]) -> None:
     """
-    As many values are at most a limit as ranks have a value of at most that limit: the verdict on "p95 < 800 ms" and
-    the p95 beside it never contradict each other.
+    The result of "p95 < 800 ms" never contradicts the reported p95.
     """
-    # A limit near a value is where they would.
+    # Contradictions are most likely if the limit is near a value.
     near = data.draw(st.sampled_from(sample)) * (1 + data.draw(st.floats(-1, 1)) * 2 * RELATIVE_ERROR)
     histogram, limit = histogram_of(sample), data.draw(st.just(near) | NANOSECONDS) / SECOND
     values = [histogram.value_at_rank(rank) for rank in range(1, len(sample) + 1)]
@@ -141,10 +140,9 @@ def test_counting_up_to_a_limit_agrees_with_the_ranks(data: st.DataObject, sampl
     assert sum(value is not None and value <= limit for value in values) == histogram.count_at_most(limit)
 
 
-def test_an_end_above_the_limit_is_not_counted_as_below_it() -> None:
+def test_maximum_above_the_limit_is_not_counted() -> None:
     """
-    The ends are known exactly: "max < 800.4 ms" is not met by 800.5 ms, though one bucket holds both and its middle lies
-    below.
+    The maximum is exact: "max < 800.4 ms" is not met by 800.5 ms, although both are in one bucket.
     """
     assert bucket_index(0.8004) == bucket_index(0.8005)
     assert histogram_of([100_000_000, 800_500_000]).count_at_most(0.8004) == 1
@@ -152,20 +150,20 @@ def test_an_end_above_the_limit_is_not_counted_as_below_it() -> None:
 
 
 @given(SAMPLES, NANOSECONDS)
-def test_counting_up_to_a_limit_is_off_by_no_more_than_the_limits_own_bucket(sample: list[int], limit: int) -> None:
+def test_count_at_most_error(sample: list[int], limit: int) -> None:
     """
-    Values further from the limit than RELATIVE_ERROR are on the right side of it.
+    Values that differ from the limit by more than RELATIVE_ERROR are counted correctly.
     """
-    surely = sum(value < limit * (1 - RELATIVE_ERROR * 2) for value in sample)
-    possibly = sum(value <= limit * (1 + RELATIVE_ERROR * 2) for value in sample)
+    at_least = sum(value < limit * (1 - RELATIVE_ERROR * 2) for value in sample)
+    at_most = sum(value <= limit * (1 + RELATIVE_ERROR * 2) for value in sample)
 
-    assert surely <= histogram_of(sample).count_at_most(limit / SECOND) <= possibly
+    assert at_least <= histogram_of(sample).count_at_most(limit / SECOND) <= at_most
 
 
 @given(SAMPLES, NANOSECONDS, NANOSECONDS)
-def test_counting_up_to_a_limit_never_falls_as_the_limit_grows(sample: list[int], one: int, other: int) -> None:
+def test_count_at_most_is_monotonic(sample: list[int], one: int, other: int) -> None:
     """
-    A looser objective never has fewer good requests.
+    A larger limit never gives a smaller count.
     """
     histogram = histogram_of(sample)
     low, high = sorted((one / SECOND, other / SECOND))
@@ -173,9 +171,9 @@ def test_counting_up_to_a_limit_never_falls_as_the_limit_grows(sample: list[int]
     assert histogram.count_at_most(low) <= histogram.count_at_most(high)
 
 
-def test_buckets_tile_a_day_without_gap_or_overlap() -> None:
+def test_buckets_have_no_gap_or_overlap() -> None:
     """
-    From 1 ns to a day every duration has one bucket: the next begins where the one before ends.
+    From 1 ns to a day every duration is in exactly one bucket.
     """
     last = bucket_index(DAY / SECOND)
     bounds = [bucket_bounds(index) for index in range(last + 2)]
@@ -193,9 +191,9 @@ def test_buckets_tile_a_day_without_gap_or_overlap() -> None:
 
 
 @given(NANOSECONDS)
-def test_a_value_lies_in_its_bucket(value: int) -> None:
+def test_value_is_within_its_bucket(value: int) -> None:
     """
-    `bounds_of` undoes `bucket_of`.
+    The bounds of the bucket of a value enclose the value.
     """
     low, high = bucket_bounds(bucket_index(value / SECOND))
 
@@ -203,9 +201,9 @@ def test_a_value_lies_in_its_bucket(value: int) -> None:
 
 
 @given(SAMPLES)
-def test_bars_ascend_and_hold_every_value(sample: list[int]) -> None:
+def test_bucket_counts_are_ascending_and_complete(sample: list[int]) -> None:
     """
-    A chart of the bars shows all that was counted, once.
+    The bucket counts include every value once.
     """
     bucket_counts = histogram_of(sample).bucket_counts()
 
@@ -213,9 +211,9 @@ def test_bars_ascend_and_hold_every_value(sample: list[int]) -> None:
     assert all(high <= low for (_, high, _), (low, _, _) in pairwise(bucket_counts))
 
 
-def test_an_empty_histogram_has_no_values() -> None:
+def test_empty_histogram() -> None:
     """
-    Nothing counted is not zero.
+    An empty histogram has no quantile, mean, minimum or maximum.
     """
     empty = Histogram()
 
@@ -228,9 +226,9 @@ def test_an_empty_histogram_has_no_values() -> None:
     )
 
 
-def test_clocks_that_disagree_cost_nothing() -> None:
+def test_negative_duration_counts_as_zero() -> None:
     """
-    A duration that two clocks make negative is none.
+    A small negative duration, from two clocks that disagree, counts as zero.
     """
     histogram = Histogram()
     histogram.record(-1e-6)
@@ -239,26 +237,26 @@ def test_clocks_that_disagree_cost_nothing() -> None:
 
 
 @pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf])
-def test_what_is_no_duration_is_refused(value: float) -> None:
+def test_nan_and_infinity_are_rejected(value: float) -> None:
     """
-    A nan in a sum would spoil it for good.
+    NaN or infinity would make the sum useless.
     """
     with pytest.raises(ValueError, match="expected a finite duration"):
         Histogram().record(value)
 
 
 @pytest.mark.parametrize("fraction", [-0.01, 1.01, 95.0, math.nan])
-def test_a_percentile_given_as_a_percentage_is_refused(fraction: float) -> None:
+def test_quantile_requires_a_fraction(fraction: float) -> None:
     """
-    Code takes fractions: 95 for p95 is a mistake, not the maximum.
+    A quantile is a fraction from 0 to 1: 95 for p95 is an error.
     """
     with pytest.raises(ValueError, match="expected a fraction"):
         Histogram().quantile(fraction)
 
 
-def test_ranks_outside_the_sample_have_no_value() -> None:
+def test_rank_outside_the_sample_has_no_value() -> None:
     """
-    There is no zeroth value and none beyond the last.
+    Ranks begin at 1 and end at the count.
     """
     histogram = histogram_of([1, 2, 3])
 
@@ -266,18 +264,18 @@ def test_ranks_outside_the_sample_have_no_value() -> None:
 
 
 @given(SAMPLES | st.just([]), SAMPLES, PER_MILLE)
-def test_packing_changes_nothing_that_can_be_asked_or_added(sample: list[int], more: list[int], per_mille: int) -> None:
+def test_compact_histogram_behaves_the_same(sample: list[int], more: list[int], per_mille: int) -> None:
     """
-    A packed histogram answers as the open one does, merges as it does, and goes on counting.
+    A compacted histogram gives the same results, can be merged, and can record more values.
     """
-    loose, packed = histogram_of(sample), histogram_of(sample)
+    unpacked, packed = histogram_of(sample), histogram_of(sample)
     packed.compact()
 
-    assert packed == loose
-    assert packed.buckets == loose.buckets
-    assert packed.bucket_counts() == loose.bucket_counts()
-    assert packed.quantile(per_mille / 1000) == loose.quantile(per_mille / 1000)
-    assert packed.count_at_most(per_mille / SECOND) == loose.count_at_most(per_mille / SECOND)
+    assert packed == unpacked
+    assert packed.buckets == unpacked.buckets
+    assert packed.bucket_counts() == unpacked.bucket_counts()
+    assert packed.quantile(per_mille / 1000) == unpacked.quantile(per_mille / 1000)
+    assert packed.count_at_most(per_mille / SECOND) == unpacked.count_at_most(per_mille / SECOND)
     assert (
         merge_histograms([histogram_of(more), packed])
         == merge_histograms([packed, histogram_of(more)])
@@ -300,9 +298,9 @@ def test_packing_changes_nothing_that_can_be_asked_or_added(sample: list[int], m
         {"steps": [1], "counts": [1], "sum_s": 0.0},
     ],
 )
-def test_what_is_no_histogram_is_not_read(data: dict[str, object]) -> None:
+def test_invalid_json_is_rejected(data: dict[str, object]) -> None:
     """
-    The errors that a reader of lines counts on, and no other.
+    Invalid data raises KeyError, TypeError or ValueError, which the reader of run folders handles.
     """
     with pytest.raises((KeyError, TypeError, ValueError)):
         Histogram.from_json(data)  # type: ignore[arg-type]

@@ -1,5 +1,5 @@
 """
-A plan is data: the process it claims to be, the same from the same seed, ended where it should.
+Tests of the arrival processes.
 """
 
 from __future__ import annotations
@@ -23,30 +23,30 @@ RATES = st.floats(0.5, 2000)
 @pytest.mark.parametrize("seed", SEEDS)
 def test_poisson_gaps_are_exponential(seed: int) -> None:
     """
-    The gaps of a Poisson process are exponential with mean 1/rate (Kolmogorov and Smirnov find nothing against it).
+    The gaps of a Poisson process are exponential with mean 1/rate (Kolmogorov-Smirnov test).
     """
     starts = [0.0, *islice(poisson(50.0, seed), 20_000)]
-    gaps = [after - before for before, after in pairwise(starts)]
+    gaps = [second - first for first, second in pairwise(starts)]
 
     assert stats.kstest(gaps, "expon", args=(0, 1 / 50)).pvalue > 0.01
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_poisson_counts_are_as_dispersed_as_they_are_many(seed: int) -> None:
+def test_poisson_counts_have_variance_equal_to_mean(seed: int) -> None:
     """
-    Counts per second have a variance equal to their mean: neither a grid (0) nor bursts (above 1).
+    Counts per second have a variance equal to their mean: 0 for a grid, more than 1 for bursts.
     """
     seconds = 2000
     counts = Counter(int(start) for start in plan_arrivals("poisson", 10.0, seconds, seed))
-    each = [counts[second] for second in range(seconds)]
+    per_second = [counts[second] for second in range(seconds)]
 
-    assert variance(each) / fmean(each) == pytest.approx(1.0, abs=4 * sqrt(2 / (seconds - 1)))
+    assert variance(per_second) / fmean(per_second) == pytest.approx(1.0, abs=4 * sqrt(2 / (seconds - 1)))
 
 
 @given(RATES, st.floats(1, 20), st.integers())
-def test_a_poisson_plan_is_about_as_long_as_its_rate_says(rate: float, duration: float, seed: int) -> None:
+def test_poisson_number_of_arrivals(rate: float, duration: float, seed: int) -> None:
     """
-    The number of arrivals is within 5 standard deviations of rate · duration, or it is no Poisson process.
+    The number of arrivals is within 5 standard deviations of rate · duration.
     """
     expected = rate * duration
 
@@ -55,9 +55,11 @@ def test_a_poisson_plan_is_about_as_long_as_its_rate_says(rate: float, duration:
 
 @pytest.mark.parametrize("process", ARRIVAL_PROCESSES)
 @given(rate=RATES, seed=st.integers(), duration=st.floats(0.01, 5))
-def test_a_plan_is_its_seeds_and_ends_before_its_end(process: str, rate: float, seed: int, duration: float) -> None:
+def test_plan_is_reproducible_sorted_and_within_its_duration(
+    process: str, rate: float, seed: int, duration: float
+) -> None:
     """
-    The same seed plans the same; every start is in [0, duration) and none comes before the one before it.
+    The same seed gives the same plan; starts are ascending and in [0, duration).
     """
     starts = plan_arrivals(process, rate, duration, seed)
 
@@ -68,9 +70,9 @@ def test_a_plan_is_its_seeds_and_ends_before_its_end(process: str, rate: float, 
 
 
 @given(RATES, st.integers(), st.integers())
-def test_another_seed_is_another_plan(rate: float, one: int, other: int) -> None:
+def test_digest_identifies_a_plan(rate: float, one: int, other: int) -> None:
     """
-    A digest identifies a plan: equal for equal ones, and no other.
+    Different seeds give different plans, and different plans have different digests.
     """
     first, second = (list(islice(poisson(rate, abs(seed)), 20)) for seed in (one, other))
 
@@ -78,39 +80,39 @@ def test_another_seed_is_another_plan(rate: float, one: int, other: int) -> None
     assert digest(first[:-1]) != digest(first)
 
 
-def test_until_leaves_its_end_out() -> None:
+def test_take_until_excludes_the_end() -> None:
     """
-    A start at the very end belongs to the next phase.
+    A start exactly at the end belongs to the next phase.
     """
     assert list(take_until(2.0, iter([0.0, 1.0, 2.0, 3.0]))) == [0.0, 1.0]
 
 
 @given(st.integers(1, 1000), st.integers(1, 20))
-def test_a_constant_plan_has_exactly_rate_times_duration_starts(rate: int, duration: int) -> None:
+def test_constant_plan_has_rate_times_duration_starts(rate: int, duration: int) -> None:
     """
-    The grid begins at 0 and its n-th start is n/rate.
+    The first start is 0, and the n-th is n/rate.
     """
     assert plan_arrivals("constant", rate, duration, 0) == tuple(number / rate for number in range(rate * duration))
 
 
 @given(RATES, st.floats(0.01, 5))
-def test_a_constant_plan_of_any_rate_has_a_start_wherever_the_grid_has(rate: float, duration: float) -> None:
+def test_constant_plan_of_fractional_rate(rate: float, duration: float) -> None:
     """
-    As above for rates that divide nothing, to the one start that rounding may put on either side of the end.
+    Rounding at the end can add or remove one start.
     """
     assert len(plan_arrivals("constant", rate, duration, 0)) == pytest.approx(ceil(rate * duration), abs=1)
 
 
-def test_a_constant_plan_does_not_drift() -> None:
+def test_constant_plan_does_not_drift() -> None:
     """
-    After a million starts the next is where arithmetic puts it, to the last bit.
+    The millionth start is exact to the last bit.
     """
     assert next(islice(constant(3.0), 1_000_000, None)) == 1_000_000 / 3.0
 
 
-def test_an_unknown_process_is_refused() -> None:
+def test_unknown_process_raises_key_error() -> None:
     """
-    No process is guessed.
+    An unknown arrival process raises KeyError.
     """
     with pytest.raises(KeyError):
         plan_arrivals("uniform", 1.0, 1.0, 0)

@@ -1,5 +1,5 @@
 """
-An objective is read as a person means it, or refused in words.
+Tests of parsing objectives.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ BAD = {
     "error_rate < nan": "expected a percentage",
     "error_rate < nan%": "expected a share",
     "error_rate < 0.05": "expected a percentage",
-    "error_rate < 0%": "nothing is below 0",
+    "error_rate < 0%": "expected <= 0%",
     "p95 response_time < 800": "expected a unit",
     "throughput > 1/min": "cannot read the threshold",
     "throughput > nan/s": "expected a rate",
@@ -57,37 +57,37 @@ BAD = {
 
 
 @pytest.mark.parametrize("text", GOOD)
-def test_an_objective_means_what_it_says(text: str) -> None:
+def test_objective_is_parsed(text: str) -> None:
     """
-    Indicator, direction, whether the threshold itself is good, threshold in seconds or as a share, quantile.
+    The parts are the indicator, its direction, whether the threshold itself is good, the threshold, and the quantile.
     """
-    found = parse_objective(text)
+    objective = parse_objective(text)
 
     assert GOOD[text] == (
-        found.indicator,
-        found.lower_is_better,
-        found.inclusive,
-        pytest.approx(found.threshold),
-        found.quantile,
+        objective.indicator,
+        objective.lower_is_better,
+        objective.inclusive,
+        pytest.approx(objective.threshold),
+        objective.quantile,
     )
-    assert " ".join(text.split()) == found.text
+    assert " ".join(text.split()) == objective.text
 
 
 @pytest.mark.parametrize("text", BAD)
-def test_what_is_no_objective_is_refused_in_words(text: str) -> None:
+def test_invalid_objective_is_rejected(text: str) -> None:
     """
-    The refusal says what was expected and repeats what was found.
+    The message says what was expected and quotes the text.
     """
-    with pytest.raises(ObjectiveError, match=BAD[text]) as refused:
+    with pytest.raises(ObjectiveError, match=BAD[text]) as error:
         parse_objective(text)
 
-    assert repr(text) in str(refused.value)
+    assert repr(text) in str(error.value)
 
 
 @given(st.text())
-def test_no_text_is_worse_than_a_bad_objective(text: str) -> None:
+def test_any_text_is_parsed_or_rejected(text: str) -> None:
     """
-    Whatever is written, nothing but ObjectiveError comes of it.
+    Parsing any text raises nothing but ObjectiveError.
     """
     try:
         parse_objective(text)
@@ -104,11 +104,9 @@ def test_no_text_is_worse_than_a_bad_objective(text: str) -> None:
         ("p95 response_time <= 10s", True, True, False),
     ],
 )
-def test_the_threshold_itself_is_good_where_the_comparison_says_so(
-    text: str, *, lower_is_better: bool, at: bool, above: bool
-) -> None:
+def test_equality_sign_includes_the_threshold(text: str, *, lower_is_better: bool, at: bool, above: bool) -> None:
     """
-    A sign of equality decides about the threshold, and about nothing else.
+    `<=` and `>=` include the threshold, `<` and `>` do not.
     """
     objective = parse_objective(text)
 

@@ -1,5 +1,5 @@
 """
-Payloads come as often as their weights say, and the same seed draws the same.
+Tests of drawing payloads.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ KINDS = tuple(Payload(name=f"kind {weight}", body={"weight": weight}, weight=wei
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2026])
-def test_payloads_come_as_often_as_their_weights_say(seed: int) -> None:
+def test_payloads_are_drawn_by_weight(seed: int) -> None:
     """
-    Of ten requests one carries the first kind, two the second, seven the third (chi-square finds nothing against it).
+    With weights 1, 2 and 7, one, two and seven of ten requests have that payload (chi-square test).
     """
     counts = Counter(payload.name for payload in islice(draw_payloads(KINDS, seed), 10_000))
 
@@ -29,18 +29,18 @@ def test_payloads_come_as_often_as_their_weights_say(seed: int) -> None:
 
 
 @given(st.integers(), st.integers())
-def test_a_seed_draws_one_sequence(one: int, other: int) -> None:
+def test_sequence_depends_on_the_seed(one: int, other: int) -> None:
     """
-    The same seed asks the same of every target, another seed something else.
+    The same seed gives the same sequence, another seed a different one.
     """
     first, second = (tuple(islice(draw_payloads(KINDS, seed), 600)) for seed in (one, other))
 
     assert (one == other) is (first == second)
 
 
-def test_a_payload_is_sent_as_json() -> None:
+def test_payload_is_encoded_as_json() -> None:
     """
-    What is encoded is the body, and what is sent unasked is an object.
+    The encoded payload is its body in JSON.
     """
     for payload in (*KINDS, *DEFAULT_PAYLOADS):
         assert payload.body == orjson.loads(payload.encoded())

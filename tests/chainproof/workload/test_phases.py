@@ -1,5 +1,5 @@
 """
-A rate that changes: as many requests as it promises, in each phase and in every part of one.
+Tests of phases, and of payload files.
 """
 
 from __future__ import annotations
@@ -32,40 +32,40 @@ phases = st.lists(
 
 def expected_by(instant: float, of: list[Phase]) -> float:
     """
-    How many requests the rates amount to by an instant: the integral of a line, phase by phase.
+    The number of requests expected by an instant: the integral of the rate, phase by phase.
     """
-    found = 0.0
+    total = 0.0
     for phase in of:
         part = min(max(instant, 0.0), phase.duration)
         slope = (phase.final_rate - phase.rate) / phase.duration
-        found += phase.rate * part + slope * part * part / 2
+        total += phase.rate * part + slope * part * part / 2
         instant -= phase.duration
-    return found
+    return total
 
 
 @given(phases)
-def test_the_nth_request_starts_when_n_are_expected(of: list[Phase]) -> None:
+def test_nth_request_starts_when_n_are_expected(of: list[Phase]) -> None:
     """
-    An even grid bent to the rates: ascending, within the phases, each start where the integral of the rate is whole.
+    An even grid in phases is ascending, within the phases, and each start is where the integral of the rate is an integer.
     """
     starts = list(rescale_events((float(n) for n in count()), of))
-    whole = sum(phase.expected_requests for phase in of)
+    expected = sum(phase.expected_requests for phase in of)
 
-    assert abs(len(starts) - math.ceil(whole)) <= 1
-    assert all(before <= after for before, after in pairwise(starts))
+    assert abs(len(starts) - math.ceil(expected)) <= 1
+    assert all(first <= second for first, second in pairwise(starts))
     assert all(0 <= start < phase_ends(of)[-1] for start in starts)
     for number, start in enumerate(starts):
         assert math.isclose(number, expected_by(start, of), abs_tol=1e-6)
 
 
 @given(phases, st.integers(0, 2**32))
-def test_a_poisson_plan_keeps_to_its_phases(of: list[Phase], seed: int) -> None:
+def test_poisson_plan_follows_its_phases(of: list[Phase], seed: int) -> None:
     """
-    The same seed draws the same; the number of requests of each phase is Poisson, so within six deviations of its mean.
+    The same seed gives the same plan, and the number of requests in a phase is within six standard deviations.
     """
     work = Workload(name="w", phases=tuple(of))
     starts = list(work.starts(seed))
-    until = phase_ends(of)
+    ends = phase_ends(of)
 
     assert starts == list(work.starts(seed))
     assert starts == sorted(starts)
@@ -73,12 +73,12 @@ def test_a_poisson_plan_keeps_to_its_phases(of: list[Phase], seed: int) -> None:
         inside = sum(work.phase_at(start) == phase.name for start in starts)
 
         assert abs(inside - phase.expected_requests) <= 6 * math.sqrt(phase.expected_requests) + 20
-    assert phase_at(until[-1], of, until) is None
+    assert phase_at(ends[-1], of, ends) is None
 
 
-def test_a_level_phase_is_the_rate_it_names() -> None:
+def test_constant_phase_has_its_rate() -> None:
     """
-    Bending by a level rate is dividing by it.
+    A phase with a constant rate divides by that rate.
     """
     level = [Phase(name="level", duration=10.0, rate=4.0, final_rate=4.0)]
 
@@ -94,9 +94,9 @@ TABLE = {
 }
 
 
-def test_a_workload_with_phases_survives_the_way_to_a_worker() -> None:
+def test_workload_with_phases_round_trips() -> None:
     """
-    As a table and back: the same demand, whatever options changed it.
+    A workload is the same after conversion to a table and back, also with options applied.
     """
     work = parse_workload(TABLE, name="mine").with_options(rate=4.0, duration=35.0)
 
@@ -105,40 +105,40 @@ def test_a_workload_with_phases_survives_the_way_to_a_worker() -> None:
     assert Workload(name="w") == parse_workload(Workload(name="w").to_table(), name="w")
 
 
-WRONG = {
-    "a rate beside phases": (TABLE | {"rate": 3}, "rate: expected none beside phases"),
+INVALID = {
+    "a rate beside phases": (TABLE | {"rate": 3}, "rate: not allowed together with phases"),
     "no phases": ({"phases": []}, "expected [[phases]] tables"),
     "a phase without a rate": ({"phases": [{"name": "a", "duration": 1}]}, "expected name, duration and rate"),
     "three rates": ({"phases": [{"name": "a", "duration": 1, "rate": [1, 2, 3]}]}, "[from, to]"),
-    "two of one name": (
+    "two with the same name": (
         {"phases": [{"name": "a", "duration": 1, "rate": 1}] * 2},
-        "phases: expected a name of its own for each, found a, a",
+        "phases: expected unique names, found a, a",
     ),
-    "no length": (
+    "no duration": (
         {"phases": [{"name": "a", "duration": 0, "rate": 1}]},
         "phase a: expected a duration of more than 0 s",
     ),
     "a rate below zero": ({"phases": [{"name": "a", "duration": 1, "rate": [1, -1]}]}, "phase a: expected rates"),
     "users": (TABLE | {"model": "closed"}, "phases: expected the open model"),
-    "a body and a file": ({"payloads": [{"body": {}, "file": "a"}]}, "expected a table `body`, or a `file`"),
+    "a body and a file": ({"payloads": [{"body": {}, "file": "a"}]}, "expected a table `body` or a `file`"),
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_mistakes_in_phases_are_said(wrong: str) -> None:
+@pytest.mark.parametrize("label", INVALID)
+def test_invalid_phases_are_rejected(label: str) -> None:
     """
-    Each with what was expected.
+    The message says what was expected.
     """
-    table, said = WRONG[wrong]
-    with pytest.raises(WorkloadError) as found:
+    table, message = INVALID[label]
+    with pytest.raises(WorkloadError) as error:
         parse_workload(table, name="mine")
 
-    assert said in str(found.value)
+    assert message in str(error.value)
 
 
-def test_payloads_come_from_a_file_beside_the_workload(tmp_path: Path) -> None:
+def test_payload_file_is_relative_to_the_workload(tmp_path: Path) -> None:
     """
-    One JSON object a line, one kind, which shares its weight; blank lines are passed over.
+    The file has one JSON object per line, which share its weight; blank lines are ignored.
     """
     (tmp_path / "long.jsonl").write_text('{"n": 1}\n\n{"n": 2}\n')
     (tmp_path / "mine.toml").write_text(
@@ -146,27 +146,27 @@ def test_payloads_come_from_a_file_beside_the_workload(tmp_path: Path) -> None:
     )
     work = load_workload(tmp_path / "mine.toml")
     source = draw_payloads(work.payloads, 1)
-    found = [next(source).name for _ in range(2000)]
+    names = [next(source).name for _ in range(2000)]
 
     assert [("short", 0, 1.0), ("long", 1, 1.5), ("long", 2, 1.5)] == [
         (each.name, each.body["n"], each.weight) for each in work.payloads
     ]
     assert ("short", "long") == work.payload_names
-    assert 400 < found.count("short") < 600
+    assert 400 < names.count("short") < 600
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
-        ("", "expected one JSON object a line"),
+        ("", "expected one JSON object per line"),
         ('{"a": 1}\n{"a": ', "line 2 of"),
         ("[1]\n", "expected a JSON object in line 1 of"),
     ],
 )
-def test_a_file_of_payloads_that_is_none_is_said(tmp_path: Path, text: str, said: str) -> None:
+def test_invalid_payload_file_is_rejected(tmp_path: Path, text: str, message: str) -> None:
     """
-    With the line.
+    The message names the line.
     """
     (tmp_path / "a.jsonl").write_text(text)
-    with pytest.raises(PayloadError, match=said):
+    with pytest.raises(PayloadError, match=message):
         load_payloads(tmp_path / "a.jsonl")

@@ -1,5 +1,5 @@
 """
-Every kind of plan is what it claims to be: seeded, true to its law, and the same however many share it.
+Tests of the plans of open workloads: arrival processes in phases, recordings, and shares of workers.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from chainproof.workload.replay import RecordingError, load_instants, recording_
 from chainproof.workload.workload import REPLAY, Workload, WorkloadError, load_workload, parse_workload
 
 FALSE_ALARM = 1e-6
-"""How likely each test below is to speak against a plan that is what it claims to be, over all the seeds it draws."""
+"""The probability that a test below fails a correct plan, over all the seeds that it draws."""
 SEEDS = 100
 
 WAVE = Phase(name="waves", duration=20.0, rate=40.0, final_rate=40.0, amplitude=30.0, period=7.0)
@@ -34,18 +34,19 @@ STEPS = (
 DEMANDS = {"level": (), "ramp": (RAMP,), "steps": STEPS, "sinusoid": (WAVE,)}
 
 
-def against_poisson(starts: list[float], phases: tuple[Phase, ...], duration: float) -> float:
+def poisson_p_value(starts: list[float], phases: tuple[Phase, ...], duration: float) -> float:
     """
-    The p-value of the exact Kolmogorov-Smirnov test of a plan against the Poisson process of its rate.
+    The p-value of a plan in the exact Kolmogorov-Smirnov test against a Poisson process of its rate.
 
-    Given their number, the arrivals of a Poisson process lie like as many independent points with its rate as density:
-    the share of the whole demand that is expected before each is uniform.
+    Given their number, the arrivals of a Poisson process are independent with the rate as density, so the share of the
+    expected requests before each arrival is uniform.
     """
     if phases:
-        whole = sum(phase.expected_requests for phase in phases)
-        begun = list(zip(phases, [0.0, *(phase.duration for phase in phases)], strict=False))
+        expected = sum(phase.expected_requests for phase in phases)
+        phase_starts = list(zip(phases, [0.0, *(phase.duration for phase in phases)], strict=False))
         shares = [
-            sum(phase.expected_by(min(max(start - first, 0.0), phase.duration)) for phase, first in begun) / whole
+            sum(phase.expected_by(min(max(start - first, 0.0), phase.duration)) for phase, first in phase_starts)
+            / expected
             for start in starts
         ]
     else:
@@ -55,7 +56,7 @@ def against_poisson(starts: list[float], phases: tuple[Phase, ...], duration: fl
 
 def plan_of(demand: str, seed: int, arrivals: str = "poisson", variation: float = 2.0) -> list[float]:
     """
-    Every intended start of twenty seconds.
+    The intended starts of a 20 s plan.
     """
     work = Workload(name="w", arrivals=arrivals, variation=variation, rate=50.0, duration=20.0, phases=DEMANDS[demand])
     return list(work.starts(seed))
@@ -64,34 +65,31 @@ def plan_of(demand: str, seed: int, arrivals: str = "poisson", variation: float 
 @pytest.mark.parametrize("demand", DEMANDS)
 @settings(max_examples=SEEDS)
 @given(seed=st.integers(0, 2**63))
-def test_a_poisson_plan_is_one(demand: str, seed: int) -> None:
+def test_poisson_plan_is_poisson(demand: str, seed: int) -> None:
     """
-    Whatever its seed and however its rate changes, a Poisson plan passes an exact Kolmogorov-Smirnov test.
+    A Poisson plan with any seed and rate passes an exact Kolmogorov-Smirnov test.
 
-    At most SEEDS seeds are drawn, each speaks against a true plan with probability FALSE_ALARM / SEEDS: together with at
-    most FALSE_ALARM.
+    At most SEEDS seeds are drawn, and each fails a correct plan with probability FALSE_ALARM / SEEDS.
     """
-    assert against_poisson(plan_of(demand, seed), DEMANDS[demand], 20.0) > FALSE_ALARM / SEEDS
+    assert poisson_p_value(plan_of(demand, seed), DEMANDS[demand], 20.0) > FALSE_ALARM / SEEDS
 
 
 @pytest.mark.parametrize("demand", DEMANDS)
-def test_what_is_tested_of_poisson_plans_is_as_uniform_as_it_should_be(demand: str) -> None:
+def test_p_values_of_poisson_plans_are_uniform(demand: str) -> None:
     """
-    The p-values of many seeds are uniform themselves: a plan that is too even gives large ones, one that clusters small.
-
-    The seeds are these, so the test has no alarm left to give; before it was written it had FALSE_ALARM of one.
+    Plans that are too even would give large p-values, plans that cluster small ones. The seeds are fixed.
     """
-    values = [against_poisson(plan_of(demand, seed), DEMANDS[demand], 20.0) for seed in range(200)]
+    values = [poisson_p_value(plan_of(demand, seed), DEMANDS[demand], 20.0) for seed in range(200)]
 
     assert stats.kstest(values, "uniform", method="exact").pvalue > FALSE_ALARM
 
 
 @pytest.mark.parametrize(("arrivals", "variation"), [("constant", 2.0), ("gamma", 0.3), ("gamma", 3.0)])
-def test_what_is_no_poisson_plan_does_not_pass_for_one(arrivals: str, variation: float) -> None:
+def test_other_plans_fail_the_poisson_test(arrivals: str, variation: float) -> None:
     """
-    A grid, regular gaps and clusters are told from a Poisson process by the same test over as many seeds.
+    The test rejects a grid, regular gaps and clusters.
     """
-    values = [against_poisson(plan_of("level", seed, arrivals, variation), (), 20.0) for seed in range(200)]
+    values = [poisson_p_value(plan_of("level", seed, arrivals, variation), (), 20.0) for seed in range(200)]
 
     assert stats.kstest(values, "uniform", method="exact").pvalue < FALSE_ALARM
 
@@ -100,10 +98,10 @@ def test_what_is_no_poisson_plan_does_not_pass_for_one(arrivals: str, variation:
 @pytest.mark.parametrize("variation", [0.25, 0.5, 1.0, 2.0])
 def test_gamma_gaps_are_gamma(seed: int, variation: float) -> None:
     """
-    Their mean is 1/rate, their coefficient of variation the one asked for, and no test tells them from the gamma law.
+    The gaps have mean 1/rate and the given coefficient of variation, and pass a test against the gamma distribution.
     """
     starts = [0.0, *islice(gamma(50.0, seed, variation), 20_000)]
-    gaps = [after - before for before, after in pairwise(starts)]
+    gaps = [second - first for first, second in pairwise(starts)]
     law = stats.gamma(a=variation**-2, scale=variation**2 / 50)
 
     assert stats.kstest(gaps, law.cdf).pvalue > FALSE_ALARM / 20
@@ -111,11 +109,11 @@ def test_gamma_gaps_are_gamma(seed: int, variation: float) -> None:
     assert pstdev(gaps) / fmean(gaps) == pytest.approx(variation, rel=0.25)
 
 
-def test_gamma_of_variation_1_is_poisson_in_law() -> None:
+def test_gamma_with_variation_1_is_poisson() -> None:
     """
     With shape 1 the gaps are exponential.
     """
-    values = [against_poisson(list(take_until(20.0, gamma(50.0, seed, 1.0))), (), 20.0) for seed in range(200)]
+    values = [poisson_p_value(list(take_until(20.0, gamma(50.0, seed, 1.0))), (), 20.0) for seed in range(200)]
 
     assert stats.kstest(values, "uniform", method="exact").pvalue > FALSE_ALARM
 
@@ -125,17 +123,17 @@ def test_gamma_of_variation_1_is_poisson_in_law() -> None:
     st.floats(1, 60),
     st.floats(0.5, 100),
 )
-def test_a_swinging_rate_starts_the_nth_request_when_n_are_expected(
+def test_nth_request_of_a_sinusoid_starts_when_n_are_expected(
     rates: tuple[float, float], duration: float, period: float
 ) -> None:
     """
-    An even grid bent to a sine: ascending, inside, each start where the integral of the rate is whole.
+    An even grid with a sine is ascending, within the phase, and each start is where the integral of the rate is an integer.
     """
     wave = Phase(name="w", duration=duration, rate=rates[0], final_rate=rates[0], amplitude=rates[1], period=period)
     starts = list(rescale_events(constant(1.0), [wave]))
 
     assert abs(len(starts) - math.ceil(wave.expected_requests)) <= 1
-    assert all(before <= after for before, after in pairwise(starts))
+    assert all(first <= second for first, second in pairwise(starts))
     assert all(0 <= start < duration for start in starts)
     for number, start in enumerate(starts):
         assert math.isclose(number, wave.expected_by(start), abs_tol=1e-6)
@@ -143,9 +141,9 @@ def test_a_swinging_rate_starts_the_nth_request_when_n_are_expected(
 
 
 @given(st.lists(st.integers(-(10**9), 10**9).map(lambda ms: ms / 1024), min_size=1, max_size=50))
-def test_a_recording_is_replayed_at_its_own_distances(instants: list[float]) -> None:
+def test_recording_is_replayed_with_its_gaps(instants: list[float]) -> None:
     """
-    All of it, in order, from 0; a workload that replays it survives the way to a worker.
+    A recording is replayed completely, in order and from 0, and its workload round-trips through JSON.
     """
     recorded_starts = shift_to_zero(instants)
     work = Workload(name="w").with_recording(recorded_starts)
@@ -157,9 +155,9 @@ def test_a_recording_is_replayed_at_its_own_distances(instants: list[float]) -> 
     assert work == back
 
 
-def test_a_recording_is_played_faster_and_in_part() -> None:
+def test_recording_is_scaled_and_cut() -> None:
     """
-    A rate is the mean one at which all of it is played; a duration is how much of it is.
+    A rate changes the speed of the recording; a duration cuts it.
     """
     work = Workload(name="w").with_recording((0.0, 1.0, 2.0, 3.0, 6.0, 9.0))
     faster = work.with_options(rate=work.rate * 2)
@@ -174,7 +172,7 @@ def test_a_recording_is_played_faster_and_in_part() -> None:
 LINES = {
     "seconds": (b"12.5\n\n10\n11e0\n", "timestamp"),
     "objects": (b'{"timestamp": 10}\n{"timestamp": "11", "b": 1}\n{"timestamp": 12.5}\n', "timestamp"),
-    "a key of one's own": (b'{"at": 10}\n{"at": 11}\n{"at": 12.5}\n', "at"),
+    "another key": (b'{"at": 10}\n{"at": 11}\n{"at": 12.5}\n', "at"),
     "dates": (
         b"2026-11-22T13:00:00Z\n2026-11-22T14:00:01+01:00\n2026-11-22T13:00:02.500\n",
         "timestamp",
@@ -183,9 +181,9 @@ LINES = {
 
 
 @pytest.mark.parametrize("lines", LINES)
-def test_a_recording_is_read_however_it_was_written(lines: str, tmp_path: Path) -> None:
+def test_recording_formats(lines: str, tmp_path: Path) -> None:
     """
-    Seconds of any epoch, dates with and without a zone, bare or in JSON objects, in any order.
+    Seconds of any epoch and dates with or without time zone are read, in JSON objects or not, in any order.
     """
     content, key = LINES[lines]
     (tmp_path / "a").write_bytes(content)
@@ -193,32 +191,32 @@ def test_a_recording_is_read_however_it_was_written(lines: str, tmp_path: Path) 
     assert (0.0, 1.0, 2.5) == load_instants(tmp_path / "a", key)
 
 
-WRONG = {
+INVALID = {
     "nothing": (b"\n", "expected from 1 to"),
-    "words": (b"1\nsoon\n", "expected seconds or an ISO 8601 date and time in line 2 of"),
+    "a word": (b"1\nsoon\n", "expected seconds or an ISO 8601 date and time in line 2 of"),
     "infinity": (b"inf\n", "expected a finite instant in line 1 of"),
     "no such key": (b'{"at": 1}\n', "expected a key 'timestamp' in line 1 of"),
-    "torn JSON": (b'{"at": \n', "line 1 of"),
-    "a truth": (b'{"timestamp": true}\n', "expected seconds or an ISO 8601 date"),
+    "truncated JSON": (b'{"at": \n', "line 1 of"),
+    "a boolean": (b'{"timestamp": true}\n', "expected seconds or an ISO 8601 date"),
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_a_recording_that_is_none_is_said(wrong: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("label", INVALID)
+def test_invalid_recording_is_rejected(label: str, tmp_path: Path) -> None:
     """
-    With the line, and what was expected there.
+    The message names the line and says what was expected.
     """
-    content, said = WRONG[wrong]
+    content, message = INVALID[label]
     (tmp_path / "a").write_bytes(content)
-    with pytest.raises(RecordingError, match=said):
+    with pytest.raises(RecordingError, match=message):
         load_instants(tmp_path / "a")
     with pytest.raises(RecordingError, match="cannot read the recording"):
         load_instants(tmp_path / "nowhere")
 
 
-def test_a_workload_names_its_recording_beside_it(tmp_path: Path) -> None:
+def test_recording_is_relative_to_the_workload(tmp_path: Path) -> None:
     """
-    By a file's name alone, or with the key; its duration says how much of it is played.
+    A recording is named by file, optionally with a key, and is cut to the duration.
     """
     (tmp_path / "log.jsonl").write_text('{"at": 5}\n{"at": 6}\n{"at": 8}\n')
     (tmp_path / "mine.toml").write_text('replay = { file = "log.jsonl", key = "at" }\nduration = "2s"\n')
@@ -230,39 +228,42 @@ def test_a_workload_names_its_recording_beside_it(tmp_path: Path) -> None:
 
 
 TABLES = {
-    "a rate beside it": ({"replay": [0, 1], "rate": 3}, "rate: expected none beside replay"),
-    "a process beside it": ({"replay": [0, 1], "arrivals": "gamma"}, "arrivals: expected none beside replay"),
-    "users": ({"replay": [0, 1], "model": "closed"}, "replay: expected the open model"),
-    "nothing to replay": ({"replay": []}, "replay: expected a file's name"),
-    "a file and more": ({"replay": {"file": "a", "speed": 2}}, "replay: expected a file's name"),
-    "no such file": ({"replay": "/nowhere/a"}, "replay: cannot read the recording"),
-    "gaps of no variation": ({"arrivals": "gamma", "variation": 0}, "variation: expected from 0.05 to 20"),
-    "a amplitude below zero": (
-        {"phases": [{"name": "a", "duration": 1, "rate": [9, 5], "amplitude": 6, "period": 1}]},
-        "phase a: expected a amplitude from 0 to its rate, 5, found 6",
+    "a rate and a recording": ({"replay": [0, 1], "rate": 3}, "rate: not allowed together with replay"),
+    "an arrival process and a recording": (
+        {"replay": [0, 1], "arrivals": "gamma"},
+        "arrivals: not allowed together with replay",
     ),
-    "a amplitude without end": (
+    "users": ({"replay": [0, 1], "model": "closed"}, "replay: expected the open model"),
+    "nothing to replay": ({"replay": []}, "replay: expected a file name"),
+    "a file and more": ({"replay": {"file": "a", "speed": 2}}, "replay: expected a file name"),
+    "no such file": ({"replay": "/nowhere/a"}, "replay: cannot read the recording"),
+    "a variation of zero": ({"arrivals": "gamma", "variation": 0}, "variation: expected from 0.05 to 20"),
+    "an amplitude above the rate": (
+        {"phases": [{"name": "a", "duration": 1, "rate": [9, 5], "amplitude": 6, "period": 1}]},
+        "phase a: expected an amplitude from 0 to its lowest rate, 5, found 6",
+    ),
+    "an amplitude without a period": (
         {"phases": [{"name": "a", "duration": 1, "rate": 9, "amplitude": 6}]},
         "expected amplitude and period together",
     ),
-    "a period of nothing": (
+    "a period of zero": (
         {"phases": [{"name": "a", "duration": 1, "rate": 9, "amplitude": 6, "period": 0}]},
         "phase a: expected a period of more than 0 s",
     ),
-    "a drain into the past": ({"drain": -1}, "drain: expected at least 0 s"),
+    "a negative drain": ({"drain": -1}, "drain: expected at least 0 s"),
 }
 
 
 @pytest.mark.parametrize("table", TABLES)
-def test_mistakes_in_plans_are_said(table: str) -> None:
+def test_invalid_plans_are_rejected(table: str) -> None:
     """
-    Each with what was expected.
+    The message says what was expected.
     """
-    wrong, said = TABLES[table]
-    with pytest.raises(WorkloadError) as found:
-        parse_workload(wrong, name="mine")
+    invalid, message = TABLES[table]
+    with pytest.raises(WorkloadError) as error:
+        parse_workload(invalid, name="mine")
 
-    assert said in str(found.value)
+    assert message in str(error.value)
 
 
 KINDS = {
@@ -279,7 +280,7 @@ KINDS = {
         ]
     },
     "sinusoid": {"phases": [{"name": "s", "duration": 6, "rate": 30, "amplitude": 30, "period": 2}]},
-    "silence and a burst of clusters": {
+    "no requests, then clusters": {
         "arrivals": "gamma",
         "phases": [{"name": "a", "duration": 3, "rate": 0}, {"name": "b", "duration": 1, "rate": 90}],
     },
@@ -288,26 +289,26 @@ KINDS = {
 
 
 @pytest.mark.parametrize("kind", KINDS)
-@given(seed=st.integers(0, 2**32), of=st.integers(1, 7))
-def test_the_shares_of_a_plan_are_the_plan(kind: str, seed: int, of: int) -> None:
+@given(seed=st.integers(0, 2**32), workers=st.integers(1, 7))
+def test_shares_of_workers_add_up_to_the_plan(kind: str, seed: int, workers: int) -> None:
     """
-    What each worker draws from the seed and takes as its share, together: every start of the single plan, once.
+    Each worker draws the whole plan from the seed and takes every n-th start: together they have each start once.
     """
     work = parse_workload(KINDS[kind], name=kind)
-    told = orjson.loads(orjson.dumps(work.to_table()))
+    table = orjson.loads(orjson.dumps(work.to_table()))
     single = array("d", work.starts(seed))
-    draw_payloads = [array("d", parse_workload(told, name=kind).starts(seed)) for _ in range(of)]
-    shares = [plan[index::of] for index, plan in enumerate(draw_payloads)]
+    plans = [array("d", parse_workload(table, name=kind).starts(seed)) for _ in range(workers)]
+    shares = [plan[index::workers] for index, plan in enumerate(plans)]
 
     assert sorted(start for share in shares for start in share) == list(single)
-    assert {digest(single)} == {digest(plan) for plan in draw_payloads}
+    assert {digest(single)} == {digest(plan) for plan in plans}
     assert max(map(len, shares)) - min(map(len, shares)) <= 1
     assert len(single) > 0
 
 
-def test_a_mean_gap_lies_behind_the_last_instant() -> None:
+def test_recording_duration_includes_a_mean_gap() -> None:
     """
-    So that the last of a recording is inside it, and its rate is that of its gaps; one alone lasts a second.
+    So the last instant is inside the recording; a single instant lasts a second.
     """
     assert (6.0, 1.0, 1.0) == (
         recording_duration([0.0, 1.0, 4.0]),

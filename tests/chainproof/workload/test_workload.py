@@ -1,5 +1,5 @@
 """
-A workload is what its file says, or every mistake in it at once.
+Tests of reading workload files.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import pytest
 
 from chainproof.workload.workload import Workload, WorkloadError, WorkloadModel, load_workload, parse_workload
 
-WHOLE = """
-description = "everything a file may say"
+COMPLETE = """
+description = "a file with many settings"
 model = "closed"
 rate = 12.5
 arrivals = "constant"
@@ -32,7 +32,7 @@ body = { names = ["Ada"] }
 body = {}
 """
 
-MISTAKES = {
+INVALID = {
     'rate = "fast"': "rate: expected a number",
     "rate = 0": "rate: expected more than 0",
     "rate = nan": "rate: expected",
@@ -52,69 +52,70 @@ MISTAKES = {
     "deadline = 0": "deadline: expected more than 0",
     "max_in_flight = 0": "max_in_flight: expected at least 1",
     'objectives = "p95 response_time < 1s"': "objectives: expected a list",
-    "objectives = [1]": "objectives: expected a text",
+    "objectives = [1]": "objectives: expected a string",
     'objectives = ["fast"]': "objectives: expected an objective such as",
     "payloads = []": "payloads: expected at least one",
     "payloads = [1]": "payloads: expected",
     "payloads = [{}]": "payloads: payload 1: expected a table `body`",
     "payloads = [{ body = {}, size = 1 }]": "payloads: payload 1: expected a table `body`",
-    "payloads = [{ body = {}, weight = 0 }]": "payloads: expected every weight to be more than 0",
+    "payloads = [{ body = {}, weight = 0 }]": "payloads: expected all weights to be more than 0",
     "payloads = [{ body = {}, weight = inf }]": "payloads: expected",
-    "payloads = [{ body = {}, name = 1 }]": "payloads: expected a text",
-    "speed = 1": "speed: expected one of arrivals",
+    "payloads = [{ body = {}, name = 1 }]": "payloads: expected a string",
+    "speed = 1": "speed: unknown setting, expected one of arrivals",
 }
 
 
-def test_a_file_says_everything_about_a_workload(tmp_path: Path) -> None:
+def test_workload_file_is_read(tmp_path: Path) -> None:
     """
-    Every field of a workload is written in TOML, durations as people write them; its name is the file's.
+    Every setting can be in the file, durations can have units, and the name is that of the file.
     """
-    path = tmp_path / "whole.toml"
-    path.write_text(WHOLE)
-    found = load_workload(path)
+    path = tmp_path / "complete.toml"
+    path.write_text(COMPLETE)
+    workload = load_workload(path)
 
-    assert ("whole", WorkloadModel.CLOSED, 12.5, "constant", 3, 0.25, 90.0, 5.0, 7) == (
-        found.name,
-        found.model,
-        found.rate,
-        found.arrivals,
-        found.users,
-        found.think_time,
-        found.duration,
-        found.deadline,
-        found.max_in_flight,
+    assert ("complete", WorkloadModel.CLOSED, 12.5, "constant", 3, 0.25, 90.0, 5.0, 7) == (
+        workload.name,
+        workload.model,
+        workload.rate,
+        workload.arrivals,
+        workload.users,
+        workload.think_time,
+        workload.duration,
+        workload.deadline,
+        workload.max_in_flight,
     )
-    assert [objective.text for objective in found.objectives] == ["p95 response_time < 800ms", "error_rate < 1%"]
-    assert [(payload.name, payload.weight, payload.body) for payload in found.payloads] == [
+    assert [objective.text for objective in workload.objectives] == ["p95 response_time < 800ms", "error_rate < 1%"]
+    assert [(payload.name, payload.weight, payload.body) for payload in workload.payloads] == [
         ("small", 3.0, {"names": ["Ada"]}),
         ("payload 2", 1.0, {}),
     ]
 
 
-@pytest.mark.parametrize("line", MISTAKES)
-def test_a_mistake_in_a_file_is_told(line: str) -> None:
+@pytest.mark.parametrize("line", INVALID)
+def test_invalid_setting_is_rejected(line: str) -> None:
     """
-    Each mistake names its key and what was expected there.
+    The message names the setting and says what was expected.
     """
-    with pytest.raises(WorkloadError) as refused:
-        parse_workload(tomllib.loads(line), name="wrong")
+    with pytest.raises(WorkloadError) as error:
+        parse_workload(tomllib.loads(line), name="invalid")
 
-    assert MISTAKES[line] in str(refused.value)
+    assert INVALID[line] in str(error.value)
 
 
-def test_all_mistakes_are_told_at_once() -> None:
+def test_all_errors_are_reported_at_once() -> None:
     """
-    Nobody corrects a file line by line.
+    The message lists every invalid setting.
     """
-    with pytest.raises(WorkloadError) as refused:
-        parse_workload({"rate": -1, "users": 0, "colour": "red", "duration": "soon"}, name="wrong")
+    with pytest.raises(WorkloadError) as error:
+        parse_workload({"rate": -1, "users": 0, "colour": "red", "duration": "soon"}, name="invalid")
 
-    assert all(f"{key}: expected" in str(refused.value) for key in ("rate", "users", "colour", "duration"))
+    assert all(f"{key}: expected" in str(error.value) for key in ("rate", "users", "duration"))
+    assert "colour: unknown setting, expected one of" in str(error.value)
 
 
-def test_options_override_a_file_where_they_were_given() -> None:
+def test_options_override_the_file() -> None:
     """
-    An option of None was not given; one that cannot be is refused as in a file.
+    An option of None overrides nothing; an invalid one is rejected as in a file.
     """
     workload = Workload(name="steady", rate=5.0)
 
@@ -126,14 +127,16 @@ def test_options_override_a_file_where_they_were_given() -> None:
         workload.with_options(rate=-1.0)
 
 
-@pytest.mark.parametrize(("content", "told"), [(None, "cannot read"), (b"rate =", "not TOML"), (b"\xff", "not TOML")])
-def test_a_file_that_is_none_is_told_in_one_line(tmp_path: Path, content: bytes | None, told: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "message"), [(None, "cannot read"), (b"rate =", "not TOML"), (b"\xff", "not TOML")]
+)
+def test_unreadable_file_is_rejected(tmp_path: Path, content: bytes | None, message: str) -> None:
     """
-    Missing, torn and binary files end in the same exception.
+    Missing, truncated and binary files raise WorkloadError.
     """
-    path = tmp_path / "wrong.toml"
+    path = tmp_path / "invalid.toml"
     if content is not None:
         path.write_bytes(content)
 
-    with pytest.raises(WorkloadError, match=told):
+    with pytest.raises(WorkloadError, match=message):
         load_workload(path)

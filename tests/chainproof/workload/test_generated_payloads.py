@@ -1,5 +1,5 @@
 """
-Payloads made from a schema are valid, small, distinct, and the same ones for the same seed.
+Tests of payloads that are generated from a JSON Schema.
 """
 
 from __future__ import annotations
@@ -20,25 +20,25 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from chainproof.contract.chain_schema import Schema
 from chainproof.json_text import JSON
-from chainproof.workload.generated_payloads import MAX_PAYLOADS, MAX_SIZE, TRIES, generate_payloads
+from chainproof.workload.generated_payloads import MAX_PAYLOADS, MAX_SIZE, MAX_ATTEMPTS, generate_payloads
 
 Form = dict[str, Any]
 
 
 def schema_of(document: Form) -> Schema:
     """
-    A schema of the tests.
+    A schema with a source.
     """
     return Schema(source="a test", document=document)
 
 
-# ------------------------------------------------------------------ schemas that something is valid for
+# ------------------------------------------------------------------ schemas that accept something
 
 
 @st.composite
 def strings(draw: st.DrawFn) -> Form:
     """
-    Strings of some length, or of a form.
+    Schemas of strings, with a length or a format.
     """
     if draw(st.booleans()):
         forms = [
@@ -63,7 +63,7 @@ def strings(draw: st.DrawFn) -> Form:
 @st.composite
 def numbers(draw: st.DrawFn) -> Form:
     """
-    Numbers within bounds that leave room, if need be for a multiple.
+    Schemas of numbers, with bounds wide enough for a multiple.
     """
     kind = draw(st.sampled_from(["integer", "number"]))
     low = draw(st.integers(-(10**6), 10**6) | st.floats(-1e6, 1e6))
@@ -93,7 +93,7 @@ plain: st.SearchStrategy[Form] = st.one_of(
 
 def objects(members: st.SearchStrategy[Form]) -> st.SearchStrategy[Form]:
     """
-    Objects with some of their properties required.
+    Schemas of objects with some properties required.
     """
     properties = st.dictionaries(st.sampled_from(["a", "b", "c~/", "né"]), members, max_size=4)
     others = st.sampled_from([{}, {"additionalProperties": False}, {"additionalProperties": {"type": "integer"}}])
@@ -112,7 +112,7 @@ def objects(members: st.SearchStrategy[Form]) -> st.SearchStrategy[Form]:
 
 def larger(members: st.SearchStrategy[Form]) -> st.SearchStrategy[Form]:
     """
-    Schemas that hold others.
+    Schemas that contain others.
     """
     few = st.lists(members, min_size=1, max_size=3)
     return st.one_of(
@@ -142,9 +142,9 @@ inputs = objects(st.recursive(plain, larger, max_leaves=6)).map(
 
 @settings(max_examples=150, deadline=None)
 @given(inputs, st.integers())
-def test_what_is_made_is_valid_small_and_distinct(document: Form, seed: int) -> None:
+def test_payloads_are_valid_small_distinct_and_reproducible(document: Form, seed: int) -> None:
     """
-    Whatever the schema, as long as something is valid for it; and the same seed makes the same again.
+    This holds for every schema that accepts anything.
     """
     schema = schema_of(document)
     payloads = generate_payloads(document, schema.accepts, seed)
@@ -159,27 +159,27 @@ def test_what_is_made_is_valid_small_and_distinct(document: Form, seed: int) -> 
 
 @settings(max_examples=100, deadline=None)
 @given(inputs)
-def test_few_values_are_thrown_away(document: Form) -> None:
+def test_few_values_are_discarded(document: Form) -> None:
     """
-    They are valid by the way they are made: the schema's own judgement is a safeguard, not a sieve.
+    At least 90 % of the generated values are valid without filtering.
     """
-    schema, judged = schema_of(document), list[bool]()
+    schema, results = schema_of(document), list[bool]()
 
     def accepts(value: JSON) -> bool:
-        judged.append(schema.accepts(value))
-        return judged[-1]
+        results.append(schema.accepts(value))
+        return results[-1]
 
     generate_payloads(document, accepts, 0)
 
-    assert sum(judged) >= 0.9 * len(judged)
+    assert sum(results) >= 0.9 * len(results)
 
 
-# ------------------------------------------------------------------ what type hints lead to
+# ------------------------------------------------------------------ type hints
 
 
 class Colour(Enum):
     """
-    A choice of three.
+    An enumeration.
     """
 
     RED = "red"
@@ -189,7 +189,7 @@ class Colour(Enum):
 
 class Cat(BaseModel):
     """
-    One half of a union that a member tells apart.
+    One type of a discriminated union.
     """
 
     kind: Literal["cat"]
@@ -198,7 +198,7 @@ class Cat(BaseModel):
 
 class Tree(BaseModel):
     """
-    The other half, which holds itself.
+    The other type, which is recursive.
     """
 
     kind: Literal["tree"]
@@ -208,7 +208,7 @@ class Tree(BaseModel):
 
 class Everything(BaseModel):
     """
-    What a chain may take.
+    An input with every supported kind of type hint.
     """
 
     when: dt.datetime
@@ -224,9 +224,9 @@ class Everything(BaseModel):
     note: str | None = Field(default=None, max_length=5)
 
 
-def test_what_type_hints_lead_to_is_understood() -> None:
+def test_schemas_of_type_hints_are_supported() -> None:
     """
-    Times, choices, unions, tuples, models that hold themselves: pydantic takes what was made from its schema.
+    Payloads from the schema of a pydantic model are accepted by the model: times, choices, unions, tuples, recursion.
     """
     document = Everything.model_json_schema()
     payloads = generate_payloads(document, schema_of(document).accepts, 1)
@@ -237,9 +237,9 @@ def test_what_type_hints_lead_to_is_understood() -> None:
     assert {payload.body["either"]["kind"] for payload in payloads} == {"cat", "tree"}  # type: ignore[index, call-overload]  # an object, by the schema
 
 
-def test_as_many_are_made_as_there_are() -> None:
+def test_all_values_of_a_small_schema_are_generated() -> None:
     """
-    A run of a chain with three inputs sends three.
+    A schema with three valid values gives three payloads.
     """
     document: Form = {"properties": {"a": {"enum": [1, 2, 3]}}, "required": ["a"], "additionalProperties": False}
 
@@ -267,23 +267,23 @@ def test_as_many_are_made_as_there_are() -> None:
         {"properties": {"a": {"$ref": "#"}}, "required": ["a"]},
     ],
 )  # fmt: skip
-def test_a_schema_that_nothing_is_found_for_gives_nothing(document: Form) -> None:
+def test_impossible_schema_gives_no_payloads(document: Form) -> None:
     """
-    Neither a hang, nor an exception, nor something invalid, within a bounded number of tries.
+    The generator stops after MAX_ATTEMPTS without an exception.
     """
-    schema, tries = schema_of(document), list[bool]()
+    schema, results = schema_of(document), list[bool]()
 
     def accepts(value: JSON) -> bool:
-        tries.append(schema.accepts(value))
-        return tries[-1]
+        results.append(schema.accepts(value))
+        return results[-1]
 
     assert generate_payloads(document, accepts, 0) == ()
-    assert len(tries) <= TRIES
+    assert len(results) <= MAX_ATTEMPTS
 
 
-def test_the_same_seed_makes_the_same_in_every_process() -> None:
+def test_payloads_do_not_depend_on_the_process() -> None:
     """
-    Nothing hangs on the order of a set, which is another in every process.
+    The payloads do not depend on the hash seed of the process.
     """
     script = (
         "import orjson; from chainproof.workload.generated_payloads import generate_payloads\n"
@@ -291,7 +291,7 @@ def test_the_same_seed_makes_the_same_in_every_process() -> None:
         "            'additionalProperties': {'type': 'object', 'minProperties': 2}}\n"
         "print(orjson.dumps([payload.body for payload in generate_payloads(document, lambda _: True, 5)]))"
     )
-    made = {
+    outputs = {
         subprocess.run(
             [sys.executable, "-c", script],
             env={**os.environ, "PYTHONHASHSEED": number},
@@ -301,4 +301,4 @@ def test_the_same_seed_makes_the_same_in_every_process() -> None:
         for number in ("1", "2", "3")
     }
 
-    assert len(made) == 1
+    assert len(outputs) == 1
