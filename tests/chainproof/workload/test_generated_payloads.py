@@ -143,7 +143,7 @@ inputs = objects(st.recursive(plain, larger, max_leaves=6)).map(
 @settings(max_examples=150, deadline=None)
 @given(inputs, st.integers())
 def test_payloads_are_valid_small_distinct_and_reproducible(document: Form, seed: int) -> None:
-    """
+    Payloads have these properties for every schema that accepts anything.
     This holds for every schema that accepts anything.
     """
     schema = schema_of(document)
