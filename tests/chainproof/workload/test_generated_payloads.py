@@ -20,7 +20,7 @@ from pydantic import BaseModel, Field, StringConstraints
 
 from chainproof.contract.chain_schema import Schema
 from chainproof.json_text import JSON
-from chainproof.workload.generated_payloads import MAX_PAYLOADS, MAX_SIZE, MAX_ATTEMPTS, generate_payloads
+from chainproof.workload.generated_payloads import MAX_ATTEMPTS, MAX_PAYLOADS, MAX_SIZE, generate_payloads
 
 Form = dict[str, Any]
 
@@ -143,8 +143,8 @@ inputs = objects(st.recursive(plain, larger, max_leaves=6)).map(
 @settings(max_examples=150, deadline=None)
 @given(inputs, st.integers())
 def test_payloads_are_valid_small_distinct_and_reproducible(document: Form, seed: int) -> None:
+    """
     Payloads have these properties for every schema that accepts anything.
-    This holds for every schema that accepts anything.
     """
     schema = schema_of(document)
     payloads = generate_payloads(document, schema.accepts, seed)
