@@ -20,7 +20,8 @@ from chainproof.contract.violations import Violation
 from ..judging.auth_bypass_cause import WRONG_KEY
 from ..judging.expectation import NO_ERROR, STEERING_HEADER, expectation
 from ..options import Depth, Permission
-from ..probing.requester import JudgedAnswer, Requester
+from ..probing.answer_recorder import JudgedAnswer
+from ..probing.requester import Requester
 from ..transport.raw_connection import OPTIONAL_ANSWER_TIMEOUT, RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, request_bytes
 from . import check_for

@@ -23,8 +23,9 @@ from ..inputs.valid_json import (
     raw_string_object,
 )
 from ..options import Depth
+from ..probing.answer_recorder import JudgedAnswer
 from ..probing.hypothesis_runner import run_property
-from ..probing.requester import JudgedAnswer, Requester
+from ..probing.requester import Requester
 from . import check_for
 
 _TABLE_SHARE: dict[Depth, float] = {Depth.QUICK: 0.25, Depth.STANDARD: 1.0, Depth.DEEP: 1.0}

@@ -116,7 +116,7 @@ class UnusualRequest:
     """Splits the message into pieces that are sent one by one."""
     pause: Seconds = _PAUSE
     """Seconds between two pieces."""
-    may_refuse: bool = False
+    may_reject: bool = False
     """True if common servers reject it, so that a rejection is only a warning."""
     version: str = "HTTP/1.1"
     target: Callable[[Requester], str] | None = None
@@ -183,19 +183,19 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
         label="`Chunked` with a capital letter",
         lines=("TRANSFER-ENCODING: Chunked",),
         sent=lambda body: chunked(body, 9),
-        may_refuse=True,
+        may_reject=True,
     ),
     UnusualRequest(
         label="chunk extensions",
         lines=_CHUNKED,
         sent=lambda body: chunked(body, 9, extension=b';name=value;quoted="a;b"'),
-        may_refuse=True,
+        may_reject=True,
     ),
     UnusualRequest(
         label="a trailer field",
         lines=(*_CHUNKED, "Trailer: X-Chainproof-Digest"),
         sent=lambda body: chunked(body, 9, trailer=b"X-Chainproof-Digest: 1\r\n"),
-        may_refuse=True,
+        may_reject=True,
     ),
     UnusualRequest(label="a body sent byte by byte", cut=_body_bytewise),
     UnusualRequest(label="a head and a body sent separately", cut=_head_then_body),
@@ -224,17 +224,17 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
     ),
     UnusualRequest(label="a header field of 4 KiB", lines=(f"X-Chainproof-Long: {'x' * 4096}", _LENGTH)),
     UnusualRequest(label="a header field twice", lines=("X-Chainproof: a", "X-Chainproof: b", _LENGTH)),
-    UnusualRequest(label="a Content-Length with leading zeros", lines=("Content-Length: 00{length}",), may_refuse=True),
+    UnusualRequest(label="a Content-Length with leading zeros", lines=("Content-Length: 00{length}",), may_reject=True),
     UnusualRequest(label="a query", target=lambda requester: f"{requester.target.path}?a=b&c=%20d&e"),
     UnusualRequest(
         label="an absolute URL",
         target=lambda requester: f"http://{requester.target.authority}{requester.target.path}",
-        may_refuse=True,
+        may_reject=True,
     ),
-    UnusualRequest(label="an empty line before the request", before=b"\r\n", may_refuse=True),
+    UnusualRequest(label="an empty line before the request", before=b"\r\n", may_reject=True),
     UnusualRequest(label="`Connection: close`", lines=("Connection: close", _LENGTH)),
     UnusualRequest(label="`Connection: keep-alive`", lines=("Connection: keep-alive", _LENGTH)),
-    UnusualRequest(label="HTTP/1.0", version="HTTP/1.0", may_refuse=True),
+    UnusualRequest(label="HTTP/1.0", version="HTTP/1.0", may_reject=True),
     UnusualRequest(
         label="`Expect: 100-continue` with the body sent immediately",
         lines=("Expect: 100-continue", _LENGTH),
@@ -272,7 +272,7 @@ def every_valid_request_framing_is_accepted(requester: Requester) -> None:
             http_1_0=unusual.version == "HTTP/1.0",
         )
         record_framed(
-            requester, request, received, reference.same_status(clauses.REQUEST_FRAMING), may_refuse=unusual.may_refuse
+            requester, request, received, reference.same_status(clauses.REQUEST_FRAMING), may_reject=unusual.may_reject
         )
 
     _run_concurrently(check, UNUSUAL_REQUESTS)
@@ -304,7 +304,7 @@ def expect_100_continue_is_honoured(requester: Requester) -> None:
                 connection.send_bytes(rest)
             received = connection.read_answer(request, within=reference.timeout(requester.settings.deadline))
         record_framed(
-            requester, request, received, reference.same_status(clauses.REQUEST_FRAMING), may_refuse=not first
+            requester, request, received, reference.same_status(clauses.REQUEST_FRAMING), may_reject=not first
         )
 
 

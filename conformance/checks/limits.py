@@ -11,7 +11,8 @@ from chainproof.contract import clauses
 
 from ..inputs.sizes import DIMENSIONS, Dimension
 from ..options import Depth, Permission
-from ..probing.requester import JudgedAnswer, Requester
+from ..probing.answer_recorder import JudgedAnswer
+from ..probing.requester import Requester
 from . import check_for
 
 

@@ -20,7 +20,7 @@ from chainproof.contract.violations import Violation
 from ..judging.judge import BUSY_STATUSES
 from ..options import Permission
 from ..probing.raw_requests import (
-    HTTP_REFUSAL_STATUSES,
+    HTTP_REJECTION_STATUSES,
     ReferenceAnswer,
     chunked,
     raw_request,
@@ -470,7 +470,7 @@ def _record_rejection(requester: Requester, request: CheckRequest, answers: list
     Record whether an invalid message was rejected.
     """
     crashed = next(
-        (each for each in answers if each.status >= 500 and each.status not in HTTP_REFUSAL_STATUSES | BUSY_STATUSES),
+        (each for each in answers if each.status >= 500 and each.status not in HTTP_REJECTION_STATUSES | BUSY_STATUSES),
         None,
     )
     accepted = next((each for each in answers if 200 <= each.status < 300), None)

@@ -129,7 +129,6 @@ class Ledger:
     @property
     def coverage(self) -> Coverage:
         """What the run has exercised so far, and why not the rest."""
-
         with self._lock:
             return Coverage(
                 requests=self.request_count,

@@ -1,11 +1,11 @@
 """
-Hypothesis asks, the examination judges.
+Runs generating checks with Hypothesis: draws examples, sends them, and shrinks those that violate the contract.
 
-A run of Hypothesis ends at the first failure it has made small. Ours goes on from there: what has been found once is no
-failure any more, so that one violation never hides the next.
+Hypothesis stops at the first failure that it has shrunk. Here it is started again, and known findings are no failures any
+more, so that one violation never hides the next.
 
-The seed decides what is drawn. What departed is kept in Hypothesis's example database as well, `.hypothesis` in the working
-folder or `$HYPOTHESIS_STORAGE_DIRECTORY`, and is asked first the next time, of the same target.
+The seed decides what is drawn. Violating examples are also stored in Hypothesis's example database, `.hypothesis` in the
+working folder or `$HYPOTHESIS_STORAGE_DIRECTORY`, and sent first the next time, to the same target.
 """
 
 from __future__ import annotations
@@ -22,53 +22,54 @@ from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
 from ..transport.not_asked import NotAsked
-from .requester import JudgedAnswer, Requester
+from .answer_recorder import JudgedAnswer
+from .requester import Requester
 
 Drawn = TypeVar("Drawn")
 
-_ROUNDS = 6
-"""How often generation goes on behind a violation."""
+_MAX_ROUNDS = 6
+"""How often generation is started again after a violation."""
 
 
 class ViolationFound(Exception):
     """
-    Says to Hypothesis that an example departed from the contract, so that it looks for a smaller one.
+    Tells Hypothesis that an example violates the contract, so that it looks for a smaller one.
     """
 
 
 def examples_folder() -> Path:
     """
-    Where Hypothesis keeps what it has found.
+    The folder of Hypothesis's example database.
     """
     return Path(os.environ.get("HYPOTHESIS_STORAGE_DIRECTORY", ".hypothesis")) / "examples"
 
 
 class ScopedExampleDatabase(ExampleDatabase):
     """
-    Hypothesis's own database, with what one generating check of one target has found kept apart from the rest.
+    Hypothesis's example database, with separate keys for each generating check and target.
     """
 
     def __init__(self, name: str, requester: Requester) -> None:
         super().__init__()
         self._files = DirectoryBasedExampleDatabase(examples_folder())
-        self._apart = f"chainproof {name} {requester.target.url}\0".encode()
+        self._prefix = f"chainproof {name} {requester.target.url}\0".encode()
 
     def save(self, key: bytes, value: bytes) -> None:
-        """Keep what departed."""
-        self._files.save(self._apart + key, value)
+        """Store a violating example."""
+        self._files.save(self._prefix + key, value)
 
     def fetch(self, key: bytes) -> Iterable[bytes]:
-        """What departed, in this run or an earlier one."""
-        return self._files.fetch(self._apart + key)
+        """The violating examples of this run and earlier ones."""
+        return self._files.fetch(self._prefix + key)
 
     def delete(self, key: bytes, value: bytes) -> None:
-        """Forget what departs no more."""
-        self._files.delete(self._apart + key, value)
+        """Delete an example that violates nothing any more."""
+        self._files.delete(self._prefix + key, value)
 
 
 def hypothesis_settings(examples: int, database: ExampleDatabase | None = None, *, replayed: bool = False) -> settings:
     """
-    Hypothesis as we want it: no clocks, no output of its own, and no files but the database.
+    Settings of Hypothesis: no deadline, no output, and no files except the database.
     """
     reuse = (Phase.reuse,) if replayed else ()
     return settings(
@@ -86,85 +87,85 @@ def hypothesis_settings(examples: int, database: ExampleDatabase | None = None, 
 
 class BudgetSpent(BaseException):
     """
-    Says to Hypothesis to stop at once. No Exception, so that it is taken for no failure.
+    Tells Hypothesis to stop at once. Not an Exception, so that Hypothesis does not treat it as a failure.
     """
 
 
 class ExampleBudget:
     """
-    What one generating check may still ask, and which violations are news to it.
+    How many requests one generating check may still send, and which violations are new to it.
     """
 
     def __init__(self, requester: Requester) -> None:
         self._requester = requester
         self._known = requester.ledger.finding_counts()
-        self._shrinking: int | None = None
+        self._shrinks_left: int | None = None
         self.remaining = requester.max_examples
-        """Examples still to be made."""
+        """Examples that may still be drawn."""
 
-    def observe(self, ask: Callable[[], JudgedAnswer]) -> None:
+    def observe(self, send: Callable[[], JudgedAnswer]) -> None:
         """
-        Ask. Raises a Departed, of a class for each clause, for what is news, and Spent when enough has been asked.
+        Send one example. Raises ViolationFound, a subclass for each clause, for a new violation, and BudgetSpent at the end.
         """
-        if self._shrinking is None:
+        if self._shrinks_left is None:
             self.remaining -= 1
         else:
-            self._shrinking -= 1
-            if self._shrinking < 0:
+            self._shrinks_left -= 1
+            if self._shrinks_left < 0:
                 raise BudgetSpent
-        for violation in ask().violations:
+        for violation in send().violations:
             if self._requester.ledger.finding_key(violation) not in self._known:
-                self._shrinking = (
-                    self._requester.patience.shrink_requests if self._shrinking is None else self._shrinking
+                self._shrinks_left = (
+                    self._requester.patience.shrink_requests if self._shrinks_left is None else self._shrinks_left
                 )
-                raise _departed(violation.clause.id)
+                raise _violation_found(violation.clause.id)
 
     def mark_known(self) -> bool:
         """
-        Make what has been found no news any more; whether there was any.
+        Mark all findings so far as known. Returns whether there were new ones.
         """
         before, self._known = self._known, self._requester.ledger.finding_counts()
-        self._shrinking = None
+        self._shrinks_left = None
         return len(self._known) > len(before)
 
 
 _CLASSES: dict[str, type[ViolationFound]] = {}
 
 
-def _departed(clause: str) -> ViolationFound:
+def _violation_found(clause: str) -> ViolationFound:
     """
-    An exception of the clause's own class: Hypothesis takes failures of one class for one.
+    An exception of a class for each clause: Hypothesis treats all failures of one class as the same failure.
     """
-    return _CLASSES.setdefault(clause, type(f"Departed_{clause}", (ViolationFound,), {}))(clause)
+    return _CLASSES.setdefault(clause, type(f"ViolationFound_{clause}", (ViolationFound,), {}))(clause)
 
 
 def run_property(
-    name: str, strategy: SearchStrategy[Drawn], requester: Requester, ask: Callable[[Drawn], JudgedAnswer]
+    name: str, strategy: SearchStrategy[Drawn], requester: Requester, send: Callable[[Drawn], JudgedAnswer]
 ) -> None:
     """
-    Ask for as many examples as the depth says, and make what departs small. The seed decides which.
+    Send as many examples as the depth says, and shrink those that violate the contract. The seed decides what is drawn.
     """
     budget = ExampleBudget(requester)
     database = ScopedExampleDatabase(name, requester) if requester.ledger.is_stored else None
-    # Once only: what was found a round ago is no violation any more, and Hypothesis forgets what does not fail again.
+    # Only once: Hypothesis deletes stored examples that do not fail again, and known violations are no failures.
     replayed = database is not None
 
     def observe(drawn: Drawn) -> None:
-        budget.observe(lambda: ask(drawn))
+        budget.observe(lambda: send(drawn))
 
     for examples, number in generation_rounds(name, requester, budget):
-        asked_for = hypothesis_settings(examples, database, replayed=replayed)
-        # In this order: a seed takes the database away from settings that are there before it.
-        run_hypothesis_test(asked_for(seed(number)(given(drawn=strategy)(observe))))
+        with_settings = hypothesis_settings(examples, database, replayed=replayed)
+        # In this order: a seed removes the database from settings that were applied before it.
+        run_hypothesis_test(with_settings(seed(number)(given(drawn=strategy)(observe))))
         replayed = False
 
 
 def generation_rounds(name: str, requester: Requester, budget: ExampleBudget) -> Iterator[tuple[int, int]]:
     """
-    How many examples to ask for next, and by which seed, until all are asked or nothing new turns up.
+    The number of examples and the seed of each round, until all are drawn or a round finds nothing new.
     """
     numbers = random.Random(f"{name} {requester.seed}")
-    for _ in range(_ROUNDS):
+    for _ in range(_MAX_ROUNDS):
         if budget.remaining <= 0:
             return
         yield budget.remaining, numbers.getrandbits(32)
@@ -182,7 +183,7 @@ def run_hypothesis_test(test: Callable[[], None]) -> None:
     try:
         test()
     except* (ViolationFound, Flaky, BudgetSpent):
-        # Flaky: a violation that did not show again, because the target is unsteady.
+        # Flaky: a violation that did not occur again, because the target is not deterministic.
         pass
     except* NotAsked as group:
         not_asked = group

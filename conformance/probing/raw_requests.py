@@ -1,8 +1,7 @@
 """
-The same request, framed otherwise: bytes that mean what a plain one means, or that mean nothing.
+Builds and sends requests with unusual or invalid framing, and judges their answers.
 
-What such a request is answered with is held against the answer to the plain one, so that nothing need be known of the
-chain.
+The answer is compared with the one to a reference request with normal framing, so that the chain need not be known.
 """
 
 from __future__ import annotations
@@ -24,45 +23,46 @@ from ..judging.judge import BUSY_STATUSES
 from ..transport.connection import TransportResult
 from ..transport.raw_connection import RawConnection
 from ..transport.request import CheckRequest
-from .requester import JudgedAnswer, Requester
+from .answer_recorder import JudgedAnswer
+from .requester import Requester
 
-_LEAST: Seconds = 2.0
-"""Seconds that any answer may take, however fast the plain one came."""
+_MIN_TIMEOUT: Seconds = 2.0
+"""Seconds that any answer may take, however fast the reference answer was."""
 
-_BEHIND = "behind the answer's end"
+_TRAILING = "behind the answer's end"
 
-HTTP_REFUSAL_STATUSES = frozenset({400, 408, 411, 413, 414, 417, 421, 426, 429, 431, 501, 503, 505})
-"""How a server refuses a message rather than what it asks: in whatever media type, or by closing."""
+HTTP_REJECTION_STATUSES = frozenset({400, 408, 411, 413, 414, 417, 421, 426, 429, 431, 501, 503, 505})
+"""Statuses by which an HTTP server rejects a message before anybody reads its content."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReferenceAnswer:
     """
-    What the plain request is answered with.
+    The answer to a valid request with normal framing.
     """
 
     status: int | None
-    """None where it is not answered, or not alike every time."""
+    """None if there was no answer, or only busy ones."""
     duration: Seconds
 
     def timeout(self, deadline: Seconds) -> Seconds:
-        """How long the same request may take otherwise framed."""
-        return min(deadline, max(_LEAST, 20 * self.duration))
+        """How long the same request may take with other framing."""
+        return min(deadline, max(_MIN_TIMEOUT, 20 * self.duration))
 
     def same_status(self, clause: Clause) -> Expectation | None:
-        """The same status again, by a clause."""
+        """The expectation of the same status, or None if it is unknown."""
         if self.status is None:
             return None
         return Expectation(
             clause=clause,
-            expected=f"status {self.status}, as the plain request gets",
+            expected=f"status {self.status}, as for a request with normal framing",
             is_met_by=lambda answer: answer.status == self.status,
         )
 
 
 def send_reference_request(requester: Requester) -> ReferenceAnswer:
     """
-    Ask plainly, busy answers aside.
+    Send a valid request with normal framing.
     """
     began = monotonic()
     answer = requester.send_valid_body(unique_body(requester, "plainly"))
@@ -72,12 +72,12 @@ def send_reference_request(requester: Requester) -> ReferenceAnswer:
 
 def unique_body(requester: Requester, purpose: str, size: int = 0) -> bytes:
     """
-    An object that no other request has, where the chain takes any; else the plainest that it takes.
+    An object that no other request has, if the chain accepts any object; else the simplest one that it accepts.
     """
     if not requester.settings.echo:
         return requester.minimal_body
     token = f"{requester.rng(purpose).getrandbits(64):016x}"
-    # Characters and escapes that a cut may fall into.
+    # Multi-byte characters and escapes, so that chunk boundaries fall into them.
     return (
         orjson.dumps({"token": token, "text": "Grüße, 日本, 😀", "padding": "x" * size})[:-1]
         + rb',"escaped":"\u00e9\n"}'
@@ -96,8 +96,10 @@ def raw_request(
     before: bytes = b"",
 ) -> CheckRequest:
     """
-    A request with the right key that means *body*, its head made of *lines* besides Host and the fields that every request
-    has, and of what is *sent* behind it.
+    A request with the right key as raw bytes: *before*, the head, and *sent*, the body as it is framed.
+
+    The head has the request line, Host, the fields of every request, and *lines*. The unframed *body* is what an echo
+    chain has to return.
     """
     request = requester.prepare(requester.build_request(body, label=label))
     authority = requester.target.authority
@@ -109,7 +111,7 @@ def raw_request(
 
 def chunked(body: bytes, size: int, form: str = "%x", extension: bytes = b"", trailer: bytes = b"") -> bytes:
     """
-    A body in chunks of a size.
+    A body in chunks of *size* bytes; *form* formats the size of each.
     """
     pieces = [body[start : start + size] for start in range(0, len(body), size)]
     chunks = [(form % len(piece)).encode() + extension + b"\r\n" + piece + b"\r\n" for piece in pieces]
@@ -122,44 +124,42 @@ def record_framed(
     received: TransportResult,
     expected: Expectation | None,
     *,
-    may_refuse: bool = False,
+    may_reject: bool = False,
 ) -> JudgedAnswer | None:
     """
-    Enter an answer to a request whose framing is what is special, and what became of the expectation. Where it is only
-    *advice* to take such a request, a refusal in HTTP's own terms is entered as that.
+    Judge the answer to a request with special framing, and enter the result. Returns None if only one clause was judged.
+
+    If the target *may_reject* such a request, a rejection is a warning.
     """
     answer = received.answer
     if expected is None:
         return requester.record(request, received, None)
     if answer is None and not received.framing_error and received.transport is not Transport.ANSWERED:
-        said = "no answer" if received.transport is Transport.DEADLINE else "the connection closed without one"
-        clause = (
-            clauses.HTTP_RECOMMENDATIONS
-            if may_refuse and received.transport is not Transport.DEADLINE
-            else expected.clause
-        )
-        requester.record_clause(clause, Violation(clause=clause, expected=expected.expected, actual=said), request)
+        is_late = received.transport is Transport.DEADLINE
+        actual = "no answer" if is_late else "the connection was closed without an answer"
+        clause = clauses.HTTP_RECOMMENDATIONS if may_reject and not is_late else expected.clause
+        requester.record_clause(clause, Violation(clause=clause, expected=expected.expected, actual=actual), request)
         return None
-    busy = answer is not None and answer.status in BUSY_STATUSES
-    # A refusal of a server's own, which has no other form than a failure, says nothing of being busy.
-    if busy and not (may_refuse and answer is not None and violations(answer, requester.settings.contract)):
+    if answer is None:
+        if may_reject:
+            requester.record_clause(clauses.HTTP_RECOMMENDATIONS, None, request)
+        return requester.record(request, received, expected)
+    # A server's own rejection may have a busy status. It differs from a busy target's by not having the documented form.
+    is_own_rejection = may_reject and bool(violations(answer, requester.settings.contract))
+    if answer.status in BUSY_STATUSES and not is_own_rejection:
         return requester.record(request, received, None)
-    refused = answer is not None and (400 <= answer.status < 500 or answer.status in HTTP_REFUSAL_STATUSES)
-    if may_refuse and answer is not None and refused and not expected.is_met_by(answer):
+    is_rejected = 400 <= answer.status < 500 or answer.status in HTTP_REJECTION_STATUSES
+    if may_reject and is_rejected and not expected.is_met_by(answer):
         violation = Violation(
             clause=clauses.HTTP_RECOMMENDATIONS, expected=expected.expected, actual=f"status {answer.status}"
         )
         requester.record_clause(clauses.HTTP_RECOMMENDATIONS, violation, request, answer)
         return None
-    if may_refuse:
+    if may_reject:
         requester.record_clause(clauses.HTTP_RECOMMENDATIONS, None, request, answer)
-    if (
-        answer is not None
-        and not expected.is_met_by(answer)
-        and (not received.framing_error or _BEHIND in received.framing_error)
-    ):
-        # Its media type and its members are those of a refusal that should not have been, and what stands behind it is
-        # the answer to the rest of the request: one violation, not three.
+    if not expected.is_met_by(answer) and (not received.framing_error or _TRAILING in received.framing_error):
+        # One violation, not three: the rejection's own form does not matter, and the bytes behind it answer the rest of
+        # the request.
         requester.record_clause(expected.clause, expected.violation(answer), request, answer)
         return None
     return requester.record(request, received, expected)
@@ -174,32 +174,35 @@ def exchange_raw(
     http_1_0: bool = False,
 ) -> tuple[TransportResult, bytes, bool]:
     """
-    Say one request over a connection of its own, and listen: its answer, what came behind it, and whether it was closed.
+    Send one request on a new connection. Returns the answer, the bytes after it, and whether the connection was closed.
     """
-    with requester.raw_connection() as talk:
-        talk.send_request(request, *pieces, pause=pause)
-        received = talk.read_answer(request, within=within, http_1_0=http_1_0)
-        behind = talk.read_unexpected() if received.transport is Transport.ANSWERED and not talk.is_closed else b""
-        return with_trailing_bytes(received, behind), behind, talk.is_closed
+    with requester.raw_connection() as connection:
+        connection.send_request(request, *pieces, pause=pause)
+        received = connection.read_answer(request, within=within, http_1_0=http_1_0)
+        is_open = received.transport is Transport.ANSWERED and not connection.is_closed
+        trailing = connection.read_unexpected() if is_open else b""
+        return with_trailing_bytes(received, trailing), trailing, connection.is_closed
 
 
-def with_trailing_bytes(received: TransportResult, behind: bytes) -> TransportResult:
+def with_trailing_bytes(received: TransportResult, trailing: bytes) -> TransportResult:
     """
-    What came back, with what stood behind it held against it.
+    What came back, with a framing error if bytes followed the answer.
     """
-    if not behind or received.framing_error:
+    if not trailing or received.framing_error:
         return received
-    return replace(received, framing_error=f"{len(behind)} bytes {_BEHIND}", raw=received.raw + behind)
+    return replace(received, framing_error=f"{len(trailing)} bytes {_TRAILING}", raw=received.raw + trailing)
 
 
-def read_answers(talk: RawConnection, request: CheckRequest, within: Seconds, most: int) -> Iterator[Answer]:
+def read_answers(
+    connection: RawConnection, request: CheckRequest, within: Seconds, max_answers: int
+) -> Iterator[Answer]:
     """
-    Whatever answers come, until nothing more does.
+    The answers on a connection, until none comes within so many seconds.
     """
-    for _ in range(most):
-        received = talk.read_answer(request, within=within)
+    for _ in range(max_answers):
+        received = connection.read_answer(request, within=within)
         if received.answer is None:
             return
         yield received.answer
-        if talk.is_closed or received.closes_connection:
+        if connection.is_closed or received.closes_connection:
             return

@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import Enum
 
 from chainproof.clock import Seconds, monotonic
@@ -20,37 +20,23 @@ from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import ApiKey
-from chainproof.contract.deviations import is_waived
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import Target
 from chainproof.contract.violations import Violation, violations
-from chainproof.results.exchange import Transport
-from chainproof.results.stored_body import stored_body
 
 from ..inputs.bodies import describe_body
 from ..inputs.chain_schema import UNKNOWN_CHAIN, VALID_INPUT_LABEL, ChainSchema
 from ..judging.auth_bypass_cause import auth_bypass_cause
-from ..judging.echo import RecentBodies
 from ..judging.expectation import Expectation, Terms, accepts_body, expectation
-from ..judging.judge import (
-    BUSY_STATUSES,
-    History,
-    Judgement,
-    is_busy,
-    is_invalid_error,
-    judge,
-    misframed,
-    request_secrets,
-    with_bypass_cause,
-)
-from ..judging.ledger import Evidence, Ledger
-from ..judging.request_ids import SeenRequestIds
+from ..judging.judge import BUSY_STATUSES, is_invalid_error, with_bypass_cause
+from ..judging.ledger import Ledger
 from ..options import EXAMPLES_BY_DEPTH, Depth, Permission, Settings
 from ..transport.client import Client, connection_failure
 from ..transport.connection import TransportResult
 from ..transport.not_asked import NotAsked
 from ..transport.raw_connection import RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, Secret, key_secret
+from .answer_recorder import AnswerRecorder, JudgedAnswer
 from .patience import Patience, TargetBehaviour
 
 _SECOND_BODY = b'{"names":["Ada"]}'
@@ -75,17 +61,6 @@ class DefaultBody(Enum):
 
 
 DEFAULT_BODY = DefaultBody.DEFAULT_BODY
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class JudgedAnswer:
-    """
-    One request, its answer without credentials, and what the answer violates.
-    """
-
-    request: CheckRequest
-    answer: Answer | None
-    violations: tuple[Violation, ...] = ()
 
 
 class Requester:
@@ -121,14 +96,19 @@ class Requester:
         self.secret = key_secret(key, settings.api_key_env)
         self.patience = patience or Patience.for_depth(settings.depth)
         self.started: Seconds = monotonic()
-        self.check_name = ""
-        """The name of the running check."""
         self._client = client
         self._pause = pause
         self._behaviour = TargetBehaviour(self.patience)
-        self._recent_bodies = RecentBodies()
-        self._request_ids = SeenRequestIds()
-        self._conclusive: set[tuple[str, int]] = set()
+        self._recorder = AnswerRecorder(client, ledger, self.terms, keep_bodies=settings.keep_bodies)
+
+    @property
+    def check_name(self) -> str:
+        """The name of the running check, which is stored with its findings."""
+        return self._recorder.check_name
+
+    @check_name.setter
+    def check_name(self, name: str) -> None:
+        self._recorder.check_name = name
 
     @property
     def target(self) -> Target:
@@ -215,17 +195,17 @@ class Requester:
         expected = expected or expectation(request, self.terms)
         judged = self._exchange(request, expected)
         for pause in self.patience.retry_pauses:
-            if not is_busy(judged.answer, expected, self._conclusive):
+            if not self._recorder.is_busy(judged.answer, expected):
                 break
             if not self._behaviour.take_pause(pause):
                 return judged  # there is no time left to learn whether the request is the reason
             self._pause(pause)
             judged = self._exchange(request, expected)
-        if expected is None or not is_busy(judged.answer, expected, self._conclusive):
+        if expected is None or not self._recorder.is_busy(judged.answer, expected):
             return judged
         if is_invalid_error(expected, judged.violations) or not self._is_request_the_reason(judged):
             return judged
-        return self._record_conclusive(judged, expected)
+        return self._recorder.record_conclusive(judged, expected)
 
     def send_nonstandard(self, request: CheckRequest, clause: Clause) -> None:
         """
@@ -293,18 +273,19 @@ class Requester:
 
     def prepare(self, request: CheckRequest) -> CheckRequest:
         """The request with the client's own header fields. From now on its body is expected in its own answer only."""
-        self._recent_bodies.add(request.body)
+        self._recorder.remember_body(request)
         return request.with_fields(self._client.fields)
 
     def record(self, request: CheckRequest, received: TransportResult, expected: Expectation | None) -> JudgedAnswer:
         """
         Judge what came back, and enter the judgement. An authentication bypass is probed for its cause first.
         """
-        judgement = self._judgement(request, received, expected)
+        self._behaviour.add_result(received.transport)
+        judgement = self._recorder.judgement(request, received, expected)
         if judgement.auth_bypass is not None and expected is not None:
             cause = self._bypass_cause(request, judgement.auth_bypass, expected)
             judgement = with_bypass_cause(judgement, cause, request, self.terms)
-        return self._record_judgement(request, received, judgement)
+        return self._recorder.record(request, received, judgement)
 
     def record_clause(
         self, clause: Clause, violation: Violation | None, request: CheckRequest, answer: Answer | None = None
@@ -312,8 +293,7 @@ class Requester:
         """
         Enter that several answers together exercised a clause, and its violation if there is one.
         """
-        if not is_waived(clause, self.settings.contract):
-            self.ledger.record((clause,), () if violation is None else (violation,), self._evidence(request, answer))
+        self._recorder.record_clause(clause, violation, request, answer)
 
     def _exchange(self, request: CheckRequest, expected: Expectation | None) -> JudgedAnswer:
         """
@@ -321,45 +301,6 @@ class Requester:
         """
         request = request.with_fields(self._client.fields)
         return self.record(request, self.send_once(request), expected)
-
-    def _judgement(self, request: CheckRequest, received: TransportResult, expected: Expectation | None) -> Judgement:
-        """
-        The judgement of what came back, with what earlier answers have shown.
-        """
-        self._behaviour.add_result(received.transport)
-        self._record_late_bytes()
-        is_readable = not received.framing_error and not received.coding_error
-        history = History(
-            recent_bodies=self._recent_bodies,
-            has_repeated_request_id=(
-                received.answer is not None and is_readable and self._request_ids.add(received.answer)
-            ),
-            conclusive=self._conclusive,
-        )
-        return judge(request, received, expected, self.terms, history, deadline=self._client.deadline)
-
-    def _record_judgement(self, request: CheckRequest, received: TransportResult, judgement: Judgement) -> JudgedAnswer:
-        """
-        Enter a judgement.
-        """
-        answer = judgement.answer
-        if answer is not None and judgement.is_counted:
-            self.ledger.count_answer(answer)
-        for clause, why in judgement.not_exercised.items():
-            self.ledger.record_skipped([clause], why)
-        evidence = self._evidence(request, answer)
-        if received.transport is Transport.DEADLINE:
-            evidence = replace(evidence, deadline=self._client.deadline)
-        self.ledger.record(judgement.exercised, judgement.violations, evidence)
-        return JudgedAnswer(request=request, answer=answer, violations=judgement.violations)
-
-    def _record_late_bytes(self) -> None:
-        """
-        Enter what arrived after complete answers.
-        """
-        for request, raw in self._client.take_late_bytes():
-            violation = misframed(f"{len(raw)} bytes behind the answer's end", raw)
-            self.record_clause(clauses.RESPONSE_FRAMING, violation, request)
 
     def _bypass_cause(self, request: CheckRequest, violation: Violation, expected: Expectation) -> Violation:
         """
@@ -379,21 +320,9 @@ class Requester:
         with self.raw_connection() as connection:
             connection.send_request(request)
             received = connection.read_answer(request)
-            return self._record_judgement(request, received, self._judgement(request, received, None)).answer
-
-    def _evidence(self, request: CheckRequest, answer: Answer | None) -> Evidence:
-        """
-        The request and what is stored of its answer.
-        """
-        is_stored = answer is not None and self.settings.keep_bodies
-        return Evidence(
-            request=request.with_fields(self._client.fields),
-            request_id=answer.request_id if answer is not None else None,
-            check=self.check_name,
-            answer_body=stored_body(answer.body, request_secrets(request, self.terms))
-            if answer and is_stored
-            else None,
-        )
+            self._behaviour.add_result(received.transport)
+            judgement = self._recorder.judgement(request, received, None)
+            return self._recorder.record(request, received, judgement).answer
 
     def _is_request_the_reason(self, judged: JudgedAnswer) -> bool:
         """
@@ -405,14 +334,3 @@ class Requester:
         # Two bodies: a target that fails on the simplest one is not busy, it fails on that one.
         answers = (self._exchange(self.build_request(body), None).answer for body in (self.minimal_body, _SECOND_BODY))
         return any(answer is not None and answer.status not in BUSY_STATUSES for answer in answers)
-
-    def _record_conclusive(self, judged: JudgedAnswer, expected: Expectation) -> JudgedAnswer:
-        """
-        Enter the violation of a busy status that is about the request. Later ones of its kind are judged at once.
-        """
-        assert judged.answer is not None
-        self._conclusive.add((expected.clause.id, judged.answer.status))
-        violation = expected.violation(judged.answer)
-        assert violation is not None
-        self.record_clause(expected.clause, violation, judged.request, judged.answer)
-        return replace(judged, violations=(*judged.violations, violation))

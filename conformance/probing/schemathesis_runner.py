@@ -1,13 +1,13 @@
 """
-Schemathesis generates from our document; our client sends; its checks and ours judge the same answers.
+Sends the requests that Schemathesis generates from the OpenAPI document, and adds the verdicts of its checks to ours.
 
-Every case becomes a request of ours, byte for byte what Schemathesis would have sent, so that redirects are not followed
-and each answer is entered in the ledger. Then its own checks see the answer. What they report is assigned to a clause;
-where the examination has entered that clause for the same answer already, it is the same thing and counted once.
+Every generated case is sent by our own client, with the bytes that Schemathesis would have sent. So redirects are not
+followed, and each answer is judged and entered in the ledger. Then Schemathesis's checks see the same answer. What they
+report is assigned to a clause, and entered unless the same answer has a violation of that clause already.
 
-Left out of its checks, because ours are stricter or theirs mistaken here: `ignored_auth` (it sends probes past us, and
-never `Api-Key` with a wrong key), `not_a_server_error` (the document has a 502, 503 and 504), `unsupported_method` (it
-takes a 404 for a fault), `allow_header_conformance` (so does ours), and those that need several operations.
+Some of its checks are not used. `ignored_auth` sends probes past our client, and never `Api-Key` with a wrong key.
+`not_a_server_error` rejects the documented 502, 503 and 504. `unsupported_method` treats a 404 as a failure.
+`allow_header_conformance` is covered by our own clause. Others need several operations.
 """
 
 from __future__ import annotations
@@ -43,8 +43,9 @@ from chainproof.contract.violations import Violation
 from ..inputs.chain_schema import Operation, schemathesis_operation
 from ..judging.expectation import Terms, expectation, is_undocumented_rejection
 from ..transport.request import CheckRequest
+from .answer_recorder import JudgedAnswer
 from .hypothesis_runner import ExampleBudget, generation_rounds, hypothesis_settings, run_hypothesis_test
-from .requester import JudgedAnswer, Requester
+from .requester import Requester
 
 _CHECKS = [
     theirs.status_code_conformance,
@@ -69,18 +70,18 @@ _UNSENT = frozenset(
         "x-schemathesis-testcaseid",
     }
 )
-"""Fields that `requests` and Schemathesis add by themselves, or that are ours to write."""
+"""Fields that `requests` and Schemathesis add by themselves, or that our client writes."""
 
 
 def fuzz(requester: Requester) -> None:
     """
-    Everything that Schemathesis makes of the document, positive and negative, at the depth asked for.
+    Send what Schemathesis generates from the document, valid and invalid cases, as many as the depth says.
     """
     budget = ExampleBudget(requester)
     operation = schemathesis_operation(requester.terms.input_schema, requester.max_examples)
 
     def observe(case: Case[Operation]) -> None:
-        budget.observe(lambda: _asked(requester, case))
+        budget.observe(lambda: _send_case(requester, case))
 
     phases = _PHASES
     for examples, seed in generation_rounds("schemathesis", requester, budget):
@@ -92,9 +93,9 @@ def fuzz(requester: Requester) -> None:
         phases = [HypothesisTestMode.FUZZING]
 
 
-def _asked(requester: Requester, case: Case[Operation]) -> JudgedAnswer:
+def _send_case(requester: Requester, case: Case[Operation]) -> JudgedAnswer:
     """
-    A case, sent by us, judged by us and by Schemathesis.
+    Send a case. The answer is judged by our clauses and by Schemathesis.
     """
     parts = case.as_transport_kwargs(
         base_url=requester.target.origin, headers={"Authorization": requester.key.authorization}
@@ -104,12 +105,12 @@ def _asked(requester: Requester, case: Case[Operation]) -> JudgedAnswer:
     judged = requester.send(request)
     if judged.answer is None or not request.is_for_operation:
         return judged
-    return _second_opinion(requester, case, prepared, judged)
+    return _with_schemathesis_violations(requester, case, prepared, judged)
 
 
 def _request(prepared: requests.PreparedRequest, requester: Requester) -> CheckRequest:
     """
-    What `requests` would have sent, as a request of ours, without the fields it would have added by itself.
+    The request that `requests` would have sent, without the fields that it adds by itself.
     """
     body = prepared.body.encode() if isinstance(prepared.body, str) else prepared.body
     assert body is None or isinstance(body, bytes)
@@ -127,7 +128,7 @@ def _request(prepared: requests.PreparedRequest, requester: Requester) -> CheckR
 
 def _label(request: CheckRequest, requester: Requester) -> str:
     """
-    What is special about a request, in the words that our own checks have for it: equal violations are one finding.
+    The label that our own checks give a request like this, so that equal violations are one finding.
     """
     if request.method != METHOD:
         return f"{request.method} with an object" if request.body else f"{request.method} without a body"
@@ -139,25 +140,27 @@ def _label(request: CheckRequest, requester: Requester) -> str:
     return requester.body_label(request.body)
 
 
-def _second_opinion(
+def _with_schemathesis_violations(
     requester: Requester, case: Case[Operation], prepared: requests.PreparedRequest, judged: JudgedAnswer
 ) -> JudgedAnswer:
     """
-    What Schemathesis says of the same answer, where the examination has not said it.
+    The judged answer with the violations that only Schemathesis reports; enters them.
     """
     answer = judged.answer
     assert answer is not None
     entered = {violation.clause for violation in judged.violations}
     found = []
-    said = _Said(answer=answer, request=judged.request, terms=requester.terms)
+    context = _FailureContext(answer=answer, request=judged.request, terms=requester.terms)
     for failure in _failures(case, prepared, answer):
-        clause = _clause(failure, said)
+        clause = _clause(failure, context)
         if clause is None or clause in entered or is_waived(clause, requester.settings.contract):
             continue
         entered.add(clause)
         message = " ".join(failure.message.split())
         violation = Violation(
-            clause=clause, expected=clause.statement, actual=f"{failure.title}, Schemathesis says: {message[:200]}"
+            clause=clause,
+            expected=clause.statement,
+            actual=f"{failure.title}, reported by Schemathesis: {message[:200]}",
         )
         requester.record_clause(clause, violation, judged.request, answer)
         found.append(violation)
@@ -166,7 +169,7 @@ def _second_opinion(
 
 def _failures(case: Case[Operation], prepared: requests.PreparedRequest, answer: Answer) -> tuple[Failure, ...]:
     """
-    What Schemathesis' checks say of an answer.
+    The failures that Schemathesis's checks report for an answer.
     """
     fields: dict[str, list[str]] = {}
     for name, value in answer.headers:
@@ -182,9 +185,9 @@ def _failures(case: Case[Operation], prepared: requests.PreparedRequest, answer:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Said:
+class _FailureContext:
     """
-    What a failure of Schemathesis' was said of.
+    The exchange for which Schemathesis reported a failure.
     """
 
     answer: Answer
@@ -192,75 +195,77 @@ class _Said:
     terms: Terms
 
 
-_ByKind = Callable[[_Said], Clause | None]
+_ClauseOfFailure = Callable[[_FailureContext], Clause | None]
 
 
-def _if_undocumented(said: _Said) -> Clause | None:
+def _status(context: _FailureContext) -> Clause | None:
     """
-    The document's statuses are the strict contract's; a wider one has more.
+    The clause on the status, unless the contract of the run allows more statuses than the document.
     """
-    return None if said.answer.status in allowed_statuses(said.terms.contract) else clauses.STATUS
+    return None if context.answer.status in allowed_statuses(context.terms.contract) else clauses.STATUS
 
 
-def _media_type(said: _Said) -> Clause | None:
+def _media_type(context: _FailureContext) -> Clause | None:
     """
-    The media type of an output, or of an error.
+    The clause on the media type of an output or an error.
     """
-    return clauses.OUTPUT_MEDIA_TYPE if said.answer.status == 200 else clauses.ERROR_MEDIA_TYPE
+    return clauses.OUTPUT_MEDIA_TYPE if context.answer.status == 200 else clauses.ERROR_MEDIA_TYPE
 
 
-def _refusal(said: _Said) -> Clause | None:
+def _rejection(context: _FailureContext) -> Clause | None:
     """
-    What should have been refused, by what was really sent: a negated header that we set again is no longer negated.
+    The clause by which the request should have been rejected. It depends on what was sent: a header that Schemathesis
+    negated may have been set again.
     """
-    expected = expectation(said.request, said.terms)
-    if expected is None or expected.is_met_by(said.answer):
+    request, answer, terms = context.request, context.answer, context.terms
+    expected = expectation(request, terms)
+    if expected is None or expected.is_met_by(answer):
         return None
-    return None if is_undocumented_rejection(said.request, said.answer, said.terms.contract) else expected.clause
+    return None if is_undocumented_rejection(request, answer, terms.contract) else expected.clause
 
 
-def _request_id(_: _Said) -> Clause | None:
+def _request_id(_: _FailureContext) -> Clause | None:
     """
-    The one header that the document declares.
+    The clause on the only header that the document declares.
     """
     return clauses.REQUEST_ID_PRESENT
 
 
-def _ours_decides(_: _Said) -> Clause | None:
+def _not_json(_: _FailureContext) -> Clause | None:
     """
-    Whether a body is JSON: Python's own parser has limits on depth and digits that are no fault of the target.
+    None: our own judgement decides whether a body is JSON, since Python's parser limits depth and digits.
     """
     return None
 
 
-_BY_KIND: dict[type[Failure], _ByKind] = {
-    UndefinedStatusCode: _if_undocumented,
+_CLAUSE_BY_FAILURE: dict[type[Failure], _ClauseOfFailure] = {
+    UndefinedStatusCode: _status,
     MissingContentType: _media_type,
     UndefinedContentType: _media_type,
     MalformedMediaType: _media_type,
     MissingHeaders: _request_id,
-    AcceptedNegativeData: _refusal,
-    MissingHeaderNotRejected: _refusal,
-    MalformedJson: _ours_decides,
-    ContentDeserializationError: _ours_decides,
+    AcceptedNegativeData: _rejection,
+    MissingHeaderNotRejected: _rejection,
+    MalformedJson: _not_json,
+    ContentDeserializationError: _not_json,
 }
-"""Every failure that the checks above can report; one that is missing here is our own error."""
+"""Every failure that the checks above can report. A missing one is our own error."""
 
-_BY_MEMBER: dict[object, Clause] = {
+_CLAUSE_BY_MEMBER: dict[object, Clause] = {
     "error": clauses.ERROR_MESSAGE,
     "error_code": clauses.ERROR_CODE,
     "detail": clauses.ERROR_DETAIL,
 }
 
 
-def _clause(failure: Failure, said: _Said) -> Clause | None:
+def _clause(failure: Failure, context: _FailureContext) -> Clause | None:
     """
-    The clause that a failure of Schemathesis' is about, or None where it is none of ours.
+    The clause that a failure reported by Schemathesis violates, or None if it violates none.
     """
     if not isinstance(failure, JsonSchemaError):
-        return _BY_KIND[type(failure)](said)
+        return _CLAUSE_BY_FAILURE[type(failure)](context)
     if "header" in failure.title.lower():
         return clauses.REQUEST_ID_PRESENT
-    if said.answer.status == 200:
+    if context.answer.status == 200:
         return clauses.OUTPUT_OBJECT
-    return _BY_MEMBER.get(failure.instance_path[0]) if failure.instance_path else clauses.ERROR_OBJECT
+    return _CLAUSE_BY_MEMBER.get(failure.instance_path[0]) if failure.instance_path else clauses.ERROR_OBJECT

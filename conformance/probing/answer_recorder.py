@@ -1,0 +1,134 @@
+"""
+Judges answers with what earlier answers have shown, and enters the judgements into the ledger.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from chainproof.contract import clauses
+from chainproof.contract.answer import Answer
+from chainproof.contract.clauses import Clause
+from chainproof.contract.deviations import is_waived
+from chainproof.contract.violations import Violation
+from chainproof.results.exchange import Transport
+from chainproof.results.stored_body import stored_body
+
+from ..judging.echo import RecentBodies
+from ..judging.expectation import Expectation, Terms
+from ..judging.judge import History, Judgement, is_busy, judge, misframed, request_secrets
+from ..judging.ledger import Evidence, Ledger
+from ..judging.request_ids import SeenRequestIds
+from ..transport.client import Client
+from ..transport.connection import TransportResult
+from ..transport.request import CheckRequest
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JudgedAnswer:
+    """
+    One request, its answer without credentials, and what the answer violates.
+    """
+
+    request: CheckRequest
+    answer: Answer | None
+    violations: tuple[Violation, ...] = ()
+
+
+class AnswerRecorder:
+    """
+    The ledger of one target, and the memory that `judge` does not have. Any thread may use it.
+    """
+
+    def __init__(self, client: Client, ledger: Ledger, terms: Terms, *, keep_bodies: bool) -> None:
+        self.check_name = ""
+        """The name of the running check."""
+        self._client = client
+        self._ledger = ledger
+        self._terms = terms
+        self._keep_bodies = keep_bodies
+        self._recent_bodies = RecentBodies()
+        self._request_ids = SeenRequestIds()
+        self._conclusive: set[tuple[str, int]] = set()
+
+    def remember_body(self, request: CheckRequest) -> None:
+        """
+        Expect a request's body in its own answer only.
+        """
+        self._recent_bodies.add(request.body)
+
+    def judgement(self, request: CheckRequest, received: TransportResult, expected: Expectation | None) -> Judgement:
+        """
+        The judgement of what came back. Bytes that arrived after earlier answers are entered first.
+        """
+        self._record_late_bytes()
+        answer, is_readable = received.answer, not received.framing_error and not received.coding_error
+        history = History(
+            recent_bodies=self._recent_bodies,
+            has_repeated_request_id=answer is not None and is_readable and self._request_ids.add(answer),
+            conclusive=self._conclusive,
+        )
+        return judge(request, received, expected, self._terms, history, deadline=self._client.deadline)
+
+    def record(self, request: CheckRequest, received: TransportResult, judgement: Judgement) -> JudgedAnswer:
+        """
+        Enter a judgement.
+        """
+        answer = judgement.answer
+        if answer is not None and judgement.is_counted:
+            self._ledger.count_answer(answer)
+        for clause, why in judgement.not_exercised.items():
+            self._ledger.record_skipped([clause], why)
+        evidence = self._evidence(request, answer)
+        if received.transport is Transport.DEADLINE:
+            evidence = replace(evidence, deadline=self._client.deadline)
+        self._ledger.record(judgement.exercised, judgement.violations, evidence)
+        return JudgedAnswer(request=request, answer=answer, violations=judgement.violations)
+
+    def record_clause(
+        self, clause: Clause, violation: Violation | None, request: CheckRequest, answer: Answer | None = None
+    ) -> None:
+        """
+        Enter that several answers together exercised a clause, and its violation if there is one.
+        """
+        if not is_waived(clause, self._terms.contract):
+            self._ledger.record((clause,), () if violation is None else (violation,), self._evidence(request, answer))
+
+    def is_busy(self, answer: Answer | None, expected: Expectation | None) -> bool:
+        """
+        True if an answer says that the target was busy, and is not known to be about the request.
+        """
+        return is_busy(answer, expected, self._conclusive)
+
+    def record_conclusive(self, judged: JudgedAnswer, expected: Expectation) -> JudgedAnswer:
+        """
+        Enter the violation of a busy status that is about the request. Later ones of its kind are judged at once.
+        """
+        assert judged.answer is not None
+        self._conclusive.add((expected.clause.id, judged.answer.status))
+        violation = expected.violation(judged.answer)
+        assert violation is not None
+        self.record_clause(expected.clause, violation, judged.request, judged.answer)
+        return replace(judged, violations=(*judged.violations, violation))
+
+    def _record_late_bytes(self) -> None:
+        """
+        Enter what arrived after complete answers.
+        """
+        for request, raw in self._client.take_late_bytes():
+            violation = misframed(f"{len(raw)} bytes behind the answer's end", raw)
+            self.record_clause(clauses.RESPONSE_FRAMING, violation, request)
+
+    def _evidence(self, request: CheckRequest, answer: Answer | None) -> Evidence:
+        """
+        The request and what is stored of its answer.
+        """
+        body = None
+        if answer is not None and self._keep_bodies:
+            body = stored_body(answer.body, request_secrets(request, self._terms))
+        return Evidence(
+            request=request.with_fields(self._client.fields),
+            request_id=answer.request_id if answer is not None else None,
+            check=self.check_name,
+            answer_body=body,
+        )
