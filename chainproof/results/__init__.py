@@ -1,3 +1,3 @@
 """
-What was observed, and the run folder in which the tools meet.
+The run folder and everything that is stored in it.
 """

@@ -1,5 +1,5 @@
 """
-What a conformance run has come across, beside its clauses: answers by status and by error code, and what was left out.
+The coverage of a conformance run: requests, answers by status and error code, and clauses that were not exercised.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ class CoverageData(TypedDict):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Coverage:
     """
-    How far a conformance run reached.
+    Requests, answers and clauses that were not exercised.
     """
 
     requests: int = 0
-    """All that were sent."""
+    """Requests sent."""
     requests_by_module: Mapping[str, int] = field(default_factory=dict)
-    """How many of them each part of the catalogue of checks took, by its name."""
+    """Requests by check module."""
     statuses: Mapping[int, int] = field(default_factory=dict)
     """Answers of the operation, by status."""
     codes: Mapping[str, int] = field(default_factory=dict)
-    """Error answers of the operation that name a code, by that code as the target spelled it."""
+    """Error answers of the operation by error code, as the target wrote it."""
     not_exercised: Mapping[str, str] = field(default_factory=dict)
-    """Clauses that a check passed over, by id, with its reason."""
+    """Reasons why clauses were not exercised, by clause id."""
     notes: tuple[str, ...] = ()
-    """What is worth knowing and departs from nothing, such as the size from which on bodies are refused."""
+    """Observations that violate no clause, such as the size from which bodies are rejected."""
 
     def to_json(self) -> CoverageData:
         """The coverage as JSON types."""

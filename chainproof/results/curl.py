@@ -1,5 +1,5 @@
 """
-A request as a curl line that anybody can run, the key left to the shell.
+A request as a curl command, with the key taken from an environment variable.
 """
 
 from __future__ import annotations
@@ -13,10 +13,10 @@ from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
 from chainproof.contract.route import Route
 
 DIRECT_ROUTE = Route()
-"""Straight to the target."""
+"""Direct to the target."""
 
-_LONGEST = 2000
-"""Bytes of a body that a curl line repeats; beyond that it would be no line any more."""
+_MAX_BODY = 2000
+"""Bytes of a body that a curl command contains."""
 
 
 def curl_line(
@@ -31,14 +31,13 @@ def curl_line(
     deadline: Seconds | None = None,
 ) -> str:
     """
-    A POSIX shell line that sends the same request by the same *route*. The key, wherever it stands, becomes
-    `$BASETEN_API_KEY`.
+    A POSIX shell command that sends the same request by the same *route*, with the key replaced by `$BASETEN_API_KEY`.
 
-    A body that is no printable text is fed by printf; one beyond 2000 bytes is cut and says so. With a *deadline* the line
-    waits so long and no longer. A proxy is not repeated: curl takes it from the environment, as we did.
+    A body that is not printable text is piped from printf; a body longer than 2000 bytes is cut, with a comment. With a
+    *deadline* curl stops waiting then. A proxy is left out: curl takes it from the environment, as chainproof does.
     """
-    words = [*_curl(method, url), *_way(route, deadline), _quoted(url, key, variable)]
-    fields = [(name, value) for name, value in headers if not _by_curl_itself(name, value, url)]
+    words = [*_curl(method, url), *_route_options(route, deadline), _quoted(url, key, variable)]
+    fields = [(name, value) for name, value in headers if not _is_sent_by_curl(name, value, url)]
     for name, value in fields:
         # curl drops a header that is written `Name:`; with a semicolon it sends it empty.
         words += ["-H", _quoted(f"{name}: {value}" if value.strip() else f"{name};", key, variable)]
@@ -46,18 +45,18 @@ def curl_line(
         return " ".join(words)
     if "content-type" not in {name.lower() for name, _ in fields}:
         words += ["-H", "'Content-Type:'"]
-    kept = _kept(body, key)
-    text = _printable(kept)
+    shown = _shown_body(body, key)
+    text = _printable(shown)
     if text is not None:
         line = " ".join([*words, "--data-binary", _quoted(text, key, variable)])
     else:
-        line = _printf(kept, key, variable) + " | " + " ".join([*words, "--data-binary", "@-"])
-    return line if len(kept) == len(body) else f"{line}  # body cut: {len(body)} bytes in all"
+        line = _printf(shown, key, variable) + " | " + " ".join([*words, "--data-binary", "@-"])
+    return line if len(shown) == len(body) else f"{line}  # body cut: {len(body)} bytes in all"
 
 
 def _curl(method: str, url: str) -> list[str]:
     """
-    The command with the options that keep it from improving on the request.
+    The command, with the options that make curl send the request unchanged.
     """
     words = ["curl", "-sS", "-i"]
     # After `-X HEAD` curl waits for a body that never comes.
@@ -69,13 +68,12 @@ def _curl(method: str, url: str) -> list[str]:
     return words
 
 
-def _way(route: Route, deadline: Seconds | None) -> list[str]:
+def _route_options(route: Route, deadline: Seconds | None) -> list[str]:
     """
-    The options that lead curl where the run went, and away from it when the run gave up.
+    The options for the address, the certificates and the deadline.
     """
     words = []
     if route.connect_to is not None:
-        # Whoever is told where to connect asks no proxy.
         words += ["--connect-to", shlex.quote(f"::{route.connect_to}"), "--noproxy", "'*'"]
     if route.ca_file is not None:
         words += ["--cacert", shlex.quote(route.ca_file)]
@@ -84,25 +82,25 @@ def _way(route: Route, deadline: Seconds | None) -> list[str]:
     return words
 
 
-def _by_curl_itself(name: str, value: str, url: str) -> bool:
+def _is_sent_by_curl(name: str, value: str, url: str) -> bool:
     """
-    Whether curl sends this field unasked: the body's length, and the URL's own host.
+    Whether curl sends this field anyway: the Content-Length, and the URL's own Host.
     """
     return name.lower() == "content-length" or (name.lower() == "host" and value == urlsplit(url).netloc)
 
 
-def _kept(body: bytes, key: ApiKey | None) -> bytes:
+def _shown_body(body: bytes, key: ApiKey | None) -> bytes:
     """
-    As much of a body as a curl line repeats, never a part of the key.
+    The start of a body, cut so that it contains no part of the key.
     """
     secret = key.reveal().encode() if key is not None else b""
-    last = body.rfind(secret, 0, _LONGEST + len(secret) - 1) if secret else -1
-    return body[:last] if last >= 0 and last + len(secret) > _LONGEST else body[:_LONGEST]
+    last = body.rfind(secret, 0, _MAX_BODY + len(secret) - 1) if secret else -1
+    return body[:last] if last >= 0 and last + len(secret) > _MAX_BODY else body[:_MAX_BODY]
 
 
 def _printf(body: bytes, key: ApiKey | None, variable: str) -> str:
     """
-    A printf command that writes any bytes, the key in them replaced by its variable.
+    A printf command that writes a body, with the key replaced by its variable.
     """
     secret = key.reveal().encode() if key is not None else b""
     pieces = body.split(secret) if secret else [body]
@@ -114,7 +112,7 @@ def _printf(body: bytes, key: ApiKey | None, variable: str) -> str:
 
 def _quoted(text: str, key: ApiKey | None, variable: str) -> str:
     """
-    A shell word, the key in it replaced by its variable.
+    A shell word, with the key replaced by its variable.
     """
     secret = key.reveal() if key is not None else ""
     if not secret or secret not in text:
@@ -125,7 +123,7 @@ def _quoted(text: str, key: ApiKey | None, variable: str) -> str:
 
 def _printable(body: bytes) -> str | None:
     """
-    The body as text that a terminal shows as it is, or None. A leading @ would be a file's name to curl.
+    The body if it is printable text, or None. Curl would read a leading @ as a file name.
     """
     try:
         text = body.decode("utf-8")
@@ -136,7 +134,7 @@ def _printable(body: bytes) -> str | None:
 
 def _octal(byte: int) -> str:
     """
-    A byte in a printf format string.
+    A byte as text of a printf format string.
     """
     plain = 0x20 <= byte < 0x7F and chr(byte) not in "\\'%"
     return chr(byte) if plain else f"\\{byte:03o}"

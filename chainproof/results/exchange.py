@@ -1,8 +1,8 @@
 """
-One request and whatever came back.
+One request and its answer, if any.
 
-Instants are kept and durations derived, in seconds since the run began, so that no tool can mix up what the caller
-waited with what the wire took.
+Instants are stored and durations derived, in seconds since the run began, so that no tool confuses response time with
+service time.
 """
 
 from __future__ import annotations
@@ -16,50 +16,50 @@ from chainproof.contract.errors import DOCUMENTED_CODES
 
 class Transport(StrEnum):
     """
-    How far the bytes got: the transport class of an outcome.
+    The transport class of an outcome: an answer, or what prevented it.
     """
 
     ANSWERED = "answered"
-    """A complete HTTP answer came back."""
+    """A complete HTTP answer was received."""
     NAME_NOT_RESOLVED = "name_not_resolved"
     """The host's name could not be resolved."""
     CONNECTION_REFUSED = "connection_refused"
-    """The host is there and takes no connection at the port."""
+    """The host refused the connection."""
     CONNECT_TIMED_OUT = "connect_timed_out"
-    """No connection by the deadline, or before the system gave up trying."""
+    """No connection by the deadline, or within the timeout of the operating system."""
     CONNECT_FAILED = "connect_failed"
-    """No connection for another reason: unreachable, out of local ports, or a proxy that leads nowhere."""
+    """No connection for another reason: unreachable, out of local ports, or a failing proxy."""
     TLS_FAILED = "tls_failed"
-    """The TLS handshake failed, the certificate's verification included, or a record could not be trusted."""
+    """The TLS handshake or the verification of the certificate failed, or a TLS record was invalid."""
     CONNECTION_RESET = "connection_reset"
-    """The other side broke the connection off before the answer was complete."""
+    """The target reset the connection before the answer was complete."""
     CLOSED_EARLY = "closed_early"
-    """The other side ended the connection in good order before the answer was complete."""
+    """The target closed the connection before the answer was complete."""
     CONNECTION_LOST = "connection_lost"
-    """The connection ended before the answer was complete, otherwise than by the other side, or nobody looked how."""
+    """The connection ended before the answer was complete, in another or an unknown way."""
     MALFORMED = "malformed"
-    """What came back is not HTTP."""
+    """The answer is not valid HTTP."""
     TOO_LARGE = "too_large"
-    """The answer is longer than we are willing to hold."""
+    """The answer is longer than chainproof's limit."""
     DEADLINE = "deadline"
     """No complete answer by the deadline."""
     DRAIN_ENDED = "drain_ended"
-    """Still in flight when the run stopped waiting."""
+    """Still in flight when the drain ended."""
 
 
 class Result(StrEnum):
     """
-    Where a sent request stands in the accounting: sent = ok + failed + timed_out + censored.
+    The result of a sent request: sent = ok + failed + timed_out + censored.
     """
 
     OK = "ok"
-    """Answered 200, and no must-clause broken."""
+    """Answered 200 without violating a must clause."""
     FAILED = "failed"
     """Any other answer, 429 included, or a transport error."""
     TIMED_OUT = "timed_out"
     """No complete answer by the deadline."""
     CENSORED = "censored"
-    """In flight when the drain ended: it took at least that long, nobody knows how long."""
+    """In flight when the drain ended: the service time is at least that long."""
 
 
 class NotSent(StrEnum):
@@ -68,14 +68,14 @@ class NotSent(StrEnum):
     """
 
     MAX_IN_FLIGHT = "max_in_flight"
-    """For as long as a request may take, as many were in flight as --max-in-flight allows."""
+    """--max-in-flight requests were in flight for as long as a request may take."""
     STOPPED = "stopped"
     """The run was stopped before its turn came."""
 
 
 class CodeKind(StrEnum):
     """
-    Whether the error code of an answer is one of the ten.
+    Whether the error code of an answer is a documented one.
     """
 
     DOCUMENTED = "documented"
@@ -92,12 +92,12 @@ class Outcome:
     transport: Transport
     status: int | None
     error_code: str | None
-    """As the target spelled it: it may have invented one."""
+    """As the target wrote it; may be undocumented."""
     result: Result
 
     @property
     def code_kind(self) -> CodeKind | None:
-        """Whether an error's code is one of the ten; None where there is no error answer to carry one."""
+        """Whether the error code is documented; None if there is no error answer."""
         if self.transport is not Transport.ANSWERED or self.status == 200:
             return None
         if self.error_code is None:
@@ -108,44 +108,44 @@ class Outcome:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exchange:
     """
-    One request and whatever came back, in seconds since the run began.
+    One request and its answer, if any; times in seconds since the run began.
     """
 
     number: int
-    """Its place in the plan, from 0."""
+    """Index in the plan, from 0."""
     intended_start: Seconds
     start: Seconds
-    """When it was really sent."""
+    """When it was sent."""
     end: Seconds
-    """When the answer was complete, or when we stopped waiting for it."""
+    """When the answer was complete, or when waiting for it ended."""
     outcome: Outcome
     slot_wait: Seconds = 0.0
-    """How long no slot was free for it, with as many in flight as there may be."""
+    """Time that it waited for a free slot because --max-in-flight requests were in flight."""
     request_id: str | None = None
     attempts: str | None = None
-    """How often the gateway tried, as the answer says it."""
+    """Number of attempts by the gateway, from the answer."""
     first_byte: Seconds | None = None
-    """When the first of the answer came in."""
+    """When the first byte of the answer arrived."""
     connect_time: Seconds | None = None
-    """What connecting took; None on a connection that was there already."""
+    """None on a reused connection."""
     tls_time: Seconds | None = None
 
     @property
     def time_to_first_byte(self) -> Seconds | None:
-        """From the actual start to the first of the answer."""
+        """Time from the actual start to the first byte of the answer."""
         return None if self.first_byte is None else self.first_byte - self.start
 
     @property
     def response_time(self) -> Seconds:
-        """What the caller waited, from the moment the schedule asked."""
+        """Time that the caller waited, measured from the intended start."""
         return self.end - self.intended_start
 
     @property
     def service_time(self) -> Seconds:
-        """What the wire took, from the moment we sent it."""
+        """Time from the actual start to the end."""
         return self.end - self.start
 
     @property
     def schedule_lag(self) -> Seconds:
-        """How late *we* were; large values indict the generator."""
+        """How late the generator sent it, without the wait for a slot."""
         return self.start - self.intended_start - self.slot_wait

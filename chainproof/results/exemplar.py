@@ -1,5 +1,5 @@
 """
-One real exchange kept to illustrate an outcome or the tail, with its request id.
+An exemplar: one real exchange that illustrates an outcome or the slowest requests, with its request id.
 """
 
 from __future__ import annotations
@@ -30,24 +30,24 @@ class ExemplarData(TypedDict):
     request_id: str | None
     reason: str
     attempts: NotRequired[str]
-    """Like the next three only where it is known."""
+    """Like the next three only if known."""
     time_to_first_byte_s: NotRequired[float]
     connect_time_s: NotRequired[float]
     tls_time_s: NotRequired[float]
     request_body: NotRequired[StoredBodyData]
-    """Only where bodies were to be kept, like the next."""
+    """Like the next only with --keep-bodies."""
     answer_body: NotRequired[StoredBodyData]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exemplar:
     """
-    What is worth showing of one exchange. Bodies are the caller's business: they are kept for whoever asks for that.
+    One exchange as it is stored and shown; with its bodies only if --keep-bodies was given.
     """
 
     number: int
     why: str
-    """`slowest`, or `outcome` for one of the first of its kind."""
+    """`slowest`, or `outcome` for one of the first exchanges with an outcome."""
     intended_start: float
     response_time: float
     service_time: float
@@ -59,17 +59,17 @@ class Exemplar:
     result: str
     request_id: str | None
     reason: str = ""
-    """Why it counts as it does, in one line: a clause broken, or what the transport said."""
+    """The reason for its result in one line: a violated clause or a transport error."""
     attempts: str | None = None
-    """How often the gateway tried, as the answer says it."""
+    """Number of attempts by the gateway, from the answer."""
     time_to_first_byte: float | None = None
     connect_time: float | None = None
-    """None on a connection that was there already."""
+    """None on a reused connection."""
     tls_time: float | None = None
     request_body: StoredBody | None = None
-    """None where bodies were not to be kept."""
+    """None without --keep-bodies."""
     answer_body: StoredBody | None = None
-    """None too where no answer came."""
+    """None without --keep-bodies, or without an answer."""
 
     def to_json(self) -> ExemplarData:
         """The exemplar as JSON types."""
@@ -141,7 +141,7 @@ def exemplar(
     answer_body: StoredBody | None = None,
 ) -> Exemplar:
     """
-    What is worth showing of an exchange, and why it is shown.
+    The exemplar of an exchange, and why it was selected.
     """
     kind: CodeKind | None = exchange.outcome.code_kind
     return Exemplar(

@@ -1,5 +1,5 @@
 """
-A violation with its evidence, stored; and how often each clause was put to the test.
+Findings, and how often each clause was exercised.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chainproof.results.stored_body import StoredBody, StoredBodyData
 
 class FindingData(TypedDict):
     """
-    One line of `findings.jsonl`. A later line that is `alike` replaces an earlier one.
+    One line of `findings.jsonl`. A later line with the same key replaces an earlier one.
     """
 
     clause: str
@@ -32,33 +32,33 @@ class FindingData(TypedDict):
     cases: NotRequired[list[str]]
     more_cases: NotRequired[bool]
     answer_body: NotRequired[StoredBodyData]
-    """Only where bodies were to be kept."""
+    """Only with --keep-bodies."""
 
 
 _TEXTS = ("clause", "level", "source", "quotation", "expected", "actual", "reproduce")
 
 
-_COUNTING = frozenset({RESPONSE_FRAMING.id, REQUEST_ANSWERED.id})
-"""Clauses whose violations are told in numbers of bytes."""
+_CLAUSES_WITH_BYTE_COUNTS = frozenset({RESPONSE_FRAMING.id, REQUEST_ANSWERED.id})
+"""Clauses whose violations contain numbers of bytes."""
 
 _NUMBER = re.compile(r"[0-9]+")
 
 
 def finding_key(clause: str, expected: str, actual: str) -> tuple[str, str, str]:
     """
-    What violations have in common that are one finding: not the excerpt behind a colon, nor how many bytes of it.
+    The key that violations of the same finding share. It leaves out excerpts behind a colon and numbers of bytes.
 
     >>> finding_key("framing", "one message", "13 bytes behind the end: 'HTTP/1.1 200'")
     ('framing', 'one message', '# bytes behind the end')
     """
     actual = actual.partition(": ")[0]
-    return clause, expected, _NUMBER.sub("#", actual) if clause in _COUNTING else actual
+    return clause, expected, _NUMBER.sub("#", actual) if clause in _CLAUSES_WITH_BYTE_COUNTS else actual
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
     """
-    One way in which the target departed from one clause, however often it did.
+    One way in which the target violated one clause, with the number of violations.
     """
 
     clause: str
@@ -70,27 +70,27 @@ class Finding:
     actual: str
     count: int
     reproduce: str
-    """A curl line that shows it again, with `$BASETEN_API_KEY` in the key's place; empty where one line cannot."""
+    """A curl command that reproduces it, with `$BASETEN_API_KEY` for the key; empty if one command cannot."""
     request_id: str | None = None
-    """Of the answer that the curl line reproduces."""
+    """Request id of the answer to the reproduced request."""
     seed: int | None = None
-    """What `--seed` generates the same requests again."""
+    """The `--seed` that generates the same requests."""
     check: str = ""
-    """Which check saw it first."""
+    """The check that saw it first."""
     cases: tuple[str, ...] = ()
-    """What was special about the requests that showed it, in words, the first few of them."""
+    """Labels of the first few requests that showed it."""
     more_cases: bool = False
     """Whether other requests showed it too."""
     answer_body: StoredBody | None = None
-    """What the reproduced request was answered with; None where bodies were not to be kept, or no answer came."""
+    """Body of the answer to the reproduced request; None without --keep-bodies or without an answer."""
 
     @property
     def key(self) -> tuple[str, str, str]:
-        """What makes two violations the same finding."""
+        """Equal for violations of the same finding."""
         return finding_key(self.clause, self.expected, self.actual)
 
     def with_added_count(self, times: int = 1) -> Finding:
-        """The same finding, seen *times* more often."""
+        """The finding with a higher count."""
         return replace(self, count=self.count + times)
 
     def to_json(self) -> FindingData:
@@ -119,10 +119,10 @@ class Finding:
     @classmethod
     def from_json(cls, data: FindingData) -> Finding:
         """The finding that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
-        told = {name: value for name, value in data.items() if name not in ("answer_body", "cases")}
+        fields = {name: value for name, value in data.items() if name not in ("answer_body", "cases")}
         cases = tuple(str(case) for case in data.get("cases", ()))
         body = StoredBody.from_json(data["answer_body"]) if "answer_body" in data else None
-        found = cls(**told, cases=cases, answer_body=body)  # type: ignore[arg-type]  # looked through in the next line
+        found = cls(**fields, cases=cases, answer_body=body)  # type: ignore[arg-type]  # checked in the next line
         if not isinstance(found.count, int) or not all(isinstance(getattr(found, name), str) for name in _TEXTS):
             raise TypeError("expected a count and texts")
         return found
@@ -139,7 +139,7 @@ def finding(
     answer_body: StoredBody | None = None,
 ) -> Finding:
     """
-    A violation, seen once, with its evidence.
+    The finding of one violation.
     """
     return Finding(
         clause=violation.clause.id,
@@ -171,7 +171,7 @@ class ClauseData(TypedDict):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ClauseCount:
     """
-    How often a clause was put to the test in a run, and how often it was departed from.
+    How often a clause was exercised in a run, and how often it was violated.
     """
 
     clause: str
@@ -184,7 +184,7 @@ class ClauseCount:
 
     @classmethod
     def from_json(cls, data: ClauseData) -> ClauseCount:
-        """The count that `to_json` wrote. Raises KeyError for a clause nobody knows."""
+        """The count that `to_json` wrote. Raises KeyError for an unknown clause."""
         return cls(
             clause=COUNTABLE_CLAUSES[data["clause"]].id, exercised=data["exercised"], violations=data["violations"]
         )

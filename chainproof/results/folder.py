@@ -1,9 +1,9 @@
 """
-The run folder: the only thing that load tests and conformance write, and reports read.
+The run folder: load tests and conformance runs write it, reports read it.
 
-Append-only while the run lasts: one JSON object a line, flushed as it is written, so that a kill at any instant costs at
-most the second under way. A torn last line is normal and is read past. `manifest.json` comes before the first request,
-`end.json` after the last; a folder without it is a run that was cut off.
+Files are append-only, one JSON object per line, written at once, so that a kill loses at most the current second. An
+incomplete last line is normal and is ignored. `manifest.json` is written before the first request, `end.json` after the
+last; a folder without it is a run that was killed.
 """
 
 from __future__ import annotations
@@ -45,20 +45,20 @@ _Line = TypeVar("_Line")
 
 class FolderError(UsageError):
     """
-    A folder that cannot be written or read as a run; the message says what was expected, found, and what to do.
+    A folder that cannot be written or read as a run folder.
     """
 
 
 def utc_timestamp() -> str:
     """
-    The present, as manifests write it: UTC, ISO 8601, milliseconds.
+    The current time as in manifests: UTC, ISO 8601, with milliseconds.
     """
     return datetime.now(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def default_run_path(name: str, target: Target, started: str, root: Path = DEFAULT_ROOT) -> Path:
     """
-    `runs/<utc>_<name>_<target>`, with a number behind it where that already exists.
+    `runs/<utc>_<name>_<target>`, with a number appended if that already exists.
     """
     stamp = started.partition(".")[0].replace("-", "").replace(":", "") + "Z"
     first = root / f"{stamp}_{name}_{target.label}"
@@ -68,19 +68,19 @@ def default_run_path(name: str, target: Target, started: str, root: Path = DEFAU
 
 class RunWriter:
     """
-    A run folder being written. A context manager; closing it without `finish` leaves an unfinished run.
+    Writes a run folder. A context manager; closing it without `finish` leaves an unfinished run.
     """
 
     def __init__(self, path: Path, manifest: Manifest) -> None:
         """
-        Make the folder and write the manifest. Raises FolderError where a run already is, or nothing can be written.
+        Create the folder and write the manifest. Raises FolderError if it holds a run already or cannot be written.
         """
         self.path = path
         self._files: dict[str, IO[bytes]] = {}
         check_writable(path)
         try:
             path.mkdir(parents=True, exist_ok=True)
-            _write_whole(path / MANIFEST, manifest.to_json())
+            _write_file(path / MANIFEST, manifest.to_json())
         except OSError as wrong:
             raise FolderError(f"cannot write a run folder at {path}: {wrong.strerror}") from wrong
 
@@ -95,39 +95,39 @@ class RunWriter:
         self._append(INTERVALS, interval.to_json())
 
     def write_exemplar(self, exemplar: Exemplar) -> None:
-        """Append one exchange worth keeping."""
+        """Append an exemplar."""
         self._append(EXEMPLARS, exemplar.to_json())
 
     def write_finding(self, finding: Finding) -> None:
-        """Append a finding, or its newer count."""
+        """Append a finding, or one with a newer count."""
         self._append(FINDINGS, finding.to_json())
 
     def write_replan(self, replan: Replan) -> None:
-        """Append that another plan takes the place of the one before."""
+        """Append a plan that replaces the previous one."""
         self._append(PLANS, replan.to_json())
 
     def write_clause(self, count: ClauseCount) -> None:
-        """Append how often a clause was put to the test, or its newer count."""
+        """Append how often a clause was exercised, or a newer count."""
         self._append(CLAUSES, count.to_json())
 
     def write_coverage(self, coverage: Coverage) -> None:
-        """Append how far a conformance run has reached so far."""
+        """Append the coverage of a conformance run so far."""
         self._append(COVERAGE, coverage.to_json())
 
     def finish(self, end: RunEnd) -> None:
-        """Write that the run ended, and close."""
+        """Write how the run ended, and close."""
         self.close()
-        _write_whole(self.path / END, end.to_json())
+        _write_file(self.path / END, end.to_json())
 
     def close(self) -> None:
-        """Close every file; harmless when repeated."""
+        """Close every file. May be called again."""
         for file in self._files.values():
             file.close()
         self._files.clear()
 
     def _append(self, name: str, value: object) -> None:
         """
-        One line, handed to the operating system at once.
+        Write one line without buffering.
         """
         file = self._files.get(name)
         if file is None:
@@ -137,7 +137,7 @@ class RunWriter:
 
 def check_writable(path: Path) -> None:
     """
-    Raise FolderError unless a run folder can be made at *path*: in the run's second 0 rather than after an hour.
+    Raise FolderError unless a run folder can be created at *path*: before the run rather than at its end.
     """
     try:
         nearest = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
@@ -150,15 +150,15 @@ def check_writable(path: Path) -> None:
         if not os.access(nearest, os.W_OK | os.X_OK):
             raise FolderError(f"cannot write a run folder at {path}: no permission to write in {nearest}")
         if not path.exists():
-            # Permissions do not tell all: /proc, say, lets nobody make a folder, root included.
-            _made_and_removed(path)
+            # Permissions do not tell everything: in /proc, for example, not even root can create a folder.
+            _try_to_create(path)
     except OSError as wrong:
         raise FolderError(f"cannot write a run folder at {path}: {(wrong.strerror or str(wrong)).lower()}") from wrong
 
 
-def _made_and_removed(path: Path) -> None:
+def _try_to_create(path: Path) -> None:
     """
-    Make a folder and those above it, and take away what was made. Raises OSError.
+    Create a folder with its parents, and remove them again. Raises OSError.
     """
     missing = [folder for folder in (path, *path.parents) if not folder.exists()]
     path.mkdir(parents=True)
@@ -169,29 +169,27 @@ def _made_and_removed(path: Path) -> None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
     """
-    A run folder as read back.
+    The content of a run folder.
     """
 
     path: Path
     manifest: Manifest
-    """With the settings of the last plan, where there were several."""
+    """With the settings of the last plan, if there were several."""
     intervals: tuple[Interval, ...] = ()
     exemplars: tuple[Exemplar, ...] = ()
     findings: tuple[Finding, ...] = ()
     clauses: tuple[ClauseCount, ...] = ()
     coverage: Coverage | None = None
-    """None where the run was none of conformance, or has not got so far."""
+    """None for a load run, and before the first check has ended."""
     end: RunEnd | None = None
-    """None when the run was cut off before it could say how it ended."""
+    """None if the run was killed."""
     unreadable_lines: Mapping[str, int] = field(default_factory=dict)
-    """Per file, lines that are no JSON of ours, a torn last line not counted."""
+    """Number of unreadable lines by file, without incomplete last lines."""
 
 
 def read_run(path: Path) -> Run:
     """
-    The run in a folder, finished or cut off.
-
-    Raises FolderError when the folder is none, or its manifest cannot be understood.
+    The run in a folder, finished or not. Raises FolderError if it is not a run folder or its manifest is not readable.
     """
     if not path.is_dir():
         raise FolderError(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
@@ -224,7 +222,7 @@ def read_run(path: Path) -> Run:
 
 def _check_format(found: int, path: Path) -> None:
     """
-    Raise FolderError unless a run folder has the format that this version writes: no other is read.
+    Raise FolderError unless a run folder has the format of this version.
     """
     if found != FORMAT:
         maker = "an older chainproof" if found < FORMAT else "a newer chainproof"
@@ -236,25 +234,24 @@ def _check_format(found: int, path: Path) -> None:
 
 def find_runs(path: Path) -> list[Path]:
     """
-    The run folders that a path means: itself, or those directly in it, by name: default names begin with the time. Of a
-    search those that verified its answer: the others were made to miss.
+    The run folders at a path: itself, or those directly in it, by name; default names begin with the time.
 
-    Raises FolderError when there is none.
+    Of a search, only the runs that verified its result: the others missed their objectives on purpose. Raises
+    FolderError if there is none.
     """
     if not path.is_dir():
         raise FolderError(f"expected a run folder, found {'a file' if path.exists() else 'nothing'} at {path}")
     if (path / MANIFEST).exists():
         return [path]
-    inside = [run for child in sorted(path.iterdir()) for run in _runs_of(child)]
-    found = _verifying(path) or inside
-    if not found:
+    runs = _verification_runs(path) or [run for child in sorted(path.iterdir()) for run in _runs_of(child)]
+    if not runs:
         raise FolderError(f"expected a run folder, found no {MANIFEST} in {path} nor in a folder of it")
-    return found
+    return runs
 
 
 def find_searches(path: Path) -> list[SearchRecord]:
     """
-    The searches that a path means: that whose folder it is, or those directly in it, by name.
+    The searches at a path: in the folder itself and directly below it, by name.
     """
     folders = [path, *sorted(child for child in path.iterdir() if child.is_dir())] if path.is_dir() else []
     return [found for found in map(read_search, folders) if found is not None]
@@ -262,14 +259,14 @@ def find_searches(path: Path) -> list[SearchRecord]:
 
 def _runs_of(child: Path) -> list[Path]:
     """
-    The run folder that a folder is, or those that verified the answer of the search that it is.
+    The folder itself if it is a run folder; if it is the folder of a search, the runs that verified its result.
     """
-    return [child] if (child / MANIFEST).exists() else _verifying(child)
+    return [child] if (child / MANIFEST).exists() else _verification_runs(child)
 
 
-def _verifying(path: Path) -> list[Path]:
+def _verification_runs(path: Path) -> list[Path]:
     """
-    The runs at the rate that a search found; none where it found none, or the folder is of no search.
+    The runs at the rate that a search found; empty if it found none, or the folder is not a search.
     """
     found = read_search(path)
     named = [path / name for name in found.verification_folders] if found is not None else []
@@ -278,25 +275,25 @@ def _verifying(path: Path) -> list[Path]:
 
 def _lines(path: Path, from_json: Callable[[_Data], _Line], unreadable: dict[str, int]) -> list[_Line]:
     """
-    What the lines of a file say; the last one is passed over in silence when it is torn, any other is counted.
+    The lines of a file. An incomplete last line is ignored; other unreadable lines are counted in *unreadable*.
     """
     if not path.exists():
         return []
-    found: list[_Line] = []
+    lines: list[_Line] = []
     with path.open("rb") as file:
         for line in file:
             if not line.endswith(b"\n"):
-                break  # torn: every whole line ends with one
+                break  # incomplete: the writer was killed
             try:
-                found.append(from_json(orjson.loads(line)))
+                lines.append(from_json(orjson.loads(line)))
             except (ValueError, KeyError, TypeError, AttributeError):
                 unreadable[path.name] = unreadable.get(path.name, 0) + 1
-    return found
+    return lines
 
 
 def _read_end(path: Path) -> RunEnd | None:
     """
-    How the run ended, or None.
+    How the run ended; None if that was not written.
     """
     try:
         return RunEnd.from_json(cast(RunEndData, orjson.loads(path.read_bytes())))
@@ -304,15 +301,15 @@ def _read_end(path: Path) -> RunEnd | None:
         return None
 
 
-def _write_whole(path: Path, value: object) -> None:
+def _write_file(path: Path, value: object) -> None:
     """
-    A file that is there whole or not at all, and never written over. Raises FileExistsError.
+    Write a file atomically, without replacing one. Raises FileExistsError.
     """
     draft = path.with_name(path.name + ".part")
-    # Of two runs that chose one name in the same instant one gets the folder: a draft or the file is always there.
+    # If two runs choose the same name at the same time, only one gets the folder: a draft or the file always exists.
     with draft.open("xb") as file:
         if path.exists():
             draft.unlink()
-            raise FileExistsError(errno.EEXIST, "another run is there already")
+            raise FileExistsError(errno.EEXIST, "another run is already there")
         file.write(orjson.dumps(value, option=orjson.OPT_INDENT_2) + b"\n")
     draft.replace(path)

@@ -1,8 +1,7 @@
 """
-How the generator itself did in one second, or in several merged: what it takes to trust its figures.
+The health of the load generator in one second, or in several merged: whether its figures can be trusted.
 
-Everything is a sum, a greatest value or a histogram, so that seconds and workers merge into exactly what one would have
-seen of all of them.
+Every value is a sum, a maximum or a histogram, so that seconds and workers can be merged exactly.
 """
 
 from __future__ import annotations
@@ -16,7 +15,7 @@ from chainproof.statistics.histogram import Histogram, HistogramData
 
 class GeneratorHealthData(TypedDict):
     """
-    The fitness of an interval, in JSON.
+    The generator health of an interval, in JSON.
     """
 
     samples: int
@@ -36,38 +35,38 @@ class GeneratorHealthData(TypedDict):
 @dataclass(slots=True, kw_only=True)
 class GeneratorHealth:
     """
-    What a process saw of itself.
+    Measurements that a generator process made of itself.
     """
 
     samples: int = 0
-    """How often it looked, at instants drawn by chance."""
+    """Number of samples, taken at random times."""
     in_flight_sum: int = 0
-    """Requests in flight, added up over the looks; with their squares, how sure their mean is."""
+    """Sum of the in-flight requests over the samples; with their squares it gives the error of the mean."""
     in_flight_squares: int = 0
     in_flight_s: float = 0.0
-    """Requests in flight times the seconds since the look before: the area under their curve, as sampled."""
+    """In-flight requests times the seconds since the previous sample, summed up."""
     loop_lag: Histogram = field(default_factory=Histogram)
-    """How late the event loop woke up whoever slept on it."""
+    """Event-loop lag."""
     cpu_s: Seconds = 0.0
-    """Processor time used …"""
+    """CPU time used …"""
     process_s: Seconds = 0.0
-    """… in so many seconds of one process."""
+    """… in this many seconds of one process."""
     cpu_max: float = 0.0
-    """The greatest share of one processor that one process used in one second."""
+    """Largest share of one CPU core that one process used in one second."""
     open_files: int = 0
-    """The most open files of one process, of those allowed."""
+    """Largest number of open files of one process, and its limit."""
     open_files_limit: int = 0
     ports: int = 0
-    """The most connections of one process that may hold a port, lingering ones included, of the ports there are."""
+    """Largest number of connections of one process that occupy a port, closed ones included, and the available ports."""
     ports_limit: int = 0
 
     @property
     def cpu(self) -> float:
-        """The share of one processor that a process used."""
+        """Mean share of one CPU core that a process used."""
         return self.cpu_s / self.process_s if self.process_s else 0.0
 
     def add_sample(self, in_flight: int, lag: Seconds, since: Seconds) -> None:
-        """Count one look, so long after the one before."""
+        """Count one sample; *since* is the time since the previous one."""
         self.samples += 1
         self.in_flight_sum += in_flight
         self.in_flight_squares += in_flight * in_flight
@@ -75,13 +74,13 @@ class GeneratorHealth:
         self.loop_lag.record(lag)
 
     def add_cpu_time(self, cpu: Seconds, since: Seconds) -> None:
-        """Count the processor time of a stretch."""
+        """Count the CPU time used in the last *since* seconds."""
         self.cpu_s += cpu
         self.process_s += since
         self.cpu_max = max(self.cpu_max, cpu / since if since > 0 else 0.0)
 
     def merge(self, other: GeneratorHealth) -> None:
-        """Add what another second, or another process, saw."""
+        """Add the measurements of another second or process."""
         self.samples += other.samples
         self.in_flight_sum += other.in_flight_sum
         self.in_flight_squares += other.in_flight_squares
@@ -90,16 +89,16 @@ class GeneratorHealth:
         self.cpu_s += other.cpu_s
         self.process_s += other.process_s
         self.cpu_max = max(self.cpu_max, other.cpu_max)
-        self._take_greater(other)
+        self._merge_maxima(other)
 
-    def _take_greater(self, other: GeneratorHealth) -> None:
+    def _merge_maxima(self, other: GeneratorHealth) -> None:
         if other.open_files > self.open_files:
             self.open_files, self.open_files_limit = other.open_files, other.open_files_limit
         if other.ports > self.ports:
             self.ports, self.ports_limit = other.ports, other.ports_limit
 
     def to_json(self) -> GeneratorHealthData:
-        """The fitness as JSON types."""
+        """The health as JSON types."""
         return {
             "samples": self.samples,
             "in_flight_sum": self.in_flight_sum,
@@ -117,7 +116,7 @@ class GeneratorHealth:
 
     @classmethod
     def from_json(cls, data: GeneratorHealthData) -> GeneratorHealth:
-        """The fitness that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
+        """The health that `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
         return cls(
             samples=data["samples"],
             in_flight_sum=data["in_flight_sum"],

@@ -1,14 +1,11 @@
 """
-One second of a load run, as one worker saw it: what the run folder holds, and what merges into everything else.
+Counts and histograms of one second of a load run, by worker. Intervals can be merged.
 
-A planned or unsent request counts in the second of its intended start, a sent one and its lag in the second it was
-sent, an outcome and its times in the second it was decided. Hence any sum over all intervals is exact, and a single
-interval is what happened in that second.
+A planned or unsent request counts in the second of its intended start, a sent request and its lag in the second in which
+it was sent, an outcome and its times in the second in which it was known. So sums over all intervals are exact.
 
-An interval may also count parts of its requests apart, as slices: those whose intended start lies in one phase, and
-those of one payload. A request belongs to its phase whenever it is answered, so that a phase's percentiles are those of
-the requests that were asked in it, the late ones included. Payloads are counted apart within their phase: no percentile
-mixes a warm-up with what comes after it.
+An interval also has statistics by phase and by payload. A request belongs to the phase of its intended start, whenever it
+is answered. Payloads are counted within their phase, so that no percentile mixes a warm-up with what comes after it.
 """
 
 from __future__ import annotations
@@ -26,7 +23,7 @@ from chainproof.results.transport_stats import NetworkStats, NetworkStatsData
 from chainproof.statistics.histogram import Histogram, HistogramData
 
 ANSWERED_RESULTS = (Result.OK, Result.FAILED)
-"""The results whose times are known. A deadline is not a latency, and a censored request has none."""
+"""The results whose times are known: a deadline is not a service time, and a censored request has none."""
 
 
 class OutcomeData(TypedDict):
@@ -43,7 +40,7 @@ class OutcomeData(TypedDict):
 
 class RequestStatsData(TypedDict, total=False):
     """
-    A slice in an interval's line: whatever is zero or empty is left out.
+    Statistics by phase or payload in JSON; zero and empty values are left out.
     """
 
     planned: int
@@ -73,21 +70,21 @@ class IntervalData(TypedDict):
     service_time: dict[str, HistogramData]
     schedule_lag: HistogramData
     payloads: NotRequired[dict[str, RequestStatsData]]
-    """By payload name, of requests in no phase; only where the workload has more than one payload."""
+    """By payload name, of requests in no phase; only if the workload has several payloads."""
     calls: NotRequired[CallsData]
-    """What callers met who try again; only where some do."""
+    """Calls with retries; only if there were some."""
     network: NotRequired[NetworkStatsData]
-    """How the bytes travelled; only where anything did."""
+    """Network statistics; only if anything was sent."""
     phases: NotRequired[dict[str, RequestStatsData]]
-    """By phase name, each with its payloads; only where the workload has phases."""
+    """By phase name, each with its payloads; only if the workload has phases."""
     generator_health: NotRequired[GeneratorHealthData]
-    """Only where the generator looked at itself."""
+    """Only if the generator was monitored."""
 
 
 @dataclass(slots=True, kw_only=True)
 class RequestStats:
     """
-    Counts and histograms of some requests: of all in a second, of one payload, of one phase.
+    Counts and histograms of some requests: of one second, phase or payload.
     """
 
     planned: int = 0
@@ -97,46 +94,46 @@ class RequestStats:
     response_time: dict[Result, Histogram] = field(
         default_factory=lambda: {result: Histogram() for result in ANSWERED_RESULTS}
     )
-    """Times of complete answers, apart by result: a fast 429 must not flatter the ok ones."""
+    """Of complete answers by result: a fast 429 must not improve the times of ok answers."""
     service_time: dict[Result, Histogram] = field(
         default_factory=lambda: {result: Histogram() for result in ANSWERED_RESULTS}
     )
     schedule_lag: Histogram = field(default_factory=Histogram)
-    """Of every request sent, whatever became of it."""
+    """Of every request sent."""
     payloads: dict[str, RequestStats] = field(default_factory=dict)
-    """Apart by payload, where there is more than one: outcomes and times alone."""
+    """Outcomes and times by payload, if there are several."""
 
     def add_counts(self, other: RequestStats) -> None:
-        """Add another slice's counts to this one's, but neither its times nor what is apart by payload."""
+        """Add the counts of other requests, without their times and payloads."""
         self.planned += other.planned
         self.sent += other.sent
         self.not_sent.update(other.not_sent)
         self.outcomes.update(other.outcomes)
 
     def add(self, other: RequestStats) -> None:
-        """Add another slice's counts and times to this one's."""
+        """Add the counts and times of other requests."""
         self.add_counts(other)
         for result in ANSWERED_RESULTS:
             self.response_time[result].merge(other.response_time[result])
             self.service_time[result].merge(other.service_time[result])
         self.schedule_lag.merge(other.schedule_lag)
         for name, part in other.payloads.items():
-            _named(self.payloads, name).add(part)
+            _part(self.payloads, name).add(part)
 
     def compact(self) -> None:
-        """Take no more room than need be, until something is counted again."""
+        """Release unused memory, until something is counted again."""
         for histogram in (*self.response_time.values(), *self.service_time.values(), self.schedule_lag):
             histogram.compact()
         for part in self.payloads.values():
             part.compact()
 
     def count(self, result: Result) -> int:
-        """How many sent requests met this result."""
+        """The number of sent requests with this result."""
         return sum(count for outcome, count in self.outcomes.items() if outcome.result is result)
 
     @property
     def answered(self) -> int:
-        """How many complete answers there were, ok or not."""
+        """The number of complete answers, ok or not."""
         return sum(count for outcome, count in self.outcomes.items() if outcome.transport is Transport.ANSWERED)
 
 
@@ -150,40 +147,40 @@ class Interval(RequestStats):
     """The second since the run began, from 0; of a merged interval, its first."""
     worker: str = "0"
     in_flight_max: int = 0
-    """The most requests in flight at once."""
+    """Largest number of requests in flight at once."""
     in_flight: int = 0
-    """Requests in flight as the second ended."""
+    """Requests in flight at the end of the second."""
     calls: Calls = field(default_factory=Calls)
     network: NetworkStats = field(default_factory=NetworkStats)
     phases: dict[str, RequestStats] = field(default_factory=dict)
-    """Apart by the phase of the intended start, where the workload has phases; their payloads are counted there alone."""
+    """By phase of the intended start, if the workload has phases; their payloads are counted only there."""
     generator_health: GeneratorHealth | None = None
-    """How the generator itself did; None where nobody looked."""
+    """None if the generator was not monitored."""
 
     def count_planned(self, *, phase: str | None = None, times: int = 1) -> None:
         """Count requests whose intended start lies in this second."""
         self.planned += times
         if phase is not None:
-            _named(self.phases, phase).planned += times
+            _part(self.phases, phase).planned += times
 
     def count_not_sent(self, why: NotSent, *, phase: str | None = None) -> None:
         """Count a planned request that is not sent."""
         self.not_sent[why] += 1
         if phase is not None:
-            _named(self.phases, phase).not_sent[why] += 1
+            _part(self.phases, phase).not_sent[why] += 1
 
     def count_sent(self, schedule_lag: Seconds, *, phase: str | None = None) -> None:
         """Count a request as it is sent."""
         self.sent += 1
         self.schedule_lag.record(schedule_lag)
         if phase is not None:
-            part = _named(self.phases, phase)
+            part = _part(self.phases, phase)
             part.sent += 1
             part.schedule_lag.record(schedule_lag)
 
     def count_all_sent(self, schedule_lags: Sequence[Seconds], *, phase: str | None = None) -> None:
         """Count many requests that were sent in this second."""
-        parts: list[RequestStats] = [self] if phase is None else [self, _named(self.phases, phase)]
+        parts: list[RequestStats] = [self] if phase is None else [self, _part(self.phases, phase)]
         for part in parts:
             part.sent += len(schedule_lags)
             part.schedule_lag.record_all(schedule_lags)
@@ -201,10 +198,10 @@ class Interval(RequestStats):
         part: RequestStats = self
         parts = [part]
         if phase is not None:
-            part = _named(self.phases, phase)
+            part = _part(self.phases, phase)
             parts.append(part)
         if payload is not None:
-            parts.append(_named(part.payloads, payload))
+            parts.append(_part(part.payloads, payload))
         for part in parts:
             part.outcomes[outcome] += len(response_times)
             if outcome.transport is Transport.ANSWERED:
@@ -221,19 +218,19 @@ class Interval(RequestStats):
         phase: str | None = None,
     ) -> None:
         """
-        Count what became of a sent request; its times count where an answer came back complete.
+        Count the outcome of a sent request; its times count if the answer was complete.
         """
-        _settle(self, outcome, response_time, service_time)
+        _count_outcome(self, outcome, response_time, service_time)
         part: RequestStats = self
         if phase is not None:
-            part = _named(self.phases, phase)
-            _settle(part, outcome, response_time, service_time)
+            part = _part(self.phases, phase)
+            _count_outcome(part, outcome, response_time, service_time)
         if payload is not None:
-            _settle(_named(part.payloads, payload), outcome, response_time, service_time)
+            _count_outcome(_part(part.payloads, payload), outcome, response_time, service_time)
 
     def compact(self) -> None:
-        """Take no more room than need be, until something is counted again."""
-        RequestStats.compact(self)  # `super()` does not find its way in a dataclass with slots
+        """Release unused memory, until something is counted again."""
+        RequestStats.compact(self)  # `super()` fails in a dataclass with slots
         for part in self.phases.values():
             part.compact()
 
@@ -241,7 +238,7 @@ class Interval(RequestStats):
         """
         Add another interval: of the same second by another worker, or of a later second.
 
-        In-flight figures add up for the same second and take the greater one across seconds.
+        In-flight counts are added for the same second; across seconds the larger one is taken.
         """
         if self.second == other.second:
             self.in_flight_max += other.in_flight_max
@@ -256,14 +253,14 @@ class Interval(RequestStats):
             self.generator_health = self.generator_health if self.generator_health is not None else GeneratorHealth()
             self.generator_health.merge(other.generator_health)
         for name, part in other.phases.items():
-            _named(self.phases, name).add(part)
+            _part(self.phases, name).add(part)
 
     def merge_counts(self, other: Interval) -> None:
-        """Add another interval's counts, its phases' and its wire's, but no times: those take longer to add."""
+        """Add the counts of another interval, its phases and network, without times: those take longer to add."""
         self.add_counts(other)
         self.network.merge_counts(other.network)
         for name, part in other.phases.items():
-            _named(self.phases, name).add_counts(part)
+            _part(self.phases, name).add_counts(part)
 
     def to_json(self) -> IntervalData:
         """The interval as JSON types."""
@@ -281,13 +278,13 @@ class Interval(RequestStats):
             "schedule_lag": self.schedule_lag.to_json(),
         }
         if self.payloads:
-            data["payloads"] = _slices_data(self.payloads)
+            data["payloads"] = _parts_data(self.payloads)
         if self.calls:
             data["calls"] = self.calls.to_json()
         if self.network:
             data["network"] = self.network.to_json()
         if self.phases:
-            data["phases"] = _slices_data(self.phases)
+            data["phases"] = _parts_data(self.phases)
         if self.generator_health is not None:
             data["generator_health"] = self.generator_health.to_json()
         return data
@@ -305,10 +302,10 @@ class Interval(RequestStats):
             in_flight=data["in_flight"],
             outcomes=_read_outcomes(data["outcomes"]),
             schedule_lag=Histogram.from_json(data["schedule_lag"]),
-            payloads=_read_slices(data.get("payloads", {})),
+            payloads=_read_parts(data.get("payloads", {})),
             calls=Calls.from_json(data["calls"]) if "calls" in data else Calls(),
             network=NetworkStats.from_json(data.get("network", {})),
-            phases=_read_slices(data.get("phases", {})),
+            phases=_read_parts(data.get("phases", {})),
             generator_health=GeneratorHealth.from_json(data["generator_health"])
             if "generator_health" in data
             else None,
@@ -319,9 +316,9 @@ class Interval(RequestStats):
         return interval
 
 
-def _settle(part: RequestStats, outcome: Outcome, response_time: Seconds, service_time: Seconds) -> None:
+def _count_outcome(part: RequestStats, outcome: Outcome, response_time: Seconds, service_time: Seconds) -> None:
     """
-    Count an outcome and, of a complete answer, its times.
+    Count an outcome and, for a complete answer, its times.
     """
     part.outcomes[outcome] += 1
     if outcome.transport is Transport.ANSWERED:
@@ -329,9 +326,9 @@ def _settle(part: RequestStats, outcome: Outcome, response_time: Seconds, servic
         part.service_time[outcome.result].record(service_time)
 
 
-def _named(parts: dict[str, RequestStats], name: str) -> RequestStats:
+def _part(parts: dict[str, RequestStats], name: str) -> RequestStats:
     """
-    The slice of that name, a new one where there is none: made only when needed, five histograms are not free.
+    The statistics with that name, created when first needed because five histograms take memory.
     """
     part = parts.get(name)
     if part is None:
@@ -367,16 +364,16 @@ def _read_outcomes(rows: Iterable[OutcomeData]) -> Counter[Outcome]:
     return outcomes
 
 
-def _slices_data(parts: dict[str, RequestStats]) -> dict[str, RequestStatsData]:
+def _parts_data(parts: dict[str, RequestStats]) -> dict[str, RequestStatsData]:
     """
-    Slices by name as JSON types.
+    Statistics by name as JSON types.
     """
-    return {name: _slice_data(part) for name, part in parts.items()}
+    return {name: _part_data(part) for name, part in parts.items()}
 
 
-def _slice_data(part: RequestStats) -> RequestStatsData:
+def _part_data(part: RequestStats) -> RequestStatsData:
     """
-    A slice as JSON types, without whatever is zero or empty.
+    Statistics as JSON types, without zero and empty values.
     """
     data: RequestStatsData = {}
     if part.planned:
@@ -395,7 +392,7 @@ def _slice_data(part: RequestStats) -> RequestStatsData:
     if part.schedule_lag.count:
         data["schedule_lag"] = part.schedule_lag.to_json()
     if part.payloads:
-        data["payloads"] = _slices_data(part.payloads)
+        data["payloads"] = _parts_data(part.payloads)
     return data
 
 
@@ -406,23 +403,23 @@ def _times_data(times: dict[Result, Histogram]) -> dict[str, HistogramData]:
     return {result.value: histogram.to_json() for result, histogram in times.items() if histogram.count}
 
 
-def _read_slices(parts: dict[str, RequestStatsData]) -> dict[str, RequestStats]:
+def _read_parts(parts: dict[str, RequestStatsData]) -> dict[str, RequestStats]:
     """
-    The slices that `_slices_data` wrote.
+    The statistics that `_parts_data` wrote.
     """
-    return {name: _read_slice(part) for name, part in parts.items()}
+    return {name: _read_part(part) for name, part in parts.items()}
 
 
-def _read_slice(data: RequestStatsData) -> RequestStats:
+def _read_part(data: RequestStatsData) -> RequestStats:
     """
-    The slice that `_slice_data` wrote.
+    The statistics that `_part_data` wrote.
     """
     part = RequestStats(
         planned=data.get("planned", 0),
         sent=data.get("sent", 0),
         not_sent=Counter({NotSent(why): count for why, count in data.get("not_sent", {}).items()}),
         outcomes=_read_outcomes(data.get("outcomes", ())),
-        payloads=_read_slices(data.get("payloads", {})),
+        payloads=_read_parts(data.get("payloads", {})),
     )
     for result, histogram in data.get("response_time", {}).items():
         part.response_time[Result(result)] = Histogram.from_json(histogram)
@@ -435,43 +432,43 @@ def _read_slice(data: RequestStatsData) -> RequestStats:
 
 def by_second(intervals: Iterable[Interval]) -> list[Interval]:
     """
-    One interval a second, the workers' merged, ascending. What stood alone is given as it stands.
+    One interval per second, workers merged, ascending. A single interval of a second is returned unchanged.
     """
     seconds: dict[int, list[Interval]] = {}
     for interval in intervals:
         seconds.setdefault(interval.second, []).append(interval)
-    return [_together(seconds[second]) for second in sorted(seconds)]
+    return [_merged(seconds[second]) for second in sorted(seconds)]
 
 
-def _together(intervals: Sequence[Interval]) -> Interval:
+def _merged(intervals: Sequence[Interval]) -> Interval:
     """
-    Several workers' interval of one second.
+    The intervals of several workers in one second, merged.
     """
     if len(intervals) == 1:
         return intervals[0]
-    whole = Interval(second=intervals[0].second)
+    merged = Interval(second=intervals[0].second)
     for interval in intervals:
-        whole.merge(interval)
-    whole.compact()
-    return whole
+        merged.merge(interval)
+    merged.compact()
+    return merged
 
 
 def total(intervals: Iterable[Interval]) -> Interval:
     """
-    All intervals as one.
+    All intervals merged into one.
     """
     seconds = by_second(intervals)
-    whole = Interval(second=seconds[0].second if seconds else 0)
+    merged = Interval(second=seconds[0].second if seconds else 0)
     for interval in seconds:
-        whole.merge(interval)
-    return whole
+        merged.merge(interval)
+    return merged
 
 
 def merge_stats(parts: Iterable[RequestStats]) -> RequestStats:
     """
-    Several slices as one.
+    Several statistics merged into one.
     """
-    whole = RequestStats()
+    merged = RequestStats()
     for part in parts:
-        whole.add(part)
-    return whole
+        merged.add(part)
+    return merged

@@ -1,5 +1,5 @@
 """
-A plan that took the place of another while a run went on: from which instant, and what the settings are since then.
+A replan: another plan that replaced the first one during a run.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class ReplanData(TypedDict):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Replan:
     """
-    What was asked of a run after it had begun.
+    The start of another plan, and the settings from then on.
     """
 
     start: Seconds
-    """Intended starts from this instant on are the new plan's; those before stay as they were."""
+    """Intended starts from this time on belong to the new plan."""
     settings: Mapping[str, JSON]
-    """Those of the whole run in the manifest's place, its phases among them: each plan is one."""
+    """They replace those in the manifest. The phases are those of the entire run, one for each plan."""
 
     def to_json(self) -> ReplanData:
         """The new plan as JSON types."""
@@ -45,7 +45,7 @@ class Replan:
 
 def apply_replans(manifest: Manifest, replans: Sequence[Replan]) -> Manifest:
     """
-    The manifest with what is known since the run began: the last plan's settings, and when there was a new one.
+    The manifest with the settings of the last plan, and with the times of all replans.
     """
     if not replans:
         return manifest

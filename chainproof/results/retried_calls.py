@@ -1,5 +1,5 @@
 """
-What callers met who try again: from their first attempt to their last.
+Calls of callers that retry: attempts, results and total times.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from chainproof.statistics.histogram import Histogram, HistogramData
 
 class CallCountData(TypedDict):
     """
-    How many calls ended like this, in JSON.
+    The number of calls with these attempts and this result, in JSON.
     """
 
     attempts: int
@@ -25,7 +25,7 @@ class CallCountData(TypedDict):
 
 class CallsData(TypedDict):
     """
-    The `calls` of an interval's line.
+    The `calls` of an interval.
     """
 
     counts: list[CallCountData]
@@ -35,15 +35,15 @@ class CallsData(TypedDict):
 @dataclass(slots=True, kw_only=True)
 class Calls:
     """
-    Calls by how many attempts they took and what became of the last one.
+    Calls by number of attempts and by result of the last attempt.
     """
 
     counts: Counter[tuple[int, Result]] = field(default_factory=Counter)
     total_time: dict[Result, Histogram] = field(default_factory=dict)
-    """From the intended start of the first attempt to the end of the last, the waits between included, by the last one's result."""
+    """From the intended start of the first attempt to the end of the last, waits included, by the last result."""
 
     def __bool__(self) -> bool:
-        """Whether any call has ended."""
+        """True if a call has ended."""
         return bool(self.counts)
 
     def end(self, attempts: int, result: Result, total_time: Seconds) -> None:
@@ -52,7 +52,7 @@ class Calls:
         self.total_time.setdefault(result, Histogram()).record(total_time)
 
     def merge(self, other: Calls) -> None:
-        """Add other calls to these."""
+        """Add other calls."""
         self.counts.update(other.counts)
         for result, times in other.total_time.items():
             self.total_time.setdefault(result, Histogram()).merge(times)

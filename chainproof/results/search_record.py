@@ -1,5 +1,5 @@
 """
-What a search found, as it is stored beside the folders of its probes.
+The record of a search for the saturation rate, stored beside the run folders of its probes.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ import orjson
 from chainproof.clock import PerSecond, Seconds
 
 SEARCH_FILE = "search.json"
-"""In a folder of runs that were made to find something: what was found, and by which of them."""
+"""The record, in the folder that contains the probes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbeRecord:
     """
-    One run of a search at one rate, and what it said.
+    One run of a search at one rate, and its result.
     """
 
     rate: PerSecond
@@ -31,17 +31,17 @@ class ProbeRecord:
     folder: str
     """The run folder's name, beside the record."""
     seconds: Seconds
-    """How long was judged."""
+    """Length of the judged phase."""
     planned: int
     ok: int
     response_time: dict[str, Seconds]
-    """By percentile, of ok answers."""
+    """Of ok answers, by percentile."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchRecord:
     """
-    What was asked for, every probe in its order, and the answer, or why there is none.
+    The search, its probes in order, and the saturation rate or why there is none.
     """
 
     path: Path
@@ -56,57 +56,56 @@ class SearchRecord:
 
     @property
     def verification_folders(self) -> tuple[str, ...]:
-        """The folders of the runs at the rate that was found, each once; none where none was."""
+        """The folders of the runs at the rate that was found; empty if none was found."""
         return tuple(dict.fromkeys(probe.folder for probe in self.probes if probe.rate == self.saturation_rate))
 
 
 def read_search(path: Path) -> SearchRecord | None:
     """
-    What the search wrote whose folder this is; None where there is nothing of that kind.
+    The search in a folder; None if the folder is not a search.
     """
     try:
-        said = orjson.loads((path / SEARCH_FILE).read_bytes())
-        return _search(path, said)
+        return _search(path, orjson.loads((path / SEARCH_FILE).read_bytes()))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
 
 
-def _search(path: Path, said: dict[str, Any]) -> SearchRecord:
+def _search(path: Path, data: dict[str, Any]) -> SearchRecord:
     """
-    The record in a file's words.
+    The record from parsed JSON.
     """
     return SearchRecord(
         path=path,
-        workload=str(said["workload"]),
-        target=str(said["target"]),
-        emulated=said["emulated"] is True,
-        objectives=tuple(str(text) for text in said["objectives"]),
-        saturation_rate=_rate(said["saturation_rate_per_s"]),
-        missed_at=_rate(said["missed_at_per_s"]),
-        summary=str(said["summary"]),
-        probes=tuple(_probe(probe) for probe in said["probes"]),
+        workload=str(data["workload"]),
+        target=str(data["target"]),
+        emulated=data["emulated"] is True,
+        objectives=tuple(str(text) for text in data["objectives"]),
+        saturation_rate=_rate(data["saturation_rate_per_s"]),
+        missed_at=_rate(data["missed_at_per_s"]),
+        summary=str(data["summary"]),
+        probes=tuple(_probe(probe) for probe in data["probes"]),
     )
 
 
-def _probe(said: dict[str, Any]) -> ProbeRecord:
+def _probe(data: dict[str, Any]) -> ProbeRecord:
     """
-    A probe in a file's words.
+    A probe from parsed JSON.
     """
     return ProbeRecord(
-        rate=float(said["rate"]),
-        purpose=str(said["purpose"]),
-        verdict=str(said["verdict"]),
-        reason=str(said["reason"]),
-        folder=str(said["folder"]),
-        seconds=float(said["seconds"]),
-        planned=int(said["planned"]),
-        ok=int(said["ok"]),
-        response_time={str(name): float(value) for name, value in said["response_time"].items()},
+        rate=float(data["rate"]),
+        purpose=str(data["purpose"]),
+        verdict=str(data["verdict"]),
+        reason=str(data["reason"]),
+        folder=str(data["folder"]),
+        seconds=float(data["seconds"]),
+        planned=int(data["planned"]),
+        ok=int(data["ok"]),
+        response_time={str(name): float(value) for name, value in data["response_time"].items()},
     )
 
 
-def _rate(said: object) -> PerSecond | None:
+def _rate(data: object) -> PerSecond | None:
     """
-    A rate, or that there is none.
+    A rate; None for null.
     """
-    return None if said is None else float(said)  # type: ignore[arg-type]  # TypeError is what whoever reads catches
+    return None if data is None else float(data)  # type: ignore[arg-type]  # read_search catches TypeError

@@ -1,5 +1,5 @@
 """
-A body as a run folder keeps it, where `--keep-bodies` asked for that: cut, and without the key.
+A body as stored in a run folder with `--keep-bodies`: cut, and without the key.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import NotRequired, TypedDict
 from chainproof.contract.credentials import REDACTED
 
 MAX_BYTES = 64 << 10
-"""What is kept of a body; the rest is cut off."""
+"""Bytes of a body that are stored; the rest is cut off."""
 
-_LONGEST_CHARACTER = 4
-"""Bytes of one character in UTF-8."""
+_MAX_CHARACTER_BYTES = 4
+"""Longest character in UTF-8."""
 
 
 class StoredBodyData(TypedDict):
     """
-    A body in JSON: as text where it is UTF-8, else as base64.
+    A body in JSON: text if it is UTF-8, else base64.
     """
 
     text: NotRequired[str]
@@ -33,18 +33,18 @@ class StoredBodyData(TypedDict):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StoredBody:
     """
-    The beginning of a body, the key in it replaced.
+    The start of a body, with the key replaced.
     """
 
     octets: bytes
     size: int
-    """Bytes of the whole body, as it was on the wire."""
+    """Bytes of the complete body on the wire."""
     truncated: bool = False
     """Whether the rest was left out."""
 
     @property
     def text(self) -> str | None:
-        """The body as text; None where it is no UTF-8."""
+        """The body as text; None if it is not UTF-8."""
         try:
             return self.octets.decode("utf-8")
         except UnicodeDecodeError:
@@ -69,27 +69,26 @@ class StoredBody:
         return cls(octets=octets, size=int(data["size_bytes"]), truncated=bool(data.get("truncated", False)))
 
 
-def stored_body(octets: bytes, secrets: Iterable[str] = (), most: int = MAX_BYTES) -> StoredBody:
+def stored_body(octets: bytes, secrets: Iterable[str] = (), max_bytes: int = MAX_BYTES) -> StoredBody:
     """
-    What is kept of a body: every one of the *secrets* replaced, however JSON spells it, then at most *most* bytes.
+    A body with all *secrets* replaced, also where JSON escapes them, then cut to *max_bytes* bytes.
 
-    A character is not cut in two, so that a text stays one.
+    It is not cut within a character, so that text stays text.
     """
     redacted = octets
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        for spelling in dict.fromkeys((json.dumps(secret)[1:-1], secret)):  # the longer first: it may hold the other
-            redacted = redacted.replace(spelling.encode(), REDACTED.encode())
-    kept = redacted[:most]
-    if len(redacted) > most:
-        kept = _whole_characters(kept)
-    return StoredBody(octets=kept, size=len(octets), truncated=len(redacted) > most)
+        for text in dict.fromkeys((json.dumps(secret)[1:-1], secret)):  # the longer first: it may contain the other
+            redacted = redacted.replace(text.encode(), REDACTED.encode())
+    truncated = len(redacted) > max_bytes
+    start = _without_partial_character(redacted[:max_bytes]) if truncated else redacted
+    return StoredBody(octets=start, size=len(octets), truncated=truncated)
 
 
-def _whole_characters(octets: bytes) -> bytes:
+def _without_partial_character(octets: bytes) -> bytes:
     """
-    The bytes without the beginning of a character at their end, where that makes them UTF-8.
+    The bytes without an incomplete UTF-8 character at their end.
     """
-    for end in range(len(octets), max(len(octets) - _LONGEST_CHARACTER, -1), -1):
+    for end in range(len(octets), max(len(octets) - _MAX_CHARACTER_BYTES, -1), -1):
         try:
             octets[:end].decode("utf-8")
         except UnicodeDecodeError:

@@ -1,5 +1,5 @@
 """
-How the bytes of one second travelled: what no outcome shows, and what the generator adds by being slow itself.
+Network statistics of one second: bytes, connections, and how late the generator read answers.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from chainproof.statistics.histogram import Histogram, HistogramData
 
 class NetworkStatsData(TypedDict, total=False):
     """
-    The `network` of an interval's line: whatever is zero or empty is left out.
+    The `network` of an interval; zero and empty values are left out.
     """
 
     read_delay: HistogramData
@@ -39,11 +39,11 @@ class NetworkStats:
     """
 
     read_delay: Histogram = field(default_factory=Histogram)
-    """From the end of an answer until our own code had it: our lag, in no other figure where the kernel told the end."""
+    """Read delay: from the end of an answer by its kernel timestamp until the generator had read it."""
     time_to_first_byte: Histogram = field(default_factory=Histogram)
-    """From the actual start; what is read at once counts as having come at once."""
+    """From the actual start to the first read of the answer."""
     slot_wait: Histogram = field(default_factory=Histogram)
-    """Of arrivals that found as many in flight as there may be: from then until one of those had landed."""
+    """Time that requests waited for a free slot because --max-in-flight requests were in flight."""
     connect_time: Histogram = field(default_factory=Histogram)
     """Of every connection that was opened."""
     tls_time: Histogram = field(default_factory=Histogram)
@@ -52,28 +52,28 @@ class NetworkStats:
     received_bytes: int = 0
     """Of answers, after any TLS."""
     kernel_timestamps: int = 0
-    """Answers whose end is the kernel's instant."""
+    """Answers whose end comes from a kernel timestamp."""
     own_timestamps: int = 0
-    """Answers whose end is when we read it: no stamp came, or none that can be true."""
+    """Answers whose end is the time of reading, because there was no valid kernel timestamp."""
     replaced_connections: int = 0
-    """Idle connections that the target had closed, found so before anything was sent over them."""
+    """Idle connections that the target had closed, which were replaced before anything was sent."""
 
     def __bool__(self) -> bool:
-        """Whether anything was counted."""
+        """True if anything was counted."""
         return any(getattr(self, name) for name in COUNT_FIELDS) or any(
             getattr(self, name).count for name in TIME_FIELDS
         )
 
-    def record_answers(self, first_bytes: list[Seconds], lags: list[Seconds]) -> None:
-        """Count complete answers: how long each took to begin, and lay before we had it."""
+    def record_answers(self, first_bytes: list[Seconds], read_delays: list[Seconds]) -> None:
+        """Count complete answers, with their times to first byte and their read delays (0 without a kernel timestamp)."""
         self.time_to_first_byte.record_all(first_bytes)
-        self.read_delay.record_all(lags)
-        stamped = len(lags) - lags.count(0.0)
+        self.read_delay.record_all(read_delays)
+        stamped = len(read_delays) - read_delays.count(0.0)
         self.kernel_timestamps += stamped
-        self.own_timestamps += len(lags) - stamped
+        self.own_timestamps += len(read_delays) - stamped
 
     def record_connection(self, connect_time: Seconds | None, tls_time: Seconds | None, replaced: int) -> None:
-        """Count a connection that was opened, in place of some that had been closed."""
+        """Count a new connection, and how many closed ones it replaced."""
         if connect_time is not None:
             self.connect_time.record(connect_time)
         if tls_time is not None:
@@ -81,13 +81,13 @@ class NetworkStats:
         self.replaced_connections += replaced
 
     def merge(self, other: NetworkStats) -> None:
-        """Add another's times and counts to these."""
+        """Add other times and counts."""
         for name in TIME_FIELDS:
             getattr(self, name).merge(getattr(other, name))
         self.merge_counts(other)
 
     def merge_counts(self, other: NetworkStats) -> None:
-        """Add another's counts to these."""
+        """Add other counts."""
         for name in COUNT_FIELDS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
 
@@ -110,7 +110,7 @@ class NetworkStats:
     @classmethod
     def from_json(cls, data: NetworkStatsData) -> NetworkStats:
         """What `to_json` wrote. Raises KeyError, TypeError or ValueError on anything else."""
-        wire = cls()
+        stats = cls()
         for name, value in data.items():
-            setattr(wire, name, Histogram.from_json(value) if name in TIME_FIELDS else value)  # type: ignore[arg-type]  # as above
-        return wire
+            setattr(stats, name, Histogram.from_json(value) if name in TIME_FIELDS else value)  # type: ignore[arg-type]  # as above
+        return stats

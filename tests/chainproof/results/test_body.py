@@ -24,7 +24,7 @@ def test_a_body_is_read_back_as_it_was_kept(octets: bytes, text: str, most: int)
     Text as text, anything else as base64: both survive the way through a file; what was cut says so.
     """
     for body in (octets, text.encode()):
-        kept = stored_body(body, most=most)
+        kept = stored_body(body, max_bytes=most)
 
         assert kept == StoredBody.from_json(orjson.loads(orjson.dumps(kept.to_json())))
         assert body.startswith(kept.octets)
@@ -39,7 +39,7 @@ def test_a_cut_text_stays_a_text(text: str, most: int) -> None:
     """
     No character is cut in two: at most three bytes less are kept than there would be room for.
     """
-    kept = stored_body(text.encode(), most=most)
+    kept = stored_body(text.encode(), max_bytes=most)
 
     assert kept.text is not None
     assert text.startswith(kept.text)
@@ -54,7 +54,7 @@ def test_a_key_is_never_kept(key: str, around: bytes, most: int) -> None:
     for spelling in (key.encode(), json.dumps(key)[1:-1].encode()):
         filler = around.replace(spelling, b"").replace(key.encode(), b"")
         whole = stored_body(filler + b"<" + spelling + b">", [key])
-        truncated = stored_body(b"x" * most + spelling, [key], most=most + 4)
+        truncated = stored_body(b"x" * most + spelling, [key], max_bytes=most + 4)
 
         assert spelling not in whole.octets
         assert REDACTED.encode() in whole.octets
