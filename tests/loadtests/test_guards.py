@@ -45,11 +45,11 @@ Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
 
 
-def own(*words: str) -> argparse.Namespace:
+def parsed_options(*arguments: str) -> argparse.Namespace:
     """
     The options of `chainproof loadtests` with these arguments.
     """
-    return build_parser("loadtests", "…", options=OPTIONS).parse_args(words)
+    return build_parser("loadtests", "…", options=OPTIONS).parse_args(arguments)
 
 
 def endpoint(url: str, by: str | None = None) -> Endpoint:
@@ -69,9 +69,9 @@ def test_remote_targets_have_default_limits() -> None:
     """
     Each limit of a remote target has a default and an option; on loopback there are none.
     """
-    defaults = limits(own(), REMOTE_ENDPOINT)
+    defaults = limits(parsed_options(), REMOTE_ENDPOINT)
     changed = limits(
-        own("--max-requests=7", "--max-rate=9", "--max-duration=2h", "--error-budget=100%"), REMOTE_ENDPOINT
+        parsed_options("--max-requests=7", "--max-rate=9", "--max-duration=2h", "--error-budget=100%"), REMOTE_ENDPOINT
     )
 
     assert (True, REMOTE_MAX_REQUESTS, REMOTE_MAX_RATE, REMOTE_MAX_DURATION, REMOTE_ERROR_BUDGET) == (
@@ -82,10 +82,13 @@ def test_remote_targets_have_default_limits() -> None:
         defaults.errors,
     )
     assert (7, 9.0, 7200.0, 1.0) == (changed.requests, changed.rate, changed.duration, changed.errors)
-    assert Limits() == limits(own(), LOOPBACK_ENDPOINT)
-    assert limits(own(), endpoint("https://chain-abc123.api.baseten.co", "127.0.0.1:8443")) == Limits()
+    assert Limits() == limits(parsed_options(), LOOPBACK_ENDPOINT)
+    assert limits(parsed_options(), endpoint("https://chain-abc123.api.baseten.co", "127.0.0.1:8443")) == Limits()
     assert (
-        limits(own(), replace(REMOTE_ENDPOINT, route=Route(proxy=Proxy(address=parse_address("127.0.0.1:3128")))))
+        limits(
+            parsed_options(),
+            replace(REMOTE_ENDPOINT, route=Route(proxy=Proxy(address=parse_address("127.0.0.1:3128")))),
+        )
         == defaults
     )
 
@@ -105,7 +108,7 @@ def test_a_plan_beyond_the_limits_is_a_usage_error(case: str) -> None:
     The message names the option that raises the limit.
     """
     arguments, message = BEYOND[case]
-    options = own(*arguments)
+    options = parsed_options(*arguments)
     with pytest.raises(UsageError) as rejected:
         apply_limits(demand(options, None), limits(options, REMOTE_ENDPOINT))
 
@@ -117,8 +120,8 @@ def test_a_plan_is_cut_at_max_requests(max_requests: int, workload: str) -> None
     """
     The plan starts with the same requests as without the limit.
     """
-    options = own(workload, "--max-requests", str(max_requests))
-    uncut = demand(own(workload), None).plan()
+    options = parsed_options(workload, "--max-requests", str(max_requests))
+    uncut = demand(parsed_options(workload), None).plan()
     cut = apply_limits(demand(options, None), limits(options, LOOPBACK_ENDPOINT)).plan()
 
     assert uncut[:max_requests] == cut
@@ -129,13 +132,13 @@ def test_the_smaller_request_limit_holds(tmp_path: Path) -> None:
     Limits come from the workload, from the user and from the defaults for remote targets.
     """
     (tmp_path / "mine.toml").write_text("max_requests = 30\nduration = 5\n")
-    for arguments, chosen, max_requests in (
+    for arguments, target_endpoint, max_requests in (
         ([], LOOPBACK_ENDPOINT, 30),
         (["--max-requests=20"], LOOPBACK_ENDPOINT, 20),
         ([], REMOTE_ENDPOINT, 30),
     ):
-        options = own(str(tmp_path / "mine.toml"), *arguments)
-        cut = apply_limits(demand(options, None), limits(options, chosen))
+        options = parsed_options(str(tmp_path / "mine.toml"), *arguments)
+        cut = apply_limits(demand(options, None), limits(options, target_endpoint))
 
         assert (max_requests, max_requests) == (cut.workload.max_requests, len(cut.plan()))
         assert max_requests == cut.settings(cut.plan())["max_requests"]
@@ -145,23 +148,31 @@ def test_max_cost_limits_the_number_of_requests() -> None:
     """
     The smaller of the cost limit and the request limit holds; --max-cost needs --cost-per-request and vice versa.
     """
-    assert 333 == limits(own("--max-cost=1", "--cost-per-request=0.003"), LOOPBACK_ENDPOINT).requests
-    assert 10 == limits(own("--max-cost=1", "--cost-per-request=0.1"), LOOPBACK_ENDPOINT).requests
-    assert 5 == limits(own("--max-cost=1", "--cost-per-request=0.1", "--max-requests=5"), LOOPBACK_ENDPOINT).requests
+    assert 333 == limits(parsed_options("--max-cost=1", "--cost-per-request=0.003"), LOOPBACK_ENDPOINT).requests
+    assert 10 == limits(parsed_options("--max-cost=1", "--cost-per-request=0.1"), LOOPBACK_ENDPOINT).requests
+    assert (
+        5
+        == limits(
+            parsed_options("--max-cost=1", "--cost-per-request=0.1", "--max-requests=5"), LOOPBACK_ENDPOINT
+        ).requests
+    )
     incomplete = (["--max-cost=1"], ["--cost-per-request=1"], ["--max-cost=1", "--cost-per-request=2"])
     for arguments in (*incomplete, ["--error-budget=5"], ["--gone-after=0s"]):
         with pytest.raises(UsageError, match="expected"):
-            limits(own(*arguments), LOOPBACK_ENDPOINT)
+            limits(parsed_options(*arguments), LOOPBACK_ENDPOINT)
 
 
 def test_the_announcement_describes_the_run() -> None:
     """
     It contains the number of requests, rate, duration, bytes and limits.
     """
-    steady = demand(own("steady"), None)
-    text = announcement(steady.workload, 3012, REMOTE_ENDPOINT.target.url, limits(own(), REMOTE_ENDPOINT))
+    steady = demand(parsed_options("steady"), None)
+    text = announcement(steady.workload, 3012, REMOTE_ENDPOINT.target.url, limits(parsed_options(), REMOTE_ENDPOINT))
     closed = announcement(
-        demand(own("--model=closed"), 3).workload, 0, REMOTE_ENDPOINT.target.url, limits(own(), REMOTE_ENDPOINT)
+        demand(parsed_options("--model=closed"), 3).workload,
+        0,
+        REMOTE_ENDPOINT.target.url,
+        limits(parsed_options(), REMOTE_ENDPOINT),
     )
 
     assert (

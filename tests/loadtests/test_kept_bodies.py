@@ -15,14 +15,14 @@ from chainproof.results.folder import find_runs
 
 Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
-FEW = ("--rate", "30", "--duration", "500ms", "--arrivals", "constant")
+SHORT_RUN = ("--rate", "30", "--duration", "500ms", "--arrivals", "constant")
 PLACE = "a-place-that-only-bodies-name"
 
 
 async def echo_key(request: Any) -> None:
     """Answer with the key of the request."""
     key = request.request.partition(b"Api-Key ")[2].partition(b"\r\n")[0].decode()
-    await request.answer(200, json.dumps({"said": PLACE, "key": key}).encode())
+    await request.answer(200, json.dumps({"echo": PLACE, "key": key}).encode())
 
 
 async def fail_with_bytes(request: Any) -> None:
@@ -51,7 +51,7 @@ def test_exemplars_keep_bodies_with_the_option(
     Exemplars have both bodies as text or base64, cut at 64 KiB and without the key; the manifest has the setting.
     """
     with run_server(echo_key, fail_with_bytes, hang_up) as server:
-        done = launch(server, *FEW, "--payloads", str(payloads), "--keep-bodies", *distribution).end()
+        done = launch(server, *SHORT_RUN, "--payloads", str(payloads), "--keep-bodies", *distribution).end()
     run = done.run
     by_status = {exemplar.status: exemplar for exemplar in run.exemplars}
     ok, failed, lost = by_status[200], by_status[500], by_status[None]
@@ -60,7 +60,7 @@ def test_exemplars_keep_bodies_with_the_option(
     assert {json.dumps({"where": PLACE}, separators=(",", ":"))} == {
         exemplar.request_body.text for exemplar in run.exemplars
     }, done.errors
-    assert {"said": PLACE, "key": "[API key]"} == json.loads(ok.answer_body.text)
+    assert {"echo": PLACE, "key": "[API key]"} == json.loads(ok.answer_body.text)
     assert (None, 70_002, 65_536, True) == (
         failed.answer_body.text,
         failed.answer_body.size,
@@ -76,7 +76,7 @@ def test_without_the_option_no_body_is_stored(run_server: RunServer, launch: Lau
     No file of the run folder contains a body; the manifest has the setting.
     """
     with run_server(echo_key) as server:
-        done = launch(server, *FEW, "--payloads", str(payloads)).end()
+        done = launch(server, *SHORT_RUN, "--payloads", str(payloads)).end()
 
     assert done.run.manifest.settings["keep_bodies"] is False
     assert done.run.exemplars

@@ -42,7 +42,7 @@ Launch = Callable[..., Any]
 
 HELLO = f"{Path(__file__).parents[2] / 'docs' / 'chain' / 'hello.py'}:Hello"
 BOTH = ("--input-schema", HELLO, "--output-schema", HELLO)
-FEW = ("--rate", "40", "--arrivals", "constant", "--duration", "1s")
+SHORT_RUN = ("--rate", "40", "--arrivals", "constant", "--duration", "1s")
 FIELDS = (("Content-Type", "application/json"), ("X-BASETEN-REQUEST-ID", "1"))
 GOOD = b'{"greetings": ["Hello, Ada"], "longest": 10}'
 BAD = b'{"greetings": [1, "secret"], "longest": 10}'
@@ -58,11 +58,11 @@ async def bad(request: Any) -> None:
     await request.answer(body=BAD)
 
 
-def options(*words: str) -> argparse.Namespace:
+def options(*arguments: str) -> argparse.Namespace:
     """
     The options of `chainproof loadtests` with these arguments.
     """
-    return build_parser("loadtests", "…", options=OPTIONS).parse_args(words)
+    return build_parser("loadtests", "…", options=OPTIONS).parse_args(arguments)
 
 
 def bodies(requests: list[bytes]) -> set[bytes]:
@@ -76,8 +76,8 @@ def generated(seed: int) -> set[bytes]:
     """
     The payloads that a run with this seed can send.
     """
-    asked = demand(options("--input-schema", HELLO, "--seed", str(seed)), None)
-    return {payload.encoded() for payload in asked.workload.payloads}
+    with_schema = demand(options("--input-schema", HELLO, "--seed", str(seed)), None)
+    return {payload.encoded() for payload in with_schema.workload.payloads}
 
 
 def schema_counts(counts: Iterable[ClauseCount]) -> list[tuple[int, int]]:
@@ -126,7 +126,7 @@ def test_a_run_sends_generated_payloads(run_server: RunServer, launch: Launch, p
     They replace the payloads of the workload, with and without workers.
     """
     with run_server(good) as server:
-        done = launch(server, *FEW, "--seed", "9", "--input-schema", HELLO, *processes).end()
+        done = launch(server, *SHORT_RUN, "--seed", "9", "--input-schema", HELLO, *processes).end()
 
     assert 40 == len(server.requests) == done.accounting["ok"], done.errors
     assert bodies(server.requests) <= generated(9)
@@ -145,7 +145,7 @@ def test_answers_with_invalid_outputs_have_failed(
     All are counted as failed, and one finding names the place of the error without the value found there.
     """
     with run_server(good, bad) as server:
-        done = launch(server, *FEW, "--output-schema", HELLO, *processes).end()
+        done = launch(server, *SHORT_RUN, "--output-schema", HELLO, *processes).end()
     findings = [finding for finding in done.run.findings if finding.clause == "output-schema"]
 
     assert (20, 20) == (done.accounting["ok"], done.accounting["failed"]), done.errors
@@ -160,10 +160,10 @@ def test_the_locust_command_uses_both_schemas(run_server: RunServer, tmp_path: P
     """
     `locust -f locustfile.py --headless` generates the same payloads and checks the same outputs.
     """
-    words = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", *FEW, *BOTH, "--seed", "9"]
+    arguments = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", *SHORT_RUN, *BOTH, "--seed", "9"]
     with run_server(bad) as server:
         subprocess.run(
-            [sys.executable, "-m", "locust", *words, "--target", server.target.origin, "--out", str(tmp_path / "run")],
+            [sys.executable, "-m", "locust", *arguments, "--target", server.target.origin, "--out", str(tmp_path / "run")],
             capture_output=True, check=False, timeout=30, stdin=subprocess.DEVNULL,
             env={**os.environ, "BASETEN_API_KEY": key},
         )  # fmt: skip
@@ -221,17 +221,19 @@ def test_assignments_contain_the_output_schema() -> None:
     Workers get the schema as data; its numbers may exceed 64 bits.
     """
     output = OutputSchema(source="a.py:B", document={"properties": {"a": {"maximum": 2**70, "title": "\ud800"}}})
-    asked = replace(demand(options(), None), output=output)
-    order = Assignment(run="r", shard=Shard(), demand=asked, target=TargetOptions(url="http://[::1]:1"), emulated=False)
+    with_schema = replace(demand(options(), None), output=output)
+    assignment = Assignment(
+        run="r", shard=Shard(), demand=with_schema, target=TargetOptions(url="http://[::1]:1"), emulated=False
+    )
 
-    assert order == Assignment.decode(order.encode())
+    assert assignment == Assignment.decode(assignment.encode())
 
 
 # ------------------------------------------------------------------ usage errors and lazy imports
 
 
 @pytest.mark.parametrize(
-    ("words", "message"),
+    ("arguments", "message"),
     [
         (("--input-schema", HELLO, "--payloads", "p.jsonl"), "expected --payloads or --input-schema, found both"),
         (("--input-schema", "nothing"), "expected FILE.json, FILE.py:Class or package.module:Class, found 'nothing'"),
@@ -241,7 +243,7 @@ def test_assignments_contain_the_output_schema() -> None:
     ],
 )
 def test_usage_errors_are_one_line(
-    words: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    arguments: tuple[str, ...], message: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """
@@ -249,15 +251,15 @@ def test_usage_errors_are_one_line(
     """
     monkeypatch.chdir(tmp_path)
     Path("unsatisfiable.json").write_text('{"not": {}}')
-    locusts = argparse.ArgumentParser()
-    add_locust_options(locusts)
+    locust_parser = argparse.ArgumentParser()
+    add_locust_options(locust_parser)
 
-    assert 2 == main(words)
+    assert 2 == main(arguments)
     stderr = capsys.readouterr().err
     assert message in stderr
     assert 1 == stderr.count("\n")
     with pytest.raises(UsageError) as raised:
-        demand(locusts.parse_args(words), None)
+        demand(locust_parser.parse_args(arguments), None)
     assert message in str(raised.value)
 
 

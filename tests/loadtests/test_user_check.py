@@ -112,7 +112,7 @@ def test_a_broken_check_is_an_internal_error(run_server: RunServer, launch: Laun
     assert summary.accounting.ok >= 1
 
 
-WRONG = {
+UNUSABLE = {
     "no function": (":nothing", "has no function 'nothing'; it has alone, careless, count_greetings"),
     "no such function": (":missing", "has no function 'missing'"),
     "no name": ("", "expected FILE.py:function"),
@@ -120,12 +120,12 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_an_unusable_check_is_a_usage_error(module: Path, wrong: str) -> None:
+@pytest.mark.parametrize("case", UNUSABLE)
+def test_an_unusable_check_is_a_usage_error(module: Path, case: str) -> None:
     """
     The message says what was found instead.
     """
-    name, message = WRONG[wrong]
+    name, message = UNUSABLE[case]
     with pytest.raises(UsageError) as error:
         load_check(f"{module}{name}")
 
