@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from chainproof.conformance.checks import CHECKS
+from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.contract.chain_schema import Schema
 
 from .conftest import GENERATED_CHECKS, HANDWRITTEN_CHECKS, RunSuite
@@ -628,7 +628,7 @@ def test_repeated_violations_are_one_finding(run_suite: RunSuite) -> None:
         ),
         lambda request, answer: error(400, "client_error"),
     )
-    generated = [check for check in CHECKS if check.name == "generated_objects_are_accepted"]
+    generated = [check for check in ALL_CHECKS if check.name == "generated_objects_are_accepted"]
 
     found = run_suite(server, checks=generated, examples=80).findings
 

@@ -20,7 +20,8 @@ from urllib.parse import unquote
 
 import pytest
 
-from chainproof.conformance.checks import CHECKS, Check
+from chainproof.conformance.checks import Check
+from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.options import Depth
 
 from .conftest import RunSuite
@@ -41,7 +42,7 @@ from .endpoints import (
 from .test_faults import FaultyEndpoint, is_for_operation
 
 MODULES = ("credentials", "auth_bypass", "failure", "internals", "routing")
-AUTHENTICATION_CHECKS = tuple(check for check in CHECKS if check.module in MODULES)
+AUTHENTICATION_CHECKS = tuple(check for check in ALL_CHECKS if check.module in MODULES)
 KEY_HALF = KEY.partition(".")[2]
 
 Condition = Callable[[EndpointRequest], bool]

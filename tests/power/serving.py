@@ -1,12 +1,10 @@
 """
-An emulator in a thread of this process, bent or honest, and what a conformance run of some checks makes of it.
+An emulator with a fault hook in a thread of this process, and the findings of some checks against it.
 """
 
 from __future__ import annotations
 
 import asyncio
-import importlib
-import pkgutil
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -14,7 +12,6 @@ from contextlib import contextmanager, suppress
 import pytest
 
 from chainproof.clock import Seconds
-from chainproof.conformance import checks
 from chainproof.conformance.checks import Check
 from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.judging.ledger import Evidence, Ledger
@@ -34,27 +31,24 @@ from chainproof.emulator.transport.access_log import AccessLog
 from chainproof.emulator.transport.connection import listening_socket
 from chainproof.results.finding import Finding
 
-for _module in pkgutil.iter_modules(checks.__path__):  # a check is known once its file is imported
-    importlib.import_module(f"{checks.__name__}.{_module.name}")
-
 DEADLINE: Seconds = 1.0
-"""For each answer: a fault that never answers is to be seen soon."""
+"""Deadline of each answer: a fault that never answers should be found soon."""
 
 
 @contextmanager
 def running_emulator(hook: FaultHook | None) -> Iterator[str]:
     """
-    The URL of an emulator with a bend in it.
+    Run an emulator with a fault hook. Yields its URL.
     """
     config = EmulatorConfig(
         scenario=find_scenario("warm"), key=ApiKey(EMULATOR_KEY), request_id_prefix=new_request_id_prefix()
     )
     sock = listening_socket("127.0.0.1", 0)
     port = sock.getsockname()[1]
-    begun: list[tuple[asyncio.AbstractEventLoop, Stop]] = []
+    running: list[tuple[asyncio.AbstractEventLoop, Stop]] = []
     thread = threading.Thread(
         target=serve,
-        args=(config, sock, AccessLog(None), lambda loop, stop: begun.append((loop, stop))),
+        args=(config, sock, AccessLog(None), lambda loop, stop: running.append((loop, stop))),
         kwargs={"hook": hook},
         daemon=True,
     )
@@ -62,20 +56,20 @@ def running_emulator(hook: FaultHook | None) -> Iterator[str]:
     try:
         yield f"http://127.0.0.1:{port}"
     finally:
-        loop, stop = begun[0]
+        loop, stop = running[0]
         loop.call_soon_threadsafe(stop)
         thread.join(10)
 
 
 class ClauseFound(Exception):
     """
-    The finding that is looked for has been made.
+    The wanted finding has been made.
     """
 
 
 class StoppingLedger(Ledger):
     """
-    A ledger that ends the checks with the first violation from one clause.
+    A ledger that ends the run with the first violation of the wanted clause.
     """
 
     def __init__(self, target: Target, seed: int, wanted: str | None) -> None:
@@ -83,7 +77,7 @@ class StoppingLedger(Ledger):
         self._wanted = wanted
 
     def record(self, exercised: Iterable[Clause], violations: Iterable[Violation], evidence: Evidence) -> None:
-        """Enter, and be done where that was what was wanted."""
+        """Record the violations, and raise ClauseFound if the wanted clause is among them."""
         found = tuple(violations)
         super().record(exercised, found, evidence)
         if self._wanted in {each.clause.id for each in found}:
@@ -92,7 +86,7 @@ class StoppingLedger(Ledger):
 
 def run_checks(
     url: str,
-    asked: Sequence[Check],
+    checks: Sequence[Check],
     *,
     wanted: str | None = None,
     seed: int = 1,
@@ -102,7 +96,7 @@ def run_checks(
     duration: Seconds | None = None,
 ) -> tuple[Finding, ...]:
     """
-    What some checks find; no further than to the first finding of the clause that is *wanted*.
+    The findings of some checks, up to the first violation of the *wanted* clause.
     """
     settings = Settings(
         echo=True, steerable=True, depth=depth, seed=seed, deadline=deadline, overload=overload, duration=duration
@@ -120,7 +114,7 @@ def run_checks(
     try:
         with suppress(ClauseFound):
             requester.send_valid_body(requester.minimal_body)
-        for check in asked:
+        for check in checks:
             requester.check_name = check.name
             try:
                 check.run(requester)

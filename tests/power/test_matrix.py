@@ -1,19 +1,19 @@
 """
-Whoever breaks a clause is caught for it, and whoever is merely odd is left alone.
-
-Each fault of the emulator is put to the checks that can show its own clause. A few of them, and a few of the variants, are
-put to every check: which ones follows from the day, so that all have their turn.
+Every fault of the emulator is found, and correct variants have no findings.
+Each fault is tested with the checks that can find its clause. A sample of the faults and variants is tested with all
+checks. Set `CHAINPROOF_SAMPLE=all` to test all of them, which takes about an hour.
 """
 
 from __future__ import annotations
 
 import os
 import random
-from datetime import UTC, datetime
+from collections.abc import Iterable
 
 import pytest
 
-from chainproof.conformance.checks import CHECKS, Check
+from chainproof.conformance.checks import Check
+from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.options import Depth
 from chainproof.contract import clauses
 from chainproof.contract.clauses import CLAUSES, SINGLE_ANSWER_CLAUSES, Clause
@@ -24,13 +24,13 @@ from chainproof.emulator.faults.variants import VARIANTS, Variant
 from .serving import run_checks, running_emulator
 
 CLAUSES_WITHOUT_FAULT = {
-    clauses.OUTPUT_SCHEMA: "an echo chain has no shape of its own: tests/conformance/test_faults.py breaks it",
+    clauses.OUTPUT_SCHEMA: "an echo chain has no schema of its own; tests/conformance/test_faults.py violates it",
 }
 
 IMPLIED_VIOLATIONS: dict[Clause, tuple[Clause, ...]] = {
-    # A gate that stands open lets in what stands behind a body, and is asked with keys in many places.
+    # Without authentication, keys in other places and requests hidden in bodies are accepted too.
     clauses.AUTHENTICATION_REQUIRED: (clauses.INVALID_FRAMING_REJECTED, clauses.KEY_LOCATION, clauses.KEY_VERIFIED),
-    # What ends elsewhere than it says leaves its connection to whoever comes next.
+    # An answer with wrong framing affects the next request on its connection.
     clauses.RESPONSE_FRAMING: (
         clauses.CONNECTION_PERSISTENCE,
         clauses.REQUEST_ANSWERED,
@@ -43,11 +43,11 @@ IMPLIED_VIOLATIONS: dict[Clause, tuple[Clause, ...]] = {
     clauses.SINGLETON_FIELDS: (clauses.RESPONSE_FRAMING,),
     clauses.REQUEST_FRAMING: (clauses.RESPONSE_FRAMING, clauses.OBJECT_ACCEPTED, clauses.INVALID_FRAMING_REJECTED),
     clauses.HTTP_STRICTNESS: (clauses.INVALID_FRAMING_REJECTED,),
-    # Another's output is not what was sent either.
+    # The answer to another request is not the object that was sent.
     clauses.ANSWER_MATCHES_REQUEST: (clauses.ECHO_EXACT,),
     clauses.ECHO_EXACT: (clauses.ANSWER_MATCHES_REQUEST,),
     clauses.OUTPUT_OBJECT: (clauses.ECHO_EXACT,),
-    # What is refused is so in every guise, and what is answered otherwise is so in every place.
+    # A request that is rejected or answered wrongly is so in every form.
     clauses.OBJECT_ACCEPTED: (clauses.MEDIA_TYPE_PARAMETERS,),
     clauses.STATUS: (clauses.REQUEST_FRAMING, clauses.CONNECTION_PERSISTENCE, clauses.REQUEST_ISOLATION),
     clauses.REQUEST_ISOLATION: (
@@ -59,7 +59,7 @@ IMPLIED_VIOLATIONS: dict[Clause, tuple[Clause, ...]] = {
     clauses.NON_OBJECT_REJECTED: (clauses.REQUEST_FRAMING, clauses.ERROR_CODE_CAUSE),
     clauses.INVALID_JSON_REJECTED: (clauses.REQUEST_ANSWERED, clauses.ERROR_CODE_CAUSE, clauses.MEDIA_TYPE_REQUIRED),
     clauses.OTHER_PATHS_REJECTED: (clauses.REGIONAL_HOST,),
-    # A refusal by the wrong name is no refusal as documented, steered or not.
+    # A wrong error code is undocumented, whether the error was asked for or not.
     clauses.KEY_VERIFIED: (clauses.ERROR_ON_DEMAND,),
     clauses.ERROR_CODE_CAUSE: (
         clauses.BODY_REQUIRED,
@@ -68,37 +68,53 @@ IMPLIED_VIOLATIONS: dict[Clause, tuple[Clause, ...]] = {
         clauses.NON_OBJECT_REJECTED,
     ),
 }
-"""What may be named besides a clause, by the rule that stands above it: the one cannot be broken and the other be whole."""
+"""Clauses that may be reported besides the violated one, because its violation implies theirs."""
 
-ORDER = ("failure", "credentials", "identity", "framing", "routing", "internals", "media_type", "body", "connection")
-"""The parts whose checks are quick, the quickest first."""
+QUICK_MODULES = (
+    "failure",
+    "credentials",
+    "identity",
+    "framing",
+    "routing",
+    "internals",
+    "media_type",
+    "body",
+    "connection",
+)
+"""Modules with quick checks, the quickest first."""
 
-PATIENCE = 10.0
-"""Seconds that a correct endpoint has for each answer."""
+CORRECT_DEADLINE = 10.0
+"""Deadline for the answers of an otherwise correct endpoint, in seconds."""
 
-SEED = int(os.environ.get("CHAINPROOF_SAMPLE_SEED", datetime.now(UTC).strftime("%Y%m%d")))
-"""Which faults and variants have their turn at everything."""
+SAMPLE_SIZE = None if os.environ.get("CHAINPROOF_SAMPLE") == "all" else 2
 
-TURN = random.Random(SEED)
-FULL_FAULTS = TURN.sample(sorted(FAULTS), 2)
-FULL_VARIANTS = TURN.sample(sorted(VARIANTS), 2)
+
+def sample(names: Iterable[str]) -> list[str]:
+    """
+    The same few names in each run, or all of them.
+    """
+    names = sorted(names)
+    return names if SAMPLE_SIZE is None else random.Random(1).sample(names, SAMPLE_SIZE)
 
 
 def checks_for(clause: Clause) -> list[Check]:
     """
-    The checks that uphold a clause, and those whose answers may show it all the same, the quickest first.
+    The checks of a clause and those whose answers may also show a violation, the quickest first.
     """
-    quick = sorted((check for check in CHECKS if check.module in ORDER), key=lambda check: ORDER.index(check.module))
-    quick_and_not = [*quick, *(check for check in CHECKS if check not in quick)]
-    own = [check for check in quick_and_not if clause in check.clauses]
-    rest = [check for check in quick if check not in own]
-    return rest + own if clause in SINGLE_ANSWER_CLAUSES else own + rest
+    quick = sorted(
+        (check for check in ALL_CHECKS if check.module in QUICK_MODULES),
+        key=lambda check: QUICK_MODULES.index(check.module),
+    )
+    ordered = [*quick, *(check for check in ALL_CHECKS if check not in quick)]
+    with_clause = [check for check in ordered if clause in check.clauses]
+    others = [check for check in quick if check not in with_clause]
+    return others + with_clause if clause in SINGLE_ANSWER_CLAUSES else with_clause + others
 
 
 @pytest.mark.parametrize("fault", FAULTS.values(), ids=list(FAULTS))
-def test_a_fault_is_caught_for_its_own_clause(fault: Fault) -> None:
+def test_a_fault_is_reported_for_its_clause(fault: Fault) -> None:
     """
-    Each fault of the emulator is found, and named by the clause that it breaks.
+    The checks report the clause that the fault violates.
     """
     with running_emulator(fault.hook) as url:
         found = run_checks(
@@ -108,48 +124,45 @@ def test_a_fault_is_caught_for_its_own_clause(fault: Fault) -> None:
     assert fault.violates.id in {each.clause for each in found}
 
 
-@pytest.mark.parametrize("name", FULL_FAULTS)
-def test_a_fault_is_one_finding(name: str) -> None:
+@pytest.mark.parametrize("name", sample(FAULTS))
+def test_a_fault_violates_no_unexpected_clause(name: str) -> None:
     """
-    Put to every check, a fault is found for its own clause, and for others only where it is said to break them too, or
-    where they follow from its own.
+    All checks together report the clauses that the fault violates or implies, and no others.
     """
     fault = FAULTS[name]
-    print(f"CHAINPROOF_SAMPLE_SEED={SEED}")
     with running_emulator(fault.hook) as url:
         found = run_checks(
-            url, CHECKS, depth=Depth.QUICK, deadline=PATIENCE, overload="--overload" in fault.needs_options
+            url, ALL_CHECKS, depth=Depth.QUICK, deadline=CORRECT_DEADLINE, overload="--overload" in fault.needs_options
         )
 
-    said = {
+    allowed = {
         clause.id for clause in (fault.violates, *fault.also_violates, *IMPLIED_VIOLATIONS.get(fault.violates, ()))
     } | warning_clauses()
-    assert [] == [f"{each.clause}: {each.actual}" for each in found if each.clause not in said]
+    assert [] == [f"{each.clause}: {each.actual}" for each in found if each.clause not in allowed]
 
 
-@pytest.mark.parametrize("name", FULL_VARIANTS)
-def test_a_variant_is_not_accused(name: str) -> None:
+@pytest.mark.parametrize("name", sample(VARIANTS))
+def test_a_correct_variant_has_no_findings(name: str) -> None:
     """
-    Put to every check, an odd but legal endpoint departs from no binding clause.
+    All checks together report no violation of a binding clause.
     """
     variant: Variant = VARIANTS[name]
-    print(f"CHAINPROOF_SAMPLE_SEED={SEED}")
     with running_emulator(variant.hook) as url:
-        found = run_checks(url, CHECKS, depth=Depth.QUICK, deadline=PATIENCE)
+        found = run_checks(url, ALL_CHECKS, depth=Depth.QUICK, deadline=CORRECT_DEADLINE)
 
     assert [] == [f"{each.clause}: {each.actual}" for each in found if each.clause not in warning_clauses()]
 
 
 def warning_clauses() -> set[str]:
     """
-    The clauses whose violations fail no run.
+    The clauses whose violations are warnings.
     """
     return {clause.id for clause in CLAUSES if clause.level is Level.SHOULD}
 
 
 def test_every_clause_has_a_fault() -> None:
     """
-    A clause that no fault breaks is one that no check is known to uphold.
+    A clause without a fault might have no check that finds its violations.
     """
     broken = {fault.violates for fault in FAULTS.values()}
 
@@ -158,17 +171,17 @@ def test_every_clause_has_a_fault() -> None:
 
 def test_every_stage_has_a_fault() -> None:
     """
-    Endpoints go wrong at every stage of a request.
+    There are faults at every stage of a request.
     """
     assert set(FaultStage) == {fault.stage for fault in FAULTS.values()}
 
 
-def test_names_and_words_are_their_own() -> None:
+def test_descriptions_are_unique_and_complete() -> None:
     """
-    No two faults or variants say that they do the same.
+    Faults and variants have different, complete descriptions.
     """
-    description = [each.description for each in (*FAULTS.values(), *VARIANTS.values())]
+    descriptions = [each.description for each in (*FAULTS.values(), *VARIANTS.values())]
 
-    assert len(description) == len(set(description))
+    assert len(descriptions) == len(set(descriptions))
     assert all(each.description.endswith(".") for each in FAULTS.values())
     assert all(each.allowed_by for each in VARIANTS.values())
