@@ -80,7 +80,7 @@ def main(arguments: Sequence[str]) -> int:
                 _serve_alone(serve_until_stopped, print_url, until_eof=options.until_eof)
                 return ExitCode.PASS
             print_url()
-            return _serve_around(child_command, serve_until_stopped, _child_environment(_origin(sock), config))
+            return _serve_while_running(child_command, serve_until_stopped, _child_environment(_origin(sock), config))
 
 
 def _config(options: argparse.Namespace, scenario: Scenario, *, has_chain: bool) -> EmulatorConfig:
@@ -257,7 +257,9 @@ def _serve_alone(serve_until_stopped: ServeFunction, print_url: Callable[[], Non
     serve_until_stopped(on_started)
 
 
-def _serve_around(child_command: list[str], serve_until_stopped: ServeFunction, environment: dict[str, str]) -> int:
+def _serve_while_running(
+    child_command: list[str], serve_until_stopped: ServeFunction, environment: dict[str, str]
+) -> int:
     """
     Serve while a command runs, with *environment* added to its environment. Returns its exit code.
     """

@@ -38,7 +38,7 @@ from chainproof.json_text import JSON
 from .fault import FaultRegistrar, FaultStage
 from .hooks import DecideHook, RequestContext, error, with_body, with_header, with_members
 
-_at = FaultRegistrar(stage=FaultStage.ANSWER)
+_faults = FaultRegistrar(stage=FaultStage.ANSWER)
 
 AnswerChange = Callable[[Answer], Answer]
 
@@ -90,7 +90,7 @@ def _with_error_members(**changes: JSON) -> AnswerChange:
 
 # ------------------------------------------------------------------ output
 
-_at.add_table(
+_faults.add_table(
     OUTPUT_MEDIA_TYPE,
     rows={
         "output-without-content-type": ("A 200 has no Content-Type.", on_success(_with_media_type(""))),
@@ -99,7 +99,7 @@ _at.add_table(
 )
 
 
-@_at.on_decide(OUTPUT_MEDIA_TYPE)
+@_faults.on_decide(OUTPUT_MEDIA_TYPE)
 def empty_output_without_content_type(context: RequestContext) -> Answer:
     """A 200 to the empty object has no Content-Type."""
     correct_answer = context.correct_answer()
@@ -110,7 +110,7 @@ def empty_output_without_content_type(context: RequestContext) -> Answer:
     )
 
 
-_at.add_table(
+_faults.add_table(
     OUTPUT_JSON,
     rows={
         "output-with-bom": (
@@ -138,7 +138,7 @@ _at.add_table(
 )
 
 
-@_at.on_decide(OUTPUT_JSON)
+@_faults.on_decide(OUTPUT_JSON)
 def gzip_undeclared(context: RequestContext) -> Answer:
     """Output is compressed when the client accepts gzip, but Content-Encoding is missing."""
     correct_answer = context.correct_answer()
@@ -146,7 +146,7 @@ def gzip_undeclared(context: RequestContext) -> Answer:
     return with_body(correct_answer, gzip.compress(correct_answer.body)) if gzip_accepted else correct_answer
 
 
-@_at.on_decide(OUTPUT_JSON)
+@_faults.on_decide(OUTPUT_JSON)
 def output_latin_1(context: RequestContext) -> Answer:
     """Output is encoded in Latin-1 if it fits."""
     correct_answer = context.correct_answer()
@@ -157,7 +157,7 @@ def output_latin_1(context: RequestContext) -> Answer:
     return with_body(correct_answer, text) if correct_answer.status == 200 and not text.isascii() else correct_answer
 
 
-@_at.on_decide(OUTPUT_JSON)
+@_faults.on_decide(OUTPUT_JSON)
 def output_with_unescaped_controls(context: RequestContext) -> Answer:
     """Control characters in strings are not escaped."""
     correct_answer = context.correct_answer()
@@ -168,7 +168,7 @@ def output_with_unescaped_controls(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(OUTPUT_JSON)
+@_faults.on_decide(OUTPUT_JSON)
 def output_as_python_repr(context: RequestContext) -> Answer:
     """Output with true, false or null is written as Python literals."""
     correct_answer = context.correct_answer()
@@ -184,7 +184,7 @@ def output_as_python_repr(context: RequestContext) -> Answer:
 
 _HTML = b"<html><head><title>Bad Gateway</title></head><body><h1>502 Bad Gateway</h1></body></html>"
 
-_at.add_table(
+_faults.add_table(
     ERROR_MEDIA_TYPE,
     rows={
         "errors-without-content-type": ("Errors have no Content-Type.", _failure(_with_media_type(""))),
@@ -206,7 +206,7 @@ _at.add_table(
         ),
     },
 )
-_at.add_table(
+_faults.add_table(
     ERROR_JSON,
     rows={
         "errors-bare-text": (
@@ -221,7 +221,7 @@ _at.add_table(
         ),
     },
 )
-_at.add_table(
+_faults.add_table(
     ERROR_OBJECT,
     rows={
         "errors-array": (
@@ -230,7 +230,7 @@ _at.add_table(
         ),
     },
 )
-_at.add_table(
+_faults.add_table(
     ERROR_MESSAGE,
     rows={
         "error-is-object": (
@@ -240,7 +240,7 @@ _at.add_table(
         "error-null": ("`error` is null.", _on_status(401)(_with_error_members(error=None))),
     },
 )
-_at.add_table(
+_faults.add_table(
     ERROR_DETAIL,
     rows={
         "detail-list": (
@@ -250,7 +250,7 @@ _at.add_table(
         "detail-null": ("`detail` is null.", _failure(_with_error_members(detail=None))),
     },
 )
-_at.add_table(
+_faults.add_table(
     ERROR_CODE,
     rows={
         "code-undocumented": (
@@ -263,7 +263,7 @@ _at.add_table(
         ),
     },
 )
-_at.add_table(
+_faults.add_table(
     ERROR_CODE_STATUS,
     rows={
         "code-for-another-status": (
@@ -291,7 +291,7 @@ def _changed_code(answer: Answer, change: Callable[[str], str]) -> Answer:
     return with_members(answer, error_code=change(code)) if isinstance(code, str) else answer
 
 
-@_at.on_decide(ERROR_CODE_CAUSE)
+@_faults.on_decide(ERROR_CODE_CAUSE)
 def empty_body_is_too_large(context: RequestContext) -> Answer:
     """A request without a body gets the code `payload_too_large`."""
     correct_answer = context.correct_answer()
@@ -304,7 +304,7 @@ def empty_body_is_too_large(context: RequestContext) -> Answer:
     return with_members(correct_answer, error_code="payload_too_large") if empty else correct_answer
 
 
-_at.add_table(
+_faults.add_table(
     UNIQUE_MEMBER_NAMES,
     rows={
         "error-member-twice": (
@@ -320,7 +320,7 @@ _at.add_table(
 
 # ------------------------------------------------------------------ undocumented statuses
 
-_at.add_table(
+_faults.add_table(
     STATUS,
     rows={
         "success-is-201": ("A success is answered 201.", on_success(lambda answer: replace(answer, status=201))),
@@ -345,7 +345,7 @@ _at.add_table(
     },
 )
 
-# ------------------------------------------------------------------ leaks of internals and credentials
+# ------------------------------------------------------------------ exposed internals and credentials
 
 _PYTHON_TRACEBACK = (
     "Traceback (most recent call last):\n"
@@ -353,7 +353,7 @@ _PYTHON_TRACEBACK = (
 )
 _JAVA_STACK_TRACE = "java.lang.NullPointerException\n\tat com.example.Gateway.parse(Gateway.java:42)\n\tat java.base/java.lang.Thread.run"
 
-_at.add_table(
+_faults.add_table(
     NO_INTERNALS,
     rows={
         "stack-trace-in-400": (
@@ -368,7 +368,7 @@ _at.add_table(
 )
 
 
-@_at.on_decide(NO_INTERNALS)
+@_faults.on_decide(NO_INTERNALS)
 def stack_trace_of_auth(context: RequestContext) -> Answer:
     """Basic credentials that are not base64 are answered with a stack trace."""
     correct_answer = context.correct_answer()
@@ -401,7 +401,7 @@ def _leaks_key(change: Callable[[Answer, str], Answer], *statuses: int) -> Decid
     return decide
 
 
-_at.add_table(
+_faults.add_table(
     NO_CREDENTIAL_LEAK,
     rows={
         "key-in-error": (
@@ -418,7 +418,7 @@ _at.add_table(
 )
 
 
-@_at.on_decide(NO_CREDENTIAL_LEAK)
+@_faults.on_decide(NO_CREDENTIAL_LEAK)
 def trace_echoes_key(context: RequestContext) -> Answer:
     """TRACE echoes the request including the key."""
     if context.request.method != b"TRACE":
@@ -429,7 +429,7 @@ def trace_echoes_key(context: RequestContext) -> Answer:
 
 # ------------------------------------------------------------------ header fields
 
-_at.add_table(
+_faults.add_table(
     SINGLETON_FIELDS,
     rows={
         "content-type-twice": (
@@ -442,7 +442,7 @@ _at.add_table(
         ),
     },
 )
-_at.add_table(
+_faults.add_table(
     RETRY_AFTER,
     rows={
         "retry-after-words": (
@@ -464,7 +464,7 @@ def _compressed(answer: Answer) -> Answer:
     return with_header(with_body(answer, gzip.compress(answer.body, mtime=0)), "Content-Encoding", "gzip")
 
 
-_at.add_table(
+_faults.add_table(
     CONTENT_CODING,
     rows={
         "gzip-unrequested": (
@@ -483,7 +483,7 @@ _at.add_table(
 )
 
 
-@_at.on_decide(HTTP_RECOMMENDATIONS)
+@_faults.on_decide(HTTP_RECOMMENDATIONS)
 def gzip_despite_q0(context: RequestContext) -> Answer:
     """Output is compressed although the client sends `gzip;q=0`."""
     correct_answer = context.correct_answer()

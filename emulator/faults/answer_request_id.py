@@ -14,7 +14,7 @@ from .answer import AnswerChange, on_success
 from .fault import FaultRegistrar, FaultStage
 from .hooks import DecideHook, RequestContext, with_header
 
-_at = FaultRegistrar(stage=FaultStage.ANSWER)
+_faults = FaultRegistrar(stage=FaultStage.ANSWER)
 
 
 def _with_request_id(request_id: Callable[[RequestContext], str]) -> DecideHook:
@@ -24,7 +24,7 @@ def _with_request_id(request_id: Callable[[RequestContext], str]) -> DecideHook:
     return lambda context: with_header(context.correct_answer(), REQUEST_ID_HEADER, request_id(context))
 
 
-_at.add_table(
+_faults.add_table(
     REQUEST_ID_UNIQUE,
     rows={
         "id-constant": ("Every answer has the same request id.", _with_request_id(lambda _: "0")),
@@ -109,7 +109,7 @@ def _request_ids(*values: str) -> AnswerChange:
     return lambda answer: with_header(answer, REQUEST_ID_HEADER, *values)
 
 
-_at.add_table(
+_faults.add_table(
     REQUEST_ID_PRESENT,
     rows={
         "id-missing": ("A 200 has no request id.", on_success(_request_ids())),
@@ -122,7 +122,7 @@ _at.add_table(
 )
 
 
-@_at.on_decide(REQUEST_ID_PRESENT)
+@_faults.on_decide(REQUEST_ID_PRESENT)
 def id_missing_now_and_then(context: RequestContext) -> Answer:
     """Every 10th 200 has no request id."""
     correct_answer = context.correct_answer()
@@ -133,7 +133,7 @@ def id_missing_now_and_then(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(REQUEST_ID_PRESENT)
+@_faults.on_decide(REQUEST_ID_PRESENT)
 def id_missing_when_large(context: RequestContext) -> Answer:
     """Answers above 8 KiB have no request id."""
     correct_answer = context.correct_answer()
@@ -144,7 +144,7 @@ def id_missing_when_large(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(REQUEST_ID_ON_ERRORS)
+@_faults.on_decide(REQUEST_ID_ON_ERRORS)
 def id_missing_on_errors(context: RequestContext) -> Answer:
     """Errors have no request id."""
     correct_answer = context.correct_answer()

@@ -21,7 +21,7 @@ from chainproof.contract.clauses import (
 from .fault import FaultRegistrar, FaultStage
 from .hooks import DecideHook, RequestContext, error
 
-_at = FaultRegistrar(stage=FaultStage.AUTHENTICATION)
+_faults = FaultRegistrar(stage=FaultStage.AUTHENTICATION)
 
 
 def _accepts_credential(accepts: Callable[[RequestContext, bytes], bool]) -> DecideHook:
@@ -36,7 +36,7 @@ def _accepts_credential(accepts: Callable[[RequestContext, bytes], bool]) -> Dec
     return decide
 
 
-_at.add_table(
+_faults.add_table(
     KEY_VERIFIED,
     INVALID_FRAMING_REJECTED,
     rows={
@@ -72,43 +72,43 @@ _at.add_table(
 )
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def no_key_needed(context: RequestContext) -> Answer:
     """Requests without a key are accepted; requests with a wrong key are rejected."""
     return context.serve_authenticated(not context.authorization())
 
 
-@_at.on_decide(KEY_VERIFIED, KEY_PREFIX)
+@_faults.on_decide(KEY_VERIFIED, KEY_PREFIX)
 def any_authorization(context: RequestContext) -> Answer:
     """Any Authorization header is accepted."""
     return context.serve_authenticated(context.authorization() != b"")
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED, INVALID_FRAMING_REJECTED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED, INVALID_FRAMING_REJECTED)
 def auth_disabled(context: RequestContext) -> Answer:
     """Requests are not authenticated at all."""
     return context.serve_authenticated()
 
 
-@_at.on_decide(KEY_PREFIX)
+@_faults.on_decide(KEY_PREFIX)
 def key_without_scheme(context: RequestContext) -> Answer:
     """The key is accepted without a scheme."""
     return context.serve_authenticated(context.authorization() == context.key)
 
 
-@_at.on_decide(KEY_PREFIX)
+@_faults.on_decide(KEY_PREFIX)
 def key_with_bearer(context: RequestContext) -> Answer:
     """The key is accepted with the scheme Bearer."""
     return context.serve_authenticated(context.authorization() == b"Bearer " + context.key)
 
 
-@_at.on_decide(KEY_PREFIX)
+@_faults.on_decide(KEY_PREFIX)
 def key_with_any_scheme(context: RequestContext) -> Answer:
     """The key is accepted with any scheme."""
     return context.serve_authenticated(context.authorization().partition(b" ")[2] == context.key)
 
 
-@_at.on_decide(KEY_PREFIX)
+@_faults.on_decide(KEY_PREFIX)
 def key_in_basic(context: RequestContext) -> Answer:
     """The key is accepted as the user name or password of Basic authentication."""
     scheme, _, token = context.authorization().partition(b" ")
@@ -119,19 +119,19 @@ def key_in_basic(context: RequestContext) -> Answer:
     return context.serve_authenticated(scheme == b"Basic" and context.key in credentials.split(b":"))
 
 
-@_at.on_decide(KEY_LOCATION)
+@_faults.on_decide(KEY_LOCATION)
 def key_in_query(context: RequestContext) -> Answer:
     """The key is accepted in the query string."""
     return context.serve_authenticated(not context.authorization() and b"=" + context.key in context.request.target)
 
 
-@_at.on_decide(KEY_LOCATION)
+@_faults.on_decide(KEY_LOCATION)
 def key_in_cookie(context: RequestContext) -> Answer:
     """The key is accepted in a cookie."""
     return context.serve_authenticated(not context.authorization() and context.key in context.field(b"cookie"))
 
 
-@_at.on_decide(KEY_LOCATION)
+@_faults.on_decide(KEY_LOCATION)
 def key_in_x_api_key(context: RequestContext) -> Answer:
     """The key is accepted in X-API-Key."""
     return context.serve_authenticated(
@@ -139,7 +139,7 @@ def key_in_x_api_key(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(KEY_LOCATION)
+@_faults.on_decide(KEY_LOCATION)
 def key_in_proxy_authorization(context: RequestContext) -> Answer:
     """The key is accepted in Proxy-Authorization."""
     return context.serve_authenticated(
@@ -147,13 +147,13 @@ def key_in_proxy_authorization(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(KEY_LOCATION)
+@_faults.on_decide(KEY_LOCATION)
 def key_in_body(context: RequestContext) -> Answer:
     """The key is accepted as a member of the body."""
     return context.serve_authenticated(not context.authorization() and context.key in context.body)
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def trusts_forwarded_for(context: RequestContext) -> Answer:
     """Requests with a loopback address in X-Forwarded-For need no key."""
     return context.serve_authenticated(
@@ -161,7 +161,7 @@ def trusts_forwarded_for(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def auth_once_per_connection(context: RequestContext) -> Answer:
     """After one authenticated request, later requests on the same connection need no key."""
     known = context.connection.count["right"] > 0
@@ -169,37 +169,37 @@ def auth_once_per_connection(context: RequestContext) -> Answer:
     return context.serve_authenticated(known and not context.authorization())
 
 
-@_at.on_decide(INVALID_FRAMING_REJECTED, AUTHENTICATION_REQUIRED)
+@_faults.on_decide(INVALID_FRAMING_REJECTED, AUTHENTICATION_REQUIRED)
 def key_of_previous_request(context: RequestContext) -> Answer:
     """A pipelined request without a key is authenticated with the key of the request before it."""
     return context.serve_authenticated(not context.authorization() and context.in_flight > 0)
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def auth_skipped_for_debug(context: RequestContext) -> Answer:
     """The query `?debug=1` turns authentication off."""
     return context.serve_authenticated(not context.authorization() and context.request.target.endswith(b"?debug=1"))
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def auth_skipped_for_localhost(context: RequestContext) -> Answer:
     """Requests with `Host: localhost` need no key."""
     return context.serve_authenticated(not context.authorization() and context.request.host == b"localhost")
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def auth_skipped_when_concurrent(context: RequestContext) -> Answer:
     """Requests need no key while four or more others are in flight."""
     return context.serve_authenticated(not context.authorization() and len(context.concurrent) >= 4)
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def auth_on_first_request_only(context: RequestContext) -> Answer:
     """Only the first request of a connection is authenticated."""
     return context.serve_authenticated(context.position > 1)
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def cache_before_auth(context: RequestContext) -> Answer:
     """A body that was answered before needs no key: the cache runs before authentication."""
     known = context.body in context.memory.answers
@@ -208,34 +208,34 @@ def cache_before_auth(context: RequestContext) -> Answer:
     return context.serve_authenticated(known and context.targets_operation())
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def auth_skipped_for_chunked(context: RequestContext) -> Answer:
     """Requests with a chunked body need no key."""
     return context.serve_authenticated(not context.authorization() and context.field(b"transfer-encoding") != b"")
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def auth_skipped_now_and_then(context: RequestContext) -> Answer:
     """Every 20th request without a key is accepted."""
     return context.serve_authenticated(not context.authorization() and context.memory.every_nth(20, "without"))
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def wrong_key_accepted_now_and_then(context: RequestContext) -> Answer:
     """Every 50th request with a wrong `Api-Key` is accepted."""
-    wrong = context.authorization().startswith(b"Api-Key ") and not context.has_valid_key()
-    return context.serve_authenticated(wrong and context.memory.every_nth(50, "wrong"))
+    has_wrong_key = context.authorization().startswith(b"Api-Key ") and not context.has_valid_key()
+    return context.serve_authenticated(has_wrong_key and context.memory.every_nth(50, "wrong"))
 
 
-@_at.on_decide(KEY_VERIFIED)
+@_faults.on_decide(KEY_VERIFIED)
 def auth_fails_open(context: RequestContext) -> Answer:
     """After ten rejections in a row, wrong keys are accepted."""
-    rejections = context.memory.count["refused"]
-    context.memory.count["refused"] = 0 if context.has_valid_key() else rejections + 1
+    rejections = context.memory.count["rejected"]
+    context.memory.count["rejected"] = 0 if context.has_valid_key() else rejections + 1
     return context.serve_authenticated(rejections > 10 and context.authorization().startswith(b"Api-Key "))
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def auth_skipped_for_double_slash(context: RequestContext) -> Answer:
     """Authentication compares the path as sent, routing merges slashes: `//production/run_remote` needs no key."""
     merged = context.request.target.startswith(b"//production")
@@ -254,7 +254,7 @@ def auth_skipped_for_double_slash(context: RequestContext) -> Answer:
     return context.serve(authenticated)
 
 
-@_at.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def missing_key_is_400(context: RequestContext) -> Answer:
     """A request without a key is answered 400."""
     correct_answer = context.correct_answer()
@@ -265,15 +265,17 @@ def missing_key_is_400(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(KEY_VERIFIED)
+@_faults.on_decide(KEY_VERIFIED)
 def wrong_key_is_400(context: RequestContext) -> Answer:
     """A request with a wrong key is answered 400."""
-    wrong = context.authorization().startswith(b"Api-Key ")
+    has_wrong_key = context.authorization().startswith(b"Api-Key ")
     correct_answer = context.correct_answer()
-    return error(correct_answer, 400, "client_error") if correct_answer.status == 401 and wrong else correct_answer
+    return (
+        error(correct_answer, 400, "client_error") if correct_answer.status == 401 and has_wrong_key else correct_answer
+    )
 
 
-@_at.on_decide(STATUS)
+@_faults.on_decide(STATUS)
 def wrong_key_is_403(context: RequestContext) -> Answer:
     """A request with a wrong key is answered 403."""
     correct_answer = context.correct_answer()
@@ -282,16 +284,18 @@ def wrong_key_is_403(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(STATUS)
+@_faults.on_decide(STATUS)
 def auth_crashes_on_odd_keys(context: RequestContext) -> Answer:
     """A key with characters other than letters, digits, dots and hyphens is answered 500."""
     correct_answer = context.correct_answer()
     token = context.authorization().partition(b" ")[2]
-    odd = any(not (chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in ".-_")) for byte in token)
-    return error(correct_answer, 500, None) if correct_answer.status == 401 and odd else correct_answer
+    has_other_characters = any(
+        not (chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in ".-_")) for byte in token
+    )
+    return error(correct_answer, 500, None) if correct_answer.status == 401 and has_other_characters else correct_answer
 
 
-@_at.on_decide(ERROR_CODE_CAUSE)
+@_faults.on_decide(ERROR_CODE_CAUSE)
 def bad_body_is_unauthorized(context: RequestContext) -> Answer:
     """Invalid bodies are answered 401 with the code `unauthorized` too."""
     correct_answer = context.correct_answer()

@@ -20,7 +20,7 @@ from chainproof.json_text import JSON
 from .fault import FaultRegistrar, FaultStage
 from .hooks import DecideHook, RequestContext, error, with_body
 
-_at = FaultRegistrar(stage=FaultStage.CHAIN)
+_faults = FaultRegistrar(stage=FaultStage.CHAIN)
 
 Change = Callable[[JSON], JSON]
 
@@ -140,7 +140,7 @@ def _six_digits(value: float) -> JSON:
     return float(f"{value:.6g}") if isinstance(value, float) and math.isfinite(value) else value
 
 
-_at.add_table(
+_faults.add_table(
     ECHO_EXACT,
     rows={
         "rounds-integers": ("Integers beyond 2^53 are rounded to doubles.", _numbers(_as_double)),
@@ -197,14 +197,14 @@ _at.add_table(
 )
 
 
-@_at.on_decide(ECHO_EXACT)
+@_faults.on_decide(ECHO_EXACT)
 def output_empty(context: RequestContext) -> Answer:
     """The output is always the empty object."""
     correct_answer = context.correct_answer()
     return with_body(correct_answer, b"{}") if correct_answer.status == 200 else correct_answer
 
 
-@_at.on_decide(UNIQUE_MEMBER_NAMES)
+@_faults.on_decide(UNIQUE_MEMBER_NAMES)
 def member_duplicated(context: RequestContext) -> Answer:
     """The first member of the output is written twice."""
     correct_answer = context.correct_answer()
@@ -216,7 +216,7 @@ def member_duplicated(context: RequestContext) -> Answer:
     return with_body(correct_answer, b"{" + match[1] + b"," + correct_answer.body.lstrip()[1:])
 
 
-@_at.on_decide(OUTPUT_OBJECT)
+@_faults.on_decide(OUTPUT_OBJECT)
 def output_in_array(context: RequestContext) -> Answer:
     """The output is wrapped in an array."""
     correct_answer = context.correct_answer()
@@ -225,7 +225,7 @@ def output_in_array(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(OUTPUT_OBJECT)
+@_faults.on_decide(OUTPUT_OBJECT)
 def output_double_encoded(context: RequestContext) -> Answer:
     """The output is a string that contains the JSON text."""
     correct_answer = context.correct_answer()
@@ -236,7 +236,7 @@ def output_double_encoded(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(OUTPUT_OBJECT)
+@_faults.on_decide(OUTPUT_OBJECT)
 def output_null(context: RequestContext) -> Answer:
     """The empty object is returned as null."""
     correct_answer = context.correct_answer()
@@ -247,7 +247,7 @@ def output_null(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(OUTPUT_JSON)
+@_faults.on_decide(OUTPUT_JSON)
 def output_infinity(context: RequestContext) -> Answer:
     """Numbers beyond the range of a double are written as Infinity."""
     correct_answer = context.correct_answer()
@@ -259,7 +259,7 @@ def output_infinity(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(ERROR_ON_DEMAND)
+@_faults.on_decide(ERROR_ON_DEMAND)
 def one_code_for_all(context: RequestContext) -> Answer:
     """Every 502, 503 and 504 becomes a 502 with the code `internal_baseten_error`."""
     correct_answer = context.correct_answer()
@@ -270,14 +270,14 @@ def one_code_for_all(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(ERROR_ON_DEMAND)
+@_faults.on_decide(ERROR_ON_DEMAND)
 def retries_hide_429(context: RequestContext) -> Answer:
     """A 429 becomes a 503, as from a gateway that gives up retrying."""
     correct_answer = context.correct_answer()
     return error(correct_answer, 503, "model_unavailable") if correct_answer.status == 429 else correct_answer
 
 
-@_at.on_decide(ERROR_ON_DEMAND)
+@_faults.on_decide(ERROR_ON_DEMAND)
 def errors_are_swallowed(context: RequestContext) -> Answer:
     """Errors of the chain are answered 200, with the error as output."""
     correct_answer = context.correct_answer()

@@ -17,7 +17,7 @@ from chainproof.contract.clauses import (
 from .fault import FaultRegistrar, FaultStage
 from .hooks import ConnectionEnd, OutgoingAnswer, SendHook, Step, head_from_lines, without_lines
 
-_at = FaultRegistrar(stage=FaultStage.FRAMING)
+_faults = FaultRegistrar(stage=FaultStage.FRAMING)
 
 HeadChange = Callable[[list[bytes], OutgoingAnswer], list[bytes]]
 
@@ -154,10 +154,10 @@ for _name, _description, _send in (
         _changed_head(lambda lines, _: [*without_lines(lines, b"content-length"), b"Transfer-Encoding: gzip"]),
     ),
 ):
-    _at.add_send(_name, _description, _send, RESPONSE_FRAMING)
+    _faults.add_send(_name, _description, _send, RESPONSE_FRAMING)
 
 
-@_at.on_send(RESPONSE_FRAMING)
+@_faults.on_send(RESPONSE_FRAMING)
 def length_long(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Content-Length is one byte too long, and the connection closes before that byte."""
     if outgoing.answer is None:
@@ -167,7 +167,7 @@ def length_long(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield ConnectionEnd.CLOSE
 
 
-@_at.on_send(RESPONSE_FRAMING)
+@_faults.on_send(RESPONSE_FRAMING)
 def no_last_chunk(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Chunked answers end without the last chunk."""
     if not _has_body(outgoing):
@@ -177,7 +177,7 @@ def no_last_chunk(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield ConnectionEnd.CLOSE
 
 
-@_at.on_send(RESPONSE_FRAMING)
+@_faults.on_send(RESPONSE_FRAMING)
 def truncated_when_large(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Answers above 4 KiB are cut off half-way."""
     if len(outgoing.body) <= 4096:
@@ -187,7 +187,7 @@ def truncated_when_large(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield ConnectionEnd.CLOSE
 
 
-@_at.on_send(RESPONSE_FRAMING)
+@_faults.on_send(RESPONSE_FRAMING)
 def truncated_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Every 30th answer lacks its last byte."""
     if not _has_body(outgoing) or not outgoing.memory.every_nth(30, "answers"):
@@ -197,26 +197,26 @@ def truncated_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield ConnectionEnd.CLOSE
 
 
-@_at.on_send(RESPONSE_FRAMING)
+@_faults.on_send(RESPONSE_FRAMING)
 def head_with_body(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Answers to HEAD have a body."""
     head = outgoing.request is not None and outgoing.request.method == b"HEAD" and outgoing.answer is not None
     yield outgoing.wire + (outgoing.answer.body if head and outgoing.answer else b"")
 
 
-@_at.on_send(RESPONSE_FRAMING)
+@_faults.on_send(RESPONSE_FRAMING)
 def answer_twice(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Errors 400 and 401 are sent twice."""
     yield outgoing.wire * (2 if outgoing.status in (400, 401) else 1)
 
 
-@_at.on_send(RESPONSE_FRAMING)
+@_faults.on_send(RESPONSE_FRAMING)
 def chunked_to_http_1_0(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Answers are chunked, even for HTTP/1.0 clients."""
     yield _chunked(outgoing, _chunk(outgoing.body), _LAST_CHUNK) if _has_body(outgoing) else outgoing.wire
 
 
-@_at.on_send(REQUEST_ANSWERED)
+@_faults.on_send(REQUEST_ANSWERED)
 def no_length_and_no_close(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Answers have neither Content-Length nor chunks, and the connection stays open."""
     yield (
@@ -228,7 +228,7 @@ def no_length_and_no_close(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield ConnectionEnd.KEEP_OPEN
 
 
-@_at.on_send(CONNECTION_PERSISTENCE)
+@_faults.on_send(CONNECTION_PERSISTENCE)
 def closes_unannounced(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """The connection closes after every answer without `Connection: close`."""
     yield outgoing.wire
@@ -236,7 +236,7 @@ def closes_unannounced(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield ConnectionEnd.CLOSE
 
 
-@_at.on_send(CONNECTION_PERSISTENCE)
+@_faults.on_send(CONNECTION_PERSISTENCE)
 def close_announced_not_done(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """A requested `Connection: close` is confirmed, but the connection stays open."""
     yield outgoing.wire
@@ -244,7 +244,7 @@ def close_announced_not_done(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield ConnectionEnd.KEEP_OPEN
 
 
-@_at.on_send(CONNECTION_PERSISTENCE)
+@_faults.on_send(CONNECTION_PERSISTENCE)
 def close_always_announced(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Every answer has `Connection: close`, but the connection stays open."""
     if outgoing.answer is None or outgoing.close:
@@ -253,7 +253,7 @@ def close_always_announced(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield head_from_lines([*outgoing.lines(), b"Connection: close"]) + outgoing.body
 
 
-@_at.on_send(CONNECTION_PERSISTENCE)
+@_faults.on_send(CONNECTION_PERSISTENCE)
 def close_ignored(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """A requested `Connection: close` is ignored."""
     yield (
@@ -265,7 +265,7 @@ def close_ignored(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield ConnectionEnd.KEEP_OPEN
 
 
-@_at.on_send(SINGLETON_FIELDS)
+@_faults.on_send(SINGLETON_FIELDS)
 def length_twice(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Content-Length is sent twice with the same value."""
     if outgoing.answer is None:
@@ -274,7 +274,7 @@ def length_twice(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield head_from_lines([*outgoing.lines(), b"Content-Length: %d" % len(outgoing.body)]) + outgoing.body
 
 
-@_at.on_send(RESPONSE_FRAMING)
+@_faults.on_send(RESPONSE_FRAMING)
 def continue_after_answer(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """`100 Continue` is sent after the final answer."""
     expects = outgoing.request is not None and outgoing.request.fields(b"expect")
@@ -284,7 +284,7 @@ def continue_after_answer(outgoing: OutgoingAnswer) -> Iterator[Step]:
         yield outgoing.wire
 
 
-@_at.on_send(REQUEST_ANSWERED)
+@_faults.on_send(REQUEST_ANSWERED)
 def reset_instead_of_400(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Instead of a 400, the connection is reset."""
     if outgoing.status == 400:
@@ -292,7 +292,7 @@ def reset_instead_of_400(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield outgoing.wire
 
 
-@_at.on_send(REQUEST_ANSWERED)
+@_faults.on_send(REQUEST_ANSWERED)
 def closes_on_large_body(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """For bodies above 100 000 bytes, the connection closes without an answer."""
     if outgoing.request is not None and len(outgoing.request.body) > 100_000:
@@ -300,7 +300,7 @@ def closes_on_large_body(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield outgoing.wire
 
 
-@_at.on_send(REQUEST_ANSWERED)
+@_faults.on_send(REQUEST_ANSWERED)
 def reset_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Instead of every 40th answer, the connection is reset."""
     if outgoing.answer is not None and outgoing.memory.every_nth(40, "answers"):
@@ -308,7 +308,7 @@ def reset_now_and_then(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield outgoing.wire
 
 
-@_at.on_send(REQUEST_ANSWERED)
+@_faults.on_send(REQUEST_ANSWERED)
 def crashes_on_deep_nesting(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """For bodies with more than 1000 brackets, the connection closes without an answer."""
     if outgoing.request is not None and outgoing.request.body.count(b"[") + outgoing.request.body.count(b"{") > 1000:
@@ -316,7 +316,7 @@ def crashes_on_deep_nesting(outgoing: OutgoingAnswer) -> Iterator[Step]:
     yield outgoing.wire
 
 
-@_at.on_read(CONNECTION_PERSISTENCE)
+@_faults.on_read(CONNECTION_PERSISTENCE)
 def rejected_body_is_next_request(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # the signature of every ReadHook
     """The body of a request without a key is left unread and parsed as the next request."""
     head, blank, rest = data.partition(b"\r\n\r\n")

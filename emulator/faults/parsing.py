@@ -27,7 +27,7 @@ from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
 from .fault import FaultRegistrar, FaultStage
 from .hooks import DecideHook, RequestContext, error, with_field
 
-_at = FaultRegistrar(stage=FaultStage.PARSING)
+_faults = FaultRegistrar(stage=FaultStage.PARSING)
 
 Repair = Callable[[bytes], bytes | None]
 """Returns what a lenient parser makes of a body that is not a JSON object; None to leave it alone."""
@@ -99,7 +99,7 @@ def _close_brackets(body: bytes) -> bytes:
     return body + b"".join(reversed(open_brackets[: max(0, len(open_brackets) - closed_count)]))
 
 
-_at.add_table(
+_faults.add_table(
     INVALID_JSON_REJECTED,
     rows={
         "accepts-nan": (
@@ -184,7 +184,7 @@ def _contains_object(value: object) -> bool:
     return isinstance(value, str) and isinstance(parse_json(value.encode("utf-8", "replace")), dict)
 
 
-_at.add_table(
+_faults.add_table(
     NON_OBJECT_REJECTED,
     rows={
         "accepts-arrays": ("Arrays are accepted.", _accepts_non_object(lambda value: isinstance(value, list))),
@@ -198,7 +198,7 @@ _at.add_table(
     },
 )
 
-_at.add_table(
+_faults.add_table(
     BODY_REQUIRED,
     rows={
         "accepts-missing-body": (
@@ -214,7 +214,7 @@ _at.add_table(
     },
 )
 
-_at.add_table(
+_faults.add_table(
     INVALID_JSON_REJECTED,
     rows={
         "accepts-blank-body": (
@@ -243,7 +243,7 @@ def _accepts_media_type(matches: Callable[[bytes], object]) -> DecideHook:
     return decide
 
 
-_at.add_table(
+_faults.add_table(
     MEDIA_TYPE_REQUIRED,
     rows={
         "any-media-type": ("Any Content-Type is accepted.", _accepts_media_type(lambda _: True)),
@@ -259,7 +259,7 @@ _at.add_table(
 )
 
 
-@_at.on_decide(MEDIA_TYPE_REQUIRED)
+@_faults.on_decide(MEDIA_TYPE_REQUIRED)
 def accepts_forms(context: RequestContext) -> Answer:
     """URL-encoded forms are accepted as objects."""
     pairs = dict(parse_qsl(context.body.decode("latin-1"), keep_blank_values=True))
@@ -331,7 +331,7 @@ def _largest_size(value: object, kind: type[dict[str, JSON] | list[JSON]]) -> in
 
 _NUMBER = rb"[\[,:\s]-?\d+(?:\.\d+)?"
 
-_at.add_table(
+_faults.add_table(
     OBJECT_ACCEPTED,
     rows={
         "rejects-raw-utf-8": ("Unescaped characters outside ASCII are rejected.", _rejects_pattern(rb"[\x80-\xff]")),
@@ -374,7 +374,7 @@ _at.add_table(
     },
 )
 
-_at.add_table(
+_faults.add_table(
     MEDIA_TYPE_PARAMETERS,
     rows={
         "rejects-media-type-parameters": (
@@ -411,7 +411,7 @@ def _is_invalid_json(*kinds: object) -> Callable[[RequestContext], bool]:
     return lambda context: context.value() in kinds if isinstance(context.value(), InvalidJson) else False
 
 
-_at.add_table(
+_faults.add_table(
     STATUS,
     rows={
         "malformed-is-500": (
@@ -464,7 +464,7 @@ _at.add_table(
 )
 
 
-_at.add_table(
+_faults.add_table(
     ERROR_CODE_CAUSE,
     rows={
         "malformed-is-too-large": (
@@ -487,7 +487,7 @@ _at.add_table(
 )
 
 
-@_at.on_decide(INVALID_JSON_REJECTED)
+@_faults.on_decide(INVALID_JSON_REJECTED)
 def malformed_is_502(context: RequestContext) -> Answer:
     """A body that is not JSON is passed to the chain, whose error is answered 502."""
     correct_answer = context.correct_answer()
@@ -500,7 +500,7 @@ def malformed_is_502(context: RequestContext) -> Answer:
     return error(correct_answer, 502, "application_error") if invalid else correct_answer
 
 
-@_at.on_decide(NON_OBJECT_REJECTED)
+@_faults.on_decide(NON_OBJECT_REJECTED)
 def non_object_is_502(context: RequestContext) -> Answer:
     """A JSON value that is not an object is passed to the chain, whose error is answered 502."""
     correct_answer = context.correct_answer()

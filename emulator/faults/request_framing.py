@@ -22,9 +22,9 @@ from .fault import FaultRegistrar, FaultStage
 from .hooks import FaultHook, RequestContext, error
 from .parsing import rejects
 
-_at = FaultRegistrar(stage=FaultStage.PARSING)
+_faults = FaultRegistrar(stage=FaultStage.PARSING)
 
-_at.add_table(
+_faults.add_table(
     REQUEST_FRAMING,
     rows={
         "rejects-expect": (
@@ -39,7 +39,7 @@ _at.add_table(
 )
 
 
-@_at.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)
+@_faults.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)
 def rejects_chunked(context: RequestContext) -> Answer:
     """Chunked bodies are rejected."""
     correct_answer = context.correct_answer()
@@ -47,7 +47,7 @@ def rejects_chunked(context: RequestContext) -> Answer:
     return error(correct_answer, 400, "client_error") if correct_answer.status == 200 and chunked else correct_answer
 
 
-@_at.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)
+@_faults.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)
 def chunked_body_ignored(context: RequestContext) -> Answer:
     """Chunked bodies are read as empty."""
     chunked = context.field(b"transfer-encoding") != b""
@@ -256,9 +256,9 @@ for _name, _description, _change, _clause in (
     ),
     ("accepts-two-hosts", "The first of two Host headers is used.", _first_host, HTTP_STRICTNESS),
 ):
-    _at.add(_name, _description, _rewrites_head(_change), _clause)
+    _faults.add(_name, _description, _rewrites_head(_change), _clause)
 
-_at.add(
+_faults.add(
     "accepts-truncated-body",
     "A body shorter than its Content-Length is accepted.",
     FaultHook(accepts_truncated_body=True),

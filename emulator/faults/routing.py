@@ -25,7 +25,7 @@ from chainproof.contract.openapi import METHOD, PATH
 from .fault import FaultRegistrar, FaultStage
 from .hooks import DecideHook, RequestContext, error, with_body, with_field, with_header
 
-_at = FaultRegistrar(stage=FaultStage.ROUTING)
+_faults = FaultRegistrar(stage=FaultStage.ROUTING)
 _PATH = PATH.encode()
 _METHOD = METHOD.encode()
 
@@ -51,7 +51,7 @@ def _serves_path(matches: Callable[[bytes], object]) -> DecideHook:
     return decide
 
 
-_at.add_table(
+_faults.add_table(
     OTHER_PATHS_REJECTED,
     rows={
         "path-case-insensitive": (
@@ -94,7 +94,7 @@ def _serves_method(*methods: bytes) -> DecideHook:
     )
 
 
-_at.add_table(
+_faults.add_table(
     OTHER_METHODS_REJECTED,
     rows={
         "get-executes": ("GET runs the chain.", _serves_method(b"GET")),
@@ -102,21 +102,21 @@ _at.add_table(
 )
 
 
-@_at.on_decide(OTHER_METHODS_REJECTED)
+@_faults.on_decide(OTHER_METHODS_REJECTED)
 def any_method_executes(context: RequestContext) -> Answer:
     """Any method except HEAD, OPTIONS and TRACE runs the chain."""
     excluded = context.request.method in (b"HEAD", b"OPTIONS", b"TRACE")
     return context.correct_answer() if excluded or context.request.path != _PATH else _operation_answer(context)
 
 
-@_at.on_decide(OTHER_METHODS_REJECTED)
+@_faults.on_decide(OTHER_METHODS_REJECTED)
 def method_override(context: RequestContext) -> Answer:
     """GET with `X-HTTP-Method-Override: POST` runs the chain."""
     override = context.field(b"x-http-method-override") == b"POST" and context.request.path == _PATH
     return _operation_answer(context) if override else context.correct_answer()
 
 
-@_at.on_decide(OTHER_METHODS_REJECTED)
+@_faults.on_decide(OTHER_METHODS_REJECTED)
 def get_shows_a_page(context: RequestContext) -> Answer:
     """GET is answered 200 with a health status."""
     if context.request.method != b"GET" or context.request.path != _PATH:
@@ -124,7 +124,7 @@ def get_shows_a_page(context: RequestContext) -> Answer:
     return with_body(replace(context.correct_answer(), status=200), b'{"status":"healthy"}', "application/json")
 
 
-@_at.on_decide(OTHER_PATHS_REJECTED)
+@_faults.on_decide(OTHER_PATHS_REJECTED)
 def unknown_paths_are_200(context: RequestContext) -> Answer:
     """Unknown paths are answered 200 with a start page."""
     correct_answer = context.correct_answer()
@@ -135,20 +135,20 @@ def unknown_paths_are_200(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(ALLOW_HEADER)
+@_faults.on_decide(ALLOW_HEADER)
 def no_allow(context: RequestContext) -> Answer:
     """A 405 has no Allow header."""
     return with_header(context.correct_answer(), "Allow")
 
 
-@_at.on_decide(ALLOW_HEADER)
+@_faults.on_decide(ALLOW_HEADER)
 def allow_lacks_post(context: RequestContext) -> Answer:
     """A 405 has `Allow: GET, HEAD`."""
     correct_answer = context.correct_answer()
     return with_header(correct_answer, "Allow", "GET, HEAD") if correct_answer.status == 405 else correct_answer
 
 
-@_at.on_decide(ALLOW_HEADER)
+@_faults.on_decide(ALLOW_HEADER)
 def allow_lists_everything(context: RequestContext) -> Answer:
     """The Allow header of a 405 lists the rejected method."""
     correct_answer = context.correct_answer()
@@ -159,29 +159,31 @@ def allow_lists_everything(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(REGIONAL_HOST)
+@_faults.on_decide(REGIONAL_HOST)
 def regional_host_served(context: RequestContext) -> Answer:
     """The path is served on regional hostnames."""
     regional = context.request.host.endswith(b".api.baseten.co") and context.request.path == _PATH
     return context.serve(with_field(context.request, b"host", b"localhost")) if regional else context.correct_answer()
 
 
-@_at.on_decide(REGIONAL_HOST)
+@_faults.on_decide(REGIONAL_HOST)
 def regional_model_host_served(context: RequestContext) -> Answer:
     """The path is served on the regional hostnames of models."""
     regional = context.request.host.startswith(b"model-") and context.request.path == _PATH
     return context.serve(with_field(context.request, b"host", b"localhost")) if regional else context.correct_answer()
 
 
-@_at.on_decide(REGIONAL_HOST_FORMS)
+@_faults.on_decide(REGIONAL_HOST_FORMS)
 def regional_host_in_capitals_served(context: RequestContext) -> Answer:
     """The path is served on regional hostnames with upper-case letters."""
     host = context.request.host
-    odd = host.lower().endswith(b".api.baseten.co") and host != host.lower() and context.request.path == _PATH
-    return context.serve(with_field(context.request, b"host", b"localhost")) if odd else context.correct_answer()
+    has_capitals = host.lower().endswith(b".api.baseten.co") and host != host.lower() and context.request.path == _PATH
+    return (
+        context.serve(with_field(context.request, b"host", b"localhost")) if has_capitals else context.correct_answer()
+    )
 
 
-@_at.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)
+@_faults.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)
 def query_not_found(context: RequestContext) -> Answer:
     """The path with a query string is answered 400."""
     correct_answer = context.correct_answer()
@@ -192,7 +194,7 @@ def query_not_found(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(HTTP_RECOMMENDATIONS)
+@_faults.on_decide(HTTP_RECOMMENDATIONS)
 def absolute_form_not_found(context: RequestContext) -> Answer:
     """A request target in absolute form is answered 400."""
     correct_answer = context.correct_answer()
@@ -200,13 +202,13 @@ def absolute_form_not_found(context: RequestContext) -> Answer:
     return error(correct_answer, 400, "client_error") if absolute else correct_answer
 
 
-@_at.on_read(OTHER_METHODS_REJECTED)
+@_faults.on_read(OTHER_METHODS_REJECTED)
 def method_case_insensitive(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # the signature of every ReadHook
     """The method `post` is accepted as POST."""
     return b"POST" + data[4:] if begins and data[:5].lower() == b"post " else data
 
 
-@_at.on_read(HTTP_STRICTNESS)
+@_faults.on_read(HTTP_STRICTNESS)
 def host_missing(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as above
     """HTTP/1.1 requests without Host are served."""
     head, blank, rest = data.partition(b"\r\n\r\n")

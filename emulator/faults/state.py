@@ -25,7 +25,7 @@ from chainproof.json_text import InvalidJson
 from .fault import FaultRegistrar, FaultStage
 from .hooks import ConnectionEnd, FaultHook, OutgoingAnswer, RequestContext, Step, error, with_body
 
-_at = FaultRegistrar(stage=FaultStage.STATE)
+_faults = FaultRegistrar(stage=FaultStage.STATE)
 
 
 def _cached(context: RequestContext, key: bytes) -> Answer:
@@ -38,7 +38,7 @@ def _cached(context: RequestContext, key: bytes) -> Answer:
     return with_body(correct_answer, context.memory.answers.setdefault(key, correct_answer).body)
 
 
-@_at.on_decide(REQUEST_ID_UNIQUE)
+@_faults.on_decide(REQUEST_ID_UNIQUE)
 def cached_with_request_id(context: RequestContext) -> Answer:
     """A repeated body gets the whole earlier answer, including its request id."""
     correct_answer = context.correct_answer()
@@ -49,19 +49,19 @@ def cached_with_request_id(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(ANSWER_MATCHES_REQUEST)
+@_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def cached_by_length(context: RequestContext) -> Answer:
     """Outputs are cached by the length of the body."""
     return _cached(context, b"%d" % len(context.body))
 
 
-@_at.on_decide(ANSWER_MATCHES_REQUEST)
+@_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def cached_by_path(context: RequestContext) -> Answer:
     """Outputs are cached by path for two seconds: every request gets the first output."""
     return _cached(context, b"%d" % (context.now // 2))
 
 
-@_at.on_decide(ANSWER_MATCHES_REQUEST)
+@_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def cached_by_member_names(context: RequestContext) -> Answer:
     """Outputs are cached by the member names of the input."""
     value = context.value()
@@ -69,7 +69,7 @@ def cached_by_member_names(context: RequestContext) -> Answer:
     return _cached(context, names.encode())
 
 
-@_at.on_decide(ECHO_EXACT, ANSWER_MATCHES_REQUEST)
+@_faults.on_decide(ECHO_EXACT, ANSWER_MATCHES_REQUEST)
 def cached_by_equality(context: RequestContext) -> Answer:
     """Outputs of small inputs are cached by equality: `1` and `true` share an entry."""
     value = context.value() if len(context.body) < _CACHEABLE_SIZE else None
@@ -91,13 +91,13 @@ def _booleans_as_numbers(members: dict[str, object]) -> dict[str, object]:
     return {name: int(value) if isinstance(value, bool) else value for name, value in members.items()}
 
 
-@_at.on_decide(ANSWER_MATCHES_REQUEST)
+@_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def cached_by_first_bytes(context: RequestContext) -> Answer:
     """Outputs are cached by the first 16 bytes of the body."""
     return _cached(context, context.body[:16])
 
 
-@_at.on_decide(ANSWER_MATCHES_REQUEST)
+@_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def swapped_when_concurrent(context: RequestContext) -> Answer:
     """A request gets the output of a concurrent request."""
     correct_answer = context.correct_answer()
@@ -109,7 +109,7 @@ def swapped_when_concurrent(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(ANSWER_MATCHES_REQUEST)
+@_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def swapped_on_connection(context: RequestContext) -> Answer:
     """A pipelined request gets the output of the request before it."""
     correct_answer = context.correct_answer()
@@ -123,7 +123,7 @@ def swapped_on_connection(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(ANSWER_MATCHES_REQUEST)
+@_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def stale_now_and_then(context: RequestContext) -> Answer:
     """Every 20th output is that of the previous request."""
     correct_answer = context.correct_answer()
@@ -132,7 +132,7 @@ def stale_now_and_then(context: RequestContext) -> Answer:
     return with_body(correct_answer, context.memory.bodies[-1])
 
 
-@_at.on_decide(ANSWER_MATCHES_REQUEST)
+@_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def stale_on_connection(context: RequestContext) -> Answer:
     """The second output of a connection repeats the first."""
     correct_answer = context.correct_answer()
@@ -142,7 +142,7 @@ def stale_on_connection(context: RequestContext) -> Answer:
     return with_body(correct_answer, context.connection.bodies[0]) if repeated else correct_answer
 
 
-@_at.on_decide(ANSWER_MATCHES_REQUEST)
+@_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def stale_after_rejection(context: RequestContext) -> Answer:
     """After a rejected request, the next output on the connection is an earlier one."""
     correct_answer = context.correct_answer()
@@ -152,7 +152,7 @@ def stale_after_rejection(context: RequestContext) -> Answer:
     return with_body(correct_answer, context.memory.bodies[-1]) if stale else correct_answer
 
 
-@_at.on_decide(ANSWER_MATCHES_REQUEST)
+@_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def members_leak(context: RequestContext) -> Answer:
     """Members of the previous input appear in outputs that lack them: a mutable default is shared."""
     correct_answer = context.correct_answer()
@@ -168,7 +168,7 @@ def members_leak(context: RequestContext) -> Answer:
         return correct_answer
 
 
-@_at.on_decide(CONNECTION_PERSISTENCE, REQUEST_FRAMING)
+@_faults.on_decide(CONNECTION_PERSISTENCE, REQUEST_FRAMING)
 def poisoned_connection(context: RequestContext) -> Answer:
     """After an invalid body, all later requests of the connection are answered 400."""
     correct_answer = context.correct_answer()
@@ -178,7 +178,7 @@ def poisoned_connection(context: RequestContext) -> Answer:
     return error(correct_answer, 400, "client_error") if poisoned else correct_answer
 
 
-@_at.on_decide(REQUEST_ISOLATION)
+@_faults.on_decide(REQUEST_ISOLATION)
 def poisoned_endpoint(context: RequestContext) -> Answer:
     """For one second after a body that is not UTF-8, all requests are answered 400."""
     correct_answer = context.correct_answer()
@@ -189,7 +189,7 @@ def poisoned_endpoint(context: RequestContext) -> Answer:
     return error(correct_answer, 400, "client_error") if poisoned else correct_answer
 
 
-@_at.on_decide(REQUEST_ISOLATION, OBJECT_ACCEPTED)
+@_faults.on_decide(REQUEST_ISOLATION, OBJECT_ACCEPTED)
 def locked_out(context: RequestContext) -> Answer:
     """For one second after five authentication failures in a row, the right key is rejected too."""
     correct_answer = context.correct_answer()
@@ -201,7 +201,7 @@ def locked_out(context: RequestContext) -> Answer:
     return error(correct_answer, 401, "unauthorized") if locked else correct_answer
 
 
-@_at.on_decide(OBJECT_ACCEPTED)
+@_faults.on_decide(OBJECT_ACCEPTED)
 def repeated_body_rejected(context: RequestContext) -> Answer:
     """The same body twice in a row is answered 400, as a duplicate delivery."""
     correct_answer = context.correct_answer()
@@ -211,7 +211,7 @@ def repeated_body_rejected(context: RequestContext) -> Answer:
     return error(correct_answer, 400, "client_error") if repeated else correct_answer
 
 
-@_at.on_decide(STATUS)
+@_faults.on_decide(STATUS)
 def fails_now_and_then(context: RequestContext) -> Answer:
     """Every 50th valid request is answered 500."""
     correct_answer = context.correct_answer()
@@ -222,7 +222,7 @@ def fails_now_and_then(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(STATUS)
+@_faults.on_decide(STATUS)
 def fails_first_on_connection(context: RequestContext) -> Answer:
     """The first request of each connection is answered 500."""
     correct_answer = context.correct_answer()
@@ -231,7 +231,7 @@ def fails_first_on_connection(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(STATUS)
+@_faults.on_decide(STATUS)
 def fails_after_errors(context: RequestContext) -> Answer:
     """After five errors in a row, the next valid request is answered 500."""
     correct_answer = context.correct_answer()
@@ -240,7 +240,7 @@ def fails_after_errors(context: RequestContext) -> Answer:
     return error(correct_answer, 500, None) if correct_answer.status == 200 and errors >= 5 else correct_answer
 
 
-@_at.on_decide(STATUS)
+@_faults.on_decide(STATUS)
 def fails_when_concurrent(context: RequestContext) -> Answer:
     """A request is answered 500 while four or more others are in flight."""
     correct_answer = context.correct_answer()
@@ -251,7 +251,7 @@ def fails_when_concurrent(context: RequestContext) -> Answer:
     )
 
 
-@_at.on_decide(STATUS)
+@_faults.on_decide(STATUS)
 def fails_30th_on_connection(context: RequestContext) -> Answer:
     """From the 30th request on, a connection is answered 500: a pool is exhausted."""
     correct_answer = context.correct_answer()
@@ -269,7 +269,7 @@ def _fails_when_busy(context: RequestContext) -> Answer:
     return error(correct_answer, 500, ErrorCode.INTERNAL_BASETEN_ERROR) if busy else correct_answer
 
 
-_at.add(
+_faults.add(
     "fails-when-busy",
     "Each request in flight adds latency; with more than 24 others in flight, requests are answered 500.",
     FaultHook(decide=_fails_when_busy, wait=lambda context: 0.04 * len(context.concurrent)),
@@ -279,7 +279,7 @@ _at.add(
 )
 
 
-@_at.on_send(OVERLOAD, needs_options=("--overload",))
+@_faults.on_send(OVERLOAD, needs_options=("--overload",))
 def resets_when_busy(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Each request in flight adds latency; with more than 24 others in flight, connections are reset."""
     at_once = outgoing.memory.count["concurrent"]
