@@ -14,7 +14,7 @@ import time
 from chainproof.clock import Seconds
 
 SO_TIMESTAMPNS = 35
-"""Socket option that makes the kernel report receive times, and type of the ancillary message (asm-generic/socket.h)."""
+"""Socket option for receive timestamps, and type of their ancillary message (asm-generic/socket.h)."""
 TIMESPEC = struct.Struct("@ll")
 """The ancillary message: seconds and nanoseconds of CLOCK_REALTIME."""
 

@@ -1,8 +1,8 @@
 """
 Retry policies: which outcomes are retried, how often and after which wait.
 
-Requests are retried only with `--retry`. Every attempt counts as a request of its own in all figures. The final result of
-each call is counted in addition.
+Requests are retried only with `--retry`. Every attempt counts as a request of its own in all figures. The final result
+of each call is counted in addition.
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 The HTTP client of the load tests: HTTP/1.1 on keep-alive connections, one request at a time on each.
 
 It is made for measuring. Redirects are not followed and nothing is retried. One deadline covers name resolution,
-connecting, the TLS handshake, sending and every read. A request ends when the kernel received the last bytes of its answer.
+connecting, the TLS handshake, sending and every read. A request ends when the kernel received the end of its answer.
 
 An idle connection that the target closed is replaced before a request is sent. A connection that breaks after the
 request was sent counts as lost: a POST that the target may have processed must not be sent again (RFC 9110 §9.2.2).

@@ -1,8 +1,8 @@
 """
 A keep-alive connection that carries one request at a time.
 
-Callbacks of the event loop read and parse what comes in. The greenlet that waits for the answer is woken once, when it is
-complete. The event loop also watches idle connections, so that one which the target closed is not used again.
+Callbacks of the event loop read and parse what comes in. The greenlet that waits for the answer is woken once, when it
+is complete. The event loop also watches idle connections, so that one which the target closed is not used again.
 """
 
 from __future__ import annotations

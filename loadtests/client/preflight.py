@@ -27,6 +27,6 @@ def check_handshake(endpoint: Endpoint) -> None:
         Connector(endpoint.target, endpoint.route).open(time.monotonic() + HANDSHAKE_TIMEOUT).close()
     except RequestFailed as error:
         raise UsageError(
-            f"cannot connect to {endpoint.target.origin}: {error.reason}; nothing was sent. Check the URL, and that the system, "
-            "SSL_CERT_FILE or --ca-file trusts the certificate."
+            f"cannot connect to {endpoint.target.origin}: {error.reason}; nothing was sent. Check the URL, "
+            "and that the system, SSL_CERT_FILE or --ca-file trusts the certificate."
         ) from None

@@ -1,9 +1,9 @@
 """
 Kernel receive timestamps of what was read, converted to the monotonic clock.
 
-Linux gives each packet a timestamp when it comes in (SO_TIMESTAMPNS). The time that an answer waits in the socket buffer
-while this process is busy is therefore not counted as the target's. A read of several packets has the timestamp of the
-last one, which is the one that completes an answer.
+Linux gives each packet a timestamp when it comes in (SO_TIMESTAMPNS). The time that an answer waits in the socket
+buffer while this process is busy is therefore not counted as the target's. A read of several packets has the timestamp
+of the last one, which is the one that completes an answer.
 
 The timestamps are those of CLOCK_REALTIME, which may be set at any time. The offset between the clocks is therefore
 measured repeatedly. A timestamp is used if the offset has not changed since the request was sent and the timestamp lies
@@ -30,7 +30,7 @@ _BILLION = 1_000_000_000
 _STEP: Nanoseconds = 1_000_000
 """If the offset differs by more, the clock was set or the measurement was disturbed: measure again."""
 _MAX_AGE: Nanoseconds = 500_000_000
-"""The offset is measured again after this time: a clock that is slewed drifts by up to half a microsecond per millisecond."""
+"""The offset is measured again after this time: a slewed clock drifts by up to half a microsecond per millisecond."""
 _TRIES = 5
 
 

@@ -20,7 +20,7 @@ class Reply(NamedTuple):
 
     transport: Transport
     end: Seconds
-    """When the kernel received the last bytes of the answer; the time of the read if there is no timestamp or no answer."""
+    """When the kernel received the end of the answer; the time of the read without a timestamp or an answer."""
     answer: Answer | None = None
     reason: str = ""
     """The transport error; empty if there is an answer."""

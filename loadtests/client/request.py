@@ -24,7 +24,7 @@ DEFAULT_HEADERS = (
     ("Accept", "application/json"),
     ("User-Agent", f"chainproof/{__version__}"),
 )
-"""Header fields of every request, in addition to Host, Authorization and Content-Length. Custom fields override them."""
+"""Header fields of every request besides Host, Authorization and Content-Length. Custom fields replace them."""
 
 
 @dataclass(frozen=True, slots=True)

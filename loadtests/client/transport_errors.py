@@ -74,7 +74,7 @@ _STAGE_SUFFIX = {
 
 def transport_of(error: Exception, stage: RequestStage) -> Transport:
     """
-    The transport error for an exception in a stage. Raises TypeError for other exceptions than OSError and the parser's.
+    The transport error for an exception in a stage. Raises TypeError unless it is an OSError or the parser's.
     """
     if isinstance(error, PROTOCOL_ERRORS):
         return Transport.MALFORMED

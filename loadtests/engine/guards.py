@@ -1,8 +1,8 @@
 """
 Guards that stop a run early, for a reason that is recorded and reported.
 
-They check the totals and the intervals written so far, four times a second. Against a target on loopback, only the guards
-for a rejected key and for an unreachable target are active.
+They check the totals and the intervals written so far, four times a second. Against a target on loopback, only the
+guards for a rejected key and for an unreachable target are active.
 """
 
 from __future__ import annotations

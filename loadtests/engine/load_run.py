@@ -32,13 +32,12 @@ from ..retries import RETRY_POLICIES
 from .base_run import BaseRun
 from .closed_loop import ClosedLoop
 from .open_loop import OpenLoop, UserTask
-from .retrying_sender import RetryingSender
 from .run_state import MAX_SLEEP, RunState
-from .sender import RequestSender
+from .sender import RequestSender, RetryingSender
 from .settlement import ExchangeListener, Settlement
 
 START_DELAY: Seconds = 0.1
-"""From the moment when everything is ready to second 0, so that the dispatcher is waiting when the first request is due."""
+"""Time until second 0 when everything is ready, so that the dispatcher waits when the first request is due."""
 _FLUSH_DELAY: Seconds = 0.005
 """A second is written this long after its end, so that it is surely over."""
 _GRACE: Seconds = 2.0
@@ -69,8 +68,8 @@ class LoadRun(BaseRun):
         unhandled_error: Callable[[], str] = str,
     ) -> None:
         """
-        *variable* names the environment variable of the key in curl lines; *unhandled_error* returns the last error outside of
-        the run's own greenlets.
+        *variable* names the environment variable of the key in curl lines. *unhandled_error* returns the last error
+        outside of the run's own greenlets.
         """
         super().__init__()
         shard = shard if shard is not None else Shard()
@@ -159,7 +158,7 @@ class LoadRun(BaseRun):
         """
         Start every planned request at its intended start.
 
-        They carry *payloads* instead of those of the workload, if given. With *task*, each is left to a call of it, which calls `run_remote`.
+        They carry *payloads* instead of those of the workload, if given. With *task*, each is sent by a call of it.
         """
         self._open_loop.run(self._encode(payloads), task)
 

@@ -56,7 +56,7 @@ class OpenLoop:
         """
         Start every planned request at its intended start.
 
-        They carry *requests* instead of the payloads of the workload, if given. With *task*, each is left to a call of it.
+        *requests* replace those with the payloads of the workload. With *task*, each is sent by a call of it.
         """
         self._requests = requests if requests is not None else self._requests
         self._task = task
@@ -101,7 +101,7 @@ class OpenLoop:
 
     def start_waiting(self) -> None:
         """
-        Start waiting requests, in order, as far as slots are free. Give up those that have waited for the deadline's length.
+        Start waiting requests, in order, while slots are free. Give up those that have waited as long as the deadline.
         """
         state, max_in_flight = self._state, self._state.max_in_flight
         while state.waiting and len(state.requests) < max_in_flight and not state.stopping:

@@ -1,9 +1,9 @@
 """
 Sleep until an instant, with microsecond precision.
 
-gevent's event loop waits in whole milliseconds, so that `gevent.sleep` returns up to one millisecond late. A fast target
-answers in less. On Linux, a timer that is a file descriptor is precise. On other systems `gevent.sleep` is used, and its
-delay is recorded as schedule lag.
+gevent's event loop waits in whole milliseconds, so that `gevent.sleep` returns up to one millisecond late. A fast
+target answers in less. On Linux, a timer that is a file descriptor is precise. On other systems `gevent.sleep` is used,
+and its delay is recorded as schedule lag.
 """
 
 from __future__ import annotations

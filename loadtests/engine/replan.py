@@ -1,8 +1,8 @@
 """
 Change the rate of a run in progress: the plan is kept up to an instant and drawn again from there on.
 
-The new part depends only on the seed, the instant and the rate, so that every worker draws the same plan. It is a phase of
-its own, so that requests before and after the change are counted separately.
+The new part depends only on the seed, the instant and the rate, so that every worker draws the same plan. It is a phase
+of its own, so that requests before and after the change are counted separately.
 """
 
 from __future__ import annotations
@@ -58,7 +58,8 @@ def apply_rate_change(demand: Demand, plan: array[float], rate_change: RateChang
     left = rate_change.duration - start
     if left <= 0:
         raise UsageError(
-            f"expected a duration of more than {start:g} s, counted from the start of the run, found {rate_change.duration:g} s"
+            f"expected a duration of more than {start:g} s, counted from the start of the run, "
+            f"found {rate_change.duration:g} s"
         )
     unchanged = tuple(_phases_until(start, work.phases or (_constant_phase(FIRST_PHASE, work.rate, work.duration),)))
     if sum(phase.expected_requests for phase in unchanged) + rate_change.rate * left > MAX_ARRIVALS:

@@ -1,9 +1,9 @@
 """
-Monitor the load generator itself: event-loop lag and requests in flight fifty times a second, resource use once a second.
+Monitor the load generator: event-loop lag and requests in flight fifty times a second, resource use once a second.
 
 The samples are taken at random times, so that their mean is that of all instants even if the traffic is regular (Wolff,
-"Poisson Arrivals See Time Averages", Operations Research 30(2), 1982). Reports compare the sampled requests in flight with
-the sum of all times in flight: by Little's law they must agree.
+"Poisson Arrivals See Time Averages", Operations Research 30(2), 1982). Reports compare the sampled requests in flight
+with the sum of all times in flight: by Little's law they must agree.
 """
 
 from __future__ import annotations

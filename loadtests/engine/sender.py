@@ -1,16 +1,20 @@
 """
-Send one request and settle it.
+Send requests and settle them, with retries if there is a retry policy.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Iterator
+
+import gevent
 
 from chainproof.clock import Seconds
 
 from ..client.client import LoadClient
 from ..recording.in_flight_request import InFlightRequest
-from .run_state import RunState
+from ..retries import RetryPolicy
+from .run_state import MAX_SLEEP, SLOT_POLL_INTERVAL, RunState
 from .settlement import Settlement
 
 
@@ -25,7 +29,7 @@ class RequestSender:
         self._settlement = settlement
 
     def send(self, request: InFlightRequest) -> Seconds:
-        """Send a request, wait for its answer and settle it. Returns when it ended, in seconds since the start of the run."""
+        """Send a request, wait for its answer and settle it. Returns when it ended, in seconds of the run."""
         assert request.encoded_request is not None
         state = self._state
         try:
@@ -41,3 +45,64 @@ class RequestSender:
         except BaseException:
             self._settlement.give_up(request, "its user was stopped")
             raise
+
+
+class RetryingSender:
+    """
+    Sends requests, and retries them according to a policy. Each attempt is a request of its own in the record.
+    """
+
+    def __init__(
+        self,
+        state: RunState,
+        send_once: Callable[[InFlightRequest], Seconds],
+        policy: RetryPolicy,
+        numbers: Iterator[int],
+    ) -> None:
+        """
+        *numbers* are the request numbers of the retries.
+        """
+        self._state = state
+        self._send_once = send_once
+        self._policy = policy
+        self._numbers = numbers
+
+    def send(self, request: InFlightRequest) -> Seconds:
+        """Send a request until it needs no retry. Returns when the last attempt ended."""
+        self._state.retrying_callers += 1
+        try:
+            return self._send_with_retries(request)
+        finally:
+            self._state.retrying_callers -= 1
+            self._state.check_drained()
+
+    def _send_with_retries(self, request: InFlightRequest) -> Seconds:
+        state = self._state
+        end, attempts, last = self._send_once(request), 1, request
+        while last.outcome is not None:
+            wait = self._policy.wait(attempts, last.outcome)
+            if wait is None or not self._sleep_until_retry(end + wait):
+                break
+            last = InFlightRequest(next(self._numbers), end + wait, request.encoded_request, greenlet=request.greenlet)
+            state.requests[last.number] = last
+            state.recorder.plan_request(last.intended_start)
+            end, attempts = self._send_once(last), attempts + 1
+        if last.outcome is not None:
+            state.recorder.count_call(attempts, last.outcome.result, end - request.intended_start, state.now())
+        request.answer = last.answer
+        return end
+
+    def _sleep_until_retry(self, instant: Seconds) -> bool:
+        """
+        Sleep until a retry is due and a slot is free; False if it must not be sent.
+        """
+        state = self._state
+        max_requests = state.demand.workload.max_requests
+        while not state.stopping and not state.retries_ended:
+            if max_requests is not None and state.recorder.accounting.sent >= state.shard.share_of(max_requests):
+                return False
+            left = instant - state.now()
+            if left <= 0 and len(state.requests) < state.max_in_flight:
+                return True
+            gevent.sleep(min(max(left, SLOT_POLL_INTERVAL), MAX_SLEEP))
+        return False

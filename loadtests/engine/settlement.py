@@ -64,7 +64,7 @@ class Settlement:
         start_waiting: Callable[[], None],
     ) -> None:
         """
-        *variable* names the environment variable of the key in curl lines; *start_waiting* starts requests that wait for a slot.
+        *variable* names the environment variable of the key in curl lines. *start_waiting* is called for free slots.
         """
         self._state = state
         self._recorder = state.recorder
@@ -76,7 +76,7 @@ class Settlement:
         self._user_check = _load_user_check(state.demand)
 
     def settle(self, request: InFlightRequest, reply: Reply) -> Seconds:
-        """Count the outcome of a request, unless it is settled already. Returns when it ended, in seconds of the run."""
+        """Count the outcome of a request unless it is settled already. Returns when it ended, in seconds of the run."""
         state, recorder = self._state, self._recorder
         end = reply.end - state.start_time
         if request.number not in state.requests or request.start is None:
@@ -98,7 +98,7 @@ class Settlement:
         return end
 
     def give_up(self, request: InFlightRequest, reason: str) -> None:
-        """Settle a request as censored, or as not sent if it was not sent yet, and kill the greenlet that waits for it."""
+        """Settle a request as censored, or as not sent if it was not, and kill the greenlet that waits for it."""
         state = self._state
         if request.number not in state.requests:
             return

@@ -1,9 +1,9 @@
 """
 Run the user's check: a function that takes a payload and its answer, and returns what is wrong with the answer.
 
-It is called for every answer with status 200 and a JSON object as body, when the answer comes in. If it returns a message,
-the request has failed: the answer violates a must clause made for this check. If it raises an exception, the run ends with
-an internal error, because that is not the target's fault.
+It is called for every answer with status 200 and a JSON object as body, when the answer comes in. If it returns a
+message, the request has failed: the answer violates a must clause made for this check. If it raises an exception, the
+run ends with an internal error, because that is not the target's fault.
 """
 
 from __future__ import annotations

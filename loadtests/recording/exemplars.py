@@ -109,8 +109,8 @@ class ClauseCounter:
         track_new: bool = False,
     ) -> None:
         """
-        With *has_output_schema* and *has_user_check* the clauses of the output schema and of the user's check are counted too.
-        With *track_new*, new request ids are kept for the master.
+        *has_output_schema* and *has_user_check* add the clauses of these checks. With *track_new*, new request ids are
+        kept for the master.
         """
         of_outputs = (clauses.OUTPUT_SCHEMA,) * has_output_schema + (USER_CHECK,) * has_user_check
         self.outputs_checked: Callable[[], int] | None = None

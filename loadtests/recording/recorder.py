@@ -2,9 +2,9 @@
 Turn the events of a run into intervals of one second, findings, exemplars and the totals.
 
 Every event is counted in the second in which it happens; planned and not sent requests in the second of their intended
-start. A second is written when it is over. Events that belong to a second already written are written as one more interval
-of that second, so that every sum over the file is exact. The totals are counted independently of the intervals, so that
-they can be compared.
+start. A second is written when it is over. Events of a second already written go into one more interval of that second,
+so that every sum over the file is exact. The totals are counted independently of the intervals, so that they can be
+compared.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from .in_flight_request import InFlightRequest
 BATCH_SIZE = 200
 """Events that are buffered before they are counted: few enough that counting them delays no request."""
 SLOWEST_INTERVAL = 10
-"""Seconds between writing the slowest exemplars. With slowly rising response times each answer is the slowest so far."""
+"""Seconds between writing the slowest exemplars. With rising response times each answer is the slowest so far."""
 
 
 class Sink(Protocol):
@@ -79,7 +79,7 @@ class Recorder:
         on_flush: Callable[[Recorder], None] | None = None,
     ) -> None:
         """
-        *phase_of* returns the name of the phase of an intended start. *has_output_schema* and *has_user_check* say which checks
+        *phase_of* returns the phase of an intended start. *has_output_schema* and *has_user_check* say which checks
         answers go through. *on_flush* is called after each flush.
         """
         self._phased = phase_of is not None

@@ -268,8 +268,8 @@ def test_read_delay_is_not_part_of_the_service_time(run_server: RunServer) -> No
 @pytest.mark.skipif(sys.platform != "linux", reason="skipped: needs Linux for kernel timestamps")
 def test_an_answer_in_time_counts_even_if_it_is_read_late(run_server: RunServer) -> None:
     """
-    An answer received before the deadline counts if it is read after it. A second request over the same connection is not
-    affected by the first deadline.
+    An answer received before the deadline counts if it is read after it. The first deadline does not affect a second
+    request over the same connection.
     """
 
     async def answer_after_50_ms(request: Any) -> None:

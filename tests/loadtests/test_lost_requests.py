@@ -1,5 +1,5 @@
 """
-No request is lost from the record: slow requests at the end, killed processes, redirects, slow bytes, exceptions in tasks.
+No request is missing in the record after slow answers, killed processes, redirects, slow bytes or exceptions in tasks.
 """
 
 from __future__ import annotations

@@ -31,7 +31,7 @@ def test_connections_bytes_and_timestamps_are_counted(
     run_server: RunServer, launch: Any, tls_context: Any, certificate: Path, secure: bool
 ) -> None:
     """
-    Connect times, bytes in both directions and times to first byte are counted; each end has a kernel timestamp or ours.
+    Connect times, bytes and times to first byte are counted; each answer counts as with or without kernel timestamp.
     """
     with run_server(in_two_parts, tls=tls_context if secure else None) as server:
         where = f"https://localhost:{server.port}" if secure else server.target.origin

@@ -67,7 +67,7 @@ def test_a_timestamp_between_sending_and_reading_is_used(before: int, taken: int
 )
 def test_timestamps_around_a_clock_step_are_ignored(taken: int, step: int) -> None:
     """
-    The time of the read is used, whether the timestamp is from before or after the step; the next timestamp is used again.
+    The time of the read is used if the clock was set meanwhile; the next timestamp is used again.
     """
     for timestamp_first in (True, False):
         clocks = Clocks()

@@ -43,8 +43,8 @@ RATE_CHANGES = st.lists(
 @given(WORKLOADS, RATE_CHANGES, st.integers(0, 99))
 def test_the_plan_before_the_change_is_kept(workload: Workload, rate_changes: list[RateChange], seed: int) -> None:
     """
-    Before the change the plan is unchanged. After it, requests have the new rate up to the new end, and belong to the phase
-    that contains their intended start.
+    Before the change the plan is unchanged. After it, requests have the new rate up to the new end, and belong to the
+    phase that contains their intended start.
     """
     demand = Demand(workload=workload, contract=Contract.STRICT, seed=seed)
     plan = demand.plan()

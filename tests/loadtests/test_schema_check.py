@@ -203,7 +203,7 @@ def test_only_json_objects_are_checked_against_the_schema(
 
 def test_a_limited_number_of_long_outputs_gets_detailed_errors() -> None:
     """
-    Locating errors in long outputs takes milliseconds, so later ones are only counted. Short outputs always get details.
+    Locating errors in long outputs takes milliseconds, so later ones are only counted. Short ones always get details.
     """
     check = OutputCheck(load_output(HELLO))
     long = Answer(
