@@ -1,5 +1,5 @@
 """
-`chainproof conformance`: the same tests as `pytest conformance`, out of reach of whatever lies in the working folder.
+`chainproof conformance`: runs the same tests as `pytest conformance`, unaffected by files in the working folder.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ _ARGUMENTS = (
     "-p",
     "no:terminal",
 )
-"""pytest, deaf to the working folder: its ini files, conftests, plugins and caches have no say in what a target is worth."""
+"""Arguments that make pytest ignore ini files, conftests, plugins and caches of the working folder."""
 
 _VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DEBUG")
 
@@ -50,17 +50,17 @@ _VARIABLES = ("PYTEST_ADDOPTS", "PYTEST_PLUGINS", "PYTEST_DEBUG")
 @command("conformance")
 def main(arguments: Sequence[str]) -> int:
     """
-    Check a target against the contract; the exit code says how it stands.
+    Test a target against the contract; the exit code is that of the verdict.
     """
     settings = _settings(arguments)
-    known = load_options(settings)
+    loaded = load_options(settings)
     emulator = ("--contract", settings.contract.value)
     with (
         handle_signals(_interrupt, [signal.SIGTERM]),
-        open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO, options=emulator) as found,
+        open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO, options=emulator) as endpoint,
     ):
-        setup = prepare_run(settings, known, found)
-        print(f"checking {found.target.url} against the {settings.contract} contract, seed {setup.settings.seed}")
+        setup = prepare_run(settings, loaded, endpoint)
+        print(f"checking {endpoint.target.url} against the {settings.contract} contract, seed {setup.settings.seed}")
         print("\n".join(setup.forecast), flush=True)
         code = _run_checks(setup)
     if setup.conformance_run is not None:
@@ -72,7 +72,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _settings(arguments: Sequence[str]) -> Settings:
     """
-    The options' settings.
+    The settings from the command line.
     """
     parser = build_parser(
         "conformance", "Checks a target against the contract of POST /production/run_remote.", options=OPTIONS
@@ -112,15 +112,15 @@ class _SetupPlugin:
 @contextmanager
 def _isolated() -> Iterator[None]:
     """
-    No variable of pytest's, and no `.hypothesis` folder where we happen to be called.
+    Remove pytest's environment variables, and keep the `.hypothesis` folder out of the working folder.
     """
-    kept = {name: os.environ.pop(name) for name in _VARIABLES if name in os.environ}
+    variables = {name: os.environ.pop(name) for name in _VARIABLES if name in os.environ}
     with tempfile.TemporaryDirectory(prefix="chainproof-") as home:
         set_hypothesis_home_dir(home)
         try:
             yield
         finally:
-            os.environ.update(kept)
+            os.environ.update(variables)
 
 
 def _interrupt(number: int) -> None:

@@ -1,11 +1,11 @@
 """
-How a run began: when the first request was answered ok, and when response times had settled.
+The cold start of a run: when the first request was answered ok, and when response times had settled.
 
-A target that was scaled to zero makes its first callers wait, refuses them, or both; then it works through what has
-queued up. Figures over all of that mix two populations. Where the first ends is found by the rule MSER (White, "An
-Effective Truncation Heuristic for Bias Reduction in Simulation Output", Simulation 69(6), 1997): of the median response
-time of each second's ok answers, leave out from the front as many seconds as make the standard error of the mean of the
-rest least. More than half of them left out means that they had not settled when the run ended.
+A target that was scaled to zero makes its first callers wait or rejects them, and then has a queue. Figures over that time
+and the time after it mix two populations. The rule MSER (White, "An Effective Truncation Heuristic for Bias Reduction in
+Simulation Output", Simulation 69(6), 1997) separates them: take the median response time of each second's ok answers, and
+drop as many seconds at the front as minimise the standard error of the mean of the rest. If that drops more than half of
+them, response times had not settled when the run ended.
 """
 
 from __future__ import annotations
@@ -20,33 +20,33 @@ from chainproof.results.folder import Run
 from chainproof.results.interval import Interval
 
 MIN_SECONDS = 10
-"""With fewer seconds of ok answers nothing can be said about settling."""
+"""Seconds with ok answers below which settling cannot be determined."""
 MIN_KEPT_SECONDS = 5
-"""So many are never left out: the standard error of one or two says nothing."""
+"""Seconds that are never dropped: the standard error of one or two means nothing."""
 SIMILARITY = 0.1
-"""What is left out may be this much slower than the rest, as a share of it, and still be like it."""
+"""If the dropped seconds are slower than the rest by no more than this share, nothing is dropped."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ColdStart:
     """
-    Two instants of a run, in seconds since it began.
+    The two instants of a cold start, in seconds since the run began.
     """
 
     first_success: Seconds | None
-    """When the first request was answered ok; None when none was."""
+    """When the first request was answered ok; None if none was."""
     settling_time: Seconds | None
-    """From when on response times were what they remained; None when they were not, or the run was too short to say."""
+    """When response times had settled; None if they had not, or the run was too short to tell."""
 
 
 def cold_start(run: Run, seconds: Sequence[Interval]) -> ColdStart:
     """
-    How a run began; *seconds* are its intervals, one a second, ascending.
+    The cold start of a run; *seconds* are its intervals, one per second, ascending.
     """
     answered = [each for each in seconds if each.count(Result.OK)]
     if not answered:
         return ColdStart(first_success=None, settling_time=None)
-    # The first answers of every outcome are exemplars, and those know their instant; a second is the next best.
+    # The first answers of every outcome are exemplars, which have exact times; without them the second must do.
     ends = [each.intended_start + each.response_time for each in run.exemplars if each.result == Result.OK.value]
     first = min(ends, default=float(answered[0].second + 1))
     medians = [(each.second, each.response_time[Result.OK].quantile(0.5) or 0.0) for each in answered]
@@ -57,11 +57,11 @@ def cold_start(run: Run, seconds: Sequence[Interval]) -> ColdStart:
 
 def settling_index(values: Sequence[float]) -> int | None:
     """
-    From which place on *values* are what they remain, by MSER; None where that is not before their middle.
+    The index from which on *values* have settled, by MSER; None if that is beyond their middle.
 
-    >>> settling([9.0, 7.0, 5.0] + [1.0, 1.1] * 10)
+    >>> settling_index([9.0, 7.0, 5.0] + [1.0, 1.1] * 10)
     3
-    >>> settling([float(n) for n in range(20)]) is None
+    >>> settling_index([float(n) for n in range(20)]) is None
     True
     """
     if len(values) < MIN_SECONDS:
@@ -69,13 +69,13 @@ def settling_index(values: Sequence[float]) -> int | None:
     errors = [_error(values[place:]) for place in range(len(values) - MIN_KEPT_SECONDS + 1)]
     place = errors.index(min(errors))
     if fmean(values[:place] or values) <= fmean(values[place:]) * (1 + SIMILARITY) and place <= len(values) // 2:
-        return 0  # what it would leave out is no slower than the rest
+        return 0  # the dropped values are no slower than the rest
     return place if place <= len(values) // 2 else None
 
 
 def _error(values: Sequence[float]) -> float:
     """
-    The squared standard error of a mean, but for a factor that is the same for all.
+    The squared standard error of a mean, up to a constant factor.
     """
     mean = fmean(values)
     return sum((value - mean) ** 2 for value in values) / len(values) ** 2

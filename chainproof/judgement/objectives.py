@@ -1,14 +1,13 @@
 """
-Was an objective met? Pass, fail, or too few requests to say.
+Evaluation of objectives: pass, fail, or too few requests to decide.
 
-A percentile objective is judged as a proportion, which is the same statement and the better test: "p95 < 800 ms" says
-that at least 95 % of the requests are good, a good one being ok *and* below 800 ms. The denominator is every request
-that the plan asked for, so that whatever failed, timed out, was censored or could not be sent counts as never answered:
-a target must not improve its percentiles by refusing quickly. Requests that were not sent because the run was stopped
-are left out: nobody asked for them in the end.
+A percentile objective is tested as a proportion: "p95 < 800 ms" means that at least 95 % of the requests are good, which
+means ok *and* below 800 ms. The denominator is every planned request. So requests that failed, timed out, were censored
+or could not be sent count as never answered: a target must not improve its percentiles by rejecting requests quickly.
+Requests that were not sent because the run was stopped are left out.
 
-The verdict comes from exact one-sided 95 % bounds (Clopper and Pearson, 1934): good enough at the lower bound is a pass,
-not good enough at the upper one is a fail, anything between needs more requests.
+The verdict comes from exact one-sided 95 % bounds (Clopper and Pearson, 1934): the objective passes if it is met at the
+lower bound of the good share and fails if it is missed at the upper one. Otherwise more requests are needed.
 """
 
 from __future__ import annotations
@@ -26,103 +25,103 @@ from chainproof.statistics.intervals import CONFIDENCE, Estimate, proportion
 from chainproof.workload.objectives import INSTANTS, TIMES, Indicator, Objective
 
 _BOTH_BOUNDS = 1.0 - 2 * (1.0 - CONFIDENCE)
-"""A two-sided 90 % interval is made of two one-sided 95 % bounds."""
+"""Two one-sided 95 % bounds make a two-sided 90 % interval."""
 
 UNKNOWN_START = ColdStart(first_success=None, settling_time=None)
 
-_MOST_SEARCHED = 10_000_000
-"""Requests beyond which we stop saying how many more it takes."""
+_MAX_REQUESTS = 10_000_000
+"""Number of requests above which `more_requests_needed` is not given."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ObjectiveResult:
     """
-    An objective, what was observed, and what follows.
+    An objective, the observed value and the verdict.
     """
 
     objective: Objective
     verdict: Verdict
     observed: float | None
-    """Seconds, a fraction, or per second; None where the percentile falls among requests that were never answered ok."""
+    """Seconds, a fraction, or per second; None if the percentile falls among requests that were never answered ok."""
     good: int | None = None
-    """Requests on the good side, of `of`; None for a throughput."""
+    """Number of good requests, of `total`; None for a throughput."""
     total: int | None = None
     share: Estimate | None = None
-    """The good share with its one-sided 95 % bounds."""
+    """Share of good requests with its one-sided 95 % bounds."""
     more_requests_needed: int | None = None
-    """Of an inconclusive one: how many more requests would decide it if the share stayed as it is."""
+    """If inconclusive: how many more requests would decide it at the same share."""
 
 
 def evaluate_objective(
-    objective: Objective, whole: RequestStats, ok_per_second: PerSecond, start: ColdStart = UNKNOWN_START
+    objective: Objective, stats: RequestStats, ok_per_second: PerSecond, start: ColdStart = UNKNOWN_START
 ) -> ObjectiveResult:
     """
-    What a run says about one objective: *whole* is all its intervals merged, or its judged phases; *start* how it began.
+    The result of one objective; *stats* are the judged requests of the run, *start* is its cold start.
     """
     if objective.indicator in INSTANTS:
-        return _judge_instant(objective, start, asked=whole.planned)
+        return _judge_instant(objective, start, planned=stats.planned)
     if objective.indicator is Indicator.THROUGHPUT:
         return _judge_throughput(objective, ok_per_second)
-    asked = whole.planned - whole.not_sent[NotSent.STOPPED]
+    planned = stats.planned - stats.not_sent[NotSent.STOPPED]
     if objective.indicator is Indicator.ERROR_RATE:
-        good = whole.count(Result.OK)
-        observed = (asked - good) / asked if asked else None
-        return _judge_share(objective, good, asked, wanted=1.0 - objective.threshold, observed=observed)
-    histogram, total = _population(objective.indicator, whole, asked)
+        good = stats.count(Result.OK)
+        observed = (planned - good) / planned if planned else None
+        return _judge_share(objective, good, planned, required=1.0 - objective.threshold, observed=observed)
+    histogram, total = _population(objective.indicator, stats, planned)
     good = histogram.count_at_most(objective.threshold) if objective.threshold > 0 else 0
     assert objective.quantile is not None
     rank = max(1, math.ceil(objective.quantile * total - 1e-9))
     return _judge_share(
-        objective, good, total, wanted=objective.quantile, observed=histogram.value_at_rank(rank) if total else None
+        objective, good, total, required=objective.quantile, observed=histogram.value_at_rank(rank) if total else None
     )
 
 
-def _population(indicator: Indicator, whole: RequestStats, asked: int) -> tuple[Histogram, int]:
+def _population(indicator: Indicator, stats: RequestStats, planned: int) -> tuple[Histogram, int]:
     """
-    The times on record, and how many requests they speak for.
+    The recorded times, and the number of requests that they represent.
     """
     assert indicator in TIMES
     if indicator is Indicator.SCHEDULE_LAG:
-        return whole.schedule_lag, whole.sent
-    times = whole.response_time if indicator is Indicator.RESPONSE_TIME else whole.service_time
-    return times[Result.OK], asked
+        return stats.schedule_lag, stats.sent
+    times = stats.response_time if indicator is Indicator.RESPONSE_TIME else stats.service_time
+    return times[Result.OK], planned
 
 
 def _judge_throughput(objective: Objective, observed: PerSecond) -> ObjectiveResult:
     """
-    A rate over the whole run has no sample to be unsure of.
+    Compare a rate with its threshold: it has no sampling error.
     """
     verdict = Verdict.PASS if objective.meets(observed) else Verdict.FAIL
     return ObjectiveResult(objective=objective, verdict=verdict, observed=observed)
 
 
-def _judge_instant(objective: Objective, start: ColdStart, *, asked: int) -> ObjectiveResult:
+def _judge_instant(objective: Objective, start: ColdStart, *, planned: int) -> ObjectiveResult:
     """
-    A run begins once: no sample, and never is a miss.
+    Compare an instant of the cold start with its threshold; if it never came, the objective is missed.
     """
     observed = start.first_success if objective.indicator is Indicator.FIRST_SUCCESS else start.settling_time
     if observed is None:
         unsettled = start.first_success is not None
-        verdict = Verdict.INCONCLUSIVE if unsettled or not asked else Verdict.FAIL
+        verdict = Verdict.INCONCLUSIVE if unsettled or not planned else Verdict.FAIL
     else:
         verdict = Verdict.PASS if objective.meets(observed) else Verdict.FAIL
     return ObjectiveResult(objective=objective, verdict=verdict, observed=observed)
 
 
 def _judge_share(
-    objective: Objective, good: int, total: int, *, wanted: float, observed: float | None
+    objective: Objective, good: int, total: int, *, required: float, observed: float | None
 ) -> ObjectiveResult:
     """
-    Whether the good share is at least the wanted one.
+    Test whether the good share is at least the required one.
     """
     if total == 0 or good > total:
-        # More good ones than were asked for: part of the record is lost, which a caveat says, and no share is one.
+        # More good requests than planned ones: part of the record is lost, which a caveat says.
         return ObjectiveResult(
             objective=objective, verdict=Verdict.INCONCLUSIVE, observed=observed, good=good, total=total
         )
     share = proportion(good, total, _BOTH_BOUNDS)
-    verdict = _share_verdict(good, total, wanted)
-    more = _more_needed(good, total, wanted) if verdict is Verdict.INCONCLUSIVE else None
+    verdict = _share_verdict(good, total, required)
+    more = _more_needed(good, total, required) if verdict is Verdict.INCONCLUSIVE else None
     return ObjectiveResult(
         objective=objective,
         verdict=verdict,
@@ -134,42 +133,42 @@ def _judge_share(
     )
 
 
-def _share_verdict(good: int, total: int, wanted: float) -> Verdict:
+def _share_verdict(good: int, total: int, required: float) -> Verdict:
     """
-    Pass, fail or inconclusive. All-or-nothing demands (max, 0 % or 100 %) have no sampling error to allow for.
+    Pass, fail or inconclusive. A required share of 100 % (max, or 0 % errors) has no sampling error.
     """
-    if wanted >= 1.0:
+    if required >= 1.0:
         return Verdict.PASS if good == total else Verdict.FAIL
     share = proportion(good, total, _BOTH_BOUNDS)
     assert share.low is not None
     assert share.high is not None
-    if share.low >= wanted:
+    if share.low >= required:
         return Verdict.PASS
-    return Verdict.FAIL if share.high < wanted else Verdict.INCONCLUSIVE
+    return Verdict.FAIL if share.high < required else Verdict.INCONCLUSIVE
 
 
-def _more_needed(good: int, total: int, wanted: float) -> int | None:
+def _more_needed(good: int, total: int, required: float) -> int | None:
     """
-    How many more requests decide it if the share stays as it is; None where that is out of reach.
+    How many more requests decide it at the same share; None if that is more than `_MAX_REQUESTS`.
     """
     fraction = good / total
     scale = 2.0
-    while total * scale <= _MOST_SEARCHED:
+    while total * scale <= _MAX_REQUESTS:
         larger = math.ceil(total * scale)
-        if _share_verdict(round(fraction * larger), larger, wanted) is not Verdict.INCONCLUSIVE:
-            return _least(good, total, wanted, larger)
+        if _share_verdict(round(fraction * larger), larger, required) is not Verdict.INCONCLUSIVE:
+            return _fewest_more(good, total, required, larger)
         scale *= 2
     return None
 
 
-def _least(good: int, total: int, wanted: float, enough: int) -> int:
+def _fewest_more(good: int, total: int, required: float, enough: int) -> int:
     """
-    The least number between *of* and *enough* that decides it, less *of*.
+    The smallest number between *total* and *enough* that decides it, minus *total*.
     """
     low, high = total, enough
     while high - low > 1:
         middle = (low + high) // 2
-        if _share_verdict(round(good / total * middle), middle, wanted) is Verdict.INCONCLUSIVE:
+        if _share_verdict(round(good / total * middle), middle, required) is Verdict.INCONCLUSIVE:
             low = middle
         else:
             high = middle

@@ -1,5 +1,5 @@
 """
-How an examination is opened: what options and fixtures name, the way to the target, the run folder.
+Setup of a conformance run: target, seed, client and run folder, from options and fixtures.
 """
 
 from __future__ import annotations
@@ -35,16 +35,16 @@ from .forecast import forecast_lines
 from .run import ConformanceRun
 
 EMULATOR_SCENARIO = "instant"
-"""What the embedded emulator serves to conformance: that its answers take a while would show nothing."""
+"""Scenario of the embedded emulator: slow answers would test nothing."""
 
 RUN_SETUP = "chainproof-run-setup"
-"""Under which name `chainproof conformance` registers what it has opened itself."""
+"""Name under which `chainproof conformance` registers its setup with pytest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedOptions:
     """
-    What options name that is read before anything is opened: violations that are known of, and the chain's signature.
+    The values of options that are read first: accepted violations and the schemas of the chain.
     """
 
     acceptances: tuple[Acceptance, ...] = ()
@@ -54,7 +54,7 @@ class LoadedOptions:
 @dataclass(slots=True)
 class RunSetup:
     """
-    What `chainproof conformance` hands to its pytest session, and gets back.
+    What `chainproof conformance` passes to its pytest session, and the run that it gets back.
     """
 
     settings: Settings
@@ -62,15 +62,15 @@ class RunSetup:
     path: Path
     loaded: LoadedOptions
     forecast: tuple[str, ...] = ()
-    """What is going to be sent, in words."""
+    """The forecast of requests, line by line."""
     conformance_run: ConformanceRun | None = None
     error: Exception | None = None
-    """Why the session could not begin, if it could not."""
+    """Why the run could not start; None if it could."""
 
 
 def load_options(settings: Settings) -> LoadedOptions:
     """
-    What `--accept`, `--input-schema` and `--output-schema` name. Raises UsageError.
+    Read `--accept`, `--input-schema` and `--output-schema`. Raises UsageError.
     """
     try:
         return LoadedOptions(
@@ -81,15 +81,15 @@ def load_options(settings: Settings) -> LoadedOptions:
         raise UsageError(f"--accept: {wrong}") from None
 
 
-def prepare_run(settings: Settings, known: LoadedOptions, found: Endpoint) -> RunSetup:
+def prepare_run(settings: Settings, loaded: LoadedOptions, endpoint: Endpoint) -> RunSetup:
     """
-    Everything settled that can be before the first request: the seed, what an emulator can do, the run folder's place.
+    Set up a run as far as possible without a request: seed, capabilities of an emulator, path of the run folder.
 
-    Raises FolderError, or UsageError where the target takes no connection.
+    Raises UsageError if the folder cannot be written or the target cannot be connected to.
     """
     seed = secrets.randbelow(2**32) if settings.seed is None else settings.seed
-    emulated = found.target.emulated
-    settled = replace(
+    emulated = endpoint.target.emulated
+    resolved = replace(
         settings,
         seed=seed,
         steerable=settings.steerable or emulated,
@@ -99,48 +99,48 @@ def prepare_run(settings: Settings, known: LoadedOptions, found: Endpoint) -> Ru
     path = (
         Path(settings.out)
         if settings.out
-        else default_run_path(settings.depth, found.target, utc_timestamp(), DEFAULT_ROOT)
+        else default_run_path(settings.depth, endpoint.target, utc_timestamp(), DEFAULT_ROOT)
     )
-    # Under pytest-xdist each worker has a share of the checks, and a run of its own beside the others.
+    # Under pytest-xdist each worker runs some of the checks, and needs a run folder of its own.
     path = path / os.environ.get("PYTEST_XDIST_WORKER", "")
     check_writable(path)
-    client = make_client(found, settings)
+    client = make_client(endpoint, settings)
     client.check_connection()
     client.close()
-    forecast = tuple(forecast_lines(settled, client.rate_limiter, local=client.on_loopback))
-    return RunSetup(settings=settled, endpoint=found, path=path, loaded=known, forecast=forecast)
+    forecast = tuple(forecast_lines(resolved, client.rate_limiter, local=client.on_loopback))
+    return RunSetup(settings=resolved, endpoint=endpoint, path=path, loaded=loaded, forecast=forecast)
 
 
-def make_client(found: Endpoint, settings: Settings) -> Client:
+def make_client(endpoint: Endpoint, settings: Settings) -> Client:
     """
-    A client for an endpoint, by the route there.
+    A client for an endpoint, with the rate limit of the settings.
     """
-    client = Client(found.target, settings.deadline, route=found.route, fields=found.fields)
-    client.rate_limiter = _allowance(settings, polite=not client.on_loopback)
+    client = Client(endpoint.target, settings.deadline, route=endpoint.route, fields=endpoint.fields)
+    client.rate_limiter = _rate_limiter(settings, is_remote=not client.on_loopback)
     return client
 
 
-def _allowance(settings: Settings, *, polite: bool) -> RateLimiter:
+def _rate_limiter(settings: Settings, *, is_remote: bool) -> RateLimiter:
     """
-    How much may be sent, and how fast; a target that is not on loopback is asked politely unless told otherwise.
+    The limits on requests; remote targets have default limits.
     """
-    most, rate = settings.max_requests, settings.rate_limit
-    if polite:
-        most = REMOTE_MAX_REQUESTS[settings.depth] if most is None else most
+    max_requests, rate = settings.max_requests, settings.rate_limit
+    if is_remote:
+        max_requests = REMOTE_MAX_REQUESTS[settings.depth] if max_requests is None else max_requests
         rate = REMOTE_RATE_LIMIT if rate is None else rate
-    return RateLimiter(max_requests=most, rate=rate)
+    return RateLimiter(max_requests=max_requests, rate=rate)
 
 
 def requested_target(settings: Settings) -> TargetOptions:
     """
-    Where requests are to go, as the settings say it. Raises UsageError, HeaderError or TargetError.
+    The target that the settings name. Raises UsageError.
     """
     return parse_target_options({option.dest: getattr(settings, option.dest) for option in TARGET_OPTIONS})
 
 
 def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
     """
-    The run folder and the client.
+    Open the run folder and the client; *stack* closes them.
     """
     settings, target = setup.settings, setup.endpoint.target
     assert settings.seed is not None
@@ -163,7 +163,7 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
 
 def _manifest(setup: RunSetup) -> Manifest:
     """
-    What is known before the first request.
+    The manifest of a run.
     """
     settings, target = setup.settings, setup.endpoint.target
     assert settings.seed is not None
@@ -199,51 +199,51 @@ def _manifest(setup: RunSetup) -> Manifest:
 @dataclass(slots=True, kw_only=True)
 class ConformanceRuns:
     """
-    The examinations of one pytest session: one for each target that its tests name.
+    The runs of one pytest session, one for each target that its tests name.
     """
 
     settings: Settings
     stack: ExitStack
-    """Closed behind the last test."""
+    """Closed after the last test."""
     setup: RunSetup | None = None
-    """What `chainproof conformance` has opened itself."""
-    errors: dict[str | int, Exception] = field(default_factory=dict)
+    """The setup of `chainproof conformance`; None in other sessions."""
+    errors: dict[str | int, UsageError] = field(default_factory=dict)
     _opened: dict[str | int, ConformanceRun] = field(default_factory=dict)
 
     @property
     def all(self) -> tuple[ConformanceRun, ...]:
-        """Those that have begun."""
+        """The runs that have been opened."""
         return tuple(self._opened.values())
 
-    def get(self, named: str | App | None, key: str | None) -> ConformanceRun:
+    def get(self, target: str | App | None, key: str | None) -> ConformanceRun:
         """
-        The examination of what a project's fixtures name, else of what the options do, opened when it is first asked for.
+        The run for the target that the options name, else for that of a fixture; opened when first used.
 
         Raises UsageError, the same one each time.
         """
-        place = named if isinstance(named, str) else id(named)  # not every app has a hash
+        place = target if isinstance(target, str) else id(target)  # not every app has a hash
         if place in self.errors:
             raise self.errors[place]
         if place not in self._opened:
             try:
-                self._opened[place] = open_run(self.setup or self._found(named, key), self.stack)
+                self._opened[place] = open_run(self.setup or self._prepare(target, key), self.stack)
             except UsageError as mistake:
                 self.errors[place] = mistake
                 raise
         return self._opened[place]
 
-    def _found(self, named: str | App | None, key: str | None) -> RunSetup:
+    def _prepare(self, target: str | App | None, key: str | None) -> RunSetup:
         """
-        The endpoint, with everything else that is settled before the first request.
+        Set up a run for a target. Raises UsageError.
         """
-        settings, known = self.settings, load_options(self.settings)
+        settings, loaded = self.settings, load_options(self.settings)
         chosen = requested_target(settings)
-        if chosen.url is None and named is not None:
-            url = named if isinstance(named, str) else self.stack.enter_context(serve_app(named))
+        if chosen.url is None and target is not None:
+            url = target if isinstance(target, str) else self.stack.enter_context(serve_app(target))
             chosen = replace(chosen, url=url)
         environment = os.environ if key is None else {**os.environ, chosen.key_variable: key}
         emulator = ("--contract", settings.contract.value)
-        found = self.stack.enter_context(
+        endpoint = self.stack.enter_context(
             open_endpoint(chosen, scenario=EMULATOR_SCENARIO, options=emulator, environment=environment)
         )
-        return prepare_run(settings, known, found)
+        return prepare_run(settings, loaded, endpoint)

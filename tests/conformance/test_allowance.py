@@ -96,8 +96,8 @@ def test_a_target_elsewhere_is_asked_politely_unless_told_otherwise(
     Loopback is asked as fast as it answers.
     """
     settings = Settings(depth=depth, max_requests=most, rate_limit=rate)
-    elsewhere = setup._allowance(settings, polite=True)
-    here = setup._allowance(settings, polite=False)
+    elsewhere = setup._rate_limiter(settings, is_remote=True)
+    here = setup._rate_limiter(settings, is_remote=False)
 
     assert (most or REMOTE_MAX_REQUESTS[depth], rate or REMOTE_RATE_LIMIT) == (elsewhere.max_requests, elsewhere.rate)
     assert (most, rate) == (here.max_requests, here.rate)
