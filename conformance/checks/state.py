@@ -63,8 +63,8 @@ def _similar_bodies(requester: Requester) -> Iterable[tuple[str, bytes]]:
             ("the same beginning and end", '{"padding":"%(padding)s","token":"%(token)s","more":"%(padding)s"}'),
         ):
             for _ in range(3):
-                words = {"padding": "x" * size, "token": f"{rng.getrandbits(64):016x}"}
-                yield name, (form % words).encode()
+                substitutions = {"padding": "x" * size, "token": f"{rng.getrandbits(64):016x}"}
+                yield name, (form % substitutions).encode()
     for name, values in _SIMILAR_VALUES.items():
         for value in (*values, values[0]):
             yield name, b'{"value":%b}' % value

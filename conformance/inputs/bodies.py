@@ -22,11 +22,11 @@ class BodyCase:
     content: bytes
 
 
-def nested(depth: int, opening: str, middle: str, closing: str) -> bytes:
+def nested(depth: int, before: str, middle: str, after: str) -> bytes:
     """
     An object or array nested *depth* levels deep.
     """
-    return (opening * depth + middle + closing * depth).encode()
+    return (before * depth + middle + after * depth).encode()
 
 
 def json_object(*members: str) -> bytes:
@@ -117,6 +117,6 @@ IMPLEMENTATION_DEFINED: tuple[BodyCase, ...] = (
     ),
     BodyCase(label="objects nested 500 deep", content=nested(499, '{"a":', "{}", "}")),
     BodyCase(label="arrays nested 10000 deep in an object", content=b'{"a":' + nested(10_000, "[", "", "]") + b"}"),
-    BodyCase(label="10000 opening brackets as the body", content=b"[" * 10_000),
+    BodyCase(label="10000 `[` as the body", content=b"[" * 10_000),
 )  # fmt: skip  # one line each
 """Bodies that a receiver may accept or reject, but only with a documented answer."""

@@ -60,11 +60,11 @@ def _bounds(quick: int, standard: int, deep: int) -> dict[Depth, int]:
     return {Depth.QUICK: quick, Depth.STANDARD: standard, Depth.DEEP: deep}
 
 
-def _nested(opening: str, closing: str, levels: int) -> bytes:
+def _nested(before: str, after: str, levels: int) -> bytes:
     """
     An object with *levels* levels of nesting, itself included.
     """
-    return ('{"a":' + opening * (levels - 2) + "{}" + closing * (levels - 2) + "}").encode() if levels > 1 else b"{}"
+    return ('{"a":' + before * (levels - 2) + "{}" + after * (levels - 2) + "}").encode() if levels > 1 else b"{}"
 
 
 def _filled(filling: str, length: int, prefix: str = '{"a":"', suffix: str = '"}') -> bytes:

@@ -408,7 +408,7 @@ def when(
 
 def on_status(status: int, change: Callable[[EndpointAnswer], EndpointAnswer]) -> AnswerFunction:
     """
-    The correct endpoint, with a change to its answers of one status that were not asked for by `X-Emulate`.
+    The correct endpoint, with a change to its answers of one status that `X-Emulate` did not request.
     """
 
     def server(request: EndpointRequest) -> EndpointAnswer:
@@ -483,9 +483,9 @@ def requiring_bearer(request: EndpointRequest) -> EndpointAnswer:
     swapped = {"api-key": "Unknown", "bearer": "Api-Key"}
     fields = []
     for name, value in request.fields:
-        scheme, blank, rest = value.partition(" ")
+        scheme, space, rest = value.partition(" ")
         known = name.lower() == "authorization" and scheme.lower() in swapped
-        fields.append((name, f"{swapped[scheme.lower()]}{blank}{rest}" if known else value))
+        fields.append((name, f"{swapped[scheme.lower()]}{space}{rest}" if known else value))
     return correct_endpoint(replace(request, fields=tuple(fields)))
 
 

@@ -53,8 +53,8 @@ def has_key_after_split(request: EndpointRequest) -> bool:
     True if an Authorization, split at whitespace, has the right key and the scheme in any letter case.
     """
     for value in request.values("authorization"):
-        words = value.split()
-        if len(words) == 2 and words[0].lower() == "api-key" and words[1] == KEY:
+        parts = value.split()
+        if len(parts) == 2 and parts[0].lower() == "api-key" and parts[1] == KEY:
             return True
     return False
 

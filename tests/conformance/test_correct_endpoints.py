@@ -285,8 +285,8 @@ def is_rejected_by_proxies(request: EndpointRequest) -> bool:
     True if common servers reject the request before routing: invalid cookies, non-ASCII keys, invalid multipart.
     """
     parts = any(value.startswith("multipart/") for value in request.values("content-type"))
-    odd = '=;=;"' in request.values("cookie") or not "".join(request.values("authorization")).isascii()
-    return odd or (parts and not request.body.startswith(b"--x\r\n"))
+    is_invalid = '=;=;"' in request.values("cookie") or not "".join(request.values("authorization")).isascii()
+    return is_invalid or (parts and not request.body.startswith(b"--x\r\n"))
 
 
 def has_no_length(request: EndpointRequest) -> bool:
