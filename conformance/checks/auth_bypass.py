@@ -1,5 +1,6 @@
 """
 Requests without a valid key are rejected, whatever else they contain and however often they are sent.
+
 Apart from the reference requests, nothing here carries the right key: an output of the chain means that
 authentication was bypassed.
 """

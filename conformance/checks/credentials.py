@@ -1,6 +1,7 @@
 """
 Only the right API key, in the `Authorization` header, is accepted (`#/security`,
 `#/components/securitySchemes/ApiKeyAuth`).
+
 The key is sent to the target only. Where a wrong key is derived from it, the curl line has the shell derive it again.
 """
 
@@ -208,6 +209,7 @@ def keys_in_the_body_or_the_url_are_rejected(requester: Requester) -> None:
 def _send_key_in_trailer(requester: Requester) -> None:
     """
     Send the key in a trailer, where credentials are forbidden (RFC 9110 §6.5.1).
+
     Some servers merge trailers into the header fields if they arrive in time. That is reported as a warning: the HTTP
     server does it, not the chain.
     """

@@ -1,5 +1,6 @@
 """
 Objects up to a common size are accepted, and larger ones are accepted or rejected in a documented way.
+
 Each dimension is doubled; where an object is no longer accepted, bisection finds the limit.
 """
 

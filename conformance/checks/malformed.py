@@ -1,5 +1,6 @@
 """
 Requests with invalid, contradictory or truncated framing are rejected, and no part of one is read as another request.
+
 What common servers accept by default is only a warning; what none of them accepts is a finding. A server may reject
 such a message with any HTTP status and media type, or by closing the connection.
 """

@@ -36,6 +36,7 @@ _REGIONAL_PATH = "/run_remote"
 def other_paths(path: str) -> tuple[str, ...]:
     """
     Paths that resemble the operation's path but are different ones.
+
     Left out are paths of the same operation in another environment, and paths that RFC 3986 or a server's
     normalisation makes equal: encoded, with dots, or with two slashes.
     """

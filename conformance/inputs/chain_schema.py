@@ -1,5 +1,6 @@
 """
 The chain's input and output schemas, and valid inputs generated from them by Schemathesis.
+
 Schemathesis generates from the OpenAPI document, with the chain's input schema in place of `type: object`. The
 generated bodies are judged like any other, so nothing here decides which are valid.
 """

@@ -1,5 +1,6 @@
 """
 Bodies that are almost JSON, each with an error that some parsers accept.
+
 The error is a value, a member, or something around an object. Each is placed in a small object, deeply nested, and
 after more text than a receiver buffers at once.
 """

@@ -1,5 +1,6 @@
 """
 The sizes of objects that every receiver must accept, and the larger sizes that are tried.
+
 RFC 8259 §9 lets a parser limit size and depth, the range of numbers and the length of strings, without stating
 values. Each limit here is below what common parsers and servers reject by default: 64 levels in .NET, 1000 digits and
 names of 50 000 characters in Jackson, 2^20 bytes in aiohttp and Fastify.

@@ -1,5 +1,6 @@
 """
 Valid objects with labels: numbers, names, strings, structures and whitespace that some receivers misread.
+
 Every receiver of JSON must accept them, which `json_equality` confirms. Similar values are sent in one object, and
 one by one if that fails.
 """

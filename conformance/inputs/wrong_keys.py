@@ -1,5 +1,6 @@
 """
 Wrong keys: variations of the right key, and placeholders that people send instead of one.
+
 No label contains a part of the key: a curl line has the shell derive the wrong key from the variable.
 """
 

@@ -1,5 +1,6 @@
 """
 A correct endpoint built on the standard library, and helpers that derive faulty endpoints from it.
+
 It shares no code with the emulator: two servers with the same bug would agree, and the tests would miss it.
 """
 

@@ -1,5 +1,6 @@
 """
 Every fault of the emulator is found, and correct variants have no findings.
+
 Each fault is tested with the checks that can find its clause. A sample of the faults and variants is tested with all
 checks. Set `CHAINPROOF_SAMPLE=all` to test all of them, which takes about an hour.
 """
