@@ -50,12 +50,8 @@ def _on_status(*statuses: int) -> Callable[[AnswerChange], DecideHook]:
 
     def hook(change: AnswerChange) -> DecideHook:
         def decide(context: RequestContext) -> Answer:
-            correct_answer = context.correct_answer()
-            return (
-                change(correct_answer)
-                if correct_answer.status in statuses and context.targets_operation()
-                else correct_answer
-            )
+            answer = context.correct_answer()
+            return change(answer) if answer.status in statuses and context.targets_operation() else answer
 
         return decide
 
@@ -102,12 +98,8 @@ _faults.add_table(
 @_faults.on_decide(OUTPUT_MEDIA_TYPE)
 def empty_output_without_content_type(context: RequestContext) -> Answer:
     """A 200 to the empty object has no Content-Type."""
-    correct_answer = context.correct_answer()
-    return (
-        with_header(correct_answer, "Content-Type")
-        if correct_answer.status == 200 and correct_answer.body.strip() == b"{}"
-        else correct_answer
-    )
+    answer = context.correct_answer()
+    return with_header(answer, "Content-Type") if answer.status == 200 and answer.body.strip() == b"{}" else answer
 
 
 _faults.add_table(
@@ -141,43 +133,43 @@ _faults.add_table(
 @_faults.on_decide(OUTPUT_JSON)
 def gzip_undeclared(context: RequestContext) -> Answer:
     """Output is compressed when the client accepts gzip, but Content-Encoding is missing."""
-    correct_answer = context.correct_answer()
-    gzip_accepted = correct_answer.status == 200 and b"gzip" in context.field(b"accept-encoding")
-    return with_body(correct_answer, gzip.compress(correct_answer.body)) if gzip_accepted else correct_answer
+    answer = context.correct_answer()
+    gzip_accepted = answer.status == 200 and b"gzip" in context.field(b"accept-encoding")
+    return with_body(answer, gzip.compress(answer.body)) if gzip_accepted else answer
 
 
 @_faults.on_decide(OUTPUT_JSON)
 def output_latin_1(context: RequestContext) -> Answer:
     """Output is encoded in Latin-1 if it fits."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     try:
-        text = json.dumps(json.loads(correct_answer.body), ensure_ascii=False).encode("latin-1")
+        text = json.dumps(json.loads(answer.body), ensure_ascii=False).encode("latin-1")
     except (ValueError, RecursionError):
-        return correct_answer
-    return with_body(correct_answer, text) if correct_answer.status == 200 and not text.isascii() else correct_answer
+        return answer
+    return with_body(answer, text) if answer.status == 200 and not text.isascii() else answer
 
 
 @_faults.on_decide(OUTPUT_JSON)
 def output_with_unescaped_controls(context: RequestContext) -> Answer:
     """Control characters in strings are not escaped."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     return (
-        with_body(correct_answer, correct_answer.body.replace(b"\\u0000", b"\0").replace(b"\\n", b"\n"))
-        if correct_answer.status == 200
-        else correct_answer
+        with_body(answer, answer.body.replace(b"\\u0000", b"\0").replace(b"\\n", b"\n"))
+        if answer.status == 200
+        else answer
     )
 
 
 @_faults.on_decide(OUTPUT_JSON)
 def output_as_python_repr(context: RequestContext) -> Answer:
     """Output with true, false or null is written as Python literals."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     try:
-        text = repr(json.loads(correct_answer.body)).encode("utf-8", "replace")
+        text = repr(json.loads(answer.body)).encode("utf-8", "replace")
     except (ValueError, RecursionError):
-        return correct_answer
+        return answer
     has_python_words = any(word in text for word in (b"True", b"False", b"None"))
-    return with_body(correct_answer, text) if correct_answer.status == 200 and has_python_words else correct_answer
+    return with_body(answer, text) if answer.status == 200 and has_python_words else answer
 
 
 # ------------------------------------------------------------------ errors
@@ -224,10 +216,7 @@ _faults.add_table(
 _faults.add_table(
     ERROR_OBJECT,
     rows={
-        "errors-array": (
-            "The body of a 400 is an array.",
-            _bad_request(_changed_body(lambda body: b"[" + body + b"]")),
-        ),
+        "errors-array": ("The body of a 400 is an array.", _bad_request(_changed_body(lambda body: b"[" + body + b"]")))
     },
 )
 _faults.add_table(
@@ -294,14 +283,9 @@ def _changed_code(answer: Answer, change: Callable[[str], str]) -> Answer:
 @_faults.on_decide(ERROR_CODE_CAUSE)
 def empty_body_is_too_large(context: RequestContext) -> Answer:
     """A request without a body gets the code `payload_too_large`."""
-    correct_answer = context.correct_answer()
-    empty = (
-        correct_answer.status == 400
-        and not context.body
-        and context.targets_operation()
-        and context.request.length == 0
-    )
-    return with_members(correct_answer, error_code="payload_too_large") if empty else correct_answer
+    answer = context.correct_answer()
+    empty = answer.status == 400 and not context.body and context.targets_operation() and context.request.length == 0
+    return with_members(answer, error_code="payload_too_large") if empty else answer
 
 
 _faults.add_table(
@@ -371,17 +355,13 @@ _faults.add_table(
 @_faults.on_decide(NO_INTERNALS)
 def stack_trace_of_auth(context: RequestContext) -> Answer:
     """Basic credentials that are not base64 are answered with a stack trace."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     scheme, _, token = context.authorization().partition(b" ")
     try:
         base64.b64decode(token, validate=True)
     except ValueError:
-        return (
-            with_members(correct_answer, detail=_JAVA_STACK_TRACE)
-            if scheme == b"Basic" and correct_answer.status == 401
-            else correct_answer
-        )
-    return correct_answer
+        return with_members(answer, detail=_JAVA_STACK_TRACE) if scheme == b"Basic" and answer.status == 401 else answer
+    return answer
 
 
 def _leaks_key(change: Callable[[Answer, str], Answer], *statuses: int) -> DecideHook:
@@ -390,13 +370,9 @@ def _leaks_key(change: Callable[[Answer, str], Answer], *statuses: int) -> Decid
     """
 
     def decide(context: RequestContext) -> Answer:
-        correct_answer = context.correct_answer()
+        answer = context.correct_answer()
         authorization = context.authorization().decode("latin-1")
-        return (
-            change(correct_answer, authorization)
-            if correct_answer.status in statuses and authorization
-            else correct_answer
-        )
+        return change(answer, authorization) if answer.status in statuses and authorization else answer
 
     return decide
 
@@ -486,6 +462,6 @@ _faults.add_table(
 @_faults.on_decide(HTTP_RECOMMENDATIONS)
 def gzip_despite_q0(context: RequestContext) -> Answer:
     """Output is compressed although the client sends `gzip;q=0`."""
-    correct_answer = context.correct_answer()
-    gzip_rejected = correct_answer.status == 200 and context.field(b"accept-encoding").replace(b" ", b"") == b"gzip;q=0"
-    return _compressed(correct_answer) if gzip_rejected else correct_answer
+    answer = context.correct_answer()
+    gzip_rejected = answer.status == 200 and context.field(b"accept-encoding").replace(b" ", b"") == b"gzip;q=0"
+    return _compressed(answer) if gzip_rejected else answer

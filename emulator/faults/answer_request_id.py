@@ -94,12 +94,12 @@ def _id_of_concurrent_request(context: RequestContext) -> Answer:
     """
     The correct answer, with the id of the previous answer while requests of other connections are in flight.
     """
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     last = context.memory.answers.get(b"")
     if context.concurrent and last is not None and last.request_id:
-        return with_header(correct_answer, REQUEST_ID_HEADER, last.request_id)
-    context.memory.answers[b""] = correct_answer
-    return correct_answer
+        return with_header(answer, REQUEST_ID_HEADER, last.request_id)
+    context.memory.answers[b""] = answer
+    return answer
 
 
 def _request_ids(*values: str) -> AnswerChange:
@@ -125,27 +125,19 @@ _faults.add_table(
 @_faults.on_decide(REQUEST_ID_PRESENT)
 def id_missing_now_and_then(context: RequestContext) -> Answer:
     """Every 10th 200 has no request id."""
-    correct_answer = context.correct_answer()
-    return (
-        _request_ids()(correct_answer)
-        if correct_answer.status == 200 and context.memory.every_nth(10, "200")
-        else correct_answer
-    )
+    answer = context.correct_answer()
+    return _request_ids()(answer) if answer.status == 200 and context.memory.every_nth(10, "200") else answer
 
 
 @_faults.on_decide(REQUEST_ID_PRESENT)
 def id_missing_when_large(context: RequestContext) -> Answer:
     """Answers above 8 KiB have no request id."""
-    correct_answer = context.correct_answer()
-    return (
-        _request_ids()(correct_answer)
-        if correct_answer.status == 200 and len(correct_answer.body) > 8192
-        else correct_answer
-    )
+    answer = context.correct_answer()
+    return _request_ids()(answer) if answer.status == 200 and len(answer.body) > 8192 else answer
 
 
 @_faults.on_decide(REQUEST_ID_ON_ERRORS)
 def id_missing_on_errors(context: RequestContext) -> Answer:
     """Errors have no request id."""
-    correct_answer = context.correct_answer()
-    return correct_answer if correct_answer.status == 200 else _request_ids()(correct_answer)
+    answer = context.correct_answer()
+    return answer if answer.status == 200 else _request_ids()(answer)

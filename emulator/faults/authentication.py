@@ -257,46 +257,38 @@ def auth_skipped_for_double_slash(context: RequestContext) -> Answer:
 @_faults.on_decide(AUTHENTICATION_REQUIRED)
 def missing_key_is_400(context: RequestContext) -> Answer:
     """A request without a key is answered 400."""
-    correct_answer = context.correct_answer()
-    return (
-        error(correct_answer, 400, "client_error")
-        if correct_answer.status == 401 and not context.authorization()
-        else correct_answer
-    )
+    answer = context.correct_answer()
+    return error(answer, 400, "client_error") if answer.status == 401 and not context.authorization() else answer
 
 
 @_faults.on_decide(KEY_VERIFIED)
 def wrong_key_is_400(context: RequestContext) -> Answer:
     """A request with a wrong key is answered 400."""
     has_wrong_key = context.authorization().startswith(b"Api-Key ")
-    correct_answer = context.correct_answer()
-    return (
-        error(correct_answer, 400, "client_error") if correct_answer.status == 401 and has_wrong_key else correct_answer
-    )
+    answer = context.correct_answer()
+    return error(answer, 400, "client_error") if answer.status == 401 and has_wrong_key else answer
 
 
 @_faults.on_decide(STATUS)
 def wrong_key_is_403(context: RequestContext) -> Answer:
     """A request with a wrong key is answered 403."""
-    correct_answer = context.correct_answer()
-    return (
-        error(correct_answer, 403, None) if correct_answer.status == 401 and context.authorization() else correct_answer
-    )
+    answer = context.correct_answer()
+    return error(answer, 403, None) if answer.status == 401 and context.authorization() else answer
 
 
 @_faults.on_decide(STATUS)
 def auth_crashes_on_odd_keys(context: RequestContext) -> Answer:
     """A key with characters other than letters, digits, dots and hyphens is answered 500."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     token = context.authorization().partition(b" ")[2]
     has_other_characters = any(
         not (chr(byte).isascii() and (chr(byte).isalnum() or chr(byte) in ".-_")) for byte in token
     )
-    return error(correct_answer, 500, None) if correct_answer.status == 401 and has_other_characters else correct_answer
+    return error(answer, 500, None) if answer.status == 401 and has_other_characters else answer
 
 
 @_faults.on_decide(ERROR_CODE_CAUSE)
 def bad_body_is_unauthorized(context: RequestContext) -> Answer:
     """Invalid bodies are answered 401 with the code `unauthorized` too."""
-    correct_answer = context.correct_answer()
-    return error(correct_answer, 401, "unauthorized") if correct_answer.status == 400 else correct_answer
+    answer = context.correct_answer()
+    return error(answer, 401, "unauthorized") if answer.status == 400 else answer

@@ -31,15 +31,15 @@ def _changed_output(change: Callable[[dict[str, JSON]], object]) -> DecideHook:
     """
 
     def decide(context: RequestContext) -> Answer:
-        correct_answer = context.correct_answer()
-        if correct_answer.status != 200:
-            return correct_answer
+        answer = context.correct_answer()
+        if answer.status != 200:
+            return answer
         try:
-            value = json.loads(correct_answer.body)
+            value = json.loads(answer.body)
             before, after = json.dumps(value), json.dumps(change(value))
         except (ValueError, RecursionError):
-            return correct_answer
-        return correct_answer if before == after else with_body(correct_answer, after.encode())
+            return answer
+        return answer if before == after else with_body(answer, after.encode())
 
     return decide
 
@@ -200,85 +200,65 @@ _faults.add_table(
 @_faults.on_decide(ECHO_EXACT)
 def output_empty(context: RequestContext) -> Answer:
     """The output is always the empty object."""
-    correct_answer = context.correct_answer()
-    return with_body(correct_answer, b"{}") if correct_answer.status == 200 else correct_answer
+    answer = context.correct_answer()
+    return with_body(answer, b"{}") if answer.status == 200 else answer
 
 
 @_faults.on_decide(UNIQUE_MEMBER_NAMES)
 def member_duplicated(context: RequestContext) -> Answer:
     """The first member of the output is written twice."""
-    correct_answer = context.correct_answer()
-    match = re.match(
-        rb'\s*\{\s*("(?:[^"\\]|\\.)*"\s*:\s*(?:-?\d+|"[^"\\]*"|true|false|null))\s*[,}]', correct_answer.body
-    )
-    if correct_answer.status != 200 or match is None:
-        return correct_answer
-    return with_body(correct_answer, b"{" + match[1] + b"," + correct_answer.body.lstrip()[1:])
+    answer = context.correct_answer()
+    match = re.match(rb'\s*\{\s*("(?:[^"\\]|\\.)*"\s*:\s*(?:-?\d+|"[^"\\]*"|true|false|null))\s*[,}]', answer.body)
+    if answer.status != 200 or match is None:
+        return answer
+    return with_body(answer, b"{" + match[1] + b"," + answer.body.lstrip()[1:])
 
 
 @_faults.on_decide(OUTPUT_OBJECT)
 def output_in_array(context: RequestContext) -> Answer:
     """The output is wrapped in an array."""
-    correct_answer = context.correct_answer()
-    return (
-        with_body(correct_answer, b"[" + correct_answer.body + b"]") if correct_answer.status == 200 else correct_answer
-    )
+    answer = context.correct_answer()
+    return with_body(answer, b"[" + answer.body + b"]") if answer.status == 200 else answer
 
 
 @_faults.on_decide(OUTPUT_OBJECT)
 def output_double_encoded(context: RequestContext) -> Answer:
     """The output is a string that contains the JSON text."""
-    correct_answer = context.correct_answer()
-    return (
-        with_body(correct_answer, json.dumps(correct_answer.body.decode()).encode())
-        if correct_answer.status == 200
-        else correct_answer
-    )
+    answer = context.correct_answer()
+    return with_body(answer, json.dumps(answer.body.decode()).encode()) if answer.status == 200 else answer
 
 
 @_faults.on_decide(OUTPUT_OBJECT)
 def output_null(context: RequestContext) -> Answer:
     """The empty object is returned as null."""
-    correct_answer = context.correct_answer()
-    return (
-        with_body(correct_answer, b"null")
-        if correct_answer.status == 200 and correct_answer.body.strip() == b"{}"
-        else correct_answer
-    )
+    answer = context.correct_answer()
+    return with_body(answer, b"null") if answer.status == 200 and answer.body.strip() == b"{}" else answer
 
 
 @_faults.on_decide(OUTPUT_JSON)
 def output_infinity(context: RequestContext) -> Answer:
     """Numbers beyond the range of a double are written as Infinity."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     overflowing = re.compile(rb"(?<=[\[:,\s])-?\d+(?:\.\d+)?[eE]\+?(?:[4-9]\d\d|\d{4,})")
-    return (
-        with_body(correct_answer, overflowing.sub(b"Infinity", correct_answer.body))
-        if correct_answer.status == 200
-        else correct_answer
-    )
+    return with_body(answer, overflowing.sub(b"Infinity", answer.body)) if answer.status == 200 else answer
 
 
 @_faults.on_decide(ERROR_ON_DEMAND)
 def one_code_for_all(context: RequestContext) -> Answer:
     """Every 502, 503 and 504 becomes a 502 with the code `internal_baseten_error`."""
-    correct_answer = context.correct_answer()
-    return (
-        error(correct_answer, 502, "internal_baseten_error")
-        if correct_answer.status in (502, 503, 504)
-        else correct_answer
-    )
+    answer = context.correct_answer()
+    return error(answer, 502, "internal_baseten_error") if answer.status in (502, 503, 504) else answer
 
 
 @_faults.on_decide(ERROR_ON_DEMAND)
 def retries_hide_429(context: RequestContext) -> Answer:
     """A 429 becomes a 503, as from a gateway that gives up retrying."""
-    correct_answer = context.correct_answer()
-    return error(correct_answer, 503, "model_unavailable") if correct_answer.status == 429 else correct_answer
+    answer = context.correct_answer()
+    return error(answer, 503, "model_unavailable") if answer.status == 429 else answer
 
 
 @_faults.on_decide(ERROR_ON_DEMAND)
 def errors_are_swallowed(context: RequestContext) -> Answer:
     """Errors of the chain are answered 200, with the error as output."""
-    correct_answer = context.correct_answer()
-    return replace(correct_answer, status=200) if correct_answer.status in (502, 503, 504) else correct_answer
+    answer = context.correct_answer()
+    return replace(answer, status=200) if answer.status in (502, 503, 504) else answer

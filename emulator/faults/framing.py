@@ -7,12 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 
-from chainproof.contract.clauses import (
-    CONNECTION_PERSISTENCE,
-    REQUEST_ANSWERED,
-    RESPONSE_FRAMING,
-    SINGLETON_FIELDS,
-)
+from chainproof.contract.clauses import CONNECTION_PERSISTENCE, REQUEST_ANSWERED, RESPONSE_FRAMING, SINGLETON_FIELDS
 
 from .fault import FaultRegistrar, FaultStage
 from .hooks import ConnectionEnd, OutgoingAnswer, SendHook, Step, head_from_lines, without_lines

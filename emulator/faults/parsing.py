@@ -110,10 +110,7 @@ _faults.add_table(
             "A comma after the last member is accepted.",
             _repairs(_replace_outside_strings(rb",\s*(?=[}\]])", b"")),
         ),
-        "accepts-comments": (
-            "Comments are accepted.",
-            _repairs(_replace_outside_strings(rb"/\*.*?\*/|//[^\n]*", b"")),
-        ),
+        "accepts-comments": ("Comments are accepted.", _repairs(_replace_outside_strings(rb"/\*.*?\*/|//[^\n]*", b""))),
         "accepts-single-quotes": (
             "Strings in single quotes are accepted.",
             _repairs(_replace_outside_strings(rb"'([^'\"]*)'", rb'"\2"')),
@@ -138,10 +135,7 @@ _faults.add_table(
             "Undefined escape sequences in strings are accepted.",
             _repairs(_replace_inside_strings(rb"\\(?![\"\\/bfnrtu])", b"")),
         ),
-        "accepts-invalid-utf-8": (
-            "Bytes that are not UTF-8 are replaced.",
-            _repairs(_decode_as("utf-8", "replace")),
-        ),
+        "accepts-invalid-utf-8": ("Bytes that are not UTF-8 are replaced.", _repairs(_decode_as("utf-8", "replace"))),
         "accepts-utf-16": ("Bodies in UTF-16 are accepted.", _repairs(_decode_as("utf-16"))),
         "accepts-trailing-text": ("Text after the object is ignored.", _repairs(_first_value)),
         "accepts-extra-closing-brackets": (
@@ -210,7 +204,7 @@ _faults.add_table(
                 if not context.body and context.request.length == 0
                 else context.correct_answer()
             ),
-        ),
+        )
     },
 )
 
@@ -220,7 +214,7 @@ _faults.add_table(
         "accepts-blank-body": (
             "A body of white space is accepted as an empty object.",
             _repairs(lambda body: b"{}" if body and not body.strip() else None),
-        ),
+        )
     },
 )
 
@@ -275,12 +269,8 @@ def rejects(matches: Callable[[RequestContext], object]) -> DecideHook:
     """
 
     def decide(context: RequestContext) -> Answer:
-        correct_answer = context.correct_answer()
-        return (
-            error(correct_answer, 400, "client_error")
-            if correct_answer.status == 200 and matches(context)
-            else correct_answer
-        )
+        answer = context.correct_answer()
+        return error(answer, 400, "client_error") if answer.status == 200 and matches(context) else answer
 
     return decide
 
@@ -345,10 +335,7 @@ _faults.add_table(
             "Integers with more than 20 digits are rejected.",
             _rejects_pattern(rb"(?<![\d.eE\"])\d{21,}(?![\d.eE])"),
         ),
-        "rejects-empty-object": (
-            "The empty object is rejected.",
-            rejects(lambda context: context.value() == {}),
-        ),
+        "rejects-empty-object": ("The empty object is rejected.", rejects(lambda context: context.value() == {})),
         "rejects-empty-names": ("Empty member names are rejected.", _rejects_pattern(rb'[{,]\s*""\s*:')),
         "rejects-proto": (
             "The member names `__proto__`, `constructor` and `prototype` are rejected.",
@@ -490,23 +477,23 @@ _faults.add_table(
 @_faults.on_decide(INVALID_JSON_REJECTED)
 def malformed_is_502(context: RequestContext) -> Answer:
     """A body that is not JSON is passed to the chain, whose error is answered 502."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     invalid = (
-        correct_answer.status == 400
+        answer.status == 400
         and context.targets_operation()
         and isinstance(context.value(), InvalidJson)
         and bool(context.body)
     )
-    return error(correct_answer, 502, "application_error") if invalid else correct_answer
+    return error(answer, 502, "application_error") if invalid else answer
 
 
 @_faults.on_decide(NON_OBJECT_REJECTED)
 def non_object_is_502(context: RequestContext) -> Answer:
     """A JSON value that is not an object is passed to the chain, whose error is answered 502."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     value = context.value()
     return (
-        error(correct_answer, 502, "application_error")
-        if isinstance(value, list | str | int | float) and correct_answer.status == 400
-        else correct_answer
+        error(answer, 502, "application_error")
+        if isinstance(value, list | str | int | float) and answer.status == 400
+        else answer
     )

@@ -31,10 +31,7 @@ _faults.add_table(
             "Requests with `Expect: 100-continue` are rejected.",
             rejects(lambda context: context.field(b"expect") != b""),
         ),
-        "rejects-pipelining": (
-            "Pipelined requests are rejected.",
-            rejects(lambda context: context.in_flight > 0),
-        ),
+        "rejects-pipelining": ("Pipelined requests are rejected.", rejects(lambda context: context.in_flight > 0)),
     },
 )
 
@@ -42,9 +39,9 @@ _faults.add_table(
 @_faults.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)
 def rejects_chunked(context: RequestContext) -> Answer:
     """Chunked bodies are rejected."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     chunked = context.field(b"transfer-encoding") != b""
-    return error(correct_answer, 400, "client_error") if correct_answer.status == 200 and chunked else correct_answer
+    return error(answer, 400, "client_error") if answer.status == 200 and chunked else answer
 
 
 @_faults.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)

@@ -94,12 +94,7 @@ def _serves_method(*methods: bytes) -> DecideHook:
     )
 
 
-_faults.add_table(
-    OTHER_METHODS_REJECTED,
-    rows={
-        "get-executes": ("GET runs the chain.", _serves_method(b"GET")),
-    },
-)
+_faults.add_table(OTHER_METHODS_REJECTED, rows={"get-executes": ("GET runs the chain.", _serves_method(b"GET"))})
 
 
 @_faults.on_decide(OTHER_METHODS_REJECTED)
@@ -127,12 +122,8 @@ def get_shows_a_page(context: RequestContext) -> Answer:
 @_faults.on_decide(OTHER_PATHS_REJECTED)
 def unknown_paths_are_200(context: RequestContext) -> Answer:
     """Unknown paths are answered 200 with a start page."""
-    correct_answer = context.correct_answer()
-    return (
-        with_body(replace(correct_answer, status=200), b"<html></html>", "text/html")
-        if correct_answer.status == 404
-        else correct_answer
-    )
+    answer = context.correct_answer()
+    return with_body(replace(answer, status=200), b"<html></html>", "text/html") if answer.status == 404 else answer
 
 
 @_faults.on_decide(ALLOW_HEADER)
@@ -144,19 +135,15 @@ def no_allow(context: RequestContext) -> Answer:
 @_faults.on_decide(ALLOW_HEADER)
 def allow_lacks_post(context: RequestContext) -> Answer:
     """A 405 has `Allow: GET, HEAD`."""
-    correct_answer = context.correct_answer()
-    return with_header(correct_answer, "Allow", "GET, HEAD") if correct_answer.status == 405 else correct_answer
+    answer = context.correct_answer()
+    return with_header(answer, "Allow", "GET, HEAD") if answer.status == 405 else answer
 
 
 @_faults.on_decide(ALLOW_HEADER)
 def allow_lists_everything(context: RequestContext) -> Answer:
     """The Allow header of a 405 lists the rejected method."""
-    correct_answer = context.correct_answer()
-    return (
-        with_header(correct_answer, "Allow", "GET, POST, PUT, PATCH, DELETE")
-        if correct_answer.status == 405
-        else correct_answer
-    )
+    answer = context.correct_answer()
+    return with_header(answer, "Allow", "GET, POST, PUT, PATCH, DELETE") if answer.status == 405 else answer
 
 
 @_faults.on_decide(REGIONAL_HOST)
@@ -186,20 +173,16 @@ def regional_host_in_capitals_served(context: RequestContext) -> Answer:
 @_faults.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)
 def query_not_found(context: RequestContext) -> Answer:
     """The path with a query string is answered 400."""
-    correct_answer = context.correct_answer()
-    return (
-        error(correct_answer, 400, "client_error")
-        if b"?" in context.request.target and correct_answer.status == 200
-        else correct_answer
-    )
+    answer = context.correct_answer()
+    return error(answer, 400, "client_error") if b"?" in context.request.target and answer.status == 200 else answer
 
 
 @_faults.on_decide(HTTP_RECOMMENDATIONS)
 def absolute_form_not_found(context: RequestContext) -> Answer:
     """A request target in absolute form is answered 400."""
-    correct_answer = context.correct_answer()
-    absolute = not context.request.target.startswith(b"/") and correct_answer.status == 200
-    return error(correct_answer, 400, "client_error") if absolute else correct_answer
+    answer = context.correct_answer()
+    absolute = not context.request.target.startswith(b"/") and answer.status == 200
+    return error(answer, 400, "client_error") if absolute else answer
 
 
 @_faults.on_read(OTHER_METHODS_REJECTED)

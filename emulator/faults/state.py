@@ -32,21 +32,17 @@ def _cached(context: RequestContext, key: bytes) -> Answer:
     """
     The answer with the body that was first stored under *key*; the request id is its own.
     """
-    correct_answer = context.correct_answer()
-    if correct_answer.status != 200:
-        return correct_answer
-    return with_body(correct_answer, context.memory.answers.setdefault(key, correct_answer).body)
+    answer = context.correct_answer()
+    if answer.status != 200:
+        return answer
+    return with_body(answer, context.memory.answers.setdefault(key, answer).body)
 
 
 @_faults.on_decide(REQUEST_ID_UNIQUE)
 def cached_with_request_id(context: RequestContext) -> Answer:
     """A repeated body gets the whole earlier answer, including its request id."""
-    correct_answer = context.correct_answer()
-    return (
-        context.memory.answers.setdefault(context.body, correct_answer)
-        if correct_answer.status == 200
-        else correct_answer
-    )
+    answer = context.correct_answer()
+    return context.memory.answers.setdefault(context.body, answer) if answer.status == 200 else answer
 
 
 @_faults.on_decide(ANSWER_MATCHES_REQUEST)
@@ -100,173 +96,151 @@ def cached_by_first_bytes(context: RequestContext) -> Answer:
 @_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def swapped_when_concurrent(context: RequestContext) -> Answer:
     """A request gets the output of a concurrent request."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     other = next((one.body for one in context.concurrent if one.body and one.body != context.body), None)
-    return (
-        with_body(correct_answer, other)
-        if correct_answer.status == 200 and other and other.lstrip().startswith(b"{")
-        else correct_answer
-    )
+    return with_body(answer, other) if answer.status == 200 and other and other.lstrip().startswith(b"{") else answer
 
 
 @_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def swapped_on_connection(context: RequestContext) -> Answer:
     """A pipelined request gets the output of the request before it."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     last = context.connection.bodies[-1] if context.connection.bodies else None
-    if correct_answer.status == 200:
+    if answer.status == 200:
         context.connection.bodies.append(context.body)
-    return (
-        with_body(correct_answer, last)
-        if correct_answer.status == 200 and context.in_flight and last
-        else correct_answer
-    )
+    return with_body(answer, last) if answer.status == 200 and context.in_flight and last else answer
 
 
 @_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def stale_now_and_then(context: RequestContext) -> Answer:
     """Every 20th output is that of the previous request."""
-    correct_answer = context.correct_answer()
-    if correct_answer.status != 200 or not context.memory.every_nth(20, "200") or not context.memory.bodies:
-        return correct_answer
-    return with_body(correct_answer, context.memory.bodies[-1])
+    answer = context.correct_answer()
+    if answer.status != 200 or not context.memory.every_nth(20, "200") or not context.memory.bodies:
+        return answer
+    return with_body(answer, context.memory.bodies[-1])
 
 
 @_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def stale_on_connection(context: RequestContext) -> Answer:
     """The second output of a connection repeats the first."""
-    correct_answer = context.correct_answer()
-    if correct_answer.status == 200:
+    answer = context.correct_answer()
+    if answer.status == 200:
         context.connection.bodies.append(context.body)
-    repeated = correct_answer.status == 200 and len(context.connection.bodies) == 2
-    return with_body(correct_answer, context.connection.bodies[0]) if repeated else correct_answer
+    repeated = answer.status == 200 and len(context.connection.bodies) == 2
+    return with_body(answer, context.connection.bodies[0]) if repeated else answer
 
 
 @_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def stale_after_rejection(context: RequestContext) -> Answer:
     """After a rejected request, the next output on the connection is an earlier one."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     after_rejection = context.connection.count["rejected"] > 0
-    context.connection.count["rejected"] = int(correct_answer.status == 400)
-    stale = correct_answer.status == 200 and after_rejection and bool(context.memory.bodies)
-    return with_body(correct_answer, context.memory.bodies[-1]) if stale else correct_answer
+    context.connection.count["rejected"] = int(answer.status == 400)
+    stale = answer.status == 200 and after_rejection and bool(context.memory.bodies)
+    return with_body(answer, context.memory.bodies[-1]) if stale else answer
 
 
 @_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def members_leak(context: RequestContext) -> Answer:
     """Members of the previous input appear in outputs that lack them: a mutable default is shared."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     previous = (
         json.loads(context.memory.bodies[-1]) if context.memory.bodies and len(context.memory.bodies[-1]) < 1000 else {}
     )
     value = context.value()
-    if correct_answer.status != 200 or not isinstance(value, dict) or not set(previous) - set(value):
-        return correct_answer
+    if answer.status != 200 or not isinstance(value, dict) or not set(previous) - set(value):
+        return answer
     try:
-        return with_body(correct_answer, json.dumps({**previous, **value}).encode())
+        return with_body(answer, json.dumps({**previous, **value}).encode())
     except RecursionError:
-        return correct_answer
+        return answer
 
 
 @_faults.on_decide(CONNECTION_PERSISTENCE, REQUEST_FRAMING)
 def poisoned_connection(context: RequestContext) -> Answer:
     """After an invalid body, all later requests of the connection are answered 400."""
-    correct_answer = context.correct_answer()
-    if correct_answer.status == 400 and context.targets_operation() and context.body:
+    answer = context.correct_answer()
+    if answer.status == 400 and context.targets_operation() and context.body:
         context.connection.count["poisoned"] = 1
-    poisoned = correct_answer.status == 200 and context.connection.count["poisoned"] > 0
-    return error(correct_answer, 400, "client_error") if poisoned else correct_answer
+    poisoned = answer.status == 200 and context.connection.count["poisoned"] > 0
+    return error(answer, 400, "client_error") if poisoned else answer
 
 
 @_faults.on_decide(REQUEST_ISOLATION)
 def poisoned_endpoint(context: RequestContext) -> Answer:
     """For one second after a body that is not UTF-8, all requests are answered 400."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     now = int(context.now * 1000)
-    if correct_answer.status == 400 and context.value() is InvalidJson.NOT_UTF8:
+    if answer.status == 400 and context.value() is InvalidJson.NOT_UTF8:
         context.memory.count["until"] = now + 1000
-    poisoned = correct_answer.status == 200 and now < context.memory.count["until"]
-    return error(correct_answer, 400, "client_error") if poisoned else correct_answer
+    poisoned = answer.status == 200 and now < context.memory.count["until"]
+    return error(answer, 400, "client_error") if poisoned else answer
 
 
 @_faults.on_decide(REQUEST_ISOLATION, OBJECT_ACCEPTED)
 def locked_out(context: RequestContext) -> Answer:
     """For one second after five authentication failures in a row, the right key is rejected too."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     now = int(context.now * 1000)
-    context.memory.count["wrong"] = context.memory.count["wrong"] + 1 if correct_answer.status == 401 else 0
+    context.memory.count["wrong"] = context.memory.count["wrong"] + 1 if answer.status == 401 else 0
     if context.memory.count["wrong"] >= 5:
         context.memory.count["until"] = now + 1000
-    locked = correct_answer.status == 200 and now < context.memory.count["until"]
-    return error(correct_answer, 401, "unauthorized") if locked else correct_answer
+    locked = answer.status == 200 and now < context.memory.count["until"]
+    return error(answer, 401, "unauthorized") if locked else answer
 
 
 @_faults.on_decide(OBJECT_ACCEPTED)
 def repeated_body_rejected(context: RequestContext) -> Answer:
     """The same body twice in a row is answered 400, as a duplicate delivery."""
-    correct_answer = context.correct_answer()
-    repeated = (
-        correct_answer.status == 200 and bool(context.memory.bodies) and context.memory.bodies[-1] == context.body
-    )
-    return error(correct_answer, 400, "client_error") if repeated else correct_answer
+    answer = context.correct_answer()
+    repeated = answer.status == 200 and bool(context.memory.bodies) and context.memory.bodies[-1] == context.body
+    return error(answer, 400, "client_error") if repeated else answer
 
 
 @_faults.on_decide(STATUS)
 def fails_now_and_then(context: RequestContext) -> Answer:
     """Every 50th valid request is answered 500."""
-    correct_answer = context.correct_answer()
-    return (
-        error(correct_answer, 500, None)
-        if correct_answer.status == 200 and context.memory.every_nth(50, "200")
-        else correct_answer
-    )
+    answer = context.correct_answer()
+    return error(answer, 500, None) if answer.status == 200 and context.memory.every_nth(50, "200") else answer
 
 
 @_faults.on_decide(STATUS)
 def fails_first_on_connection(context: RequestContext) -> Answer:
     """The first request of each connection is answered 500."""
-    correct_answer = context.correct_answer()
-    return (
-        error(correct_answer, 500, None) if correct_answer.status == 200 and context.position == 1 else correct_answer
-    )
+    answer = context.correct_answer()
+    return error(answer, 500, None) if answer.status == 200 and context.position == 1 else answer
 
 
 @_faults.on_decide(STATUS)
 def fails_after_errors(context: RequestContext) -> Answer:
     """After five errors in a row, the next valid request is answered 500."""
-    correct_answer = context.correct_answer()
+    answer = context.correct_answer()
     errors = context.memory.count["errors"]
-    context.memory.count["errors"] = 0 if correct_answer.status == 200 else errors + 1
-    return error(correct_answer, 500, None) if correct_answer.status == 200 and errors >= 5 else correct_answer
+    context.memory.count["errors"] = 0 if answer.status == 200 else errors + 1
+    return error(answer, 500, None) if answer.status == 200 and errors >= 5 else answer
 
 
 @_faults.on_decide(STATUS)
 def fails_when_concurrent(context: RequestContext) -> Answer:
     """A request is answered 500 while four or more others are in flight."""
-    correct_answer = context.correct_answer()
-    return (
-        error(correct_answer, 500, None)
-        if correct_answer.status == 200 and len(context.concurrent) >= 4
-        else correct_answer
-    )
+    answer = context.correct_answer()
+    return error(answer, 500, None) if answer.status == 200 and len(context.concurrent) >= 4 else answer
 
 
 @_faults.on_decide(STATUS)
 def fails_30th_on_connection(context: RequestContext) -> Answer:
     """From the 30th request on, a connection is answered 500: a pool is exhausted."""
-    correct_answer = context.correct_answer()
-    return (
-        error(correct_answer, 500, None) if correct_answer.status == 200 and context.position >= 30 else correct_answer
-    )
+    answer = context.correct_answer()
+    return error(answer, 500, None) if answer.status == 200 and context.position >= 30 else answer
 
 
 def _fails_when_busy(context: RequestContext) -> Answer:
     """
     500 when more than 24 other requests are in flight.
     """
-    correct_answer = context.correct_answer()
-    busy = correct_answer.status == 200 and len(context.concurrent) > 24
-    return error(correct_answer, 500, ErrorCode.INTERNAL_BASETEN_ERROR) if busy else correct_answer
+    answer = context.correct_answer()
+    busy = answer.status == 200 and len(context.concurrent) > 24
+    return error(answer, 500, ErrorCode.INTERNAL_BASETEN_ERROR) if busy else answer
 
 
 _faults.add(

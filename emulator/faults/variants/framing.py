@@ -7,14 +7,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from ..hooks import (
-    ConnectionEnd,
-    FaultHook,
-    OutgoingAnswer,
-    Step,
-    head_from_lines,
-    without_lines,
-)
+from ..hooks import ConnectionEnd, FaultHook, OutgoingAnswer, Step, head_from_lines, without_lines
 from .variant import add_variant, changed_head
 
 

@@ -13,14 +13,7 @@ from email.utils import formatdate
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
 from chainproof.json_text import TooDeep
 
-from ..hooks import (
-    FaultHook,
-    RequestContext,
-    error,
-    with_body,
-    with_header,
-    with_members,
-)
+from ..hooks import FaultHook, RequestContext, error, with_body, with_header, with_members
 from .variant import add_variant, changed_answer, changed_errors
 
 
@@ -30,14 +23,14 @@ def _rewritten_output(change: Callable[[object], str]) -> FaultHook:
     """
 
     def decide(context: RequestContext) -> Answer:
-        correct_answer = context.correct_answer()
-        if correct_answer.status != 200 or isinstance(context.value(), TooDeep):
-            return correct_answer
+        answer = context.correct_answer()
+        if answer.status != 200 or isinstance(context.value(), TooDeep):
+            return answer
         try:
-            value = json.loads(correct_answer.body)
-            return with_body(correct_answer, change(value).encode())
+            value = json.loads(answer.body)
+            return with_body(answer, change(value).encode())
         except (ValueError, RecursionError):
-            return correct_answer
+            return answer
 
     return FaultHook(decide=decide)
 
@@ -93,16 +86,14 @@ add_variant(
 # ------------------------------------------------------------------ header fields
 
 
-def _gzip(context: RequestContext, correct_answer: Answer) -> Answer:
+def _gzip(context: RequestContext, answer: Answer) -> Answer:
     """
     The answer compressed, if the client accepts gzip.
     """
     gzip_accepted = re.search(rb"gzip(?!\s*;\s*q=0(?:\.0*)?(?:\s|,|$))", context.field(b"accept-encoding"))
-    if not gzip_accepted or not correct_answer.body or context.request.method == b"HEAD":
-        return correct_answer
-    compressed = with_header(
-        with_body(correct_answer, gzip.compress(correct_answer.body, mtime=0)), "Content-Encoding", "gzip"
-    )
+    if not gzip_accepted or not answer.body or context.request.method == b"HEAD":
+        return answer
+    compressed = with_header(with_body(answer, gzip.compress(answer.body, mtime=0)), "Content-Encoding", "gzip")
     return with_header(compressed, "Vary", "Accept-Encoding")
 
 
@@ -111,31 +102,27 @@ add_variant(
     "charset",
     "The media type has the parameter `charset=UTF-8`.",
     "RFC 8259 §11: the parameter is undefined and has no effect; RFC 9110 §8.3.1",
-    changed_answer(
-        lambda _, correct_answer: with_header(correct_answer, "Content-Type", "application/json; charset=UTF-8")
-    ),
+    changed_answer(lambda _, answer: with_header(answer, "Content-Type", "application/json; charset=UTF-8")),
 )
 add_variant(
     "media-type-mixed-case",
     "The media type is written Application/JSON.",
     "RFC 9110 §8.3.1: type and subtype are case-insensitive",
-    changed_answer(lambda _, correct_answer: with_header(correct_answer, "Content-Type", "Application/JSON")),
+    changed_answer(lambda _, answer: with_header(answer, "Content-Type", "Application/JSON")),
 )
 add_variant(
     "identity-coding",
     "Answers have `Content-Encoding: identity`.",
     "RFC 9110 §8.4.1: no effect; SHOULD NOT be sent, which is not a MUST NOT",
-    changed_answer(lambda _, correct_answer: with_header(correct_answer, "Content-Encoding", "identity")),
+    changed_answer(lambda _, answer: with_header(answer, "Content-Encoding", "identity")),
 )
 add_variant(
     "retry-after-date",
     "429 and 503 have a date in Retry-After.",
     "RFC 9110 §10.2.3: a date or a number of seconds",
     changed_answer(
-        lambda _, correct_answer: (
-            with_header(correct_answer, "Retry-After", formatdate(usegmt=True))
-            if correct_answer.status in (429, 503)
-            else correct_answer
+        lambda _, answer: (
+            with_header(answer, "Retry-After", formatdate(usegmt=True)) if answer.status in (429, 503) else answer
         )
     ),
 )
@@ -144,16 +131,14 @@ add_variant(
     "429 and 503 have `Retry-After: 0`.",
     "RFC 9110 §10.2.3",
     changed_answer(
-        lambda _, correct_answer: (
-            with_header(correct_answer, "Retry-After", "0") if correct_answer.status in (429, 503) else correct_answer
-        )
+        lambda _, answer: with_header(answer, "Retry-After", "0") if answer.status in (429, 503) else answer
     ),
 )
 add_variant(
     "no-id-on-errors",
-    "Errors have no request id.",
+    "Only a 200 has a request id.",
     "the document declares the header only for 200",
-    changed_errors(lambda correct_answer: with_header(correct_answer, REQUEST_ID_HEADER)),
+    changed_errors(lambda answer: with_header(answer, REQUEST_ID_HEADER)),
 )
 add_variant(
     "short-ids",
@@ -192,9 +177,7 @@ add_variant(
     "Errors have additional members of other types.",
     "the schema of the document allows additional members",
     changed_errors(
-        lambda correct_answer: with_members(
-            correct_answer, status=correct_answer.status, errors=[{"at": None}], trace_id="a", retryable=False
-        )
+        lambda answer: with_members(answer, status=answer.status, errors=[{"at": None}], trace_id="a", retryable=False)
     ),
 )
 add_variant(
@@ -214,10 +197,8 @@ add_variant(
     "A 401 has WWW-Authenticate.",
     "RFC 9110 §15.5.2: a server that generates a 401 MUST send one",
     changed_answer(
-        lambda _, correct_answer: (
-            with_header(correct_answer, "WWW-Authenticate", 'Api-Key realm="chain"')
-            if correct_answer.status == 401
-            else correct_answer
+        lambda _, answer: (
+            with_header(answer, "WWW-Authenticate", 'Api-Key realm="chain"') if answer.status == 401 else answer
         )
     ),
 )

@@ -151,10 +151,10 @@ add_variant(
     "The path with a trailing slash is redirected to the path without it.",
     "RFC 9110 §15.4.9: nothing is executed",
     changed_answer(
-        lambda context, correct_answer: (
-            with_header(replace(correct_answer, status=308), "Location", "/production/run_remote")
-            if correct_answer.status == 404 and context.request.path.endswith(b"/run_remote/")
-            else correct_answer
+        lambda context, answer: (
+            with_header(replace(answer, status=308), "Location", "/production/run_remote")
+            if answer.status == 404 and context.request.path.endswith(b"/run_remote/")
+            else answer
         )
     ),
 )
@@ -197,14 +197,14 @@ add_variant(
     "OPTIONS is answered 204 with Allow, as for a CORS preflight.",
     "RFC 9110 §9.3.7",
     changed_answer(
-        lambda context, correct_answer: (
+        lambda context, answer: (
             with_header(
-                with_header(with_body(replace(correct_answer, status=204), b""), "Allow", "POST, OPTIONS"),
+                with_header(with_body(replace(answer, status=204), b""), "Allow", "POST, OPTIONS"),
                 "Access-Control-Allow-Origin",
                 "*",
             )
             if context.request.method == b"OPTIONS"
-            else correct_answer
+            else answer
         )
     ),
 )
@@ -213,10 +213,8 @@ add_variant(
     "HEAD is answered 200.",
     "RFC 9110 §9.3.2: the document does not mention HEAD",
     changed_answer(
-        lambda context, correct_answer: (
-            replace(correct_answer, status=200)
-            if context.request.method == b"HEAD" and correct_answer.status == 405
-            else correct_answer
+        lambda context, answer: (
+            replace(answer, status=200) if context.request.method == b"HEAD" and answer.status == 405 else answer
         )
     ),
 )
@@ -282,8 +280,6 @@ add_variant(
     "The query string is ignored but reported in a header field.",
     "RFC 9110 §5.1",
     changed_answer(
-        lambda context, correct_answer: with_header(
-            correct_answer, "X-Query", "yes" if b"?" in context.request.target else "no"
-        )
+        lambda context, answer: with_header(answer, "X-Query", "yes" if b"?" in context.request.target else "no")
     ),
 )

@@ -49,9 +49,7 @@ def changed_errors(change: Callable[[Answer], Answer]) -> FaultHook:
     """
     A hook that changes errors.
     """
-    return changed_answer(
-        lambda _, correct_answer: correct_answer if correct_answer.status == 200 else change(correct_answer)
-    )
+    return changed_answer(lambda _, answer: answer if answer.status == 200 else change(answer))
 
 
 def changed_head(change: Callable[[list[bytes]], list[bytes]]) -> FaultHook:
