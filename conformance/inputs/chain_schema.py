@@ -170,11 +170,11 @@ _SERIALIZERS: dict[str, Callable[[JSON], bytes]] = {
 }
 
 
-def serializations(plain: bytes) -> tuple[BodyCase, ...]:
+def serializations(compact: bytes) -> tuple[BodyCase, ...]:
     """
     A valid input in every serialization.
     """
-    value = cast(JSON, json.loads(plain))
+    value = cast(JSON, json.loads(compact))
     return tuple(BodyCase(label=label, content=write(value)) for label, write in _SERIALIZERS.items())
 
 

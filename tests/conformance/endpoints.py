@@ -485,8 +485,8 @@ def requiring_bearer(request: EndpointRequest) -> EndpointAnswer:
     fields = []
     for name, value in request.fields:
         scheme, space, rest = value.partition(" ")
-        known = name.lower() == "authorization" and scheme.lower() in swapped
-        fields.append((name, f"{swapped[scheme.lower()]}{space}{rest}" if known else value))
+        is_swapped = name.lower() == "authorization" and scheme.lower() in swapped
+        fields.append((name, f"{swapped[scheme.lower()]}{space}{rest}" if is_swapped else value))
     return correct_endpoint(replace(request, fields=tuple(fields)))
 
 

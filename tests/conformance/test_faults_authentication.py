@@ -156,12 +156,12 @@ class TrustsConnection:
     """
 
     def __init__(self) -> None:
-        self._here = threading.local()  # the server has a thread for each connection
+        self._connection = threading.local()  # the server has a thread for each connection
 
     def __call__(self, request: EndpointRequest) -> EndpointAnswer:
-        known = getattr(self._here, "known", False)
-        self._here.known = known or request.authorized
-        return correct_endpoint(with_right_key(request) if known else request)
+        trusted = getattr(self._connection, "trusted", False)
+        self._connection.trusted = trusted or request.authorized
+        return correct_endpoint(with_right_key(request) if trusted else request)
 
 
 class TrustsNextRequest:
@@ -170,12 +170,12 @@ class TrustsNextRequest:
     """
 
     def __init__(self) -> None:
-        self._known = False
+        self._trusts_next = False
 
     def __call__(self, request: EndpointRequest) -> EndpointAnswer:
-        known, self._known = self._known, request.authorized
+        is_trusted, self._trusts_next = self._trusts_next, request.authorized
         return correct_endpoint(
-            with_right_key(request) if known and request.path == PATH and request.method == "POST" else request
+            with_right_key(request) if is_trusted and request.path == PATH and request.method == "POST" else request
         )
 
 
@@ -185,16 +185,16 @@ class TrustsConcurrentRequests:
     """
 
     def __init__(self) -> None:
-        self._known = 0
+        self._authorized_in_flight = 0
         self._lock = threading.Lock()
 
     def __call__(self, request: EndpointRequest) -> EndpointAnswer:
         with self._lock:
-            self._known += request.authorized
+            self._authorized_in_flight += request.authorized
         time.sleep(0.002)
-        answer = correct_endpoint(with_right_key(request) if self._known else request)
+        answer = correct_endpoint(with_right_key(request) if self._authorized_in_flight else request)
         with self._lock:
-            self._known -= request.authorized
+            self._authorized_in_flight -= request.authorized
         return answer
 
 
@@ -204,14 +204,14 @@ class RevealsPreviousKey:
     """
 
     def __init__(self) -> None:
-        self._before = ""
+        self._previous = ""
 
     def __call__(self, request: EndpointRequest) -> EndpointAnswer:
         answer = correct_endpoint(request)
         if answer.status != 401 or "caller" not in authorization(request):
             return answer
-        before, self._before = self._before, authorization(request)
-        return replace(answer, body=json.dumps({"error": f"wrong again, after {before}"}).encode())
+        previous, self._previous = self._previous, authorization(request)
+        return replace(answer, body=json.dumps({"error": f"wrong again, after {previous}"}).encode())
 
 
 def accepting_sometimes(one_in: int, *, at_random: bool) -> AnswerFunction:

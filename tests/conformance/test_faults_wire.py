@@ -549,12 +549,12 @@ class IgnoresUnknownCoding(EndpointHandler):
     """
 
     def check_head(self, request: EndpointRequest) -> None:
-        known = tuple(
+        understood = tuple(
             (name, value)
             for name, value in request.fields
             if name.lower() != "transfer-encoding" or value.lower() == "chunked"
         )
-        super().check_head(replace(request, fields=known))
+        super().check_head(replace(request, fields=understood))
 
     def read_body(self, request: EndpointRequest) -> bytes | None:
         if request.values("transfer-encoding") == ["chunked"]:
