@@ -1,5 +1,5 @@
 """
-chainproof tests and load-tests one HTTP operation of Baseten chains.
+What do the tools share: the contract, the run folder, the statistics and the verdicts?
 """
 
 __version__ = "0.1.0"

@@ -1,3 +1,3 @@
 """
-Conformance tests: send requests to a target and compare its answers with the contract.
+Does an endpoint keep its contract?
 """

@@ -1,3 +1,3 @@
 """
-An emulated endpoint: a server on loopback that behaves correctly, or with a chosen fault.
+How does a correct, slow or faulty endpoint behave?
 """

@@ -1,5 +1,5 @@
 """
-Is the promise kept under load? Locust users that measure truthfully.
+How does an endpoint behave under load?
 
 A locustfile takes them from here: `from chainproof.loadtests import ClosedUser, OpenUser`. Only then Locust is imported,
 which patches the process for gevent: in a locustfile Locust has done so itself, elsewhere it must be the first import.

@@ -1,3 +1,3 @@
 """
-The contract: the published OpenAPI document, its clauses, and the violations of an answer.
+What does the contract say, and does one answer violate it?
 """

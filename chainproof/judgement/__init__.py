@@ -1,3 +1,3 @@
 """
-Verdicts, caveats and summaries: pure functions of what run folders contain.
+What may be concluded from a run folder: verdict, summary, caveats?
 """

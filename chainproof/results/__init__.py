@@ -1,3 +1,3 @@
 """
-The run folder and everything that is stored in it.
+What is in a run folder, and how is it written and read?
 """

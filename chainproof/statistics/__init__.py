@@ -1,3 +1,3 @@
 """
-Histograms that merge without loss, and confidence intervals.
+How are durations counted, and how certain is a percentile or a share?
 """

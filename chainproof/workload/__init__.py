@@ -1,3 +1,3 @@
 """
-Workloads: when each request starts, and what its body is.
+When does each request of a load test start, and what is its body?
 """

@@ -1,5 +1,5 @@
 """
-The checks: one module per part of the contract, one function per check.
+Which requests test each clause? One module for each part of the contract, one function for each check.
 
 A check only sends requests. The requester judges every answer, whichever check sent the request. So a check is a list of
 requests, each with a label that names what is special about it.

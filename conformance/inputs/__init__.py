@@ -1,3 +1,3 @@
 """
-Request bodies and wrong keys, as tables and Hypothesis strategies, without I/O.
+Which request bodies and wrong keys are sent? Tables and Hypothesis strategies, without I/O.
 """

@@ -1,3 +1,3 @@
 """
-What does a response say about the contract? Pure functions, without I/O.
+What does an answer say about the contract? Pure functions, without I/O.
 """

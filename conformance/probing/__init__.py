@@ -1,3 +1,3 @@
 """
-How is a request sent, repeated where needed, and its response judged?
+How is a request sent, repeated where needed, and its answer judged?
 """

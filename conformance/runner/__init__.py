@@ -1,3 +1,3 @@
 """
-Running the checks: setup, pytest hooks, forecast, progress and the result.
+How does a run start, proceed and end? Setup, pytest hooks, forecast, progress, result.
 """

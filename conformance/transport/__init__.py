@@ -1,3 +1,3 @@
 """
-How is a request put on the wire, and how is the response read? Knows nothing of clauses.
+How is a request sent and its answer read? Knows nothing of clauses.
 """

@@ -1,3 +1,3 @@
 """
-Gateway behaviour: how a request is checked before it reaches the chain. One module for each stage.
+What does the gateway do with a request? One module for each stage.
 """

@@ -1,3 +1,3 @@
 """
-The chain behind the gateway: the echo chain, or the user's own.
+What does the chain behind the gateway answer: the echo chain, or the user's own?
 """

@@ -1,5 +1,5 @@
 """
-The faults of the emulator: one module for each stage of request processing.
+Which defects can the emulator have? One module for each stage of a request.
 """
 
 from __future__ import annotations

@@ -1,3 +1,3 @@
 """
-How does one request get to the target and its response back, with exact times?
+How is one request sent and its answer read, with exact times?
 """

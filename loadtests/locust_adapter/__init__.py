@@ -1,3 +1,3 @@
 """
-How do Locust's users, options and web page drive our runs?
+How do Locust's users, options and web page start and show our runs?
 """

@@ -1,3 +1,3 @@
 """
-Which charts does a load run have? One module per chart; only `drawing` uses the chart library.
+Which charts does a load run have? One module for each chart; only `drawing` uses the chart library.
 """

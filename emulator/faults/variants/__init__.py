@@ -1,5 +1,5 @@
 """
-The variants of the emulator: unusual but correct behaviour.
+How may a correct endpoint differ from the emulator?
 """
 
 from __future__ import annotations
