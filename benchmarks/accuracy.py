@@ -1,5 +1,5 @@
 """
-How true is what we say? Held against the emulator's own record of every request, made by the kernel's clock.
+Accuracy benchmarks: compare reported times with the emulator's access log, which has kernel timestamps.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from load_generators import GENERATOR_CORE, HERE, SERVER_CORE, null_server, ours, pin_to_core, run_generator
+from load_generators import GENERATOR_CORE, HERE, SERVER_CORE, null_server, pin_to_core, run_chainproof, run_generator
 from load_generators import RoundSettings as ClosedRoundSettings
 from scipy import stats
 
@@ -37,48 +37,50 @@ NAMES = ("p50", "p99", "p99.9")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunningEmulator:
     """
-    An emulator and what it saw.
+    A running emulator and its access log.
     """
 
     origin: str
     process: int
-    record: Path
+    access_log: Path
 
     def lines(self) -> list[dict[str, Any]]:
-        """One for each request answered."""
-        whole = [line for line in self.record.read_bytes().splitlines() if line.endswith(b"}")]
-        return [json.loads(line) for line in whole]
+        """The lines of the access log, one per answered request."""
+        complete = [line for line in self.access_log.read_bytes().splitlines() if line.endswith(b"}")]
+        return [json.loads(line) for line in complete]
 
 
 @contextmanager
 def emulator(folder: Path, name: str, scenario: str) -> Iterator[RunningEmulator]:
     """
-    An emulator on the server's core, as long as the context lasts.
+    A context manager that runs an emulator on the server's core.
     """
-    described, record = folder / f"{name}.toml", folder / f"{name}.jsonl"
-    described.write_text(scenario, encoding="utf-8")
+    scenario_file, access_log = folder / f"{name}.toml", folder / f"{name}.jsonl"
+    scenario_file.write_text(scenario, encoding="utf-8")
     process = subprocess.Popen(
-        chainproof_command("emulator", str(described), "--until-eof", "--access-log", str(record)),
+        chainproof_command("emulator", str(scenario_file), "--until-eof", "--access-log", str(access_log)),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,
-        preexec_fn=pin_to_core(SERVER_CORE),  # noqa: PLW1509  # no other thread is at work yet
+        preexec_fn=pin_to_core(SERVER_CORE),  # noqa: PLW1509  # no other thread is running yet
     )
     assert process.stdin is not None
     assert process.stdout is not None
     try:
         line = process.stdout.readline()
         origin = next(word for word in line.split() if word.startswith("http://")).rstrip(".,")
-        yield RunningEmulator(origin=origin.removesuffix("/production/run_remote"), process=process.pid, record=record)
+        yield RunningEmulator(
+            origin=origin.removesuffix("/production/run_remote"), process=process.pid, access_log=access_log
+        )
     finally:
         process.send_signal(signal.SIGCONT)
         process.stdin.close()
         process.wait()
 
 
-def load(served: RunningEmulator, out: Path, *options: str) -> Run:
+def run_load_test(served: RunningEmulator, out: Path, *options: str) -> Run:
     """
-    What a load run against an emulator wrote.
+    The run folder of a load test against an emulator.
     """
     run_generator(
         chainproof_command("loadtests", "steady", f"--target={served.origin}", f"--out={out}", *options),
@@ -89,7 +91,7 @@ def load(served: RunningEmulator, out: Path, *options: str) -> Run:
 
 def nearest_rank(values: list[float], fraction: float) -> float:
     """
-    The smallest value that a share of all does not exceed.
+    The nearest-rank quantile of some values.
     """
     return sorted(values)[max(math.ceil(fraction * len(values)) - 1, 0)]
 
@@ -99,48 +101,48 @@ def nearest_rank(values: list[float], fraction: float) -> float:
 
 def truth(seconds: int) -> None:
     """
-    Service times at half of our own ceiling beside those on the emulator's record, and those that stock Locust reports.
+    Print service times at half of our highest rate: those of chainproof and of Locust, each next to the access log's.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         with null_server() as origin:
-            lap = ClosedRoundSettings(origin=origin, connections=64, seconds=3, warm_up=1, folder=folder)
-            ceiling = ours(lap).per_second
+            settings = ClosedRoundSettings(origin=origin, connections=64, seconds=3, warm_up=1, folder=folder)
+            ceiling = run_chainproof(settings).per_second
         rate = round(ceiling / 2)
-        print(f"truth: our ceiling {ceiling:.0f}/s in a closed loop against a null server; the rate is {rate}/s")
+        print(f"truth: ceiling {ceiling:.0f}/s in a closed loop against a null server; tested at {rate}/s")
         scenario = 'description = "a few milliseconds"\nservice_time = { median = "4ms", p99 = "12ms" }\n'
         with emulator(folder, "ours", scenario) as served:
-            most = "--max-in-flight=5000"
-            run = load(served, folder / "run", f"--rate={rate}", f"--duration={seconds}s", "--deadline=20s", most)
-            said = total(run.intervals)
-            times = next(each for result, each in said.service_time.items() if result == "ok")
-            lag = said.network.read_delay
-            told = [times.quantile(fraction) or 0.0 for fraction in QUANTILES]
-            show("chainproof", told, recorded_service_times(served), len(served.lines()))
-            ends = run.end.network if run.end is not None else {}
+            options = [f"--rate={rate}", f"--duration={seconds}s", "--deadline=20s", "--max-in-flight=5000"]
+            run = run_load_test(served, folder / "run", *options)
+            totals = total(run.intervals)
+            times = next(each for result, each in totals.service_time.items() if result == "ok")
+            delay = totals.network.read_delay
+            reported = [times.quantile(fraction) or 0.0 for fraction in QUANTILES]
+            print_comparison("chainproof", reported, logged_service_times(served), len(served.lines()))
+            network = run.end.network if run.end is not None else {}
             print(
-                f"  our own lag in reading p50 {(lag.quantile(0.5) or 0) * 1e3:.3f} p99 {(lag.quantile(0.99) or 0) * 1e3:.3f} ms; "
-                f"{ends.get('kernel_timestamps', 0)} instants by the kernel, {ends.get('own_timestamps', 0)} by ourselves"
+                f"  read delay p50 {(delay.quantile(0.5) or 0) * 1e3:.3f} p99 {(delay.quantile(0.99) or 0) * 1e3:.3f} ms; "
+                f"timestamps: {network.get('kernel_timestamps', 0)} by the kernel, {network.get('own_timestamps', 0)} our own"
             )
-        with emulator(folder, "rival", scenario) as served:
-            said_by_locust = stock_service_times(served, rate, seconds)
-            show("Locust FastHttpUser", said_by_locust, recorded_service_times(served), len(served.lines()))
+        with emulator(folder, "locust", scenario) as served:
+            reported = locust_service_times(served, rate, seconds)
+            print_comparison("Locust FastHttpUser", reported, logged_service_times(served), len(served.lines()))
 
 
-def recorded_service_times(served: RunningEmulator) -> list[float]:
+def logged_service_times(served: RunningEmulator) -> list[float]:
     """
-    What the wire took by the emulator's record.
+    The quantiles of the service times in the access log, in seconds.
     """
-    took = [line["sent_s"] - line["received_first_s"] for line in served.lines() if line["status"] == 200]
-    return [nearest_rank(took, fraction) for fraction in QUANTILES]
+    times = [line["sent_s"] - line["received_first_s"] for line in served.lines() if line["status"] == 200]
+    return [nearest_rank(times, fraction) for fraction in QUANTILES]
 
 
-def stock_service_times(served: RunningEmulator, rate: int, seconds: int) -> list[float]:
+def locust_service_times(served: RunningEmulator, rate: int, seconds: int) -> list[float]:
     """
-    What stock Locust reports at a rate, by as many users of `constant_throughput` as keep it up.
+    The quantiles that Locust reports at a rate, with enough `constant_throughput` users for it, in seconds.
     """
     users = max(rate // 20, 1)
-    words = [
+    command = [
         sys.executable,
         "-P",
         "-m",
@@ -150,27 +152,27 @@ def stock_service_times(served: RunningEmulator, rate: int, seconds: int) -> lis
         "--headless",
         "--only-summary",
     ]
-    said, _ = run_generator(
-        [*words, "-u", str(users), "-r", str(users)],
+    output, _ = run_generator(
+        [*command, "-u", str(users), "-r", str(users)],
         CHAINPROOF_TARGET=f"{served.origin}/production/run_remote",
         BENCHMARK_RATE=str(rate / users),
         BENCHMARK_SECONDS=str(seconds),
         BASETEN_API_KEY=EMULATOR_KEY,
     )
-    line = next(line for line in said.splitlines() if line.startswith("PERCENTILES "))
+    line = next(line for line in output.splitlines() if line.startswith("PERCENTILES "))
     return [float(word) / 1e3 for word in line.split()[1:]]
 
 
-def show(name: str, told: list[float], true: list[float], count: int) -> None:
+def print_comparison(name: str, reported: list[float], logged: list[float], count: int) -> None:
     """
-    A row for each quantile: said, on record, how far apart, and whether that is within 2 % or 0.2 ms.
+    Print a row for each quantile: reported, logged, their difference, and whether it is within 2 % or 0.2 ms.
     """
-    for quantile, said, right in zip(NAMES, told, true, strict=True):
-        apart = said - right
-        verdict = "within" if abs(apart) <= max(0.02 * right, 0.0002) else "beyond"
+    for quantile, shown, actual in zip(NAMES, reported, logged, strict=True):
+        difference = shown - actual
+        verdict = "within" if abs(difference) <= max(0.02 * actual, 0.0002) else "beyond"
         print(
-            f"  {name:20} {quantile:6} says {said * 1e3:8.3f} ms   the wire {right * 1e3:8.3f} ms   "
-            f"{apart * 1e3:+8.3f} ms {apart / right:+7.1%}   {verdict} 2 % or 0.2 ms   ({count} requests)"
+            f"  {name:20} {quantile:6} reported {shown * 1e3:8.3f} ms   access log {actual * 1e3:8.3f} ms   "
+            f"{difference * 1e3:+8.3f} ms {difference / actual:+7.1%}   {verdict} 2 % or 0.2 ms   ({count} requests)"
         )
 
 
@@ -179,10 +181,10 @@ def show(name: str, told: list[float], true: list[float], count: int) -> None:
 
 def frozen(seconds: int, freeze: float = 10.0, rate: int = 50) -> None:
     """
-    A server that stands still for ten seconds: what callers waited must show it, what the wire took must not.
+    Print times of a server that is stopped for ten seconds: response times must show it, service times must not.
 
-    Of *seconds*, a share freeze/seconds of all arrivals meets the freeze, each waiting for what is left of it: the
-    quantile q of response times is freeze - (1 - q) * seconds, where that is more than a usual answer takes.
+    A share freeze/seconds of all arrivals falls into the freeze and waits for its end, so quantile q of the response times
+    is freeze - (1 - q) * seconds, if that is more than the usual response time.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -194,40 +196,40 @@ def frozen(seconds: int, freeze: float = 10.0, rate: int = 50) -> None:
             "--max-in-flight=10",
             "--deadline=30s",
         ]
-        found = {}
+        totals = {}
         for kind in ("steady", "frozen"):
             with emulator(folder, kind, scenario) as served:
                 if kind == "frozen":
                     threading.Thread(
                         target=freeze_process, args=(served.process, seconds * 0.4, freeze), daemon=True
                     ).start()
-                found[kind] = total(load(served, folder / f"run-{kind}", *options).intervals)
-        theory = freeze - 0.01 * seconds
-        waited = found["frozen"].response_time["ok"].quantile(0.99) or 0.0  # type: ignore[index]  # the result is a string
-        took = [(found[kind].service_time["ok"].quantile(0.99) or 0.0) * 1e3 for kind in ("steady", "frozen")]  # type: ignore[index]  # likewise
+                totals[kind] = total(run_load_test(served, folder / f"run-{kind}", *options).intervals)
+        expected = freeze - 0.01 * seconds
+        response = totals["frozen"].response_time["ok"].quantile(0.99) or 0.0  # type: ignore[index]  # the result is a string
+        service = [(totals[kind].service_time["ok"].quantile(0.99) or 0.0) * 1e3 for kind in ("steady", "frozen")]  # type: ignore[index]  # as above
         print(
-            f"frozen: {freeze:.0f} s of {seconds} s at {rate}/s, 10 in flight: response time p99 {waited:.3f} s, by theory "
-            f"{theory:.3f} s ({waited / theory - 1:+.1%}); service time p99 {took[1]:.2f} ms, unfrozen {took[0]:.2f} ms; "
-            f"not sent {found['frozen'].not_sent.total()}\n"
+            f"frozen: {freeze:.0f} s of {seconds} s at {rate}/s, 10 in flight: response time p99 {response:.3f} s, expected "
+            f"{expected:.3f} s ({response / expected - 1:+.1%}); service time p99 {service[1]:.2f} ms, without freeze {service[0]:.2f} ms; "
+            f"not sent {totals['frozen'].not_sent.total()}\n"
         )
 
 
-def freeze_process(process: int, after: float, long: float) -> None:
+def freeze_process(process: int, delay: float, duration: float) -> None:
     """
-    Stop a process for a while.
+    Stop a process after *delay* seconds, for *duration* seconds.
     """
-    time.sleep(after)
+    time.sleep(delay)
     os.kill(process, signal.SIGSTOP)
-    time.sleep(long)
+    time.sleep(duration)
     os.kill(process, signal.SIGCONT)
 
 
-# ------------------------------------------------------------------ the plan, as it arrives
+# ------------------------------------------------------------------ arrivals at the server
 
 
 def arrivals(seconds: int, rate: int = 2000) -> None:
     """
-    How late the arrivals of a Poisson plan are at the server, and whether their counts still are those of such a process.
+    Print how late the arrivals of a Poisson plan are at the server, and the dispersion of their counts.
     """
     plan = []
     for start in poisson(rate, seed=0):
@@ -241,29 +243,29 @@ def arrivals(seconds: int, rate: int = 2000) -> None:
                 options = [f"--rate={rate}", "--arrivals=poisson", f"--duration={seconds}s", "--seed=0"]
                 options += ["--max-in-flight=5000"]
                 options += ["--processes=2"] if processes == 2 else []
-                run = load(served, folder / "run", *options)
-                seen = {line["request_id"]: line["received_first_s"] for line in served.lines()}
-        judge_arrivals(plan, seen, run, processes)
+                run = run_load_test(served, folder / "run", *options)
+                received = {line["request_id"]: line["received_first_s"] for line in served.lines()}
+        print_arrivals(plan, received, run, processes)
 
 
-def judge_arrivals(plan: list[float], seen: dict[str, float], run: Run, processes: int) -> None:
+def print_arrivals(plan: list[float], received: dict[str, float], run: Run, processes: int) -> None:
     """
-    Lateness by rank, from second 0 as exemplars give it away: each says when it was sent, and the record when it came.
+    Print the lateness by rank. Second 0 of the run is computed from the exemplars, which are in both records.
     """
     starts = [
-        seen[each.request_id] - each.intended_start - each.schedule_lag
+        received[each.request_id] - each.intended_start - each.schedule_lag
         for each in run.exemplars
-        if each.request_id in seen
+        if each.request_id in received
     ]
     zero = min(starts)
-    came = sorted(instant - zero for instant in seen.values())
-    if len(came) != len(plan):
-        print(f"arrivals, {processes} processes: {len(plan)} planned, {len(came)} came: nothing to compare")
+    actual = sorted(instant - zero for instant in received.values())
+    if len(actual) != len(plan):
+        print(f"arrivals, {processes} processes: {len(plan)} planned, {len(actual)} received: cannot compare")
         return
-    late = [there - planned for there, planned in zip(came, plan, strict=True)]
+    lateness = [arrival - planned for arrival, planned in zip(actual, plan, strict=True)]
     seconds = math.ceil(plan[-1])
     counts = [0] * (seconds * 10)
-    for instant in came:
+    for instant in actual:
         if 0 <= instant < seconds:
             counts[int(instant * 10)] += 1
     dispersion = statistics.variance(counts) / statistics.mean(counts)
@@ -271,8 +273,8 @@ def judge_arrivals(plan: list[float], seen: dict[str, float], run: Run, processe
     low, high = (float(each) / degrees for each in stats.chi2.ppf((0.025, 0.975), degrees))
     lag = total(run.intervals).schedule_lag.quantile(0.99) or 0.0
     print(
-        f"arrivals, {processes} process{'es' * (processes > 1)}: lateness at the server p50 {nearest_rank(late, 0.5) * 1e3:.3f} "
-        f"p99 {nearest_rank(late, 0.99) * 1e3:.3f} ms (our own schedule lag p99 {lag * 1e3:.3f} ms); dispersion of counts per "
+        f"arrivals, {processes} process{'es' * (processes > 1)}: lateness at the server p50 {nearest_rank(lateness, 0.5) * 1e3:.3f} "
+        f"p99 {nearest_rank(lateness, 0.99) * 1e3:.3f} ms (schedule lag p99 {lag * 1e3:.3f} ms); dispersion of counts per "
         f"100 ms {dispersion:.3f}, 95 % of Poisson processes {low:.3f} to {high:.3f}"
     )
 

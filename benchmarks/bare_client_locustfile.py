@@ -1,5 +1,5 @@
 """
-Our client in a Locust user with nothing around it: every request is an event of Locust's and a line in its statistics.
+A Locust user with chainproof's HTTP client and Locust's own statistics.
 """
 
 from __future__ import annotations
@@ -26,25 +26,25 @@ DEADLINE = 20.0
 
 class ClientOnlyUser(User):
     """
-    A user who sends, awaits, and sends again.
+    A user that sends the next request after each answer.
     """
 
     client = LoadClient(TARGET, Route(ca_file=os.environ["BENCHMARK_CA_FILE"]))
 
     @task
     def call(self) -> None:
-        """Requests until the end."""
+        """Send requests until the end."""
         fire = self.environment.events.request.fire
         while True:
-            begun = time.monotonic()
-            reply = self.client.call(REQUEST, begun + DEADLINE)
+            start = time.monotonic()
+            reply = self.client.call(REQUEST, start + DEADLINE)
             answer = reply.answer
-            right = answer is not None and answer.status == 200
+            is_ok = answer is not None and answer.status == 200
             fire(
                 request_type=METHOD,
                 name=TARGET.path,
-                response_time=(reply.end - begun) * 1e3,
+                response_time=(reply.end - start) * 1e3,
                 response_length=len(answer.body) if answer is not None else 0,
-                exception=None if right else RuntimeError(reply.reason or "no 200"),
+                exception=None if is_ok else RuntimeError(reply.reason or "status is not 200"),
                 context={},
             )

@@ -1,6 +1,6 @@
 """
-Our users as they are, and a stopwatch that stops when the run folder is complete: what follows is the summary's. With a long
-BENCHMARK_WARM_UP it starts with second 1 of the run, whenever that is.
+chainproof's users, with a stopwatch that stops when the run folder is complete and so excludes the summary. With a long
+BENCHMARK_WARM_UP it starts with second 1 of the run.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ _environments: list[Environment] = []
 
 
 @events.test_start.add_listener
-def remember(environment: Environment, **_: Any) -> None:
-    """Know where the requests are counted."""
+def store_environment(environment: Environment, **_: Any) -> None:
+    """Store the environment, which counts the requests."""
     _environments.append(environment)
 
 
 def with_end_reading(supervise: Callable[[Any], None]) -> Callable[[Any], None]:
     """
-    The following of a run to its end, with a look at the clocks then.
+    *supervise*, followed by a reading of the clocks.
     """
 
     def follow(run: Any) -> None:
@@ -42,7 +42,7 @@ def with_end_reading(supervise: Callable[[Any], None]) -> Callable[[Any], None]:
 
 def with_start_reading(begin: Callable[..., None]) -> Callable[..., None]:
     """
-    The beginning of a run, with a look at the clocks as its second 1 begins.
+    *begin*, with a reading of the clocks at second 1 of the run.
     """
 
     def start(run: Any, *zero: float) -> None:

@@ -1,8 +1,8 @@
 """
-Load generators in a closed loop, each on a core of its own: who they are, how they are started, what they achieved.
+Run load generators in a closed loop, each on its own CPU core, and collect their throughput.
 
-The figure to compare is requests per second of CPU time: on a machine that does other things besides, it stays about the
-same, where requests per second of the clock on the wall say as much about the neighbours. Both are shown.
+Compare requests per second of CPU time: other processes on the machine hardly change it, unlike requests per second of
+wall-clock time. Both are shown.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ SERVER_CORE, GENERATOR_CORE = CORES[0], CORES[-1]
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundResult:
     """
-    What one contender achieved in one round.
+    The throughput of a load generator in one round.
     """
 
     requests: int
@@ -41,7 +41,7 @@ class RoundResult:
 
     @property
     def per_second(self) -> float:
-        """Requests per second of the clock on the wall."""
+        """Requests per second of wall-clock time."""
         return self.requests / self.seconds
 
     @property
@@ -53,22 +53,22 @@ class RoundResult:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RoundSettings:
     """
-    What a round is to be.
+    The settings of a round.
     """
 
     origin: str
     connections: int
     seconds: int
-    """Beside the warm-up."""
+    """The duration without warm-up."""
     warm_up: int
-    """Seconds that do not count, for Locust's contenders: the others need none."""
+    """Seconds that are not measured, for generators based on Locust. The others need no warm-up."""
     folder: Path
-    """For whatever a contender writes."""
+    """For files of the load generator."""
 
 
 def pin_to_core(core: int) -> Callable[[], None]:
     """
-    What a child process does first, to keep to a core.
+    A function for `preexec_fn` that pins a child process to a core.
     """
     return lambda: os.sched_setaffinity(0, {core})
 
@@ -76,11 +76,11 @@ def pin_to_core(core: int) -> Callable[[], None]:
 @contextmanager
 def null_server(*, tls: bool = False, core: int = SERVER_CORE) -> Iterator[str]:
     """
-    The origin of a null server, as long as it serves.
+    A context manager that runs a null server and gives its origin.
     """
-    words = [sys.executable, "-P", str(HERE / "null_server.py"), "--core", str(core)]
-    words += ["--tls", str(CERTIFICATE)] if tls else []
-    process = subprocess.Popen(words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    command = [sys.executable, "-P", str(HERE / "null_server.py"), "--core", str(core)]
+    command += ["--tls", str(CERTIFICATE)] if tls else []
+    process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     try:
         yield f"{'https' if tls else 'http'}://localhost:{int(process.stdout.readline())}"
@@ -89,13 +89,13 @@ def null_server(*, tls: bool = False, core: int = SERVER_CORE) -> Iterator[str]:
         process.wait()
 
 
-def run_generator(words: list[str], *, core: int = GENERATOR_CORE, **variables: str) -> tuple[str, float]:
+def run_generator(command: list[str], *, core: int = GENERATOR_CORE, **variables: str) -> tuple[str, float]:
     """
-    What a generator printed, and the CPU time that it took. Exits where it fails.
+    The output of a generator and its CPU time. Exits if it fails.
     """
-    before = _cpu_of_children()
-    ended = subprocess.run(
-        words,
+    cpu_before = _children_cpu_time()
+    completed = subprocess.run(
+        command,
         env={**os.environ, "BASETEN_API_KEY": KEY, **variables},
         stdin=subprocess.DEVNULL,
         capture_output=True,
@@ -103,147 +103,166 @@ def run_generator(words: list[str], *, core: int = GENERATOR_CORE, **variables: 
         check=False,
         preexec_fn=pin_to_core(core),
     )
-    if ended.returncode not in (0, 1, 3, 4):
-        sys.exit(f"{words[0]} ended with {ended.returncode}:\n{ended.stdout[-2000:]}\n{ended.stderr[-2000:]}")
-    return ended.stdout + ended.stderr, _cpu_of_children() - before
+    if completed.returncode not in (0, 1, 3, 4):
+        sys.exit(
+            f"{command[0]} exited with {completed.returncode}:\n{completed.stdout[-2000:]}\n{completed.stderr[-2000:]}"
+        )
+    return completed.stdout + completed.stderr, _children_cpu_time() - cpu_before
 
 
-def _cpu_of_children() -> float:
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
+def _children_cpu_time() -> float:
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
-def locust(lap: RoundSettings, locustfile: str, *options: str, **variables: str) -> RoundResult:
+def run_locustfile(settings: RoundSettings, locustfile: str, *options: str, **variables: str) -> RoundResult:
     """
-    A round of a locustfile of this folder, which tells by itself what it took: starting Locust is not counted.
+    A round with a locustfile of this folder, which measures itself so that starting Locust is not counted.
     """
-    words = [sys.executable, "-P", "-m", "locust", "-f", str(HERE / locustfile), "--headless", "--only-summary"]
-    users = ("-u", str(lap.connections), "-r", str(lap.connections))
-    said, _ = run_generator(
-        [*words, *users, *options],
-        CHAINPROOF_TARGET=lap.origin + PATH,
+    command = [sys.executable, "-P", "-m", "locust", "-f", str(HERE / locustfile), "--headless", "--only-summary"]
+    users = ("-u", str(settings.connections), "-r", str(settings.connections))
+    output, _ = run_generator(
+        [*command, *users, *options],
+        CHAINPROOF_TARGET=settings.origin + PATH,
         BENCHMARK_CA_FILE=str(CERTIFICATE),
         REQUESTS_CA_BUNDLE=str(CERTIFICATE),
-        BENCHMARK_WARM_UP=str(lap.warm_up),
+        BENCHMARK_WARM_UP=str(settings.warm_up),
         **variables,
     )
-    told = re.search(r"^BENCHMARK (.*)$", said, re.MULTILINE)
-    if told is None:
-        sys.exit(f"{locustfile} told nothing:\n{said[-3000:]}")
-    return RoundResult(**json.loads(told[1]))
+    result = re.search(r"^BENCHMARK (.*)$", output, re.MULTILINE)
+    if result is None:
+        sys.exit(f"{locustfile} printed no result:\n{output[-3000:]}")
+    return RoundResult(**json.loads(result[1]))
 
 
-def ours(lap: RoundSettings) -> RoundResult:
-    """Everything: the plan, judging, histograms, exemplars, the run folder, Locust's statistics."""
-    out = lap.folder / f"run-{len(list(lap.folder.iterdir()))}"
+def run_chainproof(settings: RoundSettings) -> RoundResult:
+    """Run chainproof with everything: plan, judging, histograms, exemplars, run folder, Locust's statistics."""
+    out = settings.folder / f"run-{len(list(settings.folder.iterdir()))}"
     options = [
         "--workload=steady",
         "--model=closed",
-        f"--duration={lap.warm_up + lap.seconds}s",
+        f"--duration={settings.warm_up + settings.seconds}s",
         f"--out={out}",
-        f"--target={lap.origin}",
+        f"--target={settings.origin}",
     ]
-    return locust(lap, "chainproof_locustfile.py", *options, f"--ca-file={CERTIFICATE}")
+    return run_locustfile(settings, "chainproof_locustfile.py", *options, f"--ca-file={CERTIFICATE}")
 
 
-def client_only(lap: RoundSettings) -> RoundResult:
-    """The same client in a Locust user of its own, with Locust's events and statistics alone."""
-    return locust(lap, "bare_client_locustfile.py", BENCHMARK_SECONDS=str(lap.seconds))
+def run_client_only(settings: RoundSettings) -> RoundResult:
+    """Run chainproof's HTTP client in a Locust user, with only Locust's events and statistics."""
+    return run_locustfile(settings, "bare_client_locustfile.py", BENCHMARK_SECONDS=str(settings.seconds))
 
 
-def fast_http_user(lap: RoundSettings) -> RoundResult:
-    """Locust's fast client."""
-    return locust(lap, "locust_closed_locustfile.py", "StockFastHttpUser", BENCHMARK_SECONDS=str(lap.seconds))
+def run_fast_http_user(settings: RoundSettings) -> RoundResult:
+    """Run Locust's FastHttpUser."""
+    return run_locustfile(
+        settings, "locust_closed_locustfile.py", "StockFastHttpUser", BENCHMARK_SECONDS=str(settings.seconds)
+    )
 
 
-def http_user(lap: RoundSettings) -> RoundResult:
-    """Locust's other client."""
-    return locust(lap, "locust_closed_locustfile.py", "StockHttpUser", BENCHMARK_SECONDS=str(lap.seconds))
+def run_http_user(settings: RoundSettings) -> RoundResult:
+    """Run Locust's HttpUser."""
+    return run_locustfile(
+        settings, "locust_closed_locustfile.py", "StockHttpUser", BENCHMARK_SECONDS=str(settings.seconds)
+    )
 
 
-def wrk(lap: RoundSettings) -> RoundResult:
-    """wrk, with one thread."""
-    script = lap.folder / "post.lua"
+def run_wrk(settings: RoundSettings) -> RoundResult:
+    """Run wrk with one thread."""
+    script = settings.folder / "post.lua"
     fields = {"Content-Type": "application/json", "Authorization": f"Api-Key {KEY}"}
     lines = ['wrk.method = "POST"', f"wrk.body = '{BODY}'", *(f'wrk.headers["{k}"] = "{v}"' for k, v in fields.items())]
     script.write_text("\n".join(lines))
-    options = ["-t1", f"-c{lap.connections}", f"-d{lap.seconds}s", "-s", str(script)]
-    said, cpu = run_generator(["wrk", *options, lap.origin + PATH])
-    found = re.search(r"(\d+) requests in ([\d.]+)(m?)s", said)
-    assert found is not None, said
-    return RoundResult(requests=int(found[1]), seconds=float(found[2]) * (60 if found[3] else 1), cpu_seconds=cpu)
+    options = ["-t1", f"-c{settings.connections}", f"-d{settings.seconds}s", "-s", str(script)]
+    output, cpu = run_generator(["wrk", *options, settings.origin + PATH])
+    summary = re.search(r"(\d+) requests in ([\d.]+)(m?)s", output)
+    assert summary is not None, output
+    return RoundResult(requests=int(summary[1]), seconds=float(summary[2]) * (60 if summary[3] else 1), cpu_seconds=cpu)
 
 
-def hey(lap: RoundSettings) -> RoundResult:
-    """The Go program hey, on one core."""
-    options = ["-z", f"{lap.seconds}s", "-c", str(lap.connections), "-m", "POST", "-T", "application/json", "-d", BODY]
-    said, cpu = run_generator(["hey", *options, "-H", f"Authorization: Api-Key {KEY}", lap.origin + PATH])
-    seconds = re.search(r"Total:\s+([\d.]+) secs", said)
-    rate = re.search(r"Requests/sec:\s+([\d.]+)", said)
-    assert seconds is not None, said
-    assert rate is not None, said
+def run_hey(settings: RoundSettings) -> RoundResult:
+    """Run hey on one core."""
+    options = [
+        "-z",
+        f"{settings.seconds}s",
+        "-c",
+        str(settings.connections),
+        "-m",
+        "POST",
+        "-T",
+        "application/json",
+        "-d",
+        BODY,
+    ]
+    output, cpu = run_generator(["hey", *options, "-H", f"Authorization: Api-Key {KEY}", settings.origin + PATH])
+    seconds = re.search(r"Total:\s+([\d.]+) secs", output)
+    rate = re.search(r"Requests/sec:\s+([\d.]+)", output)
+    assert seconds is not None, output
+    assert rate is not None, output
     return RoundResult(requests=round(float(rate[1]) * float(seconds[1])), seconds=float(seconds[1]), cpu_seconds=cpu)
 
 
-def autocannon(lap: RoundSettings) -> RoundResult:
-    """autocannon, from npm."""
-    options = ["-j", "-c", str(lap.connections), "-d", str(lap.seconds), "-m", "POST", "-b", BODY]
+def run_autocannon(settings: RoundSettings) -> RoundResult:
+    """Run autocannon."""
+    options = ["-j", "-c", str(settings.connections), "-d", str(settings.seconds), "-m", "POST", "-b", BODY]
     fields = ["-H", "Content-Type=application/json", "-H", f"Authorization=Api-Key {KEY}"]
-    said, cpu = run_generator(["autocannon", *options, *fields, lap.origin + PATH], NODE_TLS_REJECT_UNAUTHORIZED="0")
-    told = json.loads(next(line for line in said.splitlines() if line.startswith("{")))
-    return RoundResult(requests=told["2xx"], seconds=told["duration"], cpu_seconds=cpu)
+    output, cpu = run_generator(
+        ["autocannon", *options, *fields, settings.origin + PATH], NODE_TLS_REJECT_UNAUTHORIZED="0"
+    )
+    summary = json.loads(next(line for line in output.splitlines() if line.startswith("{")))
+    return RoundResult(requests=summary["2xx"], seconds=summary["duration"], cpu_seconds=cpu)
 
 
-def k6(lap: RoundSettings) -> RoundResult:
-    """k6."""
-    script, told = lap.folder / "post.js", lap.folder / "k6.json"
+def run_k6(settings: RoundSettings) -> RoundResult:
+    """Run k6."""
+    script, summary = settings.folder / "post.js", settings.folder / "k6.json"
     fields = {"Content-Type": "application/json", "Authorization": f"Api-Key {KEY}"}
     script.write_text(
         'import http from "k6/http";\n'
         f"const parameters = {{headers: {json.dumps(fields)}}};\n"
-        f"export default function () {{ http.post({json.dumps(lap.origin + PATH)}, {json.dumps(BODY)}, parameters); }}\n"
+        f"export default function () {{ http.post({json.dumps(settings.origin + PATH)}, {json.dumps(BODY)}, parameters); }}\n"
     )
-    options = ["--vus", str(lap.connections), "--duration", f"{lap.seconds}s", "--insecure-skip-tls-verify"]
+    options = ["--vus", str(settings.connections), "--duration", f"{settings.seconds}s", "--insecure-skip-tls-verify"]
     _, cpu = run_generator(
-        ["k6", "run", "--quiet", *options, "--summary-export", str(told), str(script)], GOMAXPROCS="1"
+        ["k6", "run", "--quiet", *options, "--summary-export", str(summary), str(script)], GOMAXPROCS="1"
     )
-    requests = json.loads(told.read_text())["metrics"]["http_reqs"]
+    requests = json.loads(summary.read_text())["metrics"]["http_reqs"]
     return RoundResult(requests=requests["count"], seconds=requests["count"] / requests["rate"], cpu_seconds=cpu)
 
 
 OURS = "chainproof: recording, histograms, judging"
-CLIENT_ONLY = "chainproof's client: recording by Locust's statistics"
+CLIENT_ONLY = "chainproof's client with Locust's statistics"
 STOCK_LOCUST = "Locust FastHttpUser"
 GENERATORS: dict[str, Callable[[RoundSettings], RoundResult]] = {
-    OURS: ours,
-    CLIENT_ONLY: client_only,
-    STOCK_LOCUST: fast_http_user,
-    "Locust HttpUser": http_user,
-    "k6": k6,
-    "hey": hey,
-    "autocannon": autocannon,
-    "wrk": wrk,
+    OURS: run_chainproof,
+    CLIENT_ONLY: run_client_only,
+    STOCK_LOCUST: run_fast_http_user,
+    "Locust HttpUser": run_http_user,
+    "k6": run_k6,
+    "hey": run_hey,
+    "autocannon": run_autocannon,
+    "wrk": run_wrk,
 }
-"""Those whose command is not installed are left out."""
+"""The load generators. A generator is skipped if its command is not installed."""
 
 
 def installed_generators() -> dict[str, Callable[[RoundSettings], RoundResult]]:
     """
-    The contenders that are there.
+    The generators whose command is installed.
     """
     commands = {"k6", "hey", "autocannon", "wrk"}
-    return {name: race for name, race in GENERATORS.items() if name not in commands or shutil.which(name)}
+    return {name: run for name, run in GENERATORS.items() if name not in commands or shutil.which(name)}
 
 
 def run_rounds(
     origin: str, *, connections: int, seconds: int, rounds: int, warm_up: int = 1
 ) -> Iterator[dict[str, RoundResult]]:
     """
-    Round after round of all contenders in turn, so that all of them meet the same weather.
+    The results of each round. A round runs all generators in turn, so that load on the machine affects all of them.
     """
     with tempfile.TemporaryDirectory() as folder:
-        lap = RoundSettings(
+        settings = RoundSettings(
             origin=origin, connections=connections, seconds=seconds, warm_up=warm_up, folder=Path(folder)
         )
         for _ in range(rounds):
-            yield {name: race(lap) for name, race in installed_generators().items()}
+            yield {name: run(settings) for name, run in installed_generators().items()}

@@ -1,5 +1,5 @@
 """
-The rivals: Locust's own clients in a closed loop, the same request to the same target.
+Locust's own clients in a closed loop, with the same request.
 """
 
 from __future__ import annotations
@@ -18,25 +18,25 @@ FIELDS = {"Authorization": f"Api-Key {os.environ['BASETEN_API_KEY']}", "Content-
 
 class StockFastHttpUser(FastHttpUser):
     """
-    A user who sends, awaits, and sends again.
+    A FastHttpUser that sends the next request after each answer.
     """
 
     host = HOST
 
     @task
     def call(self) -> None:
-        """One request."""
+        """Send one request."""
         self.client.post("/production/run_remote", data=BODY, headers=FIELDS, allow_redirects=False)
 
 
 class StockHttpUser(HttpUser):
     """
-    The same by requests.
+    The same with HttpUser, which uses requests.
     """
 
     host = HOST
 
     @task
     def call(self) -> None:
-        """One request."""
+        """Send one request."""
         self.client.post("/production/run_remote", data=BODY, headers=FIELDS, allow_redirects=False)

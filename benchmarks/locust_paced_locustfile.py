@@ -1,5 +1,5 @@
 """
-The rival at a rate: Locust's fast client, each user at a constant throughput.
+Locust's FastHttpUser at a rate, with constant_throughput.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ __all__ = ["PacedUser", "stopwatch"]
 
 class PacedUser(FastHttpUser):
     """
-    A user who sends so many times a second, as far as the answers let him.
+    A user that sends BENCHMARK_RATE requests per second, if the answers are fast enough.
     """
 
     host = os.environ["CHAINPROOF_TARGET"].removesuffix("/production/run_remote")
@@ -24,7 +24,7 @@ class PacedUser(FastHttpUser):
 
     @task
     def call(self) -> None:
-        """One request."""
+        """Send one request."""
         self.client.post(
             "/production/run_remote",
             data=b'{"names":["Ada","Grace"],"greeting":"hello"}',
@@ -34,9 +34,9 @@ class PacedUser(FastHttpUser):
 
 
 @events.test_stop.add_listener
-def tell(environment: Environment, **_: Any) -> None:
-    """Say the percentiles that Locust reports."""
+def print_percentiles(environment: Environment, **_: Any) -> None:
+    """Print the percentiles that Locust reports."""
     assert environment.runner is not None
     entry = environment.runner.stats.total
-    told = [entry.get_response_time_percentile(fraction) for fraction in (0.5, 0.99, 0.999)]
-    print("\nPERCENTILES", *told, flush=True)
+    percentiles = [entry.get_response_time_percentile(fraction) for fraction in (0.5, 0.99, 0.999)]
+    print("\nPERCENTILES", *percentiles, flush=True)

@@ -1,9 +1,8 @@
 """
-A target that costs next to nothing: it finds where a request ends and answers every one with the same bytes.
+A minimal HTTP server that answers every request with the same bytes.
 
-`python benchmarks/null_server.py [--tls CERTIFICATE]` prints its port and serves until its standard input ends. It understands
-just enough of HTTP to tell one request from the next, so that what is measured against it is the generator: on one core
-of the machine these figures were first taken on it answers more requests a second than any of the generators can send.
+`python benchmarks/null_server.py [--tls CERTIFICATE]` prints its port and serves until its standard input ends. It only
+finds the end of each request, so it is faster than the load generators that are measured with it.
 """
 
 from __future__ import annotations
@@ -27,7 +26,7 @@ WOULD_BLOCK = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 class ServerConnection:
     """
-    One connection: what has come in of a request.
+    A connection and the received part of its next request.
     """
 
     __slots__ = ("connection", "part", "pending", "recv", "send")
@@ -40,28 +39,28 @@ class ServerConnection:
         self.part = b""
 
 
-def requests_in(octets: bytes) -> tuple[int, bytes]:
+def requests_in(data: bytes) -> tuple[int, bytes]:
     """
-    How many whole requests there are, and what is left of another.
+    The number of complete requests, and the bytes after them.
     """
     count = 0
     while True:
-        end = octets.find(b"\r\n\r\n")
+        end = data.find(b"\r\n\r\n")
         if end < 0:
-            return count, octets
-        named = octets.find(b"ontent-", 0, end)
-        while named >= 0 and octets[named + 7 : named + 14].lower() != b"length:":
-            named = octets.find(b"ontent-", named + 7, end)
-        length = 0 if named < 0 else int(octets[named + 14 : octets.find(b"\r\n", named)])
-        if len(octets) < end + 4 + length:
-            return count, octets
+            return count, data
+        position = data.find(b"ontent-", 0, end)
+        while position >= 0 and data[position + 7 : position + 14].lower() != b"length:":
+            position = data.find(b"ontent-", position + 7, end)
+        length = 0 if position < 0 else int(data[position + 14 : data.find(b"\r\n", position)])
+        if len(data) < end + 4 + length:
+            return count, data
         count += 1
-        octets = octets[end + 4 + length :]
+        data = data[end + 4 + length :]
 
 
 def serve(listening: socket.socket, context: ssl.SSLContext | None) -> None:
     """
-    Answer whatever comes, until the standard input ends.
+    Answer requests until the standard input ends.
     """
     numbers = itertools.count()
     poll = select.epoll()
@@ -79,36 +78,36 @@ def serve(listening: socket.socket, context: ssl.SSLContext | None) -> None:
                     poll.register(connection.fileno(), select.EPOLLIN)
                 continue
             try:
-                open_still = answer_requests(client, numbers)
+                is_open = answer_requests(client, numbers)
             except WOULD_BLOCK:
                 continue
             except OSError:
-                open_still = False
-            if not open_still:
+                is_open = False
+            if not is_open:
                 poll.unregister(file)
                 clients.pop(file).connection.close()
 
 
 def answer_requests(client: ServerConnection, numbers: itertools.count[int]) -> bool:
     """
-    Answer what has come over a connection; False when it has ended. Raises one of WANTING, or OSError.
+    Answer the received requests; False if the connection has ended. Raises one of WOULD_BLOCK, or OSError.
     """
-    octets = client.recv(_READ)
-    if not octets:
+    data = client.recv(_READ)
+    if not data:
         return False
     while client.pending():
-        octets += client.recv(_READ)  # what TLS has ready the poll does not tell of
-    count, client.part = requests_in(client.part + octets if client.part else octets)
+        data += client.recv(_READ)  # epoll does not report data that TLS has buffered
+    count, client.part = requests_in(client.part + data if client.part else data)
     if count:
         answers = b"".join(HEAD % (next(numbers), len(BODY)) + BODY for _ in range(count))
         if client.send(answers) != len(answers):
-            return False  # nobody who measures lets a hundred octets lie about
+            return False  # the client does not read
     return True
 
 
 def accept_connections(listening: socket.socket, context: ssl.SSLContext | None) -> list[socket.socket]:
     """
-    Those who wait to be let in.
+    The new connections.
     """
     connections = []
     with suppress(OSError):
@@ -124,11 +123,11 @@ def accept_connections(listening: socket.socket, context: ssl.SSLContext | None)
 
 def main() -> None:
     """
-    Listen on a free port of loopback and say which.
+    Serve on a free loopback port and print it.
     """
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--tls", metavar="PEM", help="a certificate with its key: serve over TLS")
-    parser.add_argument("--core", type=int, metavar="N", help="the core to keep to")
+    parser.add_argument("--tls", metavar="PEM", help="serve over TLS with this certificate and key")
+    parser.add_argument("--core", type=int, metavar="N", help="the CPU core to run on")
     options = parser.parse_args()
     if options.core is not None:
         os.sched_setaffinity(0, {options.core})

@@ -1,10 +1,10 @@
 """
-Which broken endpoints are caught, and which correct ones accused? `python benchmarks/power.py [--stock] [--seeds N]`
+Measure which faults are detected, and which correct endpoints cause false alarms.
 
-Each fault of the emulator is put to `chainproof conformance` at standard depth, by the command that a user types, and with
---stock to `schemathesis run` with all its checks as well; with --seeds N the honest contracts and the odd but legal
-variants are put to it under N seeds each. What has been measured is kept in runs/power.jsonl and not measured again, so
-that a run may be cut off and taken up; docs/power.md is written from it each time. On loopback alone; two at a time.
+`python benchmarks/power.py [--stock] [--seeds N]` runs `chainproof conformance` at standard depth against every fault of
+the emulator. With --stock it also runs `schemathesis run` with all checks. With --seeds N it tests the correct emulator
+and its unusual but legal variants with N seeds each. Results are stored in runs/power.jsonl and not measured again, so an
+interrupted run can be continued. Each run writes docs/power.md. Everything runs on loopback.
 """
 
 from __future__ import annotations
@@ -37,15 +37,15 @@ RECORDS = ROOT / "runs" / "power.jsonl"
 PAGE = ROOT / "docs" / "power.md"
 SPEC = ROOT / "chainproof" / "contract" / "openapi.yaml"
 SEED = 1
-PATIENCE_S = 300.0
-"""After this long a command is ended, and has found nothing."""
+TIMEOUT_S = 300.0
+"""A command that takes longer is ended and counts as having found nothing."""
 CONTRACTS = ("strict", "documented", "observed")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """
-    What one command said of one endpoint.
+    The result of one command against one endpoint.
     """
 
     side: str
@@ -53,15 +53,15 @@ class Record:
     name: str
     seed: int
     code: int
-    """The exit code; -1 where it was ended."""
+    """The exit code; -1 after a timeout."""
     found: tuple[str, ...]
-    """Clauses, or the other tool's own words."""
+    """Clauses, or failure titles of the other tool."""
     seconds: float
     day: str
 
     @property
     def key(self) -> tuple[str, str, int]:
-        """What is not measured twice."""
+        """Identifies a measurement."""
         return self.side, self.name, self.seed
 
 
@@ -70,7 +70,7 @@ Measure = Callable[[], Record]
 
 def main(arguments: Sequence[str]) -> int:
     """
-    Measure what has not been measured, and write the page.
+    Run the missing measurements and write the page.
     """
     options = _options().parse_args(arguments)
     names = options.faults.split(",") if options.faults else list(FAULTS)
@@ -82,16 +82,16 @@ def main(arguments: Sequence[str]) -> int:
             file=sys.stderr,
         )
         return 2
-    records = {record.key: record for record in _recorded()}
+    records = {record.key: record for record in _stored_records()}
     if options.again:
         records = {key: each for key, each in records.items() if each.name not in names}
-    wanted = [] if options.page else list(_wanted(names, options))
-    left = [measure for key, measure in wanted if key not in records]
-    print(f"{len(wanted) - len(left)} measured already, {len(left)} to go")
+    planned = [] if options.page else list(_measurements(names, options))
+    missing = [measure for key, measure in planned if key not in records]
+    print(f"{len(planned) - len(missing)} already measured, {len(missing)} to measure")
     RECORDS.parent.mkdir(exist_ok=True)
     with ThreadPoolExecutor(options.jobs) as pool, RECORDS.open("a", encoding="utf-8") as file:
-        for done in as_completed([pool.submit(_measured, measure) for measure in left]):
-            record = done.result()
+        for future in as_completed([pool.submit(_run_measurement, measure) for measure in missing]):
+            record = future.result()
             if record is None:
                 continue
             records[record.key] = record
@@ -106,121 +106,125 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
-def _measured(measure: Measure) -> Record | None:
+def _run_measurement(measure: Measure) -> Record | None:
     """
-    What a measurement comes to; None, and a word, where the emulator does not start.
+    The result of a measurement; None, with a message, if the emulator cannot start.
     """
     try:
         return measure()
-    except UsageError as mistake:
-        print(f"power: {mistake}", file=sys.stderr, flush=True)
+    except UsageError as error:
+        print(f"power: {error}", file=sys.stderr, flush=True)
         return None
 
 
 def _options() -> argparse.ArgumentParser:
     """
-    What the command line may say.
+    The command-line options.
     """
     options = argparse.ArgumentParser(description=(__doc__ or "").split("\n\n")[0].strip())
-    options.add_argument("--faults", metavar="NAME,NAME", help="these alone, and no page (default: all)")
-    options.add_argument("--stock", action="store_true", help="put them to stock Schemathesis as well")
-    options.add_argument("--only-stock", action="store_true", help="put them to stock Schemathesis alone")
     options.add_argument(
-        "--seeds", type=int, default=0, metavar="N", help="honest contracts and variants, under N seeds each"
+        "--faults", metavar="NAME,NAME", help="only these faults; do not write the page (default: all)"
     )
-    options.add_argument("--variants", metavar="NAME,NAME", help="of the variants these alone (default: all)")
+    options.add_argument("--stock", action="store_true", help="also run stock Schemathesis")
+    options.add_argument("--only-stock", action="store_true", help="run only stock Schemathesis")
     options.add_argument(
-        "--page", action="store_true", help="write the page from what has been measured, and measure nothing"
+        "--seeds",
+        type=int,
+        default=0,
+        metavar="N",
+        help="also test the correct emulator and its variants, with N seeds each",
     )
-    options.add_argument("--jobs", type=int, default=2, metavar="N", help="how many at a time (default: 2)")
-    options.add_argument("--again", action="store_true", help="measure again what has been measured")
+    options.add_argument("--variants", metavar="NAME,NAME", help="only these variants (default: all)")
+    options.add_argument("--page", action="store_true", help="write the page from stored results, without measuring")
+    options.add_argument("--jobs", type=int, default=2, metavar="N", help="number of parallel commands (default: 2)")
+    options.add_argument("--again", action="store_true", help="repeat stored measurements")
     return options
 
 
-def _wanted(names: Iterable[str], options: argparse.Namespace) -> Iterable[tuple[tuple[str, str, int], Measure]]:
+def _measurements(names: Iterable[str], options: argparse.Namespace) -> Iterable[tuple[tuple[str, str, int], Measure]]:
     """
-    Everything to be measured.
+    The key and function of every measurement.
     """
     for name in names:
         if not options.only_stock:
             yield (
                 ("ours", name, SEED),
-                partial(_ours, "ours", name, SEED, ("--fault", name), FAULTS[name].needs_options),
+                partial(_run_chainproof, "ours", name, SEED, ("--fault", name), FAULTS[name].needs_options),
             )
         if options.stock or options.only_stock:
-            yield ("stock", name, SEED), partial(_stock, name)
+            yield ("stock", name, SEED), partial(_run_schemathesis, name)
     for seed in range(1, options.seeds + 1):
         for contract in CONTRACTS:
-            told = ("--contract", contract)
-            yield ("contract", contract, seed), partial(_ours, "contract", contract, seed, told, told)
+            option = ("--contract", contract)
+            yield ("contract", contract, seed), partial(_run_chainproof, "contract", contract, seed, option, option)
         for name in options.variants.split(",") if options.variants else VARIANTS:
-            yield ("variant", name, seed), partial(_ours, "variant", name, seed, ("--variant", name), ())
+            yield ("variant", name, seed), partial(_run_chainproof, "variant", name, seed, ("--variant", name), ())
 
 
-def _recorded() -> Iterable[Record]:
+def _stored_records() -> Iterable[Record]:
     """
-    What has been measured; a line that was cut off is read past.
+    The stored results. A truncated line is skipped.
     """
     lines = RECORDS.read_text(encoding="utf-8").splitlines() if RECORDS.exists() else []
     for line in lines:
         try:
-            said = json.loads(line)
+            data = json.loads(line)
         except ValueError:
             continue
-        yield Record(**{**said, "found": tuple(said["found"])})
+        yield Record(**{**data, "found": tuple(data["found"])})
 
 
-def _ours(side: str, name: str, seed: int, bend: Sequence[str], needs: Sequence[str]) -> Record:
+def _run_chainproof(side: str, name: str, seed: int, emulator_options: Sequence[str], options: Sequence[str]) -> Record:
     """
-    What `chainproof conformance` says of an emulator.
+    The result of `chainproof conformance` against an emulator.
     """
-    with start_emulator(options=bend) as endpoint, tempfile.TemporaryDirectory() as folder:
+    with start_emulator(options=emulator_options) as endpoint, tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        asked = ("--target", endpoint.target.origin, "--depth", "standard", "--steerable", "--echo")
-        command = chainproof_command("conformance", *asked, "--seed", str(seed), "--out", str(out), *needs)
+        target = ("--target", endpoint.target.origin, "--depth", "standard", "--steerable", "--echo")
+        command = chainproof_command("conformance", *target, "--seed", str(seed), "--out", str(out), *options)
         code, _, seconds = _run(command, endpoint, folder)
         return _record(side, name, seed, code=code, found=_clauses(out / "findings.jsonl"), seconds=seconds)
 
 
 def _clauses(path: Path) -> set[str]:
     """
-    The clauses of a run's findings.
+    The clauses with findings in a run.
     """
     lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
     return {json.loads(line)["clause"] for line in lines}
 
 
-def _stock(name: str) -> Record:
+def _run_schemathesis(name: str) -> Record:
     """
-    What `schemathesis run` says of an emulator. Against the honest one it reports nothing, so whatever it reports is found.
+    The result of `schemathesis run`. It reports nothing about the correct emulator, so every report counts.
     """
     with start_emulator(options=("--fault", name)) as endpoint, tempfile.TemporaryDirectory() as folder:
         command = ["schemathesis", "run", str(SPEC), "-u", endpoint.target.origin, "--checks", "all", "--no-color"]
         command += ["-H", f"Authorization: Api-Key {endpoint.key.reveal()}", "--seed", str(SEED)]
         command[0] = str(Path(sys.executable).with_name("schemathesis"))
-        code, said, seconds = _run(command, endpoint, folder)
-        titles = set(re.findall(r"^- (?!Reproduc)(.+)$", said, re.MULTILINE)) or {"errors"}
+        code, output, seconds = _run(command, endpoint, folder)
+        titles = set(re.findall(r"^- (?!Reproduc)(.+)$", output, re.MULTILINE)) or {"errors"}
         return _record("stock", name, SEED, code=code, found=titles if code == 1 else set(), seconds=seconds)
 
 
 def _run(command: Sequence[str], endpoint: Endpoint, folder: str) -> tuple[int, str, float]:
     """
-    A command's exit code, what it said, and how long it took.
+    The exit code, output and duration of a command.
     """
-    begun = time.monotonic()
+    start = time.monotonic()
     environment = {**os.environ, "BASETEN_API_KEY": endpoint.key.reveal()}
     try:
-        ended = subprocess.run(
-            command, env=environment, cwd=folder, capture_output=True, text=True, timeout=PATIENCE_S, check=False
+        completed = subprocess.run(
+            command, env=environment, cwd=folder, capture_output=True, text=True, timeout=TIMEOUT_S, check=False
         )
     except subprocess.TimeoutExpired:
-        return -1, "", PATIENCE_S
-    return ended.returncode, ended.stdout + ended.stderr, time.monotonic() - begun
+        return -1, "", TIMEOUT_S
+    return completed.returncode, completed.stdout + completed.stderr, time.monotonic() - start
 
 
 def _record(side: str, name: str, seed: int, *, code: int, found: Iterable[str], seconds: float) -> Record:
     """
-    One line of the file.
+    A record of today.
     """
     day = datetime.now(UTC).date().isoformat()
     return Record(
@@ -233,7 +237,7 @@ def _record(side: str, name: str, seed: int, *, code: int, found: Iterable[str],
 
 def page(records: Iterable[Record]) -> str:
     """
-    What the measurements come to, as docs/power.md.
+    The text of docs/power.md.
     """
     known = {record.key: record for record in records}
     ours = {name: known[key] for name in FAULTS if (key := ("ours", name, SEED)) in known}
@@ -241,7 +245,7 @@ def page(records: Iterable[Record]) -> str:
     correct = [record for record in known.values() if record.side in ("contract", "variant")]
     return "\n".join(
         [
-            "# Power: which broken endpoints are caught, and which correct ones accused",
+            "# Power: which faults are detected, and which correct endpoints cause false alarms",
             "",
             "<!-- Written by benchmarks/power.py. -->",
             "",
@@ -249,9 +253,9 @@ def page(records: Iterable[Record]) -> str:
             "",
             "## Faults",
             "",
-            "*Named*: the run names the clause that the fault breaks. Level `should` is reported and fails no run.",
+            "*named*: a finding names the clause that the fault violates. Findings of level `should` are warnings and do not fail the run.",
             "",
-            "| fault | stage | what it does | breaks | chainproof | names besides | stock Schemathesis |",
+            "| fault | stage | description | violates | chainproof | other clauses | stock Schemathesis |",
             "|---|---|---|---|---|---|---|",
             *(_row(FAULTS[name], ours.get(name), stock.get(name)) for name in FAULTS),
             "",
@@ -262,21 +266,23 @@ def page(records: Iterable[Record]) -> str:
 
 def _summary(ours: dict[str, Record], stock: dict[str, Record], correct: list[Record]) -> list[str]:
     """
-    The figures, and how they were come by.
+    The totals and the commands.
     """
     named = sum(FAULTS[name].violates.id in record.found for name, record in ours.items())
     theirs = sum(record.code == 1 for record in stock.values())
     days = sorted({record.day for record in (*ours.values(), *stock.values(), *correct)})
     times = sorted(record.seconds for record in ours.values())
     lines = [
-        f"- `chainproof conformance --depth standard --steerable --echo`: {named} of {len(ours)} faults caught, each for its own clause"
-        + (f"; median {times[len(times) // 2]:.0f} s a run" if times else ""),
+        f"- `chainproof conformance --depth standard --steerable --echo`: {named} of {len(ours)} faults detected, each with its own clause"
+        + (f"; median {times[len(times) // 2]:.0f} s per run" if times else ""),
         f"- `schemathesis run openapi.yaml -u URL -H 'Authorization: Api-Key …' --checks all`: {theirs} of {len(stock)}",
     ]
     if correct:
-        accused = sum(record.code != 0 for record in correct)
-        lines.append(f"- correct endpoints, {len(correct)} runs: {accused} accused")
-    commands = "`python benchmarks/power.py --stock --seeds 20` (of correct endpoints as many seeds as the table says)"
+        false_alarms = sum(record.code != 0 for record in correct)
+        lines.append(f"- correct endpoints, {len(correct)} runs: {false_alarms} with false alarms")
+    commands = (
+        "`python benchmarks/power.py --stock --seeds 20` (the table shows the number of runs for correct endpoints)"
+    )
     versions = ", ".join(f"{name} {version(name)}" for name in ("schemathesis", "hypothesis"))
     when = " to ".join(dict.fromkeys((days[0], days[-1]))) if days else "not yet"
     python = sys.version.split()[0]
@@ -285,7 +291,7 @@ def _summary(ours: dict[str, Record], stock: dict[str, Record], correct: list[Re
 
 def _row(fault: Fault, ours: Record | None, stock: Record | None) -> str:
     """
-    One fault.
+    The table row of a fault.
     """
     cells = (
         f"`{fault.name}`",
@@ -296,7 +302,7 @@ def _row(fault: Fault, ours: Record | None, stock: Record | None) -> str:
         if ours is None
         else "named"
         if fault.violates.id in ours.found
-        else "caught"
+        else "detected"
         if ours.code == 1
         else "**missed**",
         "" if ours is None else ", ".join(f"`{each}`" for each in ours.found if each != fault.violates.id),
@@ -307,19 +313,24 @@ def _row(fault: Fault, ours: Record | None, stock: Record | None) -> str:
 
 def _correct(correct: list[Record]) -> list[str]:
     """
-    The honest contracts and the variants.
+    The section on correct endpoints.
     """
     names = dict.fromkeys((record.side, record.name) for record in correct)
     lines = []
     for side, name in names:
         runs = [record for record in correct if (record.side, record.name) == (side, name)]
-        accused = [record for record in runs if record.code != 0]
-        found = sorted({clause for record in accused for clause in record.found})
-        why = VARIANTS[name].allowed_by if side == "variant" else "the emulator itself"
+        alarms = [record for record in runs if record.code != 0]
+        found = sorted({clause for record in alarms for clause in record.found})
+        reason = VARIANTS[name].allowed_by if side == "variant" else "the emulator itself"
         lines.append(
-            f"| `{name}` | {why.replace('|', chr(92) + '|')} | {len(runs)} | {len(accused)} | {', '.join(found)} |"
+            f"| `{name}` | {reason.replace('|', chr(92) + '|')} | {len(runs)} | {len(alarms)} | {', '.join(found)} |"
         )
-    head = ["## Correct endpoints", "", "| endpoint | why it is legal | runs | accused | of |", "|---|---|---|---|---|"]
+    head = [
+        "## Correct endpoints",
+        "",
+        "| endpoint | allowed by | runs | false alarms | clauses |",
+        "|---|---|---|---|---|",
+    ]
     return [*head, *lines, ""] if lines else []
 
 

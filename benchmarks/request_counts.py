@@ -1,6 +1,7 @@
 """
-Counts what a conformance run sends, by depth and part, on the emulator: `python benchmarks/request_counts.py` writes
-`conformance/forecast.json`.
+Count the requests of conformance runs against the emulator, by depth and check module.
+
+`python benchmarks/request_counts.py [DEPTH …]` writes `conformance/forecast.json`.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ SEED = 1
 
 def request_counts(depth: Depth) -> dict[str, int]:
     """
-    Requests by part, of one run at a depth.
+    The number of requests by check module, of a run at a depth.
     """
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
@@ -34,7 +35,7 @@ def request_counts(depth: Depth) -> dict[str, int]:
 
 def main(arguments: Sequence[str]) -> None:
     """
-    Count at the depths that are named, at each one where none is.
+    Count at the named depths, or at all.
     """
     depths = [Depth(name) for name in arguments] or list(Depth)
     plan = json.loads(FORECAST_FILE.read_text())

@@ -1,5 +1,5 @@
 """
-What does the generator itself need: memory, and CPU time for each request?
+Benchmarks of the load generator's own memory and CPU time.
 """
 
 from __future__ import annotations
@@ -24,9 +24,9 @@ from chainproof.results.interval import total
 
 def start_load_run(origin: str, key: str, out: Path, *options: str) -> subprocess.Popen[bytes]:
     """
-    A load run in one process, under way.
+    A load test that has been started in one process.
     """
-    words = [
+    command = [
         sys.executable,
         "-P",
         "-m",
@@ -37,27 +37,27 @@ def start_load_run(origin: str, key: str, out: Path, *options: str) -> subproces
         "--only-summary",
     ]
     return subprocess.Popen(
-        [*words, "--workload=steady", f"--target={origin}", f"--out={out}", *options],
+        [*command, "--workload=steady", f"--target={origin}", f"--out={out}", *options],
         env={**os.environ, "BASETEN_API_KEY": key},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
-        preexec_fn=pin_to_core(GENERATOR_CORE),  # noqa: PLW1509  # no other thread is at work yet
+        preexec_fn=pin_to_core(GENERATOR_CORE),  # noqa: PLW1509  # no other thread is running yet
     )
 
 
 def memory_of(process: int) -> float:
     """
-    What a process holds of the memory, in MB of a million bytes.
+    The resident memory of a process, in MB (10^6 bytes).
     """
     status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
-    found = re.search(r"VmRSS:\s+(\d+) kB", status)
-    return int(found[1]) * 1024 / 1e6 if found is not None else 0.0
+    resident = re.search(r"VmRSS:\s+(\d+) kB", status)
+    return int(resident[1]) * 1024 / 1e6 if resident is not None else 0.0
 
 
 def in_flight(requests: int = 10_000) -> None:
     """
-    The memory of one process with so many requests in flight over plain TCP.
+    Print the memory of one process with this number of in-flight requests over plain TCP.
     """
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -66,27 +66,27 @@ def in_flight(requests: int = 10_000) -> None:
             options = [f"--rate={requests // 4}", "--arrivals=constant", "--duration=5s", "--deadline=60s"]
             out = folder / "run"
             process = start_load_run(served.origin, EMULATOR_KEY, out, *options, f"--max-in-flight={requests}")
-            most = 0.0
-            begun = time.monotonic()
-            while process.poll() is None and time.monotonic() - begun < 60:
-                seen = total(read_run(out).intervals) if (out / "intervals.jsonl").exists() else None
-                if seen is None or seen.in_flight or not seen.sent:
-                    most = max(most, memory_of(process.pid))  # before the summary, which loads what judges
+            max_memory = 0.0
+            start = time.monotonic()
+            while process.poll() is None and time.monotonic() - start < 60:
+                totals = total(read_run(out).intervals) if (out / "intervals.jsonl").exists() else None
+                if totals is None or totals.in_flight or not totals.sent:
+                    max_memory = max(max_memory, memory_of(process.pid))  # without the summary
                 time.sleep(0.25)
             process.wait()
-        whole = total(read_run(out).intervals)
-        print(f"in flight: {whole.in_flight_max} at once in one process, at most {most:.0f} MB\n")
+        totals = total(read_run(out).intervals)
+        print(f"in flight: {totals.in_flight_max} at once in one process, at most {max_memory:.0f} MB\n")
 
 
 def measure_memory(requests: int) -> None:
     """
-    The memory of a process along many requests.
+    Print the memory of a process as it sends many requests.
     """
     with tempfile.TemporaryDirectory() as name, null_server() as origin:
         out = Path(name) / "run"
         options = ["--model=closed", "--users=64", "--duration=20h", f"--max-requests={requests}"]
         process = start_load_run(origin, KEY, out, *options)
-        held: list[tuple[int, float]] = []
+        samples: list[tuple[int, float]] = []
         path = out / "intervals.jsonl"
         sent, position = 0, 0
         while process.poll() is None and sent < requests:
@@ -98,23 +98,23 @@ def measure_memory(requests: int) -> None:
                         if line.endswith(b"\n"):
                             position += len(line)
                             sent += json.loads(line)["sent"]
-            held.append((sent, memory_of(process.pid)))
+            samples.append((sent, memory_of(process.pid)))
         process.wait()
-        told = [
-            next((each for each in held if each[0] >= share * requests), held[-1])
+        shown = [
+            next((each for each in samples if each[0] >= share * requests), samples[-1])
             for share in (0.1, 0.25, 0.5, 0.75, 1)
         ]
-        print("memory:", "   ".join(f"{count / 1e6:.2f} million {size:.0f} MB" for count, size in told), "\n")
+        print("memory:", "   ".join(f"{count / 1e6:.2f} million {size:.0f} MB" for count, size in shown), "\n")
 
 
 def processes(seconds: int) -> None:
     """
-    CPU time for each request in a closed loop, with one process and with a master and two workers, on one core all.
+    Print CPU time per request in a closed loop: with one process, and with a master and two workers, all on one core.
     """
-    found: dict[int, list[float]] = {}
+    costs: dict[int, list[float]] = {}
     for count in (1, 2) * 3:
         with tempfile.TemporaryDirectory() as name, null_server() as origin:
-            words = [sys.executable, "-P", "-m", "locust", "-f", str(HERE / "chainproof_locustfile.py"), "--headless"]
+            command = [sys.executable, "-P", "-m", "locust", "-f", str(HERE / "chainproof_locustfile.py"), "--headless"]
             options = [
                 "--only-summary",
                 "--workload=steady",
@@ -123,14 +123,16 @@ def processes(seconds: int) -> None:
                 f"--duration={seconds + 1}s",
             ]
             options += [f"--target={origin}", f"--out={name}/run", *["--processes=2"] * (count == 2)]
-            said, _ = run_generator([*words, *options], BENCHMARK_WARM_UP="60")  # the stopwatch starts with second 1
-            told = [json.loads(each) for each in re.findall(r"^BENCHMARK (.*)$", said, re.MULTILINE)]
+            output, _ = run_generator(
+                [*command, *options], BENCHMARK_WARM_UP="60"
+            )  # the stopwatch starts with second 1
+            results = [json.loads(each) for each in re.findall(r"^BENCHMARK (.*)$", output, re.MULTILINE)]
             intervals = read_run(Path(name) / "run").intervals
-        # Locust's own counts leave a worker when they are reported.
+        # Not Locust's counts: a worker resets them when it reports.
         requests = sum(interval.sent for interval in intervals if interval.second >= 1)
-        found.setdefault(count, []).append(sum(each["cpu_seconds"] for each in told) / requests)
-    one, two = (statistics.median(found[count]) for count in (1, 2))
+        costs.setdefault(count, []).append(sum(each["cpu_seconds"] for each in results) / requests)
+    one, two = (statistics.median(costs[count]) for count in (1, 2))
     print(
-        f"processes: {one * 1e6:.1f} µs of CPU time a request in one process, {two * 1e6:.1f} µs with two workers and their "
-        f"master: {two / one:.2f} times\n"
+        f"processes: {one * 1e6:.1f} µs of CPU time per request in one process, {two * 1e6:.1f} µs with a master and two "
+        f"workers: {two / one:.2f} times\n"
     )

@@ -1,9 +1,9 @@
 """
-How fast and how true are we, side by side with others? `python benchmarks/run.py [NAME …] [--seconds S] [--requests N]`
+Measure speed and accuracy and compare them with other tools: `python benchmarks/run.py [NAME …] [--seconds S] [--requests N]`
 
-Everything runs on this machine, on loopback, bounded in count and time, generator and server each on a core of its own.
-Single figures depend on the machine and on whatever else it does; the ratios come from runs in turn, A B A B, so that both
-sides meet the same weather. wrk, hey, k6 and autocannon take part where they are installed.
+Everything runs on loopback, with generator and server each on its own CPU core. Absolute figures depend on the machine.
+Ratios are from alternating runs (A B A B), so that load on the machine affects both sides. wrk, hey, k6 and autocannon
+are included if they are installed.
 """
 
 from __future__ import annotations
@@ -38,23 +38,23 @@ INSTANT = 'description = "no service time at all"\nservice_time = "0s"\n'
 
 def closed(*, tls: bool = False) -> None:
     """
-    Requests per second in a closed loop, beside whoever else is installed.
+    Print requests per second in a closed loop, for all installed load generators.
     """
-    kind, found = "tls" if tls else "closed", dict[str, list[tuple[RoundResult, float, float]]]()
+    kind, results = "tls" if tls else "closed", dict[str, list[tuple[RoundResult, float, float]]]()
     with null_server(tls=tls) as origin:
         rounds = run_rounds(origin, connections=USERS, seconds=SECONDS, rounds=ROUNDS, warm_up=3 if tls else 1)
         for number, each in enumerate(rounds):
             print(f"{kind}: round {number + 1} of {ROUNDS}")
-            rival = each[STOCK_LOCUST]
-            for name, lap in each.items():
-                ratios = lap.per_cpu_second / rival.per_cpu_second, lap.per_second / rival.per_second
-                found.setdefault(name, []).append((lap, *ratios))
+            reference = each[STOCK_LOCUST]
+            for name, result in each.items():
+                ratios = result.per_cpu_second / reference.per_cpu_second, result.per_second / reference.per_second
+                results.setdefault(name, []).append((result, *ratios))
     print(
-        f"{kind}, {USERS} connections, medians of {ROUNDS} rounds; the ratios are those to {STOCK_LOCUST} in the same round"
+        f"{kind}, {USERS} connections, medians of {ROUNDS} rounds; ratios are relative to {STOCK_LOCUST} in the same round"
     )
-    for name, every in found.items():
-        by_cpu = statistics.median(lap.per_cpu_second for lap, _, _ in every)
-        by_wall = statistics.median(lap.per_second for lap, _, _ in every)
+    for name, every in results.items():
+        by_cpu = statistics.median(result.per_cpu_second for result, _, _ in every)
+        by_wall = statistics.median(result.per_second for result, _, _ in every)
         cpu_ratio, wall_ratio = (statistics.median(ratios) for ratios in list(zip(*every, strict=True))[1:])
         print(
             f"  {name:56} {by_wall:8.0f}/s {wall_ratio:6.2f} times   {1e6 / by_cpu:7.1f} µs of CPU time {cpu_ratio:6.2f} times"
@@ -64,7 +64,7 @@ def closed(*, tls: bool = False) -> None:
 
 def lag() -> None:
     """
-    How late the open model's requests are sent, and what the wire took, as the rate grows.
+    Print schedule lag and service time of the open model at increasing rates.
     """
     with tempfile.TemporaryDirectory() as folder, start_emulator(scenario(folder)) as endpoint:
         environment = {**os.environ, **endpoint.environment}
@@ -72,17 +72,19 @@ def lag() -> None:
             out = Path(folder) / str(rate)
             load(["--rate", str(rate), "--duration", f"{SECONDS}s", "--out", str(out)], environment)
             report = json_report(out)
-            late, took = (report["timings"][name]["p99"] * 1e3 for name in ("schedule_lag_s", "service_time_s"))
-            done = report["accounting"]["ok"] / report["accounting"]["planned"]
+            schedule_lag, service_time = (
+                report["timings"][name]["p99"] * 1e3 for name in ("schedule_lag_s", "service_time_s")
+            )
+            ok_share = report["accounting"]["ok"] / report["accounting"]["planned"]
             print(
-                f"open, {rate:5d}/s: schedule lag p99 {late:7.2f} ms   service time p99 {took:7.2f} ms   ok {done:.1%}"
+                f"open, {rate:5d}/s: schedule lag p99 {schedule_lag:7.2f} ms   service time p99 {service_time:7.2f} ms   ok {ok_share:.1%}"
             )
     print()
 
 
 def record() -> None:
     """
-    What it costs to settle one exchange in an interval, beside Locust's own statistics.
+    Print the time to record an exchange in an interval, and in Locust's statistics.
     """
     times = [random.Random(1).lognormvariate(-3, 1) for _ in range(200_000)]
     outcome = Outcome(Transport.ANSWERED, 200, None, Result.OK)
@@ -92,9 +94,9 @@ def record() -> None:
         "import random, time; from locust.stats import RequestStats\n"
         "times = [random.Random(1).lognormvariate(-3, 1) * 1e3 for _ in range(200_000)]\n"
         "log = RequestStats().log_request\n"
-        "begun = time.perf_counter()\n"
+        "start = time.perf_counter()\n"
         "for value in times: log('POST', '/production/run_remote', value, 44)\n"
-        "print((time.perf_counter() - begun) / len(times))\n"
+        "print((time.perf_counter() - start) / len(times))\n"
     )
     environment = {**os.environ, "LOCUST_SKIP_MONKEY_PATCH": "1"}
     theirs = float(subprocess.check_output([sys.executable, "-P", "-c", script], env=environment, text=True))
@@ -107,15 +109,15 @@ def per_call(call: Callable[[float], None], values: list[float]) -> float:
     """
     Seconds per call.
     """
-    begun = time.perf_counter()
+    start = time.perf_counter()
     for value in values:
         call(value)
-    return (time.perf_counter() - begun) / len(values)
+    return (time.perf_counter() - start) / len(values)
 
 
 def scenario(folder: str) -> str:
     """
-    The path of a scenario that takes no time.
+    The path of a scenario without service time.
     """
     path = Path(folder) / "instant.toml"
     path.write_text(INSTANT, encoding="utf-8")
@@ -124,38 +126,40 @@ def scenario(folder: str) -> str:
 
 def load(options: list[str], environment: dict[str, str]) -> None:
     """
-    A load run, quiet unless it breaks.
+    Run a load test. Exits with its error output if it fails.
     """
-    ended = subprocess.run(
+    completed = subprocess.run(
         chainproof_command("loadtests", "steady", *options), env=environment, capture_output=True, check=False
     )
-    if ended.returncode not in (0, 1, 3, 4):
-        sys.exit(ended.stderr.decode())
+    if completed.returncode not in (0, 1, 3, 4):
+        sys.exit(completed.stderr.decode())
 
 
 def json_report(out: Path) -> dict[str, dict[str, dict[str, float]]]:
     """
-    What a run's JSON report says.
+    The JSON report of a run.
     """
-    ended = subprocess.run(
+    completed = subprocess.run(
         chainproof_command("reports", str(out), "--json", "-"), capture_output=True, text=True, check=False
     )
-    report: dict[str, dict[str, dict[str, float]]] = json.loads(ended.stdout)
+    report: dict[str, dict[str, dict[str, float]]] = json.loads(completed.stdout)
     return report
 
 
 def main() -> None:
     """
-    Run those that are named, or all of them.
+    Run the named benchmarks, or all.
     """
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"{', '.join(BENCHMARKS)} (default: all)")
-    parser.add_argument("--seconds", type=int, help="how long each run of truth, frozen, arrivals and processes takes")
-    parser.add_argument("--requests", type=int, default=10_000_000, help="of memory (default: %(default)s)")
+    parser.add_argument("--seconds", type=int, help="duration of each run of truth, frozen, arrivals and processes")
+    parser.add_argument(
+        "--requests", type=int, default=10_000_000, help="number of requests of memory (default: %(default)s)"
+    )
     options = parser.parse_args()
     if unknown := [name for name in options.names if name not in BENCHMARKS]:
         parser.error(f"expected names of benchmarks ({', '.join(BENCHMARKS)}), found {', '.join(unknown)}")
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # a run takes minutes: show what is done
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # show each result at once, since a run takes minutes
     for name in options.names or BENCHMARKS:
         BENCHMARKS[name](options)
 

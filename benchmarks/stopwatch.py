@@ -1,5 +1,5 @@
 """
-What a Locust process took for its requests, without the time that starting, connecting and reporting took: one line at the end.
+Measure requests, time and CPU time of a Locust process without startup, connecting and reporting. Prints one line.
 """
 
 from __future__ import annotations
@@ -14,34 +14,34 @@ from locust import events
 from locust.env import Environment
 
 WARM_UP = float(os.environ.get("BENCHMARK_WARM_UP", "1"))
-"""Seconds until the clocks are looked at first: connections are there, and TLS is agreed upon."""
-_LONGEST_WARM_UP = 60.0
-"""Everybody has had answers, or this has passed: stock clients over TLS load a store of certificates for every user."""
+"""Seconds before the first reading, for connections and TLS handshakes."""
+_MAX_WARM_UP = 60.0
+"""The longest wait for an answer to every user. Locust's clients load a certificate store per user."""
 SECONDS = float(os.environ.get("BENCHMARK_SECONDS", "0"))
-"""How long it is to go on from then; 0 for a process that ends by itself. Locust's own --run-time may be seconds early."""
+"""The measured duration; 0 for a process that ends by itself. (Locust's --run-time may end seconds early.)"""
 
-_looks: dict[str, tuple[float, float, int]] = {}
+_readings: dict[str, tuple[float, float, int]] = {}
 
 
 def read_clocks(name: str, environment: Environment) -> None:
-    """Look at the clocks, at the beginning or at the end; the first look of a name counts."""
+    """Store a reading of the clocks under a name, unless there is one already."""
     assert environment.runner is not None
     requests = environment.runner.stats.total.num_requests
-    _looks.setdefault(name, (time.monotonic(), time.process_time(), requests))
+    _readings.setdefault(name, (time.monotonic(), time.process_time(), requests))
 
 
 @events.test_start.add_listener
 def begin(environment: Environment, **_: Any) -> None:
-    """Look at the clocks when everybody is warm."""
+    """Start the measurement after the warm-up."""
     gevent.spawn(measure, environment)
 
 
 def measure(environment: Environment) -> None:
-    """Look at the clocks, and end the process when it has gone on for long enough, if that is said."""
+    """Read the clocks after the warm-up, and end the process after BENCHMARK_SECONDS, if given."""
     runner: Any = environment.runner
     gevent.sleep(WARM_UP)
-    give_up = time.monotonic() + _LONGEST_WARM_UP
-    while runner.stats.total.num_requests < 3 * runner.target_user_count and time.monotonic() < give_up:
+    deadline = time.monotonic() + _MAX_WARM_UP
+    while runner.stats.total.num_requests < 3 * runner.target_user_count and time.monotonic() < deadline:
         gevent.sleep(0.1)
     read_clocks("begin", environment)
     if SECONDS:
@@ -52,13 +52,17 @@ def measure(environment: Environment) -> None:
 
 @events.test_stopping.add_listener
 def stop(environment: Environment, **_: Any) -> None:
-    """Look at the clocks."""
+    """Read the clocks at the end."""
     read_clocks("end", environment)
 
 
 @events.test_stop.add_listener
-def tell(**_: Any) -> None:
-    """Say how many requests took how long."""
-    (began, cpu_then, before), (ended, cpu_now, after) = _looks["begin"], _looks["end"]
-    told = {"requests": after - before, "seconds": ended - began, "cpu_seconds": cpu_now - cpu_then}
-    print(f"\nBENCHMARK {json.dumps(told)}", flush=True)
+def print_result(**_: Any) -> None:
+    """Print the number of requests and their times."""
+    (start, start_cpu, start_requests), (end, end_cpu, end_requests) = _readings["begin"], _readings["end"]
+    result = {
+        "requests": end_requests - start_requests,
+        "seconds": end - start,
+        "cpu_seconds": end_cpu - start_cpu,
+    }
+    print(f"\nBENCHMARK {json.dumps(result)}", flush=True)
