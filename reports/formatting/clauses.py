@@ -36,4 +36,4 @@ def detectable(row: ClauseRow) -> str:
     The smallest share of violating answers that would have been found with 95 % probability: `1 of 104`.
     """
     share = row.detectable_share
-    return NOTHING if share is None else "any" if share > 0.9 else f"1 of {count(round(1 / share))}"
+    return NOTHING if share is None else f"1 of {count(round(1 / share))}"

@@ -105,7 +105,7 @@ def write_search(path: Path, **changes: object) -> None:
     (path / SEARCH_FILE).write_bytes(orjson.dumps({**record, **changes}))
 
 
-def searched(path: Path) -> None:
+def finished_search(path: Path) -> None:
     """
     A search that found a rate, with the run that verified it.
     """
@@ -217,7 +217,7 @@ SAMPLES: dict[str, Callable[[Path], object]] = {
     "strange parts": strange_parts,
     "hostile": hostile,
     "huge": huge,
-    "search": searched,
+    "search": finished_search,
     "search without an answer": lambda path: (
         write_load(path / "01_5", drawn_intervals(5, 5)),
         write_search(path, saturation_rate_per_s=None, missed_at_per_s=None, probes=[], summary="under way"),

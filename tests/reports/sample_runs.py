@@ -213,7 +213,7 @@ def a_finding(clause: str = "error-code", **changes: object) -> Finding:
         "-H 'Content-Type: application/json' --data-binary '{\"n\": 1}'",
         request_id="0f3c9d1e",
         seed=1,
-        check="error_names_a_documented_cause",
+        check="every_documented_error_is_returned_on_demand",
     )
     return replace(found, **changes)  # type: ignore[arg-type]
 
