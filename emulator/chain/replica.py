@@ -56,7 +56,7 @@ class ChainCall:
 
 class Replica:
     """
-    Runs the chain. Create, call and close it in the gateway's event loop.
+    Runs the chain. Create and call it in the gateway's event loop.
     """
 
     def __init__(self, chain: UserChain, gateway: asyncio.AbstractEventLoop, *, scenario: Scenario) -> None:
