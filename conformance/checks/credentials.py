@@ -34,7 +34,7 @@ def requests_without_credentials_are_rejected(requester: Requester) -> None:
 @check_for(clauses.KEY_VERIFIED, clauses.ERROR_CODE_CAUSE)
 def wrong_keys_are_rejected(requester: Requester) -> None:
     """
-    An empty key, or one that belongs to nobody, is rejected.
+    An empty key and an unknown key are rejected.
     """
     prefix = requester.key.scheme.prefix
     for label, value in (

@@ -33,7 +33,7 @@ _OTHER_OBJECT = b'{"names":["Ada"],"chainproof":true}'
 )
 def every_documented_error_is_returned_on_demand(requester: Requester) -> None:
     """
-    Each of the ten codes comes with a status of its row, a documented body and a request id of its own, for any
+    Each of the ten codes comes with its documented status, a documented body and a request id of its own, for any
     object.
     """
     _require_steering(requester)
@@ -44,7 +44,7 @@ def every_documented_error_is_returned_on_demand(requester: Requester) -> None:
 
 def _require_steering(requester: Requester) -> None:
     """
-    Skip the check if the target cannot be asked for errors.
+    Skip the check if the target does not return errors on demand.
     """
     if not requester.settings.steerable:
         raise NotAsked("needs --steerable: a target that returns errors on demand")

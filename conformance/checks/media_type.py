@@ -79,24 +79,24 @@ def content_type_case_and_parameters_are_ignored(requester: Requester) -> None:
     """
     In every valid form, `application/json` gets the same answer as in its simplest one.
     """
-    plain = requester.send(requester.build_request())
+    simplest = requester.send(requester.build_request())
     for name in ("content-type", "CONTENT-TYPE"):
         requester.send(requester.build_request(fields=((name, "application/json"),), label=f"a {name} field"))
     for media_type in _EQUIVALENT_TYPES:
         request = requester.build_request(fields=(("Content-Type", media_type),), label=f"Content-Type: {media_type}")
         other = requester.send(request)
-        if requester.settings.echo or plain.answer is None or other.answer is None:
+        if requester.settings.echo or simplest.answer is None or other.answer is None:
             continue
-        plain_status, other_status = plain.answer.status, other.answer.status
-        if {plain_status, other_status} <= {200, 400, 415}:
+        simplest_status, other_status = simplest.answer.status, other.answer.status
+        if {simplest_status, other_status} <= {200, 400, 415}:
             violation = Violation(
                 clause=clauses.MEDIA_TYPE_PARAMETERS,
-                expected=f"status {plain_status}, as with `application/json`",
+                expected=f"status {simplest_status}, as with `application/json`",
                 actual=f"status {other_status}",
             )
             requester.record_clause(
                 clauses.MEDIA_TYPE_PARAMETERS,
-                None if plain_status == other_status else violation,
+                None if simplest_status == other_status else violation,
                 request,
                 other.answer,
             )

@@ -129,7 +129,7 @@ def _send_on_own_connection(requester: Requester, request: CheckRequest) -> Tran
 
 def _record(requester: Requester, request: CheckRequest, received: TransportResult) -> None:
     """
-    Record an answer. A busy target is not asked again, and is not held to the expectation.
+    Record an answer; if the target is busy, the expectation is not checked.
     """
     request = requester.prepare(request)
     busy = received.answer is not None and received.answer.status in BUSY_STATUSES
@@ -169,7 +169,7 @@ def _counts_text(counts: Counter[str]) -> str:
     ]
     return (
         "rare defects: requests of each kind, with the probability of detecting a defect that affects 1 in n of them: "
-        + ("; ".join(each))
+        + "; ".join(each)
     )
 
 

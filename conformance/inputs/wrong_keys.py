@@ -57,7 +57,7 @@ PLACEHOLDER_KEYS: tuple[str, ...] = (
     *("*", "%", "_", ".*", "^.*$", "' or 1=1 --", "' or '1'='1", "admin'--", '{"$ne":null}', "*)(uid=*))(|(uid=*", "."),
     *("abcd1234.abcd1234", "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiJ9.", "../../../../dev/null", "\\0", "%00"),
 )
-"""Placeholders for a missing key, wildcard patterns, and the document's own example: nobody's key."""
+"""Placeholders for a missing key, wildcard patterns, and the example of the OpenAPI document."""
 
 
 def wrong_keys(key: str, variable: str) -> Iterator[WrongKey]:
