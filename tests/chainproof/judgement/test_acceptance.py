@@ -1,5 +1,5 @@
 """
-What was accepted beforehand fails nothing, is never hidden, and stops being accepted when its day has passed.
+Accepted violations: they fail no run, are always shown, and expire.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def a_run(
     exercised: int = 3,
 ) -> Run:
     """
-    A run in which every clause was put to the test and some were departed from.
+    A run that exercised every clause and violated some.
     """
     findings = tuple(
         Finding(
@@ -70,15 +70,15 @@ def a_run(
 
 def codes(found: ConformanceSummary) -> dict[str, str]:
     """
-    The caveats by code.
+    The texts of the caveats by code.
     """
     return {caveat.code: caveat.text for caveat in found.caveats}
 
 
 @given(st.sets(ids, max_size=4), st.sets(ids, max_size=4))
-def test_only_what_nobody_accepted_fails(broken: set[str], known: set[str]) -> None:
+def test_only_violations_that_are_not_accepted_fail(broken: set[str], known: set[str]) -> None:
     """
-    The verdict is that of the violations without the accepted ones; every finding is there all the same.
+    Every finding is reported, accepted or not.
     """
     found = summarise_conformance(a_run(sorted(broken), [Acceptance(clause=clause) for clause in sorted(known)]))
     states = {row.clause.id: row.state for row in found.clauses}
@@ -93,9 +93,9 @@ def test_only_what_nobody_accepted_fails(broken: set[str], known: set[str]) -> N
 
 
 @given(st.integers(-400, 400))
-def test_the_day_is_that_of_the_run(days: int) -> None:
+def test_acceptances_are_judged_on_the_day_of_the_run(days: int) -> None:
     """
-    A report written years later says what it said on the first day: the run's own day counts, to its last second.
+    A report written years later has the same verdict.
     """
     until = STARTED + timedelta(days=days)
     found = summarise_conformance(a_run(["error-code"], [Acceptance(clause="error-code", until=until)]))
@@ -105,9 +105,9 @@ def test_the_day_is_that_of_the_run(days: int) -> None:
     assert "UNUSED_ACCEPTANCE" not in codes(found)
 
 
-def test_a_run_without_a_readable_day_outlasts_every_date() -> None:
+def test_dated_acceptances_expire_if_the_day_of_the_run_is_unknown() -> None:
     """
-    Where nobody knows when a run began, a dated acceptance does not count; an endless one does.
+    An acceptance without a date applies.
     """
     dated = a_run(["error-code"], [Acceptance(clause="error-code", until=date(9000, 1, 1))], started="yesterday")
     endless = a_run(["error-code"], [Acceptance(clause="error-code")], started="yesterday")
@@ -116,24 +116,24 @@ def test_a_run_without_a_readable_day_outlasts_every_date() -> None:
 
 
 @pytest.mark.parametrize(
-    ("changes", "told"),
+    ("changes", "expected"),
     [({}, ["UNUSED_ACCEPTANCE"]), ({"ending": Ending.INTERRUPTED}, []), ({"exercised": 0}, [])],
-    ids=["whole", "interrupted", "not exercised"],
+    ids=["complete", "interrupted", "not exercised"],
 )
-def test_an_acceptance_is_in_vain_only_where_its_clause_was_put_to_the_test(
-    changes: dict[str, object], told: list[str]
+def test_an_acceptance_is_unused_only_if_its_clause_was_exercised(
+    changes: dict[str, object], expected: list[str]
 ) -> None:
     """
-    A run that did not look cannot say that an acceptance is not needed.
+    A run that did not test the clause cannot tell.
     """
     run = a_run([], [Acceptance(clause="error-code")], **changes)  # type: ignore[arg-type]  # of several types
 
-    assert told == [code for code in codes(summarise_conformance(run)) if code == "UNUSED_ACCEPTANCE"]
+    assert expected == [code for code in codes(summarise_conformance(run)) if code == "UNUSED_ACCEPTANCE"]
 
 
-def test_under_load_accepted_departures_are_no_reason_to_distrust() -> None:
+def test_accepted_violations_under_load_give_no_caveat() -> None:
     """
-    CONTRACT_VIOLATIONS names the clauses that nobody accepted, and nothing where there is none.
+    CONTRACT_VIOLATIONS names the clauses that are not accepted; without any, there is no such caveat.
     """
     both = ["error-code", "request-id-present"]
     texts = [

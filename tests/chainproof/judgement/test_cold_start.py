@@ -1,5 +1,5 @@
 """
-How a run began is found where it changed, and nowhere where it did not.
+The cold start of a run: first success and settling time.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ NOT_READY = Outcome(Transport.ANSWERED, 503, "model_not_ready", Result.FAILED)
 
 def second(number: int, outcome: Outcome, time: float) -> Interval:
     """
-    A second in which five requests met the same outcome.
+    A second with five requests of the same outcome.
     """
     found = Interval(second=number)
     for _ in range(5):
@@ -39,7 +39,7 @@ def second(number: int, outcome: Outcome, time: float) -> Interval:
 
 def waking(asleep: int, slow: int, warm: int, *objectives: str) -> Run:
     """
-    A target that refuses at first, then answers slowly, then as it goes on to.
+    A target that first rejects requests, then answers slowly, then normally.
     """
     intervals = [second(n, NOT_READY, 0.01) for n in range(asleep)]
     intervals += [second(asleep + n, OK, 8.0 - 0.3 * n) for n in range(slow)]
@@ -69,9 +69,9 @@ def waking(asleep: int, slow: int, warm: int, *objectives: str) -> Run:
 
 
 @given(st.integers(0, 20), st.integers(3, 12), st.integers(30, 60))
-def test_a_target_that_wakes_up_is_seen_to(asleep: int, slow: int, warm: int) -> None:
+def test_a_cold_start_is_found(asleep: int, slow: int, warm: int) -> None:
     """
-    The first success is the instant of the first ok answer, to the fraction; settled is the second the slow ones ended.
+    The first success is the exact time of the first ok answer; response times settle in the second after the slow ones.
     """
     run = waking(asleep, slow, warm)
     start = cold_start(run, run.intervals)
@@ -80,9 +80,9 @@ def test_a_target_that_wakes_up_is_seen_to(asleep: int, slow: int, warm: int) ->
 
 
 @given(st.integers(0, 2**32), st.floats(0.01, 10), st.integers(MIN_SECONDS, 200))
-def test_what_was_warm_from_the_beginning_has_settled_then(seed: int, level: float, count: int) -> None:
+def test_a_warm_target_has_settled_from_the_beginning(seed: int, level: float, count: int) -> None:
     """
-    A hundredth of noise is no cold start, however MSER would cut it.
+    1 % of noise is no cold start, wherever MSER would cut.
     """
     noise = random.Random(seed)
 
@@ -91,9 +91,9 @@ def test_what_was_warm_from_the_beginning_has_settled_then(seed: int, level: flo
 
 
 @given(st.lists(st.floats(0.001, 100), max_size=60))
-def test_settling_is_a_place_in_the_first_half_or_none(values: list[float]) -> None:
+def test_the_settling_index_is_in_the_first_half_or_none(values: list[float]) -> None:
     """
-    Whatever the response times do.
+    Whatever the response times are.
     """
     place = settling_index(values)
 
@@ -110,22 +110,22 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_how_a_run_begins_can_be_asked_for(case: str) -> None:
+def test_objectives_on_the_cold_start_are_evaluated(case: str) -> None:
     """
-    As any objective; never is a miss, and not known is no pass. The report says what was seen.
+    Never is a miss, and unknown is no pass. The report has a caveat with the figures.
     """
     run, verdict = CASES[case]
     summary = summarise_load(run)
-    said = [caveat.text for caveat in summary.caveats if caveat.code == "COLD_START"]
+    texts = [caveat.text for caveat in summary.caveats if caveat.code == "COLD_START"]
 
     assert verdict is summary.verdict
-    assert bool(said) is (summary.cold_start.first_success is not None)
-    assert all("The first request was answered ok" in text for text in said)
+    assert bool(texts) is (summary.cold_start.first_success is not None)
+    assert all("The first request was answered ok" in text for text in texts)
 
 
-def test_without_exemplars_a_second_is_the_next_best() -> None:
+def test_without_exemplars_the_second_is_used() -> None:
     """
-    Of a run folder that was cut off before it could say more.
+    A run that was killed may have none.
     """
     run = replace(waking(3, 5, 40), exemplars=())
 

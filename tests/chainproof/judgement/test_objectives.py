@@ -1,5 +1,5 @@
 """
-An objective is met, missed or left open by exact bounds, and whatever was never answered ok counts against it.
+Objectives: exact bounds, and every request that was not answered ok counts against them.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def run_of(
     not_sent: dict[NotSent, int] | None = None,
 ) -> Interval:
     """
-    A run with so many ok requests below a second, so many above, and so many of every other end.
+    A run with a number of quick, slow, failed and unsent requests.
     """
     whole = Interval(second=0)
     outcomes = {(OK, 0.5): quick, (OK, 1.5): slow, **{(outcome, 0.001): n for outcome, n in (lost or {}).items()}}
@@ -53,15 +53,15 @@ def run_of(
 
 def judged(text: str, whole: Interval, ok_per_second: float = 0.0) -> ObjectiveResult:
     """
-    What a run says about an objective.
+    The result of an objective.
     """
     return evaluate_objective(parse_objective(text), whole, ok_per_second)
 
 
 @given(st.integers(0, 3000), st.integers(0, 200), st.sampled_from([50, 75, 90, 95, 99]))
-def test_the_verdict_follows_from_the_exact_one_sided_bounds(quick: int, slow: int, percent: int) -> None:
+def test_the_verdict_follows_from_exact_one_sided_bounds(quick: int, slow: int, percent: int) -> None:
     """
-    Pass where the lower 95 % bound of the good share reaches the quantile, fail where the upper one does not, else open.
+    Pass if the lower 95 % bound of the good share reaches the quantile, fail if the upper one does not, else inconclusive.
     """
     of = quick + slow
     low = stats.beta.ppf(0.05, quick, slow + 1) if quick else 0.0
@@ -85,9 +85,9 @@ def test_the_verdict_follows_from_the_exact_one_sided_bounds(quick: int, slow: i
 
 @pytest.mark.parametrize("indicator", ["response_time", "service_time"])
 @pytest.mark.parametrize("loss", LOSSES)
-def test_whatever_was_never_answered_ok_counts_against_the_target(loss: str, indicator: str) -> None:
+def test_requests_without_an_ok_answer_count_against_the_target(loss: str, indicator: str) -> None:
     """
-    A target cannot improve its percentiles by refusing quickly, by dropping connections or by not answering.
+    A target cannot improve its percentiles by rejecting requests, dropping connections or not answering.
     """
     found = judged(f"p95 {indicator} < 1s", run_of(quick=100, lost={LOSSES[loss]: 100}))
 
@@ -95,9 +95,9 @@ def test_whatever_was_never_answered_ok_counts_against_the_target(loss: str, ind
     assert judged("error_rate < 10%", run_of(quick=100, lost={LOSSES[loss]: 100})).verdict is Verdict.FAIL
 
 
-def test_what_could_not_be_sent_counts_against_the_target() -> None:
+def test_requests_over_max_in_flight_count_against_the_target() -> None:
     """
-    As many were in flight as allowed because it had not answered them; what was stopped, nobody asked for in the end.
+    They were not sent because others had no answer. Requests after a stop do not count.
     """
     full = judged(P95, run_of(quick=100, not_sent={NotSent.MAX_IN_FLIGHT: 100}))
     stopped = judged(P95, run_of(quick=100, not_sent={NotSent.STOPPED: 100}))
@@ -107,9 +107,9 @@ def test_what_could_not_be_sent_counts_against_the_target() -> None:
     assert judged("error_rate < 1%", run_of(quick=500, not_sent={NotSent.STOPPED: 100})).verdict is Verdict.PASS
 
 
-def test_every_reason_not_to_send_is_judged() -> None:
+def test_every_reason_for_unsent_requests_is_handled() -> None:
     """
-    A new reason makes this fail until somebody says for whom it counts.
+    A new reason makes this test fail until it is handled.
     """
     counted = {why: judged(P95, run_of(quick=1, not_sent={why: 1})).total for why in NotSent}
 
@@ -121,10 +121,10 @@ def test_every_reason_not_to_send_is_judged() -> None:
     st.integers(0, 2000),
     st.sampled_from([P95, "p50 response_time < 1s", "p99 service_time < 1s"]),
 )
-def test_the_shown_percentile_and_the_good_share_agree(quick: int, slow: int, text: str) -> None:
+def test_the_percentile_and_the_good_share_agree(quick: int, slow: int, text: str) -> None:
     """
-    The percentile is on the good side exactly where the observed share reaches its quantile; a pass never shows a
-    percentile beyond its threshold, a fail never one within.
+    The percentile meets the threshold exactly if the good share reaches the quantile. A pass never shows a percentile
+    beyond its threshold, a fail never one within.
     """
     found = judged(text, run_of(quick, slow))
     if found.total:
@@ -135,9 +135,9 @@ def test_the_shown_percentile_and_the_good_share_agree(quick: int, slow: int, te
 
 
 @given(st.integers(1, 1500), st.integers(0, 60), st.sampled_from([0.5, 0.9, 0.95, 0.99]))
-def test_so_many_more_requests_decide_it_and_one_fewer_does_not(quick: int, slow: int, wanted: float) -> None:
+def test_more_requests_needed_is_the_smallest_number(quick: int, slow: int, wanted: float) -> None:
     """
-    The advice given with an inconclusive verdict is true: at the same share it takes so many, and not fewer by one.
+    At the same share, that many more requests decide it, and one fewer does not.
     """
     text = f"p{wanted * 100:g} response_time < 1s"
     found = judged(text, run_of(quick, slow))
@@ -154,9 +154,9 @@ def test_so_many_more_requests_decide_it_and_one_fewer_does_not(quick: int, slow
         assert verdict(quick + slow + found.more_requests_needed - 1) is Verdict.INCONCLUSIVE
 
 
-def test_a_share_exactly_as_wanted_is_never_decided() -> None:
+def test_a_share_equal_to_the_quantile_is_never_decided() -> None:
     """
-    No number of requests decides a coin on its edge: none is advised.
+    No number of requests decides it, so none is given.
     """
     found = judged(P95, run_of(quick=95, slow=5))
 
@@ -166,9 +166,9 @@ def test_a_share_exactly_as_wanted_is_never_decided() -> None:
 @pytest.mark.parametrize(
     ("good", "needed"), [(10, 49), (58, 1)]
 )  # 0.95 ** 59 is the first power below 5 %: 59 good ones without a bad one
-def test_the_textbooks_fifty_nine(good: int, needed: int) -> None:
+def test_59_good_requests_pass_a_p95(good: int, needed: int) -> None:
     """
-    Without a single bad one p95 takes 59 requests.
+    Without a bad request, p95 takes 59 requests.
     """
     found = judged(P95, run_of(quick=good))
 
@@ -195,16 +195,16 @@ def test_the_textbooks_fifty_nine(good: int, needed: int) -> None:
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )
-def test_objectives_of_every_kind_are_judged(text: str, run: Interval, verdict: Verdict) -> None:
+def test_objectives_of_every_kind_are_evaluated(text: str, run: Interval, verdict: Verdict) -> None:
     """
-    All-or-nothing demands have no sampling error to allow for; a lag is the generator's, of what it sent.
+    A share of 100 % has no sampling error; schedule lag is that of all sent requests.
     """
     assert verdict is judged(text, run).verdict
 
 
-def test_a_greatest_time_just_above_its_threshold_is_a_fail() -> None:
+def test_a_maximum_just_above_its_threshold_fails() -> None:
     """
-    The greatest is known exactly, though its bucket reaches below the threshold.
+    The maximum is known exactly, although its bucket reaches below the threshold.
     """
     whole = Interval(second=0, planned=1, sent=1)
     whole.outcomes[OK] = 1
@@ -217,18 +217,18 @@ def test_a_greatest_time_just_above_its_threshold_is_a_fail() -> None:
 @pytest.mark.parametrize(
     ("text", "verdict"), [("throughput > 10/s", Verdict.FAIL), ("throughput >= 10/s", Verdict.PASS)]
 )
-def test_a_throughput_is_compared_as_it_stands(text: str, verdict: Verdict) -> None:
+def test_a_throughput_has_no_sampling_error(text: str, verdict: Verdict) -> None:
     """
-    A rate over the whole run has no sample to be unsure of.
+    It is compared with its threshold directly.
     """
     found = judged(text, run_of(quick=10), ok_per_second=10.0)
 
     assert (verdict, 10.0, None, None) == (found.verdict, found.observed, found.share, found.more_requests_needed)
 
 
-def test_an_error_rate_is_of_what_was_planned() -> None:
+def test_an_error_rate_is_a_share_of_planned_requests() -> None:
     """
-    Slow is not wrong; refused, late, lost and not sent is.
+    Slow requests are no errors; failed, late, lost and unsent ones are.
     """
     lost = dict.fromkeys(LOSSES.values(), 10)
     found = judged("error_rate < 1%", run_of(quick=25, slow=25, lost=lost, not_sent={NotSent.MAX_IN_FLIGHT: 10}))
@@ -236,9 +236,9 @@ def test_an_error_rate_is_of_what_was_planned() -> None:
     assert (0.5, 50, 100) == (found.observed, found.good, found.total)
 
 
-def test_a_record_with_more_good_ones_than_were_asked_for_is_no_evidence() -> None:
+def test_more_good_requests_than_planned_is_inconclusive() -> None:
     """
-    Part of it is lost: no verdict follows, and nothing is raised.
+    Part of the record is lost: there is no verdict, and no exception.
     """
     whole = run_of(quick=100)
     whole.planned = 60

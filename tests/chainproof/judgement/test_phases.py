@@ -1,5 +1,5 @@
 """
-Only judged phases are judged, by the requests that were asked in them; the accounting stays that of the whole run.
+Phases: only judged phases count for figures and objectives; the accounting covers all.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ OBJECTIVES = ("p95 response_time < 1s", "error_rate < 10%", "p95 schedule_lag < 
 
 def a_run(intervals: list[Interval], *, setting: object = None, seconds: float = 40.0) -> LoadSummary:
     """
-    What a run of forty seconds amounts to.
+    The summary of a run of forty seconds.
     """
-    told = [dict(phase.to_json()) for phase in PHASES] if setting is None else setting
-    whole = [sum(x) for x in zip(*((i.planned, i.not_sent.total(), i.sent) for i in intervals), strict=True)]
-    names = dict(zip(("planned", "not_sent", "sent"), whole, strict=False))
+    rows = [dict(phase.to_json()) for phase in PHASES] if setting is None else setting
+    sums = [sum(x) for x in zip(*((i.planned, i.not_sent.total(), i.sent) for i in intervals), strict=True)]
+    names = dict(zip(("planned", "not_sent", "sent"), sums, strict=False))
     manifest = Manifest(
         kind=RunKind.LOAD,
         name="ramp",
         started="2026-11-22T13:27:00.250Z",
         target="http://127.0.0.1/",
-        settings={"duration_s": 40.0, "phases": told},  # type: ignore[dict-item]  # also what no phase is
+        settings={"duration_s": 40.0, "phases": rows},  # type: ignore[dict-item]  # also what no phase is
         objectives=OBJECTIVES,
     )
     end = RunEnd(ending=Ending.COMPLETED, seconds=seconds, accounting=names)
@@ -59,7 +59,7 @@ def second_of(
     settling_time: int | None = None,
 ) -> list[Interval]:
     """
-    Requests planned in one second, and settled in it or in another.
+    Requests planned in one second and settled in it or in another one.
     """
     name = phase.name if phase is not None else None
     asked, done = Interval(second=second), Interval(second=second if settling_time is None else settling_time)
@@ -72,7 +72,7 @@ def second_of(
 
 def a_ramp() -> list[Interval]:
     """
-    ObjectiveResult phases of quick answers, between others that are slow, late and lose requests.
+    Judged phases with quick answers, between phases that are slow, late and lose requests.
     """
     return [
         interval
@@ -84,9 +84,9 @@ def a_ramp() -> list[Interval]:
     ]
 
 
-def test_what_is_not_judged_neither_helps_nor_harms() -> None:
+def test_phases_that_are_not_judged_do_not_count() -> None:
     """
-    Warm-up and spike fail every objective; the judged phases meet them, and the run passes.
+    Warm-up and spike miss every objective; the judged phases meet them, and the run passes.
     """
     judged = a_run(a_ramp())
     mixed = a_run(a_ramp(), setting=[])
@@ -99,9 +99,9 @@ def test_what_is_not_judged_neither_helps_nor_harms() -> None:
     assert "GENERATOR_LATE" not in {caveat.code for caveat in judged.caveats}
 
 
-def test_the_accounting_is_of_everything() -> None:
+def test_the_accounting_covers_all_phases() -> None:
     """
-    What is not judged is asked and counted all the same, and the phases add up to the whole.
+    The phases add up to the total.
     """
     found = a_run(a_ramp())
 
@@ -112,9 +112,9 @@ def test_the_accounting_is_of_everything() -> None:
     assert sum(each.count for each in found.outcomes) == found.accounting.sent
 
 
-def test_a_request_belongs_to_the_phase_it_was_asked_in() -> None:
+def test_a_request_belongs_to_the_phase_of_its_intended_start() -> None:
     """
-    An answer that comes in the next phase counts where the schedule asked for it: a phase cannot shed its slow ones.
+    An answer in the next phase counts in the phase of its request, so no phase loses its slow ones.
     """
     found = a_run(second_of(PHASES[1], 19, time=5.0, settling_time=24))
     by_name = {each.phase.name: each for each in found.phases}
@@ -124,9 +124,9 @@ def test_a_request_belongs_to_the_phase_it_was_asked_in() -> None:
     assert 5.0 == found.timings["response_time_s"].max
 
 
-def test_throughput_is_of_the_seconds_that_are_judged() -> None:
+def test_throughput_is_computed_over_judged_seconds() -> None:
     """
-    A rate is answers over time: those that came while a phase lasted, by its whole seconds, up to the run's end.
+    It counts the answers during the full seconds of a phase, up to the end of the run.
     """
     found = a_run(a_ramp())
     rates = {each.phase.name: (each.throughput, each.ok_per_second) for each in found.phases}
@@ -139,9 +139,9 @@ def test_throughput_is_of_the_seconds_that_are_judged() -> None:
     assert {each.phase.name: each.ok_per_second for each in cut.phases}["one"] == 10.5
 
 
-def test_payloads_are_of_judged_phases() -> None:
+def test_payload_summaries_cover_judged_phases() -> None:
     """
-    A payload's percentiles mix no warm-up in; with one payload there is nothing to tell apart.
+    Percentiles of a payload contain no warm-up; a single payload has no summary.
     """
     found = a_run(a_ramp())
 
@@ -152,9 +152,9 @@ def test_payloads_are_of_judged_phases() -> None:
 
 
 @pytest.mark.parametrize("name", ["not on record", "none judged"])
-def test_where_phases_cannot_be_told_apart_a_caveat_says_so(name: str) -> None:
+def test_mixed_phases_give_a_caveat(name: str) -> None:
     """
-    Without judged phases, or without a record of them, everything is judged together, and the reader knows.
+    Without judged phases, or without a record of them, all requests count, and a caveat says so.
     """
     unjudged = [dict(phase.to_json()) | {"judged": False} for phase in PHASES]
     found = a_run(second_of(None, 12)) if name == "not on record" else a_run(a_ramp(), setting=unjudged)
@@ -164,9 +164,9 @@ def test_where_phases_cannot_be_told_apart_a_caveat_says_so(name: str) -> None:
     assert "MIXED_PHASES" not in {caveat.code for caveat in a_run(a_ramp()).caveats}
 
 
-def test_nothing_asked_in_a_judged_phase_is_inconclusive() -> None:
+def test_a_judged_phase_without_requests_is_inconclusive() -> None:
     """
-    A run that never left its warm-up has nothing to say, however fine it was.
+    A run that ended in its warm-up does not pass.
     """
     found = a_run(second_of(PHASES[0], 3, ok=1000), seconds=9.0)
 
@@ -174,9 +174,9 @@ def test_nothing_asked_in_a_judged_phase_is_inconclusive() -> None:
     assert 0 == found.timings["response_time_s"].count
 
 
-def test_requests_not_sent_count_in_their_phase() -> None:
+def test_unsent_requests_count_in_their_phase() -> None:
     """
-    What could not be sent in a judged phase counts against it; in a spike that is not judged it does not.
+    They count against a judged phase only.
     """
 
     def with_gap(phase: PhaseSpan) -> LoadSummary:
@@ -198,15 +198,15 @@ json_values = st.recursive(
 
 
 @given(json_values)
-def test_a_setting_that_says_nothing_is_no_phase(value: object) -> None:
+def test_invalid_phases_in_a_manifest_are_ignored(value: object) -> None:
     """
-    A manifest that somebody edited is read as far as it makes sense.
+    Somebody may have edited the manifest.
     """
     assert all(0 <= phase.start <= phase.end for phase in read_phases(value))
 
 
-def test_phases_survive_their_manifest() -> None:
+def test_phases_are_read_as_they_were_written() -> None:
     """
-    What is written is what is read.
+    Through the settings of a manifest.
     """
     assert PHASES == read_phases([phase.to_json() for phase in PHASES])

@@ -1,5 +1,5 @@
 """
-Every verdict has its exit code, and of several the gravest counts.
+Exit codes, and the worst of several verdicts.
 """
 
 from __future__ import annotations
@@ -9,15 +9,15 @@ from hypothesis import strategies as st
 
 from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict, worst_verdict
 
-GRAVEST_FIRST = ["error", "fail", "invalid", "inconclusive", "pass"]
+WORST_FIRST = ["error", "fail", "invalid", "inconclusive", "pass"]
 
 
 @given(st.lists(st.sampled_from(Verdict)))
-def test_the_gravest_of_several_counts(verdicts: list[Verdict]) -> None:
+def test_the_worst_of_several_verdicts_counts(verdicts: list[Verdict]) -> None:
     """
-    In any order and however often; nothing asked is a pass.
+    In any order and number; no verdict is a pass.
     """
-    expected = next((name for name in GRAVEST_FIRST if name in verdicts), "pass")
+    expected = next((name for name in WORST_FIRST if name in verdicts), "pass")
 
     assert expected == worst_verdict(iter(verdicts)) == worst_verdict(reversed(verdicts))
 

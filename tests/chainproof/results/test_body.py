@@ -1,5 +1,5 @@
 """
-A body that is kept holds no key, is no longer than stated, and is read back as it was written.
+Stored bodies: text, base64, limits and secrets.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ KEYS = st.text(string.ascii_letters + string.digits + '."\\/', min_size=8, max_s
 
 
 @given(st.binary(max_size=80), st.text(max_size=40), st.integers(0, 100))
-def test_a_body_is_read_back_as_it_was_kept(octets: bytes, text: str, most: int) -> None:
+def test_a_body_is_read_as_it_was_stored(octets: bytes, text: str, most: int) -> None:
     """
-    Text as text, anything else as base64: both survive the way through a file; what was cut says so.
+    Text as text, everything else as base64; a cut body says so.
     """
     for body in (octets, text.encode()):
         kept = stored_body(body, max_bytes=most)
@@ -35,9 +35,9 @@ def test_a_body_is_read_back_as_it_was_kept(octets: bytes, text: str, most: int)
 
 
 @given(st.text(min_size=1, max_size=40), st.integers(0, 100))
-def test_a_cut_text_stays_a_text(text: str, most: int) -> None:
+def test_a_cut_text_stays_text(text: str, most: int) -> None:
     """
-    No character is cut in two: at most three bytes less are kept than there would be room for.
+    It is not cut within a character: at most three bytes fewer than allowed are stored.
     """
     kept = stored_body(text.encode(), max_bytes=most)
 
@@ -47,9 +47,9 @@ def test_a_cut_text_stays_a_text(text: str, most: int) -> None:
 
 
 @given(KEYS, st.binary(max_size=30), st.integers(0, 60))
-def test_a_key_is_never_kept(key: str, around: bytes, most: int) -> None:
+def test_a_key_is_never_stored(key: str, around: bytes, most: int) -> None:
     """
-    Neither the key nor, at the cut, a part of it: as it is, and as JSON spells it.
+    Neither the key nor a part of it at the cut, plain or escaped by JSON.
     """
     for spelling in (key.encode(), json.dumps(key)[1:-1].encode()):
         filler = around.replace(spelling, b"").replace(key.encode(), b"")
@@ -61,17 +61,17 @@ def test_a_key_is_never_kept(key: str, around: bytes, most: int) -> None:
         assert b"x" * most + REDACTED.encode()[:4] == truncated.octets
 
 
-def test_64_kib_are_kept_unless_told() -> None:
+def test_the_default_limit_is_64_kib() -> None:
     """
-    The bound that the documentation states.
+    As the documentation says.
     """
     assert MAX_BYTES == 65536 == len(stored_body(b"x" * 70000).octets)
 
 
 @pytest.mark.parametrize("data", [{}, {"text": 1, "size_bytes": 1}, {"base64": "no!", "size_bytes": 1}, {"text": "a"}])
-def test_what_is_no_body_is_refused(data: dict[str, object]) -> None:
+def test_an_invalid_body_is_rejected(data: dict[str, object]) -> None:
     """
-    A line that somebody edited is an unreadable line, not an error of ours.
+    An edited line is an unreadable line, not an error in chainproof.
     """
     with pytest.raises((KeyError, TypeError, AttributeError, ValueError)):
         StoredBody.from_json(data)  # type: ignore[typeddict-item]

@@ -1,5 +1,5 @@
 """
-A run folder gives back what was put in, survives a kill at any byte, and is never two runs at once.
+Run folders: writing, reading, kills, damaged files and names.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ LATE = Outcome(Transport.DEADLINE, None, None, Result.TIMED_OUT)
 
 def second(number: int, worker: str = "0") -> Interval:
     """
-    A second in which a little of everything happened.
+    One second with some of everything.
     """
     interval = Interval(second=number, worker=worker, in_flight=2, in_flight_max=3)
     for _ in range(4):
@@ -86,7 +86,7 @@ COUNT = ClauseCount(clause=clauses.STATUS.id, exercised=10, violations=1)
 
 def write(path: Path, *, seconds: int = 3, end: RunEnd | None = FINISH) -> None:
     """
-    A run folder with every kind of line.
+    Write a run folder with every kind of line.
     """
     with RunWriter(path, LOAD) as writer:
         for number in range(seconds):
@@ -100,7 +100,7 @@ def write(path: Path, *, seconds: int = 3, end: RunEnd | None = FINISH) -> None:
 
 def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     """
-    Manifest, intervals, exemplars, findings, clause counts and end come back equal, in their order.
+    Manifest, intervals, exemplars, findings, clause counts and end are equal after reading, in order.
     """
     write(tmp_path / "run")
     run = read_run(tmp_path / "run")
@@ -113,9 +113,9 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", [INTERVALS, EXEMPLARS, FINDINGS, CLAUSES])
-def test_a_file_cut_at_any_byte_loses_its_last_line_at_most(tmp_path: Path, name: str) -> None:
+def test_a_file_cut_at_any_byte_loses_only_its_last_line(tmp_path: Path, name: str) -> None:
     """
-    A kill at any instant costs what was under way; what was there before is read, and nothing is called unreadable.
+    After a kill, everything before the last line is read, and no line counts as unreadable.
     """
     write(tmp_path / "whole", end=None)
     whole = (tmp_path / "whole" / name).read_bytes()
@@ -136,9 +136,9 @@ def test_a_file_cut_at_any_byte_loses_its_last_line_at_most(tmp_path: Path, name
     st.binary(max_size=30)
     | st.sampled_from([b"{}", b"[]", b"5", b"null", b'"x"', b'{"second": 1}', b'{"clause": "x"}']),
 )
-def test_a_line_that_is_none_of_ours_is_counted_and_passed_over(tmp_path: Path, name: str, junk: bytes) -> None:
+def test_unreadable_lines_are_counted_and_ignored(tmp_path: Path, name: str, junk: bytes) -> None:
     """
-    Whatever stands in a file, the rest of it is read; the reader learns how many lines were not.
+    The other lines are read, and the number of unreadable lines is known.
     """
     if not (tmp_path / "run").exists():
         write(tmp_path / "run")
@@ -154,9 +154,9 @@ def test_a_line_that_is_none_of_ours_is_counted_and_passed_over(tmp_path: Path, 
     assert (run.end is None) is (name == END)
 
 
-def test_a_later_line_of_the_same_thing_replaces_the_earlier(tmp_path: Path) -> None:
+def test_a_later_line_replaces_an_earlier_one(tmp_path: Path) -> None:
     """
-    Append-only: a finding seen again, a clause tried again and an exemplar told again are one each, as last written.
+    A finding, a clause count or an exemplar that is written again is read once, as last written.
     """
     with RunWriter(tmp_path / "run", LOAD) as writer:
         for times in (1, 2, 3):
@@ -172,9 +172,9 @@ def test_a_later_line_of_the_same_thing_replaces_the_earlier(tmp_path: Path) -> 
     assert FINDING.with_added_count(2) == replace(FINDING, count=3)
 
 
-def test_a_line_is_there_as_soon_as_it_is_written(tmp_path: Path) -> None:
+def test_lines_are_written_without_buffering(tmp_path: Path) -> None:
     """
-    Nothing waits in a buffer for a kill to take it.
+    A kill loses no line that was written.
     """
     with RunWriter(tmp_path / "run", LOAD) as writer:
         writer.write_interval(second(0))
@@ -184,7 +184,7 @@ def test_a_line_is_there_as_soon_as_it_is_written(tmp_path: Path) -> None:
 
 def test_a_folder_holds_one_run(tmp_path: Path) -> None:
     """
-    Where files are, no run is written over them; an empty folder and one that is not there yet will do.
+    A folder with files is rejected; an empty or a missing folder is accepted.
     """
     (tmp_path / "empty").mkdir()
     for name in ("empty", "new/and/deep"):
@@ -196,34 +196,34 @@ def test_a_folder_holds_one_run(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "told"),
+    ("path", "message"),
     [
         ("file", "found a file"),
         ("file/run", "found a file"),
         ("x" * 300, "file name too long"),
     ],
 )
-def test_a_path_that_can_be_no_folder_is_refused_at_once(tmp_path: Path, path: str, told: str) -> None:
+def test_an_unusable_path_is_rejected_before_the_run(tmp_path: Path, path: str, message: str) -> None:
     """
-    In the run's second 0 rather than after an hour.
+    It is rejected before the run rather than at its end.
     """
     (tmp_path / "file").touch()
 
-    with pytest.raises(FolderError, match=told):
+    with pytest.raises(FolderError, match=message):
         check_writable(tmp_path / path)
 
 
-def test_a_file_system_that_takes_nothing_is_told_in_one_line() -> None:
+def test_a_read_only_file_system_is_reported_in_one_line() -> None:
     """
-    Root may write everywhere but there; others are refused before they try.
+    Only such a file system stops root; other users are rejected before they try.
     """
     with pytest.raises(FolderError, match="cannot write a run folder at /proc/chainproof/run"):
         RunWriter(Path("/proc/chainproof/run"), LOAD)
 
 
-def test_of_many_runs_that_want_one_folder_one_gets_it(tmp_path: Path) -> None:
+def test_only_one_of_many_runs_gets_a_folder(tmp_path: Path) -> None:
     """
-    Two runs that chose the same name in the same instant do not mix their lines.
+    Runs that choose the same name at the same time do not mix their lines.
     """
 
     def attempt(number: int) -> int:
@@ -239,24 +239,22 @@ def test_of_many_runs_that_want_one_folder_one_gets_it(tmp_path: Path) -> None:
     assert winners == [read_run(tmp_path / "run").manifest.seed]
 
 
-def test_a_run_that_came_between_look_and_write_keeps_its_folder(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_run_created_after_the_check_keeps_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The folder looked empty and is not any more: the run that is there stays as it is.
+    If another run takes the folder between check and write, it stays unchanged.
     """
     monkeypatch.setattr(folder, "check_writable", lambda path: None)
     write(tmp_path / "run")
 
-    with pytest.raises(FolderError, match="another run is there already"):
+    with pytest.raises(FolderError, match="another run is already there"):
         RunWriter(tmp_path / "run", replace(LOAD, seed=8))
     assert read_run(tmp_path / "run").manifest == LOAD
     assert not list((tmp_path / "run").glob("*.part"))
 
 
-def test_names_that_exist_get_a_number(tmp_path: Path) -> None:
+def test_an_existing_name_gets_a_number(tmp_path: Path) -> None:
     """
-    Runs of the same second lie beside each other, their names fit for any file system.
+    Runs of the same second get different names, valid on every file system.
     """
     paths = []
     for _ in range(3):
@@ -270,9 +268,9 @@ def test_names_that_exist_get_a_number(tmp_path: Path) -> None:
     assert set(paths[0].name) <= set(string.ascii_letters + string.digits + "_.-")
 
 
-def test_a_path_means_its_run_or_the_runs_in_it(tmp_path: Path) -> None:
+def test_find_runs_finds_the_run_or_the_runs_in_a_folder(tmp_path: Path) -> None:
     """
-    `chainproof reports runs` means all of them, folders that are no runs passed over.
+    A path is a run folder, or contains run folders.
     """
     for name in ("2_b", "1_a"):
         write(tmp_path / "runs" / name)
@@ -284,21 +282,21 @@ def test_a_path_means_its_run_or_the_runs_in_it(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "told"), [("nowhere", "found nothing"), ("file", "found a file"), ("empty", "found no manifest.json")]
+    ("path", "message"), [("nowhere", "found nothing"), ("file", "found a file"), ("empty", "found no manifest.json")]
 )
-def test_what_is_no_run_is_told_in_one_line(tmp_path: Path, path: str, told: str) -> None:
+def test_a_path_without_a_run_is_reported_in_one_line(tmp_path: Path, path: str, message: str) -> None:
     """
-    Reading says what it found, for one run and for several.
+    The message says what was expected and what was found, for one run and for several.
     """
     (tmp_path / "file").touch()
     (tmp_path / "empty").mkdir()
     for read in (read_run, find_runs):
-        with pytest.raises(FolderError, match=told):
+        with pytest.raises(FolderError, match=message):
             read(tmp_path / path)
 
 
 @pytest.mark.parametrize(
-    ("manifest", "told"),
+    ("manifest", "message"),
     [
         (b"", "cannot understand"),
         (b"[]", "cannot understand"),
@@ -314,28 +312,28 @@ def test_what_is_no_run_is_told_in_one_line(tmp_path: Path, path: str, told: str
         ),
     ],
 )
-def test_a_manifest_from_elsewhere_is_refused(tmp_path: Path, manifest: bytes, told: str) -> None:
+def test_an_unreadable_manifest_is_rejected(tmp_path: Path, manifest: bytes, message: str) -> None:
     """
     The message says which format was expected and found, or what is wrong with the manifest.
     """
     (tmp_path / MANIFEST).write_bytes(manifest)
 
-    with pytest.raises(FolderError, match=told):
+    with pytest.raises(FolderError, match=message):
         read_run(tmp_path)
 
 
-def test_no_draft_stays_behind(tmp_path: Path) -> None:
+def test_no_draft_is_left_behind(tmp_path: Path) -> None:
     """
-    Manifest and end are there whole or not at all.
+    Manifest and end are written completely or not at all.
     """
     write(tmp_path / "run")
 
     assert {MANIFEST, END, INTERVALS, EXEMPLARS, FINDINGS, CLAUSES} == {p.name for p in (tmp_path / "run").iterdir()}
 
 
-def test_of_a_search_the_runs_that_verified_its_answer_are_meant(tmp_path: Path) -> None:
+def test_find_runs_of_a_search_finds_its_verification_runs(tmp_path: Path) -> None:
     """
-    The others were made to miss, by name they can still be had; a search without an answer means all of its runs.
+    Other runs can be named explicitly; a search without a result means all of its runs.
     """
     for name in ("01_20", "02_40", "03_20"):
         with RunWriter(tmp_path / "search" / name, LOAD):
@@ -365,9 +363,9 @@ def test_of_a_search_the_runs_that_verified_its_answer_are_meant(tmp_path: Path)
 
 
 @pytest.mark.parametrize("said", [b"", b"[]", b"{}", b'{"probes": 7}', b"null", b"\xff"])
-def test_what_is_no_record_of_a_search_is_passed_over(tmp_path: Path, said: bytes) -> None:
+def test_an_unreadable_search_record_is_ignored(tmp_path: Path, said: bytes) -> None:
     """
-    The runs beside it are meant, all of them.
+    All runs beside it are found.
     """
     with RunWriter(tmp_path / "search" / "01_20", LOAD):
         pass

@@ -1,5 +1,5 @@
 """
-Intervals add up exactly, whatever order workers and seconds arrive in.
+Intervals: merging, JSON, phases and payloads.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ OUTCOMES = [
     Outcome(Transport.DRAIN_ENDED, None, None, Result.CENSORED),
 ]
 PARTS = st.sampled_from([None, "a", "b", ""])
-"""Names of phases and payloads; None where a request is in none, or its workload has one payload only."""
+"""Names of phases and payloads; None for a request in no phase, or a workload with one payload."""
 SENT = st.tuples(st.sampled_from(OUTCOMES), st.floats(0, 30), st.floats(0, 1))
 
 
 @st.composite
 def intervals(draw: st.DrawFn) -> Interval:
     """
-    A second as one of three workers saw it.
+    One second of one of three workers.
     """
     found = Interval(second=draw(st.integers(0, 4)), worker=draw(st.sampled_from("012")))
     found.in_flight = draw(st.integers(0, 50))
@@ -52,9 +52,9 @@ RUNS = st.lists(intervals(), max_size=8)
 
 
 @given(RUNS, st.integers())
-def test_the_total_is_the_same_in_any_order(run: list[Interval], seed: int) -> None:
+def test_the_total_does_not_depend_on_the_order(run: list[Interval], seed: int) -> None:
     """
-    Lines of several workers interleave as they come; the total does not care, to the last bit of its sums.
+    Lines of several workers interleave; the total is the same to the last bit.
     """
     shuffled = random.Random(seed).sample(run, len(run))
 
@@ -65,7 +65,7 @@ def test_the_total_is_the_same_in_any_order(run: list[Interval], seed: int) -> N
 @given(RUNS)
 def test_the_total_is_the_sum_of_its_parts(run: list[Interval]) -> None:
     """
-    Nothing disappears, nothing is counted twice, and reading changes nothing that was read.
+    Nothing is lost or counted twice, and reading changes nothing.
     """
     before = [orjson.dumps(interval.to_json()) for interval in run]
     whole, seconds = total(run), by_second(run)
@@ -84,9 +84,9 @@ def test_the_total_is_the_sum_of_its_parts(run: list[Interval]) -> None:
 
 
 @given(RUNS)
-def test_counts_alone_are_those_of_the_whole(run: list[Interval]) -> None:
+def test_merged_counts_equal_the_total(run: list[Interval]) -> None:
     """
-    What is added up without its times has the same counts, phase by phase.
+    Merging without times gives the same counts, for each phase.
     """
     counts = Interval(second=-1)
     for interval in run:
@@ -101,9 +101,9 @@ def test_counts_alone_are_those_of_the_whole(run: list[Interval]) -> None:
 
 
 @given(RUNS, st.integers())
-def test_slices_are_the_sums_of_their_parts_in_any_order(run: list[Interval], seed: int) -> None:
+def test_phases_and_payloads_merge_exactly(run: list[Interval], seed: int) -> None:
     """
-    A phase, and a payload within it, merges as exactly as the whole: counts, times and payloads, worker by worker.
+    Counts, times and payloads of a phase do not depend on the order of the workers.
     """
     shuffled = random.Random(seed).sample(run, len(run))
     whole = total(shuffled)
@@ -115,9 +115,9 @@ def test_slices_are_the_sums_of_their_parts_in_any_order(run: list[Interval], se
 
 
 @given(intervals())
-def test_a_slice_holds_what_the_whole_holds(interval: Interval) -> None:
+def test_phases_and_payloads_are_part_of_the_interval(interval: Interval) -> None:
     """
-    Whatever is in a phase is in the interval too, once; a payload's requests are in their phase, or in none.
+    A request of a phase counts once in the interval; a request of a payload counts in its phase, or in none.
     """
     inside = merge_stats(interval.phases.values())
 
@@ -130,9 +130,9 @@ def test_a_slice_holds_what_the_whole_holds(interval: Interval) -> None:
             assert inside.count(result) <= interval.count(result)
 
 
-def test_what_has_no_parts_is_written_as_it_always_was() -> None:
+def test_an_interval_without_parts_has_no_keys_for_them() -> None:
     """
-    A run without phases and with one payload has no key more than before, and a folder without them is read.
+    A run without phases and with one payload has no additional keys, and is read without them.
     """
     plain = Interval(second=3)
     plain.count_outcome(OUTCOMES[0], 0.2, 0.1)
@@ -142,9 +142,9 @@ def test_what_has_no_parts_is_written_as_it_always_was() -> None:
     assert plain == Interval.from_json(data)
 
 
-def test_a_slice_is_written_without_what_it_lacks() -> None:
+def test_statistics_are_written_without_empty_values() -> None:
     """
-    Lines stay short: a payload's slice is its outcomes and the times of the results that came up.
+    A payload contains its outcomes and the times of the results that occurred.
     """
     interval = Interval(second=0)
     interval.count_outcome(OUTCOMES[0], 0.2, 0.1, payload="small")
@@ -159,17 +159,17 @@ def test_a_slice_is_written_without_what_it_lacks() -> None:
 
 
 @given(RUNS)
-def test_there_is_one_interval_a_second(run: list[Interval]) -> None:
+def test_by_second_gives_one_interval_per_second(run: list[Interval]) -> None:
     """
-    Ascending, the workers of a second merged.
+    Ascending, with the workers of a second merged.
     """
     assert sorted({interval.second for interval in run}) == [interval.second for interval in by_second(run)]
 
 
 @given(RUNS)
-def test_requests_in_flight_add_up_across_workers_and_not_across_seconds(run: list[Interval]) -> None:
+def test_in_flight_requests_add_up_across_workers_not_across_seconds(run: list[Interval]) -> None:
     """
-    At one instant each worker has its own requests in flight; over a run the greatest second counts, and the last one.
+    Over a run the largest second and the last one count.
     """
     seconds = {s: [part for part in run if part.second == s] for s in {part.second for part in run}}
     peaks = [sum(part.in_flight_max for part in parts) for parts in seconds.values()]
@@ -180,17 +180,17 @@ def test_requests_in_flight_add_up_across_workers_and_not_across_seconds(run: li
 
 
 @given(intervals())
-def test_an_interval_survives_its_json_text(interval: Interval) -> None:
+def test_an_interval_is_read_as_it_was_written(interval: Interval) -> None:
     """
-    What the run folder holds is the interval.
+    Its JSON text contains everything.
     """
     assert interval == Interval.from_json(orjson.loads(orjson.dumps(interval.to_json())))
 
 
 @given(intervals())
-def test_times_are_those_of_complete_answers(interval: Interval) -> None:
+def test_only_complete_answers_have_times(interval: Interval) -> None:
     """
-    A deadline is not a latency, a lost connection none either: only answers have times, apart by result.
+    Deadlines and lost connections have none; ok and failed answers are separate.
     """
     for result in ANSWERED_RESULTS:
         answered = sum(
@@ -202,9 +202,9 @@ def test_times_are_those_of_complete_answers(interval: Interval) -> None:
         assert answered == interval.response_time[result].count == interval.service_time[result].count
 
 
-def test_a_code_is_documented_undocumented_or_absent() -> None:
+def test_an_error_code_is_documented_undocumented_or_absent() -> None:
     """
-    The kind of a code is told of error answers alone.
+    Only error answers have a kind of code.
     """
     kinds = {outcome: outcome.code_kind for outcome in OUTCOMES}
 
@@ -215,7 +215,7 @@ def test_a_code_is_documented_undocumented_or_absent() -> None:
 @given(st.floats(0, 100), st.floats(0, 1), st.floats(0, 30), st.sampled_from(OUTCOMES))
 def test_durations_follow_from_instants(intended: float, lag: float, service: float, outcome: Outcome) -> None:
     """
-    Response time is service time plus schedule lag, and an exemplar says the same as its exchange.
+    Response time is service time plus schedule lag, and an exemplar equals its exchange.
     """
     start = intended + lag
     exchange = Exchange(number=1, intended_start=intended, start=start, end=start + service, outcome=outcome)

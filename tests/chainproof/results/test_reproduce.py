@@ -1,5 +1,5 @@
 """
-A curl line, run as its reader runs it, sends the same request, and never holds the key.
+Curl commands: they send the same request and never contain the key.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ METHODS = st.sampled_from(["POST", "GET", "DELETE", "QUERY", "M-SEARCH"]) | st.t
 @pytest.fixture(scope="module")
 def fake_curl(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
-    A folder with a `curl` that writes down its words and what it is fed.
+    A folder with a `curl` that records its arguments and its input.
     """
     folder = tmp_path_factory.mktemp("bin")
     script = folder / "curl"
@@ -58,7 +58,7 @@ def fake_curl(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def run(line: str, key: str, fake_curl: Path) -> tuple[list[bytes], bytes]:
     """
-    The words and the standard input with which a shell starts curl for a line.
+    The arguments and the standard input that a shell gives to curl.
     """
     environment = {"PATH": f"{fake_curl}:/usr/bin:/bin", DEFAULT_KEY_VARIABLE: key, "LC_ALL": "C.UTF-8"}
     subprocess.run(["sh", "-c", line], env=environment, check=True, stdin=subprocess.DEVNULL, timeout=20)
@@ -73,12 +73,11 @@ def run(line: str, key: str, fake_curl: Path) -> tuple[list[bytes], bytes]:
     key=KEYS,
     places=st.sets(st.sampled_from(["url", "header", "body", "twice"])),
 )
-def test_a_line_sends_the_request_and_never_holds_the_key(
+def test_a_command_sends_the_request_and_never_contains_the_key(
     *, fake_curl: Path, method: str, headers: list[tuple[str, str]], body: bytes | None, key: str, places: set[str]
 ) -> None:
     """
-    Method, URL, header fields in their order and every byte of the body reach curl as they were, the key through the
-    environment alone, wherever it stood.
+    Curl gets method, URL, fields and body exactly, and the key only from the environment.
     """
     url = f"{URL}?key={key}" if "url" in places else URL
     if "header" in places:
@@ -105,9 +104,9 @@ def test_a_line_sends_the_request_and_never_holds_the_key(
 
 @pytest.mark.parametrize("before", [b"x", b"\xff"])
 @pytest.mark.parametrize("offset", [1970, 1985, 1999, 2000, 2001])
-def test_a_body_is_cut_without_a_part_of_the_key(fake_curl: Path, before: bytes, offset: int) -> None:
+def test_a_cut_body_contains_no_part_of_the_key(fake_curl: Path, before: bytes, offset: int) -> None:
     """
-    2000 bytes are repeated at most, and the line says so; a key that lies across the cut is left out whole.
+    A body is cut before a key that would be cut in two.
     """
     key = "0123456789.abcdefghij"
     body = (before * offset + key.encode()).ljust(3000, b"y")
@@ -124,9 +123,9 @@ def test_a_body_is_cut_without_a_part_of_the_key(fake_curl: Path, before: bytes,
 @pytest.mark.parametrize(
     ("host", "kept"), [(urlsplit(URL).netloc, False), ("chain-abc123-prod-us.api.baseten.co", True)]
 )
-def test_a_host_of_ones_own_is_part_of_the_request(host: str, *, kept: bool) -> None:
+def test_a_different_host_is_part_of_the_request(host: str, *, kept: bool) -> None:
     """
-    The URL's host curl writes itself; another one is what the request was about.
+    Curl writes the URL's own Host itself; another Host is given explicitly.
     """
     assert kept is (host in curl_line(method="POST", url=URL, headers=[("Host", host)], body=None).replace(URL, ""))
 
@@ -147,9 +146,9 @@ REQUESTS = {
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="runs the real curl")
 @pytest.mark.parametrize("what", REQUESTS)
-def test_the_real_curl_sends_it(what: str) -> None:
+def test_the_real_curl_sends_the_request(what: str) -> None:
     """
-    Request line, media type and body arrive on a socket as they were asked for, at an IPv4 address.
+    Request line, media type and body arrive at an IPv4 address unchanged.
     """
     method, path, headers, body = REQUESTS[what]
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -171,7 +170,7 @@ def test_the_real_curl_sends_it(what: str) -> None:
 
 def _answer_one(server: socket.socket) -> bytes:
     """
-    The bytes of one request, after an empty answer to it.
+    Receive one request and send an empty answer; the bytes of the request.
     """
     connection, _ = server.accept()
     with connection:
@@ -217,9 +216,9 @@ def test_the_real_curl_goes_the_same_way(host: str) -> None:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="runs the real curl")
-def test_the_real_curl_waits_no_longer_than_the_run() -> None:
+def test_the_real_curl_stops_at_the_deadline() -> None:
     """
-    A line for a missed deadline misses it too, and ends: curl says so with 28.
+    It exits with 28, its code for a timeout.
     """
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}/production/run_remote"
@@ -230,9 +229,9 @@ def test_the_real_curl_waits_no_longer_than_the_run() -> None:
     assert 28 == done.returncode, done.stderr
 
 
-def test_a_way_with_blanks_is_one_word(fake_curl: Path) -> None:
+def test_a_file_name_with_spaces_is_one_argument(fake_curl: Path) -> None:
     """
-    A certificate's file may be called anything.
+    A certificate file may have any name.
     """
     line = curl_line(method="POST", url=URL, headers=[], body=None, route=Route(ca_file="/a b/it's $(id).pem"))
     words, _ = run(line, "key", fake_curl)

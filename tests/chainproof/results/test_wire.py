@@ -1,5 +1,5 @@
 """
-How the bytes travelled is counted, merged and read as it was written; noting many requests at once is noting each.
+Network statistics and batches of requests in intervals.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ OUTCOMES = (
 
 
 @st.composite
-def wires(draw: st.DrawFn) -> NetworkStats:
+def network_stats(draw: st.DrawFn) -> NetworkStats:
     """
-    Some requests' travels.
+    Some network statistics.
     """
     wire = NetworkStats()
     pairs = draw(reads)
@@ -39,10 +39,10 @@ def wires(draw: st.DrawFn) -> NetworkStats:
     return wire
 
 
-@given(wires(), wires())
-def test_what_travelled_adds_up_through_the_run_folder(one: NetworkStats, other: NetworkStats) -> None:
+@given(network_stats(), network_stats())
+def test_network_statistics_merge_and_survive_the_run_folder(one: NetworkStats, other: NetworkStats) -> None:
     """
-    Every answer's end is the kernel's instant or our own, never both.
+    The end of an answer is either a kernel timestamp or the time of reading.
     """
     read = [NetworkStats.from_json(json.loads(json.dumps(each.to_json()))) for each in (one, other)]
     whole = NetworkStats()
@@ -60,11 +60,11 @@ def test_what_travelled_adds_up_through_the_run_folder(one: NetworkStats, other:
     st.sampled_from([None, "short"]),
     st.sampled_from([None, "steady"]),
 )
-def test_many_requests_noted_at_once_are_each_noted(
+def test_a_batch_of_requests_counts_like_single_ones(
     settled: list[tuple[Outcome, float, float]], payload: str | None, phase: str | None
 ) -> None:
     """
-    In the whole second, in the phase and in the payload alike.
+    In the interval, in the phase and in the payload.
     """
     together, apart = Interval(second=3), Interval(second=3)
     for outcome in OUTCOMES:
@@ -81,7 +81,7 @@ def test_many_requests_noted_at_once_are_each_noted(
 
 def _sorted(interval: Interval) -> str:
     """
-    An interval as JSON in which outcomes have one order.
+    An interval as JSON with its outcomes in a fixed order.
     """
 
     def ordered(value: object) -> object:
