@@ -128,13 +128,13 @@ def _positive(value: object) -> float:
 
 def _size(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 2:
-        raise ValueError(f"expected an integer number of bytes, at least 2 (an empty object), found {value!r}")
+        raise ValueError(f"expected a whole number of bytes, at least 2 (an empty object), found {value!r}")
     return value
 
 
 def _count(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ValueError(f"expected an integer of at least 1, found {value!r}")
+        raise ValueError(f"expected a whole number of at least 1, found {value!r}")
     return value
 
 

@@ -245,7 +245,7 @@ USAGE_ERRORS = {
         "has no class 'Fast'; it has Blocking, Coroutine, ExitsLater, Loud, Plain",
     ),
     "no class": (["--chain", "slow"], "expected FILE.py:Class or package.module:Class"),
-    "no concurrency": (["--predict-concurrency", "0"], "expected an integer of at least 1, found '0'"),
+    "no concurrency": (["--predict-concurrency", "0"], "expected a whole number of at least 1, found '0'"),
 }
 
 

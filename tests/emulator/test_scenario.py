@@ -65,7 +65,7 @@ ERRORS = {
     "error_service_time": ({"median": "5ms", "p99": "1ms"}, "error_service_time: expected 0 < median <= p99"),
     "errors": ({"gremlins": 0.1}, "found gremlins"),
     "rate_limit": ({"rate": 0, "burst": 1}, "rate_limit: expected more than 0"),
-    "max_body_bytes": (0.5, "max_body_bytes: expected an integer number of bytes"),
+    "max_body_bytes": (0.5, "max_body_bytes: expected a whole number of bytes"),
 }
 
 
