@@ -260,7 +260,7 @@ def _media_type(clause: Clause, answer: Answer) -> Violation:
         clause=clause,
         expected="Content-Type: application/json",
         actual=f"status {answer.status} "
-        + ("without Content-Type" if actual is None else f"with Content-Type: {_excerpt(actual)}"),
+        + ("without Content-Type" if actual is None else f"with Content-Type {_excerpt(actual)}"),
     )
 
 

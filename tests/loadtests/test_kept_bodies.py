@@ -65,7 +65,7 @@ def test_exemplars_keep_bodies_with_the_option(
         failed.answer_body.text,
         failed.answer_body.size,
         len(failed.answer_body.octets),
-        failed.answer_body.cut,
+        failed.answer_body.truncated,
     )
     assert lost.answer_body is None
     assert [] == [path.name for path in done.folder.iterdir() if key.encode() in path.read_bytes()]
