@@ -39,7 +39,7 @@ DOCUMENTED_CODES: frozenset[str] = frozenset(code.value for code in ErrorCode)
 
 class Responsible(StrEnum):
     """
-    Who has to act on an error.
+    The party that is responsible for an error.
     """
 
     CALLER = "caller"

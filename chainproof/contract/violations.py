@@ -124,8 +124,8 @@ def _strict_violations(answer: Answer, contract: Contract) -> Iterator[Violation
     if answer.status not in allowed:
         yield Violation(
             clause=clauses.STATUS,
-            expected=f"one of {', '.join(map(str, sorted(allowed)))}",
-            actual=str(answer.status),
+            expected=f"status {', '.join(map(str, sorted(allowed)))}",
+            actual=f"status {answer.status}",
         )  # no clause describes the body of an undocumented status
     elif answer.status < 300:
         yield from _output(answer)

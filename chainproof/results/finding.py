@@ -48,8 +48,8 @@ def finding_key(clause: str, expected: str, actual: str) -> tuple[str, str, str]
     """
     The key that violations of the same finding share. It leaves out excerpts behind a colon and numbers of bytes.
 
-    >>> finding_key("framing", "one message", "13 bytes behind the end: 'HTTP/1.1 200'")
-    ('framing', 'one message', '# bytes behind the end')
+    >>> finding_key("response-framing", "one message", "13 bytes behind the end: 'HTTP/1.1 200'")
+    ('response-framing', 'one message', '# bytes behind the end')
     """
     actual = actual.partition(": ")[0]
     return clause, expected, _NUMBER.sub("#", actual) if clause in _CLAUSES_WITH_BYTE_COUNTS else actual
