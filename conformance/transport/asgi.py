@@ -1,8 +1,8 @@
 """
-An ASGI app on a loopback socket, so that it is asked by the same bytes as any other target.
+Serves an ASGI app on a loopback socket, so that it gets the same bytes as any other target.
 
-Just enough of a server to add nothing and to hide nothing: h11 reads and writes, what the app says goes out as it says it,
-in its letter case and order, and no field is added but the framing where the app named none.
+The server is minimal, so that it hides nothing of the app: h11 parses and writes, header fields keep their letter case and
+order, and only the framing is added if the app sets none.
 """
 
 from __future__ import annotations
@@ -25,21 +25,21 @@ Event = MutableMapping[str, Any]
 App = Callable[[Scope, Callable[[], Awaitable[Event]], Callable[[Event], Awaitable[None]]], Awaitable[None]]
 """An application of ASGI 3.0, https://asgi.readthedocs.io/en/stable/specs/main.html."""
 
-_READ = 65536
+_READ_SIZE = 65536
 _BACKLOG = 128
-_PATIENCE = 10.0
-"""Seconds to wait for the app to start, and to end."""
+_LIFESPAN_TIMEOUT = 10.0
+"""Seconds to wait for the app to start and to stop."""
 
 
 _ORIGIN = re.compile(rb"^https?://[^/?]*", re.IGNORECASE)
-"""What stands before the path in a request target of the absolute form (RFC 9112 §3.2.2)."""
+"""What comes before the path in a request target in absolute form (RFC 9112 §3.2.2)."""
 _HOST = re.compile(rb"[A-Za-z0-9._~!$&'()*+,;=%-]*(?::[0-9]*)?|\[[0-9A-Fa-fv:.]+\](?::[0-9]*)?")
 _CONTROL = re.compile(rb"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-def _malformed(request: h11.Request) -> bool:
+def _is_malformed(request: h11.Request) -> bool:
     """
-    Whether a head is none, though h11 lets it pass: by its version, its Host, a coding in HTTP/1.0, a control character.
+    True for errors in a head that h11 accepts: version, Host, transfer coding in HTTP/1.0, control characters.
     """
     fields = [(bytes(name), bytes(value)) for name, value in request.headers]
     hosts = [value for name, value in fields if name == b"host"]
@@ -53,51 +53,51 @@ def _malformed(request: h11.Request) -> bool:
 
 class AppStartError(UsageError):
     """
-    An app that does not start; the message is one line.
+    The app does not start or stop; the message is one line.
     """
 
 
 @contextmanager
 def serve_app(app: App) -> Iterator[str]:
     """
-    The origin of an app on a free port of loopback, served by a thread for as long as the context lasts. Raises BadApp.
+    The origin of an app on a free loopback port. A thread serves it while the context lasts. Raises AppStartError.
     """
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=_run, args=(loop,), name="chainproof-asgi", daemon=True)
     thread.start()
 
-    def done(work: Awaitable[Any]) -> Any:
+    def run_in_loop(work: Awaitable[Any]) -> Any:
         try:
-            return asyncio.run_coroutine_threadsafe(_awaited(work), loop).result(_PATIENCE)
+            return asyncio.run_coroutine_threadsafe(_awaited(work), loop).result(_LIFESPAN_TIMEOUT)
         except TimeoutError:
-            raise AppStartError(f"the ASGI app neither started nor ended within {_PATIENCE:g} s") from None
+            raise AppStartError(f"the ASGI app neither started nor stopped within {_LIFESPAN_TIMEOUT:g} s") from None
 
     lifespan = _Lifespan(app)
     try:
-        done(lifespan.start())
-        server: asyncio.Server = done(
-            asyncio.start_server(_Serving(app, lifespan.state).connection, "127.0.0.1", 0, backlog=_BACKLOG)
+        run_in_loop(lifespan.start())
+        server: asyncio.Server = run_in_loop(
+            asyncio.start_server(_Server(app, lifespan.state).connection, "127.0.0.1", 0, backlog=_BACKLOG)
         )
         try:
             yield f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         finally:
             loop.call_soon_threadsafe(server.close)
-            done(lifespan.end())
+            run_in_loop(lifespan.end())
     finally:
         loop.call_soon_threadsafe(loop.stop)
-        thread.join(_PATIENCE)
+        thread.join(_LIFESPAN_TIMEOUT)
 
 
 async def _awaited(work: Awaitable[Any]) -> Any:
     """
-    Whatever can be awaited, as a coroutine.
+    Any awaitable as a coroutine.
     """
     return await work
 
 
 def _run(loop: asyncio.AbstractEventLoop) -> None:
     """
-    The thread: a loop until it is stopped, and no task left behind.
+    Run the loop until it is stopped, then cancel its tasks and close it.
     """
     asyncio.set_event_loop(loop)
     loop.run_forever()
@@ -111,54 +111,53 @@ def _run(loop: asyncio.AbstractEventLoop) -> None:
 
 class _Lifespan:
     """
-    The app's own beginning and end, where it has them: one that does not know of lifespans raises, and is served as it is.
+    The app's lifespan. An app that does not support lifespans raises, and is served nevertheless.
     """
 
     def __init__(self, app: App) -> None:
         self._app = app
-        self._told: asyncio.Queue[Event] = asyncio.Queue()
-        self._said: asyncio.Queue[Event] = asyncio.Queue()
+        self._to_app: asyncio.Queue[Event] = asyncio.Queue()
+        self._from_app: asyncio.Queue[Event] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
         self.state: dict[str, Any] = {}
 
     async def start(self) -> None:
-        """Begin; raises BadApp where the app says that it cannot."""
+        """Start the app. Raises AppStartError if it says that it failed."""
         scope = {"type": "lifespan", "asgi": _VERSION, "state": self.state}
-        self._task = asyncio.ensure_future(_awaited(self._app(scope, self._told.get, self._said.put)))
-        said = await self._ask("lifespan.startup")
-        if said == "lifespan.startup.failed":
+        self._task = asyncio.ensure_future(_awaited(self._app(scope, self._to_app.get, self._from_app.put)))
+        if await self._send_event("lifespan.startup") == "lifespan.startup.failed":
             raise AppStartError("the ASGI app failed to start")
 
     async def end(self) -> None:
-        """End, as far as the app still listens."""
-        await self._ask("lifespan.shutdown")
+        """Shut the app down, if its lifespan is still running."""
+        await self._send_event("lifespan.shutdown")
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task])
 
-    async def _ask(self, kind: str) -> str:
+    async def _send_event(self, kind: str) -> str:
         """
-        Tell the app, and wait for its word; empty where it has none.
+        Send an event to the app. Returns the type of its reply, or an empty text if there is none.
         """
         assert self._task is not None
         if self._task.done():
             return ""
-        await self._told.put({"type": kind})
-        said = asyncio.ensure_future(self._said.get())
-        await asyncio.wait([said, self._task], return_when=asyncio.FIRST_COMPLETED)
-        if said.done():
-            return str(said.result()["type"])
-        said.cancel()
-        self._task.exception()  # looked at, as asyncio wants it: what an app raises at a lifespan says that it has none
+        await self._to_app.put({"type": kind})
+        reply = asyncio.ensure_future(self._from_app.get())
+        await asyncio.wait([reply, self._task], return_when=asyncio.FIRST_COMPLETED)
+        if reply.done():
+            return str(reply.result()["type"])
+        reply.cancel()
+        self._task.exception()  # asyncio warns about exceptions that are not retrieved
         return ""
 
 
 _VERSION = {"version": "3.0", "spec_version": "2.4"}
 
 
-class _Serving:
+class _Server:
     """
-    The connections of one app.
+    Serves the connections to one app.
     """
 
     def __init__(self, app: App, state: dict[str, Any]) -> None:
@@ -167,11 +166,11 @@ class _Serving:
 
     async def connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """
-        One exchange after another, for as long as both sides keep the connection.
+        Serve one exchange after another, as long as both sides keep the connection open.
         """
         try:
             protocol = h11.Connection(h11.SERVER, max_incomplete_event_size=2**20)
-            while await _Exchange(self._app, self._state, protocol, reader, writer).carried_through():
+            while await _Exchange(self._app, self._state, protocol, reader, writer).run():
                 protocol.start_next_cycle()
         except (ConnectionError, asyncio.CancelledError):
             pass
@@ -181,7 +180,7 @@ class _Serving:
 
 class _Exchange:
     """
-    One request and its answer.
+    One request to the app, and its answer.
     """
 
     def __init__(
@@ -200,41 +199,41 @@ class _Exchange:
         self._head: Event | None = None
         self._request: h11.Request | None = None
 
-    async def carried_through(self) -> bool:
+    async def run(self) -> bool:
         """
-        Hand the request to the app and its words to the wire; whether another request may follow.
+        Pass the request to the app and its answer to the client. Returns whether another request may follow.
         """
         try:
             event = await self._read()
             if not isinstance(event, h11.Request):
                 return False
             self._request = event
-            if _malformed(event):
+            if _is_malformed(event):
                 await self._error(400, "Bad Request")
                 return False
             if event.method != event.method.upper():
-                # Methods are case-sensitive (RFC 9110 §9.1), and an app is told of them in capitals alone.
+                # Methods are case-sensitive (RFC 9110 §9.1), but ASGI passes them in upper case.
                 await self._error(501, "Not Implemented")
                 return False
             await self._app(self._scope(event), self._receive, self._send)
             if self._protocol.our_state is h11.SEND_RESPONSE:
                 await self._error(500, "Internal Server Error")
-            # Closing a socket with unread bytes resets it, and the answer is lost on its way.
+            # Closing a socket with unread bytes resets it, and the answer gets lost.
             while self._protocol.their_state is h11.SEND_BODY:
                 await self._read()
-        except h11.RemoteProtocolError as wrong:
-            # Never the parser's own words: they repeat what was sent, a key perhaps.
-            await self._error(wrong.error_status_hint, "Bad Request")
+        except h11.RemoteProtocolError as error:
+            # Not the parser's message: it may repeat what was sent, a key perhaps.
+            await self._error(error.error_status_hint, "Bad Request")
         except (ConnectionError, asyncio.CancelledError):
             raise
-        except Exception:  # noqa: BLE001  # blamed: the app, whose server would answer for it
+        except Exception:  # noqa: BLE001  # the app is responsible; a real server answers 500 as well
             traceback.print_exc()
             await self._error(500, "Internal Server Error")
         return self._protocol.our_state is h11.DONE and self._protocol.their_state is h11.DONE
 
     def _scope(self, request: h11.Request) -> Scope:
         """
-        What ASGI has an app know of a request.
+        The ASGI scope of a request.
         """
         path, _, query = _ORIGIN.sub(b"", request.target).partition(b"?")
         return {
@@ -255,24 +254,24 @@ class _Exchange:
 
     async def _read(self) -> object:
         """
-        The next event of the client's.
+        The next event from the client.
         """
         while True:
             event = self._protocol.next_event()
             if event is not h11.NEED_DATA:
                 return event
-            octets = await self._reader.read(_READ)
+            octets = await self._reader.read(_READ_SIZE)
             if self._request is None and not self._protocol.trailing_data[0]:
                 octets = octets.removeprefix(b"\r\n") or octets  # RFC 9112 §2.2
             self._protocol.receive_data(octets)
 
     async def _receive(self) -> Event:
         """
-        The next piece of the body, and behind it that the client has gone.
+        The next piece of the body, and after the last one the event that the client has disconnected.
         """
         if self._protocol.their_state is not h11.SEND_BODY:
             while self._protocol.our_state not in (h11.DONE, h11.MUST_CLOSE):
-                octets = await self._reader.read(_READ)
+                octets = await self._reader.read(_READ_SIZE)
                 if not octets:
                     break
                 self._protocol.receive_data(octets)
@@ -284,7 +283,7 @@ class _Exchange:
 
     async def _send(self, event: Event) -> None:
         """
-        What the app says, onto the wire.
+        Write an event of the app to the client.
         """
         if event["type"] == "http.response.start":
             self._head = event
@@ -293,26 +292,26 @@ class _Exchange:
         body, more = event.get("body", b""), event.get("more_body", False)
         if self._protocol.our_state is h11.SEND_RESPONSE or self._protocol.our_state is h11.IDLE:
             self._write(h11.Response(status_code=self._head["status"], headers=self._fields(body, more=more)))
-        if body and not self._bodiless:
+        if body and not self._has_no_body:
             self._write(h11.Data(data=body))
         if not more:
             self._write(h11.EndOfMessage())
         await self._writer.drain()
 
     @property
-    def _bodiless(self) -> bool:
-        """Whether the answer has no body whatever the app says: to HEAD, and a 204 or 304."""
+    def _has_no_body(self) -> bool:
+        """Whether the answer has no body, whatever the app sends: to HEAD, and with a 204 or 304."""
         assert self._head is not None
         return (self._request is not None and self._request.method == b"HEAD") or self._head["status"] in (204, 304)
 
     def _fields(self, body: bytes, *, more: bool) -> list[tuple[bytes, bytes]]:
         """
-        The app's own fields; a length where it named none and the body is whole.
+        The app's header fields, and a Content-Length if the app sets no framing and the body is complete.
         """
         assert self._head is not None
         fields = [(bytes(name), bytes(value)) for name, value in self._head.get("headers", ())]
         framed = {name.lower() for name, _ in fields} & {b"content-length", b"transfer-encoding"}
-        if not framed and not more and not self._bodiless:
+        if not framed and not more and not self._has_no_body:
             fields.append((b"content-length", b"%d" % len(body)))
         return fields
 
@@ -321,7 +320,7 @@ class _Exchange:
 
     async def _error(self, status: int, words: str) -> None:
         """
-        What any server says in an app's place, as long as the app has not begun to speak; then the connection is closed.
+        Answer with an error instead of the app, unless its answer has begun, and close the connection.
         """
         if self._protocol.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             fields = [("content-type", "text/plain"), ("content-length", str(len(words))), ("connection", "close")]

@@ -1,5 +1,5 @@
 """
-One request, one answer.
+Sends requests to one target over connections that are reused, and enforces the rate limit.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ from .request import CheckRequest, request_bytes
 DEFAULT_DEADLINE: Seconds = 30.0
 
 DIRECT_ROUTE = Route()
-"""Straight to the target."""
+"""No proxy and no other address."""
 
 
 class Client:
     """
-    Exchanges with one target, from any number of threads, over connections that are kept where the target keeps them.
+    Sends requests to one target. Any thread may use it; connections are reused as long as the target keeps them open.
     """
 
     def __init__(
@@ -44,66 +44,65 @@ class Client:
     ) -> None:
         self.target = target
         self.fields = fields
-        """What goes along with every request."""
-        self._way = ConnectTarget(target, route)
+        """Header fields of every request."""
+        self._connect_target = ConnectTarget(target, route)
         self.deadline = deadline
-        """Seconds that a whole exchange may take, connecting included."""
+        """Seconds that an exchange may take, connecting included."""
         self._idle: list[TargetConnection] = []
         self._last: dict[TargetConnection, CheckRequest] = {}
-        """What each idle connection was last used for."""
+        """The last request on each idle connection."""
         self._late: list[tuple[CheckRequest, bytes]] = []
         self._lock = Lock()
         self.sent_count = 0
-        """How many requests were put on the wire, by whatever way."""
+        """How many requests were sent, on raw connections too."""
         self.rate_limiter = UNLIMITED
-        """How many may be, and how fast."""
 
     @property
     def on_loopback(self) -> bool:
-        """Whether the bytes stay on this machine."""
-        return is_loopback(self._way.route.first_hop(self.target).host)
+        """Whether the first hop is on this machine."""
+        return is_loopback(self._connect_target.route.first_hop(self.target).host)
 
     def send(self, request: CheckRequest) -> TransportResult:
         """
-        Send one request, exactly as it is, and wait for what comes back.
+        Send one request exactly as it is, and wait for the answer.
         """
         until = monotonic() + self.deadline
         while True:
-            connection = self._taken()
-            fresh = connection is None
+            connection = self._idle_connection()
+            is_new = connection is None
             if connection is None:
                 try:
-                    connection = TargetConnection(self._way, until)
-                except OSError as wrong:
-                    return connection_failure(wrong)
+                    connection = TargetConnection(self._connect_target, until)
+                except OSError as error:
+                    return connection_failure(error)
             try:
                 self._before_sending()
-                until = monotonic() + self.deadline  # whoever has to wait for a turn is not late
+                until = monotonic() + self.deadline  # waiting for the rate limit does not count
                 received = connection.exchange(request_bytes(request, self.target), request.method, until)
-                # What a refusal leaves unread would spoil the next exchange, and is the affair of the checks on connections.
+                # A target that rejects a request may leave part of it unread, which would spoil the next exchange. The
+                # checks on connections test this.
                 connection.reusable &= received.answer is not None and received.answer.status < 400
             finally:
                 self._put_back(connection, request)
-            # A target may close an idle connection at the very moment we use it: that says nothing about the request.
-            if fresh or received.transport is not Transport.CONNECTION_LOST or received.raw:
+            # A target may close an idle connection just when it is reused. That says nothing about the request.
+            if is_new or received.transport is not Transport.CONNECTION_LOST or received.raw:
                 return without_content_coding(received, request)
 
     def open_raw_connection(self, count: Callable[[], None] = lambda: None) -> RawConnection:
         """
-        A connection of its own, to be spoken over by hand; *count* is told of each request too. Raises OSError where there
-        is none.
+        A new connection that the caller controls; *count* is called before each request. Raises OSError.
         """
 
         def before() -> None:
             self._before_sending()
             count()
 
-        connection = TargetConnection(self._way, monotonic() + self.deadline)
+        connection = TargetConnection(self._connect_target, monotonic() + self.deadline)
         return RawConnection(connection, self.target, deadline=self.deadline, before=before)
 
     def take_late_bytes(self) -> list[tuple[CheckRequest, bytes]]:
         """
-        What has come behind answers that were whole already, with what had been asked; each is told once.
+        Bytes that arrived after complete answers, with the requests of those answers. Each is returned once.
         """
         with self._lock:
             late, self._late = self._late, []
@@ -111,7 +110,7 @@ class Client:
 
     def _before_sending(self) -> None:
         """
-        Pass here with every request, whichever way it takes to the wire.
+        Wait for the rate limit and count a request. Called before every request.
         """
         self.rate_limiter.acquire()
         with self._lock:
@@ -119,49 +118,49 @@ class Client:
 
     def check_connection(self) -> None:
         """
-        Connect, and send nothing. Raises UsageError where TCP or TLS stands in the way.
+        Connect without sending anything. Raises UsageError if TCP or TLS fails.
         """
         try:
-            self._put_back(TargetConnection(self._way, monotonic() + self.deadline))
-        except OSError as wrong:
-            received = connection_failure(wrong)
+            self._put_back(TargetConnection(self._connect_target, monotonic() + self.deadline))
+        except OSError as error:
+            received = connection_failure(error)
             limit = f" within {format_duration(self.deadline)}" if received.transport is Transport.DEADLINE else ""
             raise UsageError(f"cannot connect to {self.target.origin}{limit}: {received.reason}") from None
 
     def close(self) -> None:
-        """Close whatever is still open."""
+        """Close all idle connections."""
         with self._lock:
             for connection in self._idle:
-                self._is_good(connection)
+                self._is_reusable(connection)
                 connection.close()
             self._idle.clear()
 
-    def _taken(self) -> TargetConnection | None:
+    def _idle_connection(self) -> TargetConnection | None:
         """
-        An idle connection that is still good, if there is one.
+        An idle connection that may be reused, if there is one.
         """
         with self._lock:
             while self._idle:
                 connection = self._idle.pop()
-                if self._is_good(connection):
+                if self._is_reusable(connection):
                     return connection
                 connection.close()
         return None
 
-    def _is_good(self, connection: TargetConnection) -> bool:
+    def _is_reusable(self, connection: TargetConnection) -> bool:
         """
-        Whether an idle connection may be used again; whatever has come over it unasked is kept.
+        Whether an idle connection is open and silent. Stores the bytes that have arrived on it.
         """
-        heard = connection.read_available(0.0)
+        late = connection.read_available(0.0)
         request = self._last.pop(connection, None)
-        # RFC 9110 §15.5.9: a 408 may end a connection on which nothing was asked for long.
-        if heard and request is not None and not _TIRED.match(heard):
-            self._late.append((request, heard))
-        return heard is None
+        # RFC 9110 §15.5.9: a server may end an idle connection with a 408.
+        if late and request is not None and not _IDLE_TIMEOUT.match(late):
+            self._late.append((request, late))
+        return late is None
 
     def _put_back(self, connection: TargetConnection, request: CheckRequest | None = None) -> None:
         """
-        Keep a connection for the next exchange, or close it.
+        Keep a connection for the next exchange, or close it if it is not reusable.
         """
         if not connection.reusable:
             connection.close()
@@ -172,23 +171,23 @@ class Client:
                 self._last[connection] = request
 
 
-_TIRED = re.compile(rb"HTTP/1\.[01] 408 ")
+_IDLE_TIMEOUT = re.compile(rb"HTTP/1\.[01] 408 ")
 
 
-def connection_failure(wrong: OSError) -> TransportResult:
+def connection_failure(error: OSError) -> TransportResult:
     """
-    Why there is no connection.
+    The result of a request for which connecting failed.
     """
-    if isinstance(wrong, socket.gaierror):
+    if isinstance(error, socket.gaierror):
         transport = Transport.NAME_NOT_RESOLVED
-    elif isinstance(wrong, ssl.SSLError):
+    elif isinstance(error, ssl.SSLError):
         transport = Transport.TLS_FAILED
-    elif isinstance(wrong, TimeoutError):
+    elif isinstance(error, TimeoutError):
         transport = Transport.DEADLINE
     else:
         transport = Transport.CONNECT_FAILED
-    if isinstance(wrong, ssl.SSLCertVerificationError):
-        reason = f"its certificate is not trusted: {wrong.verify_message}"
+    if isinstance(error, ssl.SSLCertVerificationError):
+        reason = f"its certificate is not trusted: {error.verify_message}"
     else:
-        reason = wrong.strerror or str(wrong) or "no connection by the deadline"
+        reason = error.strerror or str(error) or "no connection by the deadline"
     return TransportResult(transport=transport, reason=reason)

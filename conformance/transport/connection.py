@@ -1,7 +1,8 @@
 """
-One connection: bytes out, one answer back, every byte of it kept.
+One TCP or TLS connection to a target: sends bytes and reads answers, with every byte kept.
 
-The request is written as it is told to be, so that it can be wrong on purpose. Redirects are never followed. The deadline is absolute: a drip of bytes does not extend it.
+The bytes are sent unchanged, so that a request may be invalid on purpose. Redirects are never followed. A deadline is an
+instant, and bytes that trickle in do not extend it.
 """
 
 from __future__ import annotations
@@ -21,47 +22,47 @@ from chainproof.results.exchange import Transport
 
 from .response_parser import AnswerParser, UnparsableAnswer
 
-_READ = 65536
-_CONSENT = re.compile(rb"HTTP/1\.[01] 2\d\d(?: |$)")
-"""RFC 9110 §9.3.6: any 2xx says that the tunnel is open."""
-_LARGEST = 64 * 2**20
-"""Bytes of an answer beyond which we stop reading: nothing we send deserves more."""
+_READ_SIZE = 65536
+_TUNNEL_OPEN = re.compile(rb"HTTP/1\.[01] 2\d\d(?: |$)")
+"""RFC 9110 §9.3.6: any 2xx opens the tunnel."""
+_MAX_ANSWER = 64 * 2**20
+"""Bytes of an answer after which reading stops."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TransportResult:
     """
-    What came back for one request, or why nothing did.
+    What came back for one request, or why nothing came back.
     """
 
     transport: Transport
     answer: Answer | None = None
     reason: str = ""
-    """What the transport said, where there is no answer."""
+    """Why there is no answer."""
     framing_error: str = ""
-    """What is wrong with the answer as an HTTP message; an answer there may be all the same."""
+    """What is wrong with the answer as an HTTP message. There may be an answer nevertheless."""
     raw: bytes = b""
-    """Everything that was read."""
+    """All bytes that were read."""
     closes_connection: bool = False
-    """Whether the answer says that the connection is closed behind it."""
+    """Whether the answer says that the connection is closed after it."""
     is_close_delimited: bool = False
-    """Whether the answer's body has no other end than the connection's."""
+    """Whether the body ends where the connection ends."""
     interim_statuses: tuple[int, ...] = ()
     """Statuses of the interim answers before it."""
     coding_error: str = ""
-    """What is wrong with the answer's content coding; `answer` is without one."""
+    """What is wrong with the answer's content coding; `answer` is decoded."""
     warning: str = ""
-    """What of all this is worth knowing and breaks nobody's contract."""
+    """A recommendation that the answer does not follow."""
 
 
 class ConnectTarget:
     """
-    A target and the route there, with whom TLS trusts.
+    A target, the route there, and the certificates that TLS trusts.
     """
 
     def __init__(self, target: Target, route: Route) -> None:
         """
-        Read the certificates once. Raises OSError where there are none in the file.
+        Read the certificates once. Raises OSError if the file has none.
         """
         self.target = target
         self.route = route
@@ -72,9 +73,9 @@ class ConnectTarget:
                 self.tls.load_verify_locations(cafile=route.ca_file)
 
 
-def _connected(connect_target: ConnectTarget, deadline: Seconds) -> socket.socket:
+def _connected_socket(connect_target: ConnectTarget, deadline: Seconds) -> socket.socket:
     """
-    A socket all the way to the target: by its address or another, through a proxy or not, under TLS where the URL has it.
+    A socket connected to the target by the route, through its proxy and with TLS if needed.
     """
     target, route = connect_target.target, connect_target.route
     hop = route.first_hop(target)
@@ -82,7 +83,7 @@ def _connected(connect_target: ConnectTarget, deadline: Seconds) -> socket.socke
     try:
         raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if route.proxy is not None:
-            _tunnel(raw, route.proxy.connect_request(route.destination(target)), deadline)
+            _open_tunnel(raw, route.proxy.connect_request(route.destination(target)), deadline)
         if connect_target.tls is None:
             return raw
         raw.settimeout(_remaining(deadline))
@@ -92,79 +93,72 @@ def _connected(connect_target: ConnectTarget, deadline: Seconds) -> socket.socke
         raise
 
 
-def _tunnel(raw: socket.socket, asking: bytes, deadline: Seconds) -> None:
+def _open_tunnel(raw: socket.socket, connect_request: bytes, deadline: Seconds) -> None:
     """
-    Have a proxy open a tunnel. Raises OSError where it does not.
+    Open a tunnel through a proxy. Raises OSError if the proxy does not open it.
     """
     raw.settimeout(_remaining(deadline))
-    raw.sendall(asking)
-    said = bytearray()
-    # One by one: what stands behind the blank line is the target's, and TLS wants it from the socket.
-    while not said.endswith(b"\r\n\r\n"):
+    raw.sendall(connect_request)
+    head = bytearray()
+    # Read byte by byte: the bytes after the empty line belong to the target, and TLS reads them from the socket.
+    while not head.endswith(b"\r\n\r\n"):
         raw.settimeout(_remaining(deadline))
         byte = raw.recv(1)
-        if not byte or len(said) >= _READ:
-            raise ConnectionRefusedError(f"the proxy gave no answer to CONNECT: {bytes(said[:60])!r}")
-        said += byte
-    line = said.partition(b"\r\n")[0]
-    if not _CONSENT.match(line):
+        if not byte or len(head) >= _READ_SIZE:
+            raise ConnectionRefusedError(f"the proxy gave no answer to CONNECT: {bytes(head[:60])!r}")
+        head += byte
+    line = head.partition(b"\r\n")[0]
+    if not _TUNNEL_OPEN.match(line):
         raise ConnectionRefusedError(f"the proxy refused to connect: {line[:60].decode('latin-1')}")
 
 
 class TargetConnection:
     """
-    A TCP or TLS connection to a target, good for one exchange after another.
+    A TCP or TLS connection to a target, for one exchange after another.
     """
 
     def __init__(self, connect_target: ConnectTarget, deadline: Seconds) -> None:
         """
-        Connect by the deadline, an instant. Raises OSError; ssl.SSLError among them.
+        Connect by the deadline, an instant. Raises OSError, also for TLS errors.
         """
-        self._socket = _connected(connect_target, deadline)
+        self._socket = _connected_socket(connect_target, deadline)
         self.reusable = True
-        self.exchange_count = 0
-        """How many answers it has carried."""
 
     def close(self) -> None:
-        """Close it; harmless when repeated."""
+        """Close it. May be called again."""
         self._socket.close()
 
     def reset(self) -> None:
-        """Break it off, so that the target hears of a reset and not of an end."""
+        """Close with a TCP reset."""
         self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._socket.close()
 
     def close_writing(self) -> bool:
-        """Say that nothing more comes, and listen on; False where that cannot be said."""
+        """Close the sending direction. Returns False if that is not possible."""
         if isinstance(self._socket, ssl.SSLSocket):
-            return False  # Python would stop deciphering what still comes
+            return False  # Python would stop decrypting what still arrives
         try:
             self._socket.shutdown(socket.SHUT_WR)
         except OSError:
             return False
         return True
 
-    @property
-    def is_stale(self) -> bool:
-        """Whether the target has closed it, or said something nobody asked for, while it lay idle."""
-        return self.read_available(0.0) is not None
-
-    def read_available(self, patience: Seconds) -> bytes | None:
-        """What comes within so long: bytes, nothing where the target has closed it, None where it is silent."""
+    def read_available(self, timeout: Seconds) -> bytes | None:
+        """Bytes that arrive within a timeout; empty if the target has closed the connection, None if nothing arrives."""
         pending = self._socket.pending() if isinstance(self._socket, ssl.SSLSocket) else 0
-        if not pending and not _readable(self._socket, patience):
+        if not pending and not _is_readable(self._socket, timeout):
             return None
-        self._socket.settimeout(max(patience, 0.05))
+        self._socket.settimeout(max(timeout, 0.05))
         try:
-            return self._socket.recv(_READ)
-        except TimeoutError:  # a TLS record that carries no data
+            return self._socket.recv(_READ_SIZE)
+        except TimeoutError:  # a TLS record without data
             return None
         except OSError:
             return b""
 
     def exchange(self, sent: bytes, method: str, deadline: Seconds) -> TransportResult:
         """
-        Send a whole message, and read the answer to it by the deadline, an instant.
+        Send a complete message and read its answer by the deadline, an instant.
         """
         self.reusable = False
         parser = AnswerParser(method)
@@ -172,36 +166,37 @@ class TargetConnection:
             self.send(sent, deadline)
         except TimeoutError:
             return transport_result(parser, Transport.DEADLINE, "no complete answer by the deadline")
-        except OSError as wrong:
-            return transport_result(parser, Transport.CONNECTION_LOST, wrong.strerror or str(wrong))
+        except OSError as error:
+            return transport_result(parser, Transport.CONNECTION_LOST, error.strerror or str(error))
         received = self.read_answer(parser, deadline)
         self.reusable = parser.keeps_connection_open
         return received
 
-    def read_answer(self, parser: AnswerParser, deadline: Seconds, ahead: bytes = b"") -> TransportResult:
+    def read_answer(self, parser: AnswerParser, deadline: Seconds, already_read: bytes = b"") -> TransportResult:
         """
-        Read one answer to its end by the deadline, an instant; *ahead* is what of it has come already.
+        Read one answer to its end by the deadline, an instant; *already_read* is its beginning.
         """
         try:
-            if ahead:
-                parser.feed(ahead)
+            if already_read:
+                parser.feed(already_read)
             while not parser.complete:
-                if len(parser.raw) > _LARGEST:
-                    raise ConnectionAbortedError(f"an answer of more than {_LARGEST} bytes")
+                if len(parser.raw) > _MAX_ANSWER:
+                    raise ConnectionAbortedError(f"an answer of more than {_MAX_ANSWER} bytes")
                 self._socket.settimeout(_remaining(deadline))
-                parser.feed(self._socket.recv(_READ))
-        except UnparsableAnswer as wrong:
-            return transport_result(parser, _broken(bytes(parser.raw)), f"{wrong}")
+                parser.feed(self._socket.recv(_READ_SIZE))
+        except UnparsableAnswer as error:
+            # An answer without a single byte is a lost connection.
+            transport = Transport.MALFORMED if parser.raw else Transport.CONNECTION_LOST
+            return transport_result(parser, transport, str(error))
         except TimeoutError:
             return transport_result(parser, Transport.DEADLINE, "no complete answer by the deadline")
-        except OSError as wrong:
-            return transport_result(parser, Transport.CONNECTION_LOST, wrong.strerror or str(wrong))
-        self.exchange_count += 1
+        except OSError as error:
+            return transport_result(parser, Transport.CONNECTION_LOST, error.strerror or str(error))
         return transport_result(parser, Transport.ANSWERED)
 
     def send(self, sent: bytes, deadline: Seconds) -> None:
         """
-        Every byte, or as many as the target takes: one that refuses early may have answered already.
+        Send bytes, as many as the target reads: a target that rejects early may have answered already.
         """
         self._socket.settimeout(_remaining(deadline))
         try:
@@ -212,7 +207,7 @@ class TargetConnection:
 
 def transport_result(parser: AnswerParser, transport: Transport, reason: str = "") -> TransportResult:
     """
-    What it came to.
+    The result of an exchange, from what was parsed and how it ended.
     """
     framing_error = reason if transport is Transport.MALFORMED else parser.framing_error
     if not framing_error and parser.trailing_bytes:
@@ -229,27 +224,20 @@ def transport_result(parser: AnswerParser, transport: Transport, reason: str = "
     )
 
 
-def _readable(sock: socket.socket, patience: Seconds) -> bool:
+def _is_readable(sock: socket.socket, timeout: Seconds) -> bool:
     """
-    Whether something comes within so long: select knows no descriptor beyond 1023, so poll is asked.
+    True if bytes arrive within a timeout. Uses poll, since select does not support file descriptors above 1023.
     """
     poll = select.poll()
     poll.register(sock, select.POLLIN)
-    return bool(poll.poll(patience * 1000))
-
-
-def _broken(raw: bytes) -> Transport:
-    """
-    What to call an answer that does not parse: nothing at all is a lost connection.
-    """
-    return Transport.MALFORMED if raw else Transport.CONNECTION_LOST
+    return bool(poll.poll(timeout * 1000))
 
 
 def _remaining(deadline: Seconds) -> Seconds:
     """
-    How long a system call may take. Raises TimeoutError when the deadline has passed.
+    Seconds until the deadline. Raises TimeoutError if it has passed.
     """
-    left = deadline - monotonic()
-    if left <= 0:
+    remaining = deadline - monotonic()
+    if remaining <= 0:
         raise TimeoutError
-    return left
+    return remaining

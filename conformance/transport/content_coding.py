@@ -1,5 +1,5 @@
 """
-Content codings: what a body is under its coding, and whether that coding was the caller's to expect.
+Decodes the content coding of an answer's body, and checks that the request accepts that coding.
 """
 
 from __future__ import annotations
@@ -12,105 +12,100 @@ from chainproof.contract.answer import Answer
 from .request import CheckRequest
 
 _WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
-"""zlib's window bits for each coding that the standard library undoes; RFC 9110 §8.4.1 has deflate in zlib's own wrapping."""
+"""zlib's window bits for each supported coding; RFC 9110 §8.4.1 defines deflate as zlib data."""
 
-_LARGEST = 64 * 2**20
-"""Bytes that a body may become."""
+_MAX_SIZE = 64 * 2**20
+"""Bytes that a decoded body may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DecodedAnswer:
     """
-    An answer without its content coding, and what is wrong with that coding.
+    An answer without its content coding, and the errors of that coding.
     """
 
     answer: Answer | None
-    """None where the coding is not to be undone."""
+    """None if it cannot be decoded."""
     coding_error: str = ""
     warning: str = ""
-    """What is worth knowing and breaks nobody's contract."""
+    """A recommendation that the answer does not follow."""
 
 
 def decode_answer(answer: Answer, request: CheckRequest) -> DecodedAnswer:
     """
-    What an answer's body says once its Content-Encoding is undone.
+    An answer with its Content-Encoding undone.
     """
-    given = [each.strip().lower() for value in answer.fields("content-encoding") for each in value.split(",")]
-    codings = [coding for coding in given if coding]
+    listed = [each.strip().lower() for value in answer.fields("content-encoding") for each in value.split(",")]
+    codings = [coding for coding in listed if coding]
     if not codings:
         return DecodedAnswer(answer=answer)
-    words = ", ".join(codings)
-    coded = set(codings) != {"identity"}  # a word that changes nothing: RFC 9110 §8.4.1 advises against it, and no more
-    coding_error = (
-        f"Content-Encoding: {words}, where `identity` alone is acceptable" if coded and _plain_wanted(request) else ""
-    )
-    warning = (
-        "" if coding_error or _acceptable(codings, request) else f"Content-Encoding: {words}, which was not acceptable"
-    )
+    header = f"Content-Encoding: {', '.join(codings)}"
+    # RFC 9110 §8.4.1 recommends not to send `identity`, but it changes nothing.
+    is_coded = set(codings) != {"identity"}
+    coding_error = warning = ""
+    if is_coded and _accepts_identity_only(request):
+        coding_error = f"{header}, but the request accepts `identity` only"
+    elif not _is_accepted(codings, request):
+        warning = f"{header}, which the request does not accept"
     if "identity" in codings:
-        warning = warning or "Content-Encoding: identity, which is for Accept-Encoding alone"
+        warning = warning or "Content-Encoding: identity, which is for Accept-Encoding only"
     body: bytes | None = answer.body
     if request.method != "HEAD":
         for coding in reversed(codings):
-            body = _undone(body, coding) if body is not None else None
+            body = _decoded(body, coding) if body is not None else None
     if body is not None:
         return DecodedAnswer(answer=replace(answer, body=body), coding_error=coding_error, warning=warning)
     if any(coding not in _WINDOWS and coding != "identity" for coding in codings):
-        return DecodedAnswer(
-            answer=None,
-            coding_error=coding_error,
-            warning=warning or f"Content-Encoding: {words}, which we cannot undo",
-        )
-    plain = answer if answer.body[:1] in (b"{", b"[") else None
-    return DecodedAnswer(
-        answer=plain, coding_error=coding_error or f"Content-Encoding: {words}, over a body that is not so coded"
-    )
+        warning = warning or f"{header}, which chainproof cannot decode"
+        return DecodedAnswer(answer=None, coding_error=coding_error, warning=warning)
+    uncoded = answer if answer.body[:1] in (b"{", b"[") else None
+    return DecodedAnswer(answer=uncoded, coding_error=coding_error or f"{header}, but the body is not coded like this")
 
 
-def _undone(body: bytes, coding: str) -> bytes | None:
+def _decoded(body: bytes, coding: str) -> bytes | None:
     """
-    A body without one coding; None where that is not what it is under, or what it becomes has no end.
+    A body without one coding; None if the body is not coded like this, or becomes too large.
     """
     if coding == "identity":
         return body
     if coding not in _WINDOWS:
         return None
-    whole = b""
+    decoded = b""
     while body:
-        machine = zlib.decompressobj(_WINDOWS[coding])
+        decompressor = zlib.decompressobj(_WINDOWS[coding])
         try:
-            whole += machine.decompress(body, _LARGEST)
+            decoded += decompressor.decompress(body, _MAX_SIZE)
         except zlib.error:
             return None
-        if not machine.eof or len(whole) > _LARGEST:
+        if not decompressor.eof or len(decoded) > _MAX_SIZE:
             return None
-        # RFC 1952 §2.2: one gzip member after another is one body.
-        body = machine.unused_data
+        # RFC 1952 §2.2: several gzip members are one body.
+        body = decompressor.unused_data
         if body and coding == "deflate":
             return None
-    return whole
+    return decoded
 
 
-def _plain_wanted(request: CheckRequest) -> bool:
+def _accepts_identity_only(request: CheckRequest) -> bool:
     """
-    Whether the request says in so many words that it wants no coding.
+    True if the request has an Accept-Encoding that accepts no coding.
     """
-    given = request.values("accept-encoding")
-    wanted = {each.strip().lower() for value in given for each in value.split(",")} - {""}
-    return bool(given) and wanted <= {"identity"}
+    values = request.values("accept-encoding")
+    accepted = {each.strip().lower() for value in values for each in value.split(",")} - {""}
+    return bool(values) and accepted <= {"identity"}
 
 
-def _acceptable(codings: list[str], request: CheckRequest) -> bool:
+def _is_accepted(codings: list[str], request: CheckRequest) -> bool:
     """
-    Whether the request accepts every one of the codings (RFC 9110 §12.5.3).
+    True if the request accepts all codings (RFC 9110 §12.5.3).
     """
-    given = request.values("accept-encoding")
-    if not given:
+    values = request.values("accept-encoding")
+    if not values:
         return True
     weights: dict[str, float] = {}
-    for each in ",".join(given).lower().split(","):
+    for each in ",".join(values).lower().split(","):
         coding, _, parameters = each.partition(";")
         weight = parameters.strip().removeprefix("q=")
         weights[coding.strip()] = float(weight) if weight.replace(".", "", 1).isdigit() else 1.0
-    plain = [coding.removeprefix("x-") for coding in codings if coding != "identity"]
-    return all(weights.get(coding, weights.get("*", 0.0)) > 0 for coding in plain)
+    names = [coding.removeprefix("x-") for coding in codings if coding != "identity"]
+    return all(weights.get(name, weights.get("*", 0.0)) > 0 for name in names)

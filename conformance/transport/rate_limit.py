@@ -1,5 +1,5 @@
 """
-How much a target is asked, and how fast: nothing goes onto the wire without passing here.
+Limits how many requests a run sends, and how fast. Every request passes here before it is sent.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from .not_asked import NotAsked
 
 class RateLimiter:
     """
-    So many requests in all, and so many a second, evenly spread. Any thread may ask.
+    Allows a number of requests in all and per second, evenly spread. Any thread may use it.
     """
 
     def __init__(
@@ -27,11 +27,11 @@ class RateLimiter:
         pause: Callable[[Seconds], None] = time.sleep,
     ) -> None:
         self.max_requests = max_requests
-        """Requests in all; None: any number."""
+        """Requests in all; None: no limit."""
         self.rate = rate
-        """Requests a second; None: as fast as they are answered."""
+        """Requests per second; None: no limit."""
         self.sent_count = 0
-        """How many have been sent."""
+        """How many requests have been sent."""
         self._next: Seconds = float("-inf")
         self._clock = clock
         self._pause = pause
@@ -44,27 +44,27 @@ class RateLimiter:
 
     def acquire(self) -> None:
         """
-        Wait until the next request may go. Skips the check under way where none may any more.
+        Wait until the next request may be sent. Raises NotAsked if all are sent.
         """
         with self._lock:
             if self.is_exhausted:
                 raise NotAsked(f"needs a higher --max-requests: all {self.max_requests} requests of this run are sent")
             self.sent_count += 1
-            wait = self._turn()
+            wait = self._wait()
         if wait > 0:
             self._pause(wait)
 
-    def _turn(self) -> Seconds:
+    def _wait(self) -> Seconds:
         """
-        How long until the turn of the request that asks now: turns are not saved up while nothing is sent.
+        Seconds until this request may be sent. Idle time does not allow a burst later.
         """
         if self.rate is None:
             return 0.0
         now = self._clock()
-        turn = max(now, self._next)
-        self._next = turn + 1 / self.rate
-        return turn - now
+        start = max(now, self._next)
+        self._next = start + 1 / self.rate
+        return start - now
 
 
 UNLIMITED = RateLimiter()
-"""Any number of requests, as fast as they are answered."""
+"""No limits."""

@@ -1,5 +1,5 @@
 """
-One connection, spoken over by hand: what is sent, in which pieces, and what is waited for is the check's own affair.
+A connection on which a check controls every step: which bytes are sent, in which pieces, and what is read when.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ from .request import CheckRequest, request_bytes
 from .response_parser import AnswerParser
 
 UNEXPECTED_DATA_TIMEOUT: Seconds = 0.05
-"""How long a connection on which nothing more is due is listened to."""
+"""How long to wait for bytes that should not arrive."""
 
 OPTIONAL_ANSWER_TIMEOUT: Seconds = 2.0
-"""How long an answer is waited for that need not come."""
+"""How long to wait for an answer that the target need not send."""
 
 
 class RawConnection:
     """
-    A connection on which requests are written and answers read as two things.
+    A connection on which requests are sent and answers are read in separate steps.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class RawConnection:
         self._deadline = deadline
         self._before = before
         self._pending = b""
-        """What has come behind the answer before."""
+        """Bytes read after the end of the previous answer."""
         self.is_closed = False
         """Whether the target has closed it."""
 
@@ -53,30 +53,30 @@ class RawConnection:
 
     def send_request(self, request: CheckRequest, *pieces: bytes, pause: Seconds = 0.0) -> None:
         """
-        Send a request: whole, or in the pieces that are given for it, with a pause between any two.
+        Send a request, or the *pieces* given for it with a *pause* between each two.
         """
         self._before()
         self.send_bytes(*(pieces or (request_bytes(request, self._target),)), pause=pause)
 
     def send_pipelined(self, requests: Iterable[CheckRequest]) -> None:
         """
-        Send several requests in one go.
+        Send several requests at once, before any answer is read.
         """
-        asked = tuple(requests)
-        for _ in asked:
+        batch = tuple(requests)
+        for _ in batch:
             self._before()
-        self.send_bytes(b"".join(request_bytes(request, self._target) for request in asked))
+        self.send_bytes(b"".join(request_bytes(request, self._target) for request in batch))
 
-    def wait_for_bytes(self, patience: Seconds) -> bytes:
+    def wait_for_bytes(self, timeout: Seconds) -> bytes:
         """
-        The first bytes of what comes within so long, kept for `hear`.
+        The first bytes that arrive within a timeout. The next `read_answer` reads them as well.
         """
-        self._pending += self._connection.read_available(patience) or b""
+        self._pending += self._connection.read_available(timeout) or b""
         return self._pending
 
     def send_bytes(self, *pieces: bytes, pause: Seconds = 0.0) -> None:
         """
-        Send bytes that belong to a request which is counted already.
+        Send bytes of a request that is counted already. If the target has closed the connection, it may have answered before.
         """
         until = monotonic() + self._deadline
         for number, piece in enumerate(pieces):
@@ -84,52 +84,52 @@ class RawConnection:
                 time.sleep(pause)
             try:
                 self._connection.send(piece, until)
-            except OSError:  # whoever has closed it may have answered before: the reading tells
+            except OSError:
                 return
 
     def read_answer(
         self, request: CheckRequest, *, within: Seconds | None = None, http_1_0: bool = False
     ) -> TransportResult:
         """
-        The next answer; *request* is what it is the answer to.
+        The next answer on the connection; it belongs to *request*.
         """
         parser = AnswerParser(request.method, http_1_0)
         until = monotonic() + (self._deadline if within is None else within)
         received = self._connection.read_answer(parser, until, self._pending)
         self._pending = parser.trailing_bytes
         if self._pending and not parser.framing_error and self._pending.startswith(b"HTTP/"[: len(self._pending)]):
-            received = replace(received, framing_error="")  # the next answer
+            received = replace(received, framing_error="")  # the bytes begin the next answer
         self.is_closed = self.is_closed or parser.connection_closed or received.transport is not Transport.ANSWERED
         return without_content_coding(received, request)
 
-    def read_unexpected(self, patience: Seconds = UNEXPECTED_DATA_TIMEOUT) -> bytes:
+    def read_unexpected(self, timeout: Seconds = UNEXPECTED_DATA_TIMEOUT) -> bytes:
         """
-        What comes although nothing is due: listens for so long, or until the target closes.
+        Bytes that arrive although no answer is due, until the timeout or until the target closes the connection.
         """
-        heard, self._pending = self._pending, b""
-        until = monotonic() + patience
+        received, self._pending = self._pending, b""
+        until = monotonic() + timeout
         while not self.is_closed and (left := until - monotonic()) > 0:
             piece = self._connection.read_available(left)
             if piece is None:
                 break
             self.is_closed = not piece
-            heard += piece
-        return heard
+            received += piece
+        return received
 
     def close_writing(self) -> bool:
-        """Say that nothing more comes, and listen on; False where that cannot be said."""
+        """Close the sending direction. Returns False if that is not possible."""
         return self._connection.close_writing()
 
     def reset(self) -> None:
-        """Break it off."""
+        """Close with a TCP reset."""
         self._connection.reset()
 
 
 def without_content_coding(received: TransportResult, request: CheckRequest) -> TransportResult:
     """
-    What came back, its content coding undone.
+    What came back, with the content coding of the answer undone.
     """
     if received.answer is None or received.answer.field("content-encoding") is None:
         return received
-    found = decode_answer(received.answer, request)
-    return replace(received, answer=found.answer, coding_error=found.coding_error, warning=found.warning)
+    decoded = decode_answer(received.answer, request)
+    return replace(received, answer=decoded.answer, coding_error=decoded.coding_error, warning=decoded.warning)

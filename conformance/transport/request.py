@@ -1,5 +1,5 @@
 """
-One request as it goes onto the wire, wrong on purpose where a check wants it so.
+The requests of checks, which may be invalid on purpose: their bytes, and commands that reproduce them.
 """
 
 from __future__ import annotations
@@ -21,44 +21,44 @@ JSON_TYPE = ("Content-Type", "application/json")
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Secret:
     """
-    What of a request must never be shown, and the shell word that makes it again.
+    A text in a request that must never be shown, and the shell word that stands for it.
     """
 
     text: str = field(repr=False)
-    """As it stands in the request."""
+    """The text as it is in the request."""
     shell_word: str
-    """The double-quoted word that a curl line has in its place."""
+    """The double-quoted word that replaces it in a curl command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRequest:
     """
-    A method, a path, header fields and a body. Host and the framing are added on the wire, nothing else is.
+    A method, a path, header fields and a body. Only Host and the framing are added when it is sent.
     """
 
     method: str = METHOD
     path: str = PATH
     """The request target, a query included."""
     operation: str = PATH
-    """The path that the target has the operation at."""
+    """The path of the operation on the target."""
     host: str | None = None
-    """What the Host header says where it is not the target's own."""
+    """The Host header, if it is not the target's own."""
     fields: tuple[HeaderField, ...] = field(default=(), repr=False)
     """In the order and the letter case in which they are sent."""
     body: bytes | None = None
-    """None: neither a body nor a word about one. Empty: a body of 0 bytes."""
+    """None: no body and no Content-Length. Empty: a body of 0 bytes."""
     chunked: bool = False
     valid_message: bool = True
-    """False: HTTP itself may refuse it before anybody looks where it goes, in words of its own."""
+    """False: the HTTP server may reject it in its own form, before it looks at the path."""
     raw: bytes | None = field(default=None, repr=False)
-    """What goes over the wire in place of all that, which then says what it means: where the framing is what is special."""
+    """The bytes to send instead, for requests with special framing. The other fields then say what they mean."""
     secret: Secret | None = field(default=None, repr=False)
     label: str = ""
-    """What is special about it, to complete "status 200 to …"."""
+    """What is special about the request, to complete "status 200 to …"."""
 
     @property
     def is_for_operation(self) -> bool:
-        """Whether it is for the operation: its method and path, on the target's own host, in a valid message."""
+        """Whether it is a valid message with the operation's method and path, on the target's own host."""
         return (
             self.method == METHOD
             and self.path.partition("?")[0] == self.operation
@@ -69,35 +69,34 @@ class CheckRequest:
     @property
     def is_valid(self) -> bool:
         """
-        Whether HTTP itself has nothing to refuse. Some servers take what has parts apart before anybody asks for them, and say
-        in words of their own that they cannot.
+        Whether it is a valid HTTP message. Some servers parse multipart bodies early, and reject invalid ones in their own form.
         """
-        has_parts = any(value.lower().startswith("multipart/") for value in self.values("content-type"))
-        return self.valid_message and (not has_parts or (self.body or b"").startswith(b"--"))
+        is_multipart = any(value.lower().startswith("multipart/") for value in self.values("content-type"))
+        return self.valid_message and (not is_multipart or (self.body or b"").startswith(b"--"))
 
     @property
     def has_no_length(self) -> bool:
-        """Whether it says nothing of a body, not even that there is none."""
+        """Whether it states no length of a body, not even 0."""
         return self.body is None and not self.chunked and self.raw is None and not self.values("content-length")
 
     def with_fields(self, fields: tuple[HeaderField, ...]) -> CheckRequest:
-        """The same request with further fields, save those that it has a word of its own about."""
+        """The same request with further fields, except those whose names it has already."""
         own = {name.lower() for name, _ in self.fields}
         return replace(self, fields=self.fields + tuple(each for each in fields if each[0].lower() not in own))
 
     def values(self, name: str) -> tuple[str, ...]:
-        """Every value of a header field."""
+        """All values of a header field."""
         return tuple(value for key, value in self.fields if key.lower() == name.lower())
 
     @property
     def size(self) -> tuple[int, int]:
-        """The smaller of two requests that show the same is the better evidence."""
+        """Sorts requests by size: the smaller of two is the better evidence."""
         return (len(self.body or b""), len(self.path) + sum(len(name) + len(value) for name, value in self.fields))
 
 
 def key_secret(key: ApiKey, variable: str = DEFAULT_KEY_VARIABLE) -> Secret:
     """
-    The key itself, as a secret.
+    The API key as a secret; *variable* is the environment variable that has it.
     """
     return Secret(text=key.reveal(), shell_word=f'"${{{variable}}}"')
 
@@ -118,7 +117,7 @@ def request_bytes(request: CheckRequest, target: Target) -> bytes:
 
 def _framing(request: CheckRequest) -> tuple[HeaderField, ...]:
     """
-    What tells the receiver where the body ends.
+    The header field that says where the body ends.
     """
     if request.chunked:
         return (("Transfer-Encoding", "chunked"),)
@@ -127,7 +126,7 @@ def _framing(request: CheckRequest) -> tuple[HeaderField, ...]:
 
 def _chunks(body: bytes, size: int = 7) -> Iterator[bytes]:
     """
-    The body cut small, so that members and characters fall across the cuts.
+    The body in small chunks, so that members and characters are split between chunks.
     """
     for start in range(0, len(body), size):
         piece = body[start : start + size]
@@ -142,11 +141,11 @@ def reproduction_command(
     request: CheckRequest, target: Target, *, route: Route = DIRECT_ROUTE, deadline: Seconds | None = None
 ) -> str:
     """
-    A curl line that sends the request again by the same *route*, its secret made by the shell; where a *deadline* was
-    missed, it waits as long as we did.
+    A curl command that sends the request again by the same *route*. The shell inserts the secret. If a *deadline* was
+    missed, curl waits as long.
     """
     if request.raw is not None:
-        return _raw_line(request, target)
+        return _printf_command(request, target)
     host = (("Host", request.host),) if request.host is not None else ()
     coding = (("Transfer-Encoding", "chunked"),) if request.chunked else ()
     line = curl_line(
@@ -166,23 +165,23 @@ _PLAIN_BYTES = frozenset(range(0x20, 0x7F)) - frozenset(b"%'\\")
 _NAMED_BYTES = {0x0D: r"\r", 0x0A: r"\n", 0x09: r"\t", 0x25: "%%", 0x5C: r"\\"}
 
 
-def _raw_line(request: CheckRequest, target: Target) -> str:
+def _printf_command(request: CheckRequest, target: Target) -> str:
     """
-    A shell line that sends a request's very bytes, where curl would put them right.
+    A shell command that sends the exact bytes of a request, which curl would correct.
     """
     assert request.raw is not None
     pieces = request.raw.split(request.secret.text.encode("latin-1")) if request.secret else [request.raw]
     words = [request.secret.shell_word] * (len(pieces) - 1) if request.secret else []
-    text = "%s".join("".join(map(_printed, piece)) for piece in pieces)
+    text = "%s".join("".join(map(_printf_escape, piece)) for piece in pieces)
     host = target.host.strip("[]")
-    there = f"nc {host} {target.port}"
+    connect = f"nc {host} {target.port}"
     if target.scheme == "https":
-        there = f"openssl s_client -quiet -connect {target.authority} -servername {host}"
-    return " ".join(("printf", f"'{text}'", *words, "|", there))
+        connect = f"openssl s_client -quiet -connect {target.authority} -servername {host}"
+    return " ".join(("printf", f"'{text}'", *words, "|", connect))
 
 
-def _printed(byte: int) -> str:
+def _printf_escape(byte: int) -> str:
     """
-    One byte, as printf's format has it between single quotes.
+    One byte in a format of printf between single quotes.
     """
     return chr(byte) if byte in _PLAIN_BYTES else _NAMED_BYTES.get(byte, f"\\{byte:03o}")

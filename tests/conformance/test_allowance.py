@@ -1,5 +1,5 @@
 """
-A target is asked no more, and no faster, than it was said to be.
+A target gets no more requests, and no faster, than the options allow.
 """
 
 from __future__ import annotations
@@ -23,14 +23,14 @@ from .endpoints import EndpointAnswer, EndpointRequest
 
 class Clock:
     """
-    A clock that only waiting and work move on.
+    A clock that only advances when the test says so.
     """
 
     def __init__(self) -> None:
         self.now = 100.0
 
     def pause(self, seconds: float) -> None:
-        """Wait."""
+        """Advance."""
         self.now += seconds
 
 
@@ -38,9 +38,9 @@ class Clock:
     rate=st.floats(0.1, 1000),
     work=st.lists(st.floats(0, 10), min_size=1, max_size=50),
 )
-def test_two_requests_are_never_closer_than_the_rate_allows(rate: float, work: Sequence[float]) -> None:
+def test_requests_keep_the_distance_of_the_rate_limit(rate: float, work: Sequence[float]) -> None:
     """
-    Whatever happens between two requests; and nothing waits that is late already.
+    Two requests are never closer than the rate allows, and a request that is late already does not wait.
     """
     clock = Clock()
     rate_limiter = RateLimiter(rate=rate, clock=lambda: clock.now, pause=clock.pause)
@@ -55,36 +55,37 @@ def test_two_requests_are_never_closer_than_the_rate_allows(rate: float, work: S
     assert all(later - earlier >= 1 / rate - 1e-9 for earlier, later in pairwise(sent))
 
 
-@given(most=st.integers(1, 30), asked=st.integers(0, 60))
-def test_no_more_are_sent_than_may_be(most: int, asked: int) -> None:
+@given(max_requests=st.integers(1, 30), attempts=st.integers(0, 60))
+def test_no_more_than_max_requests_are_sent(max_requests: int, attempts: int) -> None:
     """
-    The next one skips its check, and says which option limits it.
+    A further request raises NotAsked, which names the option.
     """
-    rate_limiter, skipped = RateLimiter(max_requests=most), 0
-    for _ in range(asked):
+    rate_limiter, not_asked = RateLimiter(max_requests=max_requests), 0
+    for _ in range(attempts):
         try:
             rate_limiter.acquire()
-        except NotAsked as why:
-            skipped += "--max-requests" in str(why)
+        except NotAsked as reason:
+            not_asked += "--max-requests" in str(reason)
 
-    assert (min(most, asked), max(0, asked - most)) == (rate_limiter.sent_count, skipped)
+    expected = min(max_requests, attempts), max(0, attempts - max_requests)
+    assert expected == (rate_limiter.sent_count, not_asked)
 
 
-@pytest.mark.parametrize("most", [1, 25, 150])
-def test_it_holds_over_everything_that_is_sent(most: int, run_suite: RunSuite) -> None:
+@pytest.mark.parametrize("max_requests", [1, 25, 150])
+def test_the_limit_covers_all_requests(max_requests: int, run_suite: RunSuite) -> None:
     """
-    Schemathesis, generation, concurrency and connections spoken over by hand: the target counts.
+    The limit covers Schemathesis, generated examples, concurrent requests and raw connections.
     """
-    seen: list[str] = []
+    methods: list[str] = []
 
-    def counting(asked: EndpointRequest) -> EndpointAnswer:
-        seen.append(asked.method)
-        return EndpointAnswer(status=200, body=asked.body or b"{}")
+    def counting(request: EndpointRequest) -> EndpointAnswer:
+        methods.append(request.method)
+        return EndpointAnswer(status=200, body=request.body or b"{}")
 
-    examined = run_suite(counting, rate_limiter=RateLimiter(max_requests=most))
+    result = run_suite(counting, rate_limiter=RateLimiter(max_requests=max_requests))
 
-    assert len(seen) <= most
-    assert examined.skipped
+    assert len(methods) <= max_requests
+    assert result.skipped
 
 
 @pytest.mark.parametrize("depth", Depth)

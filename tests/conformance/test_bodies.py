@@ -1,6 +1,5 @@
 """
-What a target answered is kept where somebody asked for that, and without credentials; what it did not answer in time can be
-seen again by a line that waits as long.
+Findings store the answer's body on request, without credentials, and reproduce missed deadlines.
 """
 
 from __future__ import annotations

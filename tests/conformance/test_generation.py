@@ -1,5 +1,5 @@
 """
-What chance has found once is found again.
+Violating examples that Hypothesis has found are stored and sent again.
 """
 
 from __future__ import annotations
@@ -19,77 +19,77 @@ from .endpoints import EndpointAnswer, EndpointRequest, correct_endpoint, error,
 DRAWN = tuple(check for check in checks_in(body) if check.name == "generated_objects_are_accepted")
 
 
-class Picky:
+class FalseRejectingEndpoint:
     """
-    An endpoint that refuses objects with a false in them, and keeps what it was asked.
+    An endpoint that rejects objects with a false in them, and records the bodies that it receives.
     """
 
     def __init__(self) -> None:
-        self.heard: list[bytes] = []
+        self.bodies: list[bytes] = []
 
-    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
-        self.heard.append(asked.body)
-        return (
-            error(400, "client_error") if is_object(asked.body) and b"false" in asked.body else correct_endpoint(asked)
-        )
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        self.bodies.append(request.body)
+        if is_object(request.body) and b"false" in request.body:
+            return error(400, "client_error")
+        return correct_endpoint(request)
 
 
 @pytest.fixture(autouse=True)
-def _elsewhere(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def _own_database(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """
-    A database of its own.
+    Each test has a database of its own.
     """
     monkeypatch.setenv("HYPOTHESIS_STORAGE_DIRECTORY", str(tmp_path))
     monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, Depth.STANDARD, 80)
 
 
-def test_what_departed_is_asked_first_the_next_time() -> None:
+def test_a_violating_example_is_sent_first_in_the_next_run() -> None:
     """
-    By another seed too, and whatever the seed would have drawn.
+    The stored example comes first, with another seed too.
     """
-    before, after = Picky(), Picky()
-    found = run_suite_in_process(before, checks=DRAWN, is_stored=True).findings
-    again = run_suite_in_process(after, checks=DRAWN, is_stored=True, seed=2).findings
+    before, after = FalseRejectingEndpoint(), FalseRejectingEndpoint()
+    first = run_suite_in_process(before, checks=DRAWN, is_stored=True).findings
+    second = run_suite_in_process(after, checks=DRAWN, is_stored=True, seed=2).findings
 
-    assert 1 == len(found) == len(again)
-    assert b"false" not in before.heard[0]
-    assert b"false" in after.heard[0]
+    assert 1 == len(first) == len(second)
+    assert b"false" not in before.bodies[0]
+    assert b"false" in after.bodies[0]
 
 
-def test_what_departs_no_more_is_forgotten() -> None:
+def test_an_example_that_violates_nothing_any_more_is_deleted() -> None:
     """
-    A target that was mended is asked once more, and then no longer.
+    A repaired target is sent the stored example once more, and then no longer.
     """
-    run_suite_in_process(Picky(), checks=DRAWN, is_stored=True)
-    heard: list[bytes] = []
+    run_suite_in_process(FalseRejectingEndpoint(), checks=DRAWN, is_stored=True)
+    bodies: list[bytes] = []
 
-    def mended(asked: EndpointRequest) -> EndpointAnswer:
-        heard.append(asked.body)
-        return correct_endpoint(asked)
+    def repaired(request: EndpointRequest) -> EndpointAnswer:
+        bodies.append(request.body)
+        return correct_endpoint(request)
 
-    assert [] == run_suite_in_process(mended, checks=DRAWN, is_stored=True).lines
-    kept = heard[0]
-    heard.clear()
-    assert b"false" in kept
-    assert [] == run_suite_in_process(mended, checks=DRAWN, is_stored=True).lines
-    assert kept != heard[0]
+    assert [] == run_suite_in_process(repaired, checks=DRAWN, is_stored=True).lines
+    stored = bodies[0]
+    bodies.clear()
+    assert b"false" in stored
+    assert [] == run_suite_in_process(repaired, checks=DRAWN, is_stored=True).lines
+    assert stored != bodies[0]
 
 
-def test_nothing_is_kept_where_there_is_no_run_folder(tmp_path: Path) -> None:
+def test_nothing_is_stored_without_a_run_folder(tmp_path: Path) -> None:
     """
-    And the seed alone says what is asked.
+    Then only the seed decides which examples are sent.
     """
-    one, other = Picky(), Picky()
-    run_suite_in_process(one, checks=DRAWN)
-    run_suite_in_process(other, checks=DRAWN)
+    first, second = FalseRejectingEndpoint(), FalseRejectingEndpoint()
+    run_suite_in_process(first, checks=DRAWN)
+    run_suite_in_process(second, checks=DRAWN)
 
-    assert one.heard == other.heard
+    assert first.bodies == second.bodies
     assert [] == list(tmp_path.glob("examples/*"))
 
 
-def test_the_database_is_hypothesiss_own(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_is_in_hypothesiss_default_folder(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    In the working folder, unless its variable says otherwise.
+    The database is in the working folder unless `HYPOTHESIS_STORAGE_DIRECTORY` is set.
     """
     monkeypatch.delenv("HYPOTHESIS_STORAGE_DIRECTORY")
 

@@ -1,5 +1,5 @@
 """
-What a ledger makes of the violations that are entered in it.
+The ledger makes findings of the violations that are entered.
 """
 
 from __future__ import annotations
@@ -21,29 +21,29 @@ from .endpoints import correct_endpoint, with_right_key
 
 
 @pytest.mark.parametrize("kinds", [1, 12, 13, 40])
-def test_a_finding_says_whether_it_names_all_that_showed_it(kinds: int) -> None:
+def test_a_finding_names_twelve_requests_and_says_if_there_are_more(kinds: int) -> None:
     """
-    The first twelve kinds of request are named, each once, and where there are more it says so, stored and read again.
+    The first twelve request labels are named, each once, and the finding is the same after it is stored and read again.
     """
     ledger = Ledger(None, parse_target("http://127.0.0.1:1"), 1)
     violation = Violation(clause=clauses.STATUS, expected="a documented one", actual="418")
     for number in (*range(kinds), *range(kinds)):
         ledger.record([clauses.STATUS], [violation], Evidence(request=CheckRequest(label=f"kind {number}")))
-    found = ledger.findings[0]
+    finding = ledger.findings[0]
 
-    assert found.cases == tuple(f"kind {number}" for number in range(min(kinds, 12)))
-    assert found.more_cases is (kinds > 12)
-    assert Finding.from_json(found.to_json()) == found
+    assert finding.cases == tuple(f"kind {number}" for number in range(min(kinds, 12)))
+    assert finding.more_cases is (kinds > 12)
+    assert Finding.from_json(finding.to_json()) == finding
 
 
-def test_what_an_open_gate_hides_is_not_called_passed(run_suite: RunSuite) -> None:
+def test_missing_authentication_does_not_count_as_verified_keys(run_suite: RunSuite) -> None:
     """
-    Where everybody is let in, nobody can tell what a wrong key would have opened; and ids that never came are not unique.
+    If no credentials are needed, the clause on wrong keys is not exercised; without request ids, neither is their uniqueness.
     """
-    # HTTP itself refuses a control character, whoever sends it.
+    # An HTTP server rejects a control character before it looks at the key.
     checks = [each for each in CHECKS if each.module == "credentials" and "control" not in each.name]
     ledger = run_suite(
-        lambda asked: replace(correct_endpoint(with_right_key(asked)), request_id=None), checks=checks
+        lambda request: replace(correct_endpoint(with_right_key(request)), request_id=None), checks=checks
     ).ledger
 
     assert ledger.exercise_count(clauses.AUTHENTICATION_REQUIRED)

@@ -1,5 +1,5 @@
 """
-Requests go out as they are, answers are read to their end and no further.
+The client sends requests unchanged, and reads answers exactly to their end.
 """
 
 from __future__ import annotations
@@ -38,9 +38,9 @@ TARGET = Target(scheme="http", host="127.0.0.1", port=8080)
 REQUEST = CheckRequest(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b"{}")
 
 
-def test_nothing_is_added_to_a_request() -> None:
+def test_only_host_and_framing_are_added_to_a_request() -> None:
     """
-    Host and the framing, and every other byte is the check's own.
+    All other bytes come from the check.
     """
     request = CheckRequest(fields=(("auTHorization", " x\xff "), ("a", "1"), ("a", "2")), body=b"\x00")
 
@@ -54,15 +54,16 @@ def test_nothing_is_added_to_a_request() -> None:
 
 
 @contextmanager
-def saying(*answers: bytes, pause: float = 0.0) -> Iterator[Target]:
+def serving(*answers: bytes, pause: float = 0.0) -> Iterator[Target]:
     """
-    A listener that gives each connection the next answer, whatever it is sent, and closes it.
+    A server that sends the next answer on each connection, whatever the request, and closes it. With a *pause*, it waits
+    before each byte.
     """
-    with socket.create_server(("127.0.0.1", 0)) as listening:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
 
         def serve() -> None:
             for answer in answers:
-                connection, _ = listening.accept()
+                connection, _ = listener.accept()
                 with connection:
                     connection.recv(65536)
                     if not pause:
@@ -77,22 +78,22 @@ def saying(*answers: bytes, pause: float = 0.0) -> Iterator[Target]:
 
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
-        yield parse_target(f"http://127.0.0.1:{listening.getsockname()[1]}")
+        yield parse_target(f"http://127.0.0.1:{listener.getsockname()[1]}")
 
 
-WHOLE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Odd-CASE: a\r\nx-odd-case: b\r\n\r\n{}"
+COMPLETE = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nX-Odd-CASE: a\r\nx-odd-case: b\r\n\r\n{}"
 
 
 @pytest.mark.parametrize(
     ("answer", "transport", "body", "framing_error"),
     [
-        (WHOLE, Transport.ANSWERED, b"{}", False),
-        (b"HTTP/1.1 100 Continue\r\n\r\n" + WHOLE, Transport.ANSWERED, b"{}", False),
+        (COMPLETE, Transport.ANSWERED, b"{}", False),
+        (b"HTTP/1.1 100 Continue\r\n\r\n" + COMPLETE, Transport.ANSWERED, b"{}", False),
         (b"HTTP/1.0 200 OK\r\n\r\nto the end", Transport.ANSWERED, b"to the end", False),
-        (WHOLE + b"!", Transport.ANSWERED, b"{}", True),
+        (COMPLETE + b"!", Transport.ANSWERED, b"{}", True),
         (b"", Transport.CONNECTION_LOST, None, False),
-        (WHOLE[:-1], Transport.MALFORMED, None, True),
-        (WHOLE[:20], Transport.MALFORMED, None, True),
+        (COMPLETE[:-1], Transport.MALFORMED, None, True),
+        (COMPLETE[:20], Transport.MALFORMED, None, True),
         (b"SSH-2.0-OpenSSH\r\n\r\n", Transport.MALFORMED, None, True),
         (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", Transport.MALFORMED, None, True),
     ],
@@ -101,9 +102,9 @@ def test_an_answer_is_read_to_its_end(
     answer: bytes, transport: Transport, body: bytes | None, framing_error: bool
 ) -> None:
     """
-    Whole, cut short, followed by more, or no HTTP at all; every byte is kept.
+    All bytes are kept of answers that are complete, cut short, followed by more bytes, or not HTTP.
     """
-    with saying(answer) as target:
+    with serving(answer) as target:
         received = Client(target, deadline=5.0).send(REQUEST)
 
     assert received.transport is transport
@@ -116,28 +117,28 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
 
 
 @pytest.mark.parametrize(
-    ("answer", "body", "said"),
+    ("answer", "body", "message"),
     [
         (HEAD + b"Content-Length: 2\n\r\n{}", b"{}", "ends in LF without CR"),
-        (HEAD + b"X-A : b\r\nContent-Length: 2\r\n\r\n{}", b"{}", "a blank before the colon"),
+        (HEAD + b"X-A : b\r\nContent-Length: 2\r\n\r\n{}", b"{}", "whitespace before the colon"),
         (HEAD + b"X-A: b\r\n c\r\nContent-Length: 2\r\n\r\n{}", b"{}", "folded"),
         (HEAD + b"X-A\r\nContent-Length: 2\r\n\r\n{}", b"{}", "without a colon"),
-        (HEAD + b"X A: b\r\nContent-Length: 2\r\n\r\n{}", b"{}", "no token"),
+        (HEAD + b"X A: b\r\nContent-Length: 2\r\n\r\n{}", b"{}", "not a token"),
         (HEAD + b"X-A: b\x7f\r\nContent-Length: 2\r\n\r\n{}", b"{}", "a control character"),
-        (b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}", b"{}", "a status line"),
-        (b"HTTP/1.1  200 OK\r\nContent-Length: 2\r\n\r\n{}", b"{}", "a status line"),
-        (b"HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"{}", "a status line"),
-        (HEAD + b"Content-Length: 2, 2\r\n\r\n{}", b"{}", "no number"),
-        (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ", None, "two lengths"),
-        (HEAD + b"Content-Length: 0x2\r\n\r\n{}", None, "no number"),
-        (HEAD + b"Content-Length: -2\r\n\r\n{}", None, "no number"),
+        (b"HTTP/1.1 200\r\nContent-Length: 2\r\n\r\n{}", b"{}", "an invalid status line"),
+        (b"HTTP/1.1  200 OK\r\nContent-Length: 2\r\n\r\n{}", b"{}", "an invalid status line"),
+        (b"HTTP/2 200 OK\r\nContent-Length: 2\r\n\r\n{}", b"{}", "an invalid status line"),
+        (HEAD + b"Content-Length: 2, 2\r\n\r\n{}", b"{}", "not a number"),
+        (HEAD + b"Content-Length: 2\r\nContent-Length: 3\r\n\r\n{} ", None, "two different lengths"),
+        (HEAD + b"Content-Length: 0x2\r\n\r\n{}", None, "not a number"),
+        (HEAD + b"Content-Length: -2\r\n\r\n{}", None, "not a number"),
         (HEAD + b"Content-Length: 3\r\n\r\n{}", None, "1 bytes before the end"),
         (HEAD + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", b"{}", "both"),
-        (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", b"{}", "nobody asked for"),
-        (HEAD + b"Transfer-Encoding: identity\r\n\r\n{}", None, "nobody asked for"),
+        (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n", b"{}", "not requested"),
+        (HEAD + b"Transfer-Encoding: identity\r\n\r\n{}", None, "not requested"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2 \r\n{}\r\n0\r\n\r\n", b"{}", "a chunk size"),
-        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n", None, "a chunk size"),
-        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n", None, "a chunk size"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n0x2\r\n{}\r\n0\r\n\r\n", None, "an invalid chunk size"),
+        (HEAD + b"Transfer-Encoding: chunked\r\n\r\n-2\r\n{}\r\n0\r\n\r\n", None, "an invalid chunk size"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n1\r\n{}\r\n0\r\n\r\n", None, "longer than its size"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n", None, "closed within"),
         (HEAD + b"Transfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n", None, "closed within"),
@@ -147,19 +148,19 @@ HEAD = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n"
     ],
 )
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_the_first_thing_wrong_with_a_form_is_told(answer: bytes, body: bytes | None, said: str, size: int) -> None:
+def test_the_first_framing_error_is_reported(answer: bytes, body: bytes | None, message: str, size: int) -> None:
     """
-    Wherever the bytes are cut on their way; and the answer is read all the same where its meaning is plain.
+    However the bytes are split, the first error is reported, and the answer is parsed nevertheless if its meaning is clear.
     """
-    parser, why = AnswerParser("POST"), ""
+    parser, error = AnswerParser("POST"), ""
     try:
         for start in range(0, len(answer), size):
             parser.feed(answer[start : start + size])
         parser.feed(b"")
-    except UnparsableAnswer as wrong:
-        why = str(wrong)
+    except UnparsableAnswer as raised:
+        error = str(raised)
 
-    assert said in (why or parser.framing_error)
+    assert message in (error or parser.framing_error)
     assert body == (parser.answer.body if parser.answer else None)
 
 
@@ -177,9 +178,9 @@ def test_the_first_thing_wrong_with_a_form_is_told(answer: bytes, body: bytes | 
     ],
 )
 @pytest.mark.parametrize("size", [1, 7, 1000])
-def test_a_legal_form_is_no_departure(answer: bytes, size: int) -> None:
+def test_valid_framing_is_no_error(answer: bytes, size: int) -> None:
     """
-    Wherever the bytes are cut on their way.
+    Valid answers are parsed without an error, however the bytes are split.
     """
     parser = AnswerParser("POST")
     for start in range(0, len(answer), size):
@@ -193,7 +194,7 @@ def test_a_legal_form_is_no_departure(answer: bytes, size: int) -> None:
 
 
 @pytest.mark.parametrize(
-    ("accepted", "coding", "body", "departs", "advises"),
+    ("accepted", "coding", "body", "is_error", "is_warning"),
     [
         (None, "gzip", gzip.compress(b"{}", mtime=0), False, False),
         ("gzip", "X-GZIP", gzip.compress(b"{}", mtime=0) + gzip.compress(b"", mtime=0), False, False),
@@ -210,26 +211,28 @@ def test_a_legal_form_is_no_departure(answer: bytes, size: int) -> None:
         (None, "br", b"\x0b\x00\x80{}\x03", False, True),
     ],
 )
-def test_a_coding_is_undone(accepted: str | None, coding: str, body: bytes, departs: bool, advises: bool) -> None:
+def test_a_content_coding_is_decoded(
+    accepted: str | None, coding: str, body: bytes, is_error: bool, is_warning: bool
+) -> None:
     """
-    Where it can be; and what is wrong with it is told.
+    Bodies are decoded if possible, and errors of their coding are reported.
     """
     fields = () if accepted is None else (("Accept-Encoding", accepted),)
-    found = decode_answer(
+    decoded = decode_answer(
         Answer(status=200, headers=(("Content-Encoding", coding),), body=body), replace(REQUEST, fields=fields)
     )
 
-    assert (departs, advises) == (bool(found.coding_error), bool(found.warning))
-    assert found.answer is None or found.answer.body == b"{}"
+    assert (is_error, is_warning) == (bool(decoded.coding_error), bool(decoded.warning))
+    assert decoded.answer is None or decoded.answer.body == b"{}"
 
 
-def test_bytes_that_come_late_are_told_once() -> None:
+def test_late_bytes_are_returned_once() -> None:
     """
-    Whatever arrives behind a whole answer is kept with what had been asked, until somebody asks.
+    Bytes that arrive after a complete answer are kept with its request, until they are taken.
     """
 
-    def server(asked: EndpointRequest) -> EndpointAnswer:
-        return replace(correct_endpoint(asked), late=b"!")
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        return replace(correct_endpoint(request), late=b"!")
 
     with serve(server) as url:
         client = Client(parse_target(url), deadline=5.0)
@@ -241,31 +244,31 @@ def test_bytes_that_come_late_are_told_once() -> None:
     assert client.take_late_bytes() == []
 
 
-def test_every_request_passes_one_place() -> None:
+def test_every_request_is_counted() -> None:
     """
-    Whichever way a request takes to the wire, it is counted.
+    The client counts requests on raw connections too.
     """
     with serve(correct_endpoint) as url:
         client = Client(parse_target(url), deadline=5.0)
         client.send(REQUEST)
-        with client.open_raw_connection() as talk:
-            talk.send_pipelined([REQUEST, REQUEST])
-            statuses = [talk.read_answer(REQUEST).answer for _ in range(2)]
+        with client.open_raw_connection() as connection:
+            connection.send_pipelined([REQUEST, REQUEST])
+            answers = [connection.read_answer(REQUEST).answer for _ in range(2)]
 
     assert client.sent_count == 3
-    assert [200, 200] == [answer and answer.status for answer in statuses]
+    assert [200, 200] == [answer and answer.status for answer in answers]
 
 
-def test_a_shell_line_sends_the_very_bytes() -> None:
+def test_a_printf_command_sends_the_exact_bytes() -> None:
     """
-    Where curl would put them right, printf does not; the key comes from the shell all the same.
+    Bytes that curl would correct are sent with printf, and the shell inserts the key.
     """
     raw = bytes(range(1, 256)) + b"%s \\ ' Api-Key " + KEY.encode() + b"\r\n\r\n\x00"
     request = replace(REQUEST, raw=raw, secret=key_secret(ApiKey(KEY), "THE_KEY"))
     line = reproduction_command(request, TARGET)
-    printing = line.rpartition(" | ")[0]
+    printf = line.rpartition(" | ")[0]
     printed = subprocess.run(
-        ["sh", "-c", printing], env={**os.environ, "THE_KEY": KEY}, capture_output=True, check=True, timeout=10
+        ["sh", "-c", printf], env={**os.environ, "THE_KEY": KEY}, capture_output=True, check=True, timeout=10
     )
 
     assert line.endswith(" | nc 127.0.0.1 8080")
@@ -273,36 +276,36 @@ def test_a_shell_line_sends_the_very_bytes() -> None:
     assert raw == printed.stdout
 
 
-def test_names_keep_their_case_and_their_order() -> None:
+def test_header_fields_keep_case_order_and_repetitions() -> None:
     """
-    Repeated fields stay repeated.
+    The header fields of an answer are kept as received.
     """
-    with saying(WHOLE) as target:
+    with serving(COMPLETE) as target:
         answer = Client(target, deadline=5.0).send(REQUEST).answer
 
     assert answer is not None
     assert answer.headers == (("Content-Length", "2"), ("X-Odd-CASE", "a"), ("x-odd-case", "b"))
 
 
-def test_a_drip_meets_the_deadline() -> None:
+def test_slow_bytes_do_not_extend_the_deadline() -> None:
     """
-    An answer whose bytes trickle in is no answer in time: a byte now and then does not extend the deadline.
+    An answer whose bytes trickle in misses the deadline.
     """
-    with saying(WHOLE, pause=0.1) as target:
+    with serving(COMPLETE, pause=0.1) as target:
         began = time.monotonic()
         received = Client(target, deadline=0.5).send(REQUEST)
-        took = time.monotonic() - began
+        duration = time.monotonic() - began
 
     assert received.transport is Transport.DEADLINE
-    assert took < 2.0
-    assert WHOLE.startswith(received.raw)
+    assert duration < 2.0
+    assert COMPLETE.startswith(received.raw)
 
 
 def test_a_connection_closed_while_idle_is_replaced() -> None:
     """
-    A target may close what it keeps; that says nothing about the next request.
+    The next request opens a new connection.
     """
-    with saying(WHOLE, WHOLE, WHOLE) as target:
+    with serving(COMPLETE, COMPLETE, COMPLETE) as target:
         client = Client(target, deadline=5.0)
         statuses = [received.answer and received.answer.status for received in (client.send(REQUEST) for _ in range(3))]
 
@@ -323,17 +326,17 @@ def test_a_connection_closed_while_idle_is_replaced() -> None:
     ],
     ids=lambda request: f"{request.method} {request.path[:30]}",
 )
-def test_a_curl_line_sends_the_request_again(request_: CheckRequest) -> None:
+def test_a_curl_command_sends_the_same_request(request_: CheckRequest) -> None:
     """
-    The key comes from the shell, and what the target hears is the same.
+    The target receives the same request, and the shell inserts the key.
     """
-    heard: list[EndpointRequest] = []
+    requests: list[EndpointRequest] = []
 
-    def noting(asked: EndpointRequest) -> EndpointAnswer:
-        heard.append(asked)
-        return correct_endpoint(asked)
+    def recording(request: EndpointRequest) -> EndpointAnswer:
+        requests.append(request)
+        return correct_endpoint(request)
 
-    with serve(noting) as url:
+    with serve(recording) as url:
         target = parse_target(url)
         Client(target, deadline=5.0).send(request_)
         line = reproduction_command(replace(request_, secret=key_secret(ApiKey(KEY), "THE_KEY")), target)
@@ -341,10 +344,10 @@ def test_a_curl_line_sends_the_request_again(request_: CheckRequest) -> None:
             ["sh", "-c", line], env={**os.environ, "THE_KEY": KEY}, capture_output=True, check=True, timeout=10
         )
 
-    own = {"user-agent", "accept", "content-length"}
+    ignored = {"user-agent", "accept", "content-length"}
     first, second = (
-        (asked.method, asked.path, sorted((n.lower(), v) for n, v in asked.fields if n.lower() not in own), asked.body)
-        for asked in heard
+        (each.method, each.path, sorted((n.lower(), v) for n, v in each.fields if n.lower() not in ignored), each.body)
+        for each in requests
     )
     assert KEY not in line
     assert first == second
