@@ -1,5 +1,5 @@
 """
-What is expected of an answer follows from the request's bytes alone.
+The expected answer follows from the request's bytes alone.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ RIGHT = ("Authorization", f"Api-Key {KEY}")
 ANY = ""
 
 
-def asked(*fields: tuple[str, str], body: bytes | None = b"{}", **parts: object) -> CheckRequest:
+def request_with(*fields: tuple[str, str], body: bytes | None = b"{}", **parts: object) -> CheckRequest:
     """
     A request with these fields.
     """
@@ -41,65 +41,65 @@ def asked(*fields: tuple[str, str], body: bytes | None = b"{}", **parts: object)
 @pytest.mark.parametrize(
     ("request_", "clause"),
     [
-        (asked(RIGHT, JSON_TYPE), "object-accepted"),
-        (asked(JSON_TYPE), "authentication-required"),
-        (asked(JSON_TYPE, path=f"/production/run_remote?key={KEY}"), "key-location"),
-        (asked(JSON_TYPE, ("Cookie", f"k={KEY}")), "key-location"),
-        (asked(JSON_TYPE, body=f'{{"k":"{KEY}"}}'.encode()), "key-location"),
-        (asked(("Authorization", ""), JSON_TYPE), "key-verified"),
-        (asked(("Authorization", f"Api-Key {KEY}x"), JSON_TYPE), "key-verified"),
-        (asked(("Authorization", f"Api-Key {KEY[1:]}"), JSON_TYPE), "key-verified"),
-        (asked(("Authorization", KEY), JSON_TYPE), "key-prefix"),
-        (asked(("Authorization", f"Bearer {KEY}"), JSON_TYPE), "key-prefix"),
-        (asked(("Authorization", f"api-key {KEY}"), JSON_TYPE), ANY),
-        (asked(("Authorization", f"Api-Key  {KEY}"), JSON_TYPE), ANY),
-        (asked(("Authorization", f" Api-Key {KEY} "), JSON_TYPE), ANY),
-        (asked(RIGHT, RIGHT, JSON_TYPE), ANY),
-        (asked(RIGHT), "media-type-required"),
-        (asked(RIGHT, ("Content-Type", "text/plain")), "media-type-required"),
-        (asked(RIGHT, ("content-type", "Application/JSON; x=y")), "media-type-parameters"),
-        (asked(RIGHT, ("Content-Type", 'Application/JSON ; charset="UTF-8"; x="y"')), "media-type-parameters"),
-        (asked(RIGHT, ("Content-Type", "application/json; charset=utf-16")), ANY),
-        (asked(RIGHT, ("Content-Type", "application/json;")), ANY),
-        (asked(RIGHT, ("Content-Type", "application/vnd.api+json")), ANY),
-        (asked(RIGHT, ("Content-Type", "text/json")), ANY),
-        (asked(RIGHT, ("Content-Type", "text/plain, application/json")), ANY),
-        (asked(RIGHT, ("Content-Type", "application/json5")), "media-type-required"),
-        (asked(RIGHT, JSON_TYPE, ("Content-Encoding", "gzip")), ANY),
-        (asked(RIGHT, JSON_TYPE, ("Content-Encoding", "gzip"), body=b"\x1f\x8b"), ANY),
-        (asked(RIGHT, JSON_TYPE, ("Accept", "application/json;q=0.5, text/html")), "object-accepted"),
-        (asked(RIGHT, JSON_TYPE, ("Accept", "text/html, application/*;q=0.1")), "object-accepted"),
-        (asked(RIGHT, JSON_TYPE, ("Accept", "text/html")), ANY),
-        (asked(RIGHT, JSON_TYPE, ("Accept", "application/json;q=0")), ANY),
-        (asked(RIGHT, JSON_TYPE, body=None), "body-required"),
-        (asked(RIGHT, body=b""), "body-required"),
-        (asked(RIGHT, JSON_TYPE, body=b"[]"), "non-object-rejected"),
-        (asked(RIGHT, JSON_TYPE, body=b"{"), "invalid-json-rejected"),
-        (asked(RIGHT, JSON_TYPE, ("X-Emulate", "timeout")), "error-on-demand"),
-        (asked(RIGHT, JSON_TYPE, method="GET"), "other-methods-rejected"),
-        (asked(RIGHT, JSON_TYPE, method="HEAD"), ANY),
-        (asked(RIGHT, JSON_TYPE, path="/"), "other-paths-rejected"),
-        (asked(RIGHT, JSON_TYPE, host="chain-a-b.api.baseten.co"), "regional-host"),
+        (request_with(RIGHT, JSON_TYPE), "object-accepted"),
+        (request_with(JSON_TYPE), "authentication-required"),
+        (request_with(JSON_TYPE, path=f"/production/run_remote?key={KEY}"), "key-location"),
+        (request_with(JSON_TYPE, ("Cookie", f"k={KEY}")), "key-location"),
+        (request_with(JSON_TYPE, body=f'{{"k":"{KEY}"}}'.encode()), "key-location"),
+        (request_with(("Authorization", ""), JSON_TYPE), "key-verified"),
+        (request_with(("Authorization", f"Api-Key {KEY}x"), JSON_TYPE), "key-verified"),
+        (request_with(("Authorization", f"Api-Key {KEY[1:]}"), JSON_TYPE), "key-verified"),
+        (request_with(("Authorization", KEY), JSON_TYPE), "key-prefix"),
+        (request_with(("Authorization", f"Bearer {KEY}"), JSON_TYPE), "key-prefix"),
+        (request_with(("Authorization", f"api-key {KEY}"), JSON_TYPE), ANY),
+        (request_with(("Authorization", f"Api-Key  {KEY}"), JSON_TYPE), ANY),
+        (request_with(("Authorization", f" Api-Key {KEY} "), JSON_TYPE), ANY),
+        (request_with(RIGHT, RIGHT, JSON_TYPE), ANY),
+        (request_with(RIGHT), "media-type-required"),
+        (request_with(RIGHT, ("Content-Type", "text/plain")), "media-type-required"),
+        (request_with(RIGHT, ("content-type", "Application/JSON; x=y")), "media-type-parameters"),
+        (request_with(RIGHT, ("Content-Type", 'Application/JSON ; charset="UTF-8"; x="y"')), "media-type-parameters"),
+        (request_with(RIGHT, ("Content-Type", "application/json; charset=utf-16")), ANY),
+        (request_with(RIGHT, ("Content-Type", "application/json;")), ANY),
+        (request_with(RIGHT, ("Content-Type", "application/vnd.api+json")), ANY),
+        (request_with(RIGHT, ("Content-Type", "text/json")), ANY),
+        (request_with(RIGHT, ("Content-Type", "text/plain, application/json")), ANY),
+        (request_with(RIGHT, ("Content-Type", "application/json5")), "media-type-required"),
+        (request_with(RIGHT, JSON_TYPE, ("Content-Encoding", "gzip")), ANY),
+        (request_with(RIGHT, JSON_TYPE, ("Content-Encoding", "gzip"), body=b"\x1f\x8b"), ANY),
+        (request_with(RIGHT, JSON_TYPE, ("Accept", "application/json;q=0.5, text/html")), "object-accepted"),
+        (request_with(RIGHT, JSON_TYPE, ("Accept", "text/html, application/*;q=0.1")), "object-accepted"),
+        (request_with(RIGHT, JSON_TYPE, ("Accept", "text/html")), ANY),
+        (request_with(RIGHT, JSON_TYPE, ("Accept", "application/json;q=0")), ANY),
+        (request_with(RIGHT, JSON_TYPE, body=None), "body-required"),
+        (request_with(RIGHT, body=b""), "body-required"),
+        (request_with(RIGHT, JSON_TYPE, body=b"[]"), "non-object-rejected"),
+        (request_with(RIGHT, JSON_TYPE, body=b"{"), "invalid-json-rejected"),
+        (request_with(RIGHT, JSON_TYPE, ("X-Emulate", "timeout")), "error-on-demand"),
+        (request_with(RIGHT, JSON_TYPE, method="GET"), "other-methods-rejected"),
+        (request_with(RIGHT, JSON_TYPE, method="HEAD"), ANY),
+        (request_with(RIGHT, JSON_TYPE, path="/"), "other-paths-rejected"),
+        (request_with(RIGHT, JSON_TYPE, host="chain-a-b.api.baseten.co"), "regional-host"),
     ],
 )
-def test_a_request_is_judged_by_the_clause_it_puts_to_the_test(request_: CheckRequest, clause: str) -> None:
+def test_the_expectation_names_the_clause_that_decides(request_: CheckRequest, clause: str) -> None:
     """
-    And by none where no sentence decides.
+    There is no expectation if the contract leaves the answer open.
     """
-    found = expectation(request_, TERMS)
+    expected = expectation(request_, TERMS)
 
-    assert clause == (found.clause.id if found else ANY)
+    assert clause == (expected.clause.id if expected else ANY)
 
 
-def test_an_answer_may_be_to_any_of_several_mistakes() -> None:
+def test_an_answer_may_be_about_any_of_several_mistakes() -> None:
     """
-    No credentials and a body that is no object: 401 and 400 are both right.
+    Without credentials and with a body that is no object, 401 and 400 are both right.
     """
-    found = expectation(asked(JSON_TYPE, body=b"[]"), TERMS)
+    expected = expectation(request_with(JSON_TYPE, body=b"[]"), TERMS)
 
-    assert found is not None
+    assert expected is not None
     assert [401, 400] == [
-        status for status in (401, 400, 200, 429) if found.is_met_by(Answer(status=status, headers=()))
+        status for status in (401, 400, 200, 429) if expected.is_met_by(Answer(status=status, headers=()))
     ]
 
 
@@ -112,28 +112,32 @@ def test_an_answer_may_be_to_any_of_several_mistakes() -> None:
         (Contract.DOCUMENTED, f"Bearer {KEY}", [200, 400, 401, 403]),
     ],
 )
-def test_the_contract_decides_how_a_key_is_refused(contract: Contract, authorization: str, statuses: list[int]) -> None:
+def test_the_contract_decides_how_a_key_is_rejected(
+    contract: Contract, authorization: str, statuses: list[int]
+) -> None:
     """
-    What Baseten documents beyond the document is expected under the wider contract alone.
+    Statuses that are documented outside the OpenAPI document are expected by the documented contract only.
     """
-    found = expectation(asked(("Authorization", authorization), JSON_TYPE), replace(TERMS, contract=contract))
+    expected = expectation(request_with(("Authorization", authorization), JSON_TYPE), replace(TERMS, contract=contract))
 
     assert statuses == [
-        status for status in (200, 400, 401, 403) if found is None or found.is_met_by(Answer(status=status, headers=()))
+        status
+        for status in (200, 400, 401, 403)
+        if expected is None or expected.is_met_by(Answer(status=status, headers=()))
     ]
 
 
-def test_nothing_is_expected_of_an_object_where_the_signature_is_unknown() -> None:
+def test_there_is_no_expectation_for_an_object_if_the_input_schema_is_unknown() -> None:
     """
-    Only an echo chain is known to take any object.
+    Only an echo chain is known to accept any object.
     """
-    assert expectation(asked(RIGHT, JSON_TYPE), replace(TERMS, echo=False)) is None
+    assert expectation(request_with(RIGHT, JSON_TYPE), replace(TERMS, echo=False)) is None
 
 
 @given(json_objects())
 def test_generated_objects_are_objects(body: object) -> None:
     """
-    Every one is taken by another parser too, and none may be refused.
+    Another parser accepts each of them, and every target has to accept them.
     """
     content = body.content  # type: ignore[attr-defined]
 
@@ -143,9 +147,9 @@ def test_generated_objects_are_objects(body: object) -> None:
 
 
 @given(non_objects())
-def test_generated_values_are_no_objects(body: object) -> None:
+def test_generated_other_values_are_json_but_no_objects(body: object) -> None:
     """
-    JSON all the same.
+    The strategy for non-objects generates valid JSON.
     """
     value = parse_json(body.content)  # type: ignore[attr-defined]
 
@@ -153,9 +157,9 @@ def test_generated_values_are_no_objects(body: object) -> None:
 
 
 @given(almost_json())
-def test_near_misses_are_no_json(body: object) -> None:
+def test_generated_invalid_json_is_invalid(body: object) -> None:
     """
-    Whatever they are made from.
+    No example is valid JSON, whatever object it is made from.
     """
     assert isinstance(parse_json(body.content), InvalidJson)  # type: ignore[attr-defined]
 
@@ -168,29 +172,31 @@ ACCEPTED = (
 )
 
 
-def test_the_tables_hold_what_they_say() -> None:
+def test_the_tables_of_bodies_are_correct() -> None:
     """
-    Spellings are objects that nobody may refuse, the others are what their names say, and no name is used twice.
+    The bodies are what the names of their tables say, and no label is used twice.
     """
-    refused = (*INVALID_JSON, *invalid_json_elsewhere())
-    names = [body.label for body in (*ACCEPTED, *IMPLEMENTATION_DEFINED, *refused) if "truncated" not in body.label]
+    invalid = (*INVALID_JSON, *invalid_json_elsewhere())
+    labels = [body.label for body in (*ACCEPTED, *IMPLEMENTATION_DEFINED, *invalid) if "truncated" not in body.label]
 
     assert [
         body.label for body in ACCEPTED if not is_object(body.content) or is_implementation_defined(body.content)
     ] == []
-    assert [body.label for body in refused if not isinstance(parse_json(body.content), InvalidJson)] == []
+    assert [body.label for body in invalid if not isinstance(parse_json(body.content), InvalidJson)] == []
     assert [body.label for body in NON_OBJECTS if isinstance(parse_json(body.content), dict | InvalidJson)] == []
     assert [
-        body.label for body in IMPLEMENTATION_DEFINED if expectation(asked(RIGHT, JSON_TYPE, body=body.content), TERMS)
+        body.label
+        for body in IMPLEMENTATION_DEFINED
+        if expectation(request_with(RIGHT, JSON_TYPE, body=body.content), TERMS)
     ] == []
-    assert [name for name, count in Counter(names).items() if count > 1] == []
-    assert [name for name in names if "\n" in name] == []
+    assert [label for label, count in Counter(labels).items() if count > 1] == []
+    assert [label for label in labels if "\n" in label] == []
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS, ids=lambda dimension: dimension.name)
-def test_a_dimension_must_be_taken_up_to_its_size(dimension: Dimension) -> None:
+def test_a_dimension_has_to_be_accepted_up_to_its_required_size(dimension: Dimension) -> None:
     """
-    An object of that size may not be refused, and one of twice the size may.
+    A target has to accept an object of the required size, and may reject one of twice the size.
     """
     assert is_object(dimension.make(dimension.required))
     assert not is_implementation_defined(dimension.make(dimension.required))
@@ -225,16 +231,16 @@ def test_a_dimension_must_be_taken_up_to_its_size(dimension: Dimension) -> None:
         ('{"a":"x"}', "{", False),
     ],
 )
-def test_two_texts_say_the_same_or_do_not(one: str, other: str, expected: bool) -> None:
+def test_json_texts_are_compared_by_value(one: str, other: str, expected: bool) -> None:
     """
-    Spelling and order change nothing; kind and value do.
+    Spelling and member order do not count; types and values do.
     """
     assert expected == is_same_json(one.encode(), other.encode())
 
 
 @given(st.binary(max_size=40), st.binary(max_size=40))
-def test_comparing_never_fails(one: bytes, other: bytes) -> None:
+def test_comparing_never_raises(one: bytes, other: bytes) -> None:
     """
-    Whatever a target sends.
+    Any two byte strings can be compared, in either order.
     """
     assert is_same_json(one, other) == is_same_json(other, one)

@@ -89,24 +89,23 @@ def test_the_limit_covers_all_requests(max_requests: int, run_suite: RunSuite) -
 
 
 @pytest.mark.parametrize("depth", Depth)
-@pytest.mark.parametrize(("most", "rate"), [(None, None), (7, None), (None, 3.5)])
-def test_a_target_elsewhere_is_asked_politely_unless_told_otherwise(
-    depth: Depth, most: int | None, rate: float | None
-) -> None:
+@pytest.mark.parametrize(("max_requests", "rate"), [(None, None), (7, None), (None, 3.5)])
+def test_remote_targets_have_limits_by_default(depth: Depth, max_requests: int | None, rate: float | None) -> None:
     """
-    Loopback is asked as fast as it answers.
+    Options override the limits of remote targets. On loopback there are no limits by default.
     """
-    settings = Settings(depth=depth, max_requests=most, rate_limit=rate)
-    elsewhere = setup._rate_limiter(settings, is_remote=True)
-    here = setup._rate_limiter(settings, is_remote=False)
+    settings = Settings(depth=depth, max_requests=max_requests, rate_limit=rate)
+    remote = setup._rate_limiter(settings, is_remote=True)
+    local = setup._rate_limiter(settings, is_remote=False)
 
-    assert (most or REMOTE_MAX_REQUESTS[depth], rate or REMOTE_RATE_LIMIT) == (elsewhere.max_requests, elsewhere.rate)
-    assert (most, rate) == (here.max_requests, here.rate)
+    expected = max_requests or REMOTE_MAX_REQUESTS[depth], rate or REMOTE_RATE_LIMIT
+    assert expected == (remote.max_requests, remote.rate)
+    assert (max_requests, rate) == (local.max_requests, local.rate)
 
 
-def test_the_plan_says_how_much_how_fast_and_what_is_left_out() -> None:
+def test_the_forecast_names_the_requests_the_limits_and_what_is_skipped() -> None:
     """
-    In the numbers that were counted, with every intrusion that nobody gave leave for.
+    The forecast has the counted number of requests, and every permission that was not given.
     """
     settings = Settings(depth=Depth.QUICK, allow=(Permission.SMUGGLING,))
     lines = "\n".join(forecast_lines(settings, RateLimiter(max_requests=50, rate=10.0), local=False))
@@ -114,4 +113,4 @@ def test_the_plan_says_how_much_how_fast_and_what_is_left_out() -> None:
 
     assert f"about {total:,} requests" in lines
     assert "at most 50; at most 10 a second: about 5 s" in lines
-    assert [kind.value in lines for kind in Permission] == [kind is not Permission.SMUGGLING for kind in Permission]
+    assert [each for each in Permission if each.value not in lines] == [Permission.SMUGGLING]

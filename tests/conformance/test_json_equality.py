@@ -1,5 +1,5 @@
 """
-Two JSON texts are compared to the last digit and code point, however they are spelled and however deep they are.
+JSON texts are compared to the last digit and code point, in any spelling and at any depth.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from chainproof.conformance.judging.json_equality import (
     parse_json_iteratively,
 )
 
-DEEP = 20_000
-TOKEN, ANOTHER = "0123456789abcdef", "fedcba9876543210"
+DEPTH = 20_000
+TOKEN, OTHER_TOKEN = "0123456789abcdef", "fedcba9876543210"
 
 
 @given(json_objects())
-def test_an_object_written_anew_says_the_same(body: object) -> None:
+def test_a_reformatted_object_is_equal(body: object) -> None:
     """
-    Whatever Python's json makes of it: other blanks, other escapes, numbers in another spelling, members in another order.
+    Python's json writes other whitespace, escapes and number formats, and another member order.
     """
     content = body.content  # type: ignore[attr-defined]
     again = json.dumps(json.loads(content), sort_keys=True, indent=1).encode()
@@ -39,39 +39,39 @@ def test_an_object_written_anew_says_the_same(body: object) -> None:
 
 
 @given(json_objects(), st.data())
-def test_an_object_with_one_character_changed_says_something_else(body: object, data: st.DataObject) -> None:
+def test_an_object_with_one_changed_character_differs(body: object, data: st.DataObject) -> None:
     """
-    Or is no JSON any more, or was changed in its blanks.
+    The comparison agrees with Python's own for every change that leaves valid JSON.
     """
     content = body.content  # type: ignore[attr-defined]
-    place = data.draw(st.integers(0, len(content) - 1))
-    changed = content[:place] + b"7" + content[place + 1 :]
+    position = data.draw(st.integers(0, len(content) - 1))
+    changed = content[:position] + b"7" + content[position + 1 :]
     try:
-        there = parse_exactly(changed)
+        changed_value = parse_exactly(changed)
     except ValueError:
         return
 
-    assert is_same_json(content, changed) == (_plain(parse_exactly(content)) == _plain(there))
+    expected = _comparable(parse_exactly(content)) == _comparable(changed_value)
+    assert is_same_json(content, changed) == expected
 
 
-def _plain(value: object) -> object:
+def _comparable(value: object) -> object:
     """
-    A value that Python itself compares; numbers as their doubles, and large integers as they are.
+    A value that Python compares: fractions as doubles, and integers as they are.
     """
     if isinstance(value, ObjectMembers):
-        return {name: _plain(member) for name, member in value}
+        return {name: _comparable(member) for name, member in value}
     if isinstance(value, list):
-        return [_plain(item) for item in value]
+        return [_comparable(item) for item in value]
     if isinstance(value, str) and type(value) is not str:
-        number = json.loads(value)
-        return ("number", number)
-    return ("another", type(value).__name__, value)
+        return ("number", json.loads(value))
+    return (type(value).__name__, value)
 
 
 @given(json_objects())
-def test_both_ways_of_reading_read_the_same(body: object) -> None:
+def test_both_parsers_return_the_same_value(body: object) -> None:
     """
-    With recursion and without.
+    The recursive and the iterative parser agree.
     """
     content = body.content  # type: ignore[attr-defined]
 
@@ -79,27 +79,27 @@ def test_both_ways_of_reading_read_the_same(body: object) -> None:
 
 
 @given(almost_json())
-def test_no_way_of_reading_reads_a_near_miss(body: object) -> None:
+def test_the_iterative_parser_rejects_invalid_json(body: object) -> None:
     """
-    What is no JSON is none without recursion either.
+    Invalid JSON raises ValueError.
     """
     content = body.content  # type: ignore[attr-defined]
     with pytest.raises(ValueError, match=" "):
         parse_json_iteratively(content.decode())
 
 
-def test_depth_is_no_reason_to_see_a_difference() -> None:
+def test_deep_objects_are_compared() -> None:
     """
-    Deeper than Python's own parser goes, another spelling is the same and another value is not.
+    Values are compared below the depth that Python's parser supports.
     """
-    sent = b'{"a":' * DEEP + b'{"b":1}' + b"}" * DEEP
-    spaced = b'{ "a" : ' * DEEP + b'{"b":1.0}' + b"}" * DEEP
-    other = b'{ "a" : ' * DEEP + b'{"b":2}' + b"}" * DEEP
-    found = first_difference(sent, other)
+    sent = b'{"a":' * DEPTH + b'{"b":1}' + b"}" * DEPTH
+    spaced = b'{ "a" : ' * DEPTH + b'{"b":1.0}' + b"}" * DEPTH
+    other = b'{ "a" : ' * DEPTH + b'{"b":2}' + b"}" * DEPTH
+    difference = first_difference(sent, other)
 
     assert first_difference(sent, spaced) is None
-    assert found is not None
-    assert "another number" == found.kind
+    assert difference is not None
+    assert "another number" == difference.kind
 
 
 @pytest.mark.parametrize(
@@ -121,14 +121,14 @@ def test_depth_is_no_reason_to_see_a_difference() -> None:
         ('{"a":[]}', '{"a":{}}', "a value of another kind"),
     ],
 )
-def test_a_difference_says_what_differs(sent: str, got: str, kind: str) -> None:
+def test_a_difference_names_its_kind(sent: str, got: str, kind: str) -> None:
     """
-    In words that are the same for every value.
+    The kind does not depend on the values.
     """
-    found = first_difference(sent.encode(), got.encode())
+    difference = first_difference(sent.encode(), got.encode())
 
-    assert found is not None
-    assert kind == found.kind
+    assert difference is not None
+    assert kind == difference.kind
 
 
 @pytest.mark.parametrize(
@@ -146,17 +146,17 @@ def test_a_difference_says_what_differs(sent: str, got: str, kind: str) -> None:
         ('{"b":1,"a":"\\u00e9\\/"}', ' { "a" : "é/", "b" : 1.0 } '),
     ],
 )
-def test_what_is_left_to_the_receiver_is_no_difference(sent: str, got: str) -> None:
+def test_ambiguous_values_are_no_difference(sent: str, got: str) -> None:
     """
-    Names twice, lone surrogates, numbers beyond a double, and any spelling.
+    Duplicate names, lone surrogates, numbers outside the range of a double, and spelling are not compared.
     """
     assert first_difference(sent.encode(), got.encode()) is None
 
 
 @pytest.mark.parametrize("body", IMPLEMENTATION_DEFINED, ids=lambda body: body.label)
-def test_nothing_is_said_of_how_the_undecided_comes_back(body: object) -> None:
+def test_implementation_defined_bodies_equal_themselves(body: object) -> None:
     """
-    Unless something decided stands beside it.
+    An added line end is no difference.
     """
     content = body.content  # type: ignore[attr-defined]
 
@@ -174,9 +174,9 @@ def test_nothing_is_said_of_how_the_undecided_comes_back(body: object) -> None:
         (b'"a"', ()),
     ],
 )
-def test_a_name_that_stands_twice_is_seen(content: bytes, names: tuple[str, ...]) -> None:
+def test_duplicate_names_are_found(content: bytes, names: tuple[str, ...]) -> None:
     """
-    In any object, however it is escaped.
+    Duplicate names are found in every object, after unescaping.
     """
     assert names == duplicate_names(content)
 
@@ -185,8 +185,8 @@ def test_a_name_that_stands_twice_is_seen(content: bytes, names: tuple[str, ...]
     ("sent", "got", "clause"),
     [
         (f'{{"t":"{TOKEN}"}}', f'{{"t":"{TOKEN}"}}', None),
-        (f'{{"t":"{TOKEN}"}}', f'{{"t":"{ANOTHER}"}}', "answer-matches-request"),
-        (f'{{"t":"{TOKEN}"}}', f'{{"t":"{TOKEN}","u":"{ANOTHER}"}}', "answer-matches-request"),
+        (f'{{"t":"{TOKEN}"}}', f'{{"t":"{OTHER_TOKEN}"}}', "answer-matches-request"),
+        (f'{{"t":"{TOKEN}"}}', f'{{"t":"{TOKEN}","u":"{OTHER_TOKEN}"}}', "answer-matches-request"),
         (f'{{"t":"{TOKEN}"}}', "{}", "answer-matches-request"),
         (f'{{"t":"{TOKEN}","n":1}}', f'{{"t":"{TOKEN}"}}', "echo-exact"),
         (f'{{"t":"{TOKEN}"}}', '{"t":"0000aaaa0000aaaa"}', "echo-exact"),
@@ -194,13 +194,13 @@ def test_a_name_that_stands_twice_is_seen(content: bytes, names: tuple[str, ...]
         ('{"e\u0301":1}', '{"é":1}', "echo-exact"),
     ],
 )
-def test_another_requests_answer_is_told_from_an_altered_one(sent: str, got: str, clause: str | None) -> None:
+def test_another_requests_answer_is_not_an_altered_one(sent: str, got: str, clause: str | None) -> None:
     """
-    By the tokens that only one request has had; what has none may be like another's by chance.
+    Tokens tell another request's body from an altered one. Without tokens, two bodies may be equal by chance.
     """
     recent = RecentBodies()
-    for body in (sent, f'{{"t":"{ANOTHER}"}}', "{}", '{"é":1}'):
+    for body in (sent, f'{{"t":"{OTHER_TOKEN}"}}', "{}", '{"é":1}'):
         recent.add(body.encode())
-    found = echo_violation(sent.encode(), got.encode(), recent)
+    violation = echo_violation(sent.encode(), got.encode(), recent)
 
-    assert clause == (found.clause.id if found else None)
+    assert clause == (violation.clause.id if violation else None)
