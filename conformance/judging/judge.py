@@ -24,7 +24,7 @@ from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
 from chainproof.results.exchange import Transport
 
 from ..inputs.chain_schema import ANY_OBJECT
-from ..transport.connection import TransportResult
+from ..transport.connection import TRAILING_BYTES, TransportResult
 from ..transport.request import CheckRequest
 from .allow_header import allow_header_violations, is_allow_header_due
 from .auth_bypass_cause import AUTHENTICATION_CLAUSES
@@ -73,7 +73,7 @@ _MAX_COMPARED_NAMES = 2**18
 _MAX_COMPARED_BODY = 100_000
 """Bytes of a request's body that are searched for in an error."""
 
-_TRAILING_BYTES = re.compile(r"(\d+) bytes behind the answer's end")
+_TRAILING_BYTES = re.compile(rf"(\d+) {TRAILING_BYTES}")
 """How a framing error begins that says how many bytes follow an answer."""
 
 

@@ -20,7 +20,7 @@ from ..judging.judge import History, Judgement, is_busy, judge, misframed, reque
 from ..judging.ledger import Evidence, Ledger
 from ..judging.request_ids import SeenRequestIds
 from ..transport.client import Client
-from ..transport.connection import TransportResult
+from ..transport.connection import TransportResult, trailing_bytes_error
 from ..transport.request import CheckRequest
 
 
@@ -116,7 +116,7 @@ class AnswerRecorder:
         Enter what arrived after complete answers.
         """
         for request, raw in self._client.take_late_bytes():
-            violation = misframed(f"{len(raw)} bytes behind the answer's end", raw)
+            violation = misframed(trailing_bytes_error(raw), raw)
             self.record_clause(clauses.RESPONSE_FRAMING, violation, request)
 
     def _evidence(self, request: CheckRequest, answer: Answer | None) -> Evidence:

@@ -20,7 +20,7 @@ from chainproof.results.exchange import Transport
 
 from ..judging.expectation import Expectation
 from ..judging.judge import BUSY_STATUSES
-from ..transport.connection import TransportResult
+from ..transport.connection import TRAILING_BYTES, TransportResult, trailing_bytes_error
 from ..transport.raw_connection import RawConnection
 from ..transport.request import CheckRequest
 from .answer_recorder import JudgedAnswer
@@ -28,8 +28,6 @@ from .requester import Requester
 
 _MIN_TIMEOUT: Seconds = 2.0
 """Seconds that any answer may take, however fast the reference answer was."""
-
-_TRAILING = "behind the answer's end"
 
 HTTP_REJECTION_STATUSES = frozenset({400, 408, 411, 413, 414, 417, 421, 426, 429, 431, 501, 503, 505})
 """Statuses by which an HTTP server rejects a message before anybody reads its content."""
@@ -157,8 +155,8 @@ def record_framed(
         return None
     if may_reject:
         requester.record_clause(clauses.HTTP_RECOMMENDATIONS, None, request, answer)
-    if not expected.is_met_by(answer) and (not received.framing_error or _TRAILING in received.framing_error):
-        # One violation, not three: the rejection's own form does not matter, and the bytes behind it answer the rest of
+    if not expected.is_met_by(answer) and (not received.framing_error or TRAILING_BYTES in received.framing_error):
+        # One violation, not three: the rejection's own form does not matter, and the bytes after it answer the rest of
         # the request.
         requester.record_clause(expected.clause, expected.violation(answer), request, answer)
         return None
@@ -190,7 +188,7 @@ def with_trailing_bytes(received: TransportResult, trailing: bytes) -> Transport
     """
     if not trailing or received.framing_error:
         return received
-    return replace(received, framing_error=f"{len(trailing)} bytes {_TRAILING}", raw=received.raw + trailing)
+    return replace(received, framing_error=trailing_bytes_error(trailing), raw=received.raw + trailing)
 
 
 def read_answers(

@@ -25,6 +25,7 @@ from .response_parser import AnswerParser, UnparsableAnswer
 _READ_SIZE = 65536
 _TUNNEL_OPEN = re.compile(rb"HTTP/1\.[01] 2\d\d(?: |$)")
 """RFC 9110 §9.3.6: any 2xx opens the tunnel."""
+TRAILING_BYTES = "bytes after the end of the answer"
 _MAX_ANSWER = 64 * 2**20
 """Bytes of an answer after which reading stops."""
 
@@ -205,13 +206,20 @@ class TargetConnection:
             return
 
 
+def trailing_bytes_error(trailing: bytes) -> str:
+    """
+    The framing error of an answer that is followed by bytes.
+    """
+    return f"{len(trailing)} {TRAILING_BYTES}"
+
+
 def transport_result(parser: AnswerParser, transport: Transport, reason: str = "") -> TransportResult:
     """
     The result of an exchange, from what was parsed and how it ended.
     """
     framing_error = reason if transport is Transport.MALFORMED else parser.framing_error
     if not framing_error and parser.trailing_bytes:
-        framing_error = f"{len(parser.trailing_bytes)} bytes behind the answer's end"
+        framing_error = trailing_bytes_error(parser.trailing_bytes)
     return TransportResult(
         transport=transport,
         answer=parser.answer,
