@@ -1,5 +1,5 @@
 """
-An examination of any server, in this process and without a run folder.
+Runs the checks against a server in this process, without a run folder.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ HANDWRITTEN_CHECKS = tuple(
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteResult:
     """
-    What an examination came to.
+    The findings of a run, and the checks that were skipped.
     """
 
     ledger: Ledger
@@ -55,24 +55,24 @@ class SuiteResult:
 
     @property
     def findings(self) -> tuple[Finding, ...]:
-        """What was found."""
+        """The findings."""
         return self.ledger.findings
 
     @property
     def lines(self) -> list[str]:
-        """What was found, in a line each."""
+        """One line for each finding."""
         return [f"{found.clause}: {found.actual} ({found.check})" for found in self.findings]
 
     @property
     def clauses(self) -> set[str]:
-        """The clauses that were departed from."""
+        """The violated clauses."""
         return {found.clause for found in self.findings}
 
 
 SHORT_WAITS = Patience(
     max_busy_wait=10.0, fast_exchange=math.inf, idle=0.1, close=0.3, optional_answer=0.15, continue_answer=0.15
 )
-"""Every target counts as fast, and none is waited for long."""
+"""Short waits, and every target counts as fast."""
 
 RunSuite = Callable[..., SuiteResult]
 
@@ -80,21 +80,21 @@ RunSuite = Callable[..., SuiteResult]
 @pytest.fixture
 def run_suite(monkeypatch: pytest.MonkeyPatch) -> RunSuite:
     """
-    Puts every check to a server, or to a URL, a few examples each, and waits for nobody.
+    Runs every check against a server or a URL, with few examples and short waits.
     """
 
-    def examined(server: AnswerFunction | str, *, examples: int = 4, path: str = "", **options: object) -> SuiteResult:
+    def run(server: AnswerFunction | str, *, examples: int = 4, path: str = "", **options: object) -> SuiteResult:
         monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, Depth.QUICK, examples)
         options.setdefault("patience", replace(SHORT_WAITS, shrink_requests=10 * examples))
         if not callable(server):
-            return _examined(server + path, **options)  # type: ignore[arg-type]
+            return _run_checks(server + path, **options)  # type: ignore[arg-type]
         with serve(server) as url:
-            return _examined(url + path, **options)  # type: ignore[arg-type]
+            return _run_checks(url + path, **options)  # type: ignore[arg-type]
 
-    return examined
+    return run
 
 
-def _examined(
+def _run_checks(
     url: str,
     *,
     checks: Sequence[Check] = ALL_CHECKS,
@@ -108,10 +108,10 @@ def _examined(
     **options: object,
 ) -> SuiteResult:
     """
-    What comes of every check, asked in turn.
+    The result of the checks, run one after the other.
     """
-    asked = {"echo": True, "steerable": True, "depth": Depth.QUICK, "seed": 1, **options}
-    settings = Settings(**asked)  # type: ignore[arg-type]
+    values = {"echo": True, "steerable": True, "depth": Depth.QUICK, "seed": 1, **options}
+    settings = Settings(**values)  # type: ignore[arg-type]
     client = Client(parse_target(url), settings.deadline, fields=fields)
     client.rate_limiter = rate_limiter
     ledger = Ledger(None, client.target, 1)
@@ -135,7 +135,7 @@ def _examined(
         requester.check_name = check.name
         try:
             check.run(requester)
-        except NotAsked as why:
-            skipped[check.name] = str(why)
+        except NotAsked as reason:
+            skipped[check.name] = str(reason)
     client.close()
     return SuiteResult(ledger=ledger, skipped=skipped)

@@ -1,5 +1,5 @@
 """
-An examination of a server in this process, without a socket between: what a body says is seen as well, and sooner.
+Runs checks against a function in this process, without a socket.
 """
 
 from __future__ import annotations
@@ -24,12 +24,12 @@ from .conftest import SuiteResult
 from .endpoints import KEY, AnswerFunction, EndpointRequest
 
 INPUT_CHECKS: tuple[Check, ...] = (*checks_in(body), *checks_in(limits), *checks_in(media_type))
-"""The checks of what is accepted, refused and returned."""
+"""The checks of which bodies are accepted, rejected and returned."""
 
 
 class InProcessClient(Client):
     """
-    A client whose target is a function.
+    A client that calls a function instead of a target.
     """
 
     def __init__(self, server: AnswerFunction) -> None:
@@ -38,28 +38,28 @@ class InProcessClient(Client):
 
     def send(self, request: CheckRequest) -> TransportResult:
         """
-        What the function answers, as if it had come over the wire.
+        The answer of the function, as if received from a target.
         """
         fields = (("Host", "127.0.0.1"), *request.fields)
-        said = self._server(
+        answer = self._server(
             EndpointRequest(method=request.method, path=request.path, fields=fields, body=request.body or b"")
         )
-        if said.raw is not None:
+        if answer.raw is not None:
             return TransportResult(
                 transport=Transport.CONNECTION_LOST, reason="the connection was closed without an answer"
             )
-        headers = [("Content-Type", said.media_type)] if said.media_type is not None else []
-        headers += [("X-Baseten-Request-Id", said.request_id)] if said.request_id is not None else []
+        headers = [("Content-Type", answer.media_type)] if answer.media_type is not None else []
+        headers += [("X-Baseten-Request-Id", answer.request_id)] if answer.request_id is not None else []
         return TransportResult(
             transport=Transport.ANSWERED,
-            answer=Answer(status=said.status, headers=(*headers, *said.extra_fields), body=said.body),
+            answer=Answer(status=answer.status, headers=(*headers, *answer.extra_fields), body=answer.body),
             raw=b"HTTP/1.1",
         )
 
 
-class _Stored(Ledger):
+class _StoredLedger(Ledger):
     """
-    A ledger that passes for one with a run folder.
+    A ledger that acts as if it had a run folder.
     """
 
     @property
@@ -77,20 +77,21 @@ def run_suite_in_process(
     **options: object,
 ) -> SuiteResult:
     """
-    What comes of checks, those that uphold some clauses where any are named, at standard depth and few examples.
+    Run the checks of some clauses, or all of *checks*, at standard depth.
 
-    Where it is to be *at once*, the first check that finds something is the last. What is *stored* is as in a run folder.
+    With *stop_at_first* the first check with a finding is the last one. With *is_stored* the ledger acts as if it had a
+    run folder.
     """
     settings = replace(
         Settings(depth=Depth.STANDARD, seed=1, echo=True, steerable=True),
         **options,  # type: ignore[arg-type]  # the names of Settings
     )
     client = InProcessClient(server)
-    ledger = (_Stored if is_stored else Ledger)(None, client.target, 1)
+    ledger = (_StoredLedger if is_stored else Ledger)(None, client.target, 1)
     requester = Requester(client, ledger, key=ApiKey(KEY), settings=settings, pause=_no_pause)
-    wanted = set(clause_ids)
+    selected = set(clause_ids)
     for check in checks:
-        if wanted and not wanted & {clause.id for clause in check.clauses}:
+        if selected and not selected & {clause.id for clause in check.clauses}:
             continue
         requester.check_name = check.name
         try:
@@ -102,4 +103,4 @@ def run_suite_in_process(
     return SuiteResult(ledger=ledger, skipped={})
 
 
-_no_pause: Callable[[float], None] = lambda seconds: None  # noqa: E731  # a pause that is none
+_no_pause: Callable[[float], None] = lambda seconds: None  # noqa: E731  # tests do not wait

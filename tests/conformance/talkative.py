@@ -1,11 +1,11 @@
 """
-A chain that shows what an echo chain cannot: an output that is no object, and an exception.
+A chain whose output is not an object, and that raises an exception.
 """
 
 
 class TextChain:
     """
-    Returns text, and raises at odd numbers.
+    Returns text; raises for odd numbers.
     """
 
     def run_remote(self, number: int = 0) -> str:

@@ -1,5 +1,5 @@
 """
-What docs/ci.md tells to do in CI is done here, word for word, against an emulator.
+The page docs/ci.md: its workflow, test file and tox recipes run against an emulator.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ PAGE = (Path(__file__).parents[2] / "docs" / "ci.md").read_text(encoding="utf-8"
 
 def block(name: str) -> str:
     """
-    The page's block of code under `<!-- name -->`.
+    The code block of the page under `<!-- name -->`.
     """
     found = re.search(rf"<!-- {name} -->\n```\w+\n(?P<text>.+?)\n```", PAGE, re.DOTALL)
     assert found is not None, f"the page has no block marked {name}"
@@ -38,15 +38,15 @@ STEPS = JOB["steps"]
 @pytest.fixture(scope="module")
 def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """
-    What the page's variables stand for: an emulator, its key, and what is installed here already, from no index.
+    Values for the variables of the page: an emulator, its key, and the installed chainproof without an index.
     """
     home = tmp_path_factory.mktemp("home")
-    kept = {
+    variables = {
         name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
     }
     with start_emulator(options=("--contract", "documented")) as found:
         yield {
-            **kept,
+            **variables,
             "HOME": str(home),
             "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
             "PIP_NO_INDEX": "1",
@@ -59,7 +59,7 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
 def run(line: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """
-    A step, by the shell that GitHub runs it by.
+    Run a step with the shell that GitHub uses.
     """
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", line],
@@ -72,9 +72,9 @@ def run(line: str, folder: Path, environment: dict[str, str]) -> subprocess.Comp
     )
 
 
-def test_the_workflow_does_what_it_says(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_the_workflow_runs(tmp_path: Path, environment: dict[str, str]) -> None:
     """
-    Each step ends well, the summary stands on the run's page, and whatever is uploaded is there.
+    Each step passes, the summary is on the page of the run, and every uploaded file exists.
     """
     Path(environment["GITHUB_STEP_SUMMARY"]).touch()
     for step in STEPS:
@@ -92,9 +92,9 @@ def test_the_workflow_does_what_it_says(tmp_path: Path, environment: dict[str, s
     )
 
 
-def test_the_workflow_asks_for_what_its_steps_need() -> None:
+def test_the_workflow_defines_the_variables_of_its_steps() -> None:
     """
-    The key is a secret, what is shown is shown also where a step has failed, and no expression stands in a shell line.
+    The key is a secret, results are shown after a failed step too, and no shell line contains an expression.
     """
     names = {name for step in STEPS for name in re.findall(r"\$(\w+)", step.get("run", ""))}
 
@@ -105,9 +105,9 @@ def test_the_workflow_asks_for_what_its_steps_need() -> None:
     assert ["${{ !cancelled() }}"] * len(after) == [step.get("if") for step in after]
 
 
-def test_the_test_file_runs_as_it_stands(tmp_path: Path, environment: dict[str, str]) -> None:
+def test_the_test_file_runs_unchanged(tmp_path: Path, environment: dict[str, str]) -> None:
     """
-    By the command beside it; the strict contract would have named what this service does.
+    With the command beside it; the strict contract would fail here.
     """
     (tmp_path / "test_chain.py").write_text(block("test"), encoding="utf-8")
     ended = run(f"{block('pytest')} -k credentials-", tmp_path, environment)
@@ -122,7 +122,7 @@ def test_the_test_file_runs_as_it_stands(tmp_path: Path, environment: dict[str, 
 @pytest.mark.parametrize(("name", "arguments"), [("chain", "--depth quick"), ("load", "--rate 100 --duration 1s")])
 def test_a_tox_recipe_runs(name: str, arguments: str, tmp_path: Path, environment: dict[str, str]) -> None:
     """
-    Its command, with tox's substitutions made as tox makes them, and the variables that it passes on.
+    Its command runs with tox's substitutions and the variables that it passes on.
     """
     recipes = configparser.ConfigParser(interpolation=None)
     recipes.read_string(block("tox"))

@@ -41,29 +41,31 @@ VARIABLE = "CHAINPROOF_TEST_KEY"
 QUICK = ("--depth", "quick", "--seed", "1")
 
 
-FEW = """
+FEW_EXAMPLES = """
 import sys
 from chainproof.conformance.command import main
 from chainproof.conformance.options import EXAMPLES_BY_DEPTH, Depth
 EXAMPLES_BY_DEPTH[Depth.QUICK] = 2
 sys.exit(main(sys.argv[1:]))
 """
-"""The command with fewer examples than it has to offer."""
+"""The command with few generated examples."""
 
 
 def environment(**more: str) -> dict[str, str]:
     """
-    Our own, without what would point at another target.
+    The environment without variables that name another target.
     """
-    kept = {
+    variables = {
         name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
     }
-    return {**kept, VARIABLE: KEY, "HYPOTHESIS_STORAGE_DIRECTORY": "/nonexistent", **more}
+    return {**variables, VARIABLE: KEY, "HYPOTHESIS_STORAGE_DIRECTORY": "/nonexistent", **more}
 
 
-def conformance(folder: Path, *arguments: str, script: str = FEW, **more: str) -> subprocess.CompletedProcess[str]:
+def conformance(
+    folder: Path, *arguments: str, script: str = FEW_EXAMPLES, **more: str
+) -> subprocess.CompletedProcess[str]:
     """
-    The command, run in a folder.
+    Run the command in a folder.
     """
     return subprocess.run(
         [sys.executable, "-P", "-c", script, *arguments],
@@ -77,10 +79,10 @@ def conformance(folder: Path, *arguments: str, script: str = FEW, **more: str) -
 
 
 def checked(
-    url: str, folder: Path, *arguments: str, script: str = FEW, run: str = "run"
+    url: str, folder: Path, *arguments: str, script: str = FEW_EXAMPLES, run: str = "run"
 ) -> subprocess.CompletedProcess[str]:
     """
-    The command, on a server of ours that echoes and steers.
+    Run the command against a server that echoes and steers.
     """
     options = ("--target", url, "--api-key-env", VARIABLE, "--echo", "--steerable", "--out", run)
     return conformance(folder, *options, *QUICK, *arguments, script=script)
@@ -88,14 +90,14 @@ def checked(
 
 def files_in(folder: Path) -> str:
     """
-    Everything written there.
+    The text of all files in a folder.
     """
     return "\n".join(path.read_text(encoding="utf-8") for path in sorted(folder.rglob("*")) if path.is_file())
 
 
-def test_the_emulator_keeps_every_clause_whatever_lies_in_the_folder(tmp_path: Path) -> None:
+def test_the_emulator_passes_whatever_the_working_folder_contains(tmp_path: Path) -> None:
     """
-    No conftest, ini file, configuration of Schemathesis or module of the working folder has a say, and none is added.
+    Files in the working folder, such as conftest.py or pytest.ini, have no effect, and only the run folder is added.
     """
     hostile = {
         "conftest.py": "raise SystemExit('hostile')",
@@ -120,7 +122,7 @@ def test_the_emulator_keeps_every_clause_whatever_lies_in_the_folder(tmp_path: P
 
 
 @pytest.mark.parametrize(
-    ("arguments", "said"),
+    ("arguments", "message"),
     [
         (("--target", "nonsense"), "expected a URL"),
         (("--target", "http://chain-abc.api.baseten.co"), "expected https"),
@@ -142,15 +144,15 @@ def test_the_emulator_keeps_every_clause_whatever_lies_in_the_folder(tmp_path: P
         (("--auth-scheme", "basic"), "expected one of api-key, bearer"),
     ],
 )
-def test_a_mistake_is_one_line(
+def test_a_usage_error_is_one_line(
     arguments: tuple[str, ...],
-    said: str,
+    message: str,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """
-    What can be known before the first request is said in one line, and leaves no folder behind.
+    Usage errors are reported before the first request, and leave no folder behind.
     """
     (tmp_path / "occupied").mkdir()
     (tmp_path / "occupied" / "file").touch()
@@ -159,27 +161,30 @@ def test_a_mistake_is_one_line(
     monkeypatch.delenv("CHAINPROOF_TARGET", raising=False)
     try:
         code = main(["--api-key-env", VARIABLE, *arguments])
-    except SystemExit as ended:  # argparse's way
+    except SystemExit as ended:  # by argparse
         code = int(ended.code or 0)
-    told = capsys.readouterr().err
+    errors = capsys.readouterr().err
 
     assert code == 2
-    assert said in told.splitlines()[-1]
-    assert told.splitlines()[-1].startswith("chainproof conformance: ")
+    assert message in errors.splitlines()[-1]
+    assert errors.splitlines()[-1].startswith("chainproof conformance: ")
     assert {path.name for path in tmp_path.iterdir()} == {"occupied"}
 
 
-def no_empty_object(asked: EndpointRequest) -> bool:
+def is_empty_object(request: EndpointRequest) -> bool:
     """
-    An empty object, sent by whoever is let in.
+    Whether a request is valid and its body is an empty object.
     """
     return (
-        asked.authorized and asked.body == b"{}" and asked.method == "POST" and asked.path == "/production/run_remote"
+        request.authorized
+        and request.body == b"{}"
+        and request.method == "POST"
+        and request.path == "/production/run_remote"
     )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Ran:
+class CommandRun:
     """
     A run of the command, and its folder.
     """
@@ -188,36 +193,36 @@ class Ran:
     folder: Path
 
     @property
-    def told(self) -> str:
-        """Everything that was said and written."""
+    def output(self) -> str:
+        """All output and the text of all files."""
         return self.ended.stdout + self.ended.stderr + files_in(self.folder)
 
 
 @pytest.fixture(scope="module")
-def talked(tmp_path_factory: pytest.TempPathFactory) -> Ran:
+def talkative_run(tmp_path_factory: pytest.TempPathFactory) -> CommandRun:
     """
-    A run on a server that answers 500 to everything, and repeats what it was told: every request is in a finding.
+    A run against a server that answers every request with 500 and repeats it: each request is in a finding.
     """
 
-    def talkative(asked: EndpointRequest) -> EndpointAnswer:
+    def talkative(request: EndpointRequest) -> EndpointAnswer:
         return replace(
-            error(500, "gremlins", f"you said {asked.fields} {asked.path} {asked.body!r}"),
-            extra_fields=(("X-Debug", "".join(asked.values("authorization"))),),
+            error(500, "gremlins", f"you sent {request.fields} {request.path} {request.body!r}"),
+            extra_fields=(("X-Debug", "".join(request.values("authorization"))),),
         )
 
     folder = tmp_path_factory.mktemp("talkative")
     with serve(talkative) as url:
-        return Ran(ended=checked(url, folder), folder=folder)
+        return CommandRun(ended=checked(url, folder), folder=folder)
 
 
-def test_a_departure_is_a_finding_and_fails(talked: Ran) -> None:
+def test_a_violation_is_a_finding_and_fails_the_run(talkative_run: CommandRun) -> None:
     """
-    A server that answers 500 fails, with a finding that says all there is to know.
+    The finding has the level, both values, a count, a curl command, a request id and the seed.
     """
-    run = read_run(talked.folder / "run")
+    run = read_run(talkative_run.folder / "run")
     found = next(found for found in run.findings if found.clause == "status")
 
-    assert talked.ended.returncode == 1, talked.ended.stderr
+    assert talkative_run.ended.returncode == 1, talkative_run.ended.stderr
     assert (found.level, found.expected, found.actual) == (
         "must",
         "status 200, 400, 401, 429, 502, 503, 504",
@@ -227,25 +232,27 @@ def test_a_departure_is_a_finding_and_fails(talked: Ran) -> None:
     assert f'"${{{VARIABLE}}}"' in found.reproduce
     assert found.request_id
     assert found.seed == run.manifest.seed == 1
-    assert "status" in talked.ended.stdout
-    assert found.reproduce.split(" -H")[0] in " ".join(talked.ended.stdout.replace("\\\n", " ").split())
+    assert "status" in talkative_run.ended.stdout
+    assert found.reproduce.split(" -H")[0] in " ".join(talkative_run.ended.stdout.replace("\\\n", " ").split())
 
 
-def test_the_key_is_in_no_output_and_no_file(talked: Ran) -> None:
+def test_the_key_is_in_no_output_and_no_file(talkative_run: CommandRun) -> None:
     """
-    Not even where the target repeats it, whole, in part or encoded, and every request is in a finding.
+    Not even if the target repeats it, completely, in part or encoded.
     """
     encoded = [base64.b64encode(text.encode()).decode() for text in (f"{KEY}:", f":{KEY}")]
 
-    assert "no-credential-leak" in talked.told
-    assert [secret for secret in (KEY, KEY[:-1], KEY[1:], KEY.swapcase(), *encoded) if secret in talked.told] == []
+    assert "no-credential-leak" in talkative_run.output
+    assert [
+        secret for secret in (KEY, KEY[:-1], KEY[1:], KEY.swapcase(), *encoded) if secret in talkative_run.output
+    ] == []
 
 
-def test_a_refused_key_is_inconclusive(tmp_path: Path) -> None:
+def test_a_rejected_key_is_inconclusive(tmp_path: Path) -> None:
     """
-    Where the key itself is refused, that is said with the variable's name and the target's answer, and nothing else is.
+    The output names the variable and the target's answer, and there is no finding.
     """
-    with serve(on_status(200, lambda said: error(401, "unauthorized", "Unknown key."))) as url:
+    with serve(on_status(200, lambda answer: error(401, "unauthorized", "Unknown key."))) as url:
         ended = checked(url, tmp_path)
     run = read_run(tmp_path / "run")
 
@@ -256,11 +263,11 @@ def test_a_refused_key_is_inconclusive(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_leaves_its_results(number: signal.Signals, tmp_path: Path) -> None:
+def test_an_interrupted_run_has_its_results(number: signal.Signals, tmp_path: Path) -> None:
     """
-    Ctrl-C half-way: the findings so far, how it ended, the report all the same, and 130.
+    After Ctrl-C or SIGTERM there are the findings so far, the ending, the report, and exit code 130.
     """
-    with serve(on_every_answer(lambda said: replace(said, request_id=None))) as url:
+    with serve(on_every_answer(lambda answer: replace(answer, request_id=None))) as url:
         child = subprocess.Popen(
             [
                 *(sys.executable, "-P", "-m", "chainproof", "conformance", "--target", url),
@@ -289,9 +296,9 @@ def test_an_interrupted_run_leaves_its_results(number: signal.Signals, tmp_path:
     assert "run folder: run" in out
 
 
-def test_our_own_error_is_not_the_targets(tmp_path: Path) -> None:
+def test_an_error_in_chainproof_is_no_finding(tmp_path: Path) -> None:
     """
-    What breaks in a check of ours ends in 70 and in no finding.
+    An exception in a check gives exit code 70.
     """
     broken = """
 from chainproof.conformance.probing.requester import Requester
@@ -299,7 +306,7 @@ ask = Requester.send
 Requester.send = lambda self, request: 1 / 0 if request.path == "/" else ask(self, request)
 """
     with serve(correct_endpoint) as url:
-        ended = checked(url, tmp_path, script=broken + FEW)
+        ended = checked(url, tmp_path, script=broken + FEW_EXAMPLES)
     run = read_run(tmp_path / "run")
 
     assert ended.returncode == 70
@@ -311,9 +318,9 @@ Requester.send = lambda self, request: 1 / 0 if request.path == "/" else ask(sel
 
 def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
     """
-    From anywhere, with the same options; a failure reads by itself.
+    From any folder, with the same options and readable failures.
     """
-    with serve(when(no_empty_object, lambda asked, said: error(500, None))) as url:
+    with serve(when(is_empty_object, lambda request, answer: error(500, None))) as url:
         ended = subprocess.run(
             [
                 *(sys.executable, "-P", "-m", "pytest", "--pyargs", "chainproof.conformance", "-q", "--target", url),
@@ -348,15 +355,15 @@ def test_plain_pytest_runs_the_same_checks(tmp_path: Path) -> None:
     } == {each.get("name"): each.get("value") for each in case.iter("property")}
 
 
-def test_an_accepted_departure_fails_nothing_and_is_shown(tmp_path: Path) -> None:
+def test_an_accepted_violation_is_shown_and_fails_nothing(tmp_path: Path) -> None:
     """
-    It stands in the run folder as ever, and its test fails as expected; advice fails whoever asks for it.
+    It is in the run folder, and its test fails as expected; a warning fails with `--fail-on should`.
     """
 
-    def faulty(asked: EndpointRequest) -> EndpointAnswer:
-        said = correct_endpoint(asked)
-        body = b'{"error":["no"]}' if said.status == 400 and not asked.values("x-emulate") else said.body
-        return replace(said, body=body, extra_fields=())
+    def faulty(request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        body = b'{"error":["no"]}' if answer.status == 400 and not request.values("x-emulate") else answer.body
+        return replace(answer, body=body, extra_fields=())
 
     with serve(faulty) as url:
         ended = checked(url, tmp_path, "--accept", "error-message", "--fail-on", "should")
@@ -369,9 +376,9 @@ def test_an_accepted_departure_fails_nothing_and_is_shown(tmp_path: Path) -> Non
     assert "FAILED   other methods are rejected" in ended.stdout
 
 
-def test_the_way_there_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_route_to_the_target_is_in_the_manifest(monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    That the path is assumed, where the bytes go and which fields go along: without the values of the latter.
+    Also that the path is assumed, and the names of additional fields without their values.
     """
     monkeypatch.setenv(VARIABLE, KEY)
     with serve(correct_endpoint, certificate=CERTIFICATE) as url:
@@ -386,7 +393,7 @@ def test_the_way_there_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
         )
         with open_endpoint(requested_target(settings)) as found:
             manifest = _manifest(prepare_run(settings, load_options(settings), found))
-    told = {
+    expected = {
         "path_assumed": True,
         "connect_to": url.removeprefix("https://"),
         "ca_file": str(CERTIFICATE),
@@ -394,13 +401,13 @@ def test_the_way_there_is_on_record(monkeypatch: pytest.MonkeyPatch) -> None:
         "auth_scheme": "bearer",
     }
 
-    assert told == {name: manifest.settings[name] for name in told}
+    assert expected == {name: manifest.settings[name] for name in expected}
     assert "blue" not in str(manifest)
 
 
-def test_each_worker_has_a_run_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_each_xdist_worker_has_its_own_run_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """
-    pytest-xdist shares the tests out among processes, and no two of them write to one folder.
+    pytest-xdist distributes the tests over processes, and no two of them write to one folder.
     """
     monkeypatch.setenv(VARIABLE, KEY)
     monkeypatch.setenv("PYTEST_XDIST_WORKER", "gw1")
@@ -412,9 +419,9 @@ def test_each_worker_has_a_run_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_p
     assert tmp_path / "run" / "gw1" == path
 
 
-def test_a_name_that_another_plugin_owns_is_spelled_out(tmp_path: Path) -> None:
+def test_an_option_name_of_another_plugin_gets_a_prefix(tmp_path: Path) -> None:
     """
-    Their option stays theirs, and ours is there under our own name.
+    Their option is unchanged, and ours begins with `--chainproof-`.
     """
     (tmp_path / "theirs.py").write_text("def pytest_addoption(parser): parser.addoption('--seed', default='theirs')")
     (tmp_path / "test_it.py").write_text(
@@ -433,9 +440,9 @@ def test_a_name_that_another_plugin_owns_is_spelled_out(tmp_path: Path) -> None:
     assert ended.returncode == 0, ended.stdout + ended.stderr
 
 
-def test_the_plugin_is_light() -> None:
+def test_the_plugin_imports_nothing_heavy() -> None:
     """
-    Every pytest run of the environment loads it: nothing heavy comes along.
+    Every pytest run of the environment loads it.
     """
     script = "import sys, chainproof.conformance.plugin; print([n for n in %r if n in sys.modules])"
     heavy = ("schemathesis", "hypothesis", "h11", "yaml", "orjson", "scipy", "numpy", "requests")

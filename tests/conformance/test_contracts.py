@@ -1,5 +1,5 @@
 """
-The three contracts, held against an emulator of each: a run names exactly what its contract has not taken back.
+The three contracts: a run reports exactly the deviations that its contract does not allow.
 """
 
 from __future__ import annotations
@@ -19,35 +19,37 @@ from .conftest import HANDWRITTEN_CHECKS, RunSuite
 TALKATIVE = f"{Path(__file__).with_name('talkative.py')}:TextChain"
 
 NUMBERED = tuple(check for check in HANDWRITTEN_CHECKS if check.module == "identity")
-"""The checks whose bodies have numbers."""
+"""The checks whose bodies contain numbers."""
 
-ONE_DEPARTURE = {clauses.KEY_VERIFIED.id}
-"""A refusal with a status that the contract does not know departs once, from the statuses: the key has been verified."""
+REPORTED_AS_STATUS = {clauses.KEY_VERIFIED.id}
+"""An undocumented status of a rejection violates only the clause on statuses: the key was verified."""
 
-BEHIND = {clauses.ERROR_JSON.id: clauses.ERROR_MEDIA_TYPE.id, clauses.ERROR_MESSAGE.id: clauses.STATUS.id}
-"""What says by its media type or its status that it is something else is not held to the error's shape as well."""
+HIDDEN_BY = {clauses.ERROR_JSON.id: clauses.ERROR_MEDIA_TYPE.id, clauses.ERROR_MESSAGE.id: clauses.STATUS.id}
+"""An answer with another media type or status is not checked for the shape of an error as well."""
 
 
-def broken(shown: Contract, held: Contract) -> set[str]:
+def expected_violations(emulated: Contract, tested: Contract) -> set[str]:
     """
-    The clauses that whoever shows one contract breaks of another.
+    The clauses of one contract that an emulator of another one violates.
     """
-    rows = [row for row in DEVIATIONS if row.applies_to(shown) and not row.applies_to(held)]
-    names = {clause.id for row in rows for clause in row.violates} - ONE_DEPARTURE
-    return names - {hidden for hidden, speaks in BEHIND.items() if speaks in names}
+    rows = [row for row in DEVIATIONS if row.applies_to(emulated) and not row.applies_to(tested)]
+    names = {clause.id for row in rows for clause in row.violates} - REPORTED_AS_STATUS
+    return names - {hidden for hidden, hiding in HIDDEN_BY.items() if hiding in names}
 
 
-@pytest.mark.parametrize("shown", [Contract.DOCUMENTED, Contract.OBSERVED])
-def test_a_contract_names_what_a_wider_one_shows(shown: Contract, run_suite: RunSuite) -> None:
+@pytest.mark.parametrize("emulated", [Contract.DOCUMENTED, Contract.OBSERVED])
+def test_a_run_reports_exactly_what_its_contract_does_not_allow(emulated: Contract, run_suite: RunSuite) -> None:
     """
-    Held strictly, the service's documented deviations are named and nothing else; held as it is documented, none is.
+    Against the strict contract the documented deviations are reported and nothing else; against its own contract none.
     """
-    found: dict[Contract, set[str]] = {held: set() for held in Contract}
-    options = ("--contract", shown.value)
+    found: dict[Contract, set[str]] = {tested: set() for tested in Contract}
+    options = ("--contract", emulated.value)
     with start_emulator(options=options) as echo, start_emulator(options=(*options, "--chain", TALKATIVE)) as chain:
-        for held in Contract:
-            known = {"contract": held, "key": EMULATOR_KEY, "examples": 1}
-            found[held] |= run_suite(echo.target.origin, checks=HANDWRITTEN_CHECKS, **known).clauses
-            found[held] |= run_suite(chain.target.origin, checks=NUMBERED, echo=False, steerable=False, **known).clauses
+        for tested in Contract:
+            options_of_run = {"contract": tested, "key": EMULATOR_KEY, "examples": 1}
+            found[tested] |= run_suite(echo.target.origin, checks=HANDWRITTEN_CHECKS, **options_of_run).clauses
+            found[tested] |= run_suite(
+                chain.target.origin, checks=NUMBERED, echo=False, steerable=False, **options_of_run
+            ).clauses
 
-    assert {held: broken(shown, held) for held in Contract} == found
+    assert {tested: expected_violations(emulated, tested) for tested in Contract} == found

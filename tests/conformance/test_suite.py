@@ -1,5 +1,5 @@
 """
-In somebody else's project: one import, one fixture, and an ASGI app is a target like any other.
+The tests in another project: one import, one fixture, and a URL or an ASGI app as the target.
 """
 
 from __future__ import annotations
@@ -45,17 +45,17 @@ Receive = Callable[[], Awaitable[dict[str, Any]]]
 
 def project(folder: Path, *arguments: str, **files: str) -> subprocess.CompletedProcess[str]:
     """
-    pytest, in a folder with these files and nothing else.
+    Run pytest in a folder with only these files.
     """
     for name, text in files.items():
         (folder / f"{name}.py").write_text(text)
-    kept = {
+    variables = {
         name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
     }
     return subprocess.run(
         [*(sys.executable, "-P", "-m", "pytest", "-q", "--depth", "quick", "--seed", "1"), *arguments],
         cwd=folder,
-        env={**kept, "PYTHONPATH": str(Path(__file__).parent)},
+        env={**variables, "PYTHONPATH": str(Path(__file__).parent)},
         capture_output=True,
         text=True,
         timeout=100,
@@ -65,12 +65,12 @@ def project(folder: Path, *arguments: str, **files: str) -> subprocess.Completed
 
 def test_one_import_checks_a_url(tmp_path: Path) -> None:
     """
-    The tests are there, beside the project's own; a violation fails the one that it belongs to and no other.
+    The tests run beside those of the project; a violation fails its own test and no other.
     """
     with serve(
         when(
-            lambda asked: asked.authorized and asked.method == "POST" and asked.body == b"[]",
-            lambda asked, said: EndpointAnswer(status=200, body=b"{}"),
+            lambda request: request.authorized and request.method == "POST" and request.body == b"[]",
+            lambda request, answer: EndpointAnswer(status=200, body=b"{}"),
         )
     ) as url:
         ended = project(
@@ -100,7 +100,7 @@ def test_one_import_checks_a_url(tmp_path: Path) -> None:
 
 def test_one_fixture_checks_an_asgi_app(tmp_path: Path) -> None:
     """
-    By its own key, on a socket that nobody has to open.
+    With its own key, and without a server to start.
     """
     ended = project(
         tmp_path,
@@ -112,9 +112,9 @@ def test_one_fixture_checks_an_asgi_app(tmp_path: Path) -> None:
     assert () == read_run(tmp_path / "run").findings
 
 
-def test_what_we_break_is_an_error(tmp_path: Path) -> None:
+def test_an_error_in_chainproof_is_an_error_in_junit(tmp_path: Path) -> None:
     """
-    In JUnit XML `<error>` is ours and `<failure>` the target's.
+    In JUnit XML `<error>` means chainproof and `<failure>` the target.
     """
     broken = """
 from chainproof.conformance.probing.requester import Requester
@@ -132,9 +132,9 @@ Requester.send = lambda self, request: 1 / 0
     assert (None, True) == (case.find("failure"), case.find("error") is not None)
 
 
-def test_a_mistake_fails_the_checks_and_nothing_else(tmp_path: Path) -> None:
+def test_a_usage_error_fails_only_the_checks(tmp_path: Path) -> None:
     """
-    Without a key nothing can be checked, which is no reason to keep a project from its own tests.
+    Without a key no check can run, but the project's own tests do.
     """
     files = {
         "test_contract": PROJECT.format(target="'http://127.0.0.1:9'", key=None),
@@ -150,20 +150,20 @@ def test_a_mistake_fails_the_checks_and_nothing_else(tmp_path: Path) -> None:
     assert "no API key" in alone.stdout + alone.stderr
 
 
-def test_an_honest_app_is_accused_of_nothing(run_suite: RunSuite) -> None:
+def test_a_correct_app_has_no_findings(run_suite: RunSuite) -> None:
     """
-    What stands between it and the wire adds nothing and hides nothing.
+    The ASGI server adds nothing and hides nothing.
     """
     with serve_app(as_asgi_app(correct_endpoint)) as url:
-        examined = run_suite(url)
+        result = run_suite(url)
 
-    assert [] == examined.lines
+    assert [] == result.lines
 
 
 @pytest.mark.parametrize("read", [True, False], ids=["reads the body", "does not read it"])
 def test_an_app_that_raises_answers_500(read: bool) -> None:
     """
-    As behind any server, and the violation is the app's; one that never reads a large body is heard all the same.
+    As behind any server; also if the app does not read a large body.
     """
 
     async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -179,9 +179,9 @@ def test_an_app_that_raises_answers_500(read: bool) -> None:
     assert [500, 500] == [answer and answer.status for answer in statuses]
 
 
-def test_what_an_app_says_goes_out_as_it_says_it() -> None:
+def test_fields_and_body_of_an_app_are_sent_unchanged() -> None:
     """
-    Letter case, order and repetition of fields, and a body in pieces.
+    Letter case, order and repetition of fields, and a body in several parts.
     """
 
     async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -212,9 +212,9 @@ def test_what_an_app_says_goes_out_as_it_says_it() -> None:
     ]
 
 
-def test_an_app_that_promises_more_than_it_says_is_misframed() -> None:
+def test_a_wrong_content_length_of_an_app_is_sent_unchanged() -> None:
     """
-    A wrong length is the app's, and is seen.
+    The answer counts as malformed.
     """
 
     async def app(scope: dict[str, Any], receive: Receive, send: Send) -> None:
@@ -227,10 +227,10 @@ def test_an_app_that_promises_more_than_it_says_is_misframed() -> None:
     assert Transport.MALFORMED is received.transport
 
 
-def test_an_apps_lifespan_is_kept() -> None:
+def test_the_lifespan_of_an_app_is_run() -> None:
     """
-    It is started before the first request with a state that requests see, and ended behind the last; one that knows of none
-    is served all the same, and one that cannot start is a mistake.
+    It starts before the first request, with a state that requests see, and ends after the last one. An app without lifespan
+    is served; an app that fails to start is a usage error.
     """
     events: list[str] = []
 

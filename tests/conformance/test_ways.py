@@ -1,5 +1,5 @@
 """
-The ways to a target: another path, another address, a proxy, more certificates, more fields, another scheme.
+Routes to a target: other paths and addresses, proxies, certificates, fields and schemes.
 """
 
 from __future__ import annotations
@@ -38,34 +38,34 @@ from .endpoints import (
 )
 
 CERTIFICATE = Path(__file__).parents[1] / "loadtests" / "localhost.pem"
-"""For localhost and 127.0.0.1, signed by itself."""
+"""Self-signed, for localhost and 127.0.0.1."""
 
 REQUEST = CheckRequest(fields=(("Authorization", f"Api-Key {KEY}"), JSON_TYPE), body=b'{"a":1}')
 
 
-class Hearing:
+class RecordingEndpoint:
     """
-    The honest endpoint, with all that it was asked.
+    The correct endpoint; it records every request.
     """
 
     def __init__(self) -> None:
-        self.heard: list[EndpointRequest] = []
+        self.requests: list[EndpointRequest] = []
 
-    def __call__(self, asked: EndpointRequest) -> EndpointAnswer:
-        self.heard.append(asked)
-        return correct_endpoint(asked)
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        self.requests.append(request)
+        return correct_endpoint(request)
 
 
 @dataclass(slots=True)
-class Tunnels:
+class ConnectProxy:
     """
-    A proxy that answers CONNECT as told, and leads whoever has its consent on to one port of loopback.
+    A proxy that answers CONNECT with a given answer, and forwards accepted connections to one loopback port.
     """
 
     answer: bytes
-    leads_to: int
+    forward_to: int
     port: int = 0
-    asked: list[bytes] = field(default_factory=list)
+    requests: list[bytes] = field(default_factory=list)
 
     def serve(self, listening: socket.socket) -> None:
         """Take connections until the listener is closed."""
@@ -74,25 +74,25 @@ class Tunnels:
                 here, _ = listening.accept()
             except OSError:
                 return
-            threading.Thread(target=self._lead, args=(here,), daemon=True).start()
+            threading.Thread(target=self._forward, args=(here,), daemon=True).start()
 
-    def _lead(self, here: socket.socket) -> None:
-        said = b""
-        while not said.endswith(b"\r\n\r\n"):
-            said += here.recv(1)
-        self.asked.append(said)
+    def _forward(self, here: socket.socket) -> None:
+        head = b""
+        while not head.endswith(b"\r\n\r\n"):
+            head += here.recv(1)
+        self.requests.append(head)
         here.sendall(self.answer)
         if b" 200 " not in self.answer:
             here.close()
             return
-        there = socket.create_connection(("127.0.0.1", self.leads_to))
+        there = socket.create_connection(("127.0.0.1", self.forward_to))
         threading.Thread(target=_copy, args=(there, here), daemon=True).start()
         _copy(here, there)
 
 
 def _copy(source: socket.socket, sink: socket.socket) -> None:
     """
-    Everything from one to the other.
+    Copy everything from one socket to the other.
     """
     try:
         while octets := source.recv(65536):
@@ -103,28 +103,28 @@ def _copy(source: socket.socket, sink: socket.socket) -> None:
 
 
 @contextmanager
-def proxying(leads_to: int, answer: bytes = b"HTTP/1.1 200 Fine\r\nX-Proxy: yes\r\n\r\n") -> Iterator[Tunnels]:
+def proxying(forward_to: int, answer: bytes = b"HTTP/1.1 200 Fine\r\nX-Proxy: yes\r\n\r\n") -> Iterator[ConnectProxy]:
     """
-    A proxy on a free port of loopback.
+    A proxy on a free loopback port.
     """
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        proxy = Tunnels(answer, leads_to, listening.getsockname()[1])
+        proxy = ConnectProxy(answer, forward_to, listening.getsockname()[1])
         threading.Thread(target=proxy.serve, args=(listening,), daemon=True).start()
         yield proxy
 
 
 def port_of(url: str) -> int:
     """
-    Where a server listens.
+    The port of a server.
     """
     return int(url.rpartition(":")[2])
 
 
-def test_the_bytes_go_elsewhere_and_the_name_stays() -> None:
+def test_connect_to_changes_the_address_but_not_the_name() -> None:
     """
-    The certificate is verified for the URL's name, whom the file names is trusted, and Host is that name.
+    The certificate is verified for the URL's host with the given file, and Host is that host.
     """
-    server = Hearing()
+    server = RecordingEndpoint()
     with serve(server, certificate=CERTIFICATE) as url:
         there = Address("127.0.0.1", port_of(url))
 
@@ -139,14 +139,14 @@ def test_the_bytes_go_elsewhere_and_the_name_stays() -> None:
         ]
 
     assert [Transport.ANSWERED, Transport.TLS_FAILED, Transport.TLS_FAILED] == seen
-    assert [["localhost"]] == [asked.values("host") for asked in server.heard]
+    assert [["localhost"]] == [request.values("host") for request in server.requests]
 
 
-def test_through_a_proxy_the_target_is_asked_as_ever() -> None:
+def test_a_proxy_gets_only_connect() -> None:
     """
-    The proxy sees CONNECT with its own credentials, and neither the request nor the key.
+    With its own credentials; it sees neither the request nor the key.
     """
-    server = Hearing()
+    server = RecordingEndpoint()
     with serve(server, certificate=CERTIFICATE) as url, proxying(port_of(url)) as proxy:
         way = Route(
             ca_file=str(CERTIFICATE), proxy=Proxy(address=Address("127.0.0.1", proxy.port), authorization="Basic eA==")
@@ -157,8 +157,8 @@ def test_through_a_proxy_the_target_is_asked_as_ever() -> None:
     assert [200, 200] == [answer and answer.status for answer in statuses]
     assert [
         b"CONNECT localhost:444 HTTP/1.1\r\nHost: localhost:444\r\nProxy-Authorization: Basic eA==\r\n\r\n"
-    ] == proxy.asked
-    assert [] == [asked.fields for asked in server.heard if asked.values("proxy-authorization")]
+    ] == proxy.requests
+    assert [] == [request.fields for request in server.requests if request.values("proxy-authorization")]
 
 
 @pytest.mark.parametrize(
@@ -169,9 +169,9 @@ def test_through_a_proxy_the_target_is_asked_as_ever() -> None:
         (b"SSH-2.0\r\n\r\n", "the proxy refused to connect: SSH-2.0"),
     ],
 )
-def test_a_proxy_that_refuses_is_named(answer: bytes, reason: str) -> None:
+def test_a_failing_proxy_is_reported(answer: bytes, reason: str) -> None:
     """
-    That there is no connection is the proxy's doing, and the target is accused of nothing.
+    The missing connection is no violation by the target.
     """
     with proxying(0, answer) as proxy:
         way = Route(proxy=Proxy(address=Address("127.0.0.1", proxy.port)))
@@ -181,11 +181,11 @@ def test_a_proxy_that_refuses_is_named(answer: bytes, reason: str) -> None:
     assert received.reason.startswith(reason)
 
 
-def test_ipv6_is_an_address_like_any_other() -> None:
+def test_ipv6_addresses_work() -> None:
     """
-    Its brackets are the URL's and the Host header's, not the socket's.
+    The brackets belong to the URL and the Host header, not to the socket address.
     """
-    server = Hearing()
+    server = RecordingEndpoint()
     try:
         with serve(server, host="::1") as url:
             received = Client(parse_target(url), 5.0).send(REQUEST)
@@ -193,21 +193,21 @@ def test_ipv6_is_an_address_like_any_other() -> None:
         pytest.skip("this machine has no IPv6 loopback")
 
     assert received.answer is not None
-    assert [[url.removeprefix("http://")]] == [asked.values("host") for asked in server.heard]
+    assert [[url.removeprefix("http://")]] == [request.values("host") for request in server.requests]
 
 
 @pytest.mark.parametrize("path", ["/environments/staging/run_remote", "/run_remote"])
-def test_the_operation_is_where_the_targets_path_is(path: str, run_suite: RunSuite) -> None:
+def test_a_correct_target_at_another_path_has_no_findings(path: str, run_suite: RunSuite) -> None:
     """
-    Elsewhere than in the document, whoever keeps the contract there is accused of nothing, and everything is exercised.
+    Every clause is exercised there too.
     """
-    examined = run_suite(at_another_path(path), checks=CHECKS, path=path)
+    result = run_suite(at_another_path(path), checks=CHECKS, path=path)
 
-    assert [] == examined.lines
+    assert [] == result.lines
     assert {"other-paths-rejected", "regional-host", "object-accepted"} <= {
-        name for name, count in examined.ledger._exercised.items() if count
+        name for name, count in result.ledger._exercised.items() if count
     }
-    assert {"extended_generation_finds_no_violations", "overload_gets_documented_answers"} == examined.skipped.keys()
+    assert {"extended_generation_finds_no_violations", "overload_gets_documented_answers"} == result.skipped.keys()
 
 
 @pytest.mark.parametrize(
@@ -217,61 +217,62 @@ def test_the_operation_is_where_the_targets_path_is(path: str, run_suite: RunSui
         ("/run_remote", "/production/run_remote", "regional-host"),
     ],
 )
-def test_near_misses_follow_the_path(path: str, begins: str, clause: str, run_suite: RunSuite) -> None:
+def test_similar_paths_are_tested_at_any_path(path: str, begins: str, clause: str, run_suite: RunSuite) -> None:
     """
-    Who answers them is caught at any path; where the hostname names the environment, that is the document's own path.
+    A target that accepts them is reported; if the hostname names the environment, the path of the document is one of them.
     """
 
-    def lenient(asked: EndpointRequest) -> EndpointAnswer:
-        there = asked.path.partition("?")[0]
-        known = there == path or there.startswith(begins)
-        return correct_endpoint(replace(asked, path="/production/run_remote" if known else "/nowhere"))
+    def lenient(request: EndpointRequest) -> EndpointAnswer:
+        requested = request.path.partition("?")[0]
+        known = requested == path or requested.startswith(begins)
+        return correct_endpoint(replace(request, path="/production/run_remote" if known else "/nowhere"))
 
     assert {clause} == run_suite(lenient, checks=HANDWRITTEN_CHECKS, examples=1, path=path).clauses
 
 
 @pytest.mark.parametrize("path", ["/production/run_remote", "/run_remote", "/environments/prod-us/run_remote"])
-def test_no_other_environment_is_asked(path: str) -> None:
+def test_no_other_environment_gets_a_request(path: str) -> None:
     """
-    A near miss of a path is never where another environment answers: whoever checks staging calls nobody's production.
+    A run against staging must not call production.
     """
     sisters = re.compile(r"/(production|development|environments/[^/]+|deployment/[^/]+)/run_remote")
 
     assert [] == [miss for miss in other_paths(path) if miss == path or sisters.fullmatch(miss)]
 
 
-def test_fields_go_along_with_every_request(run_suite: RunSuite) -> None:
+def test_additional_fields_are_sent_with_every_request(run_suite: RunSuite) -> None:
     """
-    Where a check has its own word about a field, that stays; the curl line of a finding has them too.
+    Unless a check sets the same field; curl commands of findings contain them too.
     """
-    heard: list[EndpointRequest] = []
+    requests: list[EndpointRequest] = []
 
-    def server(asked: EndpointRequest) -> EndpointAnswer:
-        heard.append(asked)
-        return on_every_answer(lambda said: EndpointAnswer(status=said.status, body=said.body, request_id=None))(asked)
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        requests.append(request)
+        return on_every_answer(lambda answer: EndpointAnswer(status=answer.status, body=answer.body, request_id=None))(
+            request
+        )
 
     fields = (("X-Tenant", "blue"), ("X-Baseten-Request-Id", "mine"))
-    examined = run_suite(server, fields=fields, examples=1)
+    result = run_suite(server, fields=fields, examples=1)
 
-    # What is hidden behind another request's body has the least that a request can have.
-    whole = [asked for asked in heard if len(asked.fields) > 3]
+    complete = [request for request in requests if len(request.fields) > 3]  # smuggled requests have few fields
 
-    assert [] == [asked.fields for asked in whole if asked.values("x-tenant") != ["blue"]]
-    words = {tuple(asked.values("x-baseten-request-id")) for asked in whole}
+    assert [] == [request.fields for request in complete if request.values("x-tenant") != ["blue"]]
+    words = {tuple(request.values("x-baseten-request-id")) for request in complete}
 
     assert ("mine",) in words
     assert len(words) > 1
     assert {1} == {len(each) for each in words}
-    assert all("-H 'X-Tenant: blue'" in found.reproduce for found in examined.findings)
-    assert examined.findings
+    assert all("-H 'X-Tenant: blue'" in found.reproduce for found in result.findings)
+    assert result.findings
 
 
-def test_whoever_wants_bearer_is_asked_so(run_suite: RunSuite) -> None:
+def test_the_bearer_scheme_is_used_if_selected(run_suite: RunSuite) -> None:
     """
-    With another scheme the right key stays right and every other way to present it wrong; the document's own is left open.
+    With it, the right key is accepted and every other scheme is wrong; the scheme of the document is left open.
     """
     keys = ([f"Bearer {KEY}"], [f"Token {KEY}"])
-    any_scheme = as_if(with_right_key, lambda asked: asked.values("authorization") in keys)
+    any_scheme = as_if(with_right_key, lambda request: request.values("authorization") in keys)
 
     assert [] == run_suite(requiring_bearer, scheme=AuthScheme.BEARER, examples=2).lines
     assert {"key-prefix"} == run_suite(
@@ -281,9 +282,9 @@ def test_whoever_wants_bearer_is_asked_so(run_suite: RunSuite) -> None:
 
 
 @pytest.mark.parametrize("path", ["/predict", "/production/run_remote/x"])
-def test_any_other_path_is_no_target(path: str) -> None:
+def test_other_paths_are_rejected_as_targets(path: str) -> None:
     """
-    A contract is transplanted to the operation's sisters, and no further.
+    The contract applies to the operation's known paths only.
     """
     with pytest.raises(TargetError):
         parse_target(f"https://chain-abc123.api.baseten.co{path}")

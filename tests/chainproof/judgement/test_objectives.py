@@ -34,28 +34,28 @@ def run_of(
     """
     A run with a number of quick, slow, failed and unsent requests.
     """
-    whole = Interval(second=0)
+    interval = Interval(second=0)
     outcomes = {(OK, 0.5): quick, (OK, 1.5): slow, **{(outcome, 0.001): n for outcome, n in (lost or {}).items()}}
     for (outcome, time), count in outcomes.items():
-        whole.planned += count
-        whole.sent += count
-        whole.outcomes[outcome] += count
+        interval.planned += count
+        interval.sent += count
+        interval.outcomes[outcome] += count
         if count:
-            whole.schedule_lag.record(0.0001, count)
+            interval.schedule_lag.record(0.0001, count)
             if outcome.transport is Transport.ANSWERED:
-                whole.response_time[outcome.result].record(time, count)
-                whole.service_time[outcome.result].record(time, count)
+                interval.response_time[outcome.result].record(time, count)
+                interval.service_time[outcome.result].record(time, count)
     for why, count in (not_sent or {}).items():
-        whole.planned += count
-        whole.not_sent[why] += count
-    return whole
+        interval.planned += count
+        interval.not_sent[why] += count
+    return interval
 
 
-def judged(text: str, whole: Interval, ok_per_second: float = 0.0) -> ObjectiveResult:
+def judged(text: str, interval: Interval, ok_per_second: float = 0.0) -> ObjectiveResult:
     """
     The result of an objective.
     """
-    return evaluate_objective(parse_objective(text), whole, ok_per_second)
+    return evaluate_objective(parse_objective(text), interval, ok_per_second)
 
 
 @given(st.integers(0, 3000), st.integers(0, 200), st.sampled_from([50, 75, 90, 95, 99]))
@@ -206,10 +206,10 @@ def test_a_maximum_just_above_its_threshold_fails() -> None:
     """
     The maximum is known exactly, although its bucket reaches below the threshold.
     """
-    whole = Interval(second=0, planned=1, sent=1)
-    whole.outcomes[OK] = 1
-    whole.response_time[Result.OK].record(0.8005)
-    found = judged("max response_time < 800.4ms", whole)
+    interval = Interval(second=0, planned=1, sent=1)
+    interval.outcomes[OK] = 1
+    interval.response_time[Result.OK].record(0.8005)
+    found = judged("max response_time < 800.4ms", interval)
 
     assert (Verdict.FAIL, 0.8005) == (found.verdict, found.observed)
 
@@ -240,7 +240,7 @@ def test_more_good_requests_than_planned_is_inconclusive() -> None:
     """
     Part of the record is lost: there is no verdict, and no exception.
     """
-    whole = run_of(quick=100)
-    whole.planned = 60
+    interval = run_of(quick=100)
+    interval.planned = 60
 
-    assert [Verdict.INCONCLUSIVE] * 2 == [judged(text, whole).verdict for text in (P95, "error_rate < 1%")]
+    assert [Verdict.INCONCLUSIVE] * 2 == [judged(text, interval).verdict for text in (P95, "error_rate < 1%")]

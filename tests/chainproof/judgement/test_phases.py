@@ -62,12 +62,12 @@ def second_of(
     Requests planned in one second and settled in it or in another one.
     """
     name = phase.name if phase is not None else None
-    asked, done = Interval(second=second), Interval(second=second if settling_time is None else settling_time)
+    planned, done = Interval(second=second), Interval(second=second if settling_time is None else settling_time)
     for outcome in [OK] * ok + [LOST] * lost:
-        asked.count_planned(phase=name)
-        asked.count_sent(0.001 if phase is None or phase.judged else 5.0, phase=name)
+        planned.count_planned(phase=name)
+        planned.count_sent(0.001 if phase is None or phase.judged else 5.0, phase=name)
         done.count_outcome(outcome, time, time, payload="ab"[ok % 2], phase=name)
-    return [asked, done]
+    return [planned, done]
 
 
 def a_ramp() -> list[Interval]:

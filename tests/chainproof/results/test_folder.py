@@ -117,16 +117,16 @@ def test_a_file_cut_at_any_byte_loses_only_its_last_line(tmp_path: Path, name: s
     """
     After a kill, everything before the last line is read, and no line counts as unreadable.
     """
-    write(tmp_path / "whole", end=None)
-    whole = (tmp_path / "whole" / name).read_bytes()
+    write(tmp_path / "complete", end=None)
+    content = (tmp_path / "complete" / name).read_bytes()
     field = {INTERVALS: "intervals", EXEMPLARS: "exemplars", FINDINGS: "findings", CLAUSES: "clauses"}[name]
-    lines = getattr(read_run(tmp_path / "whole"), field)
-    torn = copytree(tmp_path / "whole", tmp_path / "torn")
-    for size in range(len(whole) + 1):
-        (torn / name).write_bytes(whole[:size])
-        run = read_run(torn)
+    lines = getattr(read_run(tmp_path / "complete"), field)
+    cut = copytree(tmp_path / "complete", tmp_path / "cut")
+    for size in range(len(content) + 1):
+        (cut / name).write_bytes(content[:size])
+        run = read_run(cut)
 
-        assert lines[: whole[:size].count(b"\n")] == getattr(run, field)
+        assert lines[: content[:size].count(b"\n")] == getattr(run, field)
         assert (run.unreadable_lines, run.end) == ({}, None)
 
 
@@ -144,10 +144,10 @@ def test_unreadable_lines_are_counted_and_ignored(tmp_path: Path, name: str, jun
         write(tmp_path / "run")
     line = junk.replace(b"\n", b"")
     path = tmp_path / "run" / name
-    whole = path.read_bytes()
-    path.write_bytes(line + b"\n" + (whole if name != END else b""))
+    content = path.read_bytes()
+    path.write_bytes(line + b"\n" + (content if name != END else b""))
     run = read_run(tmp_path / "run")
-    path.write_bytes(whole)
+    path.write_bytes(content)
 
     assert len(run.intervals) == len(run.exemplars) == len(run.findings) == len(run.clauses) == 3
     assert ({} if name == END else {name: 1}) == run.unreadable_lines
@@ -344,32 +344,32 @@ def test_find_runs_of_a_search_finds_its_verification_runs(tmp_path: Path) -> No
         for rate, name in ((20, "01_20"), (40, "02_40"), (20, "03_20"))
     ]
     names = {"workload": "saturation", "target": "https://a", "emulated": False, "objectives": ["error_rate < 1%"]}
-    said = {
+    record = {
         **names,
         "saturation_rate_per_s": 20,
         "missed_at_per_s": 40,
         "probes": probes,
         "summary": "up to 20 a second",
     }
-    (tmp_path / "search" / SEARCH_FILE).write_bytes(orjson.dumps(said))
+    (tmp_path / "search" / SEARCH_FILE).write_bytes(orjson.dumps(record))
 
     verified = [tmp_path / "search" / "01_20", tmp_path / "search" / "03_20"]
     assert verified == find_runs(tmp_path / "search") == find_runs(tmp_path)
     assert ["up to 20 a second"] == [found.summary for found in find_searches(tmp_path / "search")]
     assert find_searches(tmp_path / "search") == find_searches(tmp_path)
 
-    (tmp_path / "search" / SEARCH_FILE).write_bytes(orjson.dumps({**said, "saturation_rate_per_s": None}))
+    (tmp_path / "search" / SEARCH_FILE).write_bytes(orjson.dumps({**record, "saturation_rate_per_s": None}))
     assert [path.name for path in find_runs(tmp_path / "search")] == ["01_20", "02_40", "03_20"]
 
 
-@pytest.mark.parametrize("said", [b"", b"[]", b"{}", b'{"probes": 7}', b"null", b"\xff"])
-def test_an_unreadable_search_record_is_ignored(tmp_path: Path, said: bytes) -> None:
+@pytest.mark.parametrize("record", [b"", b"[]", b"{}", b'{"probes": 7}', b"null", b"\xff"])
+def test_an_unreadable_search_record_is_ignored(tmp_path: Path, record: bytes) -> None:
     """
     All runs beside it are found.
     """
     with RunWriter(tmp_path / "search" / "01_20", LOAD):
         pass
-    (tmp_path / "search" / SEARCH_FILE).write_bytes(said)
+    (tmp_path / "search" / SEARCH_FILE).write_bytes(record)
 
     assert [] == find_searches(tmp_path / "search")
     assert [tmp_path / "search" / "01_20"] == find_runs(tmp_path / "search")

@@ -68,9 +68,9 @@ def test_the_total_is_the_sum_of_its_parts(run: list[Interval]) -> None:
     Nothing is lost or counted twice, and reading changes nothing.
     """
     before = [orjson.dumps(interval.to_json()) for interval in run]
-    whole, seconds = total(run), by_second(run)
+    overall, seconds = total(run), by_second(run)
 
-    for merged in (seconds, [whole]):
+    for merged in (seconds, [overall]):
         for name in ("planned", "sent"):
             assert sum(getattr(part, name) for part in run) == sum(getattr(part, name) for part in merged)
         for why in NotSent:
@@ -79,8 +79,8 @@ def test_the_total_is_the_sum_of_its_parts(run: list[Interval]) -> None:
             assert sum(part.count(result) for part in run) == sum(part.count(result) for part in merged)
         assert sum(part.schedule_lag.count for part in run) == sum(part.schedule_lag.count for part in merged)
     assert before == [orjson.dumps(interval.to_json()) for interval in run]
-    assert whole.planned == whole.sent + whole.not_sent.total()
-    assert whole.sent == sum(whole.count(result) for result in Result) == whole.schedule_lag.count
+    assert overall.planned == overall.sent + overall.not_sent.total()
+    assert overall.sent == sum(overall.count(result) for result in Result) == overall.schedule_lag.count
 
 
 @given(RUNS)
@@ -91,13 +91,16 @@ def test_merged_counts_equal_the_total(run: list[Interval]) -> None:
     counts = Interval(second=-1)
     for interval in run:
         counts.merge_counts(interval)
-    whole = total(run)
+    overall = total(run)
 
-    for alone, all_of_it in ((counts, whole), *((counts.phases[name], part) for name, part in whole.phases.items())):
+    for alone, all_of_it in (
+        (counts, overall),
+        *((counts.phases[name], part) for name, part in overall.phases.items()),
+    ):
         for name in ("planned", "sent", "not_sent", "outcomes"):
             assert getattr(all_of_it, name) == getattr(alone, name)
-    assert whole.phases.keys() == counts.phases.keys()
-    assert whole.network.counts() == counts.network.counts()
+    assert overall.phases.keys() == counts.phases.keys()
+    assert overall.network.counts() == counts.network.counts()
 
 
 @given(RUNS, st.integers())
@@ -106,12 +109,12 @@ def test_phases_and_payloads_merge_exactly(run: list[Interval], seed: int) -> No
     Counts, times and payloads of a phase do not depend on the order of the workers.
     """
     shuffled = random.Random(seed).sample(run, len(run))
-    whole = total(shuffled)
+    overall = total(shuffled)
 
-    assert {name for each in run for name in each.phases} == set(whole.phases)
-    for name, part in whole.phases.items():
+    assert {name for each in run for name in each.phases} == set(overall.phases)
+    for name, part in overall.phases.items():
         assert merge_stats(each.phases[name] for each in run if name in each.phases) == part
-    assert merge_stats(RequestStats(payloads=each.payloads) for each in run).payloads == whole.payloads
+    assert merge_stats(RequestStats(payloads=each.payloads) for each in run).payloads == overall.payloads
 
 
 @given(intervals())

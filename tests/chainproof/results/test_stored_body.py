@@ -19,46 +19,46 @@ KEYS = st.text(string.ascii_letters + string.digits + '."\\/', min_size=8, max_s
 
 
 @given(st.binary(max_size=80), st.text(max_size=40), st.integers(0, 100))
-def test_a_body_is_read_as_it_was_stored(octets: bytes, text: str, most: int) -> None:
+def test_a_body_is_read_as_it_was_stored(octets: bytes, text: str, max_bytes: int) -> None:
     """
     Text as text, everything else as base64; a cut body says so.
     """
     for body in (octets, text.encode()):
-        kept = stored_body(body, max_bytes=most)
+        stored = stored_body(body, max_bytes=max_bytes)
 
-        assert kept == StoredBody.from_json(orjson.loads(orjson.dumps(kept.to_json())))
-        assert body.startswith(kept.octets)
-        assert len(kept.octets) <= most
-        assert (len(body), len(body) > most) == (kept.size, kept.truncated)
-        if not kept.truncated:
-            assert body == kept.octets
+        assert stored == StoredBody.from_json(orjson.loads(orjson.dumps(stored.to_json())))
+        assert body.startswith(stored.octets)
+        assert len(stored.octets) <= max_bytes
+        assert (len(body), len(body) > max_bytes) == (stored.size, stored.truncated)
+        if not stored.truncated:
+            assert body == stored.octets
 
 
 @given(st.text(min_size=1, max_size=40), st.integers(0, 100))
-def test_a_cut_text_stays_text(text: str, most: int) -> None:
+def test_a_cut_text_stays_text(text: str, max_bytes: int) -> None:
     """
     It is not cut within a character: at most three bytes fewer than allowed are stored.
     """
-    kept = stored_body(text.encode(), max_bytes=most)
+    stored = stored_body(text.encode(), max_bytes=max_bytes)
 
-    assert kept.text is not None
-    assert text.startswith(kept.text)
-    assert min(len(text.encode()), most) - len(kept.octets) <= 3
+    assert stored.text is not None
+    assert text.startswith(stored.text)
+    assert min(len(text.encode()), max_bytes) - len(stored.octets) <= 3
 
 
 @given(KEYS, st.binary(max_size=30), st.integers(0, 60))
-def test_a_key_is_never_stored(key: str, around: bytes, most: int) -> None:
+def test_a_key_is_never_stored(key: str, around: bytes, max_bytes: int) -> None:
     """
     Neither the key nor a part of it at the cut, plain or escaped by JSON.
     """
     for spelling in (key.encode(), json.dumps(key)[1:-1].encode()):
         filler = around.replace(spelling, b"").replace(key.encode(), b"")
-        whole = stored_body(filler + b"<" + spelling + b">", [key])
-        truncated = stored_body(b"x" * most + spelling, [key], max_bytes=most + 4)
+        full = stored_body(filler + b"<" + spelling + b">", [key])
+        truncated = stored_body(b"x" * max_bytes + spelling, [key], max_bytes=max_bytes + 4)
 
-        assert spelling not in whole.octets
-        assert REDACTED.encode() in whole.octets
-        assert b"x" * most + REDACTED.encode()[:4] == truncated.octets
+        assert spelling not in full.octets
+        assert REDACTED.encode() in full.octets
+        assert b"x" * max_bytes + REDACTED.encode()[:4] == truncated.octets
 
 
 def test_the_default_limit_is_64_kib() -> None:

@@ -27,16 +27,16 @@ def network_stats(draw: st.DrawFn) -> NetworkStats:
     """
     Some network statistics.
     """
-    wire = NetworkStats()
+    stats = NetworkStats()
     pairs = draw(reads)
-    wire.record_answers([first for first, _ in pairs], [lag for _, lag in pairs])
+    stats.record_answers([first for first, _ in pairs], [lag for _, lag in pairs])
     for connect, tls, replaced in draw(
         st.lists(st.tuples(times, st.one_of(st.none(), times), st.integers(0, 3)), max_size=5)
     ):
-        wire.record_connection(connect, tls, replaced)
-    wire.sent_bytes += draw(st.integers(0, 1000))
-    wire.received_bytes += draw(st.integers(0, 1000))
-    return wire
+        stats.record_connection(connect, tls, replaced)
+    stats.sent_bytes += draw(st.integers(0, 1000))
+    stats.received_bytes += draw(st.integers(0, 1000))
+    return stats
 
 
 @given(network_stats(), network_stats())
@@ -45,14 +45,14 @@ def test_network_statistics_merge_and_survive_the_run_folder(one: NetworkStats, 
     The end of an answer is either a kernel timestamp or the time of reading.
     """
     read = [NetworkStats.from_json(json.loads(json.dumps(each.to_json()))) for each in (one, other)]
-    whole = NetworkStats()
+    merged = NetworkStats()
     for each in read:
-        whole.merge(each)
+        merged.merge(each)
 
     assert [one.to_json(), other.to_json()] == [each.to_json() for each in read]
-    assert whole.read_delay.count == whole.kernel_timestamps + whole.own_timestamps
-    assert one.sent_bytes + other.sent_bytes == whole.sent_bytes
-    assert one.connect_time.count + other.connect_time.count == whole.connect_time.count
+    assert merged.read_delay.count == merged.kernel_timestamps + merged.own_timestamps
+    assert one.sent_bytes + other.sent_bytes == merged.sent_bytes
+    assert one.connect_time.count + other.connect_time.count == merged.connect_time.count
 
 
 @given(

@@ -121,13 +121,13 @@ def test_a_cut_body_contains_no_part_of_the_key(fake_curl: Path, before: bytes, 
 
 
 @pytest.mark.parametrize(
-    ("host", "kept"), [(urlsplit(URL).netloc, False), ("chain-abc123-prod-us.api.baseten.co", True)]
+    ("host", "explicit"), [(urlsplit(URL).netloc, False), ("chain-abc123-prod-us.api.baseten.co", True)]
 )
-def test_a_different_host_is_part_of_the_request(host: str, *, kept: bool) -> None:
+def test_a_different_host_is_part_of_the_request(host: str, *, explicit: bool) -> None:
     """
     Curl writes the URL's own Host itself; another Host is given explicitly.
     """
-    assert kept is (host in curl_line(method="POST", url=URL, headers=[("Host", host)], body=None).replace(URL, ""))
+    assert explicit is (host in curl_line(method="POST", url=URL, headers=[("Host", host)], body=None).replace(URL, ""))
 
 
 REQUESTS = {
