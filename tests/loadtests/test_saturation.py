@@ -228,8 +228,8 @@ def test_mistakes_in_a_files_search_are_said() -> None:
     As any others in a workload.
     """
     for search, said in (
-        ({"speed": 1}, "expected a table with any of highest"),
-        ({"highest": "a"}, "expected a number"),
+        ({"speed": 1}, "expected a table with any of max_rate"),
+        ({"max_rate": "a"}, "expected a number"),
     ):
         with pytest.raises(WorkloadError, match=said):
             parse_workload({"search": search}, name="w")
