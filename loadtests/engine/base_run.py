@@ -84,7 +84,8 @@ class BaseRun(ABC):
 
     def wait(self, timeout: Seconds | None = None) -> bool:
         """Wait until the run folder is complete, at most for *timeout*; returns whether it is."""
-        return bool(self._finished.wait(timeout))
+        # gevent forgets a greenlet that waits for a set event while other waits for it time out: look first.
+        return self.finished or bool(self._finished.wait(timeout))
 
     @property
     def finished(self) -> bool:

@@ -4,6 +4,8 @@ LoadRun in this process, without Locust: internal errors.
 
 from __future__ import annotations
 
+import tempfile
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ import pytest
 
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.levels import Contract
+from chainproof.contract.target import parse_target
 from chainproof.endpoint import Endpoint
 from chainproof.loadtests.demand import Demand
 from chainproof.loadtests.engine import settlement
@@ -61,3 +64,30 @@ def test_an_internal_error_ends_the_run_and_loses_no_request(
     assert "" == recorder.accounting.contradiction()
     assert {"planned": 100, "censored": 1}.items() <= end.accounting.items()
     assert end.accounting["not_sent"] > 0
+
+
+def test_no_wait_for_the_end_of_a_run_hangs() -> None:
+    """
+    On a busy machine the run may finish while timed waits for it are overdue; all waits return.
+    """
+    demand = Demand(workload=Workload(name="test"), contract=Contract.STRICT, seed=0)
+    manifest = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
+    endpoint = Endpoint(target=parse_target("http://127.0.0.1:9"), key=ApiKey("key"), environment={})
+    with tempfile.TemporaryDirectory() as folder, RunWriter(Path(folder) / "run", manifest) as writer:
+        run = LoadRun(demand, demand.plan(), endpoint, Recorder(writer, contract=Contract.STRICT, seed=0))
+
+        def finish() -> None:
+            gevent.sleep(0.01)
+            run._finished.set()
+            run.wait()
+
+        def wait_repeatedly(timeout: float) -> None:
+            while not run.wait(timeout):
+                pass
+
+        waiting = [gevent.spawn(finish), gevent.spawn(wait_repeatedly, 0.012), gevent.spawn(wait_repeatedly, 0.013)]
+        gevent.sleep(0)
+        time.sleep(0.05)  # all timers are overdue in one iteration of the event loop
+        gevent.joinall(waiting, timeout=2)
+
+        assert all(greenlet.ready() for greenlet in waiting)
