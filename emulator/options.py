@@ -21,9 +21,7 @@ def port(text: str) -> int:
 
 
 OPTIONS: tuple[Option, ...] = (
-    Option(
-        name="scenario", default="warm", metavar="SCENARIO", help="a scenario listed below, or the path of a TOML file"
-    ),
+    Option(name="scenario", default="warm", metavar="SCENARIO", help="name of a built-in scenario, or a TOML file"),
     Option(name="--host", default="127.0.0.1", metavar="HOST", help="loopback address to listen on"),
     Option(name="--port", parse=port, metavar="PORT", default=0, default_text="a free port", help="port to listen on"),
     Option(

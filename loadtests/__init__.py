@@ -1,8 +1,8 @@
 """
 How does an endpoint behave under load?
 
-A locustfile takes them from here: `from chainproof.loadtests import ClosedUser, OpenUser`. Only then Locust is imported,
-which patches the process for gevent: in a locustfile Locust has done so itself, elsewhere it must be the first import.
+A locustfile imports them: `from chainproof.loadtests import ClosedUser, OpenUser`. This imports Locust, which patches the
+process for gevent. In a locustfile that has already happened; elsewhere it must be the first import.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ __all__ = ["ClosedUser", "OpenUser"]
 
 def __getattr__(name: str) -> object:
     if name in __all__:
-        from .locust_adapter import api  # noqa: PLC0415  # late, because whoever wants the command alone must not be patched
+        from .locust_adapter import api  # noqa: PLC0415  # late, because the command alone must not be patched by gevent
 
         return getattr(api, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,5 +1,5 @@
 """
-The workloads that come with chainproof, by name.
+The built-in workloads, by name.
 """
 
 from __future__ import annotations
@@ -14,29 +14,29 @@ DEFAULT_WORKLOAD = "smoke"
 
 def workload_names() -> tuple[str, ...]:
     """
-    The names, the default first.
+    The names of the built-in workloads, the default first.
     """
-    found = sorted(path.stem for path in FOLDER.glob("*.toml"))
-    return tuple(sorted(found, key=lambda name: name != DEFAULT_WORKLOAD))
+    names = sorted(path.stem for path in FOLDER.glob("*.toml"))
+    return tuple(sorted(names, key=lambda name: name != DEFAULT_WORKLOAD))
 
 
-def workload(named: str) -> Workload:
+def workload(name: str) -> Workload:
     """
-    The workload that a name or a path means. Raises WorkloadError.
+    The built-in workload of a name, or the workload in a TOML file. Raises WorkloadError.
     """
-    if named in workload_names():
-        return load_workload(FOLDER / f"{named}.toml")
-    path = Path(named)
+    if name in workload_names():
+        return load_workload(FOLDER / f"{name}.toml")
+    path = Path(name)
     if path.suffix == ".toml" or path.exists():
         return load_workload(path)
     raise WorkloadError(
-        f"expected a workload ({', '.join(workload_names())}) or the path of a TOML file, found {named!r}"
+        f"expected a workload ({', '.join(workload_names())}) or the path of a TOML file, found {name!r}"
     )
 
 
 def workload_list() -> str:
     """
-    The names with their descriptions, for `--help`.
+    The built-in workloads with their descriptions, for `--help`.
     """
     width = max(map(len, workload_names()))
     lines = [f"  {name:<{width}}  {workload(name).description}" for name in workload_names()]

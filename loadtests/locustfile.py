@@ -1,5 +1,5 @@
 """
-What `locust -f` loads: our users, and with them our options and the run folder.
+The locustfile for `locust -f`: importing the users also adds the options and the run folder.
 
 The import is absolute because Locust loads this file by its path, outside of any package.
 """

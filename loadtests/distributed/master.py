@@ -1,9 +1,9 @@
 """
-A master: it has workers send the requests, and writes what they report.
+The master of a distributed run: it assigns the requests to workers, and writes what they report.
 
-Every worker gets every n-th request of the plan and draws the whole plan itself; its digest must be the master's. Second
-0 is one instant of the clock on the wall. Workers of one machine read one clock; on several machines theirs must agree
-(NTP), or the workers' seconds lie beside each other: percentiles and counts do not depend on that.
+Each worker draws the complete plan itself and sends every n-th request of it; the digest of its plan must be the master's.
+Second 0 of a run is one instant of wall-clock time. On several machines the clocks must agree (NTP): otherwise the seconds
+of the workers are shifted in charts over time. Percentiles and counts do not depend on the clocks.
 """
 
 from __future__ import annotations
@@ -37,18 +37,17 @@ from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, R
 from .session import WriterSession, abort_on_error, freeze_garbage_collector
 
 START_DELAY: Seconds = 1.0
-"""From the word to begin to second 0, so that it has reached every worker and every user is there."""
+"""Time from the message to begin to second 0: it must reach every worker, and all users must be started."""
 READY_TIMEOUT: Seconds = 60.0
-"""For every worker to be ready: it draws the plan, and connects to nobody."""
-
+"""Time for every worker to draw the plan and check the connection to the target."""
 
 REJOIN_TIMEOUT: Seconds = 5.0
-"""For workers to be ready again after a run."""
+"""Time for workers to be ready again after a run."""
 
 
 class Master(WriterSession):
     """
-    A process that has the requests of a run sent, and writes its folder.
+    The session of a master: workers send the requests, and it writes the run folder.
     """
 
     REPLAN_NOTICE: ClassVar[Seconds] = 2.0
@@ -58,33 +57,33 @@ class Master(WriterSession):
         self._main = gevent.getcurrent()
         self._members: list[WorkerState] = []
         self._ready: dict[str, ReadyMessage] = {}
-        self._answered = Event()
+        self._ready_changed = Event()
         self._run = ""
 
     def attach(self) -> None:
-        """Listen to the workers too."""
+        """Also listen to the workers' messages."""
         super().attach()
         self.runner.register_message(READY, self.on_ready)
         self.runner.register_message(REPORT, self.on_report)
 
     def users(self) -> int:
-        """One dispatcher per worker in the open model; in the closed one Locust spreads the users."""
+        """In the open model one dispatcher per worker; in the closed model Locust distributes the users."""
         work = self.demand.workload
         return work.users if work.model is WorkloadModel.CLOSED else max(len(self._members), 1)
 
-    # ------------------------------------------------------------------ what the workers say
+    # ------------------------------------------------------------------ messages of workers
 
     @abort_on_error
     def on_ready(self, msg: Any, **_: Any) -> None:
-        """A worker has prepared, or cannot."""
-        said = ReadyMessage.decode(msg.data)
-        if said.run == self._run:
-            self._ready[msg.node_id] = said
-            self._answered.set()
+        """A worker is ready, or reports why it cannot start."""
+        message = ReadyMessage.decode(msg.data)
+        if message.run == self._run:
+            self._ready[msg.node_id] = message
+            self._ready_changed.set()
 
     @abort_on_error
     def on_report(self, msg: Any, **_: Any) -> None:
-        """A worker tells what it saw."""
+        """A worker reports results."""
         report = WorkerReport.decode(msg.data)
         if report.run == self._run and isinstance(self.run, DistributedRun):
             self.run.add_report(msg.node_id, report)
@@ -92,9 +91,9 @@ class Master(WriterSession):
     # ------------------------------------------------------------------ from beginning to end
 
     def prepare(self) -> None:
-        """Draw the plan, have every worker draw it too, and share it out."""
+        """Draw the plan, and assign shares of it to the workers."""
         self.apply_options()
-        self._await_return()
+        self._await_rejoin()
         self.plan = self.demand.plan(pause=lambda: gevent.sleep(0))
         self._run = uuid4().hex
         self._ready.clear()
@@ -104,48 +103,48 @@ class Master(WriterSession):
             WorkerState(client=client, shard=Shard(index=index, of=len(clients)))
             for index, client in enumerate(clients)
         ]
-        self._check()
+        self._check_shares()
         for kind in self.environment.user_classes:
             if self.demand.workload.model is WorkloadModel.OPEN:
                 kind.fixed_count = len(clients)
         for worker_state in self._members:
-            self.runner.send_message(PREPARE, self._order(worker_state.shard).encode(), worker_state.client)
+            self.runner.send_message(PREPARE, self._assignment(worker_state.shard).encode(), worker_state.client)
         self._await_ready()
 
-    def _await_return(self) -> None:
+    def _await_rejoin(self) -> None:
         """
-        Wait for those workers that Locust has just had stop: it strikes them off until they are ready again.
+        Wait for the workers of the last run: Locust removes them from its list until they are ready again.
         """
         before = sum(not worker_state.lost for worker_state in self._members)
-        give_up = time.monotonic() + REJOIN_TIMEOUT
-        while len(self.runner.clients.ready) < before and time.monotonic() < give_up:
+        deadline = time.monotonic() + REJOIN_TIMEOUT
+        while len(self.runner.clients.ready) < before and time.monotonic() < deadline:
             gevent.sleep(0.05)
 
-    def _check(self) -> None:
+    def _check_shares(self) -> None:
         """
-        Raise UsageError when the demand cannot be shared out.
+        Raise UsageError unless there is a worker, and every worker gets a share.
         """
         count, work = len(self._members), self.demand.workload
         if not count:
             raise UsageError(
-                "expected a worker that is connected, found none: start some with --worker, or use --processes"
+                "expected at least one connected worker, found none: start workers with --worker, or use --processes"
             )
-        name, most = (
+        name, available = (
             ("--max-in-flight", work.max_in_flight) if work.model is WorkloadModel.OPEN else ("--users", work.users)
         )
-        if most < count:
-            raise UsageError(f"expected {name} of at least {count}, one for each worker, found {most}")
+        if available < count:
+            raise UsageError(f"expected {name} of at least {count}, one for each worker, found {available}")
 
-    def _order(self, shard: Shard) -> Assignment:
+    def _assignment(self, shard: Shard) -> Assignment:
         """
-        What a worker is to do.
+        The assignment of a worker.
         """
-        assert self._asked is not None
+        assert self._requested is not None
         return Assignment(
             run=self._run,
             shard=shard,
             demand=self.demand,
-            target=replace(self._asked, url=self.endpoint.target.url, key_variable=self._variable),
+            target=replace(self._requested, url=self.endpoint.target.url, key_variable=self._variable),
             emulated=self.endpoint.target.emulated,
             can_replan=self.can_replan,
         )
@@ -153,77 +152,77 @@ class Master(WriterSession):
     @property
     def _variable(self) -> str:
         """
-        Where the workers find the key: the emulator's is in the usual variable.
+        The variable in which workers find the API key. The emulator's key is in the default variable.
         """
         return DEFAULT_KEY_VARIABLE if self.endpoint.target.emulated else str(self.options.api_key_env)
 
     def _await_ready(self) -> None:
         """
-        Wait for every worker to be ready. Raises UsageError when one is not.
+        Wait until every worker is ready. Raises UsageError if one is not.
         """
-        give_up, wanted = time.monotonic() + READY_TIMEOUT, digest(self.plan)
+        deadline, own_digest = time.monotonic() + READY_TIMEOUT, digest(self.plan)
         while len(self._ready) < len(self._members):
-            if time.monotonic() > give_up:
+            if time.monotonic() > deadline:
                 missing = [
                     worker_state.worker for worker_state in self._members if worker_state.client not in self._ready
                 ]
-                raise UsageError(f"worker {', '.join(missing)} did not get ready within {READY_TIMEOUT:.0f} s")
-            self._answered.wait(1.0)
-            self._answered.clear()
+                raise UsageError(f"worker {', '.join(missing)} was not ready within {READY_TIMEOUT:.0f} s")
+            self._ready_changed.wait(1.0)
+            self._ready_changed.clear()
         for worker_state in self._members:
-            said = self._ready[worker_state.client]
-            if said.error:
+            message = self._ready[worker_state.client]
+            if message.error:
                 raise UsageError(
-                    f"worker {worker_state.worker} ({worker_state.client.rpartition('_')[0]}): {said.error}"
+                    f"worker {worker_state.worker} ({worker_state.client.rpartition('_')[0]}): {message.error}"
                 )
-            if said.digest != wanted:
+            if message.digest != own_digest:
                 raise UsageError(
-                    f"worker {worker_state.worker} drew another plan from the same seed: are its versions of Python and "
-                    "chainproof the master's?"
+                    f"worker {worker_state.worker} drew a different plan from the same seed: use the same versions of "
+                    "Python and chainproof for the master and all workers"
                 )
-            worker_state.pid = said.pid
+            worker_state.pid = message.pid
 
     def begin(self) -> None:
-        """Make the run folder, and name the instant."""
+        """Create the run folder, and tell the workers when to begin."""
         settings = self.demand.settings(self.plan) | as_settings(workers=len(self._members))
-        gathering = DistributedRun(
+        run = DistributedRun(
             self.demand,
             self.plan,
             self._members,
             self.open_run_folder(settings),
             halt=self._halt,
-            terminate_worker=self._let_go,
+            terminate_worker=self._terminate,
             phase_of=self.phase_of,
         )
-        self.run = gathering
+        self.run = run
         freeze_garbage_collector()
-        zero = time.time() + START_DELAY
-        gathering.begin(time.monotonic() + START_DELAY)
+        start_time = time.time() + START_DELAY
+        run.begin(time.monotonic() + START_DELAY)
         for worker_state in self._members:
-            said = {"run": self._run, "start_time": zero, "variable": self._variable}
-            self.runner.send_message(BEGIN, said, worker_state.client)
-        self.follow(gathering)
+            message = {"run": self._run, "start_time": start_time, "variable": self._variable}
+            self.runner.send_message(BEGIN, message, worker_state.client)
+        self.follow(run)
 
     def switch_plan(self, rate_change: RateChange, demand: Demand, plan: array[float]) -> None:
-        """Tell every worker of another plan; each draws it for itself."""
+        """Send the change to every worker; each draws the new plan itself."""
         assert isinstance(self.run, DistributedRun)
-        said = {"run": self._run, **asdict(rate_change)}
+        message = {"run": self._run, **asdict(rate_change)}
         for worker_state in self._members:
-            self.runner.send_message(REPLAN, said, worker_state.client)
+            self.runner.send_message(REPLAN, message, worker_state.client)
         self.phase_names.workload = demand.workload
         self.run.replan(demand, plan)
 
     def _halt(self, how: str) -> None:
         """
-        Tell every worker that is still there to stop.
+        Tell every worker that still sends or drains to stop: `stop`, `interrupt` or `censor`.
         """
         for worker_state in self._members:
             if not worker_state.settled:
                 self.runner.send_message(HALT, how, worker_state.client)
 
-    def _let_go(self, worker_state: WorkerState) -> None:
+    def _terminate(self, worker_state: WorkerState) -> None:
         """
-        Have a lost worker end: it may only be out of reach, and still be sending.
+        End a lost worker: it may be unreachable and still sending.
         """
         self.runner.send_message("quit", None, worker_state.client)
         if self.options.processes and worker_state.client.startswith(f"{socket.gethostname()}_"):
@@ -231,13 +230,13 @@ class Master(WriterSession):
                 os.kill(worker_state.pid, signal.SIGKILL)
 
     def exit_code(self) -> int:
-        """How the process ends: with 4 when a worker was lost."""
+        """The exit code: 4 if a worker was lost."""
         code = super().exit_code()
         lost = isinstance(self.run, DistributedRun) and self.run.lost
         return ExitCode.INVALID if lost and code != ExitCode.SOFTWARE else code
 
     def quit_locust(self) -> None:
-        """End the process, also while Locust is still waiting for workers."""
+        """End the process, even while Locust waits for workers."""
         super().quit_locust()
         if self.run is None and self.options.headless:
             gevent.kill(self._main, SystemExit(self.environment.process_exit_code))

@@ -1,9 +1,9 @@
 """
-What a master and its workers tell each other, as bytes of JSON in Locust's own messages.
+The messages between a master and its workers: JSON inside Locust's messages.
 
-The master orders: prepare this demand, begin at that instant, stop. A worker says that it is ready, and from then on
-once a second what it saw. Its reports are numbered, so that a missing one is noticed. The key is in none of them: every
-process has it from its own environment.
+The master sends an assignment, the time to begin, and the order to stop. A worker answers that it is ready, then reports
+its results once a second. Reports are numbered, so that a missing one is noticed. No message contains the API key: each
+process reads it from its own environment.
 """
 
 from __future__ import annotations
@@ -39,21 +39,21 @@ REPLAN = "chainproof.replan"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assignment:
     """
-    What a worker needs to make its share of a run: no file of the master's, and no option of its own.
+    Everything that a worker needs for its share of a run; it reads no file and no option for it.
     """
 
     run: str
-    """Tells the runs of one session apart."""
+    """The id of the run within the session."""
     shard: Shard
     demand: Demand
     target: TargetOptions
     emulated: bool
     """Whether the target is the emulator that the master uses."""
     can_replan: bool = False
-    """Whether another plan may follow."""
+    """Whether the plan may change during the run."""
 
     def encode(self) -> bytes:
-        """The order as it is sent."""
+        """The assignment as bytes."""
         demand = self.demand
         return orjson.dumps(
             {
@@ -77,37 +77,37 @@ class Assignment:
 
     @classmethod
     def decode(cls, octets: bytes) -> Assignment:
-        """The order that `encoded` made."""
-        said = orjson.loads(octets)
+        """The assignment that `encode` wrote."""
+        data = orjson.loads(octets)
         return cls(
-            run=said["run"],
-            shard=Shard(index=said["index"], of=said["of"]),
+            run=data["run"],
+            shard=Shard(index=data["index"], of=data["of"]),
             demand=Demand(
-                workload=parse_workload(said["workload"], name=said["name"]),
-                contract=Contract(said["contract"]),
-                seed=said["seed"],
-                output=_output(said["output"]),
-                output_sample=said["output_sample"],
-                check=said["check"],
-                retry=said["retry"],
-                keep_bodies=said["keep_bodies"],
+                workload=parse_workload(data["workload"], name=data["name"]),
+                contract=Contract(data["contract"]),
+                seed=data["seed"],
+                output=_output(data["output"]),
+                output_sample=data["output_sample"],
+                check=data["check"],
+                retry=data["retry"],
+                keep_bodies=data["keep_bodies"],
             ),
-            target=TargetOptions.from_json(said["target"]),
-            emulated=said["emulated"],
-            can_replan=said["can_replan"],
+            target=TargetOptions.from_json(data["target"]),
+            emulated=data["emulated"],
+            can_replan=data["can_replan"],
         )
 
 
 def _text(output: OutputSchema | None) -> str | None:
     """
-    An output's shape as JSON: a schema's bounds may be numbers that orjson does not write.
+    The output schema as JSON, by the json module: orjson does not write integers beyond 64 bits.
     """
     return None if output is None else json.dumps(asdict(output))
 
 
 def _output(text: str | None) -> OutputSchema | None:
     """
-    The shape that `_text` wrote.
+    The output schema that `_text` wrote.
     """
     return None if text is None else OutputSchema(**json.loads(text))
 
@@ -115,23 +115,23 @@ def _output(text: str | None) -> OutputSchema | None:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReadyMessage:
     """
-    A worker's answer to an order.
+    A worker's answer to an assignment.
     """
 
     run: str
     digest: str
-    """Of the whole plan, as the worker drew it."""
+    """The digest of the complete plan that the worker drew."""
     pid: int
     error: str = ""
-    """Why it cannot begin; empty when it can."""
+    """Why the worker cannot start; empty if it is ready."""
 
     def encode(self) -> bytes:
-        """The answer as it is sent."""
+        """The answer as bytes."""
         return orjson.dumps({"run": self.run, "digest": self.digest, "pid": self.pid, "error": self.error})
 
     @classmethod
     def decode(cls, octets: bytes) -> ReadyMessage:
-        """The answer that `encoded` made."""
+        """The answer that `encode` wrote."""
         return cls(**orjson.loads(octets))
 
 
@@ -156,30 +156,30 @@ class WorkerReportData(TypedDict):
 @dataclass(slots=True, kw_only=True)
 class WorkerReport:
     """
-    What a worker saw since its report before.
+    The results of a worker since its last report.
     """
 
     run: str
     number: int
     """From 0, without gaps."""
     complete_until: Seconds = 0.0
-    """Seconds of the run before this instant are told completely, but for what is still in flight."""
+    """The reports contain all requests started before this second, except those in flight."""
     in_flight: int = 0
     accounting: Mapping[str, int] = field(default_factory=dict)
-    """The worker's own totals so far."""
+    """The worker's totals so far."""
     intervals: list[Interval] = field(default_factory=list)
     exemplars: list[Exemplar] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
-    """Those that are new or counted anew, each with its whole count."""
+    """New findings, and those with a new count; each with its total count."""
     clauses: list[ClauseCount] = field(default_factory=list)
-    """All of them, each with its whole count."""
+    """All exercised clauses, each with its total counts."""
     request_ids: bytes = b""
-    """Digests of the request ids that were new to the worker."""
+    """Digests of the request ids that the worker saw for the first time."""
     end: RunEnd | None = None
-    """In the last report: how the worker's share ended."""
+    """How the worker's share ended; only in the last report."""
 
     def encode(self) -> bytes:
-        """The report as it is sent."""
+        """The report as bytes."""
         data: WorkerReportData = {
             "run": self.run,
             "number": self.number,
@@ -197,18 +197,18 @@ class WorkerReport:
 
     @classmethod
     def decode(cls, octets: bytes) -> WorkerReport:
-        """The report that `encoded` made."""
-        said = cast(WorkerReportData, orjson.loads(octets))
+        """The report that `encode` wrote."""
+        data = cast(WorkerReportData, orjson.loads(octets))
         return cls(
-            run=said["run"],
-            number=said["number"],
-            complete_until=said["complete_until"],
-            in_flight=said["in_flight"],
-            accounting=said["accounting"],
-            intervals=[Interval.from_json(interval) for interval in said["intervals"]],
-            exemplars=[Exemplar.from_json(exemplar) for exemplar in said["exemplars"]],
-            findings=[Finding.from_json(finding) for finding in said["findings"]],
-            clauses=[ClauseCount.from_json(count) for count in said["clauses"]],
-            request_ids=b64decode(said["request_ids"]),
-            end=RunEnd.from_json(said["end"]) if said["end"] is not None else None,
+            run=data["run"],
+            number=data["number"],
+            complete_until=data["complete_until"],
+            in_flight=data["in_flight"],
+            accounting=data["accounting"],
+            intervals=[Interval.from_json(interval) for interval in data["intervals"]],
+            exemplars=[Exemplar.from_json(exemplar) for exemplar in data["exemplars"]],
+            findings=[Finding.from_json(finding) for finding in data["findings"]],
+            clauses=[ClauseCount.from_json(count) for count in data["clauses"]],
+            request_ids=b64decode(data["request_ids"]),
+            end=RunEnd.from_json(data["end"]) if data["end"] is not None else None,
         )

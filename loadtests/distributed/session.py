@@ -1,11 +1,10 @@
 """
-Where Locust's events become a run: made at the start of a test, drained and closed before Locust stops anything.
+The session of a Locust process: it starts a run when Locust starts a test, and drains it before Locust stops.
 
-A process plays one of three roles. Alone, it sends the requests and writes the run folder. A master has workers send
-them and writes down what they report (`master.py`); a worker sends its share and reports (`worker.py`).
+A process has one of three roles. A local process sends the requests and writes the run folder. A master lets workers send
+them and writes what they report (`master.py`); a worker sends its share and reports (`worker.py`).
 
-Locust swallows what a listener raises and goes on. Ours must not: an exception here ends the run as broken, and the
-process with 70.
+Locust ignores exceptions of listeners. Ours end the run with an internal error, and the process with exit code 70.
 """
 
 from __future__ import annotations
@@ -63,22 +62,22 @@ EXIT_CODE_OF = {
     Ending.INTERRUPTED: ExitCode.INTERRUPTED,
     Ending.INTERNAL_ERROR: ExitCode.SOFTWARE,
 }
-"""How the Locust process ends; the verdict on a completed run is the report's."""
+"""The exit code of the Locust process; the verdict on a completed run is that of `chainproof reports`."""
 
 EventListener = Callable[..., None]
-"""What Locust calls with keyword arguments, their types unsaid."""
+"""A listener of a Locust event: it is called with keyword arguments of unknown types."""
 
 
 def abort_on_error(listener: EventListener) -> EventListener:
     """
-    A listener of a session whose exceptions end the run instead of being swallowed.
+    A decorator for a session's listeners: an exception ends the run instead of being ignored.
     """
 
     @wraps(listener)
     def guard(session: Session, **event: Any) -> None:
         try:
             listener(session, **event)
-        except Exception as wrong:  # noqa: BLE001  # Locust would log it and go on
+        except Exception as wrong:  # noqa: BLE001  # Locust would log it and continue
             traceback.print_exc()
             session.abort(f"{type(wrong).__name__}: {wrong}")
 
@@ -87,15 +86,15 @@ def abort_on_error(listener: EventListener) -> EventListener:
 
 class Session:
     """
-    One Locust process, from its options to its exit code, in whatever role.
+    The part of a session that all roles share: Locust's events, signals and the exit code.
     """
 
     def __init__(self, environment: Environment) -> None:
         self.environment = environment
         self.options = cast(argparse.Namespace, environment.parsed_options)
-        self.runner: Any = environment.runner  # which of Locust's three it is, the role knows
+        self.runner: Any = environment.runner  # one of Locust's three runner classes, depending on the role
         self.run: BaseRun | None = None
-        """The run under way, or the last one."""
+        """The current run, or the last one."""
         self._signals = 0
         self._stopping = False
         self._closing = ExitStack()
@@ -103,17 +102,17 @@ class Session:
 
     @property
     def load_run(self) -> LoadRun | None:
-        """The run whose requests this very process sends."""
+        """The run whose requests this process sends."""
         return self.run if isinstance(self.run, LoadRun) else None
 
     @property
     def running(self) -> bool:
-        """Whether a run is under way."""
+        """Whether a run has started and not finished."""
         return self.run is not None and not self.run.finished
 
     def attach(self) -> None:
-        """Listen to Locust, and take over the signals."""
-        # All users at once is what is asked for: Locust's doubt about it is not our user's.
+        """Listen to Locust's events, and handle signals."""
+        # All users start at once on purpose: Locust's warning about the spawn rate would only confuse.
         self._logger.addFilter(lambda record: "spawn rate" not in str(record.msg))
         events = self.environment.events
         add_listener(events.test_start, self.on_test_start)
@@ -122,46 +121,46 @@ class Session:
         add_listener(events.quit, self.on_quit)
         add_listener(events.user_error, self.on_user_error)
         for number in (signal.SIGINT, signal.SIGTERM):
-            # On the event loop, not in the midst of whatever runs: nothing may be torn out of its accounting.
+            # On the event loop: an exception in the middle of other code would leave its requests unaccounted for.
             gevent.signal_handler(number, self.on_signal)
-        _, most_files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most_files, most_files))
+        _, max_files = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max_files, max_files))
 
     # ------------------------------------------------------------------ Locust's events
 
     @abort_on_error
     def on_test_start(self, **_: Any) -> None:
-        """Begin what was prepared."""
+        """Begin the prepared run."""
         self._stopping = False
         self.begin()
 
     def begin(self) -> None:
-        """Let second 0 be a moment from now."""
+        """Begin the prepared run shortly."""
         raise NotImplementedError
 
     @abort_on_error
     def on_test_stopping(self, **_: Any) -> None:
-        """Drain, before Locust stops its users."""
+        """Drain the run, before Locust stops its users."""
         self._stopping = True
         self._close()
 
     @abort_on_error
     def on_quitting(self, **_: Any) -> None:
-        """Drain, and settle the exit code: Locust reads it right after."""
+        """Drain the run, and set the exit code, which Locust reads next."""
         self._close()
         self.environment.process_exit_code = self.exit_code()
 
     def on_quit(self, **_: Any) -> None:
-        """Let go of the target."""
+        """Close the endpoint, and with it the emulator if there is one."""
         self._closing.close()
 
     @abort_on_error
     def on_user_error(self, exception: Exception, **_: Any) -> None:
-        """A user that raised is our own error: its requests are missing from the plan."""
+        """End the run: requests of the plan are missing after an exception in a user."""
         self.abort(f"{type(exception).__name__}: {exception}")
 
     def on_signal(self) -> None:
-        """First: stop and drain. Again: wait for nothing. Without a run: leave."""
+        """The first signal drains the run, the second ends it at once; without a run the process ends."""
         self._signals += 1
         if self.run is None or self.run.finished:
             self.environment.process_exit_code = self.exit_code()
@@ -173,15 +172,15 @@ class Session:
             self.run.censor()
 
     def quit_locust(self) -> None:
-        """End the process by Locust's own way."""
+        """End the process as Locust does."""
         self.runner.quit()
         if self.environment.web_ui is not None:
-            self.environment.web_ui.stop()  # type: ignore[no-untyped-call]  # Locust says no types here
+            self.environment.web_ui.stop()  # type: ignore[no-untyped-call]  # Locust has no type hints here
 
     # ------------------------------------------------------------------ from beginning to end
 
     def abort(self, note: str) -> None:
-        """End the run as broken; the process too, where there is none yet."""
+        """End the run with an internal error, or the process if there is no run yet."""
         if self.run is not None:
             self.run.abort(note)
             return
@@ -189,16 +188,16 @@ class Session:
         gevent.spawn(self.quit_locust)
 
     def exit_code(self) -> int:
-        """How the process ends."""
+        """The exit code of the process."""
         if self.run is None:
-            # Whoever ends a web page that ran nothing has asked for nothing.
+            # Ending the web UI without a run is not an interrupted run.
             idle = ExitCode.PASS if self.environment.web_ui is not None else ExitCode.INTERRUPTED
             return idle if self._signals else ExitCode.SOFTWARE
         return ExitCode.SOFTWARE if unhandled_error() else EXIT_CODE_OF[self.run.ending]
 
     def _close(self) -> None:
         """
-        Stop the run, if there is one, and wait for its record to be complete.
+        Stop the run, if there is one, and wait until its record is complete.
         """
         if self.run is not None:
             self.run.stop()
@@ -207,27 +206,27 @@ class Session:
 
 class WriterSession(Session):
     """
-    A process that was asked for runs, and writes their folders: alone or as a master.
+    A session that writes run folders: a local process or a master.
     """
 
     REPLAN_NOTICE: ClassVar[Seconds] = 0.5
-    """From the word of another plan to its first instant, at least."""
+    """Minimum time between the announcement of a new plan and its first request."""
 
     def __init__(self, environment: Environment) -> None:
         """
-        Check everything that can be known before a run. Raises UsageError.
+        Check everything that can be checked before a run. Raises UsageError.
         """
         super().__init__(environment)
         self.writer: TotalsWriter | None = None
-        """The folder of the run under way, or of the last one."""
+        """The writer of the current run folder, or of the last one."""
         self._user_classes = list(environment.user_classes)
-        # Locust puts a number of its own where none was given.
+        # Locust replaces None by a number of its own later.
         self.requested_users: int | None = self.options.num_users
-        self._asked: TargetOptions | None = None
-        self._asked_wrongly = False
+        self._requested: TargetOptions | None = None
+        self._has_usage_error = False
         self._start = self.runner.start
         self.plan: array[float] = array("d")
-        """Every intended start of the run under way, or of the last one."""
+        """The intended starts of the current run, or of the last one."""
         self.phase_names: PhaseNames
         self.demand: Demand
         self.endpoint: Endpoint
@@ -235,115 +234,115 @@ class WriterSession(Session):
         self.apply_options()
 
     def check(self) -> tuple[Demand, TargetOptions]:
-        """What the options ask for now, with nothing done about it yet. Raises UsageError."""
+        """The demand and target of the current options. Changes nothing. Raises UsageError."""
         if self.options.out:
             check_writable(Path(self.options.out))
         return demand(self.options, self.requested_users), requested_target(self.options)
 
     def apply_options(self) -> None:
-        """Draw the demand, the endpoint and the users from the options, between two runs. Raises UsageError."""
-        self.demand, asked = self.check()
-        if asked != self._asked:
-            self._asked = None
+        """Set demand, endpoint, limits and users from the options, between two runs. Raises UsageError."""
+        self.demand, requested = self.check()
+        if requested != self._requested:
+            self._requested = None
             self._closing.close()
-            self.endpoint = self._closing.enter_context(open_endpoint(asked))
+            self.endpoint = self._closing.enter_context(open_endpoint(requested))
             check_handshake(self.endpoint)
-            self._asked = asked
+            self._requested = requested
         self.limits = limits(self.options, self.endpoint)
         self.demand = apply_limits(self.demand, self.limits)
         self.environment.user_classes = _of_model(self._user_classes, self.demand.workload.model)
 
     def attach(self) -> None:
-        """Be the one that starts users: as many as the run takes, and after all is prepared."""
+        """Replace Locust's start of users: the run is prepared first, and it sets their number."""
         super().attach()
         self.runner.start = self.start
         if self.options.until_eof:
             gevent.spawn(self._await_eof)
 
     def users(self) -> int:
-        """How many of Locust's users the run takes."""
+        """The number of Locust users for the run."""
         work = self.demand.workload
         return work.users if work.model is WorkloadModel.CLOSED else 1
 
     def start(self, user_count: int, spawn_rate: float, **_: Any) -> None:
-        """Start a run, in place of Locust's own start of users."""
-        del user_count, spawn_rate  # what is run is said by our options
+        """Start a run; this replaces Locust's start of users."""
+        del user_count, spawn_rate  # our options determine the run
         if self.running:
             return
         try:
-            self.run = None  # a second test of the same process must not find the first one's
+            self.run = None  # a second test in the same process must not see the first run
             self.prepare()
-        except UsageError as mistake:
-            self.report_usage_error(str(mistake))
-        except Exception as wrong:  # noqa: BLE001  # our own error, and no run to tell it
+        except UsageError as wrong:
+            self.report_usage_error(str(wrong))
+        except Exception as wrong:  # noqa: BLE001  # an internal error, and there is no run to record it
             traceback.print_exc()
             self.abort(f"{type(wrong).__name__}: {wrong}")
         else:
             if self.limits.is_remote:
-                said = announcement(self.demand.workload, len(self.plan), self.endpoint.target.url, self.limits)
-                print(f"chainproof loadtests: {said}", file=sys.stderr, flush=True)
+                text = announcement(self.demand.workload, len(self.plan), self.endpoint.target.url, self.limits)
+                print(f"chainproof loadtests: {text}", file=sys.stderr, flush=True)
             users = self.users()
             self._start(users, float(users))
 
     def prepare(self) -> None:
-        """Do all that takes time before a run can begin. Raises UsageError."""
+        """Do everything that takes time before a run. Raises UsageError."""
         raise NotImplementedError
 
     @property
     def can_replan(self) -> bool:
-        """Whether a run may be given another plan: somebody looks on, and there is a plan."""
+        """Whether a run can get a new plan: only the open model has one, and only the web UI can change it."""
         return self.environment.web_ui is not None and self.demand.workload.model is WorkloadModel.OPEN
 
     @property
     def rate(self) -> PerSecond:
-        """What is asked a second as the plan ends."""
+        """The planned requests per second at the end of the plan."""
         work = self.demand.workload
         return work.phases[-1].final_rate if work.phases else work.rate
 
     @property
     def phase_of(self) -> Callable[[Seconds], str | None] | None:
-        """What names the phase of an intended start; None where there are no phases and can be none."""
+        """A function that names the phase of an intended start; None if there can be no phases."""
         self.phase_names = PhaseNames(self.demand.workload)
         return self.phase_names if self.can_replan or self.demand.workload.phases else None
 
     def change(self, rate: PerSecond, duration: Seconds) -> Seconds:
         """
-        Ask at another rate from a whole second on, in the same run; from which one. Raises UsageError.
+        Change the rate of the current run. Returns the whole second from which it applies. Raises UsageError.
 
-        *duration* is that of the whole run. The second is far enough ahead for whoever sends to have heard of it.
+        *duration* is that of the whole run. The second is far enough ahead for the new plan to reach every worker.
         """
-        course, book = self.run, self.writer
-        if course is None or book is None or not self.running or self._stopping or course.now() < 0:
-            raise UsageError("expected a run under way, found none")
-        start = float(int(course.now() + self.REPLAN_NOTICE) + 1)
-        # Whoever sends must have something left to send by then, or it is done and does not listen.
-        if course.ending is not Ending.COMPLETED or len(self.plan) - bisect_left(self.plan, start) < self.users():
-            raise UsageError("expected a run that still starts requests, found one that only awaits answers")
+        run, writer = self.run, self.writer
+        if run is None or writer is None or not self.running or self._stopping or run.now() < 0:
+            raise UsageError("expected a current run, found none; start one first")
+        start = float(int(run.now() + self.REPLAN_NOTICE) + 1)
+        # A process with no request left to send by then has finished its plan and takes no new one.
+        if run.ending is not Ending.COMPLETED or len(self.plan) - bisect_left(self.plan, start) < self.users():
+            raise UsageError("expected a run that still starts requests, found one that only waits for answers")
         rate_change = RateChange(start=start, rate=rate, duration=duration)
         demand, plan = apply_rate_change(self.demand, self.plan, rate_change)
         apply_limits(demand, self.limits)
         self.switch_plan(rate_change, demand, plan)
-        book.write_replan(Replan(start=start, settings=demand.settings(plan)))
+        writer.write_replan(Replan(start=start, settings=demand.settings(plan)))
         self.demand, self.plan = demand, plan
         return start
 
     def switch_plan(self, rate_change: RateChange, demand: Demand, plan: array[float]) -> None:
-        """Have another plan sent. Raises UsageError where it is too late for that."""
+        """Switch to a new plan. Raises UsageError if it is too late."""
         raise NotImplementedError
 
-    def report_usage_error(self, mistake: str) -> None:
-        """Say what was asked wrongly; leave, unless somebody may ask again."""
+    def report_usage_error(self, message: str) -> None:
+        """Show a usage error. Without a web UI the process ends."""
         if not self.options.headless:
-            logging.getLogger("chainproof").error(mistake)  # where the page shows it
+            logging.getLogger("chainproof").error(message)  # the web UI shows it
         else:
-            print(f"chainproof loadtests: {mistake}", file=sys.stderr)
+            print(f"chainproof loadtests: {message}", file=sys.stderr)
             self.environment.process_exit_code = ExitCode.USAGE
-            self._asked_wrongly = True
+            self._has_usage_error = True
             gevent.spawn(self.quit_locust)
 
     def exit_code(self) -> int:
-        """How the process ends: a completed run by its verdict, unless our own command stands by to report it."""
-        if self._asked_wrongly:
+        """The exit code: that of the verdict, unless `chainproof loadtests` is the parent and reports the verdict."""
+        if self._has_usage_error:
             return ExitCode.USAGE
         code = super().exit_code()
         if code != ExitCode.PASS or self.writer is None or self.options.until_eof or not self.options.headless:
@@ -353,41 +352,41 @@ class WriterSession(Session):
         return verdict.EXIT_CODE_OF[summarise_load(read_run(self.writer.path)).verdict]
 
     def open_run_folder(self, settings: RunSettings) -> TotalsWriter:
-        """Make the run folder."""
-        demand, chosen, started = self.demand, self.endpoint, utc_timestamp()
-        own = [name for kind in self.environment.user_classes for name in getattr(kind, "payload_sources", list)()]
-        if own:
-            settings |= as_settings(payloads=own)
+        """Create the run folder."""
+        demand, endpoint, started = self.demand, self.endpoint, utc_timestamp()
+        sources = [name for kind in self.environment.user_classes for name in getattr(kind, "payload_sources", list)()]
+        if sources:
+            settings |= as_settings(payloads=sources)
         out = (
             Path(self.options.out)
             if self.options.out
-            else default_run_path(demand.workload.name, chosen.target, started)
+            else default_run_path(demand.workload.name, endpoint.target, started)
         )
         manifest = Manifest(
             kind=RunKind.LOAD,
             name=demand.workload.name,
             started=started,
-            target=chosen.target.url,
-            emulated=chosen.target.emulated,
+            target=endpoint.target.url,
+            emulated=endpoint.target.emulated,
             contract=demand.contract.value,
             seed=demand.seed,
-            settings=settings | chosen.settings | self.limits.settings(),
+            settings=settings | endpoint.settings | self.limits.settings(),
             objectives=tuple(objective.text for objective in demand.workload.objectives),
             versions=versions("locust", "gevent", "httptools", "orjson"),
         )
         self.writer = TotalsWriter(RunWriter(out, manifest))
         return self.writer
 
-    def follow(self, course: BaseRun) -> None:
-        """Show where a run stands, see it to its end, then let Locust end."""
-        gevent.spawn(show_progress, course, overwrite=self.options.overwrite_progress)
-        book = self.writer
-        assert book is not None
-        start_guards(course, lambda: book.cumulative, self.limits, lambda: len(self.plan))
-        gevent.spawn(self._see_to_the_end, course)
+    def follow(self, run: BaseRun) -> None:
+        """Show the progress of a run, apply its guards, and end Locust after it."""
+        gevent.spawn(show_progress, run, overwrite=self.options.overwrite_progress)
+        writer = self.writer
+        assert writer is not None
+        start_guards(run, lambda: writer.cumulative, self.limits, lambda: len(self.plan))
+        gevent.spawn(self._supervise, run)
 
-    def _see_to_the_end(self, course: BaseRun) -> None:
-        course.supervise()
+    def _supervise(self, run: BaseRun) -> None:
+        run.supervise()
         if self.options.headless or self._signals:
             self.environment.process_exit_code = self.exit_code()
             self.quit_locust()
@@ -396,7 +395,7 @@ class WriterSession(Session):
 
     def _await_eof(self) -> None:
         """
-        Treat the end of the standard input as a signal.
+        Handle the end of standard input like a signal.
         """
         hub = gevent.get_hub()
         watcher = hub.loop.io(sys.stdin.fileno(), 1)
@@ -409,11 +408,11 @@ class WriterSession(Session):
 
 class LocalSession(WriterSession):
     """
-    A process that sends the requests and writes the folder.
+    The session of a process that sends the requests and writes the run folder.
     """
 
     def prepare(self) -> None:
-        """Draw the plan and make the run folder."""
+        """Draw the plan and create the run folder."""
         self.apply_options()
         plan = self.plan = self.demand.plan()
         self._recorder = Recorder(
@@ -444,37 +443,41 @@ class LocalSession(WriterSession):
         self.follow(run)
 
     def switch_plan(self, rate_change: RateChange, demand: Demand, plan: array[float]) -> None:
-        """Have another plan sent by this process."""
+        """Switch this process to a new plan."""
         assert self.load_run is not None
         before, self.phase_names.workload = self.phase_names.workload, demand.workload
         try:
             self.load_run.replan(demand, plan, rate_change.start)
         except ReplanTooLate as late:
             self.phase_names.workload = before
-            raise UsageError(f"no other plan can begin: {late}") from None
+            raise UsageError(f"the plan cannot change now: {late}") from None
 
 
 def _of_model(classes: list[type[User]], model: WorkloadModel) -> list[type[User]]:
     """
-    The user classes of a model: those that others are made from are set aside too, being there to be built on.
+    The user classes of a model, without those that others inherit from.
 
-    Raises UsageError when there is none, or more than one dispatcher.
+    Raises UsageError if there is none, or more than one for the open model.
     """
-    those = [kind for kind in classes if getattr(kind, "model", model) is model]
-    made = [kind for kind in those if not any(other is not kind and issubclass(other, kind) for other in those)]
-    if not made:
+    candidates = [kind for kind in classes if getattr(kind, "model", model) is model]
+    chosen = [
+        kind for kind in candidates if not any(other is not kind and issubclass(other, kind) for other in candidates)
+    ]
+    if not chosen:
         raise UsageError(
-            f"expected a user of the {model} model in the locustfile, found none: import one, or choose --model"
+            f"expected a user class of the {model} model in the locustfile, found none: import one, or change --model"
         )
-    if model is WorkloadModel.OPEN and len(made) > 1:
-        names = ", ".join(kind.__name__ for kind in made)
-        raise UsageError(f"expected one user of the open model, found {names}: name one on Locust's command line")
-    return made
+    if model is WorkloadModel.OPEN and len(chosen) > 1:
+        names = ", ".join(kind.__name__ for kind in chosen)
+        raise UsageError(
+            f"expected one user class of the open model, found {names}: give the name of one on Locust's command line"
+        )
+    return chosen
 
 
 def freeze_garbage_collector() -> None:
     """
-    Let what is loaded by now stay: without this, collecting garbage walks through all of Locust every few seconds.
+    Exclude all objects so far from garbage collection, which would otherwise scan all of Locust every few seconds.
     """
     gc.collect()
     gc.freeze()
@@ -482,16 +485,16 @@ def freeze_garbage_collector() -> None:
 
 def unhandled_error() -> str:
     """
-    What Locust noticed of failures that nobody else will speak of; empty when there were none.
+    A message if Locust has logged an exception of a greenlet or listener; else empty.
     """
     return "a listener or a greenlet raised, see stderr" if log.unhandled_greenlet_exception else ""
 
 
 def add_listener(hook: EventHook, listener: EventListener) -> None:
     """
-    Have a listener called with every event of a hook.
+    Add a listener to one of Locust's event hooks.
     """
-    hook.add_listener(listener)  # type: ignore[no-untyped-call]  # Locust's hooks carry no types
+    hook.add_listener(listener)  # type: ignore[no-untyped-call]  # Locust's hooks have no type hints
 
 
 _SESSIONS: WeakKeyDictionary[Environment, Session] = WeakKeyDictionary()
@@ -499,13 +502,13 @@ _SESSIONS: WeakKeyDictionary[Environment, Session] = WeakKeyDictionary()
 
 def open_session(environment: Environment, make: Callable[[Environment], Session]) -> Session:
     """
-    Make Locust's environment a session of ours, or leave with what was asked wrongly in one line.
+    Create the session of a Locust environment. A usage error ends the process with one line.
     """
     try:
         session = make(environment)
         session.attach()
-    except UsageError as mistake:
-        print(f"chainproof loadtests: {mistake}", file=sys.stderr)
+    except UsageError as wrong:
+        print(f"chainproof loadtests: {wrong}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
     _SESSIONS[environment] = session
     return session

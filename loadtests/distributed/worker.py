@@ -1,8 +1,8 @@
 """
-A worker: it sends its share of a master's run, and reports what it saw once a second.
+The worker of a distributed run: it sends its share of the requests, and reports the results once a second.
 
-It needs nothing but Locust's `--worker` and the API key in its environment: what to run, it is told. When the master
-falls silent or the parent process is gone, it stops: nobody would know of its requests.
+It needs only Locust's `--worker` and the API key in its environment; the master sends everything else. It stops when the
+master is silent or its parent process has ended, since its results would be lost.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ from .messages import BEGIN, HALT, PREPARE, READY, REPLAN, REPORT, Assignment, R
 from .session import Session, abort_on_error, add_listener, freeze_garbage_collector, unhandled_error
 
 MASTER_TIMEOUT: Seconds = 10.0
-"""A master that was not heard for so long is gone: it answers Locust's heartbeat every second."""
+"""A master that is silent for this long is gone: it answers Locust's heartbeat every second."""
 
 
 class ReportSender:
     """
-    A worker's record on its way to the master: kept until it is posted, posted in numbered reports.
+    A sink that collects a worker's results and sends them to the master in numbered reports.
     """
 
     def __init__(self, run: str, send: Callable[[bytes], None]) -> None:
@@ -59,26 +59,26 @@ class ReportSender:
         self._report.complete_until = max(self._report.complete_until, float(interval.second + 1))
 
     def write_exemplar(self, exemplar: Exemplar) -> None:
-        """Keep one exchange."""
+        """Add an exemplar."""
         self._report.exemplars.append(exemplar)
 
     def write_finding(self, finding: Finding) -> None:
-        """Keep a finding, or its newer count."""
+        """Add a finding, or its new count."""
         self._report.findings.append(finding)
 
     def write_clause(self, count: ClauseCount) -> None:
-        """Keep how often a clause was put to the test."""
+        """Add the counts of a clause."""
         self._report.clauses.append(count)
 
     def finish(self, end: RunEnd) -> None:
-        """Post all that is left, and the end."""
+        """Send the last report, with how the run ended."""
         self._report.end = end
         self._report.accounting = end.accounting
         self._report.in_flight = 0
         self._send(self._report.encode())
 
     def post(self, recorder: Recorder) -> None:
-        """Post what was kept."""
+        """Send a report of what was added since the last one."""
         report = self._report
         report.accounting = recorder.accounting.to_json()
         report.in_flight = recorder.in_flight
@@ -91,7 +91,7 @@ class ReportSender:
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PreparedRun:
     """
-    An order that can be carried out.
+    An assignment with everything that is prepared for it.
     """
 
     assignment: Assignment
@@ -101,18 +101,18 @@ class PreparedRun:
 
 class Worker(Session):
     """
-    A process that sends a share of a run's requests.
+    The session of a worker.
     """
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
         self._prepared: PreparedRun | None = None
-        self._naming: PhaseNames | None = None
+        self._phase_names: PhaseNames | None = None
         self._parent = os.getppid()
-        self._heard = time.monotonic()
+        self._last_heartbeat = time.monotonic()
 
     def attach(self) -> None:
-        """Listen to the master too."""
+        """Also listen to the master's messages."""
         super().attach()
         for kind, listener in (
             (PREPARE, self.on_prepare),
@@ -122,107 +122,112 @@ class Worker(Session):
         ):
             self.runner.register_message(kind, listener)
         add_listener(self.environment.events.heartbeat_received, self.on_heartbeat)
-        gevent.spawn(self._look_after_the_master)
+        gevent.spawn(self._watch_master)
 
-    # ------------------------------------------------------------------ what the master says
+    # ------------------------------------------------------------------ messages of the master
 
     @abort_on_error
     def on_prepare(self, msg: Any, **_: Any) -> None:
-        """Get ready for a share of a run, or say why not."""
+        """Prepare for an assignment, and answer whether that worked."""
         assignment = Assignment.decode(msg.data)
-        drawn, error = "", ""
+        plan_digest, error = "", ""
         self._prepared = None
         self._closing.close()
         try:
-            chosen = self._closing.enter_context(_endpoint(assignment))
-            check_handshake(chosen)
+            endpoint = self._closing.enter_context(_endpoint(assignment))
+            check_handshake(endpoint)
             validate_check(assignment.demand.check)
         except UsageError as wrong:
             error = str(wrong)
         else:
             plan = assignment.demand.plan(pause=lambda: gevent.sleep(0))
-            drawn = digest(plan)
-            self._prepared = PreparedRun(assignment=assignment, plan=plan, endpoint=chosen)
-        ready = ReadyMessage(run=assignment.run, digest=drawn, pid=os.getpid(), error=error)
+            plan_digest = digest(plan)
+            self._prepared = PreparedRun(assignment=assignment, plan=plan, endpoint=endpoint)
+        ready = ReadyMessage(run=assignment.run, digest=plan_digest, pid=os.getpid(), error=error)
         self.runner.send_message(READY, ready.encode())
 
     @abort_on_error
     def on_begin(self, msg: Any, **_: Any) -> None:
-        """Let second 0 be the instant that the master named by the clock on the wall."""
-        said = msg.data
+        """Begin the run at the wall-clock time that the master chose."""
+        message = msg.data
         prepared = self._prepared
-        if prepared is None or prepared.assignment.run != said["run"]:
+        if prepared is None or prepared.assignment.run != message["run"]:
             return
         assignment, self._signals = prepared.assignment, 0
-        post = ReportSender(assignment.run, lambda octets: self.runner.send_message(REPORT, octets))
+        sender = ReportSender(assignment.run, lambda octets: self.runner.send_message(REPORT, octets))
         demand = assignment.demand
-        self._naming = PhaseNames(demand.workload) if assignment.can_replan else None
+        self._phase_names = PhaseNames(demand.workload) if assignment.can_replan else None
         recorder = Recorder(
-            post,
+            sender,
             contract=demand.contract,
             seed=demand.seed,
             worker=str(assignment.shard.index),
-            phase_of=self._naming or (demand.workload.phase_at if demand.workload.phases else None),
+            phase_of=self._phase_names or (demand.workload.phase_at if demand.workload.phases else None),
             has_output_schema=demand.output is not None,
             has_user_check=demand.check is not None,
-            on_flush=post.post,
+            on_flush=sender.post,
         )
         run = LoadRun(
             demand,
             prepared.plan,
             prepared.endpoint,
             recorder,
-            variable=said["variable"],
+            variable=message["variable"],
             shard=assignment.shard,
             listener=LocustStats(self.environment, prepared.endpoint),
             unhandled_error=unhandled_error,
         )
         freeze_garbage_collector()
         self.run = run
-        run.begin(time.monotonic() + said["start_time"] - time.time())
+        run.begin(time.monotonic() + message["start_time"] - time.time())
         gevent.spawn(run.flush_every_second)
         gevent.spawn(monitor_generator, run)
         gevent.spawn(run.supervise)
 
     @abort_on_error
     def on_replan(self, msg: Any, **_: Any) -> None:
-        """Ask by another plan from an instant on; the run is broken where that has passed."""
-        said, prepared = msg.data, self._prepared
-        if prepared is None or prepared.assignment.run != said["run"] or self.load_run is None or self._naming is None:
+        """Switch to a new plan; too late a change is an internal error."""
+        message, prepared = msg.data, self._prepared
+        if (
+            prepared is None
+            or prepared.assignment.run != message["run"]
+            or self.load_run is None
+            or self._phase_names is None
+        ):
             return
-        rate_change = RateChange(start=said["start"], rate=said["rate"], duration=said["duration"])
+        rate_change = RateChange(start=message["start"], rate=message["rate"], duration=message["duration"])
         demand, plan = apply_rate_change(self.load_run.demand, prepared.plan, rate_change)
         if self.load_run.finished or self.load_run.ending is not Ending.COMPLETED:
             return
-        self._naming.workload = demand.workload
+        self._phase_names.workload = demand.workload
         self.load_run.replan(demand, plan, rate_change.start)
         self._prepared = replace(prepared, plan=plan)
 
     @abort_on_error
     def on_halt(self, msg: Any, **_: Any) -> None:
-        """Stop as the master was asked to."""
+        """Stop, interrupt or censor the run, as the master orders."""
         if self.run is not None:
             {"stop": self.run.stop, "interrupt": self.run.interrupt, "censor": self.run.censor}[msg.data]()
 
     def on_heartbeat(self, **_: Any) -> None:
-        """The master is there."""
-        self._heard = time.monotonic()
+        """Note that the master is alive."""
+        self._last_heartbeat = time.monotonic()
 
     # ------------------------------------------------------------------ from beginning to end
 
     def begin(self) -> None:
-        """Nothing: the master's word began it."""
+        """Do nothing: the master's message begins the run."""
 
     def exit_code(self) -> int:
-        """What went wrong is the master's to tell, unless it is our own error."""
+        """The exit code: 70 after an internal error, else 0, since the master reports the rest."""
         broken = self.run is not None and self.run.ending is Ending.INTERNAL_ERROR
         return ExitCode.SOFTWARE if broken else ExitCode.PASS
 
-    def _look_after_the_master(self) -> None:
+    def _watch_master(self) -> None:
         """
-        Stop when there is nobody any more to report to.
+        Stop when the master or the parent process is gone.
         """
-        while os.getppid() == self._parent and time.monotonic() - self._heard < MASTER_TIMEOUT:
+        while os.getppid() == self._parent and time.monotonic() - self._last_heartbeat < MASTER_TIMEOUT:
             gevent.sleep(1.0)
         if self.run is not None:
             self.run.interrupt()

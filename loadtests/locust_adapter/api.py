@@ -1,7 +1,7 @@
 """
-What a locustfile needs: the users, our options, and the session that turns Locust's events into a run folder.
+What a locustfile imports: the users. Importing this module also adds the options and the session to Locust.
 
-Locust knows of options and listeners by what its locustfile imports, so importing this is what attaches them.
+Locust has no other hook: it finds options and listeners by importing the locustfile.
 """
 
 from __future__ import annotations

@@ -1,5 +1,5 @@
 """
-Which of the three roles a Locust process plays, by the runner that Locust gave it.
+Choose the session of a Locust process by its runner: local, master or worker.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ SESSION_TYPES = {LocalRunner: LocalSession, MasterRunner: Master, WorkerRunner: 
 
 def start_session(environment: Environment, **_: Any) -> None:
     """
-    Open the session of Locust's environment.
+    Open the session for Locust's environment, and add to its web UI.
     """
     keep_default_tasks(environment)
     session = open_session(environment, SESSION_TYPES[type(environment.runner)])

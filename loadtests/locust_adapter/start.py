@@ -1,8 +1,8 @@
 """
-Locust as our command starts it: with this very package already imported.
+Start Locust after importing this package.
 
-Locust puts the working folder first on the import path, and in a checkout a folder `chainproof` lies there that is only
-a part of the package.
+Locust puts the working folder first on the import path. In a checkout that folder contains a folder `chainproof` with
+only a part of the package.
 """
 
 from __future__ import annotations
@@ -10,4 +10,4 @@ from __future__ import annotations
 from locust.main import main
 
 if __name__ == "__main__":
-    main()  # type: ignore[no-untyped-call]  # Locust says no types here
+    main()  # type: ignore[no-untyped-call]  # Locust has no type hints here

@@ -1,9 +1,9 @@
 """
-Locust's users: one dispatcher for the open model, any number of callers for the closed one.
+The Locust users: one dispatcher for the open model, any number of users for the closed model.
 
-A locustfile may import both, or subclasses of both: a run has one model, and the users of the other are set aside. A
-subclass says what is sent by `payload()`, or calls `self.client.run_remote(payload)` in tasks of its own. Either way
-each request is planned, measured, judged and recorded like any other.
+A locustfile may import both, or subclasses of both: the users of the other model are ignored. A subclass chooses the
+payloads with `payload()`, or calls `self.client.run_remote(payload)` in its own tasks. In both cases each request is
+planned, measured, judged and recorded.
 """
 
 from __future__ import annotations
@@ -29,15 +29,15 @@ Task = Callable[..., Any]
 
 def default_task(own: Task) -> Task:
     """
-    Mark a task as the one through which our own users send.
+    Mark the task that our own users run.
     """
-    own.default_task = True  # type: ignore[attr-defined]  # read where subclasses add tasks of their own
+    own.default_task = True  # type: ignore[attr-defined]  # read when a subclass adds its own tasks
     return own
 
 
 class ChainClient:
     """
-    What a user's own tasks call.
+    The client for tasks of subclasses, as `self.client`.
     """
 
     def __init__(self, user: ChainUser) -> None:
@@ -45,9 +45,9 @@ class ChainClient:
 
     def run_remote(self, payload: PayloadLike) -> Answer | None:
         """
-        Call the chain and await what becomes of it: the answer, or None where none came.
+        Send a request and wait for the answer. Returns None if there was no answer.
 
-        In the open model it is the request that the plan has started this task for; one to a task.
+        In the open model this is the planned request that the task was started for, so a task calls it once.
         """
         run = self._user.load_run
         if run is None:
@@ -60,21 +60,21 @@ class ChainClient:
 
 class ChainUser(User):
     """
-    What the users of both models have in common.
+    The common base of the users of both models.
     """
 
     abstract = True
     model: ClassVar[WorkloadModel]
     custom_tasks: ClassVar[Sequence[Task]] = ()
-    """The tasks of a subclass."""
+    """The tasks that subclasses define."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         super().__init_subclass__(**options)
-        entrances = [each for each in cls.tasks if getattr(each, "default_task", False)]
-        new = [cast(Task, each) for each in cls.tasks if each not in entrances and each not in cls.custom_tasks]
+        default_tasks = [each for each in cls.tasks if getattr(each, "default_task", False)]
+        new = [cast(Task, each) for each in cls.tasks if each not in default_tasks and each not in cls.custom_tasks]
         cls.custom_tasks = [*cls.custom_tasks, *new]
         closed = getattr(cls, "model", None) is WorkloadModel.CLOSED
-        cls.tasks = list(cls.custom_tasks) if closed and cls.custom_tasks else entrances
+        cls.tasks = list(cls.custom_tasks) if closed and cls.custom_tasks else default_tasks
 
     def __init__(self, environment: Environment) -> None:
         super().__init__(environment)
@@ -82,41 +82,41 @@ class ChainUser(User):
 
     @property
     def load_run(self) -> LoadRun | None:
-        """The run under way in this process."""
+        """The run whose requests this process sends."""
         return session_of(self.environment).load_run
 
     def payload(self) -> PayloadLike | None:
-        """What the next request carries; None for what the workload says. To be overridden."""
+        """The payload of the next request. Override it; by default the workload's payloads are sent."""
         return None
 
     @classmethod
     def has_payloads(cls) -> bool:
-        """Whether a subclass says what is sent."""
+        """Whether a subclass overrides `payload`."""
         return cls.payload is not ChainUser.payload
 
     @classmethod
     def payload_sources(cls) -> list[str]:
-        """What of a subclass says what is sent, for the record."""
+        """The methods of a subclass that choose payloads, for the manifest."""
         tasks = [f"{cls.__name__}.{each.__name__}" for each in dict.fromkeys(cls.custom_tasks)]
         return tasks or ([f"{cls.__name__}.payload"] if cls.has_payloads() else [])
 
     def payloads(self) -> Iterator[PayloadLike] | None:
-        """What the requests carry, one after another; None for what the workload says."""
+        """The payloads of the requests in order; None for those of the workload."""
         return self._own_payloads() if self.has_payloads() else None
 
     def _own_payloads(self) -> Iterator[PayloadLike]:
         while True:
-            said = self.payload()
-            if said is None:
+            payload = self.payload()
+            if payload is None:
                 raise TypeError(f"expected {type(self).__name__}.payload() to return a JSON object, found None")
-            yield said
+            yield payload
 
 
 class OpenUser(ChainUser):
     """
-    The dispatcher of the open model: one greenlet that walks the plan, whatever --users says.
+    The dispatcher of the open model: one greenlet that follows the plan. `--users` has no effect.
 
-    Tasks of a subclass are started by the plan, each in a greenlet of its own, and call the chain once.
+    Tasks of a subclass are started by the plan, each in its own greenlet, and call the chain once.
     """
 
     model: ClassVar[WorkloadModel] = WorkloadModel.OPEN
@@ -128,32 +128,32 @@ class OpenUser(ChainUser):
         """Start every planned request at its time."""
         run = self.load_run
         if run is not None:
-            run.run_open_loop(self.payloads(), self._turns(run.demand.seed) if self.custom_tasks else None)
+            run.run_open_loop(self.payloads(), self._task_chooser(run.demand.seed) if self.custom_tasks else None)
         raise StopUser
 
-    def _turns(self, seed: int) -> Callable[[InFlightRequest], None]:
+    def _task_chooser(self, seed: int) -> Callable[[InFlightRequest], None]:
         """
-        Each request by one of the tasks, drawn from the seed.
+        A function that runs a task, drawn from the seed, for each request.
         """
         tasks = tasks_with_tags(self.custom_tasks, self.environment)
         if not tasks:
             raise RuntimeError(f"expected a task of {type(self).__name__} with one of --tags, found none")
-        drawn = random.Random(f"tasks {seed}")
+        source = random.Random(f"tasks {seed}")
 
-        def take(request: InFlightRequest) -> None:
-            chosen = drawn.choice(tasks)
+        def run_task(request: InFlightRequest) -> None:
+            chosen = source.choice(tasks)
             chosen(self)
             if request.start is None:
-                raise RuntimeError(f"expected {chosen.__name__} to call self.client.run_remote, and it did not")
+                raise RuntimeError(f"expected {chosen.__name__} to call self.client.run_remote, but it did not")
 
-        return take
+        return run_task
 
 
 class ClosedUser(ChainUser):
     """
-    A caller of the closed model: sends, awaits, thinks.
+    A user of the closed model: sends a request, waits for the answer, pauses, and repeats.
 
-    Tasks of a subclass take the place of that, one after another, with Locust's `wait_time` between them.
+    If a subclass has tasks, they run in place of that, one after another, with Locust's `wait_time` between them.
     """
 
     model: ClassVar[WorkloadModel] = WorkloadModel.CLOSED
@@ -161,30 +161,30 @@ class ClosedUser(ChainUser):
     @default_task
     @task
     def run_closed_loop(self) -> None:
-        """Call again and again until the run is over."""
+        """Send requests until the run ends."""
         run = self.load_run
         if run is not None:
             run.run_closed_loop(self.payloads())
         raise StopUser
 
     def wait_time(self) -> float:
-        """The pause after a task: --think-time, unless a subclass says otherwise."""
+        """The pause after a task: `--think-time`, unless a subclass overrides it."""
         return self.load_run.demand.workload.think_time if self.load_run is not None else 0.0
 
 
 def tasks_with_tags(tasks: Sequence[Task], environment: Environment) -> list[Task]:
     """
-    The tasks that Locust's --tags and --exclude-tags leave.
+    The tasks that Locust's `--tags` and `--exclude-tags` select.
     """
     options = environment.parsed_options
-    wanted, unwanted = set(options.tags or ()), set(options.exclude_tags or ())  # type: ignore[union-attr]  # there is
+    wanted, unwanted = set(options.tags or ()), set(options.exclude_tags or ())  # type: ignore[union-attr]  # never None here
     tags: dict[Task, set[str]] = {each: getattr(each, "locust_tag_set", set()) for each in tasks}
     return [each for each in tasks if (not wanted or tags[each] & wanted) and not tags[each] & unwanted]
 
 
 def keep_default_tasks(environment: Environment) -> None:
     """
-    Keep Locust's --tags from setting aside the tasks through which our own users send: those have no tags.
+    Give our own tasks the tags of `--tags`. Locust would otherwise remove them, since they have none.
     """
     for own in (OpenUser.run_open_loop, ClosedUser.run_closed_loop):
-        own.locust_tag_set = set(environment.parsed_options.tags or ())  # type: ignore[union-attr, attr-defined]  # Locust's own
+        own.locust_tag_set = set(environment.parsed_options.tags or ())  # type: ignore[union-attr, attr-defined]  # Locust's attribute

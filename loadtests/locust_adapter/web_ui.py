@@ -1,12 +1,11 @@
 """
-Locust's web page with what is ours: the options in its form, three tabs, the report of the run so far.
+Chainproof's additions to Locust's web UI: options in the start form, three tabs, and the report of the current run.
 
-The form's values are read as our command line reads them, so what is wrong is said in the same words, before anything
-starts. Another rate, or another duration, while a run of the open model is under way is another plan for the rest of it, from
-a whole second on: the run folder says from which, and reports tell the plans apart as phases. Whoever asks for anything else
-ends the run, drained and with its folder complete, and begins the next.
+The form is parsed like the command line, so usage errors have the same messages. During a run of the open model, a new
+rate or duration replaces the plan from a whole second on; the run folder records the second, and reports show the plans as
+phases. Any other change ends the run, after draining it, and starts a new one.
 
-Pages of other origins get nothing: they may neither read nor post. The key is on no page.
+Pages of other origins can neither read nor post. No page contains the API key.
 """
 
 from __future__ import annotations
@@ -44,10 +43,10 @@ _TABS = {
         {"name": "Outcome", "status": "Status", "code": "Error code", "result": "Result", "count": "#"},
     ),
     PERCENTILES: (
-        "True percentiles",
+        "Percentiles",
         {"what": "", "response": "Response time", "service": "Service time", "lag": "Schedule lag"},
     ),
-    ACCOUNTS: ("Accounting and fitness", {"what": "", "value": "Value", "meaning": "Meaning"}),
+    ACCOUNTS: ("Requests and generator", {"what": "", "value": "Value", "meaning": "Meaning"}),
 }
 """Title and columns of each tab, by key. Locust's page sorts rows by `name` where there is one."""
 
@@ -61,13 +60,13 @@ _web = cast(Any, web)
 
 class FormError(UsageError):
     """
-    A form that cannot be read; the message is what argparse says.
+    A form with an invalid value; the message is argparse's.
     """
 
 
 class _FormParser(argparse.ArgumentParser):
     """
-    Our options as a form gives them.
+    A parser of the form's values that raises FormError.
     """
 
     def error(self, message: str) -> NoReturn:
@@ -76,7 +75,7 @@ class _FormParser(argparse.ArgumentParser):
 
 class WebUI:
     """
-    What we add to Locust's web page.
+    The additions to Locust's web UI.
     """
 
     def __init__(self, session: WriterSession, ui: Any) -> None:
@@ -85,9 +84,9 @@ class WebUI:
         self._environment = session.environment
 
     def attach(self) -> None:
-        """Add it all."""
+        """Add the form fields, the tabs and the pages."""
         app, ui = self._ui.app, self._ui
-        # The form's fields stand as we name them, not by the alphabet.
+        # Locust would sort the form's fields by name.
         app.jinja_env.policies["json.dumps_kwargs"] = {"sort_keys": False}
         self._environment.host = self._session.endpoint.target.origin
         ui.template_args |= {
@@ -102,9 +101,9 @@ class WebUI:
                 {"href": "./chainproof/change", "title": "Change the rate or the users"},
             ],
         }
-        fill, told = ui.update_template_args, app.view_functions["locust.request_stats"]
+        fill, stats = ui.update_template_args, app.view_functions["locust.request_stats"]
         ui.update_template_args = lambda: self._fill(fill)
-        app.view_functions["locust.request_stats"] = ui.auth_required_if_enabled(lambda: self._with_tabs(told()))
+        app.view_functions["locust.request_stats"] = ui.auth_required_if_enabled(lambda: self._with_tabs(stats()))
         app.view_functions["locust.swarm"] = ui.auth_required_if_enabled(self.swarm)
         for path, view in (
             ("report", self.report),
@@ -114,13 +113,13 @@ class WebUI:
             methods = ["GET", "POST"] if path == "change" else ["GET"]
             rule = f"{self._session.options.web_base_path or ''}/chainproof/{path}"
             app.add_url_rule(rule, f"chainproof.{path}", ui.auth_required_if_enabled(view), methods=methods)
-        app.before_request(self._refuse_strangers)
-        # First in the list is last to run: after the one that lets every origin in.
-        app.after_request_funcs.setdefault(None, []).insert(0, _keep_to_ourselves)
+        app.before_request(self._reject_other_origins)
+        # The first in the list runs last: after the one that allows every origin.
+        app.after_request_funcs.setdefault(None, []).insert(0, _restrict_to_origin)
 
     def _fill(self, fill: Callable[[], None]) -> None:
         """
-        Locust's form with our options in place of what it makes of them, others' left as they are.
+        Let Locust fill its form, then replace the fields of our options.
         """
         fill()
         options, ui = vars(self._session.options), self._ui
@@ -129,48 +128,47 @@ class WebUI:
         if options["model"] == "closed":
             ui.template_args["num_users"] = self._session.users()
 
-    # ------------------------------------------------------------------ what is asked
+    # ------------------------------------------------------------------ requests to start and change
 
     def swarm(self) -> Any:
-        """Start a run as the form says; give the one under way another plan, or end it first."""
+        """Start a run with the values of the form. A running one gets a new plan, or is ended first."""
         try:
-            said = self._start(_web.request.form)
-        except UsageError as mistake:
-            return _web.jsonify({"success": False, "message": str(mistake), "host": self._environment.host})
-        return _web.jsonify({"success": True, "message": said, "host": self._environment.host})
+            message = self._start(_web.request.form)
+        except UsageError as wrong:
+            return _web.jsonify({"success": False, "message": str(wrong), "host": self._environment.host})
+        return _web.jsonify({"success": True, "message": message, "host": self._environment.host})
 
     def change(self) -> Any:
-        """A page that asks for another rate or other users, and what came of it."""
-        said = ""
+        """The page to change the rate or the users, with the result of the last change."""
+        message = ""
         if _web.request.method == "POST":
             try:
-                said = self._start(_web.request.form)
-            except UsageError as mistake:
-                said = f"Nothing was changed: {mistake}"
-        return _change_page(self._session, said)
+                message = self._start(_web.request.form)
+            except UsageError as wrong:
+                message = f"Nothing was changed: {wrong}"
+        return _change_page(self._session, message)
 
     def _start(self, form: Mapping[str, str]) -> str:
         """
-        Take over what a form says, and have it done: what was done. Raises UsageError, and keeps the
-        options as they were then.
+        Apply the values of a form. Returns what was done. Raises UsageError and restores the options.
         """
         session, options = self._session, self._session.options
         before, users = dict(vars(options)), session.requested_users
         vars(options).update(read_form(form, before, self._environment.host))
         work = session.demand.workload
         if form.get("user_count") and (options.model or work.model).value == "closed":
-            session.requested_users = _whole(form["user_count"])
+            session.requested_users = _parse_users(form["user_count"])
         else:
             session.requested_users = None
-        begun = "A run was begun."
+        done = "A run was started."
         try:
             demand, _ = session.check()
-            if session.running and session.can_replan and _of_a_plan(before, vars(options)):
+            if session.running and session.can_replan and _differ_in_plan(before, vars(options)):
                 start = session.change(options.rate or session.rate, demand.workload.duration)
-                return f"Another plan holds from {format_duration(start)} of the run on."
+                return f"The new plan applies from {format_duration(start)} of the run on."
             if session.running:
-                session.runner.stop()  # drained, before its target may be let go
-                begun = "The run before was ended, and another begun."
+                session.runner.stop()  # drains the run before its target is closed
+                done = "The previous run was ended, and a new one was started."
             session.apply_options()
         except UsageError:
             vars(options).update(before)
@@ -180,28 +178,28 @@ class WebUI:
             raise
         self._environment.host = session.endpoint.target.origin
         gevent.spawn(session.runner.start, session.users(), 1.0)
-        return begun
+        return done
 
-    # ------------------------------------------------------------------ what is shown
+    # ------------------------------------------------------------------ tabs and reports
 
     def _with_tabs(self, answer: Any) -> Any:
         """
-        Locust's statistics with ours.
+        Locust's statistics with the rows of our tabs.
         """
-        told = answer.get_json()
-        told["extended_stats"] = [
+        stats = answer.get_json()
+        stats["extended_stats"] = [
             {"key": OUTCOMES, "data": list(self._outcomes())},
             {"key": PERCENTILES, "data": list(self._percentiles())},
             {"key": ACCOUNTS, "data": list(self._accounts())},
         ]
-        return _web.jsonify(told)
+        return _web.jsonify(stats)
 
     def _outcomes(self) -> Iterable[Row]:
         """
-        How often each outcome came up, the most frequent first.
+        The count of each outcome, the most frequent first.
         """
-        book = self._session.writer
-        for outcome, count in book.cumulative.outcomes.most_common() if book is not None else ():
+        writer = self._session.writer
+        for outcome, count in writer.cumulative.outcomes.most_common() if writer is not None else ():
             yield {
                 "name": outcome.transport.value,
                 "status": outcome.status if outcome.status is not None else "",
@@ -212,43 +210,43 @@ class WebUI:
 
     def _percentiles(self) -> Iterable[Row]:
         """
-        Quantiles of the three times, of all requests so far.
+        Percentiles of response time, service time and schedule lag of the run so far.
         """
-        book = self._session.writer
-        if book is None:
+        writer = self._session.writer
+        if writer is None:
             return
         times = {
-            "response": merge_histograms(book.cumulative.response_time.values()),
-            "service": merge_histograms(book.cumulative.service_time.values()),
-            "lag": book.cumulative.schedule_lag,
+            "response": merge_histograms(writer.cumulative.response_time.values()),
+            "service": merge_histograms(writer.cumulative.service_time.values()),
+            "lag": writer.cumulative.schedule_lag,
         }
         for name, fraction in _FRACTIONS.items():
-            yield {"what": name, **{key: _told(each, fraction) for key, each in times.items()}}
+            yield {"what": name, **{key: _quantile_text(each, fraction) for key, each in times.items()}}
         yield {"what": "count", **{key: each.count for key, each in times.items()}}
 
     def _accounts(self) -> Iterable[Row]:
         """
-        Where every planned request is, and whether the generator keeps up.
+        The number of requests in each state, and how well the generator keeps up.
         """
-        session, course = self._session, self._session.run
-        if course is None or session.writer is None:
+        session, run = self._session, self._session.run
+        if run is None or session.writer is None:
             return
-        totals, cumulative = course.accounting, session.writer.cumulative
+        totals, cumulative = run.accounting, session.writer.cumulative
         for name, value in totals.to_json().items():
             yield {"what": name.replace("_", " "), "value": value, "meaning": _MEANINGS[name]}
-        yield {"what": "in flight", "value": course.in_flight, "meaning": "sent, and neither answered nor given up yet"}
-        yield {"what": "most in flight", "value": cumulative.in_flight_max, "meaning": "at once"}
+        yield {"what": "in flight", "value": run.in_flight, "meaning": "sent and not answered yet"}
+        yield {"what": "in flight, maximum", "value": cumulative.in_flight_max, "meaning": "highest number so far"}
         lag = cumulative.schedule_lag.quantile(0.99)
         yield {
             "what": "schedule lag, p99",
-            "value": _told(cumulative.schedule_lag, 0.99),
-            "meaning": "late: response times contain lateness of ours" if (lag or 0.0) > _LATE else "in time",
+            "value": _quantile_text(cumulative.schedule_lag, 0.99),
+            "meaning": "late: response times include delays of the generator" if (lag or 0.0) > _LATE else "on time",
         }
         yield {"what": "CPU", "value": f"{session.runner.current_cpu_usage:.0f} %", "meaning": "of this process"}
-        for worker_state in course.worker_states.values() if isinstance(course, DistributedRun) else ():
-            state = f"lost: {worker_state.lost}" if worker_state.lost else "reports"
+        for worker_state in run.worker_states.values() if isinstance(run, DistributedRun) else ():
+            state = f"lost: {worker_state.lost}" if worker_state.lost else "reports received"
             yield {"what": f"worker {worker_state.worker}", "value": worker_state.reports, "meaning": state}
-        yield {"what": "run folder", "value": str(session.writer.path), "meaning": _stage(session)}
+        yield {"what": "run folder", "value": str(session.writer.path), "meaning": _run_state(session)}
 
     def report(self) -> Any:
         """The report of the run so far."""
@@ -256,38 +254,38 @@ class WebUI:
 
     def download(self) -> Any:
         """The report of the run so far, as a file."""
-        book = self._session.writer
-        name = book.path.name if book is not None else "report"
+        writer = self._session.writer
+        name = writer.path.name if writer is not None else "report"
         return self._rendered({"Content-Disposition": f'attachment; filename="{name}.html"'})
 
     def _rendered(self, fields: dict[str, str]) -> Any:
         """
-        The run folder as a page: by a process of its own, since reports must not run under gevent.
+        The HTML report, made by a child process, because reports must not run under gevent.
         """
-        book = self._session.writer
-        if book is None:
-            return "No run has begun: there is nothing to report yet.", 404
+        writer = self._session.writer
+        if writer is None:
+            return "No run has started, so there is nothing to report yet.", 404
         child = subprocess.run(
-            chainproof_command("reports", str(book.path), "--html", "-"), capture_output=True, check=False
+            chainproof_command("reports", str(writer.path), "--html", "-"), capture_output=True, check=False
         )
         if not child.stdout:
-            return f"The report cannot be made: {escape(child.stderr.decode('utf-8', 'replace'))}", 500
+            return f"The report could not be made: {escape(child.stderr.decode('utf-8', 'replace'))}", 500
         return child.stdout, 200, {"Content-Type": "text/html; charset=utf-8", **fields}
 
-    # ------------------------------------------------------------------ who may ask
+    # ------------------------------------------------------------------ other origins
 
-    def _refuse_strangers(self) -> Any:
+    def _reject_other_origins(self) -> Any:
         """
-        Turn away what a page of another origin asks, and names that only pretend to be this machine's.
+        Reject requests from pages of other origins, and host names that DNS rebinding points at this machine.
         """
         request = _web.request
-        here = request.host
+        host = request.host
         origin = request.headers.get("Origin")
-        if origin is not None and urlsplit(origin).netloc != here:
-            return "expected a page of this origin", 403
+        if origin is not None and urlsplit(origin).netloc != host:
+            return "expected a request from a page of this origin", 403
         bound = getattr(self._ui, "host", "")
-        if bound and is_loopback(bound) and not is_loopback(urlsplit(f"//{here}").hostname or ""):
-            return "expected the address that this page is bound to", 403
+        if bound and is_loopback(bound) and not is_loopback(urlsplit(f"//{host}").hostname or ""):
+            return "expected a loopback address as host", 403
         return None
 
 
@@ -315,7 +313,7 @@ def _form_field(option: Option, value: object) -> dict[str, Any]:
 
 def _as_text(value: object) -> str | bool:
     """
-    An option's value in a field of a form.
+    The value of an option as text of a form field.
     """
     match value:
         case None:
@@ -354,12 +352,12 @@ def read_form(form: Mapping[str, str], before: Mapping[str, Any], host: str | No
     if requested_host and host is not None and requested_host != host:
         values["target"] = requested_host
     others = (name for name in form if name in before and name not in LOCUST_NAMES and name not in _LOCUSTS)
-    return values | {name: _alike(before[name], form[name]) for name in others}
+    return values | {name: _same_type(before[name], form[name]) for name in others}
 
 
-def _alike(before: object, text: str) -> object:
+def _same_type(before: object, text: str) -> object:
     """
-    A text from a form as the type that an option of somebody else's had before.
+    The text of a form field, converted to the type that the option had before.
     """
     match before:
         case bool():
@@ -372,15 +370,15 @@ def _alike(before: object, text: str) -> object:
             return text
 
 
-def _of_a_plan(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
+def _differ_in_plan(before: Mapping[str, Any], after: Mapping[str, Any]) -> bool:
     """
-    Whether two sets of options differ in nothing but what a plan can be changed in.
+    Whether two sets of options differ only in values that a running plan can take over.
     """
     differing = {name for name, value in after.items() if before.get(name) != value}
     return bool(differing) and differing <= {"rate", "duration"}
 
 
-def _whole(text: str) -> int:
+def _parse_users(text: str) -> int:
     if not text.isascii() or not text.isdigit():
         raise FormError(f"users: expected a whole number, found {text!r}")
     return int(text)
@@ -392,33 +390,33 @@ _LOCUSTS = frozenset(default_args_dict())
 _LATE: Seconds = 0.010
 _MEANINGS = {
     "planned": "= sent + not sent",
-    "not_sent": "stopped before their turn, or as many in flight as allowed",
+    "not_sent": "the run was stopped, or the limit of in-flight requests was reached",
     "sent": "= ok + failed + timed out + censored + in flight",
-    "ok": "200, and no must-clause broken",
+    "ok": "200, and no must clause violated",
     "failed": "any other answer, or a transport error",
     "timed_out": "no complete answer by the deadline",
     "censored": "in flight when the drain ended",
 }
 
 
-def _told(times: Histogram, fraction: float) -> str:
+def _quantile_text(times: Histogram, fraction: float) -> str:
     value = times.quantile(fraction)
     return "" if value is None else format_duration(value)
 
 
-def _stage(session: WriterSession) -> str:
+def _run_state(session: WriterSession) -> str:
     """
-    How far the last run is.
+    The ending of the last run, or the seconds since its start.
     """
-    course = session.run
-    if course is None:
+    run = session.run
+    if run is None:
         return ""
-    return course.ending.value if course.finished else f"under way for {max(course.now(), 0.0):.0f} s"
+    return run.ending.value if run.finished else f"running for {max(run.now(), 0.0):.0f} s"
 
 
-def _keep_to_ourselves(answer: Any) -> Any:
+def _restrict_to_origin(answer: Any) -> Any:
     """
-    Let no other origin read, frame or keep a page.
+    Forbid other origins to read or frame a page.
     """
     for name in [name for name, _ in answer.headers if name.lower().startswith("access-control-")]:
         del answer.headers[name]
@@ -427,9 +425,9 @@ def _keep_to_ourselves(answer: Any) -> Any:
     return answer
 
 
-def _change_page(session: WriterSession, said: str) -> str:
+def _change_page(session: WriterSession, message: str) -> str:
     """
-    A form of its own: Locust's knows users alone.
+    The page to change a run: Locust's own form can change the users only.
     """
     work = session.demand.workload
     closed = work.model.value == "closed"
@@ -443,16 +441,16 @@ def _change_page(session: WriterSession, said: str) -> str:
         for name, value in fields.items()
         if not (name == "rate" and closed)
     )
-    done = "ends the run under way, drained and with its folder complete, and begins another"
+    effect = "ends the current run after draining it, and starts a new one"
     if not closed:
-        done = (
-            "gives the run under way another plan from one of the next seconds on; the run folder says from which, and its "
-            "report tells the plans apart. The duration is that of the whole run"
+        effect = (
+            "gives the current run a new plan from one of the next seconds on; the run folder records which, and the "
+            "report shows the plans as phases. The duration is that of the whole run"
         )
     return (
         '<!doctype html><html lang="en"><meta charset="utf-8"><meta name="viewport" content="width=device-width">'
         "<title>Change the run</title><style>body{font:16px/1.5 system-ui,sans-serif;max-width:40em;margin:2em auto;"
         "padding:0 1em}input{font:inherit}</style><h1>Change the run</h1>"
-        f'<p>A change {done}.</p><p role="status"><strong>{escape(said)}</strong></p>'
+        f'<p>A change {effect}.</p><p role="status"><strong>{escape(message)}</strong></p>'
         f'<form method="post">{rows}<button>Change</button></form><p><a href="../">Back</a></p></html>'
     )

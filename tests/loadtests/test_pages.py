@@ -262,15 +262,15 @@ def test_a_person_runs_a_test_from_the_page(  # noqa: PLR0915  # one visit, from
         fill(tab, "rate", "40")
         fill(tab, "duration", "60s")
         click(tab, "Start")
-        await_text(tab, "/production/run_remote", "Outcomes", "True percentiles", "Accounting and fitness")
+        await_text(tab, "/production/run_remote", "Outcomes", "Percentiles", "Requests and generator")
         shot(tab, "4-statistics")
         click(tab, "Outcomes")
         await_text(tab, "rate_limited", "429", "200")
         shot(tab, "5-outcomes")
-        click(tab, "True percentiles")
+        click(tab, "Percentiles")
         await_text(tab, "p99.9", "Response time", "Service time", "Schedule lag", " ms")
         shot(tab, "6-percentiles")
-        click(tab, "Accounting and fitness")
+        click(tab, "Requests and generator")
         await_text(tab, "timed out", "= sent + not sent", "run folder")
         shot(tab, "7-accounts")
         click(tab, "Download Data")
@@ -291,7 +291,7 @@ def test_a_person_runs_a_test_from_the_page(  # noqa: PLR0915  # one visit, from
         await_text(tab, "Change the run")
         fill(tab, "rate", "80")
         click(tab, "Change")
-        await_text(tab, "Another plan holds from")
+        await_text(tab, "The new plan applies from")
         shot(tab, "9-changed")
         tab.send("Page.navigate", url=ui.url)
         await_text(tab, "/production/run_remote", "Stop")
@@ -386,7 +386,7 @@ def test_every_worker_follows_another_plan(run_server: Any, tmp_path: Path) -> N
         ui.ask("/stop", "")
     (run,) = ui.runs
 
-    assert "Another plan holds from" in changed
+    assert "The new plan applies from" in changed
     assert {"worker 0", "worker 1"} <= {row["what"] for row in accounts}
     assert 2 == run.manifest.settings["workers"]
     assert run.end is not None
