@@ -1,9 +1,8 @@
 """
-`chainproof loadtests`: one load run in a Locust process of its own, its summary, and the verdict as exit code.
+`chainproof loadtests`: run a workload in a Locust child process, print a summary, and exit with the verdict.
 
-This process never imports Locust or gevent. It checks what was asked, finds the target, starts Locust as a child,
-passes signals on, shows what the child says without the key, and has the run judged by `chainproof reports`, a child
-too.
+This process never imports Locust or gevent. It checks the options, opens the endpoint, starts Locust, forwards signals,
+and shows Locust's output without the API key. Another child process, `chainproof reports`, judges the run.
 """
 
 from __future__ import annotations
@@ -37,53 +36,55 @@ from .search.runner import requested_search, run_search
 __all__ = ["LOCUSTFILE", "main"]
 
 _OTHER_FILES = 100
-"""Open files that a load run needs beside its connections."""
+"""Open files that a load run needs in addition to its connections."""
 
 
 @command("loadtests")
 def main(arguments: Sequence[str]) -> int:
     """
-    Run a workload against a target; the verdict on it.
+    Run a workload against a target. Returns the exit code of the verdict.
     """
-    ours, theirs = _apart(arguments)
-    options = _options(ours)
+    own_arguments, locust_arguments = _split_arguments(arguments)
+    options = _options(own_arguments)
     if options.calibrate:
         return run_calibration(options)
     workload = demand(options, options.num_users).workload
-    asked = parse_target_options(vars(options))
+    requested = parse_target_options(vars(options))
     search = requested_search(options, workload)
     _check_files(workload, options.processes or options.workers or 1)
     if options.out is not None:
         check_writable(Path(options.out))
-    with open_endpoint(asked, scenario=_scenario(options)) as chosen:
+    with open_endpoint(requested, scenario=_scenario(options)) as endpoint:
         folder = (
             Path(options.out)
             if options.out is not None
-            else default_run_path(workload.name, chosen.target, utc_timestamp())
+            else default_run_path(workload.name, endpoint.target, utc_timestamp())
         )
         check_writable(folder)
         if search is not None:
-            return run_search(options, asked, chosen, folder, theirs, workload=workload, search=search)
-        code, interrupted = run_locust(options, asked, chosen, folder, [*distribution_options(options), *theirs])
-    return _concluded(folder, code, interrupted=interrupted)
+            return run_search(options, requested, endpoint, folder, locust_arguments, workload=workload, search=search)
+        code, interrupted = run_locust(
+            options, requested, endpoint, folder, [*distribution_options(options), *locust_arguments]
+        )
+    return _judge(folder, code, interrupted=interrupted)
 
 
 def _scenario(options: argparse.Namespace) -> str:
     """
-    The scenario of our own emulator. Raises UsageError where none would be started.
+    The scenario of the emulator. Raises UsageError if `--scenario` is given with a target.
     """
     if options.scenario is None:
         return "warm"
     if options.target or options.chain_id or options.model_id or os.environ.get(TARGET_VARIABLE):
         raise UsageError(
-            "expected no target with --scenario: it is for the emulator that is started where there is none"
+            "expected no target with --scenario: it applies to the emulator that is started without a target"
         )
     return str(options.scenario)
 
 
 def _options(arguments: Sequence[str]) -> argparse.Namespace:
     """
-    The options as given.
+    The parsed options.
     """
     parser = build_parser(
         "loadtests",
@@ -94,75 +95,77 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     return parser.parse_args(arguments)
 
 
-def _apart(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+def _split_arguments(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
     """
-    Our own arguments, and those behind a bare `--`, which are Locust's.
+    The arguments before a bare `--`, and those after it, which are for Locust.
     """
     words = list(arguments)
-    here = words.index("--") if "--" in words else len(words)
-    return words[:here], words[here + 1 :]
+    end = words.index("--") if "--" in words else len(words)
+    return words[:end], words[end + 1 :]
 
 
 def _check_files(workload: Workload, processes: int) -> None:
     """
-    Raise UsageError when the system will not let one process open as many connections as the workload may need.
+    Raise UsageError if the limit of open files is too low for the connections of the workload.
     """
-    # A connection each, and in the closed model a timer beside it.
-    option, wanted, files = (
+    # One connection per request in flight, in the closed model also a timer.
+    option, connections, files = (
         ("--max-in-flight", workload.max_in_flight, 1)
         if workload.model is WorkloadModel.OPEN
         else ("--users", workload.users, 2)
     )
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if hard != resource.RLIM_INFINITY and -(-wanted // processes) * files + _OTHER_FILES > hard:
+    if hard != resource.RLIM_INFINITY and -(-connections // processes) * files + _OTHER_FILES > hard:
         raise UsageError(
             f"expected {option} of at most {(hard - _OTHER_FILES) // files * processes}, from the system's limit on open files, "
-            f"found {wanted}; lower it, or raise the limit with ulimit -n"
+            f"found {connections}; lower it, or raise the limit with ulimit -n"
         )
 
 
 # ------------------------------------------------------------------ the verdict
 
 
-def _concluded(folder: Path, code: int, *, interrupted: bool) -> int:
+def _judge(folder: Path, code: int, *, interrupted: bool) -> int:
     """
-    Have the run summed up, say where it is and what is wrong with it, if anything is.
+    Print the summary and the path of a run folder. Returns the exit code.
     """
     if code == ExitCode.USAGE:
-        return code  # the child has said what was asked wrongly
+        return code  # the child has printed the message
     if not (folder / MANIFEST).exists():
         return _without_run(code, interrupted=interrupted)
-    verdict = _summed_up(folder)
+    verdict = _summary_verdict(folder)
     print(folder, flush=True)
     if code in (ExitCode.PASS, ExitCode.INVALID):
         return verdict
     if code == ExitCode.INTERRUPTED:
         return ExitCode.INTERRUPTED
-    _say(f"our own error: the Locust process broke ({_ended(code)}); this says nothing about the target")
+    _print_error(
+        f"internal error: the Locust process failed ({_describe_exit(code)}); this says nothing about the target"
+    )
     return ExitCode.SOFTWARE
 
 
 def _without_run(code: int, *, interrupted: bool) -> int:
     """
-    Say why there is no run.
+    Print why there is no run. Returns the exit code.
     """
     if interrupted:
-        _say("interrupted before the first request")
+        _print_error("interrupted before the first request")
         return ExitCode.INTERRUPTED
-    _say(f"our own error: the Locust process did not start a run ({_ended(code)}); see above")
+    _print_error(f"internal error: the Locust process did not start a run ({_describe_exit(code)}); see above")
     return ExitCode.SOFTWARE
 
 
-def _summed_up(folder: Path) -> int:
+def _summary_verdict(folder: Path) -> int:
     """
-    The verdict that the terminal summary ends with.
+    Print the terminal summary. Returns the exit code of its verdict.
     """
     return subprocess.run(chainproof_command("reports", str(folder)), check=False).returncode
 
 
-def _ended(code: int) -> str:
+def _describe_exit(code: int) -> str:
     return f"killed by {signal.Signals(-code).name}" if code < 0 else f"exit code {code}"
 
 
-def _say(sentence: str) -> None:
-    print(f"chainproof loadtests: {sentence}", file=sys.stderr)
+def _print_error(message: str) -> None:
+    print(f"chainproof loadtests: {message}", file=sys.stderr)

@@ -1,5 +1,5 @@
 """
-What a load run is, worked out from the options: one workload, one contract, one seed.
+The demand of a load run: workload, contract and seed, from the options.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from chainproof.contract.levels import Contract
 from chainproof.errors import UsageError
 from chainproof.json_text import JSON
 from chainproof.results.manifest import RunSettings, as_settings
-from chainproof.results.settings import PhaseSpan as Recorded
+from chainproof.results.settings import PhaseSpan
 from chainproof.workload.arrivals import digest
 from chainproof.workload.objectives import parse_objective
 from chainproof.workload.payloads import Payload, draw_payloads, load_payloads
@@ -29,9 +29,9 @@ from .catalogue import workload
 from .output_schema import OutputSchema
 
 MAX_ARRIVALS = 20_000_000
-"""The longest plan that is held in memory."""
-_AT_ONCE = 20_000
-"""Intended starts that are drawn between two pauses."""
+"""The longest plan that fits in memory."""
+_CHUNK = 20_000
+"""Intended starts to draw between two pauses."""
 
 OPTION_MODELS = {
     "rate": WorkloadModel.OPEN,
@@ -44,70 +44,70 @@ OPTION_MODELS = {
     "users": WorkloadModel.CLOSED,
     "think_time": WorkloadModel.CLOSED,
 }
-"""Options that mean nothing in the other model."""
+"""Options that apply to one model only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Shard:
     """
-    Which of a plan's requests are this worker's: every *of*-th, beginning with *index*.
+    The share of a plan that one worker sends: every *of*-th request, starting with *index*.
     """
 
     index: int = 0
     of: int = 1
 
     def request_numbers(self, count: int) -> range:
-        """The places in a plan of *count* requests."""
+        """The numbers of the requests of this share, in a plan of *count* requests."""
         return range(self.index, count, self.of)
 
-    def share_of(self, whole: int) -> int:
-        """The worker's part of a number that is shared out evenly, what is left over among the first."""
-        return whole // self.of + (self.index < whole % self.of)
+    def share_of(self, total: int) -> int:
+        """This worker's part of a total; the first workers get the remainder."""
+        return total // self.of + (self.index < total % self.of)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Demand:
     """
-    The workload with the options in place of its own values, and what is drawn from the seed.
+    A workload with the options applied, and the plan and payloads that the seed gives.
     """
 
     workload: Workload
     contract: Contract
     seed: int
     input_schema: str | None = None
-    """What the payloads were made from, as the user named it; None when they were given."""
+    """The value of `--input-schema`; None if the payloads are not generated."""
     output: OutputSchema | None = None
-    """What every 200 is held against; None when nothing is known of it."""
+    """The schema that the body of every 200 must match, if there is one."""
     output_sample: float = 1.0
-    """The share of the 200s that are."""
+    """The share of 200s that are checked against it."""
     check: str | None = None
-    """The user's own check of every 200, as the user named it."""
+    """The value of `--check`."""
     retry: str | None = None
-    """The name of the policy by which callers try again; None where they do not."""
+    """The name of the retry policy; None: no retries."""
     keep_bodies: bool = False
-    """Whether exemplars keep what was sent and what came back."""
+    """Whether exemplars contain request and answer bodies."""
 
     def plan(self, pause: Callable[[], object] = bool) -> array[float]:
         """
-        Every intended start of the open model; empty in the closed one, whose starts nobody knows.
+        Every intended start of the open model; empty for the closed model, which has none.
 
-        A long one takes seconds to draw: *pause* is called now and then, for whoever has other things to do.
+        Drawing a long plan takes seconds: *pause* is called in between, so that other greenlets can run.
         """
         work, plan = self.workload, array("d")
         if work.model is WorkloadModel.CLOSED:
             return plan
         starts = work.starts(self.seed)
-        while drawn_now := list(islice(starts, _AT_ONCE)):
-            plan.extend(drawn_now)
+        while chunk := list(islice(starts, _CHUNK)):
+            plan.extend(chunk)
             pause()
         return plan
 
     def payloads(self, share: Shard) -> Iterator[Payload]:
-        """The payload of each request of a share, in order."""
+        """The payloads of the requests of a share, in order."""
         return islice(draw_payloads(self.workload.payloads, self.seed), share.index, None, share.of)
 
     def settings(self, plan: array[float]) -> RunSettings:
-        """What the manifest says beside contract, seed and objectives."""
+        """The settings for the manifest, other than contract, seed and objectives."""
         work = self.workload
         common = as_settings(
             model=work.model.value,
@@ -140,10 +140,10 @@ class Demand:
 
 def _phase_rows(work: Workload) -> Iterator[dict[str, JSON]]:
     """
-    The phases as manifests have them, with their rates.
+    The phases with their rates, for the manifest.
     """
     for phase, end in zip(work.phases, phase_ends(work.phases), strict=True):
-        row = Recorded(name=phase.name, start=end - phase.duration, end=end, judged=phase.judged)
+        row = PhaseSpan(name=phase.name, start=end - phase.duration, end=end, judged=phase.judged)
         rates: dict[str, JSON] = {"rate_per_s": phase.rate, "final_rate_per_s": phase.final_rate}
         if phase.amplitude:
             rates |= {"amplitude_per_s": phase.amplitude, "period_s": phase.period}
@@ -152,7 +152,7 @@ def _phase_rows(work: Workload) -> Iterator[dict[str, JSON]]:
 
 def demand(options: argparse.Namespace, users: int | None) -> Demand:
     """
-    The demand that the options describe. Raises WorkloadError, ObjectiveError or UsageError.
+    The demand that the options describe. Raises UsageError.
     """
     objectives = None if options.objective is None else tuple(parse_objective(text) for text in options.objective)
     given: dict[str, Seconds | int | str | None] = {
@@ -177,10 +177,12 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         if given[name] is not None and model is not work.model:
             option = f"--{name.replace('_', '-')}"
             raise UsageError(
-                f"{option} belongs to the {model} model, and the run is of the {work.model} one: leave it out, or use --model {model}"
+                f"{option} belongs to the {model} model, but this run uses the {work.model} model: leave it out, or use --model {model}"
             )
     if options.variation is not None and work.arrivals != "gamma":
-        raise UsageError(f"--variation belongs to gamma arrivals, and these are {work.arrivals}: add --arrivals gamma")
+        raise UsageError(
+            f"--variation belongs to gamma arrivals, but the arrivals are {work.arrivals}: add --arrivals gamma"
+        )
     if options.warm_up:
         work = work.with_warm_up(options.warm_up)
     if work.model is WorkloadModel.OPEN and work.expected_requests > MAX_ARRIVALS:
@@ -203,29 +205,29 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
 
 def _base(options: argparse.Namespace) -> Workload:
     """
-    The workload that is named, its arrivals replaced by a recording where one is. Raises WorkloadError or UsageError.
+    The named workload, with the arrivals of `--replay` if given. Raises UsageError.
     """
     work = workload(options.workload)
     if options.replay is None:
         if options.replay_key is not None:
-            raise UsageError("expected --replay with --replay-key: it says where each line has its instant")
+            raise UsageError("expected --replay with --replay-key: the key names the time in each line")
         return work
     if WorkloadModel.CLOSED in (options.model, work.model if options.model is None else None):
         raise UsageError(
-            "--replay belongs to the open model, and the run is of the closed one: leave it out, or use --model open"
+            "--replay belongs to the open model, but this run uses the closed model: leave it out, or use --model open"
         )
     return work.with_recording(load_instants(Path(options.replay), options.replay_key or DEFAULT_TIMESTAMP_KEY))
 
 
 def _payloads(options: argparse.Namespace) -> tuple[Payload, ...] | None:
     """
-    The payloads that `--payloads` names or `--input-schema` leads to; None without either. Raises UsageError.
+    The payloads of `--payloads` or `--input-schema`; None without either. Raises UsageError.
     """
     path, schema = options.payloads, options.input_schema
     if path is not None and schema is not None:
-        raise UsageError("expected --payloads or --input-schema, found both: each says what the requests carry")
+        raise UsageError("expected --payloads or --input-schema, found both: each sets the payloads; leave one out")
     if schema is not None:
-        from .user_files import input_payloads  # noqa: PLC0415  # heavy: only when a schema is named
+        from .user_files import input_payloads  # noqa: PLC0415  # heavy: only with a schema
 
         return input_payloads(schema, options.seed)
     return None if path is None else load_payloads(Path(path))
@@ -233,13 +235,13 @@ def _payloads(options: argparse.Namespace) -> tuple[Payload, ...] | None:
 
 def _sample(options: argparse.Namespace) -> float:
     """
-    The share of outputs that is held against their schema. Raises UsageError.
+    The share of outputs to check. Raises UsageError.
     """
     share = options.output_sample
     if share is None:
         return 1.0
     if options.output_schema is None:
-        raise UsageError("expected --output-schema with --output-sample: it says what outputs are held against")
+        raise UsageError("expected --output-schema with --output-sample: without a schema nothing is checked")
     if not 0 < share <= 1:
         raise UsageError(f"expected --output-sample from more than 0% to 100%, found {share:.3%}")
     return float(share)
@@ -247,10 +249,10 @@ def _sample(options: argparse.Namespace) -> float:
 
 def validate_check(text: str | None) -> str | None:
     """
-    The check that `--check` names, looked up once before anything is sent. Raises UsageError.
+    The value of `--check`, after loading its function once. Raises UsageError.
     """
     if text is not None:
-        from .user_files import load_check  # noqa: PLC0415  # heavy: only when a check is named
+        from .user_files import load_check  # noqa: PLC0415  # heavy: only with --check
 
         load_check(text)
     return text
@@ -258,10 +260,10 @@ def validate_check(text: str | None) -> str | None:
 
 def _output(text: str | None) -> OutputSchema | None:
     """
-    The output that `--output-schema` names; None without it. Raises UsageError.
+    The schema of `--output-schema`; None without it. Raises UsageError.
     """
     if text is None:
         return None
-    from .user_files import load_output  # noqa: PLC0415  # heavy: only when a schema is named
+    from .user_files import load_output  # noqa: PLC0415  # heavy: only with a schema
 
     return load_output(text)

@@ -1,10 +1,9 @@
 """
-A run whose requests workers send: their reports become one run folder, and whoever falls silent is missed.
+Merge the reports of all workers into one run folder, and detect lost workers.
 
-Every report is numbered. A gap in the numbers, or silence, means that a worker's requests are not known any more: the
-worker counts as lost from its last whole second on, the others are stopped, and the run is invalid, since a part of its
-demand may have been made or not. The accounts are closed all the same: what a lost worker had in flight is censored,
-the rest of its plan not sent.
+Reports are numbered. After a gap in the numbers, or silence, it is unknown what a worker has sent: the worker counts as
+lost from its last complete second on, the others are stopped, and the run is invalid. Every request is accounted for all
+the same: those that a lost worker had in flight count as censored, the rest of its plan as not sent.
 """
 
 from __future__ import annotations
@@ -33,49 +32,49 @@ from ..recording.request_ids import REPEATED_ID, ReportedIds
 from .messages import WorkerReport
 
 REPORT_TIMEOUT: Seconds = 5.0
-"""A worker that says nothing for so long is lost: it has a report to send every second."""
-_LOOK: Seconds = 0.25
+"""A worker without a report for this long is lost: it sends one every second."""
+_CHECK_INTERVAL: Seconds = 0.25
 
-_OURS = ""
-"""In place of a worker's name: what only the master can see."""
+_MASTER = ""
+"""In place of a worker's name: for what only the master can see."""
 _UNKNOWN = Outcome(Transport.DRAIN_ENDED, None, None, Result.CENSORED)
 
 
 @dataclass(slots=True, eq=False)
 class WorkerState:
     """
-    One worker of a run, as its reports show it.
+    The state of one worker of a run, from its reports.
     """
 
     client: str
-    """Its name among Locust's nodes."""
+    """The id of its Locust node."""
     shard: Shard
     pid: int = 0
     reports: int = 0
     last_report_at: Seconds = 0.0
-    """When it last reported, on the monotonic clock."""
+    """Time of its last report on the monotonic clock."""
     complete_until: Seconds = 0.0
     in_flight: int = 0
     accounting: Accounting = field(default_factory=Accounting)
     cumulative: Interval = field(default_factory=lambda: Interval(second=-1))
     planned: Counter[tuple[int, str | None]] = field(default_factory=Counter)
-    """By second and phase, as far as it has told."""
+    """The planned requests that it has reported, by second and phase."""
     end: RunEnd | None = None
     lost: str = ""
-    """Why nothing is known of it any more; empty as long as something is."""
+    """Why the worker is lost; empty if it is not."""
 
     @property
     def worker(self) -> str:
-        """Its name in the record."""
+        """Its name in the run folder."""
         return str(self.shard.index)
 
     @property
     def settled(self) -> bool:
-        """Whether nothing more is to come from it."""
+        """Whether no further report is expected."""
         return self.end is not None or bool(self.lost)
 
     def add_report(self, report: WorkerReport) -> None:
-        """Take what it says of itself."""
+        """Update the state with a report."""
         self.reports += 1
         self.last_report_at = time.monotonic()
         self.complete_until = report.complete_until
@@ -84,15 +83,15 @@ class WorkerState:
         self.end = report.end
         for interval in report.intervals:
             self.cumulative.merge_counts(interval)
-            inside = {name: part.planned for name, part in interval.phases.items()}
-            self.planned[interval.second, None] += interval.planned - sum(inside.values())
-            for name, count in inside.items():
+            by_phase = {name: part.planned for name, part in interval.phases.items()}
+            self.planned[interval.second, None] += interval.planned - sum(by_phase.values())
+            for name, count in by_phase.items():
                 self.planned[interval.second, name] += count
 
 
 class DistributedRun(BaseRun):
     """
-    Several workers' records becoming one.
+    A run whose requests are sent by workers.
     """
 
     def __init__(
@@ -107,7 +106,8 @@ class DistributedRun(BaseRun):
         phase_of: Callable[[Seconds], str | None] | None = None,
     ) -> None:
         """
-        *phase_of* names the phase of an intended start, the demand's unless given; *halt* tells every worker to `stop`, `interrupt` or `censor`; *terminate_worker* ends a lost one where that can be done.
+        *halt* orders every worker to `stop`, `interrupt` or `censor`. *terminate_worker* ends a lost worker if it can.
+        *phase_of* names the phase of an intended start; by default the demand's.
         """
         super().__init__()
         self.demand = demand
@@ -115,19 +115,19 @@ class DistributedRun(BaseRun):
         self._plan = plan
         self._sink = sink
         self._halt = halt
-        self._let_go = terminate_worker
+        self._terminate_worker = terminate_worker
         self._phase_of = phase_of or demand.workload.phase_at
         self._zero: Seconds = 0.0
         self._findings: dict[tuple[str, str, str], dict[str, Finding]] = {}
         self._clauses: dict[str, dict[str, ClauseCount]] = {}
         self._request_ids = ReportedIds()
         self._repeated = 0
-        self._news = Event()
+        self._changed = Event()
 
     # ------------------------------------------------------------------ from beginning to end
 
     def begin(self, zero: Seconds) -> None:
-        """Let second 0 be an instant of the monotonic clock."""
+        """Set second 0 of the run, on the monotonic clock."""
         self._zero = zero
         for worker_state in self.worker_states.values():
             worker_state.last_report_at = zero
@@ -137,30 +137,30 @@ class DistributedRun(BaseRun):
         return time.monotonic() - self._zero
 
     def stop(self) -> None:
-        """Have nothing more started."""
+        """Start no further requests."""
         self._halt("stop")
 
     def replan(self, demand: Demand, plan: array[float]) -> None:
-        """Take note of another plan, which the workers have been told of."""
+        """Set the new plan, after the workers got it."""
         self.demand, self._plan = demand, plan
 
     def interrupt(self) -> None:
-        """Stop as a person asks for it, each worker too."""
+        """Stop because of a signal, on every worker."""
         self._mark_interrupted()
         self._halt("interrupt")
 
     def censor(self) -> None:
-        """Wait for no answer any more."""
+        """Stop waiting for answers."""
         self._halt("censor")
 
     @property
     def in_flight(self) -> int:
-        """Requests started and not settled, as last told."""
+        """Requests in flight, by the last reports."""
         return sum(worker_state.in_flight for worker_state in self.worker_states.values())
 
     @property
     def accounting(self) -> Accounting:
-        """What became of the requests so far, as last told."""
+        """Totals of the requests so far, by the last reports."""
         cumulative = Accounting()
         for worker_state in self.worker_states.values():
             cumulative.add(worker_state.accounting.to_json())
@@ -168,30 +168,30 @@ class DistributedRun(BaseRun):
 
     @property
     def lost(self) -> list[WorkerState]:
-        """The workers of whom nothing is known any more."""
+        """The lost workers."""
         return [worker_state for worker_state in self.worker_states.values() if worker_state.lost]
 
     def supervise(self) -> None:
-        """Wait until every worker has told everything or is lost, and close the run folder."""
+        """Wait until every worker has sent its last report or is lost, then finish the run folder."""
         try:
             while not all(worker_state.settled for worker_state in self.worker_states.values()):
-                self._news.wait(_LOOK)
-                self._news.clear()
-                self._miss()
+                self._changed.wait(_CHECK_INTERVAL)
+                self._changed.clear()
+                self._find_silent_workers()
             self._finish()
-        except Exception as wrong:  # noqa: BLE001  # our own error: the exit code tells, the folder may not be able to
+        except Exception as wrong:  # noqa: BLE001  # an internal error: the exit code shows it, even if the folder cannot be written
             traceback.print_exc()
             self.abort(f"{type(wrong).__name__}: {wrong}")
         finally:
             self._finished.set()
 
-    # ------------------------------------------------------------------ what the workers tell
+    # ------------------------------------------------------------------ reports
 
     def add_report(self, client: str, report: WorkerReport) -> None:
-        """Enter a report."""
+        """Write the content of a report to the run folder."""
         worker_state = self.worker_states.get(client)
         if worker_state is None or worker_state.settled or report.number < worker_state.reports:
-            return  # of another run, or given up: its accounts are closed
+            return  # a report of another run, or of a lost worker whose requests are already accounted for
         if report.number > worker_state.reports:
             self._lose(worker_state, f"{report.number - worker_state.reports} of its reports did not arrive")
             return
@@ -200,41 +200,41 @@ class DistributedRun(BaseRun):
             self._sink.write_interval(interval)
         for exemplar in report.exemplars:
             self._sink.write_exemplar(exemplar)
-        for found in report.findings:
-            self._sink.write_finding(self._known(client, found))
+        for reported in report.findings:
+            self._sink.write_finding(self._with_total_count(client, reported))
         for count in report.clauses:
             self._clauses.setdefault(count.clause, {})[client] = count
-        self._compare(report.request_ids)
+        self._count_repeated_ids(report.request_ids)
         if report.end is not None:
-            self._take_end(worker_state, report.end)
-        self._news.set()
+            self._apply_end(worker_state, report.end)
+        self._changed.set()
 
-    def _compare(self, request_ids: bytes) -> None:
+    def _count_repeated_ids(self, request_ids: bytes) -> None:
         """
-        Count which ids that are new to one worker were seen by another before.
+        Count the ids that are new to one worker and that another has seen before.
         """
         repeated = self._request_ids.repeated_among(request_ids)
         if not repeated:
             return
         self._repeated += repeated
-        # Nobody knows any more which requests they were: the finding has a worker's evidence, or none.
-        found = finding(REPEATED_ID, seed=self.demand.seed, check="loadtests")
-        self._sink.write_finding(self._known(_OURS, replace(found, count=self._repeated)))
-        count = ClauseCount(clause=found.clause, exercised=0, violations=self._repeated)
-        self._clauses.setdefault(found.clause, {})[_OURS] = count
+        # Only digests are reported, so the finding has the evidence of a worker, or none.
+        reported = finding(REPEATED_ID, seed=self.demand.seed, check="loadtests")
+        self._sink.write_finding(self._with_total_count(_MASTER, replace(reported, count=self._repeated)))
+        count = ClauseCount(clause=reported.clause, exercised=0, violations=self._repeated)
+        self._clauses.setdefault(reported.clause, {})[_MASTER] = count
 
-    def _known(self, client: str, found: Finding) -> Finding:
+    def _with_total_count(self, client: str, reported: Finding) -> Finding:
         """
-        A finding as counted by all workers together, and by ourselves.
+        A finding with its count over all workers and the master.
         """
-        counted = self._findings.setdefault(found.key, {})
-        counted[client] = found
-        first = next((each for each in counted.values() if each.reproduce), found)
+        counted = self._findings.setdefault(reported.key, {})
+        counted[client] = reported
+        first = next((each for each in counted.values() if each.reproduce), reported)
         return replace(first, count=sum(each.count for each in counted.values()))
 
-    def _take_end(self, worker_state: WorkerState, end: RunEnd) -> None:
+    def _apply_end(self, worker_state: WorkerState, end: RunEnd) -> None:
         """
-        Draw from how one worker ended what becomes of the others.
+        Apply the end of one worker to the run.
         """
         if end.ending is Ending.INTERNAL_ERROR:
             self.abort(f"worker {worker_state.worker}: {end.note}")
@@ -244,9 +244,9 @@ class DistributedRun(BaseRun):
         if end.ending is Ending.INTERRUPTED and self.ending is Ending.COMPLETED:
             self.interrupt()
 
-    def _miss(self) -> None:
+    def _find_silent_workers(self) -> None:
         """
-        Give up whoever has been silent for too long.
+        Mark workers as lost that have been silent for too long.
         """
         silent = time.monotonic() - REPORT_TIMEOUT
         for worker_state in self.worker_states.values():
@@ -255,12 +255,12 @@ class DistributedRun(BaseRun):
 
     def _lose(self, worker_state: WorkerState, why: str) -> None:
         """
-        Go on without a worker, which is to say: not at all.
+        Mark a worker as lost, and stop the run.
         """
         worker_state.lost = why
         self.interrupt()
-        self._let_go(worker_state)
-        self._news.set()
+        self._terminate_worker(worker_state)
+        self._changed.set()
 
     # ------------------------------------------------------------------ the end
 
@@ -270,11 +270,11 @@ class DistributedRun(BaseRun):
         ]
         seconds = self.now() if self.lost else max(ends, default=0.0)
         for worker_state in self.lost:
-            self._close(worker_state)
+            self._account_for_lost(worker_state)
         for counts in self._clauses.values():
-            self._sink.write_clause(_together(counts.values()))
+            self._sink.write_clause(_sum_counts(counts.values()))
         cumulative = self.accounting
-        wrong = cumulative.contradiction() or self._unplanned(cumulative)
+        wrong = cumulative.contradiction() or self._plan_mismatch(cumulative)
         if wrong and self.ending is not Ending.INTERNAL_ERROR:
             self.ending, self.note = Ending.INTERNAL_ERROR, wrong
         lost = tuple(
@@ -286,9 +286,9 @@ class DistributedRun(BaseRun):
             )
             for worker_state in self.lost
         )
-        travelled = Counter[str]()
+        network = Counter[str]()
         for worker_state in self.worker_states.values():
-            travelled.update(worker_state.cumulative.network.counts())
+            network.update(worker_state.cumulative.network.counts())
         self._sink.finish(
             RunEnd(
                 ending=self.ending,
@@ -296,40 +296,42 @@ class DistributedRun(BaseRun):
                 accounting=cumulative.to_json(),
                 note=self.note,
                 lost_workers=lost,
-                network=dict(travelled),
+                network=dict(network),
                 guard=self._guard,
             )
         )
 
-    def _unplanned(self, cumulative: Accounting) -> str:
+    def _plan_mismatch(self, cumulative: Accounting) -> str:
         """
-        How the workers' plans differ from ours, in words; empty when they do not.
+        A message if the workers planned a different number of requests than the plan has; else empty.
         """
         retried = self.demand.retry is not None and cumulative.planned > len(self._plan)
         if self.demand.workload.model is WorkloadModel.CLOSED or cumulative.planned == len(self._plan) or retried:
             return ""
-        return f"the workers planned {cumulative.planned} requests ≠ {len(self._plan)} of the plan"
+        return f"expected {len(self._plan)} planned requests, found {cumulative.planned} at the workers"
 
-    def _close(self, worker_state: WorkerState) -> None:
+    def _account_for_lost(self, worker_state: WorkerState) -> None:
         """
-        Close the accounts of a lost worker.
+        Account for all requests of a lost worker.
         """
         starts = (self._plan[number] for number in worker_state.shard.request_numbers(len(self._plan)))
-        promised = Counter((int(start), self._phase_of(start)) for start in starts)
-        for interval in closing_intervals(worker_state, promised - worker_state.planned):
+        planned = Counter((int(start), self._phase_of(start)) for start in starts)
+        for interval in closing_intervals(worker_state, planned - worker_state.planned):
             self._sink.write_interval(interval)
             worker_state.cumulative.merge_counts(interval)
         worker_state.accounting = accounting(worker_state.cumulative)
         worker_state.in_flight = 0
 
 
-def closing_intervals(worker_state: WorkerState, untold: Counter[tuple[int, str | None]]) -> Iterator[Interval]:
+def closing_intervals(worker_state: WorkerState, unreported: Counter[tuple[int, str | None]]) -> Iterator[Interval]:
     """
-    The intervals that close the accounts of a lost worker: *untold* requests of its plan by second and phase, unsent for
-    all that is known; those it had told of and not sent; and those in flight.
+    Intervals that account for the remaining requests of a lost worker.
+
+    *unreported* requests of its plan, by second and phase, count as not sent, as do those that it reported as planned
+    and not as sent. Those that it reported as sent and not as answered count as censored.
     """
     cumulative = worker_state.cumulative
-    for (second, phase), count in sorted(untold.items(), key=lambda each: each[0][0]):
+    for (second, phase), count in sorted(unreported.items(), key=lambda each: each[0][0]):
         interval = Interval(second=second, worker=worker_state.worker)
         interval.count_planned(phase=phase, times=count)
         for _ in range(count):
@@ -342,21 +344,21 @@ def closing_intervals(worker_state: WorkerState, untold: Counter[tuple[int, str 
     yield last
 
 
-def _settle_rest(last: RequestStats, told: RequestStats) -> None:
+def _settle_rest(last: RequestStats, reported: RequestStats) -> None:
     """
-    Account for what was told of as planned and not as sent, and as sent and not as settled.
+    Count as not sent what was planned and not sent, and as censored what was sent and has no outcome.
     """
-    unsent = told.planned - told.sent - told.not_sent.total()
-    unsettled = told.sent - told.outcomes.total()
+    unsent = reported.planned - reported.sent - reported.not_sent.total()
+    unsettled = reported.sent - reported.outcomes.total()
     if unsent > 0:
         last.not_sent[NotSent.STOPPED] += unsent
     if unsettled > 0:
         last.outcomes[_UNKNOWN] += unsettled
 
 
-def _together(counts: Iterable[ClauseCount]) -> ClauseCount:
+def _sum_counts(counts: Iterable[ClauseCount]) -> ClauseCount:
     """
-    One clause's counts of several workers as one.
+    The counts of one clause, summed over workers.
     """
     each = list(counts)
     return ClauseCount(
