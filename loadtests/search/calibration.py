@@ -1,10 +1,9 @@
 """
-What this machine can measure at all: the latency that is there without a target, and the rate beyond which it lags.
+Calibration: the lowest latency and the highest rate that this machine can measure.
 
-A child process serves answers that cost next to nothing, on the same machine; it shares the processors with the
-generator, so the ceiling is that of both together, and a lower bound for a target elsewhere. The floor is the response
-time at an unhurried rate. The ceiling is the highest rate at which the generator is punctual: searched for as any
-saturation rate is, with its own lateness as the objective.
+The target is a child process on the same machine whose answers cost almost nothing. It shares the processors with the
+generator, so the highest rate is a lower bound for targets on other machines. The floor is the response time at a low
+rate. The ceiling is the highest rate at which requests start on time: a saturation search whose objective is schedule lag.
 """
 
 from __future__ import annotations
@@ -39,9 +38,9 @@ from .saturation import NoRateReason, Probe, ProbePurpose, ProbeVerdict, SearchR
 
 CALIBRATION_FILE = "calibration.json"
 ON_TIME_OBJECTIVES = ("p99 schedule_lag < 10ms", "error_rate <= 0%")
-"""What a generator that keeps up does."""
+"""The objectives of a generator that keeps up."""
 FLOOR_RATE: PerSecond = 250.0
-"""The floor's rate, and the lowest at which a ceiling is looked for."""
+"""The rate at which the floor is measured, and the lowest rate of the search for the ceiling."""
 HIGHEST_RATE: PerSecond = 100_000.0
 PROBE_DURATION: Seconds = 2.0
 _WARM_UP: Seconds = 0.5
@@ -50,39 +49,42 @@ _WARM_UP: Seconds = 0.5
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Calibration:
     """
-    Floor and ceiling of this machine.
+    The floor and the ceiling of this machine.
     """
 
     floor: dict[str, Seconds]
-    """By percentile, the response time that is there without a target."""
+    """Response time against the null server, by percentile."""
     ceiling: PerSecond | None
-    """The highest rate at which the generator is punctual; None where it was not even at the lowest."""
+    """The highest rate at which requests start on time; None if not even the lowest rate does."""
     ceiling_reached: bool
-    """Whether a higher rate was asked for and not kept up with; else the ceiling is a lower bound."""
+    """Whether a higher rate was tried and missed; otherwise the ceiling is a lower bound."""
     lowest: PerSecond = FLOOR_RATE
 
     @property
     def sentences(self) -> list[str]:
-        """Both in words."""
+        """Floor and ceiling in words."""
         floor = ", ".join(f"{name} {format_duration(value)}" for name, value in self.floor.items())
         lines = [
-            f"floor    {floor or 'not measured'} (response time without a target, at {self.lowest:g} requests a second)"
+            f"floor    {floor or 'not measured'} (response time against the null server, at {self.lowest:g} requests per second)"
         ]
         if self.ceiling is None:
             return [
                 *lines,
-                f"ceiling  below {self.lowest:g} requests a second: this machine is busy with something else",
+                f"ceiling  below {self.lowest:g} requests per second: this machine is busy with something else",
             ]
-        least = "" if self.ceiling_reached else "at least "
-        return [*lines, f"ceiling  {least}{self.ceiling:.4g} requests a second, sent on time ({ON_TIME_OBJECTIVES[0]})"]
+        at_least = "" if self.ceiling_reached else "at least "
+        return [
+            *lines,
+            f"ceiling  {at_least}{self.ceiling:.4g} requests per second, started on time ({ON_TIME_OBJECTIVES[0]})",
+        ]
 
 
 def run_calibration(options: argparse.Namespace) -> int:
     """
-    Measure floor and ceiling, say them, and end with 0, or 4 where this machine keeps up with no rate at all.
+    Measure and print floor and ceiling. Returns 0, or 4 if this machine keeps up with no rate.
     """
     if options.target or options.chain_id or options.model_id:
-        raise UsageError("expected no target with --calibrate: it measures this machine, against a server of its own")
+        raise UsageError("expected no target with --calibrate: it measures this machine against its own server")
     duration = options.duration or PROBE_DURATION
     max_rate = options.search_max_rate or HIGHEST_RATE
     options = argparse.Namespace(**{**vars(options), "warm_up": _WARM_UP, "workload": "smoke", "max_in_flight": 5000})
@@ -96,67 +98,61 @@ def run_calibration(options: argparse.Namespace) -> int:
         verifications=options.search_verifications or 1,
         max_probe_duration=max(5 * duration, 10.0),
     )
-    with null_server() as chosen:
+    with null_server() as endpoint:
         folder = (
             Path(options.out)
             if options.out
-            else default_run_path(work.name, chosen.target, utc_timestamp(), DEFAULT_ROOT)
+            else default_run_path(work.name, endpoint.target, utc_timestamp(), DEFAULT_ROOT)
         )
         check_writable(folder)
-        probing = ProbeRunner(options, _asked(), chosen, folder, (), workload=work, search=search)
+        probes = ProbeRunner(options, TargetOptions(), endpoint, folder, (), workload=work, search=search)
         try:
-            floor = probing.probe(lowest, ProbePurpose.DOUBLING)
-            known = iter([floor])
-            answer = saturation(
-                lambda rate, purpose: _kept_up(next(known, None) or probing.probe(rate, purpose)), search, lowest
+            floor_probe = probes.probe(lowest, ProbePurpose.DOUBLING)
+            first = iter([floor_probe])
+            result = saturation(
+                lambda rate, purpose: _met_or_missed(next(first, None) or probes.probe(rate, purpose)), search, lowest
             )
-        except SearchAborted as ended:
-            probing.write(None, str(ended))
-            print(f"chainproof loadtests: {ended}", file=sys.stderr)
-            return ended.code
-    ceiling = max_rate if answer.no_rate_reason is NoRateReason.NEVER_MISSED else answer.rate
-    found = Calibration(
-        floor=floor.response_time, ceiling=ceiling, ceiling_reached=answer.rate is not None, lowest=lowest
+        except SearchAborted as aborted:
+            probes.write(None, str(aborted))
+            print(f"chainproof loadtests: {aborted}", file=sys.stderr)
+            return aborted.code
+    ceiling = max_rate if result.no_rate_reason is NoRateReason.NEVER_MISSED else result.rate
+    calibration = Calibration(
+        floor=floor_probe.response_time, ceiling=ceiling, ceiling_reached=result.rate is not None, lowest=lowest
     )
-    _write(folder, found)
-    # On the terminal the two are a table.
-    said = "; ".join(" ".join(line.split()) for line in found.sentences)
-    probing.write(SearchResult(rate=ceiling, missed_at=answer.missed_at), said)
-    print("\n".join([*probe_table(probing.probes), "", *(f"  {line}" for line in found.sentences), ""]))
+    _write_calibration(folder, calibration)
+    summary = "; ".join(
+        " ".join(line.split()) for line in calibration.sentences
+    )  # without the padding for the terminal
+    probes.write(SearchResult(rate=ceiling, missed_at=result.missed_at), summary)
+    print("\n".join([*probe_table(probes.probes), "", *(f"  {line}" for line in calibration.sentences), ""]))
     print(folder, flush=True)
     return ExitCode.PASS if ceiling is not None else ExitCode.INVALID
 
 
-def _kept_up(probe: Probe) -> Probe:
+def _met_or_missed(probe: Probe) -> Probe:
     """
-    A probe of our own ceiling: whatever else it is, where it is not punctual it was missed.
+    A probe that counts as missed unless its objectives were met, even if it is invalid.
     """
     return probe if probe.verdict is ProbeVerdict.MET else replace(probe, verdict=ProbeVerdict.MISSED)
 
 
-def _asked() -> TargetOptions:
-    """
-    A way to the server that needs no option: the environment leads there.
-    """
-    return TargetOptions()
-
-
-def _write(folder: Path, found: Calibration) -> None:
-    said = {
-        "floor_s": found.floor,
-        "lowest_per_s": found.lowest,
-        "ceiling_per_s": found.ceiling,
-        "ceiling_reached": found.ceiling_reached,
+def _write_calibration(folder: Path, calibration: Calibration) -> None:
+    data = {
+        "floor_s": calibration.floor,
+        "lowest_per_s": calibration.lowest,
+        "ceiling_per_s": calibration.ceiling,
+        "ceiling_reached": calibration.ceiling_reached,
         "processors": os.cpu_count(),
         "objectives": list(ON_TIME_OBJECTIVES),
     }
-    (folder / CALIBRATION_FILE).write_bytes(orjson.dumps(said, option=orjson.OPT_INDENT_2) + b"\n")
+    (folder / CALIBRATION_FILE).write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
 
 
 @contextmanager
 def null_server() -> Iterator[Endpoint]:
     """
-    A server that does nothing, as a child process, for as long as the context lasts.
+    The null server as a child process, until the context ends.
     """
     child = subprocess.Popen(
         [sys.executable, "-P", "-m", "chainproof.loadtests.search.null_server"],

@@ -69,8 +69,10 @@ def _environment(ours: Mapping[str, str], endpoint: Mapping[str, str]) -> dict[s
     """
     The child's environment: ours with the endpoint, without the variables that would change Locust's options.
     """
-    kept = {name: value for name, value in ours.items() if not name.startswith("LOCUST_") and name != EMULATED_VARIABLE}
-    return {**kept, **endpoint}
+    inherited = {
+        name: value for name, value in ours.items() if not name.startswith("LOCUST_") and name != EMULATED_VARIABLE
+    }
+    return {**inherited, **endpoint}
 
 
 def _relay(stream: IO[bytes], key: ApiKey) -> None:

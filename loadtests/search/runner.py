@@ -1,9 +1,9 @@
 """
-A search as its user sees it: one load run after another, a table of what they say, and a file that says it too.
+Run a saturation search: one load run per probe, a table of the probes, and a result file.
 
-Each probe is a run like any other, with a folder of its own; the same command with the rate, duration, warm-up and seed
-of its manifest makes it again. What a probe needs to come to a verdict is worked out from the objectives; one that is
-undecided is followed by a longer one at the same rate, as long as that is allowed.
+Each probe is an ordinary run with its own run folder; the same command with the rate, duration, warm-up and seed of its
+manifest repeats it. Its number of requests follows from the objectives. An inconclusive probe is repeated with a longer
+duration, up to `--search-max-probe-duration`.
 """
 
 from __future__ import annotations
@@ -36,30 +36,30 @@ from .locust_process import distribution_options, run_locust
 from .saturation import Probe, ProbePurpose, ProbeVerdict, SearchResult, saturation
 
 FORMAT = 1
-"""The version of the summary file's format."""
+"""The format version of the result file."""
 
 PROBE_WARM_UP: Seconds = 60.0
-"""How long a probe asks before it is judged: replicas follow a rate after one autoscaling window, 60 s by default."""
+"""Warm-up of a probe: replicas follow the rate after one autoscaling window, by default 60 s."""
 PROBE_WARM_UP_EMULATED: Seconds = 1.0
-"""The same where the target is our own emulator."""
+"""Warm-up of a probe of the emulator."""
 SAMPLE_FACTOR = 3
-"""A probe asks for so many times the requests that would do if every one of them were good."""
-_LONGER = 3
-"""How often an undecided probe is followed by a longer one."""
+"""A probe sends this many times the requests that would suffice if all of them were good."""
+_MAX_RUNS = 3
+"""Maximum number of runs of a probe, each longer than the one before."""
 
-_STANDINGS = {
+_PROBE_VERDICTS = {
     Verdict.PASS: ProbeVerdict.MET,
     Verdict.FAIL: ProbeVerdict.MISSED,
     Verdict.INCONCLUSIVE: ProbeVerdict.INCONCLUSIVE,
     Verdict.INVALID: ProbeVerdict.INVALID,
 }
-_HOPELESS = {"KEY_REJECTED": ExitCode.INCONCLUSIVE, "TARGET_UNREACHABLE": ExitCode.FAIL}
-"""Caveats after which no rate is worth asking for, with how the search ends."""
+_ABORTING_CAVEATS = {"KEY_REJECTED": ExitCode.INCONCLUSIVE, "TARGET_UNREACHABLE": ExitCode.FAIL}
+"""Caveats that end a search, with its exit code."""
 
 
 class SearchAborted(Exception):
     """
-    A probe that ends the search: interrupted, broken, or the target is not there to be asked.
+    A search that cannot continue: it was interrupted, or a probe could not be run.
     """
 
     def __init__(self, code: int, why: str) -> None:
@@ -69,7 +69,7 @@ class SearchAborted(Exception):
 
 def requested_search(options: argparse.Namespace, workload: Workload) -> SearchSettings | None:
     """
-    The search that the options or the workload ask for; None where one run is meant. Raises WorkloadError or UsageError.
+    The search that the options or the workload request; None for a single run. Raises UsageError.
     """
     given = {
         "max_rate": options.search_max_rate,
@@ -77,13 +77,13 @@ def requested_search(options: argparse.Namespace, workload: Workload) -> SearchS
         "verifications": options.search_verifications,
         "max_probe_duration": options.search_max_probe_duration,
     }
-    said = {name: value for name, value in given.items() if value is not None}
-    found = workload.search if options.search is None else workload.search or SearchSettings()
-    if found is None:
-        if said:
-            raise UsageError("expected --search saturation, or the workload saturation, with the options of a search")
+    set_options = {name: value for name, value in given.items() if value is not None}
+    settings = workload.search if options.search is None else workload.search or SearchSettings()
+    if settings is None:
+        if set_options:
+            raise UsageError("expected --search saturation, or the workload saturation, with the search options")
         return None
-    search = replace(found, **said)
+    search = replace(settings, **set_options)
     errors = replace(workload, search=search, phases=()).errors() + search.errors(workload.rate)
     if workload.phases and not options.warm_up:
         errors.append("search: expected an open workload with a constant rate, found phases")
@@ -94,107 +94,107 @@ def requested_search(options: argparse.Namespace, workload: Workload) -> SearchS
 
 def run_search(
     options: argparse.Namespace,
-    asked: TargetOptions,
-    chosen: Endpoint,
+    requested: TargetOptions,
+    endpoint: Endpoint,
     folder: Path,
-    theirs: Sequence[str],
+    locust_arguments: Sequence[str],
     *,
     workload: Workload,
     search: SearchSettings,
 ) -> int:
     """
-    Search, say what was found, and end as it says.
+    Run a search and print its result. Returns the exit code.
     """
-    kept = limits(options, chosen).rate
-    if kept is not None and search.max_rate > kept:
-        if workload.rate > kept:
+    max_rate = limits(options, endpoint).rate
+    if max_rate is not None and search.max_rate > max_rate:
+        if workload.rate > max_rate:
             raise UsageError(
-                f"expected a lowest rate of at most {kept:g} a second, found {workload.rate:g}: allow it with --max-rate"
+                f"expected a --rate of at most {max_rate:g} per second, found {workload.rate:g}: raise the limit with --max-rate"
             )
-        _say(f"no rate above --max-rate {kept:g} is asked for")
-        search = replace(search, max_rate=kept)
-    probing = ProbeRunner(options, asked, chosen, folder, theirs, workload=workload, search=search)
+        _print_progress(f"the search stops at --max-rate {max_rate:g}")
+        search = replace(search, max_rate=max_rate)
+    probes = ProbeRunner(options, requested, endpoint, folder, locust_arguments, workload=workload, search=search)
     try:
-        answer = saturation(probing.probe, search, workload.rate)
-    except SearchAborted as ended:
-        probing.write(None, str(ended))
-        print("\n".join(probe_table(probing.probes)))
-        print(f"chainproof loadtests: {ended}", file=sys.stderr)
+        result = saturation(probes.probe, search, workload.rate)
+    except SearchAborted as aborted:
+        probes.write(None, str(aborted))
+        print("\n".join(probe_table(probes.probes)))
+        print(f"chainproof loadtests: {aborted}", file=sys.stderr)
         print(folder, flush=True)
-        return ended.code
-    probing.write(answer, answer.sentence)
-    print("\n".join([*probe_table(probing.probes), "", f"  {answer.sentence}", ""]))
+        return aborted.code
+    probes.write(result, result.sentence)
+    print("\n".join([*probe_table(probes.probes), "", f"  {result.sentence}", ""]))
     print(folder, flush=True)
-    return answer.exit_code
+    return result.exit_code
 
 
 class ProbeRunner:
     """
-    The probes of one search, as they are made.
+    Runs the probes of a search and keeps their results.
     """
 
     def __init__(
         self,
         options: argparse.Namespace,
-        asked: TargetOptions,
-        chosen: Endpoint,
+        requested: TargetOptions,
+        endpoint: Endpoint,
         folder: Path,
-        theirs: Sequence[str],
+        locust_arguments: Sequence[str],
         *,
         workload: Workload,
         search: SearchSettings,
     ) -> None:
         self.probes: list[Probe] = []
         self._options = options
-        self._asked = asked
-        self._chosen = chosen
+        self._requested = requested
+        self._endpoint = endpoint
         self._folder = folder
-        self._theirs = theirs
+        self._locust_arguments = locust_arguments
         self._workload = workload
         self._search = search
         self._started = utc_timestamp()
         self._runs = 0
-        settled = PROBE_WARM_UP_EMULATED if chosen.target.emulated else PROBE_WARM_UP
-        self._warm_up = settled if options.warm_up is None else options.warm_up
+        default_warm_up = PROBE_WARM_UP_EMULATED if endpoint.target.emulated else PROBE_WARM_UP
+        self._warm_up = default_warm_up if options.warm_up is None else options.warm_up
         folder.mkdir(parents=True, exist_ok=True)
 
     def probe(self, rate: PerSecond, purpose: ProbePurpose) -> Probe:
-        """A run at a rate, repeated longer until it comes to its verdict, or may take no longer."""
+        """The result of a run at a rate, repeated with longer durations while it is inconclusive."""
         shortest = self._workload.duration - (self._options.warm_up or 0.0) * bool(self._workload.phases)
         duration = max(shortest, required_requests(self._workload.objectives) / rate)
-        for _ in range(_LONGER):
+        for _ in range(_MAX_RUNS):
             summary = self._run(rate, duration)
             if summary.verdict is not Verdict.INCONCLUSIVE or duration >= self._search.max_probe_duration:
                 break
             duration = min(max(2 * duration, duration + _missing(summary) / rate), self._search.max_probe_duration)
-        found = self._read(summary, rate, purpose, duration)
-        self.probes.append(found)
-        self.write(None, "under way")
-        _say(f"{rate:.4g}/s for {format_duration(duration)} ({purpose}): {found.verdict}")
-        return found
+        probe = self._read(summary, rate, purpose, duration)
+        self.probes.append(probe)
+        self.write(None, "search in progress")
+        _print_progress(f"{rate:.4g}/s for {format_duration(duration)} ({purpose}): {probe.verdict}")
+        return probe
 
     def _run(self, rate: PerSecond, duration: Seconds) -> LoadSummary:
         """
-        One run, and what it amounts to. Raises Ended.
+        The summary of one run. Raises SearchAborted.
         """
         self._runs += 1
         folder = self._folder / f"{self._runs:02}_{rate:.4g}"
-        said = {"rate": rate, "duration": duration, "warm_up": self._warm_up, "seed": self._options.seed + self._runs}
-        options = argparse.Namespace(**{**vars(self._options), **said, "model": None})
-        others = [*distribution_options(options), *self._theirs]
-        code, interrupted = run_locust(options, self._asked, self._chosen, folder, others)
+        values = {"rate": rate, "duration": duration, "warm_up": self._warm_up, "seed": self._options.seed + self._runs}
+        options = argparse.Namespace(**{**vars(self._options), **values, "model": None})
+        others = [*distribution_options(options), *self._locust_arguments]
+        code, interrupted = run_locust(options, self._requested, self._endpoint, folder, others)
         if interrupted or code == ExitCode.INTERRUPTED:
             raise SearchAborted(ExitCode.INTERRUPTED, "the search was interrupted")
         if code not in (ExitCode.PASS, ExitCode.INVALID) or not (folder / MANIFEST).exists():
             raise SearchAborted(
-                code if code == ExitCode.USAGE else ExitCode.SOFTWARE, f"the run at {rate:.4g}/s could not be made"
+                code if code == ExitCode.USAGE else ExitCode.SOFTWARE, f"the run at {rate:.4g}/s failed"
             )
         summary = summarise_load(read_run(folder))
         if summary.verdict is Verdict.ERROR:
             raise SearchAborted(ExitCode.SOFTWARE, summary.reason)
         for caveat in summary.caveats:
-            if caveat.code in _HOPELESS:
-                raise SearchAborted(_HOPELESS[caveat.code], caveat.text)
+            if caveat.code in _ABORTING_CAVEATS:
+                raise SearchAborted(_ABORTING_CAVEATS[caveat.code], caveat.text)
         return summary
 
     def _read(self, summary: LoadSummary, rate: PerSecond, purpose: ProbePurpose, duration: Seconds) -> Probe:
@@ -202,7 +202,7 @@ class ProbeRunner:
         return Probe(
             rate=rate,
             purpose=purpose,
-            verdict=_STANDINGS[summary.verdict],
+            verdict=_PROBE_VERDICTS[summary.verdict],
             reason=summary.reason,
             folder=summary.run.path.name,
             seconds=duration,
@@ -211,34 +211,34 @@ class ProbeRunner:
             response_time={name: estimate.value for name, estimate in quantiles.items()},
         )
 
-    def write(self, answer: SearchResult | None, sentence: str) -> None:
-        """Write what was found so far, whole or not at all."""
-        found = {
+    def write(self, result: SearchResult | None, summary: str) -> None:
+        """Write the result file, atomically."""
+        data = {
             "format": FORMAT,
             "search": "saturation",
             "workload": self._workload.name,
-            "target": self._chosen.target.url,
-            "emulated": self._chosen.target.emulated,
+            "target": self._endpoint.target.url,
+            "emulated": self._endpoint.target.emulated,
             "started": self._started,
             "objectives": [objective.text for objective in self._workload.objectives],
             "settings": {**asdict(self._search), "lowest": self._workload.rate, "warm_up_s": self._warm_up},
-            "saturation_rate_per_s": answer.rate if answer is not None else None,
-            "missed_at_per_s": answer.missed_at if answer is not None else None,
-            "no_rate_reason": answer.no_rate_reason if answer is not None else None,
-            "summary": sentence,
+            "saturation_rate_per_s": result.rate if result is not None else None,
+            "missed_at_per_s": result.missed_at if result is not None else None,
+            "no_rate_reason": result.no_rate_reason if result is not None else None,
+            "summary": summary,
             "probes": [asdict(probe) for probe in self.probes],
         }
         path = self._folder / SEARCH_FILE
         draft = path.with_name(f"{SEARCH_FILE}.part")
-        draft.write_bytes(orjson.dumps(found, option=orjson.OPT_INDENT_2) + b"\n")
+        draft.write_bytes(orjson.dumps(data, option=orjson.OPT_INDENT_2) + b"\n")
         draft.replace(path)
 
 
 def required_requests(objectives: Iterable[Objective]) -> int:
     """
-    How many requests decide the objectives of a target that keeps well within them.
+    The number of requests that decides the objectives if the target meets them clearly.
 
-    A share q is shown at 95 % by ln 0.05 / ln q good requests without a bad one: 59 for 95 %, 299 for 99 %.
+    A share q is shown with 95 % confidence by ln 0.05 / ln q good requests without a bad one: 59 for 95 %, 299 for 99 %.
     """
     shares = (_share(objective) for objective in objectives)
     return max(
@@ -248,7 +248,7 @@ def required_requests(objectives: Iterable[Objective]) -> int:
 
 def _share(objective: Objective) -> float:
     """
-    The share of good requests that an objective demands.
+    The share of good requests that an objective requires.
     """
     if objective.indicator is Indicator.ERROR_RATE:
         return 1.0 - objective.threshold
@@ -257,7 +257,7 @@ def _share(objective: Objective) -> float:
 
 def _missing(summary: LoadSummary) -> float:
     """
-    How many requests more would decide what is undecided; infinitely many where that is out of reach.
+    The number of further requests that would decide all inconclusive objectives; infinite if that is unknown.
     """
     undecided = [each for each in summary.objectives if each.verdict is Verdict.INCONCLUSIVE]
     return max(
@@ -271,7 +271,7 @@ _COLUMNS = ("rate", "purpose", "judged for", "planned", "ok", "p50", "p95", "p99
 
 def probe_table(probes: Sequence[Probe]) -> list[str]:
     """
-    The probes as lines of text, by rate.
+    The probes as a text table, sorted by rate.
     """
     rows = [_COLUMNS, *(_row(probe) for probe in sorted(probes, key=lambda probe: probe.rate))]
     widths = [max(len(row[column]) for row in rows) for column in range(len(_COLUMNS))]
@@ -300,5 +300,5 @@ def _row(probe: Probe) -> tuple[str, ...]:
     )
 
 
-def _say(sentence: str) -> None:
-    print(f"chainproof loadtests: {sentence}", file=sys.stderr, flush=True)
+def _print_progress(message: str) -> None:
+    print(f"chainproof loadtests: {message}", file=sys.stderr, flush=True)

@@ -1,10 +1,9 @@
 """
-The highest arrival rate that meets the objectives: doubled until one is missed, then bisected, then verified.
+Find the highest arrival rate that meets the objectives: double the rate until they are missed, bisect, then verify.
 
-A search knows nothing of runs: it asks for probes, each a run at one rate that has come to a verdict, and draws from
-those what to ask next. A probe that is undecided when it may take no longer counts as one that missed: the answer is a
-rate at which the objectives were *shown* to be met. It is given only when as many further runs as asked for meet them
-too, and not at all where there is none to be had.
+The search only requests probes; a probe is a run at one rate with its verdict. An inconclusive probe counts as missed, so
+the result is a rate for which it was *shown* that the objectives are met. There is a result only if further runs at that
+rate meet the objectives too.
 """
 
 from __future__ import annotations
@@ -19,27 +18,27 @@ from chainproof.judgement.verdict import ExitCode
 from chainproof.workload.search_settings import SearchSettings
 
 MAX_PROBES = 60
-"""Beyond so many a search gives up: the target does not hold still."""
+"""A search ends after this many probes: the target is not stable."""
 
 
 class ProbeVerdict(StrEnum):
     """
-    What a probe says of its rate.
+    The verdict of a probe.
     """
 
     MET = "met"
     """Every objective was met."""
     MISSED = "missed"
-    """One was not."""
+    """At least one objective was missed."""
     INCONCLUSIVE = "inconclusive"
-    """Too little was seen to say, in as much time as a probe may take."""
+    """Too few requests for a verdict, within the longest duration of a probe."""
     INVALID = "invalid"
-    """The measurement cannot be trusted: our own generator does not keep up."""
+    """The measurement cannot be trusted: the generator does not keep up."""
 
 
 class ProbePurpose(StrEnum):
     """
-    Why a rate is probed.
+    The step of the search that a probe belongs to.
     """
 
     DOUBLING = "doubling"
@@ -50,25 +49,25 @@ class ProbePurpose(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Probe:
     """
-    One run at one rate, and what it says.
+    A run at one rate, with its verdict.
     """
 
     rate: PerSecond
     purpose: ProbePurpose
     verdict: ProbeVerdict
     reason: str = ""
-    """In a sentence."""
+    """The reason of the verdict, as a sentence."""
     folder: str = ""
     seconds: Seconds = 0.0
     planned: int = 0
     ok: int = 0
     response_time: dict[str, Seconds] = field(default_factory=dict)
-    """By percentile, of ok answers."""
+    """Response time of the ok requests, by percentile."""
 
 
 class NoRateReason(StrEnum):
     """
-    Why there is no answer.
+    Why a search has no result.
     """
 
     LOWEST_MISSED = "lowest missed"
@@ -79,13 +78,13 @@ class NoRateReason(StrEnum):
 
 
 REASON_TEXTS = {
-    NoRateReason.LOWEST_MISSED: "No answer: the objectives are missed at the lowest rate already.",
-    NoRateReason.LOWEST_INCONCLUSIVE: "No answer: not even at the lowest rate did a probe come to a verdict; make it longer, or "
-    "the lowest rate higher.",
-    NoRateReason.NEVER_MISSED: "No answer: the objectives are met at the highest rate that was to be asked for; raise it.",
-    NoRateReason.GENERATOR_LIMIT: "No answer: our own generator reached its ceiling before the target did; use more processes, or "
-    "more machines.",
-    NoRateReason.UNSTABLE: "No answer: what was met once was not met again, down to the lowest rate or for too many probes.",
+    NoRateReason.LOWEST_MISSED: "No result: the objectives are already missed at the lowest rate.",
+    NoRateReason.LOWEST_INCONCLUSIVE: "No result: even at the lowest rate there were too few requests for a verdict. Use a longer "
+    "--search-max-probe-duration or a higher --rate.",
+    NoRateReason.NEVER_MISSED: "No result: the objectives are met at the highest rate. Raise --search-max-rate.",
+    NoRateReason.GENERATOR_LIMIT: "No result: the load generator reached its limit before the target did. Use more "
+    "processes or more machines.",
+    NoRateReason.UNSTABLE: "No result: the target is not stable. Rates that met the objectives missed them when they were verified.",
 }
 EXIT_BY_REASON = {
     NoRateReason.LOWEST_MISSED: ExitCode.FAIL,
@@ -99,47 +98,47 @@ EXIT_BY_REASON = {
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SearchResult:
     """
-    What a search found: a rate, or why there is none.
+    The result of a search: a rate, or the reason why there is none.
     """
 
     rate: PerSecond | None = None
     missed_at: PerSecond | None = None
-    """The lowest rate above the answer at which the objectives were not met; of a refusal, the lowest of all."""
+    """The lowest rate above the result at which the objectives were not met; without a result, the lowest of all."""
     no_rate_reason: NoRateReason | None = None
 
     @property
     def sentence(self) -> str:
-        """The answer in words."""
+        """The result as a sentence."""
         if self.no_rate_reason is not None:
             return REASON_TEXTS[self.no_rate_reason]
-        return f"The objectives are met up to {self.rate:.4g} requests a second, and not shown to be at {self.missed_at:.4g}."
+        return f"The objectives are met up to {self.rate:.4g} requests per second, but were not shown to be met at {self.missed_at:.4g}."
 
     @property
     def exit_code(self) -> int:
-        """How the command ends."""
+        """The exit code of the command."""
         return ExitCode.PASS if self.no_rate_reason is None else EXIT_BY_REASON[self.no_rate_reason]
 
 
 RunProbe = Callable[[PerSecond, ProbePurpose], Probe]
-"""Makes a run at a rate, long enough for its verdict."""
+"""Runs a probe at a rate, long enough for a verdict."""
 
 
 class SaturationSearch:
     """
-    A search under way: the rates that were met, and the lowest that was not.
+    A running search, with the rates that met the objectives and the lowest rate that missed them.
     """
 
-    def __init__(self, ask: RunProbe, search: SearchSettings, lowest: PerSecond) -> None:
-        self._ask = ask
+    def __init__(self, run_probe: RunProbe, search: SearchSettings, lowest: PerSecond) -> None:
+        self._run_probe = run_probe
         self._search = search
         self._lowest = lowest
         self._met: set[PerSecond] = set()
         self._missed = math.inf
-        self._asked = 0
+        self._probe_count = 0
         self._verified = False
 
     def run(self) -> SearchResult:
-        """Search to the end."""
+        """Run the search to its end."""
         no_rate_reason = self._double()
         while no_rate_reason is None:
             no_rate_reason = self._bisect() or self._verify()
@@ -151,12 +150,12 @@ class SaturationSearch:
 
     @property
     def _best(self) -> PerSecond:
-        """The highest rate that was met and not contradicted."""
+        """The highest rate that met the objectives, below the lowest rate that missed them."""
         return max((rate for rate in self._met if rate < self._missed), default=0.0)
 
     def _double(self) -> NoRateReason | None:
         """
-        Double the rate until the objectives are missed.
+        Double the rate until the objectives are missed. Returns why the search cannot go on, if so.
         """
         rate = self._lowest
         while True:
@@ -164,20 +163,20 @@ class SaturationSearch:
             if verdict is ProbeVerdict.INVALID:
                 return NoRateReason.GENERATOR_LIMIT
             if verdict is not ProbeVerdict.MET:
-                return self._too_low(verdict) if rate == self._lowest else None
+                return self._lowest_reason(verdict) if rate == self._lowest else None
             if rate >= self._search.max_rate:
                 return NoRateReason.NEVER_MISSED
             rate = min(rate * 2, self._search.max_rate)
 
-    def _too_low(self, verdict: ProbeVerdict) -> NoRateReason:
+    def _lowest_reason(self, verdict: ProbeVerdict) -> NoRateReason:
         return NoRateReason.LOWEST_MISSED if verdict is ProbeVerdict.MISSED else NoRateReason.LOWEST_INCONCLUSIVE
 
     def _bisect(self) -> NoRateReason | None:
         """
-        Halve what lies between met and missed, in proportion, until it is as small as asked for.
+        Probe the geometric mean of the best and the missed rate, until they are as close as the resolution.
         """
         while self._best and self._missed > self._best * (1 + self._search.resolution):
-            if self._asked >= MAX_PROBES:
+            if self._probe_count >= MAX_PROBES:
                 return NoRateReason.UNSTABLE
             if self._probe(math.sqrt(self._best * self._missed), ProbePurpose.BISECTING) is ProbeVerdict.INVALID:
                 return NoRateReason.GENERATOR_LIMIT
@@ -185,11 +184,11 @@ class SaturationSearch:
 
     def _verify(self) -> NoRateReason | None:
         """
-        Ask for the best rate again and again; one that is not met once more is one that was missed.
+        Probe the best rate again, several times; if one probe fails, the rate counts as missed.
         """
         best = self._best
         for _ in range(self._search.verifications):
-            if self._asked >= MAX_PROBES:
+            if self._probe_count >= MAX_PROBES:
                 return NoRateReason.UNSTABLE
             verdict = self._probe(best, ProbePurpose.VERIFYING)
             if verdict is ProbeVerdict.INVALID:
@@ -201,11 +200,11 @@ class SaturationSearch:
 
     def _probe(self, rate: PerSecond, purpose: ProbePurpose) -> ProbeVerdict:
         """
-        Ask for a rate, and once more where our own generator did not keep up: it may have been a moment's.
+        Probe a rate, and repeat the probe once if the generator did not keep up: the cause may be temporary.
         """
         for _ in range(2):
-            self._asked += 1
-            verdict = self._ask(rate, purpose).verdict
+            self._probe_count += 1
+            verdict = self._run_probe(rate, purpose).verdict
             if verdict is not ProbeVerdict.INVALID:
                 break
         if verdict is ProbeVerdict.MET:
@@ -215,8 +214,8 @@ class SaturationSearch:
         return verdict
 
 
-def saturation(ask: RunProbe, search: SearchSettings, lowest: PerSecond) -> SearchResult:
+def saturation(run_probe: RunProbe, search: SearchSettings, lowest: PerSecond) -> SearchResult:
     """
     The highest rate that meets the objectives, from *lowest* up.
     """
-    return SaturationSearch(ask, search, lowest).run()
+    return SaturationSearch(run_probe, search, lowest).run()

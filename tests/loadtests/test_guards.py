@@ -95,9 +95,12 @@ def test_remote_targets_have_default_limits() -> None:
 
 BEYOND = {
     "too many": (["soak", "--rate", "40"], "at most 20000 requests, found about 1"),
-    "too fast": (["steady", "--rate", "201"], "at most 200 requests a second, found 201: allow it with --max-rate"),
+    "too fast": (
+        ["steady", "--rate", "201"],
+        "at most 200 requests per second, found 201: raise the limit with --max-rate",
+    ),
     "too long": (["steady", "--rate", "1", "--duration", "16m"], "at most 15m, found 16m"),
-    "above --max-rate": (["--max-rate", "5"], "at most 5 requests a second, found 20"),
+    "above --max-rate": (["--max-rate", "5"], "at most 5 requests per second, found 20"),
     "above --max-duration": (["--max-duration", "5s"], "at most 5 s, found 10 s"),
 }
 
@@ -176,8 +179,8 @@ def test_the_announcement_describes_the_run() -> None:
     )
 
     assert (
-        "about to send to https://chain-abc123.api.baseten.co/production/run_remote: 3,012 requests in 1m, 50 a second, "
-        "about 886 kB; keeping to --max-requests 20000, --max-rate 200, --max-duration 15m, --error-budget 0.1"
+        "about to send to https://chain-abc123.api.baseten.co/production/run_remote: 3,012 requests in 1m, 50 per second, "
+        "about 886 kB; limits: --max-requests 20000, --max-rate 200, --max-duration 15m, --error-budget 0.1"
     ) == text
     assert "requests of 3 users for 10 s" in closed
 
@@ -376,6 +379,6 @@ def test_a_run_beyond_the_limits_sends_nothing(tmp_path: Path, launch: Launch, r
         done = launch(server, "--max-rate", "10").end()
 
     assert 2 == done.code
-    assert "expected at most 10 requests a second, found 20: allow it with --max-rate" in done.errors
+    assert "expected at most 10 requests per second, found 20: raise the limit with --max-rate" in done.errors
     assert [] == server.requests
     assert not done.folder.exists()

@@ -395,7 +395,7 @@ def test_a_locust_that_cannot_be_loaded_is_our_own_error(run_server: RunServer, 
 
     assert 70 == done.code
     assert "no such thing as a locust" in done.errors
-    assert "our own error: the Locust process did not start a run (exit code 1)" in done.errors.splitlines()[-1]
+    assert "internal error: the Locust process did not start a run (exit code 1)" in done.errors.splitlines()[-1]
 
 
 def test_a_disk_that_fills_up_is_our_own_error(run_server: RunServer, launch: Launch) -> None:

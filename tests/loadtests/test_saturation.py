@@ -197,7 +197,7 @@ WRONG = {
     ),
     "a lowest rate beyond the limit": (
         ["saturation", "--max-rate", "3"],
-        "expected a lowest rate of at most 3 a second, found 5: allow it with --max-rate",
+        "expected a --rate of at most 3 per second, found 5: raise the limit with --max-rate",
     ),
     "a target to calibrate": (["--calibrate", "--target", "http://127.0.0.1:1"], "expected no target with --calibrate"),
 }
