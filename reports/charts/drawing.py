@@ -33,13 +33,29 @@ def draw(panels: Sequence[Panel], width: int) -> SvgDrawing:
     """
     Panels one below the other as SVG, with plotting areas of *width* pixels.
     """
-    drawings = [_panel(panel, width) for panel in panels]
+    data = Datasets({})
+    drawings = [_panel(panel, width, data) for panel in panels]
     drawing = drawings[0] if len(drawings) == 1 else alt.vconcat(*drawings, spacing=24)
     config = _CONFIG | {"axisY": _AXIS_Y | {"titleY": _TITLE_ABOVE_LABELS if panels[0].bands else _TITLE}}
-    specification = drawing.to_dict() | {"config": config, "padding": 4}
+    specification = drawing.to_dict() | {"config": config, "padding": 4, "datasets": data.rows}
     svg = _SVG.fullmatch(vl_convert.vegalite_to_svg(specification, allowed_base_urls=[]))
     assert svg is not None, "vl-convert writes one svg element with a viewBox"
     return SvgDrawing(view_box=svg["box"], body=svg["body"])
+
+
+@dataclass(frozen=True, slots=True)
+class Datasets:
+    """
+    The rows of a drawing by name. Altair would copy and validate them with every layer, which takes seconds.
+    """
+
+    rows: dict[str, list[Row]]
+
+    def chart(self, rows: list[Row]) -> alt.Chart:
+        """A chart over rows."""
+        name = f"rows-{len(self.rows)}"
+        self.rows[name] = rows
+        return alt.Chart(alt.NamedData(name=name))
 
 
 _SVG = re.compile(r'<svg\b[^>]*\bviewBox="(?P<box>[-0-9. ]+)"[^>]*>(?P<body>.*)</svg>\s*', re.DOTALL)
@@ -78,14 +94,14 @@ _TITLE, _TITLE_ABOVE_LABELS = -12, -26
 """Vertical position of that title: above the plot, and above the labels of phases."""
 
 
-def _panel(panel: Panel, width: int) -> alt.LayerChart | alt.FacetChart:
+def _panel(panel: Panel, width: int, data: Datasets) -> alt.LayerChart | alt.FacetChart:
     """
     One panel: shaded bands at the back, then the series, then rules and labels.
     """
     x, y = _x_axis(panel.x), _y_axis(panel.y)
-    series = [layer for each in panel.series for layer in _series(each, x, y)]
-    rules = [layer for row, each in enumerate(panel.rules) for layer in _rule(each, panel.x, row, x)]
-    behind, front = _bands(panel.bands, x) if panel.bands else ([], [])
+    series = [layer for each in panel.series for layer in _series(each, x, y, data)]
+    rules = [layer for row, each in enumerate(panel.rules) for layer in _rule(each, panel.x, row, x, data=data)]
+    behind, front = _bands(panel.bands, x, data) if panel.bands else ([], [])
     height = panel.height if width == WIDE else round(panel.height * 0.85)
     return alt.layer(*behind, *series, *rules, *front).properties(width=width, height=height)
 
@@ -117,7 +133,7 @@ def _y_axis(axis: YAxis) -> alt.Y:
     return alt.Y("y:Q", title=axis.title, scale=scale, axis=alt.Axis(tickCount=4) if axis.few_ticks else alt.Axis())
 
 
-def _series(series: Series, x: alt.X, y: alt.Y) -> Iterator[alt.Chart]:
+def _series(series: Series, x: alt.X, y: alt.Y, data: Datasets) -> Iterator[alt.Chart]:
     """
     The layers of one series.
     """
@@ -125,12 +141,12 @@ def _series(series: Series, x: alt.X, y: alt.Y) -> Iterator[alt.Chart]:
     rows: list[Row] = [{"x": place, "y": value} for place, value in series.points]
     for row, floor in zip(rows, series.base, strict=False):
         row["y0"] = floor
-    data = _data(rows)
+    layer = data.chart(rows)
     if series.shape is Shape.AREA:
-        area = data.mark_area(interpolate="step-after", color=colour, opacity=series.opacity)
+        area = layer.mark_area(interpolate="step-after", color=colour, opacity=series.opacity)
         yield area.encode(x=x, y=y, y2="y0:Q") if series.base else area.encode(x=x, y=y)
         return
-    line = data.mark_line(
+    line = layer.mark_line(
         interpolate="step-after" if series.shape is Shape.STEPS else "linear",
         color=colour,
         strokeWidth=series.width,
@@ -138,31 +154,31 @@ def _series(series: Series, x: alt.X, y: alt.Y) -> Iterator[alt.Chart]:
     )
     yield line.encode(x=x, y=y)
     if series.dots:
-        dots = _data([{"x": place, "y": value} for place, value in series.dots])
+        dots = data.chart([{"x": place, "y": value} for place, value in series.dots])
         yield dots.mark_point(size=22, filled=True, opacity=1, color=colour).encode(x=x, y=y)
 
 
-def _rule(rule: Rule, axis: XAxis, row: int, x: alt.X) -> Iterator[alt.Chart]:
+def _rule(rule: Rule, axis: XAxis, row: int, x: alt.X, *, data: Datasets) -> Iterator[alt.Chart]:
     """
     A dashed rule and its label, each label one row lower so that close ones stay readable.
     """
-    data = _data([{"x": rule.x, "label": rule.label}])
+    layer = data.chart([{"x": rule.x, "label": rule.label}])
     # In the right half of a logarithmic axis the label stands left of its rule; otherwise it would leave the picture.
     left = rule.x * rule.x > axis.low * axis.high
-    label = data.mark_text(
+    label = layer.mark_text(
         align="right" if left else "left", dx=-4 if left else 4, y=6 + 14 * row, color="var(--ink)", fontSize=11
     )
-    yield data.mark_rule(color="var(--muted)", strokeDash=[3, 3]).encode(x=x)
+    yield layer.mark_rule(color="var(--muted)", strokeDash=[3, 3]).encode(x=x)
     yield label.encode(x=x, text="label:N")
 
 
-def _bands(bands: Sequence[Band], x: alt.X) -> tuple[list[alt.Chart], list[alt.Chart]]:
+def _bands(bands: Sequence[Band], x: alt.X, data: Datasets) -> tuple[list[alt.Chart], list[alt.Chart]]:
     """
     Shading to draw behind the series; rules where bands start and their labels to draw in front.
     """
-    shaded = _data([{"x": band.start, "x2": band.end} for band in bands if band.shaded])
-    starts = _data([{"x": band.start} for band in bands if band.start > 0])
-    labels = _data([{"x": band.start, "label": band.label} for band in bands if band.label])
+    shaded = data.chart([{"x": band.start, "x2": band.end} for band in bands if band.shaded])
+    starts = data.chart([{"x": band.start} for band in bands if band.start > 0])
+    labels = data.chart([{"x": band.start, "label": band.label} for band in bands if band.label])
     names = labels.mark_text(align="left", baseline="bottom", dx=3, y=-1, color="var(--muted)", fontSize=11)
     behind = [shaded.mark_rect(color="var(--band)").encode(x=x, x2="x2:Q")]
     front = [
@@ -170,10 +186,3 @@ def _bands(bands: Sequence[Band], x: alt.X) -> tuple[list[alt.Chart], list[alt.C
         names.encode(x=x, text="label:N"),
     ]
     return behind, front
-
-
-def _data(rows: list[Row]) -> alt.Chart:
-    """
-    A chart over rows.
-    """
-    return alt.Chart(alt.InlineData(values=rows))
