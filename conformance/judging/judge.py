@@ -298,7 +298,7 @@ def _judge_content_coding(draft: _Draft, request: CheckRequest, received: Transp
 
 def _judge_message(draft: _Draft, request: CheckRequest, answer: Answer, history: History) -> None:
     """
-    Judge what any server's answer has to keep, whatever the request was for.
+    Judge what every HTTP server has to keep, also for requests that are not for the operation.
     """
     if is_allow_header_due(request, answer):
         draft.exercise(clauses.ALLOW_HEADER)

@@ -264,4 +264,4 @@ _UNKNOWN_CHAIN: dict[str, str] = {
     clauses.OBJECT_ACCEPTED.id: "needs --echo or --input-schema: which objects the chain accepts is unknown",
     clauses.OUTPUT_SCHEMA.id: "needs --output-schema: what the chain returns is unknown",
 }
-"""Clauses that need to know the chain, and the reason whatever reasons the checks had."""
+"""Clauses that need to know the chain. These reasons override those of the checks."""

@@ -115,9 +115,8 @@ class ExampleBudget:
                 raise BudgetSpent
         for violation in send().violations:
             if self._requester.ledger.finding_key(violation) not in self._known:
-                self._shrinks_left = (
-                    self._requester.patience.shrink_requests if self._shrinks_left is None else self._shrinks_left
-                )
+                if self._shrinks_left is None:
+                    self._shrinks_left = self._requester.patience.shrink_requests
                 raise _violation_found(violation.clause.id)
 
     def mark_known(self) -> bool:
