@@ -4,7 +4,6 @@ LoadRun in this process, without Locust: internal errors.
 
 from __future__ import annotations
 
-import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -66,14 +65,14 @@ def test_an_internal_error_ends_the_run_and_loses_no_request(
     assert end.accounting["not_sent"] > 0
 
 
-def test_no_wait_for_the_end_of_a_run_hangs() -> None:
+def test_no_wait_for_the_end_of_a_run_hangs(tmp_path: Path) -> None:
     """
     On a busy machine the run may finish while timed waits for it are overdue; all waits return.
     """
     demand = Demand(workload=Workload(name="test"), contract=Contract.STRICT, seed=0)
     manifest = Manifest(kind=RunKind.LOAD, name="test", started="2026-01-01T00:00:00.000Z", target="http://127.0.0.1/")
     endpoint = Endpoint(target=parse_target("http://127.0.0.1:9"), key=ApiKey("key"), environment={})
-    with tempfile.TemporaryDirectory() as folder, RunWriter(Path(folder) / "run", manifest) as writer:
+    with RunWriter(tmp_path / "run", manifest) as writer:
         run = LoadRun(demand, demand.plan(), endpoint, Recorder(writer, contract=Contract.STRICT, seed=0))
 
         def finish() -> None:
