@@ -20,7 +20,7 @@ _MIN_GAP: Seconds = 0.002
 
 class HasDeadline(Protocol):
     """
-    Something that must be told when its deadline has passed.
+    An object to notify when its deadline has passed.
     """
 
     def expire(self) -> None:
