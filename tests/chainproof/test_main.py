@@ -1,5 +1,5 @@
 """
-One door to every tool: it loads the tool that was asked for and no other, and says what is missing.
+Tests of the `chainproof` command: it loads only the requested tool, and reports missing packages.
 """
 
 from __future__ import annotations
@@ -34,19 +34,17 @@ def tool(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "some_tool.py"
 
 
-def test_every_tool_has_a_door_and_a_summary() -> None:
+def test_every_tool_has_an_entry_point_and_a_summary() -> None:
     """
-    The tools that are installed are those that the help names.
+    The installed tools are those that `--help` lists.
     """
     assert {entry.name for entry in entry_points(group=door.ENTRY_POINT_GROUP)} == set(door.TOOL_SUMMARIES) == TOOLS
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["-h"], 0), (["help"], 0), ([], 2)])
-def test_whoever_asks_for_help_gets_the_tools_and_exit_codes(
-    arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_help_shows_tools_and_exit_codes(arguments: list[str], code: int, capsys: pytest.CaptureFixture[str]) -> None:
     """
-    Asking is a pass; saying nothing is asked wrongly.
+    `--help` ends with 0; no arguments are a usage error.
     """
     assert code == door.main(arguments)
     shown = capsys.readouterr().out
@@ -58,15 +56,15 @@ def test_whoever_asks_for_help_gets_the_tools_and_exit_codes(
 @pytest.mark.parametrize("option", ["--version", "-V"])
 def test_the_version_is_that_of_the_package(option: str, capsys: pytest.CaptureFixture[str]) -> None:
     """
-    One version for all tools.
+    All tools have one version.
     """
     assert door.main([option]) == 0
     assert capsys.readouterr().out == f"chainproof {__version__}\n"
 
 
-def test_a_tool_that_does_not_exist_is_2(capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_unknown_tool_is_a_usage_error(capsys: pytest.CaptureFixture[str]) -> None:
     """
-    What was found, and what could have been meant.
+    The message names the tools that exist.
     """
     assert door.main(["report"]) == 2
     assert capsys.readouterr().err == (
@@ -74,9 +72,9 @@ def test_a_tool_that_does_not_exist_is_2(capsys: pytest.CaptureFixture[str]) -> 
     )
 
 
-def test_a_tool_gets_the_arguments_behind_its_name(tool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_tool_gets_the_remaining_arguments(tool: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    And its exit code is the command's.
+    The exit code is the tool's.
     """
     tool.write_text("def main(arguments): return len(arguments)")
     offer(monkeypatch, "reports", "some_tool:main")
@@ -84,11 +82,11 @@ def test_a_tool_gets_the_arguments_behind_its_name(tool: Path, monkeypatch: pyte
     assert door.main(["reports", "a", "--help", "b"]) == 3
 
 
-def test_a_missing_extra_is_told_with_the_line_that_installs_it(
+def test_a_missing_extra_is_reported_with_the_install_command(
     tool: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
-    An extra that is not installed costs one line when its tool is asked for.
+    A missing package is a usage error of the tool that needs it.
     """
     tool.write_text("import no_such_package.part")
     offer(monkeypatch, "loadtests", "some_tool:main")
@@ -101,11 +99,11 @@ def test_a_missing_extra_is_told_with_the_line_that_installs_it(
 
 
 @pytest.mark.parametrize("source", ["import chainproof.no_such_part", "1 / 0", "from chainproof import no_such_name"])
-def test_a_tool_that_cannot_be_loaded_is_our_own_error(
+def test_a_tool_that_cannot_be_loaded_is_an_internal_error(
     source: str, tool: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """
-    Not 1, which would say that the target failed.
+    The exit code is not 1, which would mean that the target failed.
     """
     tool.write_text(source)
     offer(monkeypatch, "reports", "some_tool:main")
@@ -116,7 +114,7 @@ def test_a_tool_that_cannot_be_loaded_is_our_own_error(
 
 def test_the_module_is_the_command(tmp_path: Path) -> None:
     """
-    `python -m chainproof` from any folder ends with the exit code.
+    `python -m chainproof` works in any folder and ends with the exit code.
     """
     ended = subprocess.run(
         [sys.executable, "-m", "chainproof", "nothing"], cwd=tmp_path, capture_output=True, text=True, check=False

@@ -1,5 +1,5 @@
 """
-The sample chain's page, executed word for word.
+Test of the page on the sample chain: its commands are run.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ ROOT = Path(__file__).parents[2]
 PAGE = ROOT / "docs" / "chain" / "README.md"
 
 
-def test_the_page_of_the_sample_chain_is_true(tmp_path):
+def test_the_commands_of_the_page_print_what_it_shows(tmp_path):
     """
-    Its commands, typed one after the other into one shell, print what the page shows; only `console` is left to the reader.
+    The commands are typed one after the other into one shell; only `console` blocks are compared.
     """
     blocks = re.findall(r"^```(\w+)\n(.*?)^```$", PAGE.read_text(encoding="utf-8"), flags=re.MULTILINE | re.DOTALL)
     typed = "".join(text for kind, text in blocks if kind == "sh")
@@ -44,7 +44,7 @@ def test_the_page_of_the_sample_chain_is_true(tmp_path):
 
 def environment(folder: Path) -> dict[str, str]:
     """
-    What somebody has who has set nothing up: the tools on the path, and a folder for temporary files and caches.
+    The environment of a new user: the tools on the path, and folders for temporary files and caches.
     """
     kept = {
         name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
@@ -61,7 +61,7 @@ def environment(folder: Path) -> dict[str, str]:
 @contextmanager
 def terminal(typed: str) -> Iterator[int]:
     """
-    A terminal at which something has been typed: a shell takes a line from it at a time, and leaves the rest to others.
+    A pseudo-terminal with typed input, from which a shell takes one line at a time.
     """
     keyboard, screen = pty.openpty()
     attributes = termios.tcgetattr(screen)

@@ -1,5 +1,5 @@
 """
-The main job, as somebody runs it who has never seen the project.
+Tests of `chainproof demo`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ CHAINPROOF = [sys.executable, "-P", "-m", "chainproof"]
 @pytest.fixture(scope="module")
 def demo(tmp_path_factory):
     """
-    A short demonstration, in an empty folder, by somebody without any key.
+    Run a short demonstration in an empty folder, without a key in the environment.
     """
     folder = tmp_path_factory.mktemp("demo")
     ended = subprocess.run(
@@ -38,7 +38,7 @@ def demo(tmp_path_factory):
 
 def without_key():
     """
-    The environment of somebody who has set nothing up.
+    The environment of a new user.
     """
     return {
         name: value
@@ -49,7 +49,7 @@ def without_key():
 
 def as_json(folder, *runs):
     """
-    The JSON report on runs, and the exit code that came with it.
+    The JSON report on runs, and its exit code.
     """
     ended = subprocess.run(
         [*CHAINPROOF, "reports", *runs, "--json", "-"], cwd=folder, capture_output=True, text=True, check=False
@@ -57,9 +57,9 @@ def as_json(folder, *runs):
     return json.loads(ended.stdout), ended.returncode
 
 
-def test_its_last_line_is_the_path_of_the_page(demo):
+def test_the_last_line_is_the_path_of_the_report(demo):
     """
-    Whoever runs the demonstration is left with a page to open.
+    The last line of output is the path of the HTML report.
     """
     folder, ended = demo
     page = Path(ended.stdout.splitlines()[-1])
@@ -70,7 +70,7 @@ def test_its_last_line_is_the_path_of_the_page(demo):
 
 def test_it_passes_although_the_chain_fails_some_requests(demo):
     """
-    A flaky chain within its objectives passes, and its failures are on record.
+    A flaky chain within its objectives passes, and its failures are recorded.
     """
     folder, _ = demo
     report, code = as_json(folder, "out/conformance", "out/load")
@@ -81,9 +81,9 @@ def test_it_passes_although_the_chain_fails_some_requests(demo):
     assert report["findings"] == []
 
 
-def test_nothing_disappears(demo):
+def test_every_planned_request_is_accounted_for(demo):
     """
-    Every planned request is found again.
+    The results of the load run add up to the planned requests.
     """
     folder, _ = demo
     counted = as_json(folder, "out/load")[0]["accounting"]
@@ -92,9 +92,9 @@ def test_nothing_disappears(demo):
     assert counted["sent"] == sum(counted[result] for result in ("ok", "failed", "timed_out", "censored"))
 
 
-def test_every_clause_is_put_to_the_test(demo):
+def test_every_clause_is_exercised(demo):
     """
-    Against the emulator, which echoes and can be steered, no clause goes unexercised.
+    Against the emulator, which echoes and can be steered, no clause is skipped.
     """
     folder, _ = demo
     rows = as_json(folder, "out/conformance")[0]["clauses"]
@@ -103,9 +103,9 @@ def test_every_clause_is_put_to_the_test(demo):
     assert [row["clause"] for row in rows if row["state"] != "passed"] == ["retry-after"]
 
 
-def test_interrupted_half_way_it_still_reports(tmp_path):
+def test_an_interrupted_demo_writes_its_report(tmp_path):
     """
-    Ctrl-C during the load run leaves a page, and 130.
+    SIGINT during the load run leaves a report, and exit code 130.
     """
     running = subprocess.Popen(
         [*CHAINPROOF, "demo", "--rate", "50", "--duration", "60s", "--out", "out"],
@@ -130,7 +130,7 @@ def test_interrupted_half_way_it_still_reports(tmp_path):
 
 def await_lines(path, running, count):
     """
-    Wait for a real process to have written so many lines; fail if it ends before.
+    Wait until a process has written this many lines; fail if it ends before.
     """
     end = time.monotonic() + 120
     while not path.exists() or path.read_bytes().count(b"\n") < count:

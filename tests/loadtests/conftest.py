@@ -1,5 +1,5 @@
 """
-Targets that behave as told, and load runs as child processes.
+Fixtures: scripted target servers, and load runs as child processes.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def run_server(
 
 def tls_context() -> ssl.SSLContext:
     """
-    The server's side of TLS, with the certificate of this folder.
+    The server side of TLS, with the certificate of this folder.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
@@ -164,7 +164,7 @@ def certificate() -> Path:
 
 def environment(**others: str) -> dict[str, str]:
     """
-    An environment with the key, and without what the one of the tests may say.
+    The environment of a child process, with a key and without variables that affect the tests.
     """
     kept = {
         name: value
@@ -234,7 +234,7 @@ class StartedRun:
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Callable[..., StartedRun]]:
     """
-    `chainproof loadtests` with these options against a server, as a child process; ended at the latest with the test.
+    Start `chainproof loadtests` with these options against a server; it ends with the test at the latest.
     """
     launched: list[StartedRun] = []
 

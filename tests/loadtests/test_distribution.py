@@ -1,5 +1,5 @@
 """
-Many processes, one run: the same plan, the same counts, and nobody goes missing unnoticed.
+Tests of distributed runs: same plan, same counts, and lost workers are detected.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ async def fine(told: Any) -> None:
 
 def adds_up(run: Run) -> bool:
     """
-    Whether the totals are those of the intervals, and nothing is missing.
+    Whether the totals are those of the intervals, and every request is accounted for.
     """
     cumulative = total(run.intervals)
     assert run.end is not None
@@ -73,9 +73,9 @@ rate_limited = 0.05
 """
 
 
-def measured(launch: Launch, folder: Path, *options: str) -> tuple[Run, list[dict[str, Any]]]:
+def measured_run(launch: Launch, folder: Path, *options: str) -> tuple[Run, list[dict[str, Any]]]:
     """
-    A run around an emulator with its record of the truth.
+    A run against an emulator with its access log.
     """
     scenario, truth = folder / "scenario.toml", folder / f"truth-{len(options)}.jsonl"
     scenario.write_text(SCENARIO)
@@ -86,13 +86,12 @@ def measured(launch: Launch, folder: Path, *options: str) -> tuple[Run, list[dic
     return done.run, [json.loads(line) for line in truth.read_text().splitlines()]
 
 
-def test_two_processes_measure_what_one_does(launch: Launch, tmp_path: Path) -> None:
+def test_two_processes_measure_the_same_as_one(launch: Launch, tmp_path: Path) -> None:
     """
-    The same plan second by second, counts equal to the target's own, percentiles within the histogram's error of the
-    exact ones of all requests together, and both workers took their half.
+    The plan is the same, the counts equal the access log, and both workers sent half of the requests.
     """
-    one, _ = measured(launch, tmp_path)
-    two, truth = measured(launch, tmp_path, "--processes", "2")
+    one, _ = measured_run(launch, tmp_path)
+    two, truth = measured_run(launch, tmp_path, "--processes", "2")
     cumulative, alone = total(two.intervals), total(one.intervals)
     seen = Counter[int | None]()
     for outcome, count in cumulative.outcomes.items():
@@ -120,7 +119,7 @@ def test_two_processes_measure_what_one_does(launch: Launch, tmp_path: Path) -> 
 
 def planned_by_second(run: Run) -> Counter[int]:
     """
-    How many requests each second planned.
+    The number of planned requests per second of the run.
     """
     planned = Counter[int]()
     for interval in run.intervals:
@@ -144,7 +143,7 @@ def locust(*words: str, key: str = "key") -> subprocess.Popen[str]:
 
 def free_port() -> int:
     """
-    A port that nobody listens on.
+    A port without a listener.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         return int(free.getsockname()[1])
@@ -152,8 +151,7 @@ def free_port() -> int:
 
 def test_a_master_with_two_workers_measures_what_the_target_saw(tmp_path: Path) -> None:
     """
-    The open model by `--master` and two `--worker`s: counts by status are the target's own, every request of the plan was
-    sent, and the percentiles are those of all requests together.
+    With `--master` and two `--worker`, counts by status equal the access log, and every planned request is sent.
     """
     scenario, truth, folder, port = tmp_path / "s.toml", tmp_path / "truth.jsonl", tmp_path / "run", free_port()
     scenario.write_text(SCENARIO)
@@ -185,9 +183,9 @@ def test_a_master_with_two_workers_measures_what_the_target_saw(tmp_path: Path) 
         assert exact * 0.95 - 0.001 <= service.quantile(fraction) <= exact * 1.05 + 0.006, fraction
 
 
-def test_a_master_with_workers_of_their_own_shares_users_and_cap_out(run_server: RunServer, tmp_path: Path) -> None:
+def test_a_master_divides_users_and_limits_among_its_workers(run_server: RunServer, tmp_path: Path) -> None:
     """
-    `--master` and two `--worker`, who are told everything by the master: users are divided exactly, numbers are unique.
+    The workers get everything from the master: users are divided exactly, and request numbers are unique.
     """
 
     async def slow(told: Any) -> None:
@@ -217,9 +215,9 @@ def test_a_master_with_workers_of_their_own_shares_users_and_cap_out(run_server:
     assert adds_up(run)
 
 
-def test_workers_that_begin_anew_take_part_in_every_probe_of_a_search(run_server: RunServer, tmp_path: Path) -> None:
+def test_restarted_workers_take_part_in_every_probe_of_a_search(run_server: RunServer, tmp_path: Path) -> None:
     """
-    Each probe is shared out among two workers from elsewhere, which end with it, and are started anew for the next.
+    Each probe uses two workers from elsewhere; they end with it and are restarted for the next one.
     """
 
     async def quick(told: Any) -> None:
@@ -258,7 +256,7 @@ def test_workers_that_begin_anew_take_part_in_every_probe_of_a_search(run_server
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_drains_every_worker(run_server: RunServer, launch: Launch, number: signal.Signals) -> None:
     """
-    Ctrl-C and SIGTERM reach the workers through the master; what is in flight is awaited, and the accounts balance.
+    SIGINT and SIGTERM reach the workers through the master; in-flight requests are drained and accounted for.
     """
 
     async def slow(told: Any) -> None:
@@ -289,8 +287,7 @@ def workers_of(process: int) -> list[int]:
 @pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_lost_worker_makes_the_run_invalid(run_server: RunServer, launch: Launch, blow: signal.Signals) -> None:
     """
-    Killed or hung, it is missed within seconds: the others stop, the accounts are closed, the verdict is invalid, exit
-    code 4, and the report names the worker and from when to when nothing is known of it. What it had told counts.
+    A killed or hanging worker ends the run with verdict invalid and exit code 4; the report names the worker and the time.
     """
     with run_server(fine) as server:
         run = launch(server, "--rate", "60", "--duration", "60s", "--processes", "2")
@@ -313,7 +310,7 @@ def test_a_lost_worker_makes_the_run_invalid(run_server: RunServer, launch: Laun
 
 def test_workers_do_not_outlive_their_master(run_server: RunServer, launch: Launch) -> None:
     """
-    After kill -9 of the master nobody goes on sending.
+    After kill -9 of the master no worker keeps sending.
     """
     with run_server(fine) as server:
         run = launch(server, "--rate", "60", "--duration", "60s", "--processes", "2")
@@ -333,7 +330,7 @@ def test_workers_do_not_outlive_their_master(run_server: RunServer, launch: Laun
 
 def test_a_worker_without_a_key_stops_the_run_before_its_first_request(run_server: RunServer, tmp_path: Path) -> None:
     """
-    What a worker cannot do is said by the master, with the worker's name; nothing was sent.
+    The master shows the worker's error with the worker's name, and nothing is sent.
     """
     port = free_port()
     with run_server(fine) as server:
@@ -388,11 +385,9 @@ class Kept:
     st.integers(0, 9),
     st.lists(st.sampled_from(["ok", "in flight", "left out"]), max_size=60),
 )
-def test_a_lost_workers_accounts_are_closed_whatever_it_had_told(
-    starts: list[float], told: int, results: list[str]
-) -> None:
+def test_every_request_of_a_lost_worker_is_accounted_for(starts: list[float], told: int, results: list[str]) -> None:
     """
-    Everything planned for it is sent or not sent, and everything sent has a result.
+    Each planned request is sent or not sent, and each sent request has a result.
     """
     worker_state = WorkerState(client="a", shard=Shard())
     for second in range(told):
@@ -415,9 +410,9 @@ def test_a_lost_workers_accounts_are_closed_whatever_it_had_told(
     assert cumulative.sent == cumulative.outcomes.total()
 
 
-def test_a_gap_in_the_numbers_is_a_loss() -> None:
+def test_a_missing_report_makes_a_worker_lost() -> None:
     """
-    A report that did not arrive makes its worker a lost one, and what comes after it counts no more.
+    Later reports of that worker are ignored.
     """
     halted: list[str] = []
     gone: list[WorkerState] = []
@@ -450,9 +445,9 @@ def test_a_gap_in_the_numbers_is_a_loss() -> None:
 
 
 @given(st.integers(1, 9), st.integers(0, 100))
-def test_a_number_is_shared_out_exactly(of: int, cumulative: int) -> None:
+def test_a_number_is_divided_exactly(of: int, cumulative: int) -> None:
     """
-    The parts of a cap or of users add up to it, and differ by one at most.
+    The parts of a limit or of users add up to the total, and differ by at most one.
     """
     parts = [Shard(index=index, of=of).share_of(cumulative) for index in range(of)]
 
@@ -460,9 +455,9 @@ def test_a_number_is_shared_out_exactly(of: int, cumulative: int) -> None:
     assert max(parts) - min(parts) <= 1
 
 
-def test_an_order_says_all_that_a_worker_needs() -> None:
+def test_an_assignment_survives_encoding() -> None:
     """
-    The demand survives the way, whatever file it came from.
+    The demand and the target are the same after encoding and decoding.
     """
     demand = Demand(workload=Workload(name="w", rate=3.5, deadline=1.25), contract=Contract.DOCUMENTED, seed=7)
     assignment = Assignment(

@@ -1,5 +1,5 @@
 """
-Locust's web page in a real browser: options in its form, our tabs, another rate, the report, the end.
+Tests of Locust's web UI with chainproof's additions, in a real browser.
 """
 
 from __future__ import annotations
@@ -74,7 +74,7 @@ class Ui:
 @contextmanager
 def page(target: str, folder: Path, *words: str) -> Iterator[Ui]:
     """
-    `locust -f locustfile.py` with its web page, ended like a person ends it.
+    `locust -f locustfile.py` with its web UI; it ends on Ctrl-C.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -111,7 +111,7 @@ def page(target: str, folder: Path, *words: str) -> Iterator[Ui]:
 
 def evaluate(tab: Page, script: str) -> Any:
     """
-    What a script says in a page.
+    The result of a script in a page.
     """
     found = tab.send("Runtime.evaluate", expression=script, returnByValue=True, awaitPromise=True)
     assert "exceptionDetails" not in found, found
@@ -120,7 +120,7 @@ def evaluate(tab: Page, script: str) -> Any:
 
 def await_text(tab: Page, *texts: str, patience: float = 15.0) -> str:
     """
-    The page's text, as soon as it has all of these in it.
+    The text of the page, as soon as it contains all of these.
     """
     give_up = time.monotonic() + patience
     while True:
@@ -146,7 +146,7 @@ def click(tab: Page, text: str) -> None:
 
 def fill(tab: Page, name: str, text: str) -> None:
     """
-    Write into a field as a person does, so that the page notices.
+    Type into a field, so that the page notices.
     """
     script = f"""(() => {{
         const field = document.querySelector('[name={json.dumps(name)}]');
@@ -159,7 +159,7 @@ def fill(tab: Page, name: str, text: str) -> None:
 
 def camel(name: str) -> str:
     """
-    An option's name as Locust's page spells its field.
+    The name of an option's field in Locust's form.
     """
     first, *others = name.split("_")
     return first + "".join(map(str.capitalize, others))
@@ -167,7 +167,7 @@ def camel(name: str) -> str:
 
 def downloaded(tab: Page, text: str, folder: Path) -> Path:
     """
-    The file that a click on a link with this text brings.
+    The file that a click on a link with this text downloads.
     """
     folder.mkdir()
     tab.send("Browser.setDownloadBehavior", behavior="allow", downloadPath=str(folder), eventsEnabled=True)
@@ -181,7 +181,7 @@ def downloaded(tab: Page, text: str, folder: Path) -> Path:
 
 def reported(folder: Path) -> bytes:
     """
-    The page on a run folder, as our command makes it.
+    The report on a run folder, as `chainproof reports` makes it.
     """
     words = [sys.executable, "-P", "-m", "chainproof", "reports", str(folder), "--html", "-"]
     return subprocess.run(words, capture_output=True, check=False).stdout
@@ -189,7 +189,7 @@ def reported(folder: Path) -> bytes:
 
 def two_plans(run: Run, rates: tuple[float, float]) -> None:
     """
-    Assert that a run was asked by one plan, then by another, and that every request of both is accounted for.
+    Assert that a run had two plans in sequence, and that all requests of both are accounted for.
     """
     whole, (first, second) = total(run.intervals), run.manifest.phases
     plan = run.manifest.settings["plan"]
@@ -214,7 +214,7 @@ def two_plans(run: Run, rates: tuple[float, float]) -> None:
 
 def shot(tab: Page, name: str) -> None:
     """
-    A picture, where somebody wants to look: in the folder that CHAINPROOF_SCREENSHOTS names.
+    Take a screenshot, if CHAINPROOF_SCREENSHOTS names a folder for it.
     """
     folder = os.environ.get("CHAINPROOF_SCREENSHOTS")
     if folder:
@@ -222,12 +222,11 @@ def shot(tab: Page, name: str) -> None:
 
 
 @pytest.mark.skipif(executable() is None, reason="no Chromium on this machine")
-def test_a_person_runs_a_test_from_the_page(  # noqa: PLR0915  # one visit, from beginning to end
+def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  # one visit, from beginning to end
     run_server: Any, tmp_path: Path
 ) -> None:
     """
-    A mistake is shown and starts nothing; then start, each tab fills, the report's link downloads it, another rate is
-    another plan of the same run, stop drains it; and the key is nowhere.
+    Errors are shown, tabs fill, the report downloads, the rate changes the plan, stop drains; the key is never shown.
     """
     with (
         run_server(fine, throttle) as server,
@@ -321,9 +320,9 @@ def test_a_person_runs_a_test_from_the_page(  # noqa: PLR0915  # one visit, from
     assert [] == [text for text in pages if KEY in text]
 
 
-def test_the_page_is_this_machines_and_this_origins(run_server: Any, tmp_path: Path) -> None:
+def test_other_origins_are_rejected(run_server: Any, tmp_path: Path) -> None:
     """
-    Bound to loopback, it lets no other origin read or post, nor a name that only leads here.
+    On loopback, other origins can neither read nor post, and neither can other host names.
     """
     with run_server(fine) as server, page(server.target.origin, tmp_path) as ui:
         port = int(ui.url.rpartition(":")[2])
@@ -341,9 +340,9 @@ def test_the_page_is_this_machines_and_this_origins(run_server: Any, tmp_path: P
         assert 404 == ui.ask("/chainproof/report")[0]
 
 
-def test_a_run_that_ends_leaves_the_page_for_another(run_server: Any, tmp_path: Path) -> None:
+def test_several_runs_can_be_started_from_one_page(run_server: Any, tmp_path: Path) -> None:
     """
-    Each start makes a folder of its own, with the form's values and everybody else's as they were.
+    Each run has its own folder, with the values of the form and all other options unchanged.
     """
     with run_server(fine) as server, page(server.target.origin, tmp_path, "--seed=3") as ui:
         for form in ("rate=50&duration=1s", "model=closed&user_count=3&rate=&duration=1s&think_time=50ms"):
@@ -366,9 +365,9 @@ def test_a_run_that_ends_leaves_the_page_for_another(run_server: Any, tmp_path: 
     assert "cannot connect to" in after["message"]
 
 
-def test_every_worker_follows_another_plan(run_server: Any, tmp_path: Path) -> None:
+def test_every_worker_switches_to_a_new_plan(run_server: Any, tmp_path: Path) -> None:
     """
-    With processes behind the page another rate is one more plan of them all, from one instant on, and nothing is lost.
+    With several processes a new rate applies to all of them from one instant on, and every request is accounted for.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -400,9 +399,9 @@ def test_every_worker_follows_another_plan(run_server: Any, tmp_path: Path) -> N
         assert abs(total(run.intervals).phases["plan 2"].planned - 2 * sum(parts)) <= 1
 
 
-def test_another_target_lets_the_one_before_go_when_nobody_needs_it(run_server: Any, tmp_path: Path) -> None:
+def test_a_change_of_target_drains_the_run_first(run_server: Any, tmp_path: Path) -> None:
     """
-    A change of target while a run is under way drains it against its own, and a mistake leaves it alone.
+    The old target is closed after the drain, and a usage error changes nothing.
     """
     with run_server(fine) as one, run_server(fine) as other, page(one.target.origin, tmp_path, "--duration=60s") as ui:
         ui.ask("/swarm", "user_count=1&spawn_rate=1&rate=40")

@@ -1,5 +1,5 @@
 """
-Whole runs as their users start them: nothing disappears, whatever the target does and however the run ends.
+Tests of complete load runs: every request is accounted for, whatever the target does and however the run ends.
 """
 
 from __future__ import annotations
@@ -103,7 +103,7 @@ OUTCOMES_OF = {
 
 def outcomes(run: Run) -> Counter[tuple[str, int | None, str | None, str]]:
     """
-    How often each outcome is on record.
+    The count of each outcome in a run folder.
     """
     return Counter(
         {
@@ -115,7 +115,7 @@ def outcomes(run: Run) -> Counter[tuple[str, int | None, str | None, str]]:
 
 def adds_up(run: Run) -> bool:
     """
-    Whether the identities hold, in the totals and over the intervals alike.
+    Whether the accounting holds, in the totals and over the intervals.
     """
     whole = total(run.intervals)
     assert run.end is not None
@@ -132,9 +132,9 @@ def adds_up(run: Run) -> bool:
     return True
 
 
-def test_an_unruly_target_loses_no_request(run_server: RunServer, launch: Launch) -> None:
+def test_a_faulty_target_loses_no_request(run_server: RunServer, launch: Launch) -> None:
     """
-    Every request of a target that answers, stalls, drips, hangs up and talks nonsense is on record as what it was.
+    Requests to a target that stalls, trickles, disconnects or sends garbage are recorded with their outcome.
     """
     with run_server(*UNRULY) as server:
         done = launch(server, *FAST, "--deadline", "1s", "--seed", "5", "--objective", "error_rate < 1%").end()
@@ -154,7 +154,7 @@ def test_an_unruly_target_loses_no_request(run_server: RunServer, launch: Launch
 
 def test_a_stalled_target_does_not_slow_the_open_model(run_server: RunServer, launch: Launch) -> None:
     """
-    Every request of the plan goes out at its time though not one is answered.
+    Every planned request starts on time although none is answered.
     """
     with run_server(stall) as server:
         done = launch(server, "--rate", "100", "--duration", "1s", "--deadline", "1s").end()
@@ -169,9 +169,9 @@ def test_a_stalled_target_does_not_slow_the_open_model(run_server: RunServer, la
     assert adds_up(run)
 
 
-def test_what_exceeds_max_in_flight_is_not_sent_and_counted(run_server: RunServer, launch: Launch) -> None:
+def test_requests_beyond_max_in_flight_count_as_not_sent(run_server: RunServer, launch: Launch) -> None:
     """
-    In a full house an arrival waits, as long as a request may take; then it is not sent, and that is said.
+    A request waits for a slot until its deadline; then it is not sent, and counted.
     """
     with run_server(stall) as server:
         done = launch(server, *FAST, "--deadline", "1500ms", "--max-in-flight", "7").end()
@@ -184,10 +184,9 @@ def test_what_exceeds_max_in_flight_is_not_sent_and_counted(run_server: RunServe
     assert adds_up(done.run)
 
 
-def test_an_arrival_that_finds_no_slot_waits_and_the_wait_is_seen(run_server: RunServer, launch: Launch) -> None:
+def test_waiting_for_a_slot_counts_as_response_time(run_server: RunServer, launch: Launch) -> None:
     """
-    Ten requests at once to a target that takes 100 ms for each, one at a time: the callers wait, the wire does not, and
-    none of it is the generator's lateness.
+    It does not count as service time, nor as schedule lag of the generator.
     """
 
     async def slowly(told: Any) -> None:
@@ -207,9 +206,9 @@ def test_an_arrival_that_finds_no_slot_waits_and_the_wait_is_seen(run_server: Ru
     assert adds_up(done.run)
 
 
-def test_closed_users_send_await_and_think(run_server: RunServer, launch: Launch) -> None:
+def test_closed_users_wait_for_answer_and_think_time(run_server: RunServer, launch: Launch) -> None:
     """
-    N users have at most N requests in flight, each waits for its answer and its think time, and planned is sent.
+    N users have at most N requests in flight, and every planned request is sent.
     """
 
     async def slow(told: Any) -> None:
@@ -231,11 +230,9 @@ def test_closed_users_send_await_and_think(run_server: RunServer, launch: Launch
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_run_is_drained_and_adds_up(
-    run_server: RunServer, launch: Launch, number: signal.Signals
-) -> None:
+def test_an_interrupted_run_is_drained(run_server: RunServer, launch: Launch, number: signal.Signals) -> None:
     """
-    Ctrl-C and SIGTERM stop the sending; what is in flight is awaited, the rest of the plan is not sent.
+    After SIGINT or SIGTERM in-flight requests are drained, and the rest of the plan is not sent.
     """
 
     async def slow(told: Any) -> None:
@@ -258,11 +255,11 @@ def test_an_interrupted_run_is_drained_and_adds_up(
 
 
 @pytest.mark.parametrize("model", [("--rate", "100"), ("--model", "closed", "--users", "20")])
-def test_a_second_signal_censors_what_is_in_flight(
+def test_a_second_signal_censors_in_flight_requests(
     run_server: RunServer, launch: Launch, model: tuple[str, ...]
 ) -> None:
     """
-    Who insists does not wait: what is unanswered is censored, and still adds up.
+    The run ends at once; unanswered requests count as censored.
     """
     with run_server(stall) as server:
         run = launch(server, *model, "--duration", "60s", "--deadline", "60s")
@@ -280,9 +277,9 @@ def test_a_second_signal_censors_what_is_in_flight(
     assert adds_up(done.run)
 
 
-def test_a_killed_run_costs_the_last_seconds_at_most(run_server: RunServer, launch: Launch) -> None:
+def test_the_folder_of_a_killed_run_is_readable(run_server: RunServer, launch: Launch) -> None:
     """
-    After kill -9 of the Locust process the folder is readable, says that it was cut off, and the command says 70.
+    After kill -9 of the Locust process the report says that the run was cut off, and the exit code is 70.
     """
     with run_server(fine) as server:
         run = launch(server, "--rate", "100", "--duration", "60s")
@@ -301,7 +298,7 @@ def test_a_killed_run_costs_the_last_seconds_at_most(run_server: RunServer, laun
 
 def test_a_run_whose_parent_was_killed_ends(run_server: RunServer, launch: Launch) -> None:
     """
-    Load does not go on when nobody watches it any more.
+    A load run stops when its parent process is gone.
     """
     with run_server(fine) as server:
         run = launch(server, "--rate", "50", "--duration", "60s")
@@ -317,7 +314,7 @@ def test_a_run_whose_parent_was_killed_ends(run_server: RunServer, launch: Launc
 
 def test_an_early_signal_ends_before_the_first_request(run_server: RunServer, launch: Launch) -> None:
     """
-    Ctrl-C while everything is being loaded leaves no run and no traceback.
+    SIGINT during the start leaves no run folder and no traceback.
     """
     with run_server(fine) as server:
         run = launch(server, "--duration", "60s")
@@ -338,7 +335,7 @@ def test_an_early_signal_ends_before_the_first_request(run_server: RunServer, la
     assert [] == server.requests
 
 
-def test_the_key_is_shown_to_the_target_alone(run_server: RunServer, launch: Launch, key: str) -> None:
+def test_the_key_is_sent_to_the_target_only(run_server: RunServer, launch: Launch, key: str) -> None:
     """
     It is in no file, no output and no command line of a run.
     """
@@ -363,8 +360,7 @@ def test_the_key_is_shown_to_the_target_alone(run_server: RunServer, launch: Lau
 
 def test_tls_is_verified(run_server: RunServer, launch: Launch, tls_context: Any, certificate: Path) -> None:
     """
-    A certificate that is trusted is accepted; one that is not is a mistake before the first request, and so is a server
-    that speaks no TLS at all: exit code 2, one line that says why, no run folder, and nothing was sent.
+    An untrusted certificate, or a server without TLS, is a usage error before anything is sent.
     """
     words = ("--rate", "20", "--duration", "500ms", "--arrivals", "constant")
     with run_server(fine, tls=tls_context) as server:
@@ -385,9 +381,9 @@ def test_tls_is_verified(run_server: RunServer, launch: Launch, tls_context: Any
     assert {("answered", 200, None, "ok"): 10} == outcomes(trusting.run)
 
 
-def test_a_locust_that_cannot_be_loaded_is_our_own_error(run_server: RunServer, launch: Launch, tmp_path: Path) -> None:
+def test_a_failing_locust_process_is_an_internal_error(run_server: RunServer, launch: Launch, tmp_path: Path) -> None:
     """
-    Its own words are shown, and one line says whose fault it is not.
+    Its output is shown, and one line says that this is not about the target.
     """
     (tmp_path / "locust.py").write_text("raise ImportError('no such thing as a locust')")
     with run_server(fine) as server:
@@ -398,9 +394,9 @@ def test_a_locust_that_cannot_be_loaded_is_our_own_error(run_server: RunServer, 
     assert "internal error: the Locust process did not start a run (exit code 1)" in done.errors.splitlines()[-1]
 
 
-def test_a_disk_that_fills_up_is_our_own_error(run_server: RunServer, launch: Launch) -> None:
+def test_a_full_disk_is_an_internal_error(run_server: RunServer, launch: Launch) -> None:
     """
-    A run that can no longer be recorded ends, with 70.
+    A run that cannot be recorded ends with exit code 70.
     """
     with run_server(fine) as server:
         run = launch(server, "--rate", "50", "--duration", "60s")
@@ -414,9 +410,9 @@ def test_a_disk_that_fills_up_is_our_own_error(run_server: RunServer, launch: La
     assert "File too large" in done.errors
 
 
-def test_a_listener_that_raises_breaks_the_run(run_server: RunServer, tmp_path: Path) -> None:
+def test_an_exception_in_a_listener_ends_the_run(run_server: RunServer, tmp_path: Path) -> None:
     """
-    `locust -f` is a door too; what Locust would swallow makes the run broken, and the process end with 70.
+    With `locust -f`, an exception that Locust would ignore ends the run and the process with exit code 70.
     """
     (tmp_path / "mine.py").write_text(
         "from chainproof.loadtests.locustfile import *\n"
@@ -442,9 +438,9 @@ def test_a_listener_that_raises_breaks_the_run(run_server: RunServer, tmp_path: 
     assert adds_up(read_run(folder))
 
 
-def test_locust_itself_loads_our_locustfile(run_server: RunServer, tmp_path: Path) -> None:
+def test_locust_runs_the_locustfile(run_server: RunServer, tmp_path: Path) -> None:
     """
-    `locust -f locustfile.py --headless` runs the same workload into the same folder, and leaves Locust's files whole.
+    `locust -f locustfile.py --headless` makes the same run folder, and Locust's own files are complete.
     """
     folder = tmp_path / "run"
     with run_server(fine, throttle) as server:
@@ -476,10 +472,9 @@ application_error = 0.05
 
 
 @pytest.mark.parametrize("model", [("--rate", "200"), ("--model", "closed", "--users", "8")])
-def test_counts_and_times_agree_with_the_targets_own(launch: Launch, tmp_path: Path, model: tuple[str, ...]) -> None:
+def test_counts_and_times_agree_with_the_access_log(launch: Launch, tmp_path: Path, model: tuple[str, ...]) -> None:
     """
-    Against the emulator's record of what it received and sent: counts by status and code are equal, and so are the
-    percentiles of the service time, but for what loopback and two processes on one machine take.
+    Counts by status and code are equal; percentiles differ only by the overhead of loopback and two processes.
     """
     scenario, truth = tmp_path / "scenario.toml", tmp_path / "truth.jsonl"
     scenario.write_text(SCENARIO)
@@ -516,9 +511,9 @@ def test_counts_and_times_agree_with_the_targets_own(launch: Launch, tmp_path: P
         assert expected * 0.95 - 0.005 <= merged.quantile(fraction) <= expected * 1.05 + 0.005, fraction
 
 
-def test_a_folder_of_our_name_in_the_working_folder_is_not_us(run_server: RunServer, tmp_path: Path) -> None:
+def test_a_folder_chainproof_in_the_working_folder_is_not_imported(run_server: RunServer, tmp_path: Path) -> None:
     """
-    In a checkout a folder `chainproof` lies where the command is run, and Locust looks there first.
+    Locust would look in the working folder first, which in a checkout contains a folder `chainproof`.
     """
     (tmp_path / "chainproof").mkdir()
     (tmp_path / "chainproof" / "__init__.py").write_text("raise ImportError('not this one')")
@@ -544,9 +539,9 @@ def test_a_folder_of_our_name_in_the_working_folder_is_not_us(run_server: RunSer
     assert 0 == done.returncode, done.stderr
 
 
-def test_what_follows_two_hyphens_is_locusts(run_server: RunServer, launch: Launch, tmp_path: Path) -> None:
+def test_arguments_after_two_hyphens_go_to_locust(run_server: RunServer, launch: Launch, tmp_path: Path) -> None:
     """
-    Locust's own options are passed on as they are.
+    Locust's own options are passed on unchanged.
     """
     with run_server(fine) as server:
         done = launch(server, *FAST, "--", f"--json-file={tmp_path / 'locust'}").end()
@@ -556,7 +551,7 @@ def test_what_follows_two_hyphens_is_locusts(run_server: RunServer, launch: Laun
 
 def test_ctrl_c_ends_the_waiting_for_workers(launch: Launch, run_server: RunServer) -> None:
     """
-    Nobody came, nothing was sent, and no folder is left.
+    Without workers nothing is sent, and no folder is left.
     """
     with run_server(fine) as server:
         run = launch(server, "--workers", "2", "--", "--master-bind-host=127.0.0.1", "--master-bind-port=0")
@@ -578,9 +573,9 @@ def test_ctrl_c_ends_the_waiting_for_workers(launch: Launch, run_server: RunServ
 
 
 @pytest.mark.parametrize(("objective", "code"), [("p95 response_time < 10s", 0), ("p95 response_time < 1us", 1)])
-def test_locusts_own_door_ends_with_the_verdict_too(tmp_path, objective, code):
+def test_locust_ends_with_the_exit_code_of_the_verdict(tmp_path, objective, code):
     """
-    Whoever starts Locust by hand is told by its exit code what `chainproof loadtests` would have told.
+    Locust started by hand has the exit code of `chainproof loadtests`.
     """
     words = ["-f", str(LOCUSTFILE), "--headless", "--skip-log-setup", "--rate", "100", "--duration", "1s"]
     ended = subprocess.run(

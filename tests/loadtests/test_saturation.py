@@ -1,5 +1,5 @@
 """
-A search finds the rate that is there to be found, and answers nothing where there is none.
+Tests of searches: they find the highest rate, and give no result where there is none.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Target:
 
 def up_to(knee: float, above: ProbeVerdict = ProbeVerdict.MISSED) -> Said:
     """
-    The objectives are met up to a rate.
+    *knee* is the highest rate that meets the objectives.
     """
     return lambda rate: ProbeVerdict.MET if rate <= knee else above
 
@@ -72,7 +72,7 @@ def up_to(knee: float, above: ProbeVerdict = ProbeVerdict.MISSED) -> Said:
 )
 def test_the_knee_is_found_to_the_resolution(knee: float, resolution: float, above: ProbeVerdict, times: int) -> None:
     """
-    The answer was met, the rate that was missed lies above the knee, both within the resolution; verified as asked.
+    The result met the objectives, the missed rate is above the knee, both within the resolution, and it was verified.
     """
     target = Target(up_to(knee, above))
     found = saturation(target, SearchSettings(resolution=resolution, verifications=times), 5.0)
@@ -94,9 +94,9 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("no_rate_reason", REFUSALS)
-def test_where_there_is_no_answer_none_is_given(no_rate_reason: str) -> None:
+def test_a_search_without_a_result_gives_the_reason(no_rate_reason: str) -> None:
     """
-    A bound of ours is no bound of the target's: every refusal says which it was, with an exit code of its own.
+    Each reason has its own exit code; a limit of ours is never reported as the target's.
     """
     said, expected, code = REFUSALS[no_rate_reason]
     found = saturation(Target(said), SearchSettings(), 5.0)
@@ -109,9 +109,9 @@ def test_where_there_is_no_answer_none_is_given(no_rate_reason: str) -> None:
     )
 
 
-def test_an_answer_that_is_not_met_again_is_none() -> None:
+def test_a_rate_that_fails_verification_counts_as_missed() -> None:
     """
-    What passed once by luck and fails in verification is taken for missed, and a lower rate is sought and verified.
+    A lower rate is then searched and verified.
     """
     fooled = iter([ProbeVerdict.MET])
     target = Target(lambda rate: ProbeVerdict.MET if rate <= 50 else next(fooled, ProbeVerdict.MISSED))
@@ -120,9 +120,9 @@ def test_an_answer_that_is_not_met_again_is_none() -> None:
     assert 50 / 1.05 <= found.rate <= 50 < found.missed_at
 
 
-def test_a_moment_of_our_own_is_no_ceiling() -> None:
+def test_an_invalid_probe_is_repeated_once() -> None:
     """
-    A probe that our own generator spoiled is made again before the search gives up.
+    The search continues if the generator keeps up in the second probe.
     """
     spoiled = iter([ProbeVerdict.INVALID])
     found = saturation(Target(lambda rate: next(spoiled, up_to(50)(rate))), SearchSettings(), 5.0)
@@ -131,9 +131,9 @@ def test_a_moment_of_our_own_is_no_ceiling() -> None:
 
 
 @given(st.integers(0, 10_000))
-def test_a_search_ends_whatever_the_target_does(seed: int) -> None:
+def test_a_search_always_ends(seed: int) -> None:
     """
-    A target that answers by chance gets an answer that was verified, or a refusal, after so many probes at most.
+    A target with random answers gives a verified result, or none, after a limited number of probes.
     """
     chance = random.Random(seed)
     target = Target(
@@ -145,16 +145,16 @@ def test_a_search_ends_whatever_the_target_does(seed: int) -> None:
     assert (found.rate is None) is (found.no_rate_reason is not None)
 
 
-def test_every_refusal_has_its_words_and_exit_code() -> None:
+def test_every_reason_has_a_text_and_an_exit_code() -> None:
     """
-    A new one makes this fail until somebody says what it means.
+    A new reason needs both.
     """
     assert set(NoRateReason) == set(REASON_TEXTS) == set(EXIT_BY_REASON)
 
 
-def test_a_probe_asks_for_as_many_requests_as_its_verdict_takes() -> None:
+def test_a_probe_has_enough_requests_for_a_verdict() -> None:
     """
-    Four times what a target without a flaw would need: by ln 0.05 / ln share of the strictest objective.
+    The number follows from ln 0.05 / ln share of the strictest objective.
     """
     objectives = [parse_objective(text) for text in ("p95 response_time < 1s", "error_rate < 1%", "throughput > 1/s")]
 
@@ -172,7 +172,7 @@ def own(*words: str) -> argparse.Namespace:
 
 def test_the_options_of_a_search_override_the_workloads() -> None:
     """
-    The workload saturation searches unasked; any other does when asked to; without either there is one run.
+    The workload saturation always searches, another one only with `--search`.
     """
     found = requested_search(own("--search-max-rate", "50", "--search-resolution", "20%"), workload("saturation"))
     other = requested_search(own("--search", "saturation"), workload("steady").with_options(rate=10.0))
@@ -204,11 +204,11 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_a_search_asked_wrongly_is_said(
+def test_invalid_search_options_are_a_usage_error(
     wrong: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """
-    In one line, with exit code 2, before anything is sent.
+    One line, exit code 2, before anything is sent.
     """
     monkeypatch.setenv("BASETEN_API_KEY", "a-key.of-nobody")
     monkeypatch.delenv("CHAINPROOF_TARGET", raising=False)
@@ -223,9 +223,9 @@ def test_a_search_asked_wrongly_is_said(
     assert [] == list(tmp_path.iterdir())
 
 
-def test_mistakes_in_a_files_search_are_said() -> None:
+def test_an_invalid_search_table_is_a_workload_error() -> None:
     """
-    As any others in a workload.
+    It is reported like any other error in a workload.
     """
     for search, said in (
         ({"speed": 1}, "expected a table with any of max_rate"),
@@ -241,7 +241,7 @@ def test_mistakes_in_a_files_search_are_said() -> None:
 
 def loadtests(*words: str) -> subprocess.CompletedProcess[str]:
     """
-    `chainproof loadtests` with these words, to its end.
+    Run `chainproof loadtests` with these arguments.
     """
     return subprocess.run(
         [sys.executable, "-P", "-m", "chainproof", "loadtests", *words],
@@ -255,8 +255,7 @@ def loadtests(*words: str) -> subprocess.CompletedProcess[str]:
 
 def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
     """
-    Twenty requests a second are admitted, and 20 beyond that at once: in 3.5 s, at most 20 % of them refused, so much is
-    met, and no more. Each probe leaves a run folder; the summary and the table say the same.
+    The emulator admits 20 requests per second and a burst of 20; the search finds that rate, with a run folder per probe.
     """
     words = ["saturation", "--scenario=rate-limited", "--arrivals=constant", "--rate=18", "--duration=2500ms"]
     words += [
@@ -288,9 +287,9 @@ def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
     )
 
 
-def test_this_machines_floor_and_ceiling_are_measured(tmp_path: Path) -> None:
+def test_calibration_measures_floor_and_ceiling(tmp_path: Path) -> None:
     """
-    Against a server of its own that does nothing; a bound that was met is a lower bound of the ceiling.
+    The highest rate tried is a lower bound of the ceiling if it was met.
     """
     words = ["--duration=300ms", "--search-max-rate=400", "--search-resolution=100%"]
     done = loadtests("--calibrate", *words, "--out", str(tmp_path / "own"))
@@ -309,7 +308,7 @@ REQUEST = b"POST / HTTP/1.1\r\nHost: a\r\ncontent-LENGTH: 3\r\n\r\n{ }"
 @given(st.integers(1, 5), st.lists(st.integers(1, 300), max_size=20))
 def test_the_null_server_answers_every_request_once(count: int, cuts: list[int]) -> None:
     """
-    However the requests are cut into pieces, as many answers go out, each with an id of its own.
+    However the bytes arrive, each request gets one answer with its own request id.
     """
 
     class Transport:
@@ -330,9 +329,9 @@ def test_the_null_server_answers_every_request_once(count: int, cuts: list[int])
     assert (len(REQUEST), 0) == (request_length(REQUEST), request_length(REQUEST[:20]))
 
 
-def test_a_table_shows_the_probes_by_rate() -> None:
+def test_the_table_shows_probes_by_rate() -> None:
     """
-    Each with what was asked, what came of it and where it is; times that are not there are no zeros.
+    Each row has the rate, result and folder; missing times are not shown as zero.
     """
     probes = [
         Probe(

@@ -1,5 +1,5 @@
 """
-Locust's own tables say what happened, and whoever listens to its events hears every one.
+Tests of Locust's own statistics.
 """
 
 from __future__ import annotations
@@ -56,9 +56,9 @@ async def unruly(told: Any) -> None:
         await told.answer(429, b'{"error_code": "rate_limited"}')
 
 
-def said_by_locust(run_server: RunServer, folder: Path, source: str) -> tuple[Any, Any]:
+def locust_statistics(run_server: RunServer, folder: Path, source: str) -> tuple[Any, Any]:
     """
-    What Locust's statistics say in the end, and what the run folder does.
+    Locust's statistics at the end of a run, and the run folder.
     """
     (folder / "mine.py").write_text(source)
     words = ["--headless", "--only-summary", "--rate=60", "--duration=1s", "--arrivals=constant", "--deadline=800ms"]
@@ -75,9 +75,9 @@ def said_by_locust(run_server: RunServer, folder: Path, source: str) -> tuple[An
 @pytest.mark.parametrize("source", [QUIET, LISTENING], ids=["at once", "one by one"])
 def test_locusts_totals_are_those_of_the_run(run_server: RunServer, tmp_path: Path, source: str) -> None:
     """
-    Requests, those without a time, failures by what they were, octets, seconds, least, greatest and sum of times.
+    Counts, failures, bytes and the minimum, maximum and sum of response times are equal.
     """
-    said, whole = said_by_locust(run_server, tmp_path, source)
+    said, whole = locust_statistics(run_server, tmp_path, source)
     answered = [each for result in (Result.OK, Result.FAILED) for each in [whole.response_time[result]] if each.count]
     requests, silent = whole.sent, whole.count(Result.TIMED_OUT)
     failures = whole.count(Result.FAILED) + silent
@@ -93,11 +93,11 @@ def test_locusts_totals_are_those_of_the_run(run_server: RunServer, tmp_path: Pa
     assert 2 == len(said["errors"])
 
 
-def test_whoever_listens_hears_every_request(run_server: RunServer, tmp_path: Path) -> None:
+def test_a_listener_gets_an_event_for_every_request(run_server: RunServer, tmp_path: Path) -> None:
     """
-    One event for each, with its time, or none where that is not known.
+    The event has the response time, or None if there is none.
     """
-    said, whole = said_by_locust(run_server, tmp_path, LISTENING)
+    said, whole = locust_statistics(run_server, tmp_path, LISTENING)
     heard = said["heard"]
 
     assert list(range(60)) == sorted(number for *_, number in heard)

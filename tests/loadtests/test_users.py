@@ -1,5 +1,5 @@
 """
-A user's own locustfile: its payloads and tasks are planned, measured, judged and recorded like ours.
+Tests of locustfiles with their own users: their payloads and tasks are planned, measured, judged and recorded.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ async def fine(told: Any) -> None:
 
 def run(server: Any, folder: Path, source: str, *words: str) -> subprocess.CompletedProcess[str]:
     """
-    Locust with somebody's own locustfile.
+    Run Locust with a locustfile.
     """
     (folder / "mine.py").write_text(source)
     command = [sys.executable, "-P", "-m", "locust", "-f", str(folder / "mine.py"), "--headless", "--only-summary"]
@@ -88,14 +88,14 @@ def run(server: Any, folder: Path, source: str, *words: str) -> subprocess.Compl
 
 def bodies(server: Any) -> list[dict[str, Any]]:
     """
-    What the server was sent.
+    The request bodies that the server received.
     """
     return [json.loads(request.partition(b"\r\n\r\n")[2]) for request in server.requests]
 
 
-def test_an_own_payload_goes_out_with_every_planned_request(run_server: RunServer, tmp_path: Path) -> None:
+def test_every_planned_request_has_the_payload_of_the_subclass(run_server: RunServer, tmp_path: Path) -> None:
     """
-    A locustfile that imports all four classes runs one model, by its own subclass.
+    A locustfile that imports all four classes runs one model, with its own subclass.
     """
     with run_server(fine) as server:
         done = run(server, tmp_path, MINE, "--rate=40", "--arrivals=constant", "--duration=1s")
@@ -108,7 +108,7 @@ def test_an_own_payload_goes_out_with_every_planned_request(run_server: RunServe
 
 def test_the_other_model_is_chosen_by_option(run_server: RunServer, tmp_path: Path) -> None:
     """
-    The same locustfile with --model closed has its callers call.
+    The same locustfile with `--model closed` runs the users of the closed model.
     """
     with run_server(fine) as server:
         done = run(server, tmp_path, MINE, "--model=closed", "--users=2", "--think-time=50ms", "--duration=500ms")
@@ -122,11 +122,11 @@ def test_the_other_model_is_chosen_by_option(run_server: RunServer, tmp_path: Pa
     ("words", "expected"),
     [((), {"short", "long"}), (("--tags", "short"), {"short"}), (("--exclude-tags", "short"), {"long"})],
 )
-def test_own_tasks_of_the_open_model_are_started_by_the_plan(
+def test_tasks_of_the_open_model_are_started_by_the_plan(
     run_server: RunServer, tmp_path: Path, words: tuple[str, ...], expected: set[str]
 ) -> None:
     """
-    One request to a task, at its time, of the tasks that the tags leave.
+    Each planned request starts one of the tasks that the tags select, on time.
     """
     with run_server(fine) as server:
         done = run(server, tmp_path, TASKS, "--rate=40", "--arrivals=constant", "--duration=1s", *words)
@@ -138,9 +138,9 @@ def test_own_tasks_of_the_open_model_are_started_by_the_plan(
     assert expected == {body["text"] for body in bodies(server)}
 
 
-def test_own_tasks_of_the_closed_model_send_what_they_like(run_server: RunServer, tmp_path: Path) -> None:
+def test_tasks_of_the_closed_model_can_send_any_request(run_server: RunServer, tmp_path: Path) -> None:
     """
-    Answers can be looked at, each request is counted, and the run ends in time.
+    Tasks can read the answers, each request is counted, and the run ends on time.
     """
     with run_server(fine) as server:
         done = run(server, tmp_path, TASKS, "--model=closed", "--users=2", "--duration=1s")
@@ -179,9 +179,9 @@ WRONG = {
 
 
 @pytest.mark.parametrize("wrong", WRONG)
-def test_what_a_locustfile_does_wrongly_is_said(run_server: RunServer, tmp_path: Path, wrong: str) -> None:
+def test_errors_in_a_locustfile_are_reported(run_server: RunServer, tmp_path: Path, wrong: str) -> None:
     """
-    It is not the target's fault: a broken run whose accounts balance, or no run at all.
+    They are no finding about the target: an internal error, or no run at all.
     """
     source, code, said = WRONG[wrong]
     head = "from locust import task\nfrom chainproof.loadtests import OpenUser\n"

@@ -1,5 +1,5 @@
 """
-The ways to a target: another address, a proxy, more certificates, IPv6. What is asked stays the same on all of them.
+Tests of the routes to a target: another address, a proxy, additional certificates, IPv6.
 """
 
 from __future__ import annotations
@@ -79,7 +79,7 @@ def _pump(source: socket.socket, sink: socket.socket) -> None:
 @contextmanager
 def proxying(answer: bytes = CONSENT, leads_to: int = 0) -> Iterator[Tunnels]:
     """
-    A proxy on a free port of loopback.
+    A proxy on a free loopback port.
     """
     with socket.create_server(("127.0.0.1", 0)) as listening:
         proxy = Tunnels(answer, leads_to, listening.getsockname()[1])
@@ -89,7 +89,7 @@ def proxying(answer: bytes = CONSENT, leads_to: int = 0) -> Iterator[Tunnels]:
 
 def called(url: str, route: Route, deadline: float = 2.0, fields: tuple[tuple[str, str], ...] = ()) -> Reply:
     """
-    One request to a target by a route.
+    Send one request to a target by a route.
     """
     target = parse_target(url, loopback=True)
     client = LoadClient(target, route)
@@ -97,11 +97,11 @@ def called(url: str, route: Route, deadline: float = 2.0, fields: tuple[tuple[st
     return client.call(octets, time.monotonic() + deadline)
 
 
-def test_by_another_address_name_and_host_stay_the_targets(
+def test_connect_to_keeps_the_host_name_of_the_target(
     run_server: RunServer, tls_context: Any, certificate: Path
 ) -> None:
     """
-    The bytes go to 127.0.0.1 and some port; the certificate is verified for the URL's name, and Host is that name.
+    TLS verifies the name of the URL, and Host contains it.
     """
     with run_server(fine, tls=tls_context) as server:
         there = Address("127.0.0.1", server.port)
@@ -116,11 +116,9 @@ def test_by_another_address_name_and_host_stay_the_targets(
     assert 1 == len(server.requests)
 
 
-def test_through_a_proxy_the_target_is_asked_as_ever(
-    run_server: RunServer, tls_context: Any, certificate: Path
-) -> None:
+def test_a_proxy_sees_neither_request_nor_key(run_server: RunServer, tls_context: Any, certificate: Path) -> None:
     """
-    The proxy sees CONNECT with its own credentials, and neither the request nor the key.
+    The proxy gets CONNECT with its own credentials only.
     """
     with run_server(fine, tls=tls_context) as server, proxying(leads_to=server.port) as proxy:
         way = Proxy(address=Address("127.0.0.1", proxy.port), authorization="Basic dTpw")
@@ -145,7 +143,7 @@ REFUSALS = {
 @pytest.mark.parametrize("answer", REFUSALS, ids=list(REFUSALS.values()))
 def test_a_proxy_that_refuses_is_a_failed_connection(answer: bytes) -> None:
     """
-    Nothing of the request leaves, and the proxy's own words are the reason.
+    Nothing is sent, and the reason contains the proxy's answer.
     """
     with proxying(answer) as proxy:
         where = Address("127.0.0.1", proxy.port)
@@ -159,7 +157,7 @@ def test_a_proxy_that_refuses_is_a_failed_connection(answer: bytes) -> None:
 
 def test_the_deadline_covers_the_proxy() -> None:
     """
-    A proxy that says nothing costs the deadline and no more.
+    A silent proxy takes no longer than the deadline.
     """
     begun = time.monotonic()
     with proxying(b"") as proxy:
@@ -170,9 +168,9 @@ def test_the_deadline_covers_the_proxy() -> None:
     assert time.monotonic() - begun < 1
 
 
-def test_fields_go_along_and_replace_our_own() -> None:
+def test_headers_of_the_user_replace_our_own() -> None:
     """
-    A caller's field is sent once, ours of the same name not at all; the key follows its scheme.
+    A header is sent once, and the key is sent by its scheme.
     """
     octets = request_bytes(
         parse_target("http://127.0.0.1:1"),
@@ -186,11 +184,11 @@ def test_fields_go_along_and_replace_our_own() -> None:
     assert b"\r\nAuthorization: Bearer key\r\n" in octets
 
 
-def test_the_options_reach_the_target_and_the_manifest(
+def test_target_options_take_effect_and_are_recorded(
     run_server: RunServer, launch: Launch, tls_context: Any, certificate: Path, key: str
 ) -> None:
     """
-    A chain by its id in another environment, on this machine's port: its path, its fields, its scheme, and the record.
+    Path, headers and scheme are those of the options, and the manifest contains the route.
     """
 
     async def refuse(told: Any) -> None:
@@ -217,9 +215,9 @@ def test_the_options_reach_the_target_and_the_manifest(
     assert all("Bearer " in found.reproduce and key not in found.reproduce for found in run.findings)
 
 
-def test_a_refusing_proxy_of_the_environment_is_said_before_the_first_request(launch: Launch) -> None:
+def test_a_rejecting_proxy_of_the_environment_is_a_usage_error(launch: Launch) -> None:
     """
-    The proxy variables hold for load runs too; what the proxy said is the reason, its password on no line.
+    The message contains the proxy's answer and never its password.
     """
     with proxying(b"HTTP/1.1 403 Forbidden\r\n\r\n") as proxy:
         done = launch(
@@ -234,7 +232,7 @@ def test_a_refusing_proxy_of_the_environment_is_said_before_the_first_request(la
 
 def test_a_target_may_be_an_ipv6_address(run_server: RunServer, launch: Launch) -> None:
     """
-    In brackets in URL and Host, without them everywhere else.
+    The address has brackets in URL and Host only.
     """
     with run_server(fine, host="::1") as server:
         done = launch(f"http://[::1]:{server.port}", *FEW).end()
