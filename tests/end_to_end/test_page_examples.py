@@ -61,7 +61,7 @@ def test_an_example_prints_what_its_page_shows(page: str, tmp_path: Path) -> Non
         ["bash", "-c", commands], cwd=tmp_path, env=environment(tmp_path), capture_output=True, text=True, check=False
     )
 
-    assert pattern(shown).fullmatch(ended.stdout), ended.stdout + ended.stderr
+    assert pattern(shown).fullmatch(ended.stdout.rstrip("\n") + "\n"), ended.stdout + ended.stderr
 
 
 def test_a_pattern_matches_only_what_is_shown() -> None:
