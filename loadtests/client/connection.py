@@ -308,7 +308,7 @@ class KeepAliveConnection:
                 self._succeed(instant, now, reusable=bool(data))
         except RequestFailed as error:
             self._fail(error)
-        except Exception as error:  # noqa: BLE001  # our own error: passed on to the waiting greenlet
+        except Exception as error:  # noqa: BLE001  # internal error: passed on to the waiting greenlet
             waiter = self._take_waiter()
             self.close()
             waiter.throw(error)
@@ -324,7 +324,7 @@ class KeepAliveConnection:
         except PROTOCOL_ERRORS as error:
             if not self._complete:
                 if isinstance(error, httptools.HttpParserCallbackError) and error.__context__ is not None:
-                    raise error.__context__ from None  # an exception in a callback is our own error
+                    raise error.__context__ from None  # an exception in a callback is an internal error
                 raise failure_from(error, RequestStage.READING) from None
             self._keep_alive = False  # the answer is followed by bytes that are not HTTP
         if not self._complete and self._received > (MAX_BODY_BYTES if self._head_complete else MAX_HEADER_BYTES):

@@ -38,7 +38,7 @@ class RequestSender:
             state.recorder.count_sent(request)
             reply = self._client.call(request.encoded_request.wire_bytes, start + state.demand.workload.deadline)
             return self._settlement.settle(request, reply)
-        except Exception:  # noqa: BLE001  # our own error: the request is accounted for, and the run ends
+        except Exception:  # noqa: BLE001  # internal error: the request is accounted for, and the run ends
             self._settlement.give_up(request, "internal error of the load generator")
             state.abort_on_exception()
             return state.now()

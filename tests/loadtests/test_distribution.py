@@ -304,7 +304,7 @@ def test_a_lost_worker_makes_the_run_invalid(run_server: RunServer, launch: Laun
     assert 1 == len(end.lost_workers)
     assert 1 <= end.lost_workers[0].start < end.lost_workers[0].end < 20
     assert "WORKER_LOST" in done.output
-    assert f"Nothing is known of worker {end.lost_workers[0].worker} from" in " ".join(done.output.split())
+    assert f"Worker {end.lost_workers[0].worker} did not report from" in " ".join(done.output.split())
     assert adds_up(done.run)
 
 
