@@ -255,9 +255,13 @@ def page(records: Iterable[Record]) -> str:
             "",
             "*named*: a finding names the clause that the fault violates. Findings of level `should` are warnings and do not fail the run.",
             "",
+            f"<details><summary>All {len(FAULTS)} faults</summary>",
+            "",
             "| fault | stage | description | violates | chainproof | other clauses | stock Schemathesis |",
             "|---|---|---|---|---|---|---|",
             *(_row(FAULTS[name], ours.get(name), stock.get(name)) for name in FAULTS),
+            "",
+            "</details>",
             "",
             *_correct(correct),
         ]
@@ -328,10 +332,12 @@ def _correct(correct: list[Record]) -> list[str]:
     head = [
         "## Correct endpoints",
         "",
+        f"<details><summary>All {len(names)} endpoints</summary>",
+        "",
         "| endpoint | allowed by | runs | false alarms | clauses |",
         "|---|---|---|---|---|",
     ]
-    return [*head, *lines, ""] if lines else []
+    return [*head, *lines, "", "</details>", ""] if lines else []
 
 
 if __name__ == "__main__":
