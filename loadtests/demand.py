@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import argparse
 from array import array
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -173,12 +173,7 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         **given,
     )
     given |= {name: getattr(options, name) for name in ("replay", "replay_key", "warm_up")}
-    for name, model in OPTION_MODELS.items():
-        if given[name] is not None and model is not work.model:
-            option = f"--{name.replace('_', '-')}"
-            raise UsageError(
-                f"{option} belongs to the {model} model, but this run uses the {work.model} model: leave it out, or use --model {model}"
-            )
+    _check_model(given, work.model)
     if options.variation is not None and work.arrivals != "gamma":
         raise UsageError(
             f"--variation belongs to gamma arrivals, but the arrivals are {work.arrivals}: add --arrivals gamma"
@@ -201,6 +196,18 @@ def demand(options: argparse.Namespace, users: int | None) -> Demand:
         retry=options.retry,
         keep_bodies=options.keep_bodies,
     )
+
+
+def _check_model(given: Mapping[str, object], used: WorkloadModel) -> None:
+    """
+    Raises UsageError if an option of the other workload model is given.
+    """
+    for name, model in OPTION_MODELS.items():
+        if given[name] is not None and model is not used:
+            raise UsageError(
+                f"--{name.replace('_', '-')} belongs to the {model} model, but this run uses the {used} model: "
+                f"leave it out, or use --model {model}"
+            )
 
 
 def _base(options: argparse.Namespace) -> Workload:
