@@ -22,7 +22,7 @@ from chainproof.results.exchange import NotSent
 from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, RequestStats
 from chainproof.results.manifest import Ending, Guard
-from chainproof.statistics.intervals import quantile_ranks
+from chainproof.statistics.confidence_intervals import quantile_ranks
 from chainproof.workload.objectives import INSTANTS, parse_objective
 
 QUANTILES: tuple[tuple[str, float], ...] = (("p50", 0.5), ("p90", 0.9), ("p95", 0.95), ("p99", 0.99), ("p99.9", 0.999))

@@ -14,7 +14,7 @@ from chainproof.judgement.accounting import Accounting, accounting
 from chainproof.judgement.caveat import Caveat
 from chainproof.judgement.caveats import QUANTILES, CaveatInput, load_caveats
 from chainproof.judgement.cold_start import ColdStart, cold_start
-from chainproof.judgement.generator_health import generator_caveats
+from chainproof.judgement.generator_caveats import generator_caveats
 from chainproof.judgement.load_verdict import load_verdict
 from chainproof.judgement.objectives import ObjectiveResult, evaluate_objective
 from chainproof.judgement.severity import sort_findings
@@ -25,8 +25,8 @@ from chainproof.results.folder import Run
 from chainproof.results.interval import Interval, RequestStats, by_second, merge_stats, total
 from chainproof.results.manifest import Manifest
 from chainproof.results.settings import PhaseSpan
+from chainproof.statistics.confidence_intervals import Estimate, quantile
 from chainproof.statistics.histogram import Histogram, merge_histograms
-from chainproof.statistics.intervals import Estimate, quantile
 from chainproof.workload.objectives import parse_objective
 
 

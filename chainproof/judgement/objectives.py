@@ -20,8 +20,8 @@ from chainproof.judgement.cold_start import ColdStart
 from chainproof.judgement.verdict import Verdict
 from chainproof.results.exchange import NotSent, Result
 from chainproof.results.interval import RequestStats
+from chainproof.statistics.confidence_intervals import CONFIDENCE, Estimate, proportion
 from chainproof.statistics.histogram import Histogram
-from chainproof.statistics.intervals import CONFIDENCE, Estimate, proportion
 from chainproof.workload.objectives import INSTANTS, TIMES, Indicator, Objective
 
 _BOTH_BOUNDS = 1.0 - 2 * (1.0 - CONFIDENCE)

@@ -66,7 +66,7 @@ def connections_are_closed_on_request(requester: Requester) -> None:
 
     def check(request: CheckRequest) -> None:
         # An HTTP/1.0 answer without a length ends with the connection, which is then closed by definition.
-        received, closed_in_time = _answer_and_close(requester, request, reference, requester.patience.close)
+        received, closed_in_time = _answer_and_close(requester, request, reference, requester.waits.close)
         if received.answer is not None and not received.framing_error:
             violation = Violation(
                 clause=clauses.CONNECTION_PERSISTENCE,
@@ -157,7 +157,7 @@ def _check_next_request(requester: Requester, first_request: CheckRequest, refer
         if first.answer is None or first.framing_error:
             return  # covered by other checks
         if first.closes_connection or first.is_close_delimited:
-            connection.read_unexpected(requester.patience.close)
+            connection.read_unexpected(requester.waits.close)
             violation = Violation(
                 clause=clauses.CONNECTION_PERSISTENCE,
                 expected="the connection closed after an answer with `Connection: close`",
@@ -232,7 +232,7 @@ def _send_after_pause(requester: Requester, reference: ReferenceAnswer) -> None:
                 connection.read_answer(request, within=reference.timeout(requester.settings.deadline)),
                 reference,
             )
-            if number or connection.read_unexpected(requester.patience.idle) or connection.is_closed:
+            if number or connection.read_unexpected(requester.waits.idle) or connection.is_closed:
                 return
 
 

@@ -10,7 +10,7 @@ from chainproof.clock import monotonic
 from chainproof.contract import clauses
 
 from ..probing.requester import Requester
-from ..transport.not_asked import NotAsked
+from ..transport.check_skipped import CheckSkipped
 from . import CHECKS, check_for
 
 GENERATING_CHECKS = frozenset(
@@ -31,7 +31,7 @@ def extended_generation_finds_no_violations(requester: Requester) -> None:
     """
     duration = requester.settings.duration
     if duration is None:
-        raise NotAsked("needs --duration")
+        raise CheckSkipped("needs --duration")
     checks = [check for check in CHECKS if check.name in GENERATING_CHECKS]
     try:
         for turn in count(1):

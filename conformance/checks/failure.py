@@ -12,7 +12,7 @@ from chainproof.contract.errors import ErrorCode
 from ..judging.expectation import STEERING_HEADER
 from ..options import Depth
 from ..probing.requester import DEFAULT_BODY, Requester
-from ..transport.not_asked import NotAsked
+from ..transport.check_skipped import CheckSkipped
 from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for
 
@@ -47,7 +47,7 @@ def _require_steering(requester: Requester) -> None:
     Skip the check if the target does not return errors on demand.
     """
     if not requester.settings.steerable:
-        raise NotAsked("needs --steerable: a target that returns errors on demand")
+        raise CheckSkipped("needs --steerable: a target that returns errors on demand")
 
 
 def _error_requests(requester: Requester, turn: int) -> Iterable[CheckRequest]:

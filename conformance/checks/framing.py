@@ -299,7 +299,7 @@ def expect_100_continue_is_honoured(requester: Requester) -> None:
         head, rest = _head_then_body(request.raw)
         with requester.raw_connection() as connection:
             connection.send_request(request, head)
-            first = connection.wait_for_bytes(requester.patience.continue_answer)
+            first = connection.wait_for_bytes(requester.waits.continue_answer)
             if not first or first.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):
                 connection.send_bytes(rest)
             received = connection.read_answer(request, within=reference.timeout(requester.settings.deadline))

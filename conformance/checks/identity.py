@@ -13,7 +13,7 @@ import orjson
 from chainproof.contract import clauses
 
 from ..probing.requester import Requester
-from ..transport.not_asked import NotAsked
+from ..transport.check_skipped import CheckSkipped
 from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for
 
@@ -90,7 +90,7 @@ def concurrent_requests_get_their_own_answers(requester: Requester) -> None:
     Each of a dozen concurrent requests gets its own object back.
     """
     if not requester.settings.echo:
-        raise NotAsked("needs --echo: a chain that returns its input")
+        raise CheckSkipped("needs --echo: a chain that returns its input")
     for number in range(6):
         _send_concurrently(requester, _distinct_requests(requester, f"round {number}"))
 

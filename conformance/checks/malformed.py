@@ -447,7 +447,7 @@ def _answers(requester: Requester, request: CheckRequest, reference: ReferenceAn
         for number in range(_MAX_ANSWERS):
             received = connection.read_answer(
                 request,
-                within=requester.patience.optional_answer / 4
+                within=requester.waits.optional_answer / 4
                 if number
                 else _optional_answer_timeout(requester, reference),
             )
@@ -463,7 +463,7 @@ def _optional_answer_timeout(requester: Requester, reference: ReferenceAnswer) -
     """
     Time to wait for an answer that need not come.
     """
-    return max(requester.patience.optional_answer, min(3 * reference.duration, 5.0))
+    return max(requester.waits.optional_answer, min(3 * reference.duration, 5.0))
 
 
 def _record_rejection(requester: Requester, request: CheckRequest, answers: list[Answer], clause: Clause) -> None:

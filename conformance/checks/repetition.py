@@ -25,8 +25,8 @@ from ..judging.judge import BUSY_STATUSES
 from ..options import Depth, Permission
 from ..probing.raw_requests import send_reference_request, unique_body
 from ..probing.requester import Requester
+from ..transport.check_skipped import CheckSkipped
 from ..transport.connection import TransportResult
-from ..transport.not_asked import NotAsked
 from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for
 
@@ -182,7 +182,7 @@ def overload_gets_documented_answers(requester: Requester) -> None:
     requester.require_permission(Permission.OVERLOAD)
     before = send_reference_request(requester)
     if before.status is None:
-        raise NotAsked("needs a target that answers equal requests with the same status")
+        raise CheckSkipped("needs a target that answers equal requests with the same status")
     for size in _BURSTS:
         if _send_burst(requester, size) & {429, 503}:
             break

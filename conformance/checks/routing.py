@@ -15,7 +15,7 @@ from chainproof.contract.violations import Violation
 
 from ..options import Permission
 from ..probing.requester import Requester
-from ..transport.not_asked import NotAsked
+from ..transport.check_skipped import CheckSkipped
 from ..transport.raw_connection import OPTIONAL_ANSWER_TIMEOUT
 from ..transport.request import JSON_TYPE
 from . import check_for
@@ -194,9 +194,9 @@ def regional_hosts_reject_environment_paths(requester: Requester) -> None:
         requester.send(requester.build_request(path=PATH, host=authority, label=f"POST {PATH} on {authority}"))
         return
     if not requester.settings.steerable and not _BASETEN_HOST.fullmatch(target_host):
-        raise NotAsked("needs --steerable or a host of Baseten's: other Host headers are not sent to this target")
+        raise CheckSkipped("needs --steerable or a host of Baseten's: other Host headers are not sent to this target")
     if not _BASETEN_HOST.fullmatch(target_host) and not is_loopback(target_host):
-        raise NotAsked(
+        raise CheckSkipped(
             "needs a loopback target or a host of Baseten's: other targets do not get the key with another Host header"
         )
     requester.require_permission(Permission.FOREIGN_HOSTS)

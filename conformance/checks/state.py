@@ -21,7 +21,7 @@ from ..judging.judge import BUSY_STATUSES
 from ..options import Permission
 from ..probing.raw_requests import raw_request, send_reference_request, unique_body
 from ..probing.requester import Requester
-from ..transport.not_asked import NotAsked
+from ..transport.check_skipped import CheckSkipped
 from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for
 
@@ -129,7 +129,7 @@ def _require_echo(requester: Requester) -> None:
     Skip the check if the chain does not return its input.
     """
     if not requester.settings.echo:
-        raise NotAsked("needs --echo: a chain that returns its input")
+        raise CheckSkipped("needs --echo: a chain that returns its input")
 
 
 # ------------------------------------------------------------------ lasting effects
@@ -143,7 +143,7 @@ def bad_requests_do_not_affect_later_ones(requester: Requester) -> None:
     before = send_reference_request(requester)
     expected = before.same_status(clauses.REQUEST_ISOLATION)
     if expected is None:
-        raise NotAsked("needs a target that answers equal requests with the same status")
+        raise CheckSkipped("needs a target that answers equal requests with the same status")
     expected = replace(expected, expected=f"status {before.status}, as before")
     for label, disturb in _disturbances(requester):
         disturb(requester)

@@ -21,7 +21,7 @@ from hypothesis.database import DirectoryBasedExampleDatabase, ExampleDatabase
 from hypothesis.errors import Flaky
 from hypothesis.strategies import SearchStrategy
 
-from ..transport.not_asked import NotAsked
+from ..transport.check_skipped import CheckSkipped
 from .answer_recorder import JudgedAnswer
 from .requester import Requester
 
@@ -116,7 +116,7 @@ class ExampleBudget:
         for violation in send().violations:
             if self._requester.ledger.finding_key(violation) not in self._known:
                 if self._shrinks_left is None:
-                    self._shrinks_left = self._requester.patience.shrink_requests
+                    self._shrinks_left = self._requester.waits.shrink_requests
                 raise _violation_found(violation.clause.id)
 
     def mark_known(self) -> bool:
@@ -176,17 +176,17 @@ def run_hypothesis_test(test: Callable[[], None]) -> None:
     """
     Run a Hypothesis test whose violations are in the ledger already. Anything else that it raises is our own error.
 
-    Raises NotAsked if the target could not be asked.
+    Raises CheckSkipped as the test did.
     """
-    not_asked: BaseException | None = None
+    skipped: BaseException | None = None
     try:
         test()
     except* (ViolationFound, Flaky, BudgetSpent):
         # Flaky: a violation that did not occur again, because the target is not deterministic.
         pass
-    except* NotAsked as group:
-        not_asked = group
-    while isinstance(not_asked, BaseExceptionGroup):
-        not_asked = not_asked.exceptions[0]
-    if not_asked is not None:
-        raise not_asked
+    except* CheckSkipped as group:
+        skipped = group
+    while isinstance(skipped, BaseExceptionGroup):
+        skipped = skipped.exceptions[0]
+    if skipped is not None:
+        raise skipped

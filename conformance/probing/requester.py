@@ -31,13 +31,13 @@ from ..judging.expectation import Expectation, Terms, accepts_body, expectation
 from ..judging.judge import BUSY_STATUSES, is_invalid_error, with_bypass_cause
 from ..judging.ledger import Ledger
 from ..options import EXAMPLES_BY_DEPTH, Depth, Permission, Settings
+from ..transport.check_skipped import CheckSkipped
 from ..transport.client import Client, connection_failure
 from ..transport.connection import TransportResult
-from ..transport.not_asked import NotAsked
 from ..transport.raw_connection import RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, Secret, key_secret
 from .answer_recorder import AnswerRecorder, JudgedAnswer
-from .patience import Patience, TargetBehaviour
+from .waits import TargetBehaviour, Waits
 
 _SECOND_BODY = b'{"names":["Ada"]}'
 """An object other than the simplest one."""
@@ -76,7 +76,7 @@ class Requester:
         key: ApiKey,
         settings: Settings,
         chain_schema: ChainSchema = UNKNOWN_CHAIN,
-        patience: Patience | None = None,
+        waits: Waits | None = None,
         pause: Callable[[Seconds], None] = time.sleep,
     ) -> None:
         assert settings.seed is not None
@@ -94,11 +94,11 @@ class Requester:
         self.minimal_body = chain_schema.minimal_input
         """The simplest body that the chain accepts, as far as that is known."""
         self.secret = key_secret(key, settings.api_key_env)
-        self.patience = patience or Patience.for_depth(settings.depth)
+        self.waits = waits or Waits.for_depth(settings.depth)
         self.started: Seconds = monotonic()
         self._client = client
         self._pause = pause
-        self._behaviour = TargetBehaviour(self.patience)
+        self._behaviour = TargetBehaviour(self.waits)
         self._recorder = AnswerRecorder(client, ledger, self.terms, keep_bodies=settings.keep_bodies)
 
     @property
@@ -142,11 +142,11 @@ class Requester:
 
     def require_permission(self, permission: Permission) -> None:
         """
-        Raises NotAsked if the target may not be sent something intrusive.
+        Raises CheckSkipped if the target may not be sent something intrusive.
         """
         if not self.is_permitted(permission):
             needs = "needs" if self._client.on_loopback else "remote targets need"
-            raise NotAsked(f"{needs} --allow {permission}")
+            raise CheckSkipped(f"{needs} --allow {permission}")
 
     def note(self, text: str) -> None:
         """Enter an observation about the target that is no violation."""
@@ -194,7 +194,7 @@ class Requester:
         request = request.with_fields(self._client.fields)
         expected = expected or expectation(request, self.terms)
         judged = self._exchange(request, expected)
-        for pause in self.patience.retry_pauses:
+        for pause in self.waits.retry_pauses:
             if not self._recorder.is_busy(judged.answer, expected):
                 break
             if not self._behaviour.take_pause(pause):
@@ -237,7 +237,7 @@ class Requester:
         """
         request = self.build_request(body)
         answer = self._exchange(request, None).answer
-        for pause in self.patience.retry_pauses:
+        for pause in self.waits.retry_pauses:
             if answer is None or answer.status not in BUSY_STATUSES:
                 break
             self._pause(pause)
@@ -267,7 +267,7 @@ class Requester:
             connection = self._client.open_raw_connection(self.ledger.count_request)
         except OSError as error:
             self.record(self.build_request(), connection_failure(error), None)
-            raise NotAsked("the target accepts no connection") from None
+            raise CheckSkipped("the target accepts no connection") from None
         with connection:
             yield connection
 

@@ -19,7 +19,7 @@ from chainproof.results.manifest import Ending
 from ..checks import Check
 from ..plugin import settings_of
 from ..transport.asgi import App
-from ..transport.not_asked import NotAsked
+from ..transport.check_skipped import CheckSkipped
 from .finding_text import finding_text
 from .run import CONFORMANCE_RUN, CheckResult, ConformanceRun, blocked_reason, finish_run
 from .setup import RUN_SETUP, ConformanceRuns
@@ -93,7 +93,7 @@ def check_result(
     ]
     try:
         result = _run_check(check, conformance_run)
-    except NotAsked as reason:
+    except CheckSkipped as reason:
         pytest.skip(str(reason))
     if result.findings:
         properties.append(("violated", _ids(found.clause for found in result.findings)))
@@ -102,18 +102,18 @@ def check_result(
 
 def _run_check(check: Check, conformance_run: ConformanceRun) -> CheckResult:
     """
-    Run a check and count what it found. Raises NotAsked.
+    Run a check and count what it found. Raises CheckSkipped.
     """
     if conformance_run.blocked_reason is None:
         conformance_run.blocked_reason = blocked_reason(conformance_run)
     if conformance_run.blocked_reason:
-        raise NotAsked("nothing can be exercised")
+        raise CheckSkipped("nothing can be exercised")
     ledger = conformance_run.requester.ledger
     counts, requests = ledger.finding_counts(), ledger.request_count
     conformance_run.requester.check_name = check.title
     try:
         check.run(conformance_run.requester)
-    except NotAsked as reason:
+    except CheckSkipped as reason:
         ledger.record_skipped(check.clauses, str(reason))
         raise
     finally:

@@ -10,7 +10,7 @@ from threading import Lock
 
 from chainproof.clock import Seconds, monotonic
 
-from .not_asked import NotAsked
+from .check_skipped import CheckSkipped
 
 
 class RateLimiter:
@@ -44,11 +44,13 @@ class RateLimiter:
 
     def acquire(self) -> None:
         """
-        Wait until the next request may be sent. Raises NotAsked if all are sent.
+        Wait until the next request may be sent. Raises CheckSkipped if all are sent.
         """
         with self._lock:
             if self.is_exhausted:
-                raise NotAsked(f"needs a higher --max-requests: all {self.max_requests} requests of this run are sent")
+                raise CheckSkipped(
+                    f"needs a higher --max-requests: all {self.max_requests} requests of this run are sent"
+                )
             self.sent_count += 1
             wait = self._wait()
         if wait > 0:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
 from chainproof.json_text import JSON
-from chainproof.judgement.generator_health import mean_in_flight
+from chainproof.judgement.generator_caveats import mean_in_flight
 from chainproof.judgement.load_summary import LoadSummary, OutcomeCount, PayloadSummary, PhaseSummary, Timing, timing
 from chainproof.judgement.objectives import ObjectiveResult
 from chainproof.results.exchange import NotSent

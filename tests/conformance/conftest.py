@@ -17,10 +17,10 @@ from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.chain_schema import ChainSchema, simplest_input
 from chainproof.conformance.judging.ledger import Ledger
 from chainproof.conformance.options import Depth, Settings
-from chainproof.conformance.probing.patience import Patience
 from chainproof.conformance.probing.requester import Requester
+from chainproof.conformance.probing.waits import Waits
+from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client
-from chainproof.conformance.transport.not_asked import NotAsked
 from chainproof.conformance.transport.rate_limit import UNLIMITED, RateLimiter
 from chainproof.contract.chain_schema import Schema
 from chainproof.contract.credentials import ApiKey, AuthScheme
@@ -69,7 +69,7 @@ class SuiteResult:
         return {found.clause for found in self.findings}
 
 
-SHORT_WAITS = Patience(
+SHORT_WAITS = Waits(
     max_busy_wait=10.0, fast_exchange=math.inf, idle=0.1, close=0.3, optional_answer=0.15, continue_answer=0.15
 )
 """Short waits, and every target counts as fast."""
@@ -85,7 +85,7 @@ def run_suite(monkeypatch: pytest.MonkeyPatch) -> RunSuite:
 
     def run(server: AnswerFunction | str, *, examples: int = 4, path: str = "", **options: object) -> SuiteResult:
         monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, Depth.QUICK, examples)
-        options.setdefault("patience", replace(SHORT_WAITS, shrink_requests=10 * examples))
+        options.setdefault("waits", replace(SHORT_WAITS, shrink_requests=10 * examples))
         if not callable(server):
             return _run_checks(server + path, **options)  # type: ignore[arg-type]
         with serve(server) as url:
@@ -104,7 +104,7 @@ def _run_checks(
     input_schema: Schema | None = None,
     output_schema: Schema | None = None,
     rate_limiter: RateLimiter = UNLIMITED,
-    patience: Patience,
+    waits: Waits,
     **options: object,
 ) -> SuiteResult:
     """
@@ -125,17 +125,17 @@ def _run_checks(
             output_schema=output_schema,
             minimal_input=simplest_input(input_schema) if input_schema else b"{}",
         ),
-        patience=patience,
+        waits=waits,
         pause=lambda seconds: None,
     )
     skipped = {}
-    with suppress(NotAsked):
+    with suppress(CheckSkipped):
         requester.send_valid_body(requester.minimal_body)
     for check in checks:
         requester.check_name = check.name
         try:
             check.run(requester)
-        except NotAsked as reason:
+        except CheckSkipped as reason:
             skipped[check.name] = str(reason)
     client.close()
     return SuiteResult(ledger=ledger, skipped=skipped)

@@ -11,9 +11,9 @@ from chainproof.conformance.checks import Check, body, checks_in, limits, media_
 from chainproof.conformance.judging.ledger import Ledger
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.requester import Requester
+from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client
 from chainproof.conformance.transport.connection import TransportResult
-from chainproof.conformance.transport.not_asked import NotAsked
 from chainproof.conformance.transport.request import CheckRequest
 from chainproof.contract.answer import Answer
 from chainproof.contract.credentials import ApiKey
@@ -96,7 +96,7 @@ def run_suite_in_process(
         requester.check_name = check.name
         try:
             check.run(requester)
-        except NotAsked:
+        except CheckSkipped:
             continue
         if stop_at_first and ledger.findings:
             break

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from chainproof.conformance.options import REMOTE_MAX_REQUESTS, REMOTE_RATE_LIMIT, Depth, Permission, Settings
 from chainproof.conformance.runner import setup
 from chainproof.conformance.runner.forecast import forecast_counts, forecast_lines
-from chainproof.conformance.transport.not_asked import NotAsked
+from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.rate_limit import RateLimiter
 
 from .conftest import RunSuite
@@ -58,17 +58,17 @@ def test_requests_keep_the_distance_of_the_rate_limit(rate: float, work: Sequenc
 @given(max_requests=st.integers(1, 30), attempts=st.integers(0, 60))
 def test_no_more_than_max_requests_are_sent(max_requests: int, attempts: int) -> None:
     """
-    A further request raises NotAsked, which names the option.
+    A further request raises CheckSkipped, which names the option.
     """
-    rate_limiter, not_asked = RateLimiter(max_requests=max_requests), 0
+    rate_limiter, skipped = RateLimiter(max_requests=max_requests), 0
     for _ in range(attempts):
         try:
             rate_limiter.acquire()
-        except NotAsked as reason:
-            not_asked += "--max-requests" in str(reason)
+        except CheckSkipped as reason:
+            skipped += "--max-requests" in str(reason)
 
     expected = min(max_requests, attempts), max(0, attempts - max_requests)
-    assert expected == (rate_limiter.sent_count, not_asked)
+    assert expected == (rate_limiter.sent_count, skipped)
 
 
 @pytest.mark.parametrize("max_requests", [1, 25, 150])

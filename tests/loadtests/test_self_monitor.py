@@ -21,7 +21,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.judgement.generator_health import exceeds, total_time_in_flight
+from chainproof.judgement.generator_caveats import exceeds, total_time_in_flight
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.results.generator_health import GeneratorHealth
 from chainproof.results.interval import Interval, total

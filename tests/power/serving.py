@@ -17,8 +17,8 @@ from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.judging.ledger import Evidence, Ledger
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.requester import Requester
+from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client
-from chainproof.conformance.transport.not_asked import NotAsked
 from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
 from chainproof.contract.target import Target, parse_target
@@ -118,7 +118,7 @@ def run_checks(
             requester.check_name = check.name
             try:
                 check.run(requester)
-            except NotAsked:
+            except CheckSkipped:
                 continue
             except (ClauseFound, pytest.fail.Exception):
                 break

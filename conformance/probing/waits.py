@@ -1,5 +1,5 @@
 """
-Says how long a run waits for a busy, slow or silent target, and keeps account of how the target has behaved so far.
+How long a run waits for a busy, slow or silent target, and when it stops sending.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from chainproof.durations import format_duration
 from chainproof.results.exchange import Transport
 
 from ..options import MAX_BUSY_WAIT, Depth
-from ..transport.not_asked import NotAsked
+from ..transport.check_skipped import CheckSkipped
 
 _IDLE_BY_DEPTH: dict[Depth, Seconds] = {Depth.QUICK: 0.4, Depth.STANDARD: 1.2, Depth.DEEP: 5.5}
 
@@ -23,9 +23,9 @@ _MIN_MEASURED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
+class Waits:
     """
-    How long a run waits, and when it gives up. Tests pass shorter waits.
+    How long a run waits, and when it gives up.
     """
 
     retry_pauses: tuple[Seconds, ...] = (0.1, 0.3, 1.0, 2.0)
@@ -49,7 +49,7 @@ class Patience:
 
     @classmethod
     def for_depth(cls, depth: Depth) -> Self:
-        """The patience of a run at a depth."""
+        """The waits of a run at a depth."""
         return cls(max_busy_wait=MAX_BUSY_WAIT[depth], idle=_IDLE_BY_DEPTH[depth])
 
 
@@ -58,10 +58,10 @@ class TargetBehaviour:
     How the target has behaved so far: durations, missed deadlines, failed connection attempts, and time spent waiting.
     """
 
-    def __init__(self, patience: Patience) -> None:
-        self._patience = patience
+    def __init__(self, waits: Waits) -> None:
+        self._waits = waits
         self._durations: deque[Seconds] = deque(maxlen=200)
-        self._busy_wait_left = patience.max_busy_wait
+        self._busy_wait_left = waits.max_busy_wait
         self._missed = 0
         self._failed_connects = 0
 
@@ -88,18 +88,18 @@ class TargetBehaviour:
         """Scale factor (0 to 1) for the number of requests on slow targets."""
         if len(self._durations) < _MIN_MEASURED:
             return 1.0
-        median, fast = statistics.median(self._durations), self._patience.fast_exchange
+        median, fast = statistics.median(self._durations), self._waits.fast_exchange
         return 1.0 if median <= fast else fast / median
 
     def check_is_answering(self, deadline: Seconds) -> None:
         """
-        Raises NotAsked if the target has stopped answering; *deadline* is the one of each exchange.
+        Raises CheckSkipped if the target has stopped answering; *deadline* is the one of each exchange.
         """
-        limit = self._patience.max_misses
+        limit = self._waits.max_misses
         if self._missed >= limit:
-            raise NotAsked(
+            raise CheckSkipped(
                 f"the target left {limit} requests without an answer for {format_duration(deadline)} each, "
                 "so no more are sent"
             )
         if self._failed_connects >= limit:
-            raise NotAsked(f"the target failed {limit} connection attempts in a row, so no more are made")
+            raise CheckSkipped(f"the target failed {limit} connection attempts in a row, so no more are made")

@@ -30,8 +30,8 @@ from chainproof.results.exchange import Result, Transport
 from chainproof.results.generator_health import GeneratorHealth
 from chainproof.results.interval import Interval, RequestStats
 from chainproof.results.manifest import Manifest
+from chainproof.statistics.confidence_intervals import CONFIDENCE, proportion
 from chainproof.statistics.histogram import Histogram
-from chainproof.statistics.intervals import CONFIDENCE, proportion
 from chainproof.workload.objectives import Indicator, parse_objective
 
 SCHEDULE_LAG_WARNING: Seconds = 0.010

@@ -15,8 +15,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from chainproof.statistics.confidence_intervals import proportion, quantile, quantile_ranks
 from chainproof.statistics.histogram import Histogram
-from chainproof.statistics.intervals import proportion, quantile, quantile_ranks
 
 FRACTIONS = st.sampled_from([Fraction(1, 10), Fraction(1, 2), Fraction(9, 10), Fraction(19, 20), Fraction(99, 100)])
 # Values for which no binomial sum equals the tail probability, since rounding would decide a tie.

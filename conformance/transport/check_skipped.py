@@ -1,0 +1,15 @@
+"""
+The exception that skips a check.
+"""
+
+from __future__ import annotations
+
+
+class CheckSkipped(BaseException):
+    """
+    Ends a check without a result: the target cannot or may not be sent its requests.
+
+    Its text says why, and what would make the check run.
+
+    It is a BaseException, so that Hypothesis stops at once instead of shrinking it as a failed example.
+    """
