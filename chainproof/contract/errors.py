@@ -51,9 +51,6 @@ class Responsible(StrEnum):
     PLATFORM = "platform"
     """Baseten's gateway, routing and replicas."""
 
-    US = "us"
-    """chainproof itself: never a finding, exit code 70."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pairing:

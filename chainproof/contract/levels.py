@@ -25,10 +25,6 @@ class Level(StrEnum):
     """A recommendation: a violation is a warning."""
 
 
-BINDING: frozenset[Level] = frozenset({Level.MUST, Level.ASSUMED})
-"""The levels whose violations fail a run, unless `--fail-on should` is given."""
-
-
 class Contract(StrEnum):
     """
     The contract that answers are tested against. Each one allows what the one before allows, and more.

@@ -96,7 +96,7 @@ class Histogram:
             raise ValueError(f"expected a finite duration, found {value!r}")
         value = max(value, 0.0)
         nanoseconds = round(value * _NANOSECONDS)
-        index, buckets = _bucket(nanoseconds), self._unpacked()
+        index, buckets = bucket_index(nanoseconds), self._unpacked()
         buckets[index] = buckets.get(index, 0) + times
         self.count += times
         self.nanoseconds += nanoseconds * times
@@ -199,12 +199,6 @@ class Histogram:
         below = sum(count for index, count in self._ascending() if bucket_midpoint(index) <= limit)
         return min(below, self.count - 1)  # the maximum is exact and above the limit
 
-    def bucket_counts(self) -> list[tuple[Seconds, Seconds, int]]:
-        """
-        Lower bound, upper bound and count of every used bucket, ascending.
-        """
-        return [(*bucket_bounds(index), count) for index, count in self._ascending()]
-
     def to_json(self) -> HistogramData:
         """
         The JSON form, which `from_json` reads.
@@ -284,16 +278,9 @@ def merge_histograms(histograms: Iterable[Histogram]) -> Histogram:
     return merged
 
 
-def bucket_index(value: Seconds) -> int:
+def bucket_index(nanoseconds: int) -> int:
     """
     The bucket number of a duration (0 or more).
-    """
-    return _bucket(round(value * _NANOSECONDS))
-
-
-def _bucket(nanoseconds: int) -> int:
-    """
-    The bucket number of a duration in nanoseconds.
     """
     shift = max(nanoseconds.bit_length() - _SUB_BITS - 1, 0)
     return (shift << _SUB_BITS) + (nanoseconds >> shift)

@@ -76,13 +76,6 @@ ARRIVAL_PROCESSES: dict[str, ArrivalProcess] = {"poisson": poisson, "constant": 
 """The arrival processes by name, as workloads and `--arrivals` use it."""
 
 
-def plan_arrivals(process: str, rate: PerSecond, duration: Seconds, seed: int) -> tuple[Seconds, ...]:
-    """
-    Every intended start of a run with a constant rate. Raises KeyError for an unknown process.
-    """
-    return tuple(take_until(duration, ARRIVAL_PROCESSES[process](rate, seed)))
-
-
 def digest(starts: Iterable[Seconds]) -> str:
     """
     The hash that identifies a plan: SHA-256 over its starts as big-endian doubles, in hex.

@@ -6,14 +6,12 @@ The answer is compared with the one to a reference request with normal framing, 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 import orjson
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
-from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
 from chainproof.contract.violations import Violation, violations
 from chainproof.results.exchange import Transport
@@ -21,7 +19,6 @@ from chainproof.results.exchange import Transport
 from ..judging.expectation import Expectation
 from ..judging.judge import BUSY_STATUSES
 from ..transport.connection import TRAILING_BYTES, TransportResult, trailing_bytes_error
-from ..transport.raw_connection import RawConnection
 from ..transport.request import CheckRequest
 from .answer_recorder import JudgedAnswer
 from .requester import Requester
@@ -189,18 +186,3 @@ def with_trailing_bytes(received: TransportResult, trailing: bytes) -> Transport
     if not trailing or received.framing_error:
         return received
     return replace(received, framing_error=trailing_bytes_error(trailing), raw=received.raw + trailing)
-
-
-def read_answers(
-    connection: RawConnection, request: CheckRequest, within: Seconds, max_answers: int
-) -> Iterator[Answer]:
-    """
-    The answers on a connection, until none comes within so many seconds.
-    """
-    for _ in range(max_answers):
-        received = connection.read_answer(request, within=within)
-        if received.answer is None:
-            return
-        yield received.answer
-        if connection.is_closed or received.closes_connection:
-            return

@@ -57,14 +57,6 @@ def service_time(law: ServiceTime, *, component: float, quantile: float) -> Seco
     return part.median * exp(part.sigma * _NORMAL.inv_cdf(quantile)) if part.sigma else part.median
 
 
-def probability_at_most(law: ServiceTime, seconds: Seconds) -> float:
-    """
-    Probability of a service time of at most *seconds*.
-    """
-    total = sum(part.weight for part in law)
-    return sum(part.weight / total * _component_probability_at_most(part, seconds) for part in law)
-
-
 def _component_at(law: ServiceTime, share: float) -> Component:
     """
     The component at a share of the total weight.
@@ -77,12 +69,3 @@ def _component_at(law: ServiceTime, share: float) -> Component:
         if remaining < 0:
             return part
     return law[-1]
-
-
-def _component_probability_at_most(part: Component, seconds: Seconds) -> float:
-    """
-    The same probability for one component.
-    """
-    if not part.sigma or not part.median:
-        return float(seconds >= part.median)
-    return _NORMAL.cdf(log(seconds / part.median) / part.sigma) if seconds > 0 else 0.0

@@ -20,7 +20,7 @@ class Reply(NamedTuple):
 
     transport: Transport
     end: Seconds
-    """When the kernel received the end of the answer; the time of the read without a timestamp or an answer."""
+    """When the kernel received the end of the answer. Without a timestamp or an answer, the time of the read."""
     answer: Answer | None = None
     reason: str = ""
     """The transport error; empty if there is an answer."""
@@ -38,8 +38,3 @@ class Reply(NamedTuple):
     """Bytes received, counted after decryption."""
     replaced: int = 0
     """Idle connections that turned out to be closed before this request was sent."""
-
-    @property
-    def has_kernel_timestamp(self) -> bool:
-        """Whether `end` is a kernel timestamp."""
-        return self.answer is not None and self.end < self.read_at

@@ -2,12 +2,13 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from math import log
+from statistics import NormalDist
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.emulator.behaviour.latency import Component, constant, probability_at_most, service_time, sigma_from_p99
+from chainproof.emulator.behaviour.latency import Component, constant, service_time, sigma_from_p99
 from chainproof.emulator.behaviour.seeded_random import DrawPurpose, mix64, uniform
 from chainproof.emulator.scenario import builtin_scenarios
 
@@ -17,6 +18,23 @@ MODELS = {
     "mixture": (Component(median=0.03, sigma=0.3, weight=98), Component(median=0.6, sigma=0.4, weight=2)),
     **{name: scenario.service_time for name, scenario in builtin_scenarios().items()},
 }
+
+
+def probability_at_most(law, seconds):
+    """
+    Probability of a service time of at most *seconds*.
+    """
+    total = sum(part.weight for part in law)
+    return sum(part.weight / total * component_probability_at_most(part, seconds) for part in law)
+
+
+def component_probability_at_most(part, seconds):
+    """
+    The same probability for one component.
+    """
+    if not part.sigma or not part.median:
+        return float(seconds >= part.median)
+    return NormalDist().cdf(log(seconds / part.median) / part.sigma) if seconds > 0 else 0.0
 
 
 @pytest.mark.parametrize("model", MODELS.values(), ids=MODELS)

@@ -290,7 +290,6 @@ def test_an_answer_in_time_counts_even_if_it_is_read_late(run_server: RunServer)
 
     assert [Transport.ANSWERED] * 2 == [reply.transport for reply in replies]
     assert 1 == server.connections
-    assert replies[0].has_kernel_timestamp
     assert replies[0].read_at - replies[0].end > 0.1
 
 

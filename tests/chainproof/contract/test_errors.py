@@ -57,11 +57,10 @@ def test_statuses_of_a_code(code: str) -> None:
 @pytest.mark.parametrize("pairing", PAIRINGS, ids=lambda pairing: pairing.code)
 def test_row_is_complete(pairing: Pairing) -> None:
     """
-    Strict statuses are errors of the document, additional ones have a citation, and chainproof is never responsible.
+    Strict statuses are errors of the document, and additional ones have a citation.
     """
     assert set(pairing.strict) <= set(documented_statuses()) - {200}
     assert bool(pairing.documented) is bool(pairing.citation)
-    assert pairing.responsible is not Responsible.US
     assert responsible(pairing.code, None) is pairing.responsible
 
 

@@ -6,7 +6,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
-from itertools import pairwise
 
 import orjson
 import pytest
@@ -144,7 +143,7 @@ def test_maximum_above_the_limit_is_not_counted() -> None:
     """
     The maximum is exact: "max < 800.4 ms" is not met by 800.5 ms, although both are in one bucket.
     """
-    assert bucket_index(0.8004) == bucket_index(0.8005)
+    assert bucket_index(800_400_000) == bucket_index(800_500_000)
     assert histogram_of([100_000_000, 800_500_000]).count_at_most(0.8004) == 1
     assert histogram_of([800_450_000, 800_500_000]).count_at_most(0.8004) == 0
 
@@ -175,13 +174,13 @@ def test_buckets_have_no_gap_or_overlap() -> None:
     """
     From 1 ns to a day every duration is in exactly one bucket.
     """
-    last = bucket_index(DAY / SECOND)
+    last = bucket_index(DAY)
     bounds = [bucket_bounds(index) for index in range(last + 2)]
 
     assert bounds[0][0] == 0.0
     assert [high for _, high in bounds[:-1]] == [low for low, _ in bounds[1:]]
-    assert list(range(last + 2)) == [bucket_index(low) for low, _ in bounds]
-    assert list(range(last + 2)) == [bucket_index(high - 1 / SECOND) for _, high in bounds]
+    assert list(range(last + 2)) == [bucket_index(round(low * SECOND)) for low, _ in bounds]
+    assert list(range(last + 2)) == [bucket_index(round(high * SECOND) - 1) for _, high in bounds]
     assert all((high - low) / low <= 2.0001 * RELATIVE_ERROR for low, high in bounds[1024:])
     middles = [bucket_midpoint(index) for index in range(last + 1)]
     assert all(low <= middle <= low * (1 + RELATIVE_ERROR) for (low, _), middle in zip(bounds, middles, strict=False))
@@ -195,20 +194,9 @@ def test_value_is_within_its_bucket(value: int) -> None:
     """
     The bounds of the bucket of a value enclose the value.
     """
-    low, high = bucket_bounds(bucket_index(value / SECOND))
+    low, high = bucket_bounds(bucket_index(value))
 
     assert low <= value / SECOND < high
-
-
-@given(SAMPLES)
-def test_bucket_counts_are_ascending_and_complete(sample: list[int]) -> None:
-    """
-    The bucket counts include every value once.
-    """
-    bucket_counts = histogram_of(sample).bucket_counts()
-
-    assert len(sample) == sum(count for _, _, count in bucket_counts)
-    assert all(high <= low for (_, high, _), (low, _, _) in pairwise(bucket_counts))
 
 
 def test_empty_histogram() -> None:
@@ -273,7 +261,6 @@ def test_compact_histogram_behaves_the_same(sample: list[int], more: list[int], 
 
     assert packed == unpacked
     assert packed.buckets == unpacked.buckets
-    assert packed.bucket_counts() == unpacked.bucket_counts()
     assert packed.quantile(per_mille / 1000) == unpacked.quantile(per_mille / 1000)
     assert packed.count_at_most(per_mille / SECOND) == unpacked.count_at_most(per_mille / SECOND)
     assert (
