@@ -58,14 +58,14 @@ def _parse_slowly(body: bytes) -> JSON | InvalidJson | TooDeep:
         return InvalidJson.NOT_UTF8
     try:
         # An integer of more than 4300 digits is valid JSON, but int() rejects it.
-        return cast(JSON, json.loads(text, parse_constant=_reject_constant, parse_int=_parse_integer))
+        return cast(JSON, json.loads(text, parse_constant=reject_constant, parse_int=_parse_integer))
     except RecursionError:
         return TooDeep()
     except ValueError:
         return InvalidJson.NOT_JSON
 
 
-def _reject_constant(constant: str) -> float:
+def reject_constant(constant: str) -> float:
     """
     Raise ValueError for `NaN`, `Infinity` and `-Infinity`, which Python accepts but JSON does not.
     """

@@ -7,15 +7,18 @@ requests, each with a label that names what is special about it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from types import ModuleType
+from typing import TypeVar
 
 from chainproof.contract.clauses import Clause
 
 from ..probing.requester import Requester
 
 CheckCallable = Callable[[Requester], None]
+_Item = TypeVar("_Item")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +60,14 @@ def checks_in(module: ModuleType) -> tuple[Check, ...]:
     The checks that a module defines.
     """
     return tuple(check for check in CHECKS if check.module == _short_name(module.__name__))
+
+
+def run_concurrently(function: Callable[[_Item], object], items: Iterable[_Item], *, threads: int) -> None:
+    """
+    Call a function for each item, on several threads.
+    """
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(function, items))
 
 
 def _short_name(module: str) -> str:

@@ -4,7 +4,7 @@ Connections are kept open, closed as announced, and each request gets the answer
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
@@ -19,7 +19,7 @@ from ..probing.raw_requests import ReferenceAnswer, raw_request, send_reference_
 from ..probing.requester import Requester
 from ..transport.connection import TransportResult
 from ..transport.request import JSON_TYPE, CheckRequest
-from . import check_for
+from . import check_for, run_concurrently
 
 _THREADS = 8
 _UNANNOUNCED_CLOSE_TIMEOUT: Seconds = 0.06
@@ -77,7 +77,7 @@ def connections_are_closed_on_request(requester: Requester) -> None:
                 clauses.CONNECTION_PERSISTENCE, None if closed_in_time else violation, request, received.answer
             )
 
-    _run_concurrently(check, _requests_to_close(requester))
+    run_concurrently(check, _requests_to_close(requester), threads=_THREADS)
 
 
 def _requests_to_close(requester: Requester) -> Iterable[CheckRequest]:
@@ -109,9 +109,10 @@ def connection_close_is_honoured(requester: Requester) -> None:
     answered like the first, even if the previous body was not read.
     """
     reference = send_reference_request(requester)
-    _run_concurrently(
+    run_concurrently(
         lambda first_request: _check_next_request(requester, first_request, reference),
         tuple(_requests_rejected_early(requester)),
+        threads=_THREADS,
     )
 
 
@@ -261,11 +262,3 @@ def _plain_request(requester: Requester, purpose: str, label: str) -> CheckReque
     A valid request with a unique body.
     """
     return requester.prepare(requester.build_request(unique_body(requester, purpose), label=label))
-
-
-def _run_concurrently(check: Callable[[CheckRequest], None], requests: Iterable[CheckRequest]) -> None:
-    """
-    Call a function for each request, a few at the same time.
-    """
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(check, requests))

@@ -5,9 +5,7 @@ HTTP/1.1 messages: answers follow RFC 9112 and their content coding, and request
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from typing import TypeVar
 
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
@@ -24,9 +22,7 @@ from ..probing.raw_requests import (
 )
 from ..probing.requester import DEFAULT_BODY, Requester
 from ..transport.request import JSON_TYPE, CheckRequest
-from . import check_for
-
-Item = TypeVar("Item")
+from . import check_for, run_concurrently
 
 _THREADS = 6
 _CHUNKED = ("Transfer-Encoding: chunked",)
@@ -69,7 +65,7 @@ def every_answer_is_exactly_one_http_message(requester: Requester) -> None:
         received, _, _ = exchange_raw(requester, requester.prepare(request), within=requester.settings.deadline)
         requester.record(requester.prepare(request), received, None)
 
-    _run_concurrently(check, requests_of_every_kind(requester))
+    run_concurrently(check, requests_of_every_kind(requester), threads=_THREADS)
 
 
 @check_for(clauses.CONTENT_CODING, clauses.HTTP_RECOMMENDATIONS, title="`Content-Encoding` matches the body")
@@ -275,7 +271,7 @@ def every_valid_request_framing_is_accepted(requester: Requester) -> None:
             requester, request, received, reference.same_status(clauses.REQUEST_FRAMING), may_reject=unusual.may_reject
         )
 
-    _run_concurrently(check, UNUSUAL_REQUESTS)
+    run_concurrently(check, UNUSUAL_REQUESTS, threads=_THREADS)
 
 
 @check_for(clauses.REQUEST_FRAMING, clauses.HTTP_RECOMMENDATIONS, title="`Expect: 100-continue` is honoured")
@@ -367,11 +363,3 @@ def _pipeline_request(requester: Requester, body: bytes, *, in_chunks: bool = Fa
     """
     line, sent = (_CHUNKED[0], chunked(body, 40)) if in_chunks else (f"Content-Length: {len(body)}", body)
     return raw_request(requester, body, line, sent=sent, label="pipelined requests")
-
-
-def _run_concurrently(check: Callable[[Item], None], items: Iterable[Item]) -> None:
-    """
-    Call a function for each item, a few at the same time.
-    """
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(check, items))

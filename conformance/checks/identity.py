@@ -5,7 +5,6 @@ Each answer belongs to one request: request ids are unique, and concurrent reque
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import orjson
@@ -15,7 +14,7 @@ from chainproof.contract import clauses
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.request import JSON_TYPE, CheckRequest
-from . import check_for
+from . import check_for, run_concurrently
 
 _BURST_SIZE = 12
 
@@ -78,10 +77,10 @@ def concurrent_requests_get_unique_request_ids(requester: Requester) -> None:
     """
     Concurrent requests get different ids, equal and rejected ones included.
     """
-    _send_concurrently(requester, _distinct_requests(requester, "id"))
+    run_concurrently(requester.send, _distinct_requests(requester, "id"), threads=_BURST_SIZE)
     equal = [requester.build_request(label="one of a burst of equal requests") for _ in range(5 * _BURST_SIZE)]
     rejected = [requester.build_request(b"[]", label="one of a burst of equal requests") for _ in range(_BURST_SIZE)]
-    _send_concurrently(requester, equal + rejected)
+    run_concurrently(requester.send, equal + rejected, threads=_BURST_SIZE)
 
 
 @check_for(clauses.ANSWER_MATCHES_REQUEST)
@@ -92,7 +91,7 @@ def concurrent_requests_get_their_own_answers(requester: Requester) -> None:
     if not requester.settings.echo:
         raise CheckSkipped("needs --echo: a chain that returns its input")
     for number in range(6):
-        _send_concurrently(requester, _distinct_requests(requester, f"round {number}"))
+        run_concurrently(requester.send, _distinct_requests(requester, f"round {number}"), threads=_BURST_SIZE)
 
 
 def _distinct_requests(requester: Requester, purpose: str) -> Iterable[CheckRequest]:
@@ -103,11 +102,3 @@ def _distinct_requests(requester: Requester, purpose: str) -> Iterable[CheckRequ
     for number in range(_BURST_SIZE):
         body = orjson.dumps({"number": number, "token": f"{rng.getrandbits(64):016x}", "padding": "x" * number * 50})
         yield requester.build_request(body, label="one of a dozen concurrent requests")
-
-
-def _send_concurrently(requester: Requester, requests: Iterable[CheckRequest]) -> None:
-    """
-    Send all requests at the same time.
-    """
-    with ThreadPoolExecutor(_BURST_SIZE) as pool:
-        list(pool.map(requester.send, requests))

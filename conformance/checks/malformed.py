@@ -7,8 +7,7 @@ such a message with any HTTP status and media type, or by closing the connection
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 
@@ -30,7 +29,7 @@ from ..probing.raw_requests import (
 )
 from ..probing.requester import Requester
 from ..transport.request import CheckRequest
-from . import check_for
+from . import check_for, run_concurrently
 
 _THREADS = 8
 _MAX_ANSWERS = 4
@@ -260,7 +259,7 @@ def invalid_http_messages_are_rejected(requester: Requester) -> None:
         answers = _answers(requester, request, reference)
         _record_rejection(requester, request, answers, clause)
 
-    _run_concurrently(check, INVALID_MESSAGES)
+    run_concurrently(check, INVALID_MESSAGES, threads=_THREADS)
 
 
 def _invalid_request(requester: Requester, invalid: InvalidMessage) -> CheckRequest:
@@ -338,7 +337,7 @@ def bodies_cannot_smuggle_requests(requester: Requester) -> None:
                 return
         requester.record_clause(clauses.INVALID_FRAMING_REJECTED, None, request)
 
-    _run_concurrently(check, SMUGGLING_HEADERS)
+    run_concurrently(check, SMUGGLING_HEADERS, threads=_THREADS)
 
 
 @check_for(clauses.INVALID_FRAMING_REJECTED)
@@ -417,7 +416,7 @@ def truncated_requests_are_rejected(requester: Requester) -> None:
             else:
                 requester.record_clause(clauses.INVALID_FRAMING_REJECTED, None, request)
 
-    _run_concurrently(check, _TRUNCATIONS)
+    run_concurrently(check, _TRUNCATIONS, threads=_THREADS)
 
 
 _LOOKS_COMPLETE = "a body shorter than its Content-Length"
@@ -499,11 +498,3 @@ def _record_violation(
     """
     expected = "an HTTP error status, or a closed connection"
     requester.record_clause(clause, Violation(clause=clause, expected=expected, actual=actual), request, answer)
-
-
-def _run_concurrently(check: Callable[..., None], items: Iterable[object]) -> None:
-    """
-    Call a function for each item, a few at the same time.
-    """
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(check, items))

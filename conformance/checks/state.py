@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import orjson
@@ -23,7 +22,7 @@ from ..probing.raw_requests import raw_request, send_reference_request, unique_b
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.request import JSON_TYPE, CheckRequest
-from . import check_for
+from . import check_for, run_concurrently
 
 _BURST_SIZE = 12
 _ROUNDS = 6
@@ -95,7 +94,7 @@ def slow_and_fast_requests_get_their_own_answers(requester: Requester) -> None:
             for which in range(4)
             for size in (0, 700, 6_000, 200_000 if which == 0 else 50)
         ]
-        _send_concurrently(requester, requests)
+        run_concurrently(requester.send, requests, threads=_BURST_SIZE)
 
 
 @check_for(clauses.ANSWER_MATCHES_REQUEST, clauses.ECHO_EXACT)
@@ -266,11 +265,3 @@ def _send_contradictory_framing(requester: Requester) -> None:
         request = raw_request(requester, body, *lines, sent=sent, label="Content-Length and chunked")
         connection.send_request(request)
         connection.read_answer(request, within=0.2)
-
-
-def _send_concurrently(requester: Requester, requests: Iterable[CheckRequest]) -> None:
-    """
-    Send all requests at the same time.
-    """
-    with ThreadPoolExecutor(_BURST_SIZE) as pool:
-        list(pool.map(requester.send, requests))

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from decimal import Decimal, InvalidOperation
 
+from chainproof.json_text import reject_constant
+
 from ..inputs import sizes
 
 
@@ -85,17 +87,10 @@ def parse_exactly(content: bytes) -> object:
             object_pairs_hook=ObjectMembers,
             parse_int=JsonNumber,
             parse_float=JsonNumber,
-            parse_constant=_reject_constant,
+            parse_constant=reject_constant,
         )
     except RecursionError:
         return parse_json_iteratively(text)
-
-
-def _reject_constant(constant: str) -> object:
-    """
-    Raises ValueError: Python's parser accepts `NaN`, `Infinity` and `-Infinity`, which are not JSON.
-    """
-    raise ValueError(constant)
 
 
 def parse_json_iteratively(text: str) -> object:

@@ -42,7 +42,7 @@ _faults.add_table(
         ),
         "id-rolls-over": (
             "The request id is a counter that restarts after 100.",
-            _with_request_id(lambda context: f"request-{_request_number(context) % 100}"),
+            _with_request_id(lambda context: f"request-{context.memory.next_number() % 100}"),
         ),
         "id-from-caller": (
             "The request id is copied from X-BASETEN-REQUEST-ID of the request.",
@@ -80,14 +80,6 @@ _faults.add_table(
         ),
     },
 )
-
-
-def _request_number(context: RequestContext) -> int:
-    """
-    The number of the request, counted from 1.
-    """
-    context.memory.count["requests"] += 1
-    return context.memory.count["requests"]
 
 
 def _id_of_concurrent_request(context: RequestContext) -> Answer:

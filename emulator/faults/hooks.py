@@ -36,6 +36,11 @@ class Memory:
     """Bodies of the last 16 requests that were answered 200."""
     rng: random.Random = field(default_factory=lambda: random.Random(0))
 
+    def next_number(self) -> int:
+        """Count a request; its number, from 1."""
+        self.count["requests"] += 1
+        return self.count["requests"]
+
     def every_nth(self, number: int, event: str) -> bool:
         """Count *event*; True for every *number*-th occurrence."""
         self.count[event] += 1

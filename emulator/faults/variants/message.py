@@ -145,17 +145,11 @@ add_variant(
     "Request ids are short and sequential.",
     "the document requires a unique string of no particular length",
     FaultHook(
-        decide=lambda context: with_header(context.correct_answer(), REQUEST_ID_HEADER, f"r{_request_number(context)}")
+        decide=lambda context: with_header(
+            context.correct_answer(), REQUEST_ID_HEADER, f"r{context.memory.next_number()}"
+        )
     ),
 )
-
-
-def _request_number(context: RequestContext) -> int:
-    """
-    The number of the request, counted from 1.
-    """
-    context.memory.count["requests"] += 1
-    return context.memory.count["requests"]
 
 
 # ------------------------------------------------------------------ errors
