@@ -92,7 +92,7 @@ OUTCOMES_OF = {
     stall: ("deadline", None, None, "timed_out"),
     drip: ("deadline", None, None, "timed_out"),
     half: ("closed_early", None, None, "failed"),
-    hang_up: ("reset", None, None, "failed"),
+    hang_up: ("connection_reset", None, None, "failed"),
     redirect: ("answered", 302, None, "failed"),
     garbage: ("malformed", None, None, "failed"),
     throttle: ("answered", 429, "rate_limited", "failed"),
@@ -291,7 +291,7 @@ def test_the_folder_of_a_killed_run_is_readable(run_server: RunServer, launch: L
     lost = server.arrival_times[whole.sent :]
 
     assert 70 == done.code
-    assert "the Locust process broke (killed by SIGKILL)" in done.errors
+    assert "the Locust process failed (killed by SIGKILL)" in done.errors
     assert done.run.end is None
     assert all(killed - instant < 2 for instant in lost)
 
@@ -406,7 +406,7 @@ def test_a_full_disk_is_an_internal_error(run_server: RunServer, launch: Launch)
         done = run.end()
 
     assert 70 == done.code
-    assert "the Locust process broke (exit code 70)" in done.errors
+    assert "the Locust process failed (exit code 70)" in done.errors
     assert "File too large" in done.errors
 
 

@@ -9,7 +9,7 @@ import pytest
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.emulator.faults import FAULTS
 
-from .serving import run_checks, running_emulator
+from .serving import attempts, run_checks, running_emulator
 
 FAULT_FOR_CHECK: dict[str, str] = {
     "valid_json_objects_are_accepted": "coerces-digits",
@@ -23,7 +23,7 @@ FAULT_FOR_CHECK: dict[str, str] = {
     "json_values_other_than_objects_are_rejected": "accepts-arrays",
     "almost_valid_json_is_rejected": "accepts-nan",
     "almost_valid_json_is_rejected_at_every_position": "accepts-trailing-commas",
-    "generated_invalid_json_is_rejected": "accepts-comments",
+    "generated_invalid_json_is_rejected": "accepts-truncated-objects",
     "connections_stay_open_unless_close_is_announced": "closes-unannounced",
     "connections_are_closed_on_request": "close-announced-not-done",
     "connection_close_is_honoured": "close-always-announced",
@@ -100,9 +100,13 @@ def test_a_check_finds_its_fault_on_its_own(check) -> None:
     Without other checks, it reports a clause that the fault violates.
     """
     fault = FAULTS[FAULT_FOR_CHECK[check.name]]
-    with running_emulator(fault.hook) as url:
-        found = run_checks(url, [check], overload=True, duration=2.0)
+    violated = {each.id for each in (fault.violates, *fault.also_violates)}
+    found = set()
+    for _ in attempts(fault):
+        with running_emulator(fault.hook) as url:
+            findings = run_checks(url, [check], overload=True, duration=2.0)
+        found |= {each.clause for each in findings if each.check == check.name}
+        if found & violated:
+            break
 
-    assert {each.clause for each in found if each.check == check.name} & {
-        each.id for each in (fault.violates, *fault.also_violates)
-    }
+    assert found & violated

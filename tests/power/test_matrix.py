@@ -22,7 +22,7 @@ from chainproof.contract.levels import Level
 from chainproof.emulator.faults import FAULTS, Fault, FaultStage
 from chainproof.emulator.faults.variants import VARIANTS, Variant
 
-from .serving import run_checks, running_emulator
+from .serving import attempts, run_checks, running_emulator
 
 CLAUSES_WITHOUT_FAULT = {
     clauses.OUTPUT_SCHEMA: "an echo chain has no schema of its own; tests/conformance/test_faults.py violates it",
@@ -117,12 +117,16 @@ def test_a_fault_is_reported_for_its_clause(fault: Fault) -> None:
     """
     The checks report the clause that the fault violates.
     """
-    with running_emulator(fault.hook) as url:
-        found = run_checks(
-            url, checks_for(fault.violates), wanted=fault.violates.id, overload="--overload" in fault.needs_options
-        )
+    overload = "--overload" in fault.needs_options
+    found = set()
+    for _ in attempts(fault):
+        with running_emulator(fault.hook) as url:
+            findings = run_checks(url, checks_for(fault.violates), wanted=fault.violates.id, overload=overload)
+        found |= {each.clause for each in findings}
+        if fault.violates.id in found:
+            break
 
-    assert fault.violates.id in {each.clause for each in found}
+    assert fault.violates.id in found
 
 
 @pytest.mark.parametrize("name", sample(FAULTS))
