@@ -73,7 +73,7 @@ def conformance(
         env=environment(**more),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=180,
         check=False,
     )
 

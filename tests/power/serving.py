@@ -24,6 +24,7 @@ from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
 from chainproof.contract.target import Target, parse_target
 from chainproof.contract.violations import Violation
 from chainproof.emulator.decision import EmulatorConfig
+from chainproof.emulator.faults import Fault
 from chainproof.emulator.faults.hooks import FaultHook
 from chainproof.emulator.scenario import find_scenario
 from chainproof.emulator.server import Stop, new_request_id_prefix, serve
