@@ -52,8 +52,8 @@ def command(tool: str) -> Callable[[Main], Main]:
             try:
                 with _output_to_closed_pipe_discarded():
                     return main(arguments)
-            except UsageError as wrong:
-                print_error(f"chainproof {tool}: {wrong}")
+            except UsageError as error:
+                print_error(f"chainproof {tool}: {error}")
                 return ExitCode.USAGE
             except KeyboardInterrupt:
                 print_error(f"chainproof {tool}: interrupted")

@@ -106,8 +106,8 @@ def _check_certificates(path: str) -> None:
     """
     try:
         ssl.create_default_context(cafile=path)
-    except (OSError, ssl.SSLError) as wrong:
-        raise UsageError(f"expected a PEM file of certificates with --ca-file, found {path!r}: {wrong}") from None
+    except (OSError, ssl.SSLError) as error:
+        raise UsageError(f"expected a PEM file of certificates with --ca-file, found {path!r}: {error}") from None
 
 
 @contextmanager
@@ -139,10 +139,10 @@ def check_listening(target: Target, route: Route) -> None:
     where = target.origin if hop == Address(target.host, target.port) else f"{hop}, on the way to {target.origin}"
     try:
         socket.create_connection((hop.host, hop.port), timeout=_TIMEOUT).close()
-    except socket.gaierror as wrong:
-        raise UsageError(f"cannot find the host of {where}: {(wrong.strerror or str(wrong)).lower()}") from None
-    except OSError as wrong:
-        why = "no answer within 10 s" if isinstance(wrong, TimeoutError) else (wrong.strerror or str(wrong)).lower()
+    except socket.gaierror as error:
+        raise UsageError(f"cannot find the host of {where}: {(error.strerror or str(error)).lower()}") from None
+    except OSError as error:
+        why = "no answer within 10 s" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()
         raise UsageError(f"cannot connect to {where}: {why}; is the URL right and the server running?") from None
 
 

@@ -174,8 +174,8 @@ def duration(text: str) -> float:
     """
     try:
         return parse_duration(text)
-    except ValueError as wrong:
-        raise argparse.ArgumentTypeError(str(wrong)) from None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 def positive_duration(text: str) -> float:

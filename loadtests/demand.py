@@ -61,7 +61,7 @@ class Shard:
         return range(self.index, count, self.of)
 
     def share_of(self, total: int) -> int:
-        """This worker's part of a total; the first workers get the remainder."""
+        """The worker's part of a total; the first workers get the remainder."""
         return total // self.of + (self.index < total % self.of)
 
 

@@ -46,8 +46,8 @@ def share(text: str) -> float:
     """
     try:
         return parse_share(text)
-    except ValueError as wrong:
-        raise argparse.ArgumentTypeError(str(wrong)) from None
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
 
 
 _WORKLOAD = OptionGroup(title="workload", description="Options that are not given keep the workload's value.")

@@ -153,8 +153,8 @@ def _read(folder: Path) -> Run:
     """
     try:
         return read_run(folder)
-    except OSError as wrong:
-        raise UsageError(f"cannot read the run folder {folder}: {wrong.strerror}") from wrong
+    except OSError as error:
+        raise UsageError(f"cannot read the run folder {folder}: {error.strerror}") from error
 
 
 def _write(path: Path | None, text: str) -> None:
@@ -174,8 +174,8 @@ def _write(path: Path | None, text: str) -> None:
         draft = path.with_name(f".{path.name}.{os.getpid()}.part")
         draft.write_text(text, encoding="utf-8")
         draft.replace(path)
-    except OSError as wrong:
-        raise UsageError(f"cannot write {path}: {wrong.strerror}") from wrong
+    except OSError as error:
+        raise UsageError(f"cannot write {path}: {error.strerror}") from error
 
 
 def _print_written(result: Report, outputs: Sequence[ReportOutput]) -> None:

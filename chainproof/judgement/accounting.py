@@ -14,7 +14,7 @@ from chainproof.results.interval import RequestStats
 @dataclass(slots=True, kw_only=True)
 class Accounting:
     """
-    How many requests were planned, and what became of them. A run counts in one of these while it goes on.
+    How many requests were planned, and what became of them.
     """
 
     planned: int = 0
@@ -40,12 +40,12 @@ class Accounting:
 
     @property
     def settled(self) -> int:
-        """Sent requests whose result is on record."""
+        """Sent requests with a result."""
         return self.ok + self.failed + self.timed_out + self.censored
 
     @property
     def unknown(self) -> int:
-        """Sent requests without a result: a run that was killed has some."""
+        """Sent requests without a result, as in a run that was killed."""
         return max(self.sent - self.settled, 0)
 
     @property

@@ -30,12 +30,12 @@ class ExemplarData(TypedDict):
     request_id: str | None
     reason: str
     attempts: NotRequired[str]
-    """Like the next three only if known."""
+    """Present only if known, like the next three."""
     time_to_first_byte_s: NotRequired[float]
     connect_time_s: NotRequired[float]
     tls_time_s: NotRequired[float]
     request_body: NotRequired[StoredBodyData]
-    """Like the next only with --keep-bodies."""
+    """Present only with --keep-bodies, like the next."""
     answer_body: NotRequired[StoredBodyData]
 
 

@@ -81,8 +81,8 @@ class RunWriter:
         try:
             path.mkdir(parents=True, exist_ok=True)
             _write_file(path / MANIFEST, manifest.to_json())
-        except OSError as wrong:
-            raise FolderError(f"cannot write a run folder at {path}: {wrong.strerror}") from wrong
+        except OSError as error:
+            raise FolderError(f"cannot write a run folder at {path}: {error.strerror}") from error
 
     def __enter__(self) -> Self:
         return self
@@ -152,8 +152,8 @@ def check_writable(path: Path) -> None:
         if not path.exists():
             # Permissions do not tell everything: in /proc, for example, not even root can create a folder.
             _try_to_create(path)
-    except OSError as wrong:
-        raise FolderError(f"cannot write a run folder at {path}: {(wrong.strerror or str(wrong)).lower()}") from wrong
+    except OSError as error:
+        raise FolderError(f"cannot write a run folder at {path}: {(error.strerror or str(error)).lower()}") from error
 
 
 def _try_to_create(path: Path) -> None:
@@ -199,8 +199,8 @@ def read_run(path: Path) -> Run:
         data = cast(ManifestData, orjson.loads((path / MANIFEST).read_bytes()))
         _check_format(data["format"], path)
         manifest = Manifest.from_json(data)
-    except (OSError, ValueError, KeyError, TypeError) as wrong:
-        raise FolderError(f"cannot understand {path / MANIFEST}: {type(wrong).__name__} {wrong}") from wrong
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise FolderError(f"cannot understand {path / MANIFEST}: {type(error).__name__} {error}") from error
     unreadable: dict[str, int] = {}
     exemplars = _lines(path / EXEMPLARS, Exemplar.from_json, unreadable)
     findings = _lines(path / FINDINGS, Finding.from_json, unreadable)

@@ -1,7 +1,7 @@
 """
 The health of the load generator in one second, or in several merged: whether its figures can be trusted.
 
-Every value is a sum, a maximum or a histogram, so that seconds and workers can be merged exactly.
+Every value is a sum, a maximum or a histogram, so merging is exact.
 """
 
 from __future__ import annotations
@@ -48,9 +48,9 @@ class GeneratorHealth:
     loop_lag: Histogram = field(default_factory=Histogram)
     """Event-loop lag."""
     cpu_s: Seconds = 0.0
-    """CPU time used …"""
+    """CPU time used during `process_s`."""
     process_s: Seconds = 0.0
-    """… in this many seconds of one process."""
+    """Time observed, summed over the processes."""
     cpu_max: float = 0.0
     """Largest share of one CPU core that one process used in one second."""
     open_files: int = 0

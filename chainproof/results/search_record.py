@@ -26,7 +26,7 @@ class ProbeRecord:
     purpose: str
     """doubling, bisecting or verifying."""
     verdict: str
-    """met, missed, undecided or unfit."""
+    """met, missed, inconclusive or invalid."""
     reason: str
     folder: str
     """The run folder's name, beside the record."""

@@ -366,7 +366,7 @@ def _number(value: object) -> float:
     return float(value)
 
 
-def _whole(value: object) -> int:
+def _integer(value: object) -> int:
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"expected a whole number, found {value!r}")
     return value
@@ -486,7 +486,7 @@ def _search(value: object) -> SearchSettings:
 _SEARCH_READERS: dict[str, Callable[[object], Any]] = {
     "max_rate": _number,
     "resolution": lambda value: parse_share(value) if isinstance(value, str) else _number(value),
-    "verifications": _whole,
+    "verifications": _integer,
     "max_probe_duration": _duration,
 }
 _READERS = {
@@ -496,13 +496,13 @@ _READERS = {
     "arrivals": _text,
     "variation": _number,
     "replay": _replay,
-    "users": _whole,
+    "users": _integer,
     "think_time": _duration,
     "duration": _duration,
     "deadline": _duration,
     "drain": _duration,
-    "max_requests": _whole,
-    "max_in_flight": _whole,
+    "max_requests": _integer,
+    "max_in_flight": _integer,
     "objectives": _objectives,
     "payloads": _payloads,
     "phases": _phases,

@@ -1,8 +1,8 @@
 """
-Only the right API key, in the `Authorization` header, is accepted (`#/security`,
-`#/components/securitySchemes/ApiKeyAuth`).
+Only the right API key, in the `Authorization` header, is accepted.
 
-The key is sent to the target only. Where a wrong key is derived from it, the curl line has the shell derive it again.
+Sources: `#/security`, `#/components/securitySchemes/ApiKeyAuth`. No curl line contains a part of the key: where a wrong
+key is derived from it, the shell derives it again.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """
-No request affects another one: answers are not mixed up, no data is left over, and bad requests have no lasting
-effect.
+No request affects another one: answers are not mixed up, no data is left over, bad requests have no lasting effect.
 """
 
 from __future__ import annotations

@@ -1,6 +1,5 @@
 """
-Request bodies: their type, their labels, bodies that are not objects, and bodies that a receiver may accept or
-reject.
+Request bodies with labels: JSON values that are not objects, and bodies that a receiver may accept or reject.
 
 The texts are written by hand, because `json.dumps` never writes raw UTF-8, leading whitespace, `1E5` or `-0`. What a
 receiver may reject (RFC 8259 §4, §6, §8.2, §9) is decided from the text, by `json_equality`.

@@ -1,8 +1,8 @@
 """
 Finds out why a request with wrong credentials was answered 2xx.
 
-The violation names the weakest credential that is accepted: if no credentials are needed at all, that a wrong key is
-accepted too is no further finding. If the same request is rejected a moment later, authentication is inconsistent.
+The violation names the weakest credential that is accepted: if a request without credentials is accepted, a wrong key
+is no further finding. If the same request is rejected a moment later, authentication is inconsistent.
 """
 
 from __future__ import annotations

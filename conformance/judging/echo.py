@@ -49,13 +49,13 @@ class RecentBodies:
                 while len(memory) > _MAX_REMEMBERED:
                     memory.popitem(last=False)
 
-    def is_from_another_request(self, body: bytes, got: bytes) -> bool:
+    def is_from_another_request(self, body: bytes, received: bytes) -> bool:
         """
-        True if *got*, the answer to *body*, is another request's body or contains a token of one.
+        True if *received*, the answer to *body*, is another request's body or contains a token of one.
 
         An answer without tokens counts only if *body* has one: without tokens two bodies may be equal by chance.
         """
-        sent, returned, normalized = set(_TOKEN.findall(body)), _TOKEN.findall(got), _normalized(got)
+        sent, returned, normalized = set(_TOKEN.findall(body)), _TOKEN.findall(received), _normalized(received)
         with self._lock:
             if any(token in self._tokens for token in returned if token not in sent):
                 return True
@@ -72,18 +72,18 @@ def _normalized(body: bytes) -> bytes | None:
         return None
 
 
-def echo_violation(sent: bytes, got: bytes, recent: RecentBodies) -> Violation | None:
+def echo_violation(sent: bytes, received: bytes, recent: RecentBodies) -> Violation | None:
     """
     The violation of an echo chain that does not return the object that it was sent, or None.
     """
-    difference = first_difference(sent, got)
+    difference = first_difference(sent, received)
     if difference is None:
         return None
-    if recent.is_from_another_request(sent, got):
+    if recent.is_from_another_request(sent, received):
         return Violation(
             clause=clauses.ANSWER_MATCHES_REQUEST,
             expected="the object that was sent",
-            actual=f"another request's object: {_excerpt(got)}",
+            actual=f"another request's object: {_excerpt(received)}",
         )
     return Violation(
         clause=clauses.ECHO_EXACT,

@@ -1,5 +1,5 @@
 """
-Tells which clauses an answer exercises without an expectation, whether it keeps or violates them.
+Tells which clauses an answer exercises, whatever was expected of it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ EVERY_ANSWER_CLAUSES: tuple[Clause, ...] = (
     clauses.RESPONSE_FRAMING,
     clauses.REQUEST_ANSWERED,
 )
-"""The clauses that every answer is judged by as far as it exercises them, whichever check sent the request."""
+"""The clauses by which every answer that exercises them is judged, whichever check sent the request."""
 
 _ANY_STATUS = (clauses.STATUS, clauses.REQUEST_ID_PRESENT, clauses.SINGLETON_FIELDS)
 _OUTPUT = (clauses.OUTPUT_MEDIA_TYPE, clauses.OUTPUT_JSON, clauses.OUTPUT_OBJECT)

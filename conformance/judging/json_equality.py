@@ -289,15 +289,15 @@ def is_same_json(one: bytes, other: bytes) -> bool:
         return False
 
 
-def first_difference(sent: bytes, got: bytes) -> JsonDifference | None:
+def first_difference(sent: bytes, received: bytes) -> JsonDifference | None:
     """
     The first difference between the JSON text that was sent and the one that came back, or None. Values that RFC 8259
     leaves to the receiver are not compared.
     """
-    if sent == got or (len(sent) > _LARGE and _normalized(sent) == _normalized(got) is not None):
+    if sent == received or (len(sent) > _LARGE and _normalized(sent) == _normalized(received) is not None):
         return None
     try:
-        return _difference(parse_exactly(sent), parse_exactly(got), lenient=True)
+        return _difference(parse_exactly(sent), parse_exactly(received), lenient=True)
     except ValueError:
         return None
 
@@ -320,11 +320,11 @@ _Step = tuple["_Step", str] | None
 """A position in a value: the position of the container, and the name or index in it."""
 
 
-def _difference(sent: object, got: object, *, lenient: bool) -> JsonDifference | None:
+def _difference(sent: object, received: object, *, lenient: bool) -> JsonDifference | None:
     """
     The first difference of two values, without recursion. If *lenient*, ambiguous values are not compared.
     """
-    pending: list[tuple[object, object, _Step]] = [(sent, got, None)]
+    pending: list[tuple[object, object, _Step]] = [(sent, received, None)]
     while pending:
         ours, theirs, place = pending.pop()
         if lenient and _is_ambiguous(ours):
@@ -435,13 +435,13 @@ def _pointer(place: _Step, limit: int = 60) -> str:
     return pointer if len(pointer) <= limit else f"…{pointer[-limit:]}"
 
 
-def _is_same_number(sent: JsonNumber, got: JsonNumber, *, lenient: bool) -> bool:
+def _is_same_number(sent: JsonNumber, received: JsonNumber, *, lenient: bool) -> bool:
     """
     True if integers are equal to the last digit, or fractions as doubles. If *lenient*, an integer may stand for a fraction.
     """
-    if not sent.is_integer and (lenient or not got.is_integer):
-        return float(sent) == float(got)
+    if not sent.is_integer and (lenient or not received.is_integer):
+        return float(sent) == float(received)
     try:
-        return sent == got or Decimal(sent) == Decimal(got)
+        return sent == received or Decimal(sent) == Decimal(received)
     except InvalidOperation:
         return False

@@ -46,7 +46,7 @@ class Evidence:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Of two exchanges, the smaller one is kept."""
+        """The size of the request. Of two exchanges, the smaller one is stored."""
         return self.request.size
 
 

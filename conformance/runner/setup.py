@@ -77,8 +77,8 @@ def load_options(settings: Settings) -> LoadedOptions:
             acceptances=tuple(parse_acceptance(text) for text in settings.accept),
             chain_schema=load_chain_schema(settings),
         )
-    except AcceptanceError as wrong:
-        raise UsageError(f"--accept: {wrong}") from None
+    except AcceptanceError as error:
+        raise UsageError(f"--accept: {error}") from None
 
 
 def prepare_run(settings: Settings, loaded: LoadedOptions, endpoint: Endpoint) -> RunSetup:

@@ -1,6 +1,5 @@
 """
-TCP connections on plain sockets, with kernel timestamps of received bytes and the time at which the last byte was
-sent.
+TCP connections on plain sockets that report when bytes were received and when the last byte was sent.
 
 The event loop's transports discard the kernel's receive timestamps and do not report when the last byte was sent.
 SO_TIMESTAMPNS uses CLOCK_REALTIME; when one read returns several segments, the timestamp is that of the last.

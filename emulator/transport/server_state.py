@@ -1,7 +1,5 @@
 """
 State shared by all connections of one server: configuration, emulator state, timers and access log.
-
-Here the pure decisions meet the clock.
 """
 
 from __future__ import annotations

@@ -107,15 +107,15 @@ class Master(WriterSession):
         for kind in self.environment.user_classes:
             if self.demand.workload.model is WorkloadModel.OPEN:
                 kind.fixed_count = len(clients)
-        for worker_state in self._members:
-            self.runner.send_message(PREPARE, self._assignment(worker_state.shard).encode(), worker_state.client)
+        for state in self._members:
+            self.runner.send_message(PREPARE, self._assignment(state.shard).encode(), state.client)
         self._await_ready()
 
     def _await_rejoin(self) -> None:
         """
         Wait for the workers of the last run: Locust removes them from its list until they are ready again.
         """
-        before = sum(not worker_state.lost for worker_state in self._members)
+        before = sum(not state.lost for state in self._members)
         deadline = time.monotonic() + REJOIN_TIMEOUT
         while len(self.runner.clients.ready) < before and time.monotonic() < deadline:
             gevent.sleep(0.05)
@@ -163,24 +163,20 @@ class Master(WriterSession):
         deadline, own_digest = time.monotonic() + READY_TIMEOUT, digest(self.plan)
         while len(self._ready) < len(self._members):
             if time.monotonic() > deadline:
-                missing = [
-                    worker_state.worker for worker_state in self._members if worker_state.client not in self._ready
-                ]
+                missing = [state.worker for state in self._members if state.client not in self._ready]
                 raise UsageError(f"worker {', '.join(missing)} was not ready within {READY_TIMEOUT:.0f} s")
             self._ready_changed.wait(1.0)
             self._ready_changed.clear()
-        for worker_state in self._members:
-            message = self._ready[worker_state.client]
+        for state in self._members:
+            message = self._ready[state.client]
             if message.error:
-                raise UsageError(
-                    f"worker {worker_state.worker} ({worker_state.client.rpartition('_')[0]}): {message.error}"
-                )
+                raise UsageError(f"worker {state.worker} ({state.client.rpartition('_')[0]}): {message.error}")
             if message.digest != own_digest:
                 raise UsageError(
-                    f"worker {worker_state.worker} drew a different plan from the same seed: use the same versions of "
+                    f"worker {state.worker} drew a different plan from the same seed: use the same versions of "
                     "Python and chainproof for the master and all workers"
                 )
-            worker_state.pid = message.pid
+            state.pid = message.pid
 
     def begin(self) -> None:
         """Create the run folder, and tell the workers when to begin."""
@@ -198,17 +194,17 @@ class Master(WriterSession):
         freeze_garbage_collector()
         start_time = time.time() + START_DELAY
         run.begin(time.monotonic() + START_DELAY)
-        for worker_state in self._members:
+        for state in self._members:
             message = {"run": self._run, "start_time": start_time, "variable": self._variable}
-            self.runner.send_message(BEGIN, message, worker_state.client)
+            self.runner.send_message(BEGIN, message, state.client)
         self.follow(run)
 
     def switch_plan(self, rate_change: RateChange, demand: Demand, plan: array[float]) -> None:
         """Send the change to every worker; each draws the new plan itself."""
         assert isinstance(self.run, DistributedRun)
         message = {"run": self._run, **asdict(rate_change)}
-        for worker_state in self._members:
-            self.runner.send_message(REPLAN, message, worker_state.client)
+        for state in self._members:
+            self.runner.send_message(REPLAN, message, state.client)
         self.phase_names.workload = demand.workload
         self.run.replan(demand, plan)
 
@@ -216,18 +212,18 @@ class Master(WriterSession):
         """
         Tell every worker that still sends or drains to stop: `stop`, `interrupt` or `censor`.
         """
-        for worker_state in self._members:
-            if not worker_state.settled:
-                self.runner.send_message(HALT, how, worker_state.client)
+        for state in self._members:
+            if not state.settled:
+                self.runner.send_message(HALT, how, state.client)
 
-    def _terminate(self, worker_state: WorkerState) -> None:
+    def _terminate(self, state: WorkerState) -> None:
         """
         End a lost worker: it may be unreachable and still sending.
         """
-        self.runner.send_message("quit", None, worker_state.client)
-        if self.options.processes and worker_state.client.startswith(f"{socket.gethostname()}_"):
+        self.runner.send_message("quit", None, state.client)
+        if self.options.processes and state.client.startswith(f"{socket.gethostname()}_"):
             with suppress(ProcessLookupError):
-                os.kill(worker_state.pid, signal.SIGKILL)
+                os.kill(state.pid, signal.SIGKILL)
 
     def exit_code(self) -> int:
         """The exit code: 4 if a worker was lost."""

@@ -36,7 +36,7 @@ REPORT_TIMEOUT: Seconds = 5.0
 _CHECK_INTERVAL: Seconds = 0.25
 
 _MASTER = ""
-"""In place of a worker's name: for what only the master can see."""
+"""The key of the master's own counts, beside the ids of the workers."""
 _UNKNOWN = Outcome(Transport.DRAIN_ENDED, None, None, Result.CENSORED)
 
 
@@ -111,7 +111,7 @@ class DistributedRun(BaseRun):
         """
         super().__init__()
         self.demand = demand
-        self.worker_states = {worker_state.client: worker_state for worker_state in worker_states}
+        self.worker_states = {state.client: state for state in worker_states}
         self._plan = plan
         self._sink = sink
         self._halt = halt
@@ -129,8 +129,8 @@ class DistributedRun(BaseRun):
     def begin(self, zero: Seconds) -> None:
         """Set second 0 of the run, on the monotonic clock."""
         self._zero = zero
-        for worker_state in self.worker_states.values():
-            worker_state.last_report_at = zero
+        for state in self.worker_states.values():
+            state.last_report_at = zero
 
     def now(self) -> Seconds:
         """Seconds since the run began; negative before."""
@@ -156,32 +156,32 @@ class DistributedRun(BaseRun):
     @property
     def in_flight(self) -> int:
         """Requests in flight, by the last reports."""
-        return sum(worker_state.in_flight for worker_state in self.worker_states.values())
+        return sum(state.in_flight for state in self.worker_states.values())
 
     @property
     def accounting(self) -> Accounting:
         """Totals of the requests so far, by the last reports."""
         cumulative = Accounting()
-        for worker_state in self.worker_states.values():
-            cumulative.add(worker_state.accounting.to_json())
+        for state in self.worker_states.values():
+            cumulative.add(state.accounting.to_json())
         return cumulative
 
     @property
     def lost(self) -> list[WorkerState]:
         """The lost workers."""
-        return [worker_state for worker_state in self.worker_states.values() if worker_state.lost]
+        return [state for state in self.worker_states.values() if state.lost]
 
     def supervise(self) -> None:
         """Wait until every worker has sent its last report or is lost, then finish the run folder."""
         try:
-            while not all(worker_state.settled for worker_state in self.worker_states.values()):
+            while not all(state.settled for state in self.worker_states.values()):
                 self._changed.wait(_CHECK_INTERVAL)
                 self._changed.clear()
                 self._find_silent_workers()
             self._finish()
-        except Exception as wrong:  # noqa: BLE001  # an internal error: the exit code shows it, even if the folder cannot be written
+        except Exception as error:  # noqa: BLE001  # an internal error: the exit code shows it, even if the folder cannot be written
             traceback.print_exc()
-            self.abort(f"{type(wrong).__name__}: {wrong}")
+            self.abort(f"{type(error).__name__}: {error}")
         finally:
             self._finished.set()
 
@@ -189,13 +189,13 @@ class DistributedRun(BaseRun):
 
     def add_report(self, client: str, report: WorkerReport) -> None:
         """Write the content of a report to the run folder."""
-        worker_state = self.worker_states.get(client)
-        if worker_state is None or worker_state.settled or report.number < worker_state.reports:
+        state = self.worker_states.get(client)
+        if state is None or state.settled or report.number < state.reports:
             return  # a report of another run, or of a lost worker whose requests are already accounted for
-        if report.number > worker_state.reports:
-            self._lose(worker_state, f"{report.number - worker_state.reports} of its reports did not arrive")
+        if report.number > state.reports:
+            self._lose(state, f"{report.number - state.reports} of its reports did not arrive")
             return
-        worker_state.add_report(report)
+        state.add_report(report)
         for interval in report.intervals:
             self._sink.write_interval(interval)
         for exemplar in report.exemplars:
@@ -206,7 +206,7 @@ class DistributedRun(BaseRun):
             self._clauses.setdefault(count.clause, {})[client] = count
         self._count_repeated_ids(report.request_ids)
         if report.end is not None:
-            self._apply_end(worker_state, report.end)
+            self._apply_end(state, report.end)
         self._changed.set()
 
     def _count_repeated_ids(self, request_ids: bytes) -> None:
@@ -232,12 +232,12 @@ class DistributedRun(BaseRun):
         first = next((each for each in counted.values() if each.reproduce), reported)
         return replace(first, count=sum(each.count for each in counted.values()))
 
-    def _apply_end(self, worker_state: WorkerState, end: RunEnd) -> None:
+    def _apply_end(self, state: WorkerState, end: RunEnd) -> None:
         """
         Apply the end of one worker to the run.
         """
         if end.ending is Ending.INTERNAL_ERROR:
-            self.abort(f"worker {worker_state.worker}: {end.note}")
+            self.abort(f"worker {state.worker}: {end.note}")
             return
         if end.note and end.note not in self.note:
             self.note += f"; {end.note}" if self.note else end.note
@@ -249,46 +249,44 @@ class DistributedRun(BaseRun):
         Mark workers as lost that have been silent for too long.
         """
         silent = time.monotonic() - REPORT_TIMEOUT
-        for worker_state in self.worker_states.values():
-            if not worker_state.settled and worker_state.last_report_at < silent:
-                self._lose(worker_state, f"no report for {REPORT_TIMEOUT:.0f} s")
+        for state in self.worker_states.values():
+            if not state.settled and state.last_report_at < silent:
+                self._lose(state, f"no report for {REPORT_TIMEOUT:.0f} s")
 
-    def _lose(self, worker_state: WorkerState, why: str) -> None:
+    def _lose(self, state: WorkerState, why: str) -> None:
         """
         Mark a worker as lost, and stop the run.
         """
-        worker_state.lost = why
+        state.lost = why
         self.interrupt()
-        self._terminate_worker(worker_state)
+        self._terminate_worker(state)
         self._changed.set()
 
     # ------------------------------------------------------------------ the end
 
     def _finish(self) -> None:
-        ends = [
-            worker_state.end.seconds for worker_state in self.worker_states.values() if worker_state.end is not None
-        ]
+        ends = [state.end.seconds for state in self.worker_states.values() if state.end is not None]
         seconds = self.now() if self.lost else max(ends, default=0.0)
-        for worker_state in self.lost:
-            self._account_for_lost(worker_state)
+        for state in self.lost:
+            self._account_for_lost(state)
         for counts in self._clauses.values():
             self._sink.write_clause(_sum_counts(counts.values()))
         cumulative = self.accounting
-        wrong = cumulative.contradiction() or self._plan_mismatch(cumulative)
-        if wrong and self.ending is not Ending.INTERNAL_ERROR:
-            self.ending, self.note = Ending.INTERNAL_ERROR, wrong
+        contradiction = cumulative.contradiction() or self._plan_mismatch(cumulative)
+        if contradiction and self.ending is not Ending.INTERNAL_ERROR:
+            self.ending, self.note = Ending.INTERNAL_ERROR, contradiction
         lost = tuple(
             LostWorker(
-                worker=worker_state.worker,
-                start=float(int(worker_state.complete_until)),
+                worker=state.worker,
+                start=float(int(state.complete_until)),
                 end=seconds,
-                why=worker_state.lost,
+                why=state.lost,
             )
-            for worker_state in self.lost
+            for state in self.lost
         )
         network = Counter[str]()
-        for worker_state in self.worker_states.values():
-            network.update(worker_state.cumulative.network.counts())
+        for state in self.worker_states.values():
+            network.update(state.cumulative.network.counts())
         self._sink.finish(
             RunEnd(
                 ending=self.ending,
@@ -310,34 +308,34 @@ class DistributedRun(BaseRun):
             return ""
         return f"expected {len(self._plan)} planned requests, found {cumulative.planned} at the workers"
 
-    def _account_for_lost(self, worker_state: WorkerState) -> None:
+    def _account_for_lost(self, state: WorkerState) -> None:
         """
         Account for all requests of a lost worker.
         """
-        starts = (self._plan[number] for number in worker_state.shard.request_numbers(len(self._plan)))
+        starts = (self._plan[number] for number in state.shard.request_numbers(len(self._plan)))
         planned = Counter((int(start), self._phase_of(start)) for start in starts)
-        for interval in closing_intervals(worker_state, planned - worker_state.planned):
+        for interval in closing_intervals(state, planned - state.planned):
             self._sink.write_interval(interval)
-            worker_state.cumulative.merge_counts(interval)
-        worker_state.accounting = accounting(worker_state.cumulative)
-        worker_state.in_flight = 0
+            state.cumulative.merge_counts(interval)
+        state.accounting = accounting(state.cumulative)
+        state.in_flight = 0
 
 
-def closing_intervals(worker_state: WorkerState, unreported: Counter[tuple[int, str | None]]) -> Iterator[Interval]:
+def closing_intervals(state: WorkerState, unreported: Counter[tuple[int, str | None]]) -> Iterator[Interval]:
     """
     Intervals that account for the remaining requests of a lost worker.
 
     *unreported* requests of its plan, by second and phase, count as not sent, as do those that it reported as planned
     and not as sent. Those that it reported as sent and not as answered count as censored.
     """
-    cumulative = worker_state.cumulative
+    cumulative = state.cumulative
     for (second, phase), count in sorted(unreported.items(), key=lambda each: each[0][0]):
-        interval = Interval(second=second, worker=worker_state.worker)
+        interval = Interval(second=second, worker=state.worker)
         interval.count_planned(phase=phase, times=count)
         for _ in range(count):
             interval.count_not_sent(NotSent.STOPPED, phase=phase)
         yield interval
-    last = Interval(second=max(int(worker_state.complete_until), 0), worker=worker_state.worker)
+    last = Interval(second=max(int(state.complete_until), 0), worker=state.worker)
     _settle_rest(last, cumulative)
     for name, part in cumulative.phases.items():
         _settle_rest(last.phases.setdefault(name, RequestStats()), part)

@@ -77,9 +77,9 @@ def abort_on_error(listener: EventListener) -> EventListener:
     def guard(session: Session, **event: Any) -> None:
         try:
             listener(session, **event)
-        except Exception as wrong:  # noqa: BLE001  # Locust would log it and continue
+        except Exception as error:  # noqa: BLE001  # Locust would log it and continue
             traceback.print_exc()
-            session.abort(f"{type(wrong).__name__}: {wrong}")
+            session.abort(f"{type(error).__name__}: {error}")
 
     return guard
 
@@ -135,7 +135,7 @@ class Session:
         self.begin()
 
     def begin(self) -> None:
-        """Begin the prepared run shortly."""
+        """Begin the prepared run soon."""
         raise NotImplementedError
 
     @abort_on_error
@@ -272,11 +272,11 @@ class WriterSession(Session):
         try:
             self.run = None  # a second test in the same process must not see the first run
             self.prepare()
-        except UsageError as wrong:
-            self.report_usage_error(str(wrong))
-        except Exception as wrong:  # noqa: BLE001  # an internal error, and there is no run to record it
+        except UsageError as error:
+            self.report_usage_error(str(error))
+        except Exception as error:  # noqa: BLE001  # an internal error, and there is no run to record it
             traceback.print_exc()
-            self.abort(f"{type(wrong).__name__}: {wrong}")
+            self.abort(f"{type(error).__name__}: {error}")
         else:
             if self.limits.is_remote:
                 text = announcement(self.demand.workload, len(self.plan), self.endpoint.target.url, self.limits)
@@ -357,11 +357,8 @@ class WriterSession(Session):
         sources = [name for kind in self.environment.user_classes for name in getattr(kind, "payload_sources", list)()]
         if sources:
             settings |= as_settings(payloads=sources)
-        out = (
-            Path(self.options.out)
-            if self.options.out
-            else default_run_path(demand.workload.name, endpoint.target, started)
-        )
+        default = default_run_path(demand.workload.name, endpoint.target, started)
+        out = Path(self.options.out) if self.options.out else default
         manifest = Manifest(
             kind=RunKind.LOAD,
             name=demand.workload.name,
@@ -507,8 +504,8 @@ def open_session(environment: Environment, make: Callable[[Environment], Session
     try:
         session = make(environment)
         session.attach()
-    except UsageError as wrong:
-        print(f"chainproof loadtests: {wrong}", file=sys.stderr)
+    except UsageError as error:
+        print(f"chainproof loadtests: {error}", file=sys.stderr)
         sys.exit(ExitCode.USAGE)
     _SESSIONS[environment] = session
     return session

@@ -54,7 +54,7 @@ class ReportSender:
         self._report = WorkerReport(run=run, number=0)
 
     def write_interval(self, interval: Interval) -> None:
-        """Keep one second, or a part of it."""
+        """Add one second, or a part of it."""
         self._report.intervals.append(interval)
         self._report.complete_until = max(self._report.complete_until, float(interval.second + 1))
 
@@ -137,8 +137,8 @@ class Worker(Session):
             endpoint = self._closing.enter_context(_endpoint(assignment))
             check_handshake(endpoint)
             validate_check(assignment.demand.check)
-        except UsageError as wrong:
-            error = str(wrong)
+        except UsageError as usage_error:
+            error = str(usage_error)
         else:
             plan = assignment.demand.plan(pause=lambda: gevent.sleep(0))
             plan_digest = digest(plan)
@@ -186,7 +186,7 @@ class Worker(Session):
 
     @abort_on_error
     def on_replan(self, msg: Any, **_: Any) -> None:
-        """Switch to a new plan; too late a change is an internal error."""
+        """Switch to a new plan. A change that arrives too late is an internal error."""
         message, prepared = msg.data, self._prepared
         if (
             prepared is None

@@ -1,6 +1,5 @@
 """
-The open workload model: one dispatcher starts each planned request at its intended start, whether or not earlier ones
-have been answered.
+The open workload model: one dispatcher starts each request at its intended start, without waiting for answers.
 
 A dispatcher that is late sends at once, and the delay is recorded as schedule lag.
 """

@@ -134,8 +134,8 @@ class WebUI:
         """Start a run with the values of the form. A running one gets a new plan, or is ended first."""
         try:
             message = self._start(_web.request.form)
-        except UsageError as wrong:
-            return _web.jsonify({"success": False, "message": str(wrong), "host": self._environment.host})
+        except UsageError as error:
+            return _web.jsonify({"success": False, "message": str(error), "host": self._environment.host})
         return _web.jsonify({"success": True, "message": message, "host": self._environment.host})
 
     def change(self) -> Any:
@@ -144,8 +144,8 @@ class WebUI:
         if _web.request.method == "POST":
             try:
                 message = self._start(_web.request.form)
-            except UsageError as wrong:
-                message = f"Nothing was changed: {wrong}"
+            except UsageError as error:
+                message = f"Nothing was changed: {error}"
         return _change_page(self._session, message)
 
     def _start(self, form: Mapping[str, str]) -> str:

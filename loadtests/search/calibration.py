@@ -63,19 +63,14 @@ class Calibration:
     @property
     def sentences(self) -> list[str]:
         """Floor and ceiling in words."""
-        floor = ", ".join(f"{name} {format_duration(value)}" for name, value in self.floor.items())
-        lines = [
-            f"floor    {floor or 'not measured'} (response time against the null server, at {self.lowest:g} requests per second)"
-        ]
-        if self.ceiling is None:
-            return [
-                *lines,
-                f"ceiling  below {self.lowest:g} requests per second: this machine is busy with something else",
-            ]
-        at_least = "" if self.ceiling_reached else "at least "
+        floor = ", ".join(f"{name} {format_duration(value)}" for name, value in self.floor.items()) or "not measured"
+        ceiling = f"below {self.lowest:g} requests per second: this machine is busy with something else"
+        if self.ceiling is not None:
+            at_least = "" if self.ceiling_reached else "at least "
+            ceiling = f"{at_least}{self.ceiling:.4g} requests per second, started on time ({ON_TIME_OBJECTIVES[0]})"
         return [
-            *lines,
-            f"ceiling  {at_least}{self.ceiling:.4g} requests per second, started on time ({ON_TIME_OBJECTIVES[0]})",
+            f"floor    {floor} (response time against the null server, at {self.lowest:g} requests per second)",
+            f"ceiling  {ceiling}",
         ]
 
 
@@ -99,11 +94,8 @@ def run_calibration(options: argparse.Namespace) -> int:
         max_probe_duration=max(5 * duration, 10.0),
     )
     with null_server() as endpoint:
-        folder = (
-            Path(options.out)
-            if options.out
-            else default_run_path(work.name, endpoint.target, utc_timestamp(), DEFAULT_ROOT)
-        )
+        default = default_run_path(work.name, endpoint.target, utc_timestamp(), DEFAULT_ROOT)
+        folder = Path(options.out) if options.out else default
         check_writable(folder)
         probes = ProbeRunner(options, TargetOptions(), endpoint, folder, (), workload=work, search=search)
         try:
@@ -121,9 +113,7 @@ def run_calibration(options: argparse.Namespace) -> int:
         floor=floor_probe.response_time, ceiling=ceiling, ceiling_reached=result.rate is not None, lowest=lowest
     )
     _write_calibration(folder, calibration)
-    summary = "; ".join(
-        " ".join(line.split()) for line in calibration.sentences
-    )  # without the padding for the terminal
+    summary = "; ".join(" ".join(line.split()) for line in calibration.sentences)  # without the terminal's padding
     probes.write(SearchResult(rate=ceiling, missed_at=result.missed_at), summary)
     print("\n".join([*probe_table(probes.probes), "", *(f"  {line}" for line in calibration.sentences), ""]))
     print(folder, flush=True)

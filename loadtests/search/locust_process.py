@@ -29,11 +29,11 @@ from ..options import locust_arguments
 LOCUSTFILE = Path(__file__).parents[1] / "locustfile.py"
 
 _FIXED = ("--headless", "--only-summary", "--skip-log-setup", "--until-eof")
-"""Locust's tables are not ours, so its log is off; its warnings are shown all the same."""
+"""Locust would log its own tables, so its log is not set up; warnings are shown nevertheless."""
 
 
 def run_locust(
-    options: argparse.Namespace, requested: TargetOptions, endpoint: Endpoint, folder: Path, others: list[str]
+    options: argparse.Namespace, requested: TargetOptions, endpoint: Endpoint, folder: Path, extra: list[str]
 ) -> tuple[int, bool]:
     """
     Run Locust to its end. Returns its exit code, and whether it was interrupted.
@@ -44,7 +44,7 @@ def run_locust(
     if sys.stderr.isatty():
         command += ["--overwrite-progress"]
     child = subprocess.Popen(
-        [*command, *locust_arguments(options, replace(requested, key_variable=variable), folder), *others],
+        [*command, *locust_arguments(options, replace(requested, key_variable=variable), folder), *extra],
         env=_environment(os.environ, endpoint.environment),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

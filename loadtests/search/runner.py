@@ -181,8 +181,8 @@ class ProbeRunner:
         folder = self._folder / f"{self._runs:02}_{rate:.4g}"
         values = {"rate": rate, "duration": duration, "warm_up": self._warm_up, "seed": self._options.seed + self._runs}
         options = argparse.Namespace(**{**vars(self._options), **values, "model": None})
-        others = [*distribution_options(options), *self._locust_arguments]
-        code, interrupted = run_locust(options, self._requested, self._endpoint, folder, others)
+        extra = [*distribution_options(options), *self._locust_arguments]
+        code, interrupted = run_locust(options, self._requested, self._endpoint, folder, extra)
         if interrupted or code == ExitCode.INTERRUPTED:
             raise SearchAborted(ExitCode.INTERRUPTED, "the search was interrupted")
         if code not in (ExitCode.PASS, ExitCode.INVALID) or not (folder / MANIFEST).exists():
