@@ -1,5 +1,5 @@
 """
-The command `chainproof reports RUN… [--html F] [--json F] [--markdown F] [--junit F]`: reports on run folders.
+The command `chainproof reports RUN… [--FORMAT FILE]…`: reports on run folders.
 
 A format is imported only when it is requested, so that the terminal summary does not load the chart library.
 """

@@ -100,10 +100,13 @@ _PORTS = {"http": 80, "https": 443}
 _NETLOC = re.compile(r'(\[[^]]*\]|[^][:{} <>"]*)(:\d*)?')
 """Host and port. (`urlsplit` ignores text after a closing bracket.)"""
 
-_PATHS = re.compile(
-    r"(?:/(?:production|development|environments/[A-Za-z0-9_-]+|deployment/[A-Za-z0-9_-]+))?/run_remote"
+ENVIRONMENT_PATH = re.compile(
+    r"/(?:production|development|environments/[A-Za-z0-9_-]+|deployment/[A-Za-z0-9_-]+)/run_remote"
 )
 """The paths of run_remote: the documented one, and those of the other environments in Baseten's full inference document."""
+
+REGIONAL_PATH = "/run_remote"
+"""The path of run_remote on hosts that name the environment."""
 
 _IDENTIFIER = re.compile(r"[A-Za-z0-9]+")
 _ENVIRONMENT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
@@ -136,7 +139,7 @@ def deployment_url(
         )
     server = _SERVERS[(bool(chain_id), regional)]
     if regional:
-        return server.url(identifier, environment) + "/run_remote"
+        return server.url(identifier, environment) + REGIONAL_PATH
     path = f"/{environment}" if environment in ("production", "development") else f"/environments/{environment}"
     return server.url(identifier) + path + "/run_remote"
 
@@ -177,7 +180,7 @@ def parse_target(text: str, *, emulated: bool = False, loopback: bool = False) -
             f"expected https for {parts.hostname}: over plain http, the API key would be sent unencrypted; it is accepted only for loopback addresses"
         )
     path = parts.path.rstrip("/")
-    if path and not _PATHS.fullmatch(path):
+    if path not in ("", REGIONAL_PATH) and not ENVIRONMENT_PATH.fullmatch(path):
         raise TargetError(
             f"expected no path, {PATH}, or that of another environment's run_remote, found {parts.path!r} in {text!r}"
         )

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit
 
 from chainproof.contract import clauses
 from chainproof.contract.openapi import PATH
-from chainproof.contract.target import ServerKind, is_loopback
+from chainproof.contract.target import ENVIRONMENT_PATH, REGIONAL_PATH, ServerKind, is_loopback
 from chainproof.contract.violations import Violation
 
 from ..options import Permission
@@ -28,9 +28,6 @@ _METHODS = (
 
 _ALMOST_POST = ("post", "Post", "POSTS", "POS")
 """Methods that differ from POST in letter case or by a letter; methods are case-sensitive (RFC 9110 §9.1)."""
-
-_REGIONAL_PATH = "/run_remote"
-"""The path of the operation on hosts that name the environment."""
 
 
 def other_paths(path: str) -> tuple[str, ...]:
@@ -54,7 +51,7 @@ def other_paths(path: str) -> tuple[str, ...]:
         f"{folder}/{name.upper()}",
         f"{folder.upper()}/{name}",
         *(path.replace("_", separator) for separator in ("-", "", "/", "%255F")),
-        *([_REGIONAL_PATH] if path != _REGIONAL_PATH else []),
+        *([REGIONAL_PATH] if path != REGIONAL_PATH else []),
         "/chainproof/run_remote",
         "/chainproof-no-such-path",
         *(f"{prefix}{path}" for prefix in ("/chainproof", "/api", "/v1", path)),
@@ -63,11 +60,7 @@ def other_paths(path: str) -> tuple[str, ...]:
         "/*",
         f"{folder}/*",
     )
-    return tuple(each for each in dict.fromkeys(others) if each != path and not _ENVIRONMENT_PATH.fullmatch(each))
-
-
-_ENVIRONMENT_PATH = re.compile(r"/(?:production|development|environments/[^/]+|deployment/[^/]+)/run_remote")
-"""Paths of the operation in any environment."""
+    return tuple(each for each in dict.fromkeys(others) if each != path and not ENVIRONMENT_PATH.fullmatch(each))
 
 
 _SUFFIXES = (
@@ -189,7 +182,7 @@ def regional_hosts_reject_environment_paths(requester: Requester) -> None:
     Where the host names the environment, paths that name one are not available.
     """
     target_host = requester.target.host
-    if requester.target.path == _REGIONAL_PATH:
+    if requester.target.path == REGIONAL_PATH:
         authority = requester.target.authority
         requester.send(requester.build_request(path=PATH, host=authority, label=f"POST {PATH} on {authority}"))
         return
