@@ -62,30 +62,10 @@ LAYERS = layers()
 MAY_USE_NETWORK = {"command", "processes", "endpoint", "demo", "__main__"}
 NETWORK = {"socket", "ssl", "subprocess", "asyncio", "selectors", "http", "urllib.request", "multiprocessing"}
 
-MAY_USE_PYTEST = {"runner", "plugin", "suite", "command", "test_checks"}
+SHARED_DEPENDENCIES = {"httptools": ("emulator", "loadtests"), "orjson": ("chainproof", *TOOLS)}
+"""Dependencies of more than one folder, as the sentence below the table of dependencies says."""
 
-# The shared package needs orjson to read and write the run folder, and every tool installs the shared package.
-OWNERS = {
-    "orjson": {"chainproof", *TOOLS},
-    "jsonschema_rs": {"chainproof"},
-    "pydantic": {"chainproof"},
-    "yaml": {"chainproof"},
-    "scipy": {"chainproof"},
-    "uvloop": {"emulator"},
-    "httptools": {"emulator", "loadtests"},
-    "h11": {"conformance"},
-    "hypothesis": {"conformance"},
-    "requests": {"conformance"},
-    "pytest": {"conformance"},
-    "schemathesis": {"conformance"},
-    "certifi": {"loadtests"},
-    "gevent": {"loadtests"},
-    "locust": {"loadtests"},
-    "altair": {"reports"},
-    "jinja2": {"reports"},
-    "markupsafe": {"reports"},
-    "vl_convert": {"reports"},
-}
+MAY_USE_PYTEST = {"runner", "plugin", "suite", "command", "test_checks"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -308,18 +288,44 @@ def test_long_functions_give_a_reason() -> None:
     assert wrong == []
 
 
-def test_every_dependency_is_imported_by_its_owner_alone() -> None:
-    """
-    A third-party package is imported only by the folders that own it.
-    """
-    assert described(found for found in THIRD_PARTY if found.folder not in OWNERS.get(found.package, ())) == []
-
-
 def normal(name: str) -> str:
     """
     A distribution name, normalised: https://packaging.python.org/en/latest/specifications/name-normalization/
     """
     return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def owners() -> dict[str, set[str]]:
+    """
+    The table of dependencies in ARCHITECTURE.md and the sentence below it: the folders that import each distribution.
+    """
+    found = {name: set(folders) for name, folders in SHARED_DEPENDENCIES.items()}
+    table = PAGE.partition("| tool |")[2].partition("\n\n")[0]
+    for folder, names in re.findall(r"^\| `(\w+)/` \| (.+) \|$", table, re.MULTILINE):
+        for name in names.split(", "):
+            found.setdefault(normal(name), set()).add(folder)
+    return found
+
+
+def test_every_dependency_is_imported_by_its_owner_alone() -> None:
+    """
+    A third-party package is imported by the folders that own it, and by no others.
+    """
+    names = packages_distributions()
+    imported: dict[str, set[str]] = {}
+    for found in THIRD_PARTY:
+        imported.setdefault(normal(names[found.package][0]), set()).add(found.folder)
+
+    assert owners() == imported
+
+
+def test_only_the_drawing_imports_the_chart_library() -> None:
+    """
+    Another chart library changes one module.
+    """
+    users = {found.path.name for found in THIRD_PARTY if found.path.is_relative_to(ROOT / "reports" / "charts")}
+
+    assert users <= {"drawing.py"}
 
 
 def test_every_dependency_is_declared_where_it_is_imported() -> None:
