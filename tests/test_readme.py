@@ -27,7 +27,7 @@ def command_line(name):
 
 def test_ci_runs_the_line_that_passes_the_tests():
     """
-    What CI proves is what the README promises, word for word.
+    CI runs the test command of the README, word for word.
     """
     assert command_line("tests") in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 

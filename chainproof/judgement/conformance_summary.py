@@ -133,7 +133,7 @@ def _clause_state(
 
 def _evidence(run: Run) -> ConformanceEvidence:
     """
-    What the verdict depends on, from a run folder.
+    The evidence for the verdict, from a run folder.
     """
     ending = run.end.ending if run.end is not None else None
     note = run.end.note if run.end is not None else ""
@@ -178,7 +178,7 @@ _OPTIONS = {
     "echo": "--echo says that the chain accepts any object and returns it",
     "steerable": "--steerable says that the target honours X-Emulate",
 }
-"""Options that tell about a target what a run cannot find out."""
+"""Options that tell a run what it cannot find out about the target."""
 
 
 def _not_exercised(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:

@@ -76,7 +76,7 @@ def wrong_keys(key: str, variable: str) -> Iterator[WrongKey]:
 
 
 _MIN_LENGTH = 4
-"""Characters that make a text recognisable in a curl line."""
+"""Shorter texts could not be recognised in a curl line."""
 
 _Row = tuple[str, str, str]
 """The label, the text, and the double-quoted shell word that yields the text."""

@@ -14,7 +14,7 @@ from urllib.parse import quote
 from chainproof.contract.answer import Answer
 
 _MIN_LENGTH = 8
-"""Characters from which a text does not appear in an answer by chance."""
+"""Shorter texts may appear in an answer by chance."""
 
 _RANDOM = re.compile(r"(?=.*[0-9])(?=.*[A-Za-z])")
 """A part of a key counts if it looks random: it has letters and digits, so that it is not an ordinary word."""

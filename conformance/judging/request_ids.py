@@ -12,7 +12,7 @@ from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
 from chainproof.contract.violations import Violation
 
 _MIN_CASELESS_LENGTH = 12
-"""Characters from which two ids that differ in letter case alone count as the same id."""
+"""Ids of at least this many characters are compared without regard to letter case."""
 
 _LIST = re.compile(r"[0-9A-Za-z_.-]+(?:\s*,\s*[0-9A-Za-z_.-]+)+")
 """Ids in a list, as proxies write one. In any other value a comma may be part of the id."""

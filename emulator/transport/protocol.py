@@ -405,7 +405,7 @@ def _head_error(incoming: _IncomingRequest, version: str) -> str | None:
         return "Expected one valid Host header."
     codings = [value.lower() for name, value in headers if name == b"transfer-encoding"]
     if codings and (version == "1.0" or codings != [b"chunked"]):
-        return "Expected no Transfer-Encoding but chunked, and that in HTTP/1.1 alone."
+        return "Expected no Transfer-Encoding other than chunked, and that only in HTTP/1.1."
     return None
 
 

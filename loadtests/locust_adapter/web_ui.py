@@ -160,7 +160,7 @@ class WebUI:
             session.requested_users = _parse_users(form["user_count"])
         else:
             session.requested_users = None
-        done = "A run was started."
+        message = "A run was started."
         try:
             demand, _ = session.check()
             if session.running and session.can_replan and _differ_in_plan(before, vars(options)):
@@ -168,7 +168,7 @@ class WebUI:
                 return f"The new plan applies from {format_duration(start)} of the run on."
             if session.running:
                 session.runner.stop()  # drains the run before its target is closed
-                done = "The previous run was ended, and a new one was started."
+                message = "The previous run was ended, and a new one was started."
             session.apply_options()
         except UsageError:
             vars(options).update(before)
@@ -178,7 +178,7 @@ class WebUI:
             raise
         self._environment.host = session.endpoint.target.origin
         gevent.spawn(session.runner.start, session.users(), 1.0)
-        return done
+        return message
 
     # ------------------------------------------------------------------ tabs and reports
 

@@ -417,7 +417,7 @@ def test_a_missing_report_makes_a_worker_lost() -> None:
     halted: list[str] = []
     gone: list[WorkerState] = []
     sink = Kept()
-    gathering = DistributedRun(
+    run = DistributedRun(
         Demand(workload=Workload(name="w"), contract=Contract.STRICT, seed=0),
         array("d", [0.5, 1.5, 2.5]),
         [WorkerState(client="a", shard=Shard())],
@@ -425,16 +425,16 @@ def test_a_missing_report_makes_a_worker_lost() -> None:
         halt=halted.append,
         terminate_worker=gone.append,
     )
-    gathering.begin(time.monotonic())
+    run.begin(time.monotonic())
     first, third = Interval(second=0), Interval(second=2)
     first.count_planned()
     first.count_sent(0.0)
     first.count_outcome(OK, 0.1, 0.1)
-    gathering.add_report(
+    run.add_report(
         "a", WorkerReport(run="", number=0, complete_until=1.0, intervals=[first], accounting={"planned": 3})
     )
-    gathering.add_report("a", WorkerReport(run="", number=2, complete_until=3.0, intervals=[third]))
-    gathering.supervise()
+    run.add_report("a", WorkerReport(run="", number=2, complete_until=3.0, intervals=[third]))
+    run.supervise()
 
     assert sink.end is not None
     assert [("0", 1.0, "1 of its reports did not arrive")] == [

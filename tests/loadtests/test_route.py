@@ -37,7 +37,7 @@ async def fine(told: Any) -> None:
 @dataclass(slots=True)
 class Tunnels:
     """
-    A proxy that answers CONNECT as told and, where that was consent, leads on to one port of loopback.
+    A proxy with a given answer to CONNECT. If it accepts, it forwards to one loopback port.
     """
 
     answer: bytes

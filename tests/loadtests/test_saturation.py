@@ -45,7 +45,7 @@ Said = Callable[[float], ProbeVerdict]
 
 class Target:
     """
-    A target that answers probes as told, and remembers them.
+    A target whose answers to probes are given, and that records the probes.
     """
 
     def __init__(self, said: Said) -> None:
