@@ -310,7 +310,7 @@ def too_few_answers(inputs: CaveatInput) -> Iterator[Caveat]:
             code=CaveatCode.TOO_FEW_REQUESTS,
             text=f"{count:,} answers are too few for an upper confidence bound on {', '.join(unbounded)}: the true "
             "value may be far higher than shown.",
-            remedy="A 95 % interval takes 72 answers for p95, 368 for p99 and 3688 for p99.9.",
+            remedy="A 95 % interval needs 72 answers for p95, 368 for p99 and 3688 for p99.9.",
         )
 
 
@@ -402,7 +402,7 @@ def emulated(run: Run) -> Iterator[Caveat]:
         yield Caveat(
             code=CaveatCode.EMULATED,
             text="The target was chainproof's own emulator, on this machine.",
-            remedy="Name your chain with --target.",
+            remedy="Use --target to test your own chain.",
         )
 
 

@@ -14,7 +14,6 @@ import jinja2
 from markupsafe import Markup
 
 from chainproof import __version__
-from chainproof.contract.clauses import CLAUSE_BY_ID
 from chainproof.judgement.caveats import QUANTILES
 from chainproof.judgement.conformance_summary import ClauseRow, ClauseState, ConformanceSummary
 from chainproof.judgement.load_summary import LoadSummary
@@ -23,7 +22,6 @@ from chainproof.judgement.summary import Report, acceptance
 from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict
 from chainproof.results.exchange import Outcome, Result, Transport
 from chainproof.results.exemplar import Exemplar
-from chainproof.results.finding import Finding
 
 from ..charts.catalogue import charts
 from ..charts.chart import Chart
@@ -192,14 +190,6 @@ def exemplar_outcome(exemplar: Exemplar) -> str:
     return outcomes.outcome_text(outcome)
 
 
-def statement(finding: Finding) -> str:
-    """
-    The statement of the finding's clause; empty for a clause that this version does not know.
-    """
-    clause = CLAUSE_BY_ID.get(finding.clause)
-    return clause.statement if clause is not None else ""
-
-
 def objective_bar(result: ObjectiveResult) -> dict[str, float] | None:
     """
     Positions of the good share, its interval and the required share on a bar, in per cent of the bar's width.
@@ -277,7 +267,7 @@ _TEMPLATES.globals.update(
     part_columns=("p50", "p95", "p99", "max"),
     acceptance=acceptance,
     exemplar_outcome=exemplar_outcome,
-    statement=statement,
+    statement=evidence.statement,
     objective_bar=objective_bar,
     svg=Markup,
     uncut=_uncut,

@@ -300,10 +300,12 @@ def _finding(finding: Finding, summary: Summary, *, several: bool) -> str:
     known = f", **{clauses.waived(accepting)}**" if accepting is not None else ""
     lines = [
         f"- **{plain(finding.level)}** {code(finding.clause)} × {quantities.count(finding.count)}{where}{known}",
-        f"  - source: “{plain(finding.quotation)}” ({plain(finding.source)})",
         f"  - expected: {plain(finding.expected)}",
         f"  - actual: {plain(finding.actual)}",
+        f"  - source: “{plain(finding.quotation)}” ({plain(finding.source)})",
     ]
+    if statement := evidence.statement(finding):
+        lines.insert(1, f"  - clause: {plain(statement)}")
     if finding.cases:
         lines.append(f"  - requests: {plain(safe_text.shorten(evidence.cases(finding), 400))}")
     if finding.request_id is not None:

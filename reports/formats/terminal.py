@@ -321,8 +321,9 @@ def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
     if accepting is not None:
         head += f"  {clauses.waived(accepting)}"
     lines = [pen(line, _COLOURS[Verdict.FAIL] if accepting is None else _DIM) for line in _wrapped(head, "    ")]
+    lines += _wrapped(evidence.statement(finding), "      ")
     source = f"“{finding.quotation}” ({finding.source})"
-    for name, value in (("source", source), ("expected", finding.expected), ("actual", finding.actual)):
+    for name, value in (("expected", finding.expected), ("actual", finding.actual), ("source", source)):
         lines += _labelled(name, safe_text.shorten(safe_text.escape_unprintable(value), 600))
     if finding.cases:
         lines += _labelled("requests", safe_text.shorten(evidence.cases(finding), 400))

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import re
 
+from chainproof.contract.clauses import CLAUSE_BY_ID
 from chainproof.results.finding import Finding
 from chainproof.results.stored_body import StoredBody
 
@@ -28,6 +29,14 @@ def body_size(body: StoredBody) -> str:
     size = f"{count(body.size)} byte{'s' * (body.size != 1)}"
     coding = "" if body.text is not None else ", in base64"
     return f"{size}, the first {count(len(body.octets))} stored{coding}" if body.truncated else f"{size}{coding}"
+
+
+def statement(finding: Finding) -> str:
+    """
+    The statement of the finding's clause; empty for a clause that this version does not know.
+    """
+    clause = CLAUSE_BY_ID.get(finding.clause)
+    return clause.statement if clause is not None else ""
 
 
 def cases(finding: Finding) -> str:

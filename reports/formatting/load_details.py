@@ -71,7 +71,7 @@ def generator(summary: LoadSummary) -> str:
         return ""
     parts = [
         f"event-loop lag p99 {time(health.loop_lag.quantile(0.99))}",
-        f"CPU {health.cpu:.0%} of one processor, {health.cpu_max:.0%} in the busiest second",
+        f"CPU {health.cpu * 100:.0f} % of one processor, {health.cpu_max * 100:.0f} % in the busiest second",
     ]
     if health.open_files_limit:
         parts.append(f"{count(health.open_files)} of {count(health.open_files_limit)} files open")
