@@ -26,12 +26,12 @@ OPTIONS = (
     Option(
         name="--duration",
         parse=duration,
-        metavar="D",
+        metavar="DURATION",
         default=20.0,
         default_text="20s",
         help="how long the load test starts requests",
     ),
-    Option(name="--seed", parse=int, metavar="N", default=1, help="seed of everything that is drawn at random"),
+    Option(name="--seed", parse=int, metavar="N", default=1, help="seed of all random values"),
     Option(name="--out", parse=folder, metavar="DIR", help="folder for both run folders and the report"),
     CONTRACT_OPTION,
 )

@@ -244,7 +244,7 @@ TARGET_OPTIONS: tuple[Option, ...] = (
     Option(
         name="--regional",
         parse=None,
-        help="the environment's name is part of the hostname; needs --environment",
+        help="use the regional hostname, which contains the name of the environment; needs --environment",
         group=TARGET_GROUP,
     ),
     Option(
@@ -263,7 +263,7 @@ TARGET_OPTIONS: tuple[Option, ...] = (
         name="--header",
         metavar="'NAME: VALUE'",
         repeatable=True,
-        help="header to add to every request, repeatable; not allowed for headers that carry a secret or frame the message",
+        help="header to add to every request, repeatable; not allowed for headers with a secret or with the length of the message",
         group=TARGET_GROUP,
     ),
     Option(

@@ -75,7 +75,7 @@ def _settings(arguments: Sequence[str]) -> Settings:
     The settings from the command line.
     """
     parser = build_parser(
-        "conformance", "Checks a target against the contract of POST /production/run_remote.", options=OPTIONS
+        "conformance", "Check a target against the contract of POST /production/run_remote.", options=OPTIONS
     )
     return settings_from(vars(parser.parse_args(arguments)))
 

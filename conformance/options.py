@@ -122,7 +122,7 @@ _LIMITS = OptionGroup(title="limits", description="A remote target is one that i
 _OPTIONS: tuple[Option, ...] = (
     *TARGET_OPTIONS,
     CONTRACT_OPTION,
-    Option(name="--depth", choices=Depth, help="how many requests the generating checks make"),
+    Option(name="--depth", choices=Depth, help="how many requests the checks with generated inputs send"),
     Option(
         name="--seed",
         parse=_seed,

@@ -59,7 +59,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(
         name="--api-key-env",
         metavar="NAME",
-        help="environment variable with the API key to accept",
+        help="environment variable that holds the API key to accept",
         default_text=f"the key {EMULATOR_KEY}",
     ),
     Option(name="--until-eof", parse=None, help="exit when standard input ends"),

@@ -88,7 +88,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
     """
     parser = build_parser(
         "loadtests",
-        "Sends run_remote requests to a target, by a schedule (open model) or by users (closed model), and judges the answers.",
+        "Send run_remote requests to a target, by a schedule (open model) or by users (closed model), and judge the answers.",
         workload_list(),
         options=OPTIONS,
     )

@@ -58,7 +58,7 @@ _CLOSED = OptionGroup(title="closed model", description="Each user waits for an 
 _ANSWERS = OptionGroup(title="answers", description="How answers are judged and stored.")
 _LIMITS = OptionGroup(
     title="limits",
-    description="A target on a loopback address has no limits unless you set them; a remote target has the defaults.",
+    description="A target on a loopback address has no limits unless you set them; a remote target has the defaults below.",
 )
 _SEARCH = OptionGroup(title="search", description="Many runs in place of one, each with its own run folder.")
 _DISTRIBUTION = OptionGroup(
@@ -69,27 +69,27 @@ _WORKLOAD_OPTIONS = (
     Option(
         name="--model",
         choices=WorkloadModel,
-        help="what starts a request: a schedule (open), or a user who has received the last answer (closed)",
+        help="what starts a request: a schedule (open), or each user after the previous answer (closed)",
         group=_WORKLOAD,
     ),
     Option(
         name="--duration",
         parse=duration,
-        metavar="D",
+        metavar="DURATION",
         help="how long requests are started, such as 30s or 5m",
         group=_WORKLOAD,
     ),
     Option(
         name="--deadline",
         parse=duration,
-        metavar="D",
+        metavar="DURATION",
         help="how long to wait for a complete answer; after that the request has timed out",
         group=_WORKLOAD,
     ),
     Option(
         name="--drain",
         parse=duration,
-        metavar="D",
+        metavar="DURATION",
         help="how long to wait for in-flight requests after the last start; those unanswered then count as censored",
         default_text="the deadline",
         group=_WORKLOAD,
@@ -97,8 +97,8 @@ _WORKLOAD_OPTIONS = (
     Option(
         name="--retry",
         choices=tuple(RETRY_POLICIES),
-        help="retry failed requests as Baseten's documentation recommends; every attempt is a request of its own, and "
-        "the total time of a call is reported separately",
+        help="retry failed requests as Baseten's documentation recommends; every attempt counts as a request, and the "
+        "total time of all attempts of a call is reported separately",
         default_text="no retries",
         group=_WORKLOAD,
     ),
@@ -122,7 +122,14 @@ _WORKLOAD_OPTIONS = (
         group=_WORKLOAD,
         valid_in=_COMMAND_LINES,
     ),
-    Option(name="--seed", parse=int, metavar="N", default=0, help="seed of the plan and the payloads", group=_WORKLOAD),
+    Option(
+        name="--seed",
+        parse=int,
+        metavar="N",
+        default=0,
+        help="seed of the arrival times and the payloads",
+        group=_WORKLOAD,
+    ),
 )
 
 _MODEL_OPTIONS = (
@@ -158,7 +165,7 @@ _MODEL_OPTIONS = (
     Option(
         name="--warm-up",
         parse=duration,
-        metavar="D",
+        metavar="DURATION",
         help="send for this long at the same rate before the judged part; only for workloads without phases",
         group=_OPEN,
     ),
@@ -181,7 +188,7 @@ _MODEL_OPTIONS = (
     Option(
         name="--think-time",
         parse=duration,
-        metavar="D",
+        metavar="DURATION",
         help="pause of a user between an answer and the next request",
         group=_CLOSED,
     ),
@@ -207,7 +214,7 @@ _ANSWER_OPTIONS = (
     Option(
         name="--check",
         metavar="FILE.py:FUNCTION",
-        help="your own check of every 200: a function of payload and answer that returns None, or a text with what is wrong",
+        help="your own check of every 200: a function that takes payload and answer, and returns None or a description of the error",
         group=_ANSWERS,
         valid_in=_COMMAND_LINES,
     ),
@@ -239,7 +246,7 @@ _LIMIT_OPTIONS = (
     Option(
         name="--max-duration",
         parse=duration,
-        metavar="D",
+        metavar="DURATION",
         help="longest duration that a run may have",
         default_text="15m",
         group=_LIMITS,
@@ -255,7 +262,7 @@ _LIMIT_OPTIONS = (
     Option(
         name="--gone-after",
         parse=duration,
-        metavar="D",
+        metavar="DURATION",
         help="end the run after this long with nothing but transport errors",
         default_text="10s, also on loopback",
         group=_LIMITS,
@@ -326,7 +333,7 @@ _SEARCH_OPTIONS = (
     Option(
         name="--search-max-probe-duration",
         parse=duration,
-        metavar="D",
+        metavar="DURATION",
         help="longest duration of a run that is repeated because it was inconclusive",
         default_text=f"{_SEARCH_DEFAULTS.max_probe_duration:g}s",
         group=_SEARCH,
@@ -349,7 +356,7 @@ _DISTRIBUTION_OPTIONS = (
         name="--workers",
         parse=count,
         metavar="N",
-        help="spread the requests over N workers, each started with: locust -f …/locustfile.py --worker --master-host THIS_HOST",
+        help="wait for N workers, and spread the requests over them; start each with: locust -f …/locustfile.py --worker --master-host THIS_HOST",
         group=_DISTRIBUTION,
         excludes="distribution",
         valid_in=_COMMAND,
@@ -370,9 +377,7 @@ _LOCUST_OPTIONS = (
         help="stop as on Ctrl-C when the standard input ends, which means that the parent process has ended",
         valid_in=_LOCUST,
     ),
-    Option(
-        name="--overwrite-progress", parse=None, help="write the progress on one line, over and over", valid_in=_LOCUST
-    ),
+    Option(name="--overwrite-progress", parse=None, help="overwrite one line with the progress", valid_in=_LOCUST),
 )
 
 OPTIONS: tuple[Option, ...] = (
