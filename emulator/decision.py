@@ -144,7 +144,9 @@ def decide_malformed(reason: str, config: EmulatorConfig, state: EmulatorState) 
     return _error_decision(bad_request(reason), config, state.number, 0.0), state
 
 
-_OVER_LIMIT = failure(ErrorCode.RATE_LIMITED, "More requests a second than the chain admits; slow down and try again.")
+_OVER_LIMIT = failure(
+    ErrorCode.RATE_LIMITED, "More requests per second than the chain accepts; slow down and try again."
+)
 
 
 def _scenario_error(

@@ -145,7 +145,7 @@ REQUEST_ID_PRESENT = _clause(
     Level.ASSUMED,
     source=_REQUEST_ID + "/description",
     quotation="Unique identifier for the request.",
-    statement="A 200 has exactly one X-BASETEN-REQUEST-ID, and it is not empty. An error has none or one, and it is not "
+    statement="A 200 has exactly one X-BASETEN-REQUEST-ID, and it is not empty. An error has at most one, and it is not "
     "empty.",
 )
 REQUEST_ID_ON_ERRORS = _clause(
@@ -199,7 +199,7 @@ ANSWER_MATCHES_REQUEST = _clause(
     Level.ASSUMED,
     source=f"{OPERATION}/description",
     quotation="The request body is forwarded to the chain's `run_remote` entrypoint.",
-    statement="An answer belongs to its request: it never holds data of another caller or of an earlier request.",
+    statement="An answer belongs to its request: it never contains data of another caller or of an earlier request.",
 )
 ECHO_EXACT = _clause(
     "echo-exact",
@@ -404,7 +404,7 @@ HTTP_STRICTNESS = _clause(
     quotation="A server that receives a request message with a transfer coding it does not understand SHOULD respond with "
     "501 (Not Implemented).",
     statement="The target rejects ambiguous requests that lenient servers accept: repeated Content-Length, unknown "
-    "transfer codings, a blank before a colon, no Host. A proxy that reads them differently can turn one caller's body "
+    "transfer codings, a space before a colon, no Host. A proxy that reads them differently can turn one caller's body "
     "into another's request.",
 )
 

@@ -190,10 +190,10 @@ def _record_in_step(
         requester.record(request, received, None)
         requester.record_clause(clauses.CONNECTION_PERSISTENCE, None, request, answer)
         return
-    actual = f"status {answer.status}" if answer else received.framing_error or received.reason
+    actual = received.framing_error or (f"status {answer.status}" if answer else received.reason)
     violation = Violation(
         clause=clauses.CONNECTION_PERSISTENCE,
-        expected=f"status {reference.status} or a closed connection for the next request on the connection",
+        expected=f"status {reference.status} for the next request on the connection, or a closed connection",
         actual=actual,
     )
     requester.record_clause(clauses.CONNECTION_PERSISTENCE, violation, request, answer)

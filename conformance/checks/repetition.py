@@ -160,17 +160,12 @@ def _counts_text(counts: Counter[str]) -> str:
     The number of requests of each kind, with the probability of detecting rare defects.
     """
     each = [
-        f"{counts[kind]:,} {kind} ("
-        + ", ".join(
-            f"1 in {round(1 / rate):,}: {detection_probability(rate, counts[kind]):.1%}" for rate in _FREQUENCIES
-        )
-        + ")"
+        ", ".join(f"{detection_probability(rate, counts[kind]) * 100:.1f} %" for rate in _FREQUENCIES)
+        + f" ({counts[kind]:,} {kind} requests)"
         for kind in ("valid", "unauthenticated", "invalid")
     ]
-    return (
-        "rare defects: requests of each kind, with the probability of detecting a defect that affects 1 in n of them: "
-        + "; ".join(each)
-    )
+    shares = ", ".join(f"1 in {round(1 / rate):,}" for rate in _FREQUENCIES)
+    return f"probability of detecting a defect that affects {shares} requests: {'; '.join(each)}"
 
 
 @check_for(clauses.OVERLOAD)

@@ -159,7 +159,7 @@ def _other_target_expectation(request: CheckRequest, terms: Terms) -> Expectatio
     if isinstance(credentials, Expectation):
         return Expectation(
             clause=credentials.clause,
-            expected="anything but a 2xx from the chain",
+            expected="no 2xx from the chain",
             is_met_by=lambda answer: not _is_from_chain(answer, request, terms),
         )
     if not request.is_valid or credentials is _OPEN:

@@ -367,9 +367,9 @@ def _kind_of_difference(ours: object, theirs: object, *, lenient: bool) -> str:
     How two values differ, their members and items aside; empty if they do not.
     """
     if type(ours) is not type(theirs):
-        return "a value of another kind"
+        return "a value of another type"
     if isinstance(ours, ObjectMembers) and isinstance(theirs, ObjectMembers):
-        return "" if sorted(ours.names) == sorted(theirs.names) else "other members"
+        return "" if sorted(ours.names) == sorted(theirs.names) else "different members"
     if isinstance(ours, list) and isinstance(theirs, list):
         return "" if len(ours) == len(theirs) else "another number of items"
     if isinstance(ours, JsonNumber) and isinstance(theirs, JsonNumber):
@@ -384,9 +384,9 @@ def _values(ours: object, theirs: object) -> str:
     if isinstance(ours, ObjectMembers) and isinstance(theirs, ObjectMembers):
         missing = sorted(set(ours.names) - set(theirs.names))[:1]
         added = sorted(set(theirs.names) - set(ours.names))[:1]
-        parts = [*(f"without {_short(name)}" for name in missing), *(f"with {_short(name)}" for name in added)]
-        return " and ".join(parts) or "a name once more or less"
-    if isinstance(ours, list) and isinstance(theirs, list):
+        parts = [*(f"{_short(name)} is missing" for name in missing), *(f"{_short(name)} was added" for name in added)]
+        return " and ".join(parts) or "a name is repeated more or less often"
+    if type(ours) is type(theirs) is list:
         return f"{len(theirs)} in place of {len(ours)}"
     return " in place of ".join(_excerpts(theirs, ours))
 

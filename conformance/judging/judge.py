@@ -73,7 +73,7 @@ _MAX_COMPARED_NAMES = 2**18
 _MAX_COMPARED_BODY = 100_000
 """Bytes of a request's body that are searched for in an error."""
 
-_TRAILING_BYTES = re.compile(rf"(\d+) {TRAILING_BYTES}")
+_TRAILING_BYTES = re.compile(rf"(\d+) bytes? {TRAILING_BYTES}")
 """How a framing error begins that says how many bytes follow an answer."""
 
 
@@ -85,7 +85,7 @@ class History:
 
     recent_bodies: RecentBodies = field(default_factory=RecentBodies)
     has_repeated_request_id: bool = False
-    """Whether another answer carried this answer's request id."""
+    """Whether another answer had this answer's request id."""
     conclusive: Collection[tuple[str, int]] = frozenset()
     """Pairs of clause id and busy status that are known to be about the request, see `is_busy`."""
 

@@ -249,8 +249,8 @@ class Ledger:
 
 
 _CONDITIONAL: dict[str, str] = {
-    clauses.RETRY_AFTER.id: "no answer carried a Retry-After",
-    clauses.REQUEST_ID_UNIQUE.id: "no answer carried a request id",
+    clauses.RETRY_AFTER.id: "no answer had a Retry-After",
+    clauses.REQUEST_ID_UNIQUE.id: "no answer had a request id",
     clauses.ALLOW_HEADER.id: "no answer was a 405",
     clauses.ERROR_MESSAGE.id: "no error had the member",
     clauses.ERROR_CODE.id: "no error had the member",

@@ -29,7 +29,7 @@ class SeenRequestIds:
 
     def add(self, answer: Answer) -> bool:
         """
-        Remember the ids of an answer. Returns True if another answer carried one of them.
+        Remember the ids of an answer. Returns True if another answer had one of them.
         """
         ids = {_normalized(each) for value in answer.fields(REQUEST_ID_HEADER) for each in _listed(value)}
         with self._lock:
@@ -40,12 +40,12 @@ class SeenRequestIds:
 
 def repeated_id_violation(answer: Answer) -> Violation:
     """
-    The violation of an answer whose request id another answer carried.
+    The violation of an answer with the request id of another answer.
     """
     return Violation(
         clause=clauses.REQUEST_ID_UNIQUE,
-        expected=f"a {REQUEST_ID_HEADER} that no other answer carried",
-        actual=f"one that another answer carried: {answer.request_id!r}",
+        expected=f"a {REQUEST_ID_HEADER} that no other answer has",
+        actual=f"the same as in another answer: {answer.request_id!r}",
     )
 
 

@@ -63,6 +63,6 @@ def _limits(total: int, rate_limiter: RateLimiter) -> str:
     if rate_limiter.rate is not None:
         count = total if rate_limiter.max_requests is None else min(total, rate_limiter.max_requests)
         words.append(
-            f"at most {rate_limiter.rate:g} a second: about {format_duration(float(round(count / rate_limiter.rate)))}"
+            f"at most {rate_limiter.rate:g} per second: about {format_duration(float(round(count / rate_limiter.rate)))}"
         )
     return "; ".join(words)

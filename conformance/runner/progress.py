@@ -71,7 +71,11 @@ class ProgressPlugin:
         if conformance_run is not None and conformance_run.blocked_reason and outcome == "skipped":
             return  # printed once at the end, instead of for every check
         requests = conformance_run.requester.ledger.request_count if conformance_run else 0
-        words = _skip_reason(report) if outcome == "skipped" else f"{requests - self._requests} requests{self._time()}"
+        words = (
+            _skip_reason(report)
+            if outcome == "skipped"
+            else f"{_request_count(requests - self._requests)}{self._time()}"
+        )
         self._requests, self._since = requests, monotonic()
         start = "\r\x1b[K" if self._live else ""
         self._out.write(f"{start}  {_MARKS[outcome]:<9}{_title(item)}  ({words})\n")
@@ -92,6 +96,13 @@ class ProgressPlugin:
         """
         self.errors.append(text)
         self._err.write(f"{text}\n")
+
+
+def _request_count(number: int) -> str:
+    """
+    A number of requests.
+    """
+    return f"{number} request{'s' * (number != 1)}"
 
 
 def _title(item: pytest.Item) -> str:

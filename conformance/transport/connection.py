@@ -25,7 +25,7 @@ from .response_parser import AnswerParser, UnparsableAnswer
 _READ_SIZE = 65536
 _TUNNEL_OPEN = re.compile(rb"HTTP/1\.[01] 2\d\d(?: |$)")
 """RFC 9110 §9.3.6: any 2xx opens the tunnel."""
-TRAILING_BYTES = "bytes after the end of the answer"
+TRAILING_BYTES = "after the end of the answer"
 _MAX_ANSWER = 64 * 2**20
 """Bytes of an answer after which reading stops."""
 
@@ -210,7 +210,7 @@ def trailing_bytes_error(trailing: bytes) -> str:
     """
     The framing error of an answer that is followed by bytes.
     """
-    return f"{len(trailing)} {TRAILING_BYTES}"
+    return f"{len(trailing)} byte{'s' * (len(trailing) != 1)} {TRAILING_BYTES}"
 
 
 def transport_result(parser: AnswerParser, transport: Transport, reason: str = "") -> TransportResult:

@@ -39,7 +39,7 @@ def authentication_error(request: ReceivedRequest, key: ApiKey, contract: Contra
     if any(matches):
         return None
     status = 403 if WRONG_KEY.applies_to(contract) else 401
-    return _rejection(status, "The Authorization header does not hold `Api-Key`, one blank and a valid key.")
+    return _rejection(status, "The Authorization header must be `Api-Key`, one space and a valid key.")
 
 
 def _rejection(status: int, detail: str, non_json_body: NonJsonBody | None = None) -> ErrorReply:

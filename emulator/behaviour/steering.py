@@ -14,7 +14,7 @@ from .request import ReceivedRequest
 
 HEADER = b"x-emulate"
 OK = "ok"
-_DETAIL = "Asked for by X-Emulate."
+_DETAIL = "Requested with X-Emulate."
 
 
 def requested_outcome(request: ReceivedRequest, contract: Contract) -> ErrorReply | str | None:

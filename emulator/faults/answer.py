@@ -140,7 +140,7 @@ def gzip_undeclared(context: RequestContext) -> Answer:
 
 @_faults.on_decide(OUTPUT_JSON)
 def output_latin_1(context: RequestContext) -> Answer:
-    """Output is encoded in Latin-1 if it fits."""
+    """Output is encoded in Latin-1 if possible."""
     answer = context.correct_answer()
     try:
         text = json.dumps(json.loads(answer.body), ensure_ascii=False).encode("latin-1")

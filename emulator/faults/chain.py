@@ -160,7 +160,7 @@ _faults.add_table(
             _strings(lambda text: re.sub(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]", "", text)),
         ),
         "breaks-surrogates": (
-            "Characters outside the basic plane become U+FFFD.",
+            "Characters beyond U+FFFF become U+FFFD.",
             _strings(lambda text: re.sub("[\U00010000-\U0010ffff]", "\ufffd", text)),
         ),
         "coerces-digits": ("Strings of digits become numbers.", _strings(_digits_as_number)),

@@ -326,7 +326,7 @@ _faults.add_table(
     rows={
         "rejects-raw-utf-8": ("Unescaped characters outside ASCII are rejected.", _rejects_pattern(rb"[\x80-\xff]")),
         "rejects-four-byte-characters": (
-            "Characters outside the basic plane are rejected.",
+            "Characters beyond U+FFFF are rejected.",
             _rejects_pattern(rb"[\xf0-\xf4]|\\u[dD]8"),
         ),
         "rejects-nul": (r"The escape `\u0000` is rejected.", _rejects_pattern(rb"\\u0000")),

@@ -229,7 +229,7 @@ def fails_when_concurrent(context: RequestContext) -> Answer:
 
 @_faults.on_decide(STATUS)
 def fails_30th_on_connection(context: RequestContext) -> Answer:
-    """From the 30th request on, a connection is answered 500: a pool is exhausted."""
+    """From the 30th request on, requests on a connection are answered 500, as if a pool were exhausted."""
     answer = context.correct_answer()
     return error(answer, 500, None) if answer.status == 200 and context.position >= 30 else answer
 

@@ -112,5 +112,5 @@ def test_the_forecast_names_the_requests_the_limits_and_what_is_skipped() -> Non
     total = sum(forecast_counts(Depth.QUICK).values())
 
     assert f"about {total:,} requests" in lines
-    assert "at most 50; at most 10 a second: about 5 s" in lines
+    assert "at most 50; at most 10 per second: about 5 s" in lines
     assert [each for each in Permission if each.value not in lines] == [Permission.SMUGGLING]

@@ -53,7 +53,7 @@ class Planned(OpenUser):
     def long(self):
         assert self.client.run_remote({"text": "long"}).status == 200
 
-class Talking(ClosedUser):
+class Conversation(ClosedUser):
     wait_time = constant(0.02)
 
     @task

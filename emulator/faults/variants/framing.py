@@ -128,11 +128,11 @@ def _close_every_tenth(outgoing: OutgoingAnswer) -> Iterator[Step]:
 for _name, _description, _allowed_by, _send in (
     (
         "close-delimited",
-        "Answers have no Content-Length and end with the connection.",
+        "Answers have no Content-Length and end when the connection closes.",
         "RFC 9112 §6.3, rule 8",
         _close_delimited,
     ),
-    ("http-1-0", "Answers are HTTP/1.0 and end with the connection.", "RFC 9110 §2.5, RFC 9112 §9.3", _http_1_0),
+    ("http-1-0", "Answers are HTTP/1.0 and end when the connection closes.", "RFC 9110 §2.5, RFC 9112 §9.3", _http_1_0),
     (
         "http-1-0-keep-alive",
         "Answers are HTTP/1.0 with Connection: keep-alive.",

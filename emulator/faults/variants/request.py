@@ -149,7 +149,7 @@ add_variant("paths-400", "Other paths are answered 400.", "RFC 9110 §15.5.1", F
 add_variant(
     "paths-redirected",
     "The path with a trailing slash is redirected to the path without it.",
-    "RFC 9110 §15.4.9: nothing is executed",
+    "RFC 9110 §15.4.9: the chain does not run",
     changed_answer(
         lambda context, answer: (
             with_header(replace(answer, status=308), "Location", "/production/run_remote")
@@ -251,7 +251,7 @@ for _name, _description, _allowed_by, _send in (
     (
         "malformed-as-text",
         "Malformed HTTP requests are answered 400 in plain text.",
-        "RFC 9112 §2.2; not a request of the operation",
+        "RFC 9112 §2.2; the document does not cover them",
         _plain_400,
     ),
     (
