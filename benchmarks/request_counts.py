@@ -6,6 +6,7 @@ Count the requests of conformance runs against the emulator, by depth and check 
 
 from __future__ import annotations
 
+import argparse
 import json
 import subprocess
 import sys
@@ -37,7 +38,9 @@ def main(arguments: Sequence[str]) -> None:
     """
     Count at the named depths, or at all.
     """
-    depths = [Depth(name) for name in arguments] or list(Depth)
+    parser = argparse.ArgumentParser(description="Count the requests of conformance runs against the emulator.")
+    parser.add_argument("depths", nargs="*", type=Depth, metavar="DEPTH", help="quick, standard or deep (default: all)")
+    depths = parser.parse_args(arguments).depths or list(Depth)
     plan = json.loads(FORECAST_FILE.read_text())
     for depth in depths:
         plan[depth.value] = request_counts(depth)

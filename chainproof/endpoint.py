@@ -107,7 +107,9 @@ def _check_certificates(path: str) -> None:
     try:
         ssl.create_default_context(cafile=path)
     except (OSError, ssl.SSLError) as error:
-        raise UsageError(f"expected a PEM file of certificates with --ca-file, found {path!r}: {error}") from None
+        raise UsageError(
+            f"expected a PEM file of certificates with --ca-file, found {path!r}: {error.strerror}"
+        ) from None
 
 
 @contextmanager
@@ -140,7 +142,9 @@ def check_listening(target: Target, route: Route) -> None:
     try:
         socket.create_connection((hop.host, hop.port), timeout=_TIMEOUT).close()
     except socket.gaierror as error:
-        raise UsageError(f"cannot find the host of {where}: {(error.strerror or str(error)).lower()}") from None
+        raise UsageError(
+            f"cannot find the host of {where}: {(error.strerror or str(error)).lower()}; is the URL right?"
+        ) from None
     except OSError as error:
         why = "no answer within 10 s" if isinstance(error, TimeoutError) else (error.strerror or str(error)).lower()
         raise UsageError(f"cannot connect to {where}: {why}; is the URL right and the server running?") from None

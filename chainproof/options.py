@@ -287,7 +287,7 @@ TARGET_OPTIONS: tuple[Option, ...] = (
 CONTRACT_OPTION = Option(
     name="--contract",
     choices=Contract,
-    help="what answers are checked against: the OpenAPI document to the letter (strict), also what Baseten documents "
+    help="which answers are correct: those of the OpenAPI document to the letter (strict), also what Baseten documents "
     "elsewhere (documented), also what third parties observed (observed)",
     default=Contract.STRICT,
 )

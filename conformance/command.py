@@ -77,6 +77,7 @@ def _settings(arguments: Sequence[str]) -> Settings:
     parser = build_parser(
         "conformance", "Check a target against the contract of POST /production/run_remote.", options=OPTIONS
     )
+    parser.usage = "chainproof conformance [OPTIONS]"
     return settings_from(vars(parser.parse_args(arguments)))
 
 

@@ -92,6 +92,7 @@ def _options(arguments: Sequence[str]) -> argparse.Namespace:
         workload_list(),
         options=OPTIONS,
     )
+    parser.usage = "chainproof loadtests [WORKLOAD] [OPTIONS] [-- LOCUST_OPTIONS]"
     return parser.parse_args(arguments)
 
 

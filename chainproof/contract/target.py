@@ -129,7 +129,7 @@ def deployment_url(
     Only the first path is in the document. Raises TargetError.
     """
     if bool(chain_id) is bool(model_id):
-        raise TargetError("expected either --chain-id or --model-id")
+        raise TargetError(f"expected either --chain-id or --model-id, found {'both' if chain_id else 'neither'}")
     identifier = chain_id or model_id
     if not _IDENTIFIER.fullmatch(identifier):
         raise TargetError(f"expected an alphanumeric id such as abc123, found {identifier!r}")

@@ -163,6 +163,7 @@ def _counts_text(counts: Counter[str]) -> str:
         ", ".join(f"{detection_probability(rate, counts[kind]) * 100:.1f} %" for rate in _FREQUENCIES)
         + f" ({counts[kind]:,} {kind} requests)"
         for kind in ("valid", "unauthenticated", "invalid")
+        if counts[kind]
     ]
     shares = ", ".join(f"1 in {round(1 / rate):,}" for rate in _FREQUENCIES)
     return f"probability of detecting a defect that affects {shares} requests: {'; '.join(each)}"

@@ -255,7 +255,7 @@ _CONDITIONAL: dict[str, str] = {
     clauses.ERROR_MESSAGE.id: "no error had the member",
     clauses.ERROR_CODE.id: "no error had the member",
     clauses.ERROR_CODE_STATUS.id: "no error had a code",
-    clauses.ERROR_CODE_CAUSE.id: "no error had a code",
+    clauses.ERROR_CODE_CAUSE.id: "no error had a code and was correct otherwise",
     clauses.ERROR_DETAIL.id: "no error had the member",
 }
 """Clauses that only some answers exercise, and the reason if there was no such answer."""

@@ -204,6 +204,6 @@ def _summary_lines(conformance_run: ConformanceRun) -> Iterable[str]:
     if conformance_run.blocked_reason:
         yield f"inconclusive: {conformance_run.blocked_reason}"
     yield (
-        f"{len(ledger.findings)} findings, {ledger.request_count} requests, seed {conformance_run.settings.seed}, "
-        f"run folder {conformance_run.folder.path}"
+        f"findings: {len(ledger.findings)}, requests: {ledger.request_count}, seed: {conformance_run.settings.seed}, "
+        f"run folder: {conformance_run.folder.path}"
     )

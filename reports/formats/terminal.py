@@ -308,7 +308,9 @@ def _findings(summary: Summary, pen: Pen) -> list[str]:
         lines += ([""] if number else []) + _finding(finding, summary, pen)
     left = len(summary.findings) - MAX_FINDINGS
     return (
-        [*lines, "", f"    … and {quantities.count(left)} more findings: see --html or --json"] if left > 0 else lines
+        [*lines, "", f"    … and {quantities.count(left)} more: see `chainproof reports RUN --html FILE`"]
+        if left > 0
+        else lines
     )
 
 
