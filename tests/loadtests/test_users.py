@@ -158,7 +158,7 @@ WRONG = {
     "a task that sends nothing": (
         "class Mine(OpenUser):\n    @task\n    def idle(self):\n        pass\n",
         70,
-        "expected idle to call self.client.run_remote, and it did not",
+        "expected idle to call self.client.run_remote, but it did not",
     ),
     "a task that sends twice": (
         "class Mine(OpenUser):\n    @task\n    def twice(self):\n        [self.client.run_remote({}) for _ in 'ab']\n",
@@ -168,7 +168,7 @@ WRONG = {
     "two dispatchers": (
         "class Mine(OpenUser):\n    pass\nclass Yours(OpenUser):\n    pass\n",
         2,
-        "expected one user of the open model, found Mine, Yours",
+        "expected one user class of the open model, found Mine, Yours",
     ),
     "a payload that is none": (
         "class Mine(OpenUser):\n    def payload(self):\n        return None\n",
