@@ -27,7 +27,7 @@ from chainproof.results.folder import Run, read_run
 KEY = "a-key.that-must-not-be-seen"
 HERE = Path(__file__).parent
 CERTIFICATE = HERE / "localhost.pem"
-"""A certificate for localhost and 127.0.0.1 with its key, signed by itself; it protects nothing."""
+"""A self-signed certificate for localhost and 127.0.0.1 with its private key, for tests only."""
 
 Behaviour = Callable[["ServedRequest"], Coroutine[None, None, None]]
 
@@ -49,7 +49,7 @@ class ServedRequest:
         await self.writer.drain()
 
     async def answer(self, status: int = 200, body: bytes = b'{"fine": true}', *fields: str) -> None:
-        """Send a whole answer, as it should be unless told otherwise."""
+        """Send a complete answer, a valid 200 by default."""
         named = fields or ("Content-Type: application/json", f"X-BASETEN-REQUEST-ID: id-{self.number}")
         head = [f"HTTP/1.1 {status} Whatever", f"Content-Length: {len(body)}", *named]
         await self.send_bytes("\r\n".join(head).encode() + b"\r\n\r\n" + body)
@@ -64,7 +64,7 @@ class ServedRequest:
 @dataclass(slots=True)
 class ScriptedServer:
     """
-    A target that answers each request as the next of its behaviours says.
+    A target that answers each request with the next of its behaviours, in turn.
     """
 
     behaviours: list[Behaviour]
@@ -75,7 +75,7 @@ class ScriptedServer:
 
     @property
     def target(self) -> Target:
-        """Where it listens."""
+        """The target for its address."""
         return parse_target(f"http://127.0.0.1:{self.port}")
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -102,7 +102,7 @@ def run_server(
     *behaviours: Behaviour, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1"
 ) -> Iterator[ScriptedServer]:
     """
-    A server of these behaviours in a thread, on a free port of loopback.
+    Run a server with these behaviours in a thread, on a free loopback port.
     """
     server = ScriptedServer(list(behaviours))
     loop = asyncio.new_event_loop()
@@ -113,7 +113,7 @@ def run_server(
         server.port = listening.sockets[0].getsockname()[1]
         ready.set()
 
-    def live() -> None:
+    def run_loop() -> None:
         asyncio.set_event_loop(loop)
         loop.set_exception_handler(lambda *_: None)
         loop.run_until_complete(start())
@@ -122,7 +122,7 @@ def run_server(
             task.cancel()
         loop.run_until_complete(asyncio.sleep(0))
 
-    thread = threading.Thread(target=live, daemon=True)
+    thread = threading.Thread(target=run_loop, daemon=True)
     thread.start()
     assert ready.wait(5)
     try:
@@ -134,7 +134,7 @@ def run_server(
 
 def tls_context() -> ssl.SSLContext:
     """
-    The server side of TLS, with the certificate of this folder.
+    A TLS context for a server, with the certificate of this folder.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
@@ -143,19 +143,19 @@ def tls_context() -> ssl.SSLContext:
 
 @pytest.fixture(name="run_server")
 def run_server_fixture() -> Callable[..., AbstractContextManager[ScriptedServer]]:
-    """The context manager that serves behaviours, one request after another."""
+    """The context manager that runs a server with these behaviours."""
     return run_server
 
 
 @pytest.fixture(name="tls_context")
 def tls_context_fixture() -> ssl.SSLContext:
-    """The server's side of TLS."""
+    """A TLS context for a server."""
     return tls_context()
 
 
 @pytest.fixture
 def certificate() -> Path:
-    """What makes the server's side of TLS trusted."""
+    """The certificate of the server, which clients can trust."""
     return CERTIFICATE
 
 
@@ -166,12 +166,12 @@ def environment(**others: str) -> dict[str, str]:
     """
     The environment of a child process, with a key and without variables that affect the tests.
     """
-    kept = {
+    inherited = {
         name: value
         for name, value in os.environ.items()
         if not name.startswith(("CHAINPROOF_", "LOCUST_", "SSL_CERT_", "BASETEN_"))
     }
-    return {**kept, "BASETEN_API_KEY": KEY, **others}
+    return {**inherited, "BASETEN_API_KEY": KEY, **others}
 
 
 @dataclass(slots=True)
@@ -187,12 +187,12 @@ class FinishedRun:
 
     @property
     def run(self) -> Run:
-        """What its folder says."""
+        """The run, read from its folder."""
         return read_run(self.folder)
 
     @property
     def accounting(self) -> dict[str, int]:
-        """Its own totals."""
+        """The accounting at the end of the run."""
         end = self.run.end
         assert end is not None, self.errors
         return dict(end.accounting)
@@ -201,18 +201,18 @@ class FinishedRun:
 @dataclass(slots=True)
 class StartedRun:
     """
-    A load run under way.
+    A load run in progress.
     """
 
     process: subprocess.Popen[str]
     folder: Path
 
     def await_intervals(self, count: int) -> None:
-        """Return when so many seconds of the run are written."""
+        """Wait until *count* intervals of the run are written."""
         path = self.folder / "intervals.jsonl"
         give_up = time.monotonic() + 20
         while not path.exists() or path.read_bytes().count(b"\n") < count:
-            assert time.monotonic() < give_up, "the run does not get on"
+            assert time.monotonic() < give_up, f"fewer than {count} intervals after 20 s"
             time.sleep(0.02)
 
     def locust(self) -> int:
@@ -234,7 +234,7 @@ class StartedRun:
 @pytest.fixture
 def launch(tmp_path: Path) -> Iterator[Callable[..., StartedRun]]:
     """
-    Start `chainproof loadtests` with these options against a server; it ends with the test at the latest.
+    A function that starts `chainproof loadtests` against a server. Runs are killed at the end of the test.
     """
     launched: list[StartedRun] = []
 

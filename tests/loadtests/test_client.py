@@ -183,7 +183,7 @@ def test_closed_idle_connections_are_replaced_before_sending(run_server: RunServ
         client = LoadClient(server.target)
         for _ in range(3):
             assert Transport.ANSWERED is call(server.target, client=client).transport
-            time.sleep(0.05)  # the target's end of the connection goes out a moment after its answer
+            time.sleep(0.05)  # the target closes the connection shortly after its answer
 
     assert (3, 3) == (len(server.requests), server.connections)
 
@@ -202,11 +202,11 @@ def test_a_sent_request_is_never_sent_again(run_server: RunServer) -> None:
 
 def test_refused_connections_and_unknown_names_differ() -> None:
     """
-    Each has its own transport class.
+    A refused connection and an unknown name have different transport classes.
     """
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        refused = call(parse_target(f"http://127.0.0.1:{taken.getsockname()[1]}"))
+    with socket.socket() as not_listening:
+        not_listening.bind(("127.0.0.1", 0))
+        refused = call(parse_target(f"http://127.0.0.1:{not_listening.getsockname()[1]}"))
     unknown = call(parse_target("https://no-such-host.invalid"), deadline=5.0)
 
     assert (Transport.CONNECTION_REFUSED, "connection refused") == (refused.transport, refused.reason)

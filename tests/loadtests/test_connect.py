@@ -38,7 +38,7 @@ def test_connecting_on_loopback_does_not_wait_for_the_event_loop() -> None:
 
 def test_a_refused_connection_raises_an_error() -> None:
     """
-    The second call of `connect` must not take a refused connection for an open one.
+    Calling `connect` again does not hide that the connection was refused.
     """
     with socket.create_server(("127.0.0.1", 0)) as gone:
         where = address(gone)

@@ -20,12 +20,12 @@ class Timers:
 
     def __init__(self) -> None:
         self.now = 100.0
-        self.made = 0
+        self.created = 0
         self.waiting: list[tuple[float, Any]] = []
         self.loop = SimpleNamespace(timer=self.timer)
 
     def timer(self, after: float, *, ref: bool) -> Any:
-        self.made += 1
+        self.created += 1
         entry: list[Any] = []
 
         def start(callback: Any, *, update: bool) -> None:
@@ -50,7 +50,7 @@ class Timers:
 
 class Request:
     """
-    A request that notes when its deadline expired.
+    A request that records when its deadline expired.
     """
 
     def __init__(self, timers: Timers, deadlines: Deadlines) -> None:
@@ -122,4 +122,4 @@ def test_answered_requests_need_few_timers() -> None:
         deadlines.remove(request)
     timers.advance(200)
 
-    assert timers.made < 5
+    assert timers.created < 5

@@ -42,27 +42,27 @@ RunServer = Callable[..., Any]
 OK = Outcome(Transport.ANSWERED, 200, None, Result.OK)
 
 
-async def fine(told: Any) -> None:
-    """As it should be."""
-    await told.answer()
+async def fine(request: Any) -> None:
+    """Answer 200."""
+    await request.answer()
 
 
 def adds_up(run: Run) -> bool:
     """
-    Whether the totals are those of the intervals, and every request is accounted for.
+    Assert that the accounting equals the totals of the intervals and covers every request.
     """
     cumulative = total(run.intervals)
     assert run.end is not None
-    told = run.end.accounting
+    accounting = run.end.accounting
     results = {result.value: cumulative.count(result) for result in Result}
-    assert told == {
+    assert accounting == {
         "planned": cumulative.planned,
         "not_sent": cumulative.not_sent.total(),
         "sent": cumulative.sent,
         **results,
     }
-    assert told["planned"] == told["sent"] + told["not_sent"]
-    assert told["sent"] == sum(results.values())
+    assert accounting["planned"] == accounting["sent"] + accounting["not_sent"]
+    assert accounting["sent"] == sum(results.values())
     return True
 
 
@@ -73,47 +73,57 @@ rate_limited = 0.05
 """
 
 
-def measured_run(launch: Launch, folder: Path, *options: str) -> tuple[Run, list[dict[str, Any]]]:
+def run_against_emulator(launch: Launch, folder: Path, *options: str) -> tuple[Run, list[dict[str, Any]]]:
     """
     A run against an emulator with its access log.
     """
-    scenario, truth = folder / "scenario.toml", folder / f"truth-{len(options)}.jsonl"
+    scenario, access_log = folder / "scenario.toml", folder / f"access-{len(options)}.jsonl"
     scenario.write_text(SCENARIO)
-    emulator = [sys.executable, "-P", "-m", "chainproof", "emulator", str(scenario), "--access-log", str(truth), "--"]
+    emulator = [
+        sys.executable,
+        "-P",
+        "-m",
+        "chainproof",
+        "emulator",
+        str(scenario),
+        "--access-log",
+        str(access_log),
+        "--",
+    ]
     done = launch(None, "--rate", "150", "--duration", "3s", *options, wrapper=tuple(emulator)).end()
     assert done.run.end is not None, done.errors
     assert Ending.COMPLETED is done.run.end.ending, done.errors
-    return done.run, [json.loads(line) for line in truth.read_text().splitlines()]
+    return done.run, [json.loads(line) for line in access_log.read_text().splitlines()]
 
 
 def test_two_processes_measure_the_same_as_one(launch: Launch, tmp_path: Path) -> None:
     """
     The plan is the same, the counts equal the access log, and both workers sent half of the requests.
     """
-    one, _ = measured_run(launch, tmp_path)
-    two, truth = measured_run(launch, tmp_path, "--processes", "2")
+    one, _ = run_against_emulator(launch, tmp_path)
+    two, lines = run_against_emulator(launch, tmp_path, "--processes", "2")
     cumulative, alone = total(two.intervals), total(one.intervals)
-    seen = Counter[int | None]()
+    statuses = Counter[int | None]()
     for outcome, count in cumulative.outcomes.items():
-        seen[outcome.status] += count
+        statuses[outcome.status] += count
     shares = Counter[str]()
     for interval in two.intervals:
         shares[interval.worker] += interval.sent
-    times = sorted(line["sent_s"] - line["received_s"] for line in truth)
+    times = sorted(line["sent_s"] - line["received_s"] for line in lines)
     service = merge_histograms(cumulative.service_time.values())
 
     assert one.manifest.settings["plan"] == two.manifest.settings["plan"]
     assert 2 == two.manifest.settings["workers"]
     assert planned_by_second(one) == planned_by_second(two)
-    assert alone.planned == cumulative.planned == cumulative.sent == len(truth)
-    assert Counter(line["status"] for line in truth) == seen
+    assert alone.planned == cumulative.planned == cumulative.sent == len(lines)
+    assert Counter(line["status"] for line in lines) == statuses
     assert {"0": -(-cumulative.sent // 2), "1": cumulative.sent // 2} == shares
     assert adds_up(one)
     assert adds_up(two)
     for fraction in (0.5, 0.9, 0.95, 0.99):
         exact = times[max(0, -int(-fraction * len(times) // 1) - 1)]
 
-        # On a busy machine the emulator notes that it has sent a moment after the kernel has.
+        # On a busy machine the emulator reads its clock shortly after the kernel has sent the answer.
         assert exact * 0.95 - 0.001 <= service.quantile(fraction) <= exact * 1.05 + 0.006, fraction
 
 
@@ -149,13 +159,13 @@ def free_port() -> int:
         return int(free.getsockname()[1])
 
 
-def test_a_master_with_two_workers_measures_what_the_target_saw(tmp_path: Path) -> None:
+def test_a_master_with_two_workers_agrees_with_the_access_log(tmp_path: Path) -> None:
     """
     With `--master` and two `--worker`, counts by status equal the access log, and every planned request is sent.
     """
-    scenario, truth, folder, port = tmp_path / "s.toml", tmp_path / "truth.jsonl", tmp_path / "run", free_port()
+    scenario, access_log, folder, port = tmp_path / "s.toml", tmp_path / "access.jsonl", tmp_path / "run", free_port()
     scenario.write_text(SCENARIO)
-    with start_emulator(str(scenario), options=("--access-log", str(truth))) as served:
+    with start_emulator(str(scenario), options=("--access-log", str(access_log))) as served:
         words = ["--target", served.target.origin, "--rate=150", "--duration=3s", f"--out={folder}"]
         bind = ["--master-bind-host=127.0.0.1", f"--master-bind-port={port}", "--expect-workers=2"]
         key = served.key.reveal()
@@ -165,32 +175,32 @@ def test_a_master_with_two_workers_measures_what_the_target_saw(tmp_path: Path) 
         for worker in workers:
             worker.communicate(timeout=20)
     run = read_run(folder)
-    lines = [json.loads(line) for line in truth.read_text().splitlines()]
-    cumulative, seen = total(run.intervals), Counter[int | None]()
+    lines = [json.loads(line) for line in access_log.read_text().splitlines()]
+    cumulative, statuses = total(run.intervals), Counter[int | None]()
     for outcome, count in cumulative.outcomes.items():
-        seen[outcome.status] += count
+        statuses[outcome.status] += count
     times = sorted(line["sent_s"] - line["received_s"] for line in lines)
     service = merge_histograms(cumulative.service_time.values())
 
     assert cumulative.planned == cumulative.sent == len(lines), output
-    assert Counter(line["status"] for line in lines) == seen
+    assert Counter(line["status"] for line in lines) == statuses
     assert {"0", "1"} == {interval.worker for interval in run.intervals if interval.sent}
     assert adds_up(run)
     for fraction in (0.5, 0.9, 0.95, 0.99):
         exact = times[max(0, -int(-fraction * len(times) // 1) - 1)]
 
-        # On a busy machine the emulator notes that it has sent a moment after the kernel has.
+        # On a busy machine the emulator reads its clock shortly after the kernel has sent the answer.
         assert exact * 0.95 - 0.001 <= service.quantile(fraction) <= exact * 1.05 + 0.006, fraction
 
 
 def test_a_master_divides_users_and_limits_among_its_workers(run_server: RunServer, tmp_path: Path) -> None:
     """
-    The workers get everything from the master: users are divided exactly, and request numbers are unique.
+    Users are divided exactly, and every answer is counted once.
     """
 
-    async def slow(told: Any) -> None:
+    async def slow(request: Any) -> None:
         await asyncio.sleep(0.05)
-        await told.answer()
+        await request.answer()
 
     port, folder = free_port(), tmp_path / "run"
     with run_server(slow) as server:
@@ -204,27 +214,27 @@ def test_a_master_divides_users_and_limits_among_its_workers(run_server: RunServ
             worker.communicate()
     run = read_run(folder)
     cumulative = total(run.intervals)
-    most = {"0": 0, "1": 0}
+    in_flight_max = {"0": 0, "1": 0}
     for interval in run.intervals:
-        # In whichever second: on a busy machine the workers may begin seconds after their master.
-        most[interval.worker] = max(most[interval.worker], interval.in_flight_max)
+        # The maximum over all seconds: on a busy machine the workers may start seconds after their master.
+        in_flight_max[interval.worker] = max(in_flight_max[interval.worker], interval.in_flight_max)
 
     assert (0, [0, 0]) == (master.returncode, ended), output
-    assert most in ({"0": 3, "1": 2}, {"0": 2, "1": 3})
+    assert in_flight_max in ({"0": 3, "1": 2}, {"0": 2, "1": 3})
     assert len(server.requests) == cumulative.sent == cumulative.count(Result.OK) > 100
     assert adds_up(run)
 
 
 def test_restarted_workers_take_part_in_every_probe_of_a_search(run_server: RunServer, tmp_path: Path) -> None:
     """
-    Each probe uses two workers from elsewhere; they end with it and are restarted for the next one.
+    Each probe uses the two connected workers, which exit after it and are restarted for the next probe.
     """
 
-    async def quick(told: Any) -> None:
-        await told.answer()
+    async def quick(request: Any) -> None:
+        await request.answer()
 
-    port, folder, complete_until = free_port(), tmp_path / "search", time.monotonic() + 150
-    where = ["--worker", "--master-host=127.0.0.1", f"--master-port={port}"]
+    port, folder, give_up = free_port(), tmp_path / "search", time.monotonic() + 150
+    worker_options = ["--worker", "--master-host=127.0.0.1", f"--master-port={port}"]
     with run_server(quick) as server:
         words = ["--rate=20", "--search-max-rate=40", "--duration=1s", "--warm-up=0s", "--objective=error_rate < 50%"]
         words += ["--workers=2", f"--target={server.target.origin}", f"--out={folder}"]
@@ -236,9 +246,9 @@ def test_restarted_workers_take_part_in_every_probe_of_a_search(run_server: RunS
             text=True,
             env={**os.environ, "BASETEN_API_KEY": "key"},
         )
-        workers = [locust(*where) for _ in range(2)]
-        while search.poll() is None and time.monotonic() < complete_until:
-            workers = [worker if worker.poll() is None else locust(*where) for worker in workers]
+        workers = [locust(*worker_options) for _ in range(2)]
+        while search.poll() is None and time.monotonic() < give_up:
+            workers = [worker if worker.poll() is None else locust(*worker_options) for worker in workers]
             with suppress(subprocess.TimeoutExpired):
                 search.wait(0.2)
         for process in (search, *workers):
@@ -247,7 +257,7 @@ def test_restarted_workers_take_part_in_every_probe_of_a_search(run_server: RunS
     found = json.loads((folder / "search.json").read_text())
     runs = [read_run(folder / probe["folder"]) for probe in found["probes"]]
 
-    assert 3 == search.returncode, output  # met at the highest rate that was to be asked for
+    assert 3 == search.returncode, output  # the highest rate met the objectives, so there is no limit to report
     assert [20, 40] == [probe["rate"] for probe in found["probes"]], output
     assert [2, 2] == [run.manifest.settings["workers"] for run in runs]
     assert all({"0", "1"} == {interval.worker for interval in run.intervals if interval.sent} for run in runs)
@@ -259,9 +269,9 @@ def test_a_signal_drains_every_worker(run_server: RunServer, launch: Launch, num
     SIGINT and SIGTERM reach the workers through the master; in-flight requests are drained and accounted for.
     """
 
-    async def slow(told: Any) -> None:
+    async def slow(request: Any) -> None:
         await asyncio.sleep(0.5)
-        await told.answer()
+        await request.answer()
 
     with run_server(slow) as server:
         run = launch(server, "--rate", "100", "--duration", "60s", "--processes", "2")
@@ -284,15 +294,15 @@ def workers_of(process: int) -> list[int]:
     return [int(child) for child in children if b"locustfile.py" in Path(f"/proc/{child}/cmdline").read_bytes()]
 
 
-@pytest.mark.parametrize("blow", [signal.SIGKILL, signal.SIGSTOP])
-def test_a_lost_worker_makes_the_run_invalid(run_server: RunServer, launch: Launch, blow: signal.Signals) -> None:
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSTOP])
+def test_a_lost_worker_makes_the_run_invalid(run_server: RunServer, launch: Launch, number: signal.Signals) -> None:
     """
     A killed or hanging worker ends the run with verdict invalid and exit code 4; the report names the worker and the time.
     """
     with run_server(fine) as server:
         run = launch(server, "--rate", "60", "--duration", "60s", "--processes", "2")
         run.await_intervals(4)
-        os.kill(workers_of(run.locust())[0], blow)
+        os.kill(workers_of(run.locust())[0], number)
         begun = time.monotonic()
         done = run.end()
     end = done.run.end
@@ -355,12 +365,12 @@ def test_a_worker_without_a_key_stops_the_run_before_its_first_request(run_serve
     assert not (tmp_path / "run").exists()
 
 
-# ------------------------------------------------------------------ the arithmetic, without processes
+# ------------------------------------------------------------------ merging, without processes
 
 
-class Kept:
+class MemorySink:
     """
-    A sink that keeps.
+    A sink that stores the intervals and the end.
     """
 
     def __init__(self) -> None:
@@ -383,28 +393,28 @@ class Kept:
 @given(
     st.lists(st.floats(0, 9, exclude_max=True), max_size=60).map(sorted),
     st.integers(0, 9),
-    st.lists(st.sampled_from(["ok", "in flight", "left out"]), max_size=60),
+    st.lists(st.sampled_from(["ok", "in flight", "not sent"]), max_size=60),
 )
-def test_every_request_of_a_lost_worker_is_accounted_for(starts: list[float], told: int, results: list[str]) -> None:
+def test_every_request_of_a_lost_worker_is_accounted_for(starts: list[float], reports: int, results: list[str]) -> None:
     """
     Each planned request is sent or not sent, and each sent request has a result.
     """
     worker_state = WorkerState(client="a", shard=Shard())
-    for second in range(told):
+    for second in range(reports):
         interval = Interval(second=second)
         for number, start in enumerate(starts):
             if int(start) == second:
                 result = results[number % len(results)] if results else "ok"
                 interval.count_planned()
-                if result == "left out":
+                if result == "not sent":
                     interval.count_not_sent(NotSent.MAX_IN_FLIGHT)
                 else:
                     interval.count_sent(0.0)
                     if result == "ok":
                         interval.count_outcome(OK, 0.1, 0.1)
         worker_state.add_report(WorkerReport(run="", number=second, complete_until=second + 1.0, intervals=[interval]))
-    untold = Counter((int(start), None) for start in starts) - worker_state.planned
-    cumulative = total([worker_state.cumulative, *closing_intervals(worker_state, untold)])
+    unreported = Counter((int(start), None) for start in starts) - worker_state.planned
+    cumulative = total([worker_state.cumulative, *closing_intervals(worker_state, unreported)])
 
     assert len(starts) == cumulative.planned == cumulative.sent + cumulative.not_sent.total()
     assert cumulative.sent == cumulative.outcomes.total()
@@ -415,15 +425,15 @@ def test_a_missing_report_makes_a_worker_lost() -> None:
     Later reports of that worker are ignored.
     """
     halted: list[str] = []
-    gone: list[WorkerState] = []
-    sink = Kept()
+    terminated: list[WorkerState] = []
+    sink = MemorySink()
     run = DistributedRun(
         Demand(workload=Workload(name="w"), contract=Contract.STRICT, seed=0),
         array("d", [0.5, 1.5, 2.5]),
         [WorkerState(client="a", shard=Shard())],
         sink,
         halt=halted.append,
-        terminate_worker=gone.append,
+        terminate_worker=terminated.append,
     )
     run.begin(time.monotonic())
     first, third = Interval(second=0), Interval(second=2)
@@ -441,17 +451,17 @@ def test_a_missing_report_makes_a_worker_lost() -> None:
         (w.worker, w.start, w.why) for w in sink.end.lost_workers
     ]
     assert {"planned": 3, "sent": 1, "not_sent": 2, "ok": 1}.items() <= sink.end.accounting.items()
-    assert (["interrupt"], ["a"]) == (halted, [worker_state.client for worker_state in gone])
+    assert (["interrupt"], ["a"]) == (halted, [state.client for state in terminated])
 
 
 @given(st.integers(1, 9), st.integers(0, 100))
-def test_a_number_is_divided_exactly(of: int, cumulative: int) -> None:
+def test_a_number_is_divided_exactly(workers: int, number: int) -> None:
     """
     The parts of a limit or of users add up to the total, and differ by at most one.
     """
-    parts = [Shard(index=index, of=of).share_of(cumulative) for index in range(of)]
+    parts = [Shard(index=index, of=workers).share_of(number) for index in range(workers)]
 
-    assert cumulative == sum(parts)
+    assert number == sum(parts)
     assert max(parts) - min(parts) <= 1
 
 

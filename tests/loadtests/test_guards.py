@@ -250,7 +250,7 @@ def test_guards_stop_only_the_runs_they_are_for(case: str) -> None:
 
 
 @given(st.integers(0, 1000), st.floats(0, 1))
-def test_an_error_budget_is_a_share_of_the_whole_run(errors: int, share: float) -> None:
+def test_an_error_budget_is_a_share_of_the_planned_requests(errors: int, share: float) -> None:
     """
     The budget is a share of the planned requests, so that errors at the start alone do not exceed it.
     """
@@ -270,7 +270,7 @@ def test_users_above_the_maximum_rate_are_stopped() -> None:
     assert [] == triggered(Limits(rate=51.0), *samples)
 
 
-# ------------------------------------------------------------------ whole runs
+# ------------------------------------------------------------------ complete runs
 
 
 async def reject_key(request: Any) -> None:

@@ -93,7 +93,7 @@ class ScriptServer:
         script.over.set()
 
     def end(self, raw: socket.socket, connection: Any, how: str) -> None:
-        """End the connection as the script says."""
+        """End the connection as the script requires."""
         if how == "reset":
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         elif how == "garbage below TLS" and self.tls is not None:
@@ -196,9 +196,9 @@ def answers(draw: st.DrawFn) -> tuple[bytes, int, list[tuple[bytes, bytes]], byt
     octets = body
     if framing == "chunked":
         sizes = draw(st.lists(st.integers(1, 900), max_size=6))
-        octets, left = b"", body
+        octets, rest = b"", body
         for size in [*sizes, len(body)]:
-            part, left = left[:size], left[size:]
+            part, rest = rest[:size], rest[size:]
             octets += b"%x%s\r\n%s\r\n" % (len(part), draw(st.sampled_from([b"", b";a=b"])), part) if part else b""
         octets += b"0\r\n" + draw(st.sampled_from([b"", b"X-Trailer: t\r\n"])) + b"\r\n"
     head = b"HTTP/1.1 %d Reason\r\n" % status + b"".join(b"%s: %s\r\n" % pair for pair in named) + b"\r\n"
@@ -316,7 +316,9 @@ def test_arbitrary_bytes_give_one_transport_class_within_the_deadline(
 
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(noise, st.sampled_from([*ENDS, "garbage below TLS"]))
-def test_arbitrary_bytes_over_tls(tls_server: ScriptServer, parts: list[bytes], end: str) -> None:
+def test_arbitrary_bytes_over_tls_give_one_transport_class(
+    tls_server: ScriptServer, parts: list[bytes], end: str
+) -> None:
     """
     The same holds over TLS, including broken TLS records.
     """

@@ -55,20 +55,20 @@ def results(run: Run) -> dict[str, int]:
     return {result.value: totals.count(result) for result in Result if totals.count(result)}
 
 
-@pytest.mark.parametrize(("lasting", "taken", "processes"), [(3.0, 5.0, ()), (1.0, 2.0, ("--processes", "2"))])
+@pytest.mark.parametrize(("duration", "response_time", "processes"), [(3.0, 5.0, ()), (1.0, 2.0, ("--processes", "2"))])
 def test_requests_slower_than_the_run_are_counted(
-    run_server: RunServer, launch: Launch, lasting: float, taken: float, processes: tuple[str, ...]
+    run_server: RunServer, launch: Launch, duration: float, response_time: float, processes: tuple[str, ...]
 ) -> None:
     """
     Five users and answers after 5 s in a run of 3 s give five answers of 5 s.
     """
-    with run_server(answer_after(taken)) as server:
-        done = launch(server, *FIVE_USERS, f"--duration={lasting}s", *processes).end()
+    with run_server(answer_after(response_time)) as server:
+        done = launch(server, *FIVE_USERS, f"--duration={duration}s", *processes).end()
     totals = total(done.run.intervals)
 
     assert {"ok": 5} == results(done.run), done.errors
     assert 5 == len(server.requests)
-    assert taken - 0.1 < totals.service_time[Result.OK].quantile(0.5) < taken + 0.5
+    assert response_time - 0.1 < totals.service_time[Result.OK].quantile(0.5) < response_time + 0.5
     assert Ending.COMPLETED is done.run.end.ending
 
 

@@ -48,14 +48,14 @@ durations = st.integers(0, 60 * SECOND)
 
 
 @given(durations, durations, durations)
-def test_a_timestamp_between_sending_and_reading_is_used(before: int, taken: int, waited: int) -> None:
+def test_a_timestamp_between_sending_and_reading_is_used(before: int, service_time: int, waited: int) -> None:
     """
     The result is exact, however long the answer waited in the socket buffer.
     """
     clocks = Clocks()
     timestamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
     sent = clocks.now = clocks.now + before + 1
-    received_at = sent + taken
+    received_at = sent + service_time
     ancillary = clocks.timestamp(received_at)
     clocks.now = received_at + waited
 
@@ -65,7 +65,7 @@ def test_a_timestamp_between_sending_and_reading_is_used(before: int, taken: int
 @given(
     st.integers(1, SECOND), st.integers(-3600 * SECOND, 3600 * SECOND).filter(lambda step: abs(step) > 2 * MILLISECOND)
 )
-def test_timestamps_around_a_clock_step_are_ignored(taken: int, step: int) -> None:
+def test_timestamps_around_a_clock_step_are_ignored(service_time: int, step: int) -> None:
     """
     The time of the read is used if the clock was set meanwhile; the next timestamp is used again.
     """
@@ -73,7 +73,7 @@ def test_timestamps_around_a_clock_step_are_ignored(taken: int, step: int) -> No
         clocks = Clocks()
         timestamps = ReceiveTimestamps(clocks.monotonic, clocks.wall)
         sent = clocks.now = clocks.now + SECOND
-        clocks.now += taken
+        clocks.now += service_time
         early = clocks.timestamp(clocks.now)
         clocks.ahead += step
         ancillary = early if timestamp_first else clocks.timestamp(clocks.now)
@@ -82,7 +82,7 @@ def test_timestamps_around_a_clock_step_are_ignored(taken: int, step: int) -> No
         assert clocks.now == timestamps.received_at(ancillary, sent, clocks.now)
 
         sent = clocks.now = clocks.now + 1
-        received_at = sent + taken
+        received_at = sent + service_time
         ancillary = clocks.timestamp(received_at)
         clocks.now = received_at + 5
 

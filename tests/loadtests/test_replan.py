@@ -1,5 +1,5 @@
 """
-Rate changes of a run in progress: the earlier plan is kept, and the new plan is counted exactly.
+Rate changes of a run in progress: the earlier plan stays, and the new plan is counted exactly.
 """
 
 from __future__ import annotations
@@ -41,9 +41,11 @@ RATE_CHANGES = st.lists(
 
 
 @given(WORKLOADS, RATE_CHANGES, st.integers(0, 99))
-def test_the_plan_before_the_change_is_kept(workload: Workload, rate_changes: list[RateChange], seed: int) -> None:
+def test_the_plan_before_a_rate_change_is_unchanged(
+    workload: Workload, rate_changes: list[RateChange], seed: int
+) -> None:
     """
-    Before the change the plan is unchanged. After it, requests have the new rate up to the new end, and belong to the
+    After the change, requests have the new rate up to the new end, and belong to the
     phase that contains their intended start.
     """
     demand = Demand(workload=workload, contract=Contract.STRICT, seed=seed)

@@ -61,7 +61,7 @@ def test_workers_and_master_count_each_repetition_once(answers: list[tuple[int, 
 
 class MemorySink:
     """
-    A sink that keeps findings, clause counts and the end.
+    A sink that stores findings, clause counts and the end.
     """
 
     def __init__(self) -> None:

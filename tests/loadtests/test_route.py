@@ -25,34 +25,34 @@ from chainproof.results.exchange import Transport
 
 RunServer = Callable[..., Any]
 Launch = Callable[..., Any]
-CONSENT = b"HTTP/1.1 200 Connection established\r\n\r\n"
-FEW = ("--rate", "20", "--duration", "500ms", "--arrivals", "constant")
+TUNNEL_ACCEPTED = b"HTTP/1.1 200 Connection established\r\n\r\n"
+SHORT_RUN = ("--rate", "20", "--duration", "500ms", "--arrivals", "constant")
 
 
-async def fine(told: Any) -> None:
-    """As it should be."""
-    await told.answer()
+async def fine(request: Any) -> None:
+    """Answer 200."""
+    await request.answer()
 
 
 @dataclass(slots=True)
-class Tunnels:
+class ProxyServer:
     """
-    A proxy with a given answer to CONNECT. If it accepts, it forwards to one loopback port.
+    A proxy with a fixed answer to CONNECT. If that accepts the tunnel, it forwards to one loopback port.
     """
 
     answer: bytes
-    leads_to: int
+    forward_to: int
     port: int = 0
     requests: list[bytes] = field(default_factory=list)
 
     def serve(self, listening: socket.socket) -> None:
-        """Take connections until the listening socket is closed."""
+        """Accept connections until the listening socket is closed."""
         with suppress(OSError):
             while True:
                 caller, _ = listening.accept()
-                threading.Thread(target=self._lead, args=(caller,), daemon=True).start()
+                threading.Thread(target=self._tunnel, args=(caller,), daemon=True).start()
 
-    def _lead(self, caller: socket.socket) -> None:
+    def _tunnel(self, caller: socket.socket) -> None:
         head = b""
         while b"\r\n\r\n" not in head and (octets := caller.recv(1 << 16)):
             head += octets
@@ -60,34 +60,34 @@ class Tunnels:
         if not self.answer:
             time.sleep(2)
         caller.sendall(self.answer)
-        if self.answer != CONSENT:
+        if self.answer != TUNNEL_ACCEPTED:
             caller.close()
             return
-        far = socket.create_connection(("127.0.0.1", self.leads_to))
-        threading.Thread(target=_pump, args=(far, caller), daemon=True).start()
-        _pump(caller, far)
+        far = socket.create_connection(("127.0.0.1", self.forward_to))
+        threading.Thread(target=_forward, args=(far, caller), daemon=True).start()
+        _forward(caller, far)
 
 
-def _pump(source: socket.socket, sink: socket.socket) -> None:
+def _forward(source: socket.socket, destination: socket.socket) -> None:
     with suppress(OSError):
         while octets := source.recv(1 << 16):
-            sink.sendall(octets)
+            destination.sendall(octets)
     with suppress(OSError):
-        sink.shutdown(socket.SHUT_WR)
+        destination.shutdown(socket.SHUT_WR)
 
 
 @contextmanager
-def proxying(answer: bytes = CONSENT, leads_to: int = 0) -> Iterator[Tunnels]:
+def start_proxy(answer: bytes = TUNNEL_ACCEPTED, forward_to: int = 0) -> Iterator[ProxyServer]:
     """
     A proxy on a free loopback port.
     """
     with socket.create_server(("127.0.0.1", 0)) as listening:
-        proxy = Tunnels(answer, leads_to, listening.getsockname()[1])
+        proxy = ProxyServer(answer, forward_to, listening.getsockname()[1])
         threading.Thread(target=proxy.serve, args=(listening,), daemon=True).start()
         yield proxy
 
 
-def called(url: str, route: Route, deadline: float = 2.0, fields: tuple[tuple[str, str], ...] = ()) -> Reply:
+def send(url: str, route: Route, deadline: float = 2.0, fields: tuple[tuple[str, str], ...] = ()) -> Reply:
     """
     Send one request to a target by a route.
     """
@@ -105,9 +105,9 @@ def test_connect_to_keeps_the_host_name_of_the_target(
     """
     with run_server(fine, tls=tls_context) as server:
         there = Address("127.0.0.1", server.port)
-        trusted = called("https://localhost", Route(connect_to=there, ca_file=str(certificate)))
-        unknown = called("https://localhost", Route(connect_to=there))
-        other = called("https://example.test", Route(connect_to=there, ca_file=str(certificate)))
+        trusted = send("https://localhost", Route(connect_to=there, ca_file=str(certificate)))
+        unknown = send("https://localhost", Route(connect_to=there))
+        other = send("https://example.test", Route(connect_to=there, ca_file=str(certificate)))
 
     assert (Transport.ANSWERED, 200) == (trusted.transport, trusted.answer and trusted.answer.status)
     assert b"\r\nHost: localhost\r\n" in server.requests[0]
@@ -120,9 +120,9 @@ def test_a_proxy_sees_neither_request_nor_key(run_server: RunServer, tls_context
     """
     The proxy gets CONNECT with its own credentials only.
     """
-    with run_server(fine, tls=tls_context) as server, proxying(leads_to=server.port) as proxy:
-        way = Proxy(address=Address("127.0.0.1", proxy.port), authorization="Basic dTpw")
-        reply = called("https://localhost", Route(proxy=way, ca_file=str(certificate)))
+    with run_server(fine, tls=tls_context) as server, start_proxy(forward_to=server.port) as proxy:
+        proxy_option = Proxy(address=Address("127.0.0.1", proxy.port), authorization="Basic dTpw")
+        reply = send("https://localhost", Route(proxy=proxy_option, ca_file=str(certificate)))
 
     assert (Transport.ANSWERED, "") == (reply.transport, reply.reason)
     assert [b"CONNECT localhost:443 HTTP/1.1\r\nHost: localhost:443\r\nProxy-Authorization: Basic dTpw\r\n\r\n"] == (
@@ -141,13 +141,13 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("answer", REFUSALS, ids=list(REFUSALS.values()))
-def test_a_proxy_that_refuses_is_a_failed_connection(answer: bytes) -> None:
+def test_a_rejected_tunnel_is_a_failed_connection(answer: bytes) -> None:
     """
     Nothing is sent, and the reason contains the proxy's answer.
     """
-    with proxying(answer) as proxy:
+    with start_proxy(answer) as proxy:
         where = Address("127.0.0.1", proxy.port)
-        reply = called("https://localhost", Route(proxy=Proxy(address=where)))
+        reply = send("https://localhost", Route(proxy=Proxy(address=where)))
 
     assert (Transport.CONNECT_FAILED, f"the proxy {where} did not open a tunnel: {REFUSALS[answer]}") == (
         reply.transport,
@@ -160,9 +160,9 @@ def test_the_deadline_covers_the_proxy() -> None:
     A silent proxy takes no longer than the deadline.
     """
     begun = time.monotonic()
-    with proxying(b"") as proxy:
-        way = Route(proxy=Proxy(address=Address("127.0.0.1", proxy.port)))
-        reply = called("https://localhost", way, deadline=0.2)
+    with start_proxy(b"") as proxy:
+        route = Route(proxy=Proxy(address=Address("127.0.0.1", proxy.port)))
+        reply = send("https://localhost", route, deadline=0.2)
 
     assert Transport.DEADLINE is reply.transport
     assert time.monotonic() - begun < 1
@@ -191,13 +191,13 @@ def test_target_options_take_effect_and_are_recorded(
     Path, headers and scheme are those of the options, and the manifest contains the route.
     """
 
-    async def refuse(told: Any) -> None:
-        await told.answer(200, b"[]", "Content-Type: text/html")
+    async def refuse(request: Any) -> None:
+        await request.answer(200, b"[]", "Content-Type: text/html")
 
     with run_server(refuse, tls=tls_context) as server:
         words = ["--connect-to", f"127.0.0.1:{server.port}", "--ca-file", str(certificate), "--auth-scheme", "bearer"]
         url = "https://localhost/environments/staging/run_remote"
-        done = launch(url, *FEW, *words, "--header", "X-Tenant: blue").end()
+        done = launch(url, *SHORT_RUN, *words, "--header", "X-Tenant: blue").end()
     run = done.run
 
     assert 10 == len(server.requests), done.errors
@@ -215,13 +215,13 @@ def test_target_options_take_effect_and_are_recorded(
     assert all("Bearer " in found.reproduce and key not in found.reproduce for found in run.findings)
 
 
-def test_a_rejecting_proxy_of_the_environment_is_a_usage_error(launch: Launch) -> None:
+def test_a_tunnel_rejected_by_the_proxy_of_the_environment_is_a_usage_error(launch: Launch) -> None:
     """
     The message contains the proxy's answer and never its password.
     """
-    with proxying(b"HTTP/1.1 403 Forbidden\r\n\r\n") as proxy:
+    with start_proxy(b"HTTP/1.1 403 Forbidden\r\n\r\n") as proxy:
         done = launch(
-            "https://chain-abc123.api.baseten.co", *FEW, https_proxy=f"http://u:secret@127.0.0.1:{proxy.port}"
+            "https://chain-abc123.api.baseten.co", *SHORT_RUN, https_proxy=f"http://u:secret@127.0.0.1:{proxy.port}"
         ).end()
 
     assert 2 == done.code, done.errors
@@ -232,10 +232,10 @@ def test_a_rejecting_proxy_of_the_environment_is_a_usage_error(launch: Launch) -
 
 def test_a_target_may_be_an_ipv6_address(run_server: RunServer, launch: Launch) -> None:
     """
-    The address has brackets in URL and Host only.
+    The address has brackets in the URL and in Host, and requests are answered.
     """
     with run_server(fine, host="::1") as server:
-        done = launch(f"http://[::1]:{server.port}", *FEW).end()
+        done = launch(f"http://[::1]:{server.port}", *SHORT_RUN).end()
 
     assert 10 == len(server.requests), done.errors
     assert f"\r\nHost: [::1]:{server.port}\r\n".encode() in server.requests[0]

@@ -32,72 +32,72 @@ RunServer = Callable[..., Any]
 FAST = ("--rate", "50", "--duration", "1s", "--arrivals", "constant")
 
 
-async def fine(told: Any) -> None:
-    """As it should be."""
-    await told.answer()
+async def fine(request: Any) -> None:
+    """Answer 200."""
+    await request.answer()
 
 
-async def stall(told: Any) -> None:
-    """Never."""
+async def stall(request: Any) -> None:
+    """Never answer."""
     await asyncio.sleep(60)
 
 
-async def drip(told: Any) -> None:
-    """A byte a second."""
+async def drip(request: Any) -> None:
+    """Send one byte per second."""
     for octet in b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}":
-        await told.send_bytes(bytes([octet]))
+        await request.send_bytes(bytes([octet]))
         await asyncio.sleep(1)
 
 
-async def half(told: Any) -> None:
-    """Half an answer, and the end."""
-    await told.send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
+async def half_answer(request: Any) -> None:
+    """Send half an answer and close the connection."""
+    await request.send_bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n{")
     raise ConnectionError
 
 
-async def hang_up(told: Any) -> None:
-    """A reset."""
-    told.reset()
+async def hang_up(request: Any) -> None:
+    """Reset the connection."""
+    request.reset()
     raise ConnectionError
 
 
-async def redirect(told: Any) -> None:
-    """Go elsewhere."""
-    await told.answer(302, b"", "Location: /production/run_remote", f"X-BASETEN-REQUEST-ID: id-{told.number}")
+async def redirect(request: Any) -> None:
+    """Answer with a redirect."""
+    await request.answer(302, b"", "Location: /production/run_remote", f"X-BASETEN-REQUEST-ID: id-{request.number}")
 
 
-async def garbage(told: Any) -> None:
-    """No HTTP."""
-    await told.send_bytes(b"\x00\x01\x02 what?\r\n\r\n")
+async def garbage(request: Any) -> None:
+    """Send bytes that are not HTTP."""
+    await request.send_bytes(b"\x00\x01\x02 what?\r\n\r\n")
 
 
-async def throttle(told: Any) -> None:
-    """429."""
-    await told.answer(429, b'{"error": "slow down", "error_code": "rate_limited"}')
+async def throttle(request: Any) -> None:
+    """Answer 429."""
+    await request.answer(429, b'{"error": "slow down", "error_code": "rate_limited"}')
 
 
-async def no_json(told: Any) -> None:
-    """A 200 that is none."""
-    await told.answer(200, b"<html>", "Content-Type: text/html", f"X-BASETEN-REQUEST-ID: id-{told.number}")
+async def no_json(request: Any) -> None:
+    """Answer 200 with HTML instead of JSON."""
+    await request.answer(200, b"<html>", "Content-Type: text/html", f"X-BASETEN-REQUEST-ID: id-{request.number}")
 
 
-async def invent(told: Any) -> None:
-    """An error code of its own."""
-    await told.answer(503, b'{"error_code": "gremlins"}')
+async def undocumented_code(request: Any) -> None:
+    """Answer with an undocumented error code."""
+    await request.answer(503, b'{"error_code": "gremlins"}')
 
 
-UNRULY = (fine, stall, drip, half, hang_up, redirect, garbage, throttle, no_json, invent)
+BEHAVIOURS = (fine, stall, drip, half_answer, hang_up, redirect, garbage, throttle, no_json, undocumented_code)
 OUTCOMES_OF = {
     fine: ("answered", 200, None, "ok"),
     stall: ("deadline", None, None, "timed_out"),
     drip: ("deadline", None, None, "timed_out"),
-    half: ("closed_early", None, None, "failed"),
+    half_answer: ("closed_early", None, None, "failed"),
     hang_up: ("connection_reset", None, None, "failed"),
     redirect: ("answered", 302, None, "failed"),
     garbage: ("malformed", None, None, "failed"),
     throttle: ("answered", 429, "rate_limited", "failed"),
     no_json: ("answered", 200, None, "failed"),
-    invent: ("answered", 503, "gremlins", "failed"),
+    undocumented_code: ("answered", 503, "gremlins", "failed"),
 }
 
 
@@ -115,20 +115,22 @@ def outcomes(run: Run) -> Counter[tuple[str, int | None, str | None, str]]:
 
 def adds_up(run: Run) -> bool:
     """
-    Whether the accounting holds, in the totals and over the intervals.
+    Assert that the accounting adds up and equals the totals of the intervals.
     """
-    whole = total(run.intervals)
+    totals = total(run.intervals)
     assert run.end is not None
-    told = run.end.accounting
+    accounting = run.end.accounting
     counted = {
-        "planned": whole.planned,
-        "not_sent": whole.not_sent.total(),
-        "sent": whole.sent,
-        **{result.value: whole.count(result) for result in Result},
+        "planned": totals.planned,
+        "not_sent": totals.not_sent.total(),
+        "sent": totals.sent,
+        **{result.value: totals.count(result) for result in Result},
     }
-    assert told == counted
-    assert told["planned"] == told["sent"] + told["not_sent"]
-    assert told["sent"] == told["ok"] + told["failed"] + told["timed_out"] + told["censored"]
+    assert accounting == counted
+    assert accounting["planned"] == accounting["sent"] + accounting["not_sent"]
+    assert (
+        accounting["sent"] == accounting["ok"] + accounting["failed"] + accounting["timed_out"] + accounting["censored"]
+    )
     return True
 
 
@@ -136,9 +138,9 @@ def test_a_faulty_target_loses_no_request(run_server: RunServer, launch: Launch)
     """
     Requests to a target that stalls, trickles, disconnects or sends garbage are recorded with their outcome.
     """
-    with run_server(*UNRULY) as server:
+    with run_server(*BEHAVIOURS) as server:
         done = launch(server, *FAST, "--deadline", "1s", "--seed", "5", "--objective", "error_rate < 1%").end()
-    expected = Counter(OUTCOMES_OF[UNRULY[number % len(UNRULY)]] for number in range(50))
+    expected = Counter(OUTCOMES_OF[BEHAVIOURS[number % len(BEHAVIOURS)]] for number in range(50))
 
     assert 1 == done.code, done.errors
     assert expected == outcomes(done.run)
@@ -159,13 +161,13 @@ def test_a_stalled_target_does_not_slow_the_open_model(run_server: RunServer, la
     with run_server(stall) as server:
         done = launch(server, "--rate", "100", "--duration", "1s", "--deadline", "1s").end()
     run = done.run
-    whole = total(run.intervals)
+    totals = total(run.intervals)
     planned = run.manifest.settings["plan"]["arrivals"]
 
-    assert planned == whole.sent == whole.count(Result.TIMED_OUT) == len(server.requests)
-    assert whole.schedule_lag.quantile(0.5) < 0.02
+    assert planned == totals.sent == totals.count(Result.TIMED_OUT) == len(server.requests)
+    assert totals.schedule_lag.quantile(0.5) < 0.02
     assert server.arrival_times[-1] - server.arrival_times[0] < 1.5
-    assert whole.in_flight_max == planned
+    assert totals.in_flight_max == planned
     assert adds_up(run)
 
 
@@ -175,12 +177,12 @@ def test_requests_beyond_max_in_flight_count_as_not_sent(run_server: RunServer, 
     """
     with run_server(stall) as server:
         done = launch(server, *FAST, "--deadline", "1500ms", "--max-in-flight", "7").end()
-    whole = total(done.run.intervals)
+    totals = total(done.run.intervals)
 
-    assert (50, 7) == (whole.planned, whole.in_flight_max)
-    assert 7 <= whole.sent <= 21
-    assert {NotSent.MAX_IN_FLIGHT: 50 - whole.sent} == dict(whole.not_sent)
-    assert whole.sent - 7 == whole.network.slot_wait.count
+    assert (50, 7) == (totals.planned, totals.in_flight_max)
+    assert 7 <= totals.sent <= 21
+    assert {NotSent.MAX_IN_FLIGHT: 50 - totals.sent} == dict(totals.not_sent)
+    assert totals.sent - 7 == totals.network.slot_wait.count
     assert adds_up(done.run)
 
 
@@ -189,20 +191,20 @@ def test_waiting_for_a_slot_counts_as_response_time(run_server: RunServer, launc
     It does not count as service time, nor as schedule lag of the generator.
     """
 
-    async def slowly(told: Any) -> None:
+    async def slow(request: Any) -> None:
         await asyncio.sleep(0.1)
-        await told.answer()
+        await request.answer()
 
-    with run_server(slowly) as server:
+    with run_server(slow) as server:
         options = ("--rate", "100", "--duration", "100ms", "--arrivals", "constant", "--deadline", "10s")
         done = launch(server, *options, "--max-in-flight", "1").end()
-    whole = total(done.run.intervals)
+    totals = total(done.run.intervals)
 
-    assert (10, 10, 1) == (whole.planned, whole.count(Result.OK), whole.in_flight_max)
-    assert 9 == whole.network.slot_wait.count
-    assert 0.8 < (whole.response_time[Result.OK].max or 0) < 3
-    assert (whole.service_time[Result.OK].quantile(0.5) or 0) < 0.3
-    assert (whole.schedule_lag.quantile(0.5) or 0) < 0.05
+    assert (10, 10, 1) == (totals.planned, totals.count(Result.OK), totals.in_flight_max)
+    assert 9 == totals.network.slot_wait.count
+    assert 0.8 < (totals.response_time[Result.OK].max or 0) < 3
+    assert (totals.service_time[Result.OK].quantile(0.5) or 0) < 0.3
+    assert (totals.schedule_lag.quantile(0.5) or 0) < 0.05
     assert adds_up(done.run)
 
 
@@ -211,20 +213,20 @@ def test_closed_users_wait_for_answer_and_think_time(run_server: RunServer, laun
     N users have at most N requests in flight, and every planned request is sent.
     """
 
-    async def slow(told: Any) -> None:
+    async def slow(request: Any) -> None:
         await asyncio.sleep(0.1)
-        await told.answer()
+        await request.answer()
 
     with run_server(slow) as server:
         done = launch(
             server, "--model", "closed", "--users", "5", "--think-time", "100ms", "--duration", "1500ms"
         ).end()
-    whole = total(done.run.intervals)
+    totals = total(done.run.intervals)
 
-    assert 5 == whole.in_flight_max
-    assert 5 * 6 <= whole.sent <= 5 * 8
-    assert whole.planned == whole.sent == len(server.requests) == whole.count(Result.OK)
-    assert whole.schedule_lag.quantile(0.5) < 0.02
+    assert 5 == totals.in_flight_max
+    assert 5 * 6 <= totals.sent <= 5 * 8
+    assert totals.planned == totals.sent == len(server.requests) == totals.count(Result.OK)
+    assert totals.schedule_lag.quantile(0.5) < 0.02
     assert adds_up(done.run)
     assert {"users": 5, "think_time_s": 0.1, "model": "closed"}.items() <= done.run.manifest.settings.items()
 
@@ -235,22 +237,22 @@ def test_an_interrupted_run_is_drained(run_server: RunServer, launch: Launch, nu
     After SIGINT or SIGTERM in-flight requests are drained, and the rest of the plan is not sent.
     """
 
-    async def slow(told: Any) -> None:
+    async def slow(request: Any) -> None:
         await asyncio.sleep(0.5)
-        await told.answer()
+        await request.answer()
 
     with run_server(slow) as server:
         run = launch(server, "--rate", "100", "--duration", "60s")
         run.await_intervals(1)
         run.send(number)
         done = run.end()
-    whole = total(done.run.intervals)
+    totals = total(done.run.intervals)
 
     assert 130 == done.code, done.errors
     assert Ending.INTERRUPTED is done.run.end.ending
-    assert done.run.manifest.settings["plan"]["arrivals"] == whole.planned
-    assert whole.sent == whole.count(Result.OK) == len(server.requests)
-    assert whole.planned - whole.sent == whole.not_sent[NotSent.STOPPED]
+    assert done.run.manifest.settings["plan"]["arrivals"] == totals.planned
+    assert totals.sent == totals.count(Result.OK) == len(server.requests)
+    assert totals.planned - totals.sent == totals.not_sent[NotSent.STOPPED]
     assert adds_up(done.run)
 
 
@@ -266,14 +268,14 @@ def test_a_second_signal_censors_in_flight_requests(
         run.await_intervals(1)
         begun = time.monotonic()
         run.send(signal.SIGINT)
-        time.sleep(0.3)  # two of the same signal at once are one to the operating system
+        time.sleep(0.3)  # the operating system merges two equal signals that are pending
         run.send(signal.SIGINT)
         done = run.end()
-    whole = total(done.run.intervals)
+    totals = total(done.run.intervals)
 
     assert 130 == done.code, done.errors
     assert time.monotonic() - begun < 8
-    assert whole.sent == whole.count(Result.CENSORED) > 0
+    assert totals.sent == totals.count(Result.CENSORED) > 0
     assert adds_up(done.run)
 
 
@@ -287,8 +289,8 @@ def test_the_folder_of_a_killed_run_is_readable(run_server: RunServer, launch: L
         os.kill(run.locust(), signal.SIGKILL)
         killed = time.monotonic()
         done = run.end()
-    whole = total(done.run.intervals)
-    lost = server.arrival_times[whole.sent :]
+    totals = total(done.run.intervals)
+    lost = server.arrival_times[totals.sent :]
 
     assert 70 == done.code
     assert "the Locust process failed (killed by SIGKILL)" in done.errors
@@ -365,25 +367,27 @@ def test_tls_is_verified(run_server: RunServer, launch: Launch, tls_context: Any
     words = ("--rate", "20", "--duration", "500ms", "--arrivals", "constant")
     with run_server(fine, tls=tls_context) as server:
         url = f"https://localhost:{server.port}"
-        distrusting = launch(url, *words).end()
+        untrusted = launch(url, *words).end()
         unsent = len(server.requests)
-        trusting = launch(url, *words, SSL_CERT_FILE=str(certificate)).end()
+        trusted = launch(url, *words, SSL_CERT_FILE=str(certificate)).end()
     with run_server(fine) as plain:
-        bare = launch(f"https://localhost:{plain.port}", *words, SSL_CERT_FILE=str(certificate)).end()
+        without_tls = launch(f"https://localhost:{plain.port}", *words, SSL_CERT_FILE=str(certificate)).end()
         unsent += len(plain.requests)
 
-    for refused, why in ((distrusting, "certificate"), (bare, "cannot connect to https://localhost:")):
+    for refused, why in ((untrusted, "certificate"), (without_tls, "cannot connect to https://localhost:")):
         assert 2 == refused.code, refused.errors
         assert why in refused.errors.splitlines()[-1]
         assert refused.errors.splitlines()[-1].startswith("chainproof loadtests: ")
         assert not refused.folder.exists()
     assert 0 == unsent
-    assert {("answered", 200, None, "ok"): 10} == outcomes(trusting.run)
+    assert {("answered", 200, None, "ok"): 10} == outcomes(trusted.run)
 
 
-def test_a_failing_locust_process_is_an_internal_error(run_server: RunServer, launch: Launch, tmp_path: Path) -> None:
+def test_a_locust_process_that_does_not_start_is_an_internal_error(
+    run_server: RunServer, launch: Launch, tmp_path: Path
+) -> None:
     """
-    Its output is shown, and one line says that this is not about the target.
+    The output of the process is shown, and one line says that the target is not the cause.
     """
     (tmp_path / "locust.py").write_text("raise ImportError('no such thing as a locust')")
     with run_server(fine) as server:
@@ -457,7 +461,7 @@ def test_locust_runs_the_locustfile(run_server: RunServer, tmp_path: Path) -> No
         )
     entry = json.loads((tmp_path / "locust.json").read_text())[0]
 
-    # Half of them failed, and smoke asks for an error_rate below 5 %: the exit code is the verdict.
+    # Half of the requests failed, and the objective of smoke is an error_rate below 5 %.
     assert 1 == done.returncode, done.stderr
     assert {"ok": 20, "failed": 20, "sent": 40}.items() <= read_run(folder).end.accounting.items()
     assert (40, 20) == (entry["num_requests"], entry["num_failures"])
@@ -476,7 +480,7 @@ def test_counts_and_times_agree_with_the_access_log(launch: Launch, tmp_path: Pa
     """
     Counts by status and code are equal; percentiles differ only by the overhead of loopback and two processes.
     """
-    scenario, truth = tmp_path / "scenario.toml", tmp_path / "truth.jsonl"
+    scenario, access_log = tmp_path / "scenario.toml", tmp_path / "access.jsonl"
     scenario.write_text(SCENARIO)
     emulator = (
         sys.executable,
@@ -487,33 +491,33 @@ def test_counts_and_times_agree_with_the_access_log(launch: Launch, tmp_path: Pa
         "--port",
         "0",
         "--access-log",
-        str(truth),
+        str(access_log),
         "--",
     )
     done = launch(None, *model, "--duration", "2s", wrapper=emulator).end()
-    told = [json.loads(line) for line in truth.read_text().splitlines()]
-    whole = total(done.run.intervals)
-    seen = Counter[tuple[int | None, str | None]]()
-    for outcome, count in whole.outcomes.items():
-        seen[outcome.status, outcome.error_code] += count
+    lines = [json.loads(line) for line in access_log.read_text().splitlines()]
+    totals = total(done.run.intervals)
+    counted = Counter[tuple[int | None, str | None]]()
+    for outcome, count in totals.outcomes.items():
+        counted[outcome.status, outcome.error_code] += count
 
-    assert Counter((line["status"], line["error_code"]) for line in told) == seen
-    assert len(told) == whole.sent > 300
-    assert {e.request_id for e in done.run.exemplars} <= {line["request_id"] for line in told}
-    times = sorted(line["sent_s"] - line["received_s"] for line in told)
-    merged = whole.service_time[Result.OK]
-    merged.merge(whole.service_time[Result.FAILED])
+    assert Counter((line["status"], line["error_code"]) for line in lines) == counted
+    assert len(lines) == totals.sent > 300
+    assert {e.request_id for e in done.run.exemplars} <= {line["request_id"] for line in lines}
+    times = sorted(line["sent_s"] - line["received_s"] for line in lines)
+    merged = totals.service_time[Result.OK]
+    merged.merge(totals.service_time[Result.FAILED])
     for fraction in (0.5, 0.9, 0.95, 0.99):
         expected = times[math.ceil(fraction * len(times)) - 1]
 
-        # Ours has the way there and back besides. Our end is the kernel's, theirs is read once the kernel has taken the
-        # answer: on a busy machine either process may be kept from its clock.
+        # Our times include the network. Our end is a kernel timestamp; the emulator reads its clock after the kernel has
+        # accepted the answer. On a busy machine either process may read its clock late.
         assert expected * 0.95 - 0.005 <= merged.quantile(fraction) <= expected * 1.05 + 0.005, fraction
 
 
 def test_a_folder_chainproof_in_the_working_folder_is_not_imported(run_server: RunServer, tmp_path: Path) -> None:
     """
-    Locust would look in the working folder first, which in a checkout contains a folder `chainproof`.
+    Locust imports from the working folder first, and a checkout contains a folder `chainproof`.
     """
     (tmp_path / "chainproof").mkdir()
     (tmp_path / "chainproof" / "__init__.py").write_text("raise ImportError('not this one')")
@@ -549,9 +553,9 @@ def test_arguments_after_two_hyphens_go_to_locust(run_server: RunServer, launch:
     assert 50 == json.loads((tmp_path / "locust.json").read_text())[0]["num_requests"], done.errors
 
 
-def test_ctrl_c_ends_the_waiting_for_workers(launch: Launch, run_server: RunServer) -> None:
+def test_ctrl_c_ends_the_wait_for_workers(launch: Launch, run_server: RunServer) -> None:
     """
-    Without workers nothing is sent, and no folder is left.
+    Nothing is sent, and no run folder is created.
     """
     with run_server(fine) as server:
         run = launch(server, "--workers", "2", "--", "--master-bind-host=127.0.0.1", "--master-bind-port=0")
@@ -563,7 +567,7 @@ def test_ctrl_c_ends_the_waiting_for_workers(launch: Launch, run_server: RunServ
             except (StopIteration, FileNotFoundError):
                 assert time.monotonic() < give_up
             time.sleep(0.05)
-        time.sleep(2)  # until it waits
+        time.sleep(2)  # until the master waits for workers
         run.send(signal.SIGINT)
         done = run.end()
 

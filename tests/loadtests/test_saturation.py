@@ -40,26 +40,26 @@ from chainproof.workload.objectives import parse_objective
 from chainproof.workload.search_settings import SearchSettings, parse_share
 from chainproof.workload.workload import WorkloadError, parse_workload
 
-Said = Callable[[float], ProbeVerdict]
+ProbeFunction = Callable[[float], ProbeVerdict]
 
 
 class Target:
     """
-    A target whose answers to probes are given, and that records the probes.
+    A target whose probes have the verdict of a function of their rate. It records all probes.
     """
 
-    def __init__(self, said: Said) -> None:
-        self.said = said
-        self.asked: list[tuple[float, ProbePurpose]] = []
+    def __init__(self, verdict_at: ProbeFunction) -> None:
+        self.verdict_at = verdict_at
+        self.probes: list[tuple[float, ProbePurpose]] = []
 
     def __call__(self, rate: float, purpose: ProbePurpose) -> Probe:
-        self.asked.append((rate, purpose))
-        return Probe(rate=rate, purpose=purpose, verdict=self.said(rate))
+        self.probes.append((rate, purpose))
+        return Probe(rate=rate, purpose=purpose, verdict=self.verdict_at(rate))
 
 
-def up_to(knee: float, above: ProbeVerdict = ProbeVerdict.MISSED) -> Said:
+def up_to(knee: float, above: ProbeVerdict = ProbeVerdict.MISSED) -> ProbeFunction:
     """
-    *knee* is the highest rate that meets the objectives.
+    Rates up to *knee* meet the objectives.
     """
     return lambda rate: ProbeVerdict.MET if rate <= knee else above
 
@@ -79,27 +79,31 @@ def test_the_knee_is_found_to_the_resolution(knee: float, resolution: float, abo
 
     assert found.no_rate_reason is None
     assert found.rate <= knee < found.missed_at <= found.rate * (1 + resolution)
-    assert [(found.rate, ProbePurpose.VERIFYING)] * times == target.asked[-times:]
-    assert all(rate <= 1000 for rate, _ in target.asked)
+    assert [(found.rate, ProbePurpose.VERIFYING)] * times == target.probes[-times:]
+    assert all(rate <= 1000 for rate, _ in target.probes)
     assert ExitCode.PASS == found.exit_code
-    assert len(target.asked) <= 10 + math.log2(1 / resolution) + 2 + times
+    assert len(target.probes) <= 10 + math.log2(1 / resolution) + 2 + times
 
 
-REFUSALS = {
+WITHOUT_RATE = {
     "missed at once": (up_to(4), NoRateReason.LOWEST_MISSED, ExitCode.FAIL),
-    "undecided at once": (up_to(4, ProbeVerdict.INCONCLUSIVE), NoRateReason.LOWEST_INCONCLUSIVE, ExitCode.INCONCLUSIVE),
+    "inconclusive at once": (
+        up_to(4, ProbeVerdict.INCONCLUSIVE),
+        NoRateReason.LOWEST_INCONCLUSIVE,
+        ExitCode.INCONCLUSIVE,
+    ),
     "never missed": (up_to(2000), NoRateReason.NEVER_MISSED, ExitCode.INCONCLUSIVE),
-    "missed only by ourselves": (up_to(100, ProbeVerdict.INVALID), NoRateReason.GENERATOR_LIMIT, ExitCode.INVALID),
+    "limited by the generator": (up_to(100, ProbeVerdict.INVALID), NoRateReason.GENERATOR_LIMIT, ExitCode.INVALID),
 }
 
 
-@pytest.mark.parametrize("no_rate_reason", REFUSALS)
+@pytest.mark.parametrize("no_rate_reason", WITHOUT_RATE)
 def test_a_search_without_a_result_gives_the_reason(no_rate_reason: str) -> None:
     """
-    Each reason has its own exit code; a limit of ours is never reported as the target's.
+    Each reason has its exit code; a limit of the generator is never reported as a limit of the target.
     """
-    said, expected, code = REFUSALS[no_rate_reason]
-    found = saturation(Target(said), SearchSettings(), 5.0)
+    verdict_at, expected, code = WITHOUT_RATE[no_rate_reason]
+    found = saturation(Target(verdict_at), SearchSettings(), 5.0)
 
     assert (expected, None, code, REASON_TEXTS[expected]) == (
         found.no_rate_reason,
@@ -113,8 +117,8 @@ def test_a_rate_that_fails_verification_counts_as_missed() -> None:
     """
     A lower rate is then searched and verified.
     """
-    fooled = iter([ProbeVerdict.MET])
-    target = Target(lambda rate: ProbeVerdict.MET if rate <= 50 else next(fooled, ProbeVerdict.MISSED))
+    first = iter([ProbeVerdict.MET])
+    target = Target(lambda rate: ProbeVerdict.MET if rate <= 50 else next(first, ProbeVerdict.MISSED))
     found = saturation(target, SearchSettings(resolution=0.05), 5.0)
 
     assert 50 / 1.05 <= found.rate <= 50 < found.missed_at
@@ -124,8 +128,8 @@ def test_an_invalid_probe_is_repeated_once() -> None:
     """
     The search continues if the generator keeps up in the second probe.
     """
-    spoiled = iter([ProbeVerdict.INVALID])
-    found = saturation(Target(lambda rate: next(spoiled, up_to(50)(rate))), SearchSettings(), 5.0)
+    first = iter([ProbeVerdict.INVALID])
+    found = saturation(Target(lambda rate: next(first, up_to(50)(rate))), SearchSettings(), 5.0)
 
     assert found.no_rate_reason is None
 
@@ -141,7 +145,7 @@ def test_a_search_always_ends(seed: int) -> None:
     )
     found = saturation(target, SearchSettings(), 5.0)
 
-    assert len(target.asked) <= MAX_PROBES + 4
+    assert len(target.probes) <= MAX_PROBES + 4
     assert (found.rate is None) is (found.no_rate_reason is not None)
 
 
@@ -163,31 +167,33 @@ def test_a_probe_has_enough_requests_for_a_verdict() -> None:
     assert 1 == required_requests(objectives[2:])
 
 
-def own(*words: str) -> argparse.Namespace:
+def parsed_options(*words: str) -> argparse.Namespace:
     """
     The options of `chainproof loadtests` with these arguments.
     """
     return build_parser("loadtests", "…", options=OPTIONS).parse_args(words)
 
 
-def test_the_options_of_a_search_override_the_workloads() -> None:
+def test_search_options_override_those_of_the_workload() -> None:
     """
     The workload saturation always searches, another one only with `--search`.
     """
-    found = requested_search(own("--search-max-rate", "50", "--search-resolution", "20%"), workload("saturation"))
-    other = requested_search(own("--search", "saturation"), workload("steady").with_options(rate=10.0))
+    found = requested_search(
+        parsed_options("--search-max-rate", "50", "--search-resolution", "20%"), workload("saturation")
+    )
+    other = requested_search(parsed_options("--search", "saturation"), workload("steady").with_options(rate=10.0))
 
     assert SearchSettings(max_rate=50, resolution=0.2) == found
     assert SearchSettings() == other
-    assert requested_search(own(), workload("steady")) is None
+    assert requested_search(parsed_options(), workload("steady")) is None
 
 
-WRONG = {
+INVALID_OPTIONS = {
     "a bound below the lowest rate": (
         ["saturation", "--search-max-rate", "3"],
         "expected max_rate to be at least 5",
     ),
-    "a resolution of nothing": (["saturation", "--search-resolution", "0%"], "expected a resolution from 0.5%"),
+    "a resolution of zero": (["saturation", "--search-resolution", "0%"], "expected a resolution from 0.5%"),
     "the options alone": (["--search-max-rate", "30"], "expected --search saturation, or the workload saturation"),
     "phases": (["ramp", "--search", "saturation"], "expected an open workload with a constant rate"),
     "users": (["--model", "closed", "--search", "saturation"], "expected an open workload with a constant rate"),
@@ -203,9 +209,9 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
+@pytest.mark.parametrize("case", INVALID_OPTIONS)
 def test_invalid_search_options_are_a_usage_error(
-    wrong: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    case: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     """
     One line, exit code 2, before anything is sent.
@@ -213,13 +219,13 @@ def test_invalid_search_options_are_a_usage_error(
     monkeypatch.setenv("BASETEN_API_KEY", "a-key.of-nobody")
     monkeypatch.delenv("CHAINPROOF_TARGET", raising=False)
     monkeypatch.chdir(tmp_path)
-    words, expected = WRONG[wrong]
+    words, expected = INVALID_OPTIONS[case]
     code = main(words)
-    said = capsys.readouterr().err
+    message = capsys.readouterr().err
 
     assert 2 == code
-    assert expected in said
-    assert 1 == said.count("\n")
+    assert expected in message
+    assert 1 == message.count("\n")
     assert [] == list(tmp_path.iterdir())
 
 
@@ -227,11 +233,11 @@ def test_an_invalid_search_table_is_a_workload_error() -> None:
     """
     It is reported like any other error in a workload.
     """
-    for search, said in (
+    for search, message in (
         ({"speed": 1}, "expected a table with any of max_rate"),
         ({"max_rate": "a"}, "expected a number"),
     ):
-        with pytest.raises(WorkloadError, match=said):
+        with pytest.raises(WorkloadError, match=message):
             parse_workload({"search": search}, name="w")
     with pytest.raises(WorkloadError, match="expected at least one objective"):
         parse_workload({"search": {}}, name="w")
@@ -267,7 +273,7 @@ def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
     ]
     done = loadtests(*words, "--out", str(tmp_path / "search"))
     found = json.loads((tmp_path / "search" / "search.json").read_text())
-    # What is admitted in 3.5 s, with a fifth of the 2.5 s that are judged refused.
+    # The emulator admits 20 × 3.5 + 20 requests in 3.5 s; the objective allows 20 % errors in the 2.5 judged seconds.
     bound = (20 * 3.5 + 20) / (3.5 - 0.2 * 2.5)
 
     assert 0 == done.returncode, done.stderr
@@ -295,7 +301,7 @@ def test_calibration_measures_floor_and_ceiling(tmp_path: Path) -> None:
     done = loadtests("--calibrate", *words, "--out", str(tmp_path / "own"))
     found = json.loads((tmp_path / "own" / "calibration.json").read_text())
 
-    assert done.returncode in (0, 4), done.stderr  # a machine that is busy with something else says so
+    assert done.returncode in (0, 4), done.stderr  # 4: invalid, on a busy machine
     assert 0 < found["floor_s"]["p50"] < 0.1
     assert found["ceiling_per_s"] in (400.0, None)
     assert "floor" in done.stdout
@@ -318,11 +324,11 @@ def test_the_null_server_answers_every_request_once(count: int, cuts: list[int])
             self.written += octets
 
     null, transport = NullProtocol(), Transport()
-    null._transport = transport  # type: ignore[assignment]  # all that is asked of it is to write
-    whole = REQUEST * count
-    edges = sorted({0, len(whole), *(cut for cut in cuts if cut < len(whole))})
+    null._transport = transport  # type: ignore[assignment]  # it only needs write()
+    octets = REQUEST * count
+    edges = sorted({0, len(octets), *(cut for cut in cuts if cut < len(octets))})
     for begin, end in pairwise(edges):
-        null.data_received(whole[begin:end])
+        null.data_received(octets[begin:end])
     ids = [line for line in transport.written.split(b"\r\n") if line.startswith(b"X-BASETEN")]
 
     assert count == transport.written.count(b"HTTP/1.1 200 OK") == len(set(ids))

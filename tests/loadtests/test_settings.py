@@ -24,14 +24,14 @@ from chainproof.target_options import TargetOptions
 from chainproof.workload.workload import WorkloadModel
 
 
-def own(*words: str) -> argparse.Namespace:
+def parsed_options(*words: str) -> argparse.Namespace:
     """
     The options of `chainproof loadtests` with these arguments.
     """
     return build_parser("loadtests", "…", options=OPTIONS).parse_args(words)
 
 
-def as_locust_reads(words: list[str]) -> argparse.Namespace:
+def locust_options(words: list[str]) -> argparse.Namespace:
     """
     The options of Locust with these arguments.
     """
@@ -63,13 +63,13 @@ closed_options = st.fixed_dictionaries(
 
 
 @given(open_options | closed_options)
-def test_the_locust_process_gets_the_options_of_the_command(given_options: dict[str, str]) -> None:
+def test_the_locust_process_gets_the_options_of_the_command(command_options: dict[str, str]) -> None:
     """
     The arguments of the Locust process describe the same demand, target and run folder.
     """
-    options = own(*(f"{name}={value}" for name, value in given_options.items()))
+    options = parsed_options(*(f"{name}={value}" for name, value in command_options.items()))
     target = TargetOptions(url="https://example.com", headers=(("X-A", "b"),))
-    passed = as_locust_reads(locust_arguments(options, target, Path("somewhere")))
+    passed = locust_options(locust_arguments(options, target, Path("somewhere")))
 
     assert demand(options, options.num_users) == demand(passed, passed.num_users)
     assert "somewhere" == passed.out
@@ -82,7 +82,7 @@ def test_workers_share_a_plan_without_gap_or_overlap(workers: int, count: int) -
     Every request of a plan belongs to one worker, and its payload does not depend on the number of workers.
     """
     shares = [Shard(index=index, of=workers) for index in range(workers)]
-    requested = demand(own(), None)
+    requested = demand(parsed_options(), None)
     payloads = list(islice(requested.payloads(Shard()), count))
     parts = {
         number: payload
@@ -106,11 +106,11 @@ def test_every_built_in_workload_can_be_loaded(name: str) -> None:
     assert name in catalogue.workload_list()
 
 
-def test_smoke_is_the_default() -> None:
+def test_smoke_is_the_default_workload() -> None:
     """
     The default workload is the shortest.
     """
-    assert "smoke" == own().workload == catalogue.workload_names()[0]
+    assert "smoke" == parsed_options().workload == catalogue.workload_names()[0]
 
 
 USAGE_ERRORS = {
@@ -183,8 +183,8 @@ def test_the_models_have_their_own_options() -> None:
     """
     The closed model has no plan; the plan of the open model depends on the seed only.
     """
-    closed = demand(own("--model", "closed"), 3)
-    one, other, third = (demand(own("--seed", seed), None).plan() for seed in ("1", "1", "2"))
+    closed = demand(parsed_options("--model", "closed"), 3)
+    one, other, third = (demand(parsed_options("--seed", seed), None).plan() for seed in ("1", "1", "2"))
 
     assert (WorkloadModel.CLOSED, 3, 0) == (closed.workload.model, closed.workload.users, len(closed.plan()))
     assert one == other != third

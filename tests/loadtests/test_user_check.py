@@ -49,7 +49,7 @@ def lengthy(payload, answer):
 def alone():
     return None
 
-nothing = 3
+not_a_function = 3
 '''
 
 
@@ -97,9 +97,11 @@ def test_a_message_of_the_check_is_a_violation(
 
 
 @pytest.mark.parametrize("check", ["careless", "returns_false"])
-def test_a_broken_check_is_an_internal_error(run_server: RunServer, launch: Launch, module: Path, check: str) -> None:
+def test_an_exception_in_a_check_is_an_internal_error(
+    run_server: RunServer, launch: Launch, module: Path, check: str
+) -> None:
     """
-    The exit code is 70, the exception is shown and the accounting adds up.
+    So is a return value other than None or str: exit code 70, an error message, and the accounting adds up.
     """
     with run_server(greet) as server:
         done = launch(server, "--rate=20", "--duration=5s", f"--check={module}:{check}").end()
@@ -113,7 +115,7 @@ def test_a_broken_check_is_an_internal_error(run_server: RunServer, launch: Laun
 
 
 UNUSABLE = {
-    "no function": (":nothing", "has no function 'nothing'; it has alone, careless, count_greetings"),
+    "no function": (":not_a_function", "has no function 'not_a_function'; it has alone, careless, count_greetings"),
     "no such function": (":missing", "has no function 'missing'"),
     "no name": ("", "expected FILE.py:function"),
     "other parameters": (":alone", "to accept a payload and an answer"),

@@ -63,9 +63,9 @@ class Conversation(ClosedUser):
 """
 
 
-async def fine(told: Any) -> None:
-    """As it should be."""
-    await told.answer()
+async def fine(request: Any) -> None:
+    """Answer 200."""
+    await request.answer()
 
 
 def run(server: Any, folder: Path, source: str, *words: str) -> subprocess.CompletedProcess[str]:
@@ -74,7 +74,7 @@ def run(server: Any, folder: Path, source: str, *words: str) -> subprocess.Compl
     """
     (folder / "mine.py").write_text(source)
     command = [sys.executable, "-P", "-m", "locust", "-f", str(folder / "mine.py"), "--headless", "--only-summary"]
-    command += ["--objective=throughput > 0/s"]  # decided by however few requests: the exit code is the verdict
+    command += ["--objective=throughput > 0/s"]  # a few requests are enough for a verdict
     return subprocess.run(
         [*command, *words, "--target", server.target.origin, f"--out={folder / 'run'}"],
         capture_output=True,
@@ -99,14 +99,14 @@ def test_every_planned_request_has_the_payload_of_the_subclass(run_server: RunSe
     """
     with run_server(fine) as server:
         done = run(server, tmp_path, MINE, "--rate=40", "--arrivals=constant", "--duration=1s")
-    whole = total(read_run(tmp_path / "run").intervals)
+    totals = total(read_run(tmp_path / "run").intervals)
 
     assert 0 == done.returncode, done.stderr
     assert [{"number": number} for number in range(40)] == bodies(server)
-    assert 40 == whole.planned == whole.count(Result.OK)
+    assert 40 == totals.planned == totals.count(Result.OK)
 
 
-def test_the_other_model_is_chosen_by_option(run_server: RunServer, tmp_path: Path) -> None:
+def test_the_model_option_selects_the_users(run_server: RunServer, tmp_path: Path) -> None:
     """
     The same locustfile with `--model closed` runs the users of the closed model.
     """
@@ -130,11 +130,11 @@ def test_tasks_of_the_open_model_are_started_by_the_plan(
     """
     with run_server(fine) as server:
         done = run(server, tmp_path, TASKS, "--rate=40", "--arrivals=constant", "--duration=1s", *words)
-    whole = total(read_run(tmp_path / "run").intervals)
+    totals = total(read_run(tmp_path / "run").intervals)
 
     assert 0 == done.returncode, done.stderr
-    assert 40 == whole.planned == whole.sent == whole.count(Result.OK) == len(server.requests)
-    assert whole.schedule_lag.quantile(0.5) < 0.02
+    assert 40 == totals.planned == totals.sent == totals.count(Result.OK) == len(server.requests)
+    assert totals.schedule_lag.quantile(0.5) < 0.02
     assert expected == {body["text"] for body in bodies(server)}
 
 
@@ -144,17 +144,17 @@ def test_tasks_of_the_closed_model_can_send_any_request(run_server: RunServer, t
     """
     with run_server(fine) as server:
         done = run(server, tmp_path, TASKS, "--model=closed", "--users=2", "--duration=1s")
-    told = read_run(tmp_path / "run")
+    finished = read_run(tmp_path / "run")
     counts = Counter(body["text"] for body in bodies(server))
 
     assert 0 == done.returncode, done.stderr
-    assert Ending.COMPLETED is told.end.ending
-    assert told.end.accounting["ok"] == told.end.accounting["planned"] == len(server.requests)
+    assert Ending.COMPLETED is finished.end.ending
+    assert finished.end.accounting["ok"] == finished.end.accounting["planned"] == len(server.requests)
     assert counts["first"] - counts["second"] in (0, 1, 2)
     assert counts["second"] > 20
 
 
-WRONG = {
+INVALID_LOCUSTFILES = {
     "a task that sends nothing": (
         "class Mine(OpenUser):\n    @task\n    def idle(self):\n        pass\n",
         70,
@@ -170,7 +170,7 @@ WRONG = {
         2,
         "expected one user class of the open model, found Mine, Yours",
     ),
-    "a payload that is none": (
+    "a payload that is not an object": (
         "class Mine(OpenUser):\n    def payload(self):\n        return None\n",
         70,
         "expected Mine.payload() to return a JSON object, found None",
@@ -178,18 +178,18 @@ WRONG = {
 }
 
 
-@pytest.mark.parametrize("wrong", WRONG)
-def test_errors_in_a_locustfile_are_reported(run_server: RunServer, tmp_path: Path, wrong: str) -> None:
+@pytest.mark.parametrize("case", INVALID_LOCUSTFILES)
+def test_errors_in_a_locustfile_are_reported(run_server: RunServer, tmp_path: Path, case: str) -> None:
     """
-    They are no finding about the target: an internal error, or no run at all.
+    They are an internal error or a usage error, and never a finding about the target.
     """
-    source, code, said = WRONG[wrong]
+    source, code, message = INVALID_LOCUSTFILES[case]
     head = "from locust import task\nfrom chainproof.loadtests import OpenUser\n"
     with run_server(fine) as server:
         done = run(server, tmp_path, head + source, "--rate=20", "--duration=1s")
 
     assert code == done.returncode, done.stderr
-    assert said in done.stderr
+    assert message in done.stderr
     if code == 70:
         end = read_run(tmp_path / "run").end
 

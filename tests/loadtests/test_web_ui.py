@@ -1,5 +1,5 @@
 """
-Tests of Locust's web UI with chainproof's additions, in a real browser.
+Tests of Locust's web UI with the additions of chainproof, in a real browser.
 """
 
 from __future__ import annotations
@@ -29,33 +29,33 @@ from chainproof.results.folder import Run, find_runs, read_run
 from chainproof.results.interval import total
 from chainproof.results.manifest import Ending
 
-from ..reports.browser import Page, browser, executable  # the tests' browser, one for all
+from ..reports.browser import Page, browser, executable  # the browser of the report tests
 
 KEY = "a-key.that-must-not-be-seen"
 
 
-async def fine(told: Any) -> None:
-    """As it should be."""
-    await told.answer()
+async def fine(request: Any) -> None:
+    """Answer 200."""
+    await request.answer()
 
 
-async def throttle(told: Any) -> None:
-    """429."""
-    await told.answer(429, b'{"error": "slow down", "error_code": "rate_limited"}')
+async def throttle(request: Any) -> None:
+    """Answer 429."""
+    await request.answer(429, b'{"error": "slow down", "error_code": "rate_limited"}')
 
 
 @dataclass(slots=True)
 class Ui:
     """
-    A Locust process with its web page.
+    A Locust process with its web UI.
     """
 
     process: subprocess.Popen[str]
     url: str
     folder: Path
 
-    def ask(self, path: str, form: str | None = None, **fields: str) -> tuple[int, str, dict[str, str]]:
-        """The status, text and header fields of a page."""
+    def fetch(self, path: str, form: str | None = None, **fields: str) -> tuple[int, str, dict[str, str]]:
+        """Get a page, or post a form to it: status, text and header fields."""
         data = form.encode() if form is not None else None
         request = urllib.request.Request(f"{self.url}{path}", data=data, headers=fields)
         try:
@@ -72,7 +72,7 @@ class Ui:
 
 
 @contextmanager
-def page(target: str, folder: Path, *words: str) -> Iterator[Ui]:
+def web_ui(target: str, folder: Path, *words: str) -> Iterator[Ui]:
     """
     `locust -f locustfile.py` with its web UI; it ends on Ctrl-C.
     """
@@ -179,40 +179,40 @@ def downloaded(tab: Page, text: str, folder: Path) -> Path:
     return found[0]
 
 
-def reported(folder: Path) -> bytes:
+def html_report(folder: Path) -> bytes:
     """
-    The report on a run folder, as `chainproof reports` makes it.
+    The HTML report of a run folder, written by `chainproof reports`.
     """
     words = [sys.executable, "-P", "-m", "chainproof", "reports", str(folder), "--html", "-"]
     return subprocess.run(words, capture_output=True, check=False).stdout
 
 
-def two_plans(run: Run, rates: tuple[float, float]) -> None:
+def assert_two_plans(run: Run, rates: tuple[float, float]) -> None:
     """
     Assert that a run had two plans in sequence, and that all requests of both are accounted for.
     """
-    whole, (first, second) = total(run.intervals), run.manifest.phases
+    totals, (first, second) = total(run.intervals), run.manifest.phases
     plan = run.manifest.settings["plan"]
-    told = summarise_load(run)
+    summary = summarise_load(run)
 
     assert rates == tuple(row["rate_per_s"] for row in run.manifest.settings["phases"])  # type: ignore[call-overload, index, union-attr]
     assert [second.start] == run.manifest.settings["replanned_at_s"]
     assert (0.0, first.end, 60.0) == (first.start, second.start, second.end)
-    assert plan["arrivals"] == whole.planned == whole.sent + whole.not_sent.total()  # type: ignore[call-overload, index]
-    assert whole.sent == whole.outcomes.total() > 20
-    assert {first.name, second.name} == whole.phases.keys()
-    assert whole.planned == sum(part.planned for part in whole.phases.values())
+    assert plan["arrivals"] == totals.planned == totals.sent + totals.not_sent.total()  # type: ignore[call-overload, index]
+    assert totals.sent == totals.outcomes.total() > 20
+    assert {first.name, second.name} == totals.phases.keys()
+    assert totals.planned == sum(part.planned for part in totals.phases.values())
     for phase, rate in zip(run.manifest.phases, rates, strict=True):
         planned = {each.second: part.planned for each in run.intervals if (part := each.phases.get(phase.name))}
 
         assert all(phase.start <= second < phase.end for second, count in planned.items() if count)
-        assert abs(whole.phases[phase.name].planned - rate * phase.seconds) < 6 * (rate * phase.seconds) ** 0.5
-    assert "REPLANNED" in [caveat.code for caveat in told.caveats]
-    assert not any(caveat.invalidates for caveat in told.caveats)
-    assert [first, second] == [each.phase for each in told.phases]
+        assert abs(totals.phases[phase.name].planned - rate * phase.seconds) < 6 * (rate * phase.seconds) ** 0.5
+    assert "REPLANNED" in [caveat.code for caveat in summary.caveats]
+    assert not any(caveat.invalidates for caveat in summary.caveats)
+    assert [first, second] == [each.phase for each in summary.phases]
 
 
-def shot(tab: Page, name: str) -> None:
+def screenshot(tab: Page, name: str) -> None:
     """
     Take a screenshot, if CHAINPROOF_SCREENSHOTS names a folder for it.
     """
@@ -222,25 +222,25 @@ def shot(tab: Page, name: str) -> None:
 
 
 @pytest.mark.skipif(executable() is None, reason="no Chromium on this machine")
-def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  # one visit, from beginning to end
+def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  # one browser session
     run_server: Any, tmp_path: Path
 ) -> None:
     """
-    Errors are shown, tabs fill, the report downloads, the rate changes the plan, stop drains; the key is never shown.
+    Errors, statistics and the report are shown, a new rate changes the plan, and stop drains. The key is never shown.
     """
     with (
         run_server(fine, throttle) as server,
-        page(server.target.origin, tmp_path) as ui,
+        web_ui(server.target.origin, tmp_path) as ui,
         browser(tmp_path / "p") as tab,
     ):
         tab.send("Emulation.setDeviceMetricsOverride", width=1400, height=1000, deviceScaleFactor=1, mobile=False)
         tab.send("Page.enable")
         tab.send("Page.navigate", url=ui.url)
         await_text(tab, "Start new load test", "Custom parameters")
-        shot(tab, "1-start")
+        screenshot(tab, "1-start")
         click(tab, "Custom parameters")
         time.sleep(0.5)
-        shot(tab, "2-form")
+        screenshot(tab, "2-form")
         named = evaluate(tab, "[...document.querySelectorAll('[name]')].map(field => [field.name, field.type])")
         ours = {camel(option.dest): option.dest for option in FORM_OPTIONS}
         kinds = {ours[name]: kind for name, kind in named if name in ours}
@@ -254,7 +254,7 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
         fill(tab, "rate", "fast")
         click(tab, "Start")
         await_text(tab, "invalid float value")
-        shot(tab, "3-mistake")
+        screenshot(tab, "3-mistake")
 
         assert [] == ui.runs
 
@@ -262,24 +262,24 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
         fill(tab, "duration", "60s")
         click(tab, "Start")
         await_text(tab, "/production/run_remote", "Outcomes", "Percentiles", "Requests and generator")
-        shot(tab, "4-statistics")
+        screenshot(tab, "4-statistics")
         click(tab, "Outcomes")
         await_text(tab, "rate_limited", "429", "200")
-        shot(tab, "5-outcomes")
+        screenshot(tab, "5-outcomes")
         click(tab, "Percentiles")
         await_text(tab, "p99.9", "Response time", "Service time", "Schedule lag", " ms")
-        shot(tab, "6-percentiles")
+        screenshot(tab, "6-percentiles")
         click(tab, "Requests and generator")
         await_text(tab, "timed out", "= sent + not sent", "run folder")
-        shot(tab, "7-accounts")
+        screenshot(tab, "7-accounts")
         click(tab, "Download Data")
         await_text(tab, "Report of the run so far")
-        shot(tab, "8-downloads")
+        screenshot(tab, "8-downloads")
         report = downloaded(tab, "Download the report of the run so far", tmp_path / "downloads")
-        _, shown, fields = ui.ask("/chainproof/report")
+        _, shown, fields = ui.fetch("/chainproof/report")
 
         assert f"{ui.runs[0].path.name}.html" == report.name
-        assert "attachment" in ui.ask("/chainproof/report/download")[2]["Content-Disposition"]
+        assert "attachment" in ui.fetch("/chainproof/report/download")[2]["Content-Disposition"]
         assert "attachment" not in fields.get("Content-Disposition", "")
         assert "<!DOCTYPE html>" == shown[:15] == (text := report.read_text())[:15]
         assert "rate_limited" in text
@@ -291,7 +291,7 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
         fill(tab, "rate", "80")
         click(tab, "Change")
         await_text(tab, "The new plan applies from")
-        shot(tab, "9-changed")
+        screenshot(tab, "9-changed")
         tab.send("Page.navigate", url=ui.url)
         await_text(tab, "/production/run_remote", "Stop")
         time.sleep(3.5)
@@ -301,18 +301,18 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
         while any(run.end is None for run in ui.runs):
             assert time.monotonic() < give_up
             time.sleep(0.1)
-        shot(tab, "10-stopped")
+        screenshot(tab, "10-stopped")
         click(tab, "Download Data")
         await_text(tab, "Report of the run so far")
-        whole = downloaded(tab, "Download the report of the run so far", tmp_path / "last").read_bytes()
+        last_report = downloaded(tab, "Download the report of the run so far", tmp_path / "last").read_bytes()
 
-        assert reported(ui.runs[0].path) == whole
-        assert "REPLANNED" in whole.decode()
+        assert html_report(ui.runs[0].path) == last_report
+        assert "REPLANNED" in last_report.decode()
 
-        pages = [ui.ask(path)[1] for path in ("/", "/stats/requests", "/logs", "/chainproof/report", "/tasks")]
+        pages = [ui.fetch(path)[1] for path in ("/", "/stats/requests", "/logs", "/chainproof/report", "/tasks")]
     (run,) = ui.runs
 
-    two_plans(run, (40.0, 80.0))
+    assert_two_plans(run, (40.0, 80.0))
     assert run.end is not None
     assert Ending.INTERRUPTED is run.end.ending
     assert run.manifest.settings["keep_bodies"] is True
@@ -322,67 +322,67 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
 
 def test_other_origins_are_rejected(run_server: Any, tmp_path: Path) -> None:
     """
-    On loopback, other origins can neither read nor post, and neither can other host names.
+    Requests of other origins and with other host names are answered 403.
     """
-    with run_server(fine) as server, page(server.target.origin, tmp_path) as ui:
+    with run_server(fine) as server, web_ui(server.target.origin, tmp_path) as ui:
         port = int(ui.url.rpartition(":")[2])
         listening = subprocess.run(["ss", "-ltnH", f"sport = :{port}"], capture_output=True, text=True, check=False)
-        ours = ui.ask("/stats/requests")
-        read = ui.ask("/stats/requests", Origin="https://evil.example")
-        posted = ui.ask("/swarm", "user_count=1&spawn_rate=1", Origin="https://evil.example")
-        rebound = ui.ask("/stats/requests", Host=f"evil.example:{port}")
+        ours = ui.fetch("/stats/requests")
+        other_origin = ui.fetch("/stats/requests", Origin="https://evil.example")
+        posted = ui.fetch("/swarm", "user_count=1&spawn_rate=1", Origin="https://evil.example")
+        rebound = ui.fetch("/stats/requests", Host=f"evil.example:{port}")
 
         assert "0.0.0.0" not in listening.stdout.split("0.0.0.0:*")[0]
         assert 200 == ours[0]
         assert [] == [name for name in ours[2] if name.lower().startswith("access-control")]
-        assert [403, 403, 403] == [read[0], posted[0], rebound[0]]
+        assert [403, 403, 403] == [other_origin[0], posted[0], rebound[0]]
         assert [] == ui.runs
-        assert 404 == ui.ask("/chainproof/report")[0]
+        assert 404 == ui.fetch("/chainproof/report")[0]
 
 
 def test_several_runs_can_be_started_from_one_page(run_server: Any, tmp_path: Path) -> None:
     """
     Each run has its own folder, with the values of the form and all other options unchanged.
     """
-    with run_server(fine) as server, page(server.target.origin, tmp_path, "--seed=3") as ui:
+    with run_server(fine) as server, web_ui(server.target.origin, tmp_path, "--seed=3") as ui:
         for form in ("rate=50&duration=1s", "model=closed&user_count=3&rate=&duration=1s&think_time=50ms"):
-            started = json.loads(ui.ask("/swarm", f"spawn_rate=1&{form}")[1])
+            started = json.loads(ui.fetch("/swarm", f"spawn_rate=1&{form}")[1])
             give_up = time.monotonic() + 10
-            while json.loads(ui.ask("/stats/requests")[1])["state"] != "stopped" or any(
+            while json.loads(ui.fetch("/stats/requests")[1])["state"] != "stopped" or any(
                 run.end is None for run in ui.runs
             ):
                 assert time.monotonic() < give_up, started
                 time.sleep(0.2)
-            time.sleep(1.1)  # the name of a run folder has seconds in it
-        wrong = json.loads(ui.ask("/swarm", "user_count=1&spawn_rate=1&objective=fast")[1])
-        after = json.loads(ui.ask("/swarm", "user_count=1&spawn_rate=1&target=http://127.0.0.1:9")[1])
+            time.sleep(1.1)  # the name of a run folder contains the second of its start
+        wrong = json.loads(ui.fetch("/swarm", "user_count=1&spawn_rate=1&objective=fast")[1])
+        unreachable = json.loads(ui.fetch("/swarm", "user_count=1&spawn_rate=1&target=http://127.0.0.1:9")[1])
     first, second = ui.runs
 
     assert (50.0, 3) == (first.manifest.settings["rate_per_s"], first.manifest.seed)
     assert ("closed", 3, 0.05) == tuple(second.manifest.settings[name] for name in ("model", "users", "think_time_s"))
     assert {Ending.COMPLETED} == {run.end.ending for run in (first, second) if run.end}
     assert "expected an objective such as" in wrong["message"]
-    assert "cannot connect to" in after["message"]
+    assert "cannot connect to" in unreachable["message"]
 
 
 def test_every_worker_switches_to_a_new_plan(run_server: Any, tmp_path: Path) -> None:
     """
-    With several processes a new rate applies to all of them from one instant on, and every request is accounted for.
+    A new rate applies to all workers from the same instant, and every request is accounted for.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     words = ["--processes=2", "--master-bind-host=127.0.0.1", f"--master-bind-port={port}", f"--master-port={port}"]
-    with run_server(fine) as server, page(server.target.origin, tmp_path, *words, "--duration=60s") as ui:
+    with run_server(fine) as server, web_ui(server.target.origin, tmp_path, *words, "--duration=60s") as ui:
         give_up = time.monotonic() + 10
-        while json.loads(ui.ask("/stats/requests")[1])["worker_count"] < 2:
+        while json.loads(ui.fetch("/stats/requests")[1])["worker_count"] < 2:
             assert time.monotonic() < give_up
             time.sleep(0.1)
-        ui.ask("/swarm", "user_count=1&spawn_rate=1&rate=30")
+        ui.fetch("/swarm", "user_count=1&spawn_rate=1&rate=30")
         time.sleep(2.5)
-        changed = ui.ask("/chainproof/change", "rate=60")[1]
+        changed = ui.fetch("/chainproof/change", "rate=60")[1]
         time.sleep(5.5)
-        accounts = json.loads(ui.ask("/stats/requests")[1])["extended_stats"][2]["data"]
-        ui.ask("/stop", "")
+        accounts = json.loads(ui.fetch("/stats/requests")[1])["extended_stats"][2]["data"]
+        ui.fetch("/stop", "")
     (run,) = ui.runs
 
     assert "The new plan applies from" in changed
@@ -390,7 +390,7 @@ def test_every_worker_switches_to_a_new_plan(run_server: Any, tmp_path: Path) ->
     assert 2 == run.manifest.settings["workers"]
     assert run.end is not None
     assert () == run.end.lost_workers
-    two_plans(run, (30.0, 60.0))
+    assert_two_plans(run, (30.0, 60.0))
     for worker in "01":
         parts = [
             each.phases["plan 2"].planned for each in run.intervals if each.worker == worker and "plan 2" in each.phases
@@ -401,20 +401,24 @@ def test_every_worker_switches_to_a_new_plan(run_server: Any, tmp_path: Path) ->
 
 def test_a_change_of_target_drains_the_run_first(run_server: Any, tmp_path: Path) -> None:
     """
-    The old target is closed after the drain, and a usage error changes nothing.
+    Each run gets its answers from its own target, and a usage error changes nothing.
     """
-    with run_server(fine) as one, run_server(fine) as other, page(one.target.origin, tmp_path, "--duration=60s") as ui:
-        ui.ask("/swarm", "user_count=1&spawn_rate=1&rate=40")
+    with (
+        run_server(fine) as one,
+        run_server(fine) as other,
+        web_ui(one.target.origin, tmp_path, "--duration=60s") as ui,
+    ):
+        ui.fetch("/swarm", "user_count=1&spawn_rate=1&rate=40")
         time.sleep(1.5)
-        wrong = json.loads(ui.ask("/swarm", "user_count=1&spawn_rate=1&rate=-1")[1])
-        unharmed = len(ui.runs) == 1 and ui.runs[0].end is None
-        moved = json.loads(ui.ask("/swarm", f"user_count=1&spawn_rate=1&host={other.target.origin}")[1])
+        wrong = json.loads(ui.fetch("/swarm", "user_count=1&spawn_rate=1&rate=-1")[1])
+        is_unchanged = len(ui.runs) == 1 and ui.runs[0].end is None
+        moved = json.loads(ui.fetch("/swarm", f"user_count=1&spawn_rate=1&host={other.target.origin}")[1])
         time.sleep(1.5)
-        ui.ask("/stop", "")
+        ui.fetch("/stop", "")
     first, second = ui.runs
 
     assert "rate: expected more than 0" in wrong["message"]
-    assert unharmed
+    assert is_unchanged
     assert moved["success"]
     assert [one.target.url, other.target.url] == [first.manifest.target, second.manifest.target]
     for run, server in ((first, one), (second, other)):

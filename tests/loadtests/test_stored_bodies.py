@@ -44,7 +44,7 @@ def payloads(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("distribution", [(), ("--processes", "2")], ids=["alone", "two processes"])
-def test_exemplars_keep_bodies_with_the_option(
+def test_keep_bodies_stores_bodies_of_exemplars(
     run_server: RunServer, launch: Launch, payloads: Path, key: str, distribution: tuple[str, ...]
 ) -> None:
     """
@@ -71,7 +71,7 @@ def test_exemplars_keep_bodies_with_the_option(
     assert [] == [path.name for path in done.folder.iterdir() if key.encode() in path.read_bytes()]
 
 
-def test_without_the_option_no_body_is_stored(run_server: RunServer, launch: Launch, payloads: Path) -> None:
+def test_no_body_is_stored_without_keep_bodies(run_server: RunServer, launch: Launch, payloads: Path) -> None:
     """
     No file of the run folder contains a body; the manifest has the setting.
     """

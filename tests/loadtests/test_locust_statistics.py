@@ -1,0 +1,106 @@
+"""
+Tests of Locust's own statistics.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from chainproof.results.exchange import Result
+from chainproof.results.folder import read_run
+from chainproof.results.interval import total
+
+RunServer = Callable[..., Any]
+
+WITHOUT_LISTENER = """
+import json, os
+from locust import events
+from chainproof.loadtests import OpenUser
+
+@events.quitting.add_listener
+def write_statistics(environment, **_):
+    stats = environment.stats
+    def row(entry):
+        return [entry.num_requests, entry.num_none_requests, entry.num_failures, entry.total_content_length, sum(entry.response_times.values()),
+                sum(entry.num_reqs_per_sec.values()), sum(entry.num_fail_per_sec.values()), entry.min_response_time, entry.max_response_time,
+                entry.total_response_time]
+    statistics = {"total": row(stats.total), "entries": {name: row(entry) for (name, _), entry in stats.entries.items()},
+            "errors": {each.to_name(): each.occurrences for each in stats.errors.values()}, "events": events_received}
+    open(os.environ["STATISTICS"], "w").write(json.dumps(statistics))
+
+events_received = []
+"""
+WITH_LISTENER = (
+    WITHOUT_LISTENER
+    + """
+@events.request.add_listener
+def record(request_type, name, response_time, response_length, exception, context, start_time, url, response, **_):
+    events_received.append([request_type, response_time, response_length, str(exception) if exception else None, context["number"]])
+"""
+)
+
+
+async def alternate(request: Any) -> None:
+    """Answer 200, answer 429 and do not answer, in turn."""
+    if request.number % 3 == 0:
+        await request.answer()
+    elif request.number % 3 == 1:
+        await request.answer(429, b'{"error_code": "rate_limited"}')
+
+
+def locust_statistics(run_server: RunServer, folder: Path, source: str) -> tuple[Any, Any]:
+    """
+    Locust's statistics at the end of a run, and the totals of the run folder.
+    """
+    (folder / "mine.py").write_text(source)
+    words = ["--headless", "--only-summary", "--rate=60", "--duration=1s", "--arrivals=constant", "--deadline=800ms"]
+    with run_server(alternate) as server:
+        subprocess.run(
+            [sys.executable, "-P", "-m", "locust", "-f", str(folder / "mine.py"), *words, "--target", server.target.origin,
+             f"--out={folder / 'run'}"],
+            env={**os.environ, "BASETEN_API_KEY": "key", "STATISTICS": str(folder / "statistics.json"), "LOCUST_SKIP_MONKEY_PATCH": ""},
+            capture_output=True, timeout=60, check=False, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    return json.loads((folder / "statistics.json").read_text()), total(read_run(folder / "run").intervals)
+
+
+@pytest.mark.parametrize("source", [WITHOUT_LISTENER, WITH_LISTENER], ids=["without listener", "with listener"])
+def test_locust_statistics_equal_the_totals_of_the_run(run_server: RunServer, tmp_path: Path, source: str) -> None:
+    """
+    Counts, failures, bytes and the minimum, maximum and sum of response times are equal.
+    """
+    statistics, totals = locust_statistics(run_server, tmp_path, source)
+    answered = [each for result in (Result.OK, Result.FAILED) for each in [totals.response_time[result]] if each.count]
+    requests, silent = totals.sent, totals.count(Result.TIMED_OUT)
+    failures = totals.count(Result.FAILED) + silent
+    counted = [requests, silent, failures, requests - silent, requests, failures]
+
+    assert 60 == requests
+    for row in (statistics["total"], statistics["entries"]["/production/run_remote"]):
+        assert counted == [*row[:3], row[4], *row[5:7]]
+        assert min(each.min for each in answered) * 1e3 == pytest.approx(row[7], abs=0.001)
+        assert max(each.max for each in answered) * 1e3 == pytest.approx(row[8], abs=0.001)
+        assert sum(each.total for each in answered) * 1e3 == pytest.approx(row[9], abs=0.1)
+    assert failures == sum(statistics["errors"].values())
+    assert 2 == len(statistics["errors"])
+
+
+def test_a_listener_gets_an_event_for_every_request(run_server: RunServer, tmp_path: Path) -> None:
+    """
+    The event has the response time, or None if there is none.
+    """
+    statistics, totals = locust_statistics(run_server, tmp_path, WITH_LISTENER)
+    events = statistics["events"]
+
+    assert list(range(60)) == sorted(number for *_, number in events)
+    assert totals.count(Result.OK) == sum(exception is None for *_, exception, _ in events)
+    assert totals.count(Result.TIMED_OUT) == sum(time is None for _, time, *_ in events)
+    assert {"POST"} == {kind for kind, *_ in events}
