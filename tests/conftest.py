@@ -1,5 +1,5 @@
 """
-What every test has around it.
+Fixtures for all tests.
 """
 
 from __future__ import annotations
@@ -10,9 +10,9 @@ import pytest
 
 
 @pytest.fixture(autouse=True, scope="session")
-def alone() -> Iterator[None]:
+def without_xdist_worker() -> Iterator[None]:
     """
-    What tests run does not know that they have neighbours: under pytest-xdist a conformance run has a share of a folder.
+    Runs that tests start ignore pytest-xdist: a conformance run in an xdist worker would use a worker folder.
     """
     with pytest.MonkeyPatch.context() as patch:
         patch.delenv("PYTEST_XDIST_WORKER", raising=False)

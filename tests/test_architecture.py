@@ -209,7 +209,7 @@ def test_every_part_has_a_layer(folder: str) -> None:
 
 
 @pytest.mark.parametrize("folder", ["chainproof", *TOOLS])
-def test_the_layers_hold(folder: str) -> None:
+def test_no_part_imports_a_higher_layer(folder: str) -> None:
     """
     A part imports only parts of lower layers, of its own group, or itself.
     """
@@ -239,7 +239,7 @@ def folder_questions() -> dict[str, str]:
     )
 
 
-def test_every_folder_answers_the_question_in_the_table() -> None:
+def test_the_table_of_folders_matches_the_packages() -> None:
     """
     The first sentence of each package is its row in ARCHITECTURE.md.
     """

@@ -1,5 +1,5 @@
 """
-The README's commands are the ones that are run.
+The README's commands, links and packaging are correct.
 """
 
 from __future__ import annotations
@@ -25,32 +25,32 @@ def command_line(name):
     return found["line"]
 
 
-def test_ci_runs_the_line_that_passes_the_tests():
+def test_ci_runs_the_test_command_of_the_readme():
     """
-    CI runs the test command of the README, word for word.
+    `.ci/run` contains the README's test command, word for word.
     """
     assert command_line("tests") in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 
 
-def test_the_lines_create_what_they_need():
+def test_commands_create_a_virtual_environment():
     """
-    Both lines begin with a virtual environment, so that nothing global is touched.
+    Both commands start with a virtual environment, so nothing is installed globally.
     """
     for name in ("demo", "tests"):
         assert command_line(name).startswith("python3 -m venv .venv && .venv/bin/pip install ")
 
 
 @pytest.mark.parametrize("path", re.findall(r"\]\((?!https?://|#)([^)#]+)", README))
-def test_a_link_leads_somewhere(path):
+def test_a_link_names_an_existing_file(path):
     """
     A relative link of the README names a file of the repository.
     """
     assert (ROOT / path).exists()
 
 
-def test_the_wheel_holds_every_module_and_file(tmp_path):
+def test_the_wheel_contains_every_module_and_file(tmp_path):
     """
-    Whatever lies in the source folders is in the wheel, under the one import name.
+    All files of the source folders are in the wheel, below `chainproof/`.
     """
     subprocess.run(
         [sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "-w", str(tmp_path), str(checkout(tmp_path))],
@@ -58,18 +58,18 @@ def test_the_wheel_holds_every_module_and_file(tmp_path):
     )
     wheel = next(tmp_path.glob("*.whl"))
     packed = {name for name in zipfile.ZipFile(wheel).namelist() if name.startswith("chainproof/")}
-    wanted = {
+    expected = {
         str(Path("chainproof") / path if path.parts[0] != "chainproof" else path)
         for path in tracked()
         if path.parts[0] in ("chainproof", "emulator", "conformance", "loadtests", "reports")
     }
 
-    assert wanted == packed
+    assert expected == packed
 
 
 def checkout(folder):
     """
-    The tracked files, copied, so that a build leaves nothing behind in the working tree.
+    A copy of the tracked files, so that a build does not change the working tree.
     """
     copy = folder / "checkout"
     for path in tracked():
@@ -80,7 +80,7 @@ def checkout(folder):
 
 def tracked():
     """
-    The files under version control that are there.
+    The files that Git tracks or does not ignore, and that exist.
     """
     listed = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, check=True)
     return [Path(name) for name in listed.stdout.decode().splitlines() if (ROOT / name).is_file()]

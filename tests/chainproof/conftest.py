@@ -1,10 +1,10 @@
 """
-Properties of the shared language are judged by what they find, not by how fast a busy machine finds it.
+Hypothesis settings: no deadline, because a busy machine may be slow.
 """
 
 from __future__ import annotations
 
 from hypothesis import settings
 
-settings.register_profile("language", deadline=None)
-settings.load_profile("language")
+settings.register_profile("no-deadline", deadline=None)
+settings.load_profile("no-deadline")

@@ -58,7 +58,9 @@ def test_the_exit_code_of_a_command_is_kept(code: ExitCode, capsys: pytest.Captu
 
 
 @pytest.mark.parametrize("wrong", [RuntimeError, ValueError, OSError, ConnectionResetError, BrokenPipeError])
-def test_an_internal_error_is_70_with_a_traceback(wrong: type[Exception], capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_internal_error_exits_70_with_a_traceback(
+    wrong: type[Exception], capsys: pytest.CaptureFixture[str]
+) -> None:
     """
     Any other exception is an internal error, also one about a connection.
     """
@@ -97,7 +99,7 @@ def test_error_messages_never_contain_the_key(
     assert KEY not in message
 
 
-def test_ctrl_c_is_130(capsys: pytest.CaptureFixture[str]) -> None:
+def test_ctrl_c_exits_130(capsys: pytest.CaptureFixture[str]) -> None:
     """
     An interrupted command prints one line.
     """

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-import chainproof.__main__ as door
+import chainproof.__main__ as command
 from chainproof import __version__
 
 TOOLS = {"conformance", "demo", "emulator", "loadtests", "reports"}
@@ -21,7 +21,7 @@ def offer(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     """
     Install one tool and no other.
     """
-    monkeypatch.setattr(door, "entry_points", lambda group: [EntryPoint(name=name, value=value, group=group)])
+    monkeypatch.setattr(command, "entry_points", lambda group: [EntryPoint(name=name, value=value, group=group)])
 
 
 @pytest.fixture
@@ -38,7 +38,9 @@ def test_every_tool_has_an_entry_point_and_a_summary() -> None:
     """
     The installed tools are those that `--help` lists.
     """
-    assert {entry.name for entry in entry_points(group=door.ENTRY_POINT_GROUP)} == set(door.TOOL_SUMMARIES) == TOOLS
+    assert (
+        {entry.name for entry in entry_points(group=command.ENTRY_POINT_GROUP)} == set(command.TOOL_SUMMARIES) == TOOLS
+    )
 
 
 @pytest.mark.parametrize(("arguments", "code"), [(["--help"], 0), (["-h"], 0), (["help"], 0), ([], 2)])
@@ -46,7 +48,7 @@ def test_help_shows_tools_and_exit_codes(arguments: list[str], code: int, capsys
     """
     `--help` ends with 0; no arguments are a usage error.
     """
-    assert code == door.main(arguments)
+    assert code == command.main(arguments)
     shown = capsys.readouterr().out
 
     assert all(f"  {name}" in shown for name in TOOLS)
@@ -58,7 +60,7 @@ def test_the_version_is_that_of_the_package(option: str, capsys: pytest.CaptureF
     """
     All tools have one version.
     """
-    assert door.main([option]) == 0
+    assert command.main([option]) == 0
     assert capsys.readouterr().out == f"chainproof {__version__}\n"
 
 
@@ -66,7 +68,7 @@ def test_an_unknown_tool_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
     """
     The message names the tools that exist.
     """
-    assert door.main(["report"]) == 2
+    assert command.main(["report"]) == 2
     assert capsys.readouterr().err == (
         "chainproof: expected one of conformance, demo, emulator, loadtests, reports, found 'report'\n"
     )
@@ -79,7 +81,7 @@ def test_a_tool_gets_the_remaining_arguments(tool: Path, monkeypatch: pytest.Mon
     tool.write_text("def main(arguments): return len(arguments)")
     offer(monkeypatch, "reports", "some_tool:main")
 
-    assert door.main(["reports", "a", "--help", "b"]) == 3
+    assert command.main(["reports", "a", "--help", "b"]) == 3
 
 
 def test_a_missing_extra_is_reported_with_the_install_command(
@@ -91,7 +93,7 @@ def test_a_missing_extra_is_reported_with_the_install_command(
     tool.write_text("import no_such_package.part")
     offer(monkeypatch, "loadtests", "some_tool:main")
 
-    assert door.main(["loadtests"]) == 2
+    assert command.main(["loadtests"]) == 2
     assert capsys.readouterr().err == (
         "chainproof loadtests: the package 'no_such_package' is not installed; "
         "install the tool with: pip install 'chainproof[loadtests]'\n"
@@ -108,11 +110,11 @@ def test_a_tool_that_cannot_be_loaded_is_an_internal_error(
     tool.write_text(source)
     offer(monkeypatch, "reports", "some_tool:main")
 
-    assert door.main(["reports"]) == 70
+    assert command.main(["reports"]) == 70
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_the_module_is_the_command(tmp_path: Path) -> None:
+def test_python_m_chainproof_is_the_command(tmp_path: Path) -> None:
     """
     `python -m chainproof` works in any folder and ends with the exit code.
     """

@@ -107,7 +107,7 @@ def test_the_workflow_defines_the_variables_of_its_steps() -> None:
 
 def test_the_test_file_runs_unchanged(tmp_path: Path, environment: dict[str, str]) -> None:
     """
-    With the command beside it; the strict contract would fail here.
+    It passes with the command of the page; the emulator follows the documented contract, so the strict one fails.
     """
     (tmp_path / "test_chain.py").write_text(block("test"), encoding="utf-8")
     ended = run(f"{block('pytest')} -k credentials-", tmp_path, environment)

@@ -199,30 +199,30 @@ class CommandRun:
 
 
 @pytest.fixture(scope="module")
-def talkative_run(tmp_path_factory: pytest.TempPathFactory) -> CommandRun:
+def leaking_run(tmp_path_factory: pytest.TempPathFactory) -> CommandRun:
     """
     A run against a server that answers every request with 500 and repeats it: each request is in a finding.
     """
 
-    def talkative(request: EndpointRequest) -> EndpointAnswer:
+    def leaking(request: EndpointRequest) -> EndpointAnswer:
         return replace(
             error(500, "gremlins", f"you sent {request.fields} {request.path} {request.body!r}"),
             extra_fields=(("X-Debug", "".join(request.values("authorization"))),),
         )
 
-    folder = tmp_path_factory.mktemp("talkative")
-    with serve(talkative) as url:
+    folder = tmp_path_factory.mktemp("leaking")
+    with serve(leaking) as url:
         return CommandRun(ended=checked(url, folder), folder=folder)
 
 
-def test_a_violation_is_a_finding_and_fails_the_run(talkative_run: CommandRun) -> None:
+def test_a_violation_is_a_finding_and_fails_the_run(leaking_run: CommandRun) -> None:
     """
     The finding has the level, both values, a count, a curl command, a request id and the seed.
     """
-    run = read_run(talkative_run.folder / "run")
+    run = read_run(leaking_run.folder / "run")
     found = next(found for found in run.findings if found.clause == "status")
 
-    assert talkative_run.ended.returncode == 1, talkative_run.ended.stderr
+    assert leaking_run.ended.returncode == 1, leaking_run.ended.stderr
     assert (found.level, found.expected, found.actual) == (
         "must",
         "status 200, 400, 401, 429, 502, 503, 504",
@@ -232,19 +232,19 @@ def test_a_violation_is_a_finding_and_fails_the_run(talkative_run: CommandRun) -
     assert f'"${{{VARIABLE}}}"' in found.reproduce
     assert found.request_id
     assert found.seed == run.manifest.seed == 1
-    assert "status" in talkative_run.ended.stdout
-    assert found.reproduce.split(" -H")[0] in " ".join(talkative_run.ended.stdout.replace("\\\n", " ").split())
+    assert "status" in leaking_run.ended.stdout
+    assert found.reproduce.split(" -H")[0] in " ".join(leaking_run.ended.stdout.replace("\\\n", " ").split())
 
 
-def test_the_key_is_in_no_output_and_no_file(talkative_run: CommandRun) -> None:
+def test_the_key_is_in_no_output_and_no_file(leaking_run: CommandRun) -> None:
     """
     Not even if the target repeats it, completely, in part or encoded.
     """
     encoded = [base64.b64encode(text.encode()).decode() for text in (f"{KEY}:", f":{KEY}")]
 
-    assert "no-credential-leak" in talkative_run.output
+    assert "no-credential-leak" in leaking_run.output
     assert [
-        secret for secret in (KEY, KEY[:-1], KEY[1:], KEY.swapcase(), *encoded) if secret in talkative_run.output
+        secret for secret in (KEY, KEY[:-1], KEY[1:], KEY.swapcase(), *encoded) if secret in leaking_run.output
     ] == []
 
 

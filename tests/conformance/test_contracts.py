@@ -16,7 +16,7 @@ from chainproof.endpoint import start_emulator
 
 from .conftest import HANDWRITTEN_CHECKS, RunSuite
 
-TALKATIVE = f"{Path(__file__).with_name('talkative.py')}:TextChain"
+TEXT_CHAIN = f"{Path(__file__).with_name('text_chain.py')}:TextChain"
 
 NUMBERED = tuple(check for check in HANDWRITTEN_CHECKS if check.module == "identity")
 """The checks whose bodies contain numbers."""
@@ -44,7 +44,7 @@ def test_a_run_reports_exactly_what_its_contract_does_not_allow(emulated: Contra
     """
     found: dict[Contract, set[str]] = {tested: set() for tested in Contract}
     options = ("--contract", emulated.value)
-    with start_emulator(options=options) as echo, start_emulator(options=(*options, "--chain", TALKATIVE)) as chain:
+    with start_emulator(options=options) as echo, start_emulator(options=(*options, "--chain", TEXT_CHAIN)) as chain:
         for tested in Contract:
             options_of_run = {"contract": tested, "key": EMULATOR_KEY, "examples": 1}
             found[tested] |= run_suite(echo.target.origin, checks=HANDWRITTEN_CHECKS, **options_of_run).clauses

@@ -296,7 +296,7 @@ def test_a_key_with_control_characters_must_be_rejected() -> None:
 )
 def test_equal_paths_are_recognised(path: str, expected: bool) -> None:
     """
-    Paths that are equal by RFC 3986, or that servers normalise.
+    Paths are the same if they are equal by RFC 3986 or after normalisation by servers.
     """
     assert expected == is_same_path(path, PATH)
 

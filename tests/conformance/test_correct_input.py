@@ -16,8 +16,8 @@ from chainproof.conformance import options as settings_file
 from chainproof.conformance.judging.json_equality import duplicate_names
 from chainproof.conformance.options import Depth
 
-from .directly import run_suite_in_process
 from .endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, correct_endpoint, error
+from .in_process import run_suite_in_process
 
 Value = object
 
@@ -187,9 +187,9 @@ def test_what_the_standards_allow_has_no_findings(server: AnswerFunction, monkey
 
 
 @pytest.mark.parametrize("name", ["as Python writes it", "as JavaScript writes it", "rejecting more than 64 levels"])
-def test_standard_depth_has_no_findings_either(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_depth_has_no_findings(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """
-    The same with every row of every table.
+    All rows of all tables are tested, with 25 generated examples.
     """
     monkeypatch.setitem(settings_file.EXAMPLES_BY_DEPTH, Depth.STANDARD, 25)
 

@@ -91,9 +91,9 @@ def test_the_expectation_names_the_clause_that_decides(request_: CheckRequest, c
     assert clause == (expected.clause.id if expected else ANY)
 
 
-def test_an_answer_may_be_about_any_of_several_mistakes() -> None:
+def test_an_error_may_be_about_any_of_several_mistakes() -> None:
     """
-    Without credentials and with a body that is no object, 401 and 400 are both right.
+    Without credentials and with a body that is not an object, 401 and 400 are both correct.
     """
     expected = expectation(request_with(JSON_TYPE, body=b"[]"), TERMS)
 

@@ -19,8 +19,8 @@ from chainproof.conformance import options as settings_file
 from chainproof.conformance.options import Depth
 
 from .conftest import RunSuite
-from .directly import INPUT_CHECKS, run_suite_in_process
 from .endpoints import AnswerFunction, EndpointAnswer, EndpointRequest, as_if, correct_endpoint, error, is_object, when
+from .in_process import INPUT_CHECKS, run_suite_in_process
 
 Value = object
 

@@ -13,8 +13,8 @@ from chainproof.conformance.checks import body, checks_in
 from chainproof.conformance.options import Depth
 from chainproof.conformance.probing import hypothesis_runner
 
-from .directly import run_suite_in_process
 from .endpoints import EndpointAnswer, EndpointRequest, correct_endpoint, error, is_object
+from .in_process import run_suite_in_process
 
 DRAWN = tuple(check for check in checks_in(body) if check.name == "generated_objects_are_accepted")
 

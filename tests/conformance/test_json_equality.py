@@ -194,7 +194,7 @@ def test_duplicate_names_are_found(content: bytes, names: tuple[str, ...]) -> No
         ('{"e\u0301":1}', '{"é":1}', "echo-exact"),
     ],
 )
-def test_another_requests_answer_is_not_an_altered_one(sent: str, got: str, clause: str | None) -> None:
+def test_an_answer_to_another_request_is_not_called_altered(sent: str, got: str, clause: str | None) -> None:
     """
     Tokens tell another request's body from an altered one. Without tokens, two bodies may be equal by chance.
     """

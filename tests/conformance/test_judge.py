@@ -42,7 +42,7 @@ def expected_of(request: CheckRequest) -> Expectation:
     return expected
 
 
-def test_the_judge_leaves_the_cause_of_an_authentication_bypass_open() -> None:
+def test_the_judge_leaves_the_cause_of_an_authentication_bypass_to_probes() -> None:
     """
     The violation is not final until probes have found its cause.
     """
@@ -84,7 +84,7 @@ def test_probes_find_the_weakest_accepted_credential(answers: list[Answer | None
 
 def test_a_busy_status_is_judged_only_if_it_is_about_the_request() -> None:
     """
-    A 503 says nothing about the request, unless others of its kind have shown that it does.
+    A 503 may be unrelated to the request, unless repeated requests of the same kind got it.
     """
     expected = expected_of(WRONG)
     conclusive = {(expected.clause.id, 503)}

@@ -59,7 +59,7 @@ class RecordingEndpoint:
 @dataclass(slots=True)
 class ConnectProxy:
     """
-    A proxy that answers CONNECT with a given answer, and forwards accepted connections to one loopback port.
+    A proxy with a fixed answer to CONNECT, which forwards accepted connections to one loopback port.
     """
 
     answer: bytes
@@ -68,15 +68,15 @@ class ConnectProxy:
     requests: list[bytes] = field(default_factory=list)
 
     def serve(self, listening: socket.socket) -> None:
-        """Take connections until the listener is closed."""
+        """Accept connections until the listener is closed."""
         while True:
             try:
                 here, _ = listening.accept()
             except OSError:
                 return
-            threading.Thread(target=self._forward, args=(here,), daemon=True).start()
+            threading.Thread(target=self._tunnel, args=(here,), daemon=True).start()
 
-    def _forward(self, here: socket.socket) -> None:
+    def _tunnel(self, here: socket.socket) -> None:
         head = b""
         while not head.endswith(b"\r\n\r\n"):
             head += here.recv(1)
@@ -90,20 +90,22 @@ class ConnectProxy:
         _copy(here, there)
 
 
-def _copy(source: socket.socket, sink: socket.socket) -> None:
+def _copy(source: socket.socket, destination: socket.socket) -> None:
     """
     Copy everything from one socket to the other.
     """
     try:
         while octets := source.recv(65536):
-            sink.sendall(octets)
-        sink.shutdown(socket.SHUT_WR)
+            destination.sendall(octets)
+        destination.shutdown(socket.SHUT_WR)
     except OSError:
         return
 
 
 @contextmanager
-def proxying(forward_to: int, answer: bytes = b"HTTP/1.1 200 Fine\r\nX-Proxy: yes\r\n\r\n") -> Iterator[ConnectProxy]:
+def start_proxy(
+    forward_to: int, answer: bytes = b"HTTP/1.1 200 Fine\r\nX-Proxy: yes\r\n\r\n"
+) -> Iterator[ConnectProxy]:
     """
     A proxy on a free loopback port.
     """
@@ -129,29 +131,29 @@ def test_connect_to_changes_the_address_but_not_the_name() -> None:
         there = Address("127.0.0.1", port_of(url))
 
         def sent(target: str, ca_file: str | None) -> Transport:
-            way = Route(connect_to=there, ca_file=ca_file)
-            return Client(parse_target(target), 5.0, route=way).send(REQUEST).transport
+            route = Route(connect_to=there, ca_file=ca_file)
+            return Client(parse_target(target), 5.0, route=route).send(REQUEST).transport
 
-        seen = [
+        transports = [
             sent("https://localhost", str(CERTIFICATE)),
             sent("https://localhost", None),
             sent("https://chain-abc123.api.baseten.co", str(CERTIFICATE)),
         ]
 
-    assert [Transport.ANSWERED, Transport.TLS_FAILED, Transport.TLS_FAILED] == seen
+    assert [Transport.ANSWERED, Transport.TLS_FAILED, Transport.TLS_FAILED] == transports
     assert [["localhost"]] == [request.values("host") for request in server.requests]
 
 
 def test_a_proxy_gets_only_connect() -> None:
     """
-    With its own credentials; it sees neither the request nor the key.
+    CONNECT has the credentials of the proxy, which sees neither the request nor the key.
     """
     server = RecordingEndpoint()
-    with serve(server, certificate=CERTIFICATE) as url, proxying(port_of(url)) as proxy:
-        way = Route(
+    with serve(server, certificate=CERTIFICATE) as url, start_proxy(port_of(url)) as proxy:
+        route = Route(
             ca_file=str(CERTIFICATE), proxy=Proxy(address=Address("127.0.0.1", proxy.port), authorization="Basic eA==")
         )
-        client = Client(parse_target("https://localhost:444"), 5.0, route=way)
+        client = Client(parse_target("https://localhost:444"), 5.0, route=route)
         statuses = [client.send(REQUEST).answer for _ in range(2)]
 
     assert [200, 200] == [answer and answer.status for answer in statuses]
@@ -173,15 +175,15 @@ def test_a_failing_proxy_is_reported(answer: bytes, reason: str) -> None:
     """
     The missing connection is no violation by the target.
     """
-    with proxying(0, answer) as proxy:
-        way = Route(proxy=Proxy(address=Address("127.0.0.1", proxy.port)))
-        received = Client(parse_target("https://localhost"), 5.0, route=way).send(REQUEST)
+    with start_proxy(0, answer) as proxy:
+        route = Route(proxy=Proxy(address=Address("127.0.0.1", proxy.port)))
+        received = Client(parse_target("https://localhost"), 5.0, route=route).send(REQUEST)
 
     assert Transport.CONNECT_FAILED is received.transport
     assert received.reason.startswith(reason)
 
 
-def test_ipv6_addresses_work() -> None:
+def test_a_target_may_be_an_ipv6_address() -> None:
     """
     The brackets belong to the URL and the Host header, not to the socket address.
     """
@@ -235,9 +237,9 @@ def test_no_other_environment_gets_a_request(path: str) -> None:
     """
     A run against staging must not call production.
     """
-    sisters = re.compile(r"/(production|development|environments/[^/]+|deployment/[^/]+)/run_remote")
+    other_environments = re.compile(r"/(production|development|environments/[^/]+|deployment/[^/]+)/run_remote")
 
-    assert [] == [miss for miss in other_paths(path) if miss == path or sisters.fullmatch(miss)]
+    assert [] == [miss for miss in other_paths(path) if miss == path or other_environments.fullmatch(miss)]
 
 
 def test_additional_fields_are_sent_with_every_request(run_suite: RunSuite) -> None:
@@ -258,18 +260,18 @@ def test_additional_fields_are_sent_with_every_request(run_suite: RunSuite) -> N
     complete = [request for request in requests if len(request.fields) > 3]  # smuggled requests have few fields
 
     assert [] == [request.fields for request in complete if request.values("x-tenant") != ["blue"]]
-    words = {tuple(request.values("x-baseten-request-id")) for request in complete}
+    request_ids = {tuple(request.values("x-baseten-request-id")) for request in complete}
 
-    assert ("mine",) in words
-    assert len(words) > 1
-    assert {1} == {len(each) for each in words}
+    assert ("mine",) in request_ids
+    assert len(request_ids) > 1
+    assert {1} == {len(each) for each in request_ids}
     assert all("-H 'X-Tenant: blue'" in found.reproduce for found in result.findings)
     assert result.findings
 
 
 def test_the_bearer_scheme_is_used_if_selected(run_suite: RunSuite) -> None:
     """
-    With it, the right key is accepted and every other scheme is wrong; the scheme of the document is left open.
+    With the bearer scheme, other schemes must be rejected, except that of the document.
     """
     keys = ([f"Bearer {KEY}"], [f"Token {KEY}"])
     any_scheme = as_if(with_right_key, lambda request: request.values("authorization") in keys)

@@ -128,7 +128,7 @@ def test_usage_error_is_one_line(options: tuple[str, ...], expected: str, capsys
     assert 1 == len(errors.splitlines())
 
 
-def test_lists_are_complete(capsys: pytest.CaptureFixture[str]) -> None:
+def test_lists_have_every_fault_and_variant(capsys: pytest.CaptureFixture[str]) -> None:
     """
     Each fault is listed with its clauses, each variant with what allows it.
     """

@@ -285,7 +285,7 @@ def test_body_at_the_limit_is_echoed(send_pieces, raw_post):
 # ------------------------------------------------------------------ connections
 
 
-def test_expect_continue_gets_100(connect, raw_post, answer_reader):
+def test_expect_continue_is_answered_100(connect, raw_post, answer_reader):
     """
     `Expect: 100-continue` gets 100 before the body is sent, and the answer after it.
     """
@@ -318,7 +318,7 @@ CONNECTIONS = {
 
 
 @pytest.mark.parametrize(("line", "connection", "count"), CONNECTIONS.values(), ids=CONNECTIONS)
-def test_connection_persistence(send_pieces, raw_post, line, connection, count):
+def test_connections_persist_as_requested(send_pieces, raw_post, line, connection, count):
     """
     HTTP/1.1 connections stay open unless the client asks to close; HTTP/1.0 connections close.
     """

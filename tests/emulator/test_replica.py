@@ -142,7 +142,7 @@ def test_hanging_chain_is_answered_504(name, start_chain):
     assert time.monotonic() - started < 2.0
 
 
-def test_exit_in_a_callback_ends_nothing(start_chain):
+def test_exit_in_a_callback_does_not_stop_the_chain(start_chain):
     """
     A SystemExit in a callback ends neither the chain's event loop nor the request.
     """

@@ -32,7 +32,7 @@ def example(page: str) -> tuple[str, str]:
 
 def pattern(shown: str) -> re.Pattern[str]:
     """
-    What output may look like for the page to be true.
+    A regular expression for the output that a page shows.
     """
     lines = [
         "(?:.*\n)*?" if line.strip() == "…" else ".*".join(map(re.escape, line.split("…"))) + "\n"
@@ -43,18 +43,18 @@ def pattern(shown: str) -> re.Pattern[str]:
 
 def environment(folder: Path) -> dict[str, str]:
     """
-    The environment of a user who has set up nothing.
+    The environment of a new user, without settings of chainproof.
     """
-    kept = {
+    inherited = {
         name: value for name, value in os.environ.items() if not name.startswith(("CHAINPROOF", "BASETEN", "PYTEST"))
     }
-    return {**kept, "HOME": str(folder), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    return {**inherited, "HOME": str(folder), "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
 @pytest.mark.parametrize("page", PAGES)
 def test_an_example_prints_what_its_page_shows(page: str, tmp_path: Path) -> None:
     """
-    The commands of each example print its output.
+    The output of the commands matches the output on the page.
     """
     commands, shown = example(page)
     ended = subprocess.run(

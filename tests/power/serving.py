@@ -33,7 +33,7 @@ from chainproof.emulator.transport.connection import listening_socket
 from chainproof.results.finding import Finding
 
 DEADLINE: Seconds = 1.0
-"""Deadline of each answer: a fault that never answers should be found soon."""
+"""Deadline of each answer: a fault that never answers must be found soon."""
 
 
 @contextmanager
@@ -64,7 +64,7 @@ def running_emulator(hook: FaultHook | None) -> Iterator[str]:
 
 class ClauseFound(Exception):
     """
-    The wanted finding has been made.
+    The wanted clause was violated.
     """
 
 

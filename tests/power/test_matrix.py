@@ -169,9 +169,9 @@ def test_every_clause_has_a_fault() -> None:
     """
     A clause without a fault might have no check that finds its violations.
     """
-    broken = {fault.violates for fault in FAULTS.values()}
+    violated = {fault.violates for fault in FAULTS.values()}
 
-    assert [] == [clause.id for clause in CLAUSES if clause not in broken and clause not in CLAUSES_WITHOUT_FAULT]
+    assert [] == [clause.id for clause in CLAUSES if clause not in violated and clause not in CLAUSES_WITHOUT_FAULT]
 
 
 def test_every_stage_has_a_fault() -> None:

@@ -236,9 +236,9 @@ def test_phases_and_payloads_add_up(tmp_path):
     assert ["warm-up", "steady", "cool-down"] == [phase["name"] for phase in written["phases"]]
 
 
-def test_the_sample_run_has_its_values(tmp_path):
+def test_the_report_of_the_sample_runs_has_the_expected_counts(tmp_path):
     """
-    The values of the sample runs, whose other formats are golden files.
+    The JSON report of the sample runs has the expected verdicts, counts and times.
     """
     written = json.loads(json_report.render(reports_of("both", tmp_path)))
 
@@ -282,9 +282,9 @@ def test_the_sample_run_has_its_values(tmp_path):
     )
 
 
-def test_the_sample_run_has_its_judgements(tmp_path):
+def test_the_report_of_the_sample_runs_has_the_expected_judgements(tmp_path):
     """
-    Objectives, clauses, findings, exemplars and caveats of the sample runs.
+    Objectives, clauses, findings, exemplars and caveats are those of the sample runs.
     """
     written = json.loads(json_report.render(reports_of("both", tmp_path)))
     latency, errors = written["objectives"]

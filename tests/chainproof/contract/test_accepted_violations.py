@@ -41,7 +41,7 @@ def test_acceptance_covers_its_clause_until_its_day(clause: str, other: str, unt
     assert not is_accepted(clause, [], day)
 
 
-def test_until_is_inclusive() -> None:
+def test_acceptance_includes_its_last_day() -> None:
     """
     The acceptance still applies on its date, and no longer on the next day.
     """

@@ -109,7 +109,7 @@ OUTPUTS: dict[str, tuple[str, JSON, JSON]] = {
 @pytest.mark.parametrize(("hint", "valid", "invalid"), OUTPUTS.values(), ids=OUTPUTS)
 def test_output_schema_of_a_return_type(hint: str, valid: JSON, invalid: JSON, write_module: WriteModule) -> None:
     """
-    Objects, scalars, null, and arrays for several values.
+    Return types can be objects, scalars, null, and arrays for several values.
     """
     schema = load_output_schema(write_module(returning(hint)))
 
@@ -298,7 +298,7 @@ def test_formats_are_validated() -> None:
     assert not Schema(source="here", document={"format": "uuid"}).accepts("1234")
 
 
-def test_path_format() -> None:
+def test_paths_have_dots_and_brackets() -> None:
     """
     Members follow a dot, indices are in brackets, and the root is empty.
     """

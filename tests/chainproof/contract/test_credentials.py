@@ -71,7 +71,7 @@ def test_redacted_text_does_not_contain_the_key(key: str, before: str, after: st
 
 
 @given(KEYS)
-def test_authorization_header(text: str) -> None:
+def test_authorization_header_contains_the_key(text: str) -> None:
     """
     The header is `Api-Key abcd1234.abcd1234`; blanks around the value of the variable are ignored.
     """

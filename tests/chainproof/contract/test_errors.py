@@ -45,7 +45,7 @@ def test_codes_match_the_document() -> None:
 
 
 @pytest.mark.parametrize("code", TABLE)
-def test_statuses_of_a_code(code: str) -> None:
+def test_codes_have_the_statuses_of_their_row(code: str) -> None:
     """
     A code has the statuses of its row; the documented and the observed contract allow more than the strict one.
     """
@@ -55,7 +55,7 @@ def test_statuses_of_a_code(code: str) -> None:
 
 
 @pytest.mark.parametrize("pairing", PAIRINGS, ids=lambda pairing: pairing.code)
-def test_row_is_complete(pairing: Pairing) -> None:
+def test_row_has_valid_statuses_citation_and_responsible(pairing: Pairing) -> None:
     """
     Strict statuses are errors of the document, and additional ones have a citation.
     """

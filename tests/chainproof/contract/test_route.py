@@ -100,7 +100,7 @@ def test_unsupported_proxy_is_rejected(url: str) -> None:
 
 def test_first_hop_is_the_proxy_or_the_address_or_the_target() -> None:
     """
-    Without a proxy the connection goes to the given address, without one to the target itself.
+    The connection goes to the proxy; without one to the --connect-to address, and without that to the target.
     """
     elsewhere = Address("127.0.0.1", 8443)
     proxy = proxy_for(TARGET, {"https_proxy": "http://proxy:3128"})

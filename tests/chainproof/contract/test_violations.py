@@ -119,7 +119,7 @@ def test_valid_answer_has_no_violations(label: str, contract: Contract) -> None:
 
 
 @pytest.mark.parametrize(("answer", "clause"), [row[1:] for row in INVALID], ids=[row[0] for row in INVALID])
-def test_invalid_answer_breaks_exactly_one_clause(answer: Answer, clause: Clause) -> None:
+def test_invalid_answer_violates_exactly_one_clause(answer: Answer, clause: Clause) -> None:
     """
     An answer that is wrong in one way has exactly one violation, of the expected clause.
     """
@@ -197,7 +197,7 @@ def test_wider_contract_has_no_more_violations(answer: Answer) -> None:
 
 
 @given(ANSWERS)
-def test_error_code_can_be_stored(answer: Answer) -> None:
+def test_error_code_can_be_encoded_as_utf_8(answer: Answer) -> None:
     """
     An error code of any answer, even one with a lone surrogate, can be stored as UTF-8.
     """

@@ -112,7 +112,7 @@ CASES = {
 @pytest.mark.parametrize("case", CASES)
 def test_objectives_on_the_cold_start_are_evaluated(case: str) -> None:
     """
-    Never is a miss, and unknown is no pass. The report has a caveat with the figures.
+    A target that never settles misses the objective; an unknown settling time passes none. A caveat has the figures.
     """
     run, verdict = CASES[case]
     summary = summarise_load(run)
@@ -123,9 +123,9 @@ def test_objectives_on_the_cold_start_are_evaluated(case: str) -> None:
     assert all("The first request was answered ok" in text for text in texts)
 
 
-def test_without_exemplars_the_second_is_used() -> None:
+def test_without_exemplars_the_cold_start_has_whole_seconds() -> None:
     """
-    A run that was killed may have none.
+    A killed run may have no exemplars; the first success is then known to the second.
     """
     run = replace(waking(3, 5, 40), exemplars=())
 

@@ -111,7 +111,7 @@ def test_a_complete_run_fails_exactly_if_a_finding_fails_it(
     ("fail_on", "levels"),
     [("must", {"must"}), ("assumed", {"must", "assumed"}), ("should", {"must", "assumed", "should"})],
 )
-def test_a_level_fails_with_those_above_it(fail_on: str, levels: set[str]) -> None:
+def test_fail_on_includes_higher_levels(fail_on: str, levels: set[str]) -> None:
     """
     `--fail-on` names the lowest level that fails a run.
     """

@@ -192,10 +192,10 @@ ELSEWHERE = "https://localhost:1/production/run_remote"
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="runs the real curl")
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
-def test_the_real_curl_goes_the_same_way(host: str) -> None:
+def test_the_real_curl_uses_the_same_route(host: str) -> None:
     """
-    Pasted, the line connects where the run connected, through no proxy, trusts the run's certificate, and sends the
-    URL's own Host.
+    Pasted into a shell, the line connects to the address of the run, without a proxy, trusts the run's certificate, and
+    sends the host of the URL.
     """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(CERTIFICATE)
@@ -204,8 +204,8 @@ def test_the_real_curl_goes_the_same_way(host: str) -> None:
         received: list[bytes] = []
         thread = threading.Thread(target=lambda: received.append(_answer_one(server)), daemon=True)
         thread.start()
-        way = Route(connect_to=Address(host, server.getsockname()[1]), ca_file=str(CERTIFICATE))
-        line = curl_line(method="POST", url=ELSEWHERE, headers=[], body=b"{}", route=way)
+        route = Route(connect_to=Address(host, server.getsockname()[1]), ca_file=str(CERTIFICATE))
+        line = curl_line(method="POST", url=ELSEWHERE, headers=[], body=b"{}", route=route)
         proxied = {**os.environ, "https_proxy": "http://127.0.0.1:9"}
         done = subprocess.run(["sh", "-c", line], check=False, timeout=20, capture_output=True, env=proxied)
         thread.join(5)

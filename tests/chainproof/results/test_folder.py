@@ -322,7 +322,7 @@ def test_an_unreadable_manifest_is_rejected(tmp_path: Path, manifest: bytes, mes
         read_run(tmp_path)
 
 
-def test_no_draft_is_left_behind(tmp_path: Path) -> None:
+def test_no_temporary_file_remains(tmp_path: Path) -> None:
     """
     Manifest and end are written completely or not at all.
     """

@@ -164,7 +164,7 @@ def test_statistics_are_written_without_empty_values() -> None:
 @given(RUNS)
 def test_by_second_gives_one_interval_per_second(run: list[Interval]) -> None:
     """
-    Ascending, with the workers of a second merged.
+    Seconds are ascending, and the workers of a second are merged.
     """
     assert sorted({interval.second for interval in run}) == [interval.second for interval in by_second(run)]
 

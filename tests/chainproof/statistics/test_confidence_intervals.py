@@ -89,7 +89,7 @@ def test_proportion_equals_clopper_pearson(data: st.DataObject, of: int, confide
 
 
 @given(st.data(), st.integers(1, 60))
-def test_lower_bound_leaves_half_of_the_error(data: st.DataObject, of: int) -> None:
+def test_lower_bound_has_an_error_of_2_5_percent(data: st.DataObject, of: int) -> None:
     """
     If the true proportion were the lower bound, this many good ones would have probability 2.5 %.
     """
@@ -100,7 +100,7 @@ def test_lower_bound_leaves_half_of_the_error(data: st.DataObject, of: int) -> N
 
 
 @given(st.data(), st.integers(1, 5000))
-def test_interval_of_the_complement(data: st.DataObject, of: int) -> None:
+def test_interval_of_the_complement_is_mirrored(data: st.DataObject, of: int) -> None:
     """
     The interval of the bad share is the mirrored interval of the good one.
     """

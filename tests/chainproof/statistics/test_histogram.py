@@ -75,7 +75,7 @@ def test_merging_loses_nothing(samples: list[list[int]]) -> None:
 
 
 @given(st.lists(NANOSECONDS, max_size=100))
-def test_json_round_trip(sample: list[int]) -> None:
+def test_histogram_round_trips_through_json(sample: list[int]) -> None:
     """
     A histogram, also an empty one, is the same after conversion to JSON and back.
     """
@@ -104,7 +104,7 @@ def test_count_sum_minimum_and_maximum_are_exact(sample: list[int]) -> None:
     assert (min(sample) / SECOND, max(sample) / SECOND) == (histogram.min, histogram.max)
 
 
-def test_sum_does_not_drift() -> None:
+def test_sum_has_no_rounding_error() -> None:
     """
     The sum is of integers, so it has no rounding error.
     """
@@ -116,7 +116,7 @@ def test_sum_does_not_drift() -> None:
 
 
 @given(NANOSECONDS, st.integers(1, 1000))
-def test_record_with_times(value: int, times: int) -> None:
+def test_record_with_times_equals_repeated_records(value: int, times: int) -> None:
     """
     Recording a value n times at once equals recording it n times.
     """
@@ -149,7 +149,7 @@ def test_maximum_above_the_limit_is_not_counted() -> None:
 
 
 @given(SAMPLES, NANOSECONDS)
-def test_count_at_most_error(sample: list[int], limit: int) -> None:
+def test_count_at_most_is_correct_within_the_relative_error(sample: list[int], limit: int) -> None:
     """
     Values that differ from the limit by more than RELATIVE_ERROR are counted correctly.
     """
@@ -199,7 +199,18 @@ def test_value_is_within_its_bucket(value: int) -> None:
     assert low <= value / SECOND < high
 
 
-def test_empty_histogram() -> None:
+@given(SAMPLES)
+def test_bucket_counts_are_ascending_and_complete(sample: list[int]) -> None:
+    """
+    The bucket counts include every value once.
+    """
+    bucket_counts = histogram_of(sample).bucket_counts()
+
+    assert len(sample) == sum(count for _, _, count in bucket_counts)
+    assert all(high <= low for (_, high, _), (low, _, _) in pairwise(bucket_counts))
+
+
+def test_empty_histogram_has_no_statistics() -> None:
     """
     An empty histogram has no quantile, mean, minimum or maximum.
     """

@@ -51,7 +51,7 @@ def test_poisson_counts_have_variance_equal_to_mean(seed: int) -> None:
 
 
 @given(RATES, st.floats(1, 20), st.integers())
-def test_poisson_number_of_arrivals(rate: float, duration: float, seed: int) -> None:
+def test_poisson_number_of_arrivals_is_near_its_mean(rate: float, duration: float, seed: int) -> None:
     """
     The number of arrivals is within 5 standard deviations of rate · duration.
     """

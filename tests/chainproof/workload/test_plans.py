@@ -181,7 +181,7 @@ LINES = {
 
 
 @pytest.mark.parametrize("lines", LINES)
-def test_recording_formats(lines: str, tmp_path: Path) -> None:
+def test_documented_recording_formats_are_read(lines: str, tmp_path: Path) -> None:
     """
     Seconds of any epoch and dates with or without time zone are read, in JSON objects or not, in any order.
     """
