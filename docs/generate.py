@@ -45,7 +45,7 @@ def _introduction() -> Iterator[str]:
         "",
         "<!-- Written by docs/generate.py from chainproof/contract/; edit there. -->",
         "",
-        "The document is `chainproof/contract/openapi.yaml`, as published. `--contract` selects what else an answer may follow:",
+        "The document is `chainproof/contract/openapi.yaml`, as published. `--contract` selects which sources an answer may follow:",
         "",
         "- `strict` (the default): only the document, to the letter;",
         "- `documented`: also what Baseten's documentation, other specifications and published source say;",
@@ -165,7 +165,7 @@ def _option_sections() -> Iterator[str]:
     yield from (
         "## chainproof loadtests",
         "",
-        "The last two columns tell which options `locust -f loadtests/locustfile.py` and its web form have too. Locust has",
+        "The last two columns show which options `locust -f loadtests/locustfile.py` and its web form have too. Locust has",
         "`--users` itself, and the workload is `--workload` there.",
         "",
     )

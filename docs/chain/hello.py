@@ -1,5 +1,5 @@
 """
-A small chain: it greets people. On Baseten its class would derive from truss_chains.ChainletBase; nothing here needs to.
+A small chain that greets people. On Baseten its class would derive from truss_chains.ChainletBase; here it need not.
 """
 
 from pydantic import BaseModel, Field
@@ -20,7 +20,7 @@ class Hello:
     """
 
     def run_remote(self, names: list[str], greeting: str = "Hello") -> Greetings:
-        """Greet everybody; nobody in particular when *names* is empty."""
+        """A greeting for each name."""
         if greeting == "":
             raise ValueError("expected a greeting, found an empty one")
         lines = [f"{greeting}, {name}" for name in names]
