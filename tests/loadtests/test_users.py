@@ -165,7 +165,7 @@ INVALID_LOCUSTFILES = {
         70,
         "expected one run_remote call per task in the open model",
     ),
-    "two dispatchers": (
+    "two user classes of one model": (
         "class Mine(OpenUser):\n    pass\nclass Yours(OpenUser):\n    pass\n",
         2,
         "expected one user class of the open model, found Mine, Yours",
