@@ -199,17 +199,6 @@ def test_value_is_within_its_bucket(value: int) -> None:
     assert low <= value / SECOND < high
 
 
-@given(SAMPLES)
-def test_bucket_counts_are_ascending_and_complete(sample: list[int]) -> None:
-    """
-    The bucket counts include every value once.
-    """
-    bucket_counts = histogram_of(sample).bucket_counts()
-
-    assert len(sample) == sum(count for _, _, count in bucket_counts)
-    assert all(high <= low for (_, high, _), (low, _, _) in pairwise(bucket_counts))
-
-
 def test_empty_histogram_has_no_statistics() -> None:
     """
     An empty histogram has no quantile, mean, minimum or maximum.
