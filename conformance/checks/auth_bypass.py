@@ -386,9 +386,8 @@ def every_one_of_many_requests_is_authenticated(requester: Requester) -> None:
     """
     requester.require_permission(Permission.KEY_GUESSING)
     rng = requester.rng("authentication")
-    for request in _unauthenticated_requests(
-        requester, max(60, round(_UNAUTHENTICATED_REQUESTS[requester.settings.depth] * requester.scale_factor))
-    ):
+    count = requester.share(_UNAUTHENTICATED_REQUESTS[requester.settings.depth], first=12)
+    for request in _unauthenticated_requests(requester, count):
         if rng.random() < _VALID_PER_UNAUTHENTICATED:
             requester.send_valid_body(requester.minimal_body)
         last = (("Connection", "close"),) if rng.random() < _CLOSE_SHARE else ()

@@ -4,7 +4,9 @@ Judges answers with what earlier answers have shown, and enters the judgements i
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
+from typing import Self
 
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
@@ -50,6 +52,14 @@ class AnswerRecorder:
         self._recent_bodies = RecentBodies()
         self._request_ids = SeenRequestIds()
         self._conclusive: set[tuple[str, int]] = set()
+
+    def for_check(self, name: str) -> Self:
+        """
+        A recorder for the named check. Both share what earlier answers have shown.
+        """
+        recorder = copy.copy(self)
+        recorder.check_name = name
+        return recorder
 
     def remember_body(self, request: CheckRequest) -> None:
         """

@@ -7,6 +7,7 @@ Whichever check sends a request, its answer is judged by the same clauses. The r
 
 from __future__ import annotations
 
+import copy
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
@@ -14,6 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
+from typing import Self, TypeVar
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
@@ -23,6 +25,7 @@ from chainproof.contract.credentials import ApiKey
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import Target
 from chainproof.contract.violations import Violation, violations
+from chainproof.results.exchange import Transport
 
 from ..inputs.bodies import describe_body
 from ..inputs.chain_schema import UNKNOWN_CHAIN, VALID_INPUT_LABEL, ChainSchema
@@ -30,26 +33,27 @@ from ..judging.auth_bypass_cause import auth_bypass_cause
 from ..judging.expectation import Expectation, Terms, accepts_body, expectation
 from ..judging.judge import BUSY_STATUSES, is_invalid_error, with_bypass_cause
 from ..judging.ledger import Ledger
-from ..options import EXAMPLES_BY_DEPTH, Depth, Permission, Settings
+from ..options import EXAMPLES_BY_DEPTH, Permission, Settings
 from ..transport.check_skipped import CheckSkipped
 from ..transport.client import Client, connection_failure
 from ..transport.connection import TransportResult
 from ..transport.raw_connection import RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, Secret, key_secret
 from .answer_recorder import AnswerRecorder, JudgedAnswer
+from .budget import FIRST_EXAMPLES, CheckScope, Round, TimeBudget
 from .waits import TargetBehaviour, Waits
 
 _SECOND_BODY = b'{"names":["Ada"]}'
 """An object other than the simplest one."""
 
-_MIN_EXAMPLES = 20
-"""Examples that a generating check makes of a slow target too."""
-
-_THREADS = 8
-"""Requests at the same time to a slow target."""
+_REST_SEED = 2**20
+"""Which of the derived seeds the second round of a check has; `--duration` uses the first ones."""
 
 _UNSUPPORTED_STATUSES = frozenset({501, 505})
 """Rejections of a message by HTTP that have the form of a server failure."""
+
+
+Item = TypeVar("Item")
 
 
 class DefaultBody(Enum):
@@ -96,6 +100,12 @@ class Requester:
         self.secret = key_secret(key, settings.api_key_env)
         self.waits = waits or Waits.for_depth(settings.depth)
         self.started: Seconds = monotonic()
+        self.time_budget = TimeBudget()
+        """The time that the run has left."""
+        self.scope = CheckScope()
+        """The part of the running check's requests that is sent."""
+        self.concurrency = 1
+        """How many independent requests are sent at the same time."""
         self._client = client
         self._pause = pause
         self._behaviour = TargetBehaviour(self.waits)
@@ -115,15 +125,29 @@ class Requester:
         """Where the requests go."""
         return self._client.target
 
+    def for_check(self, scope: CheckScope) -> Self:
+        """
+        A requester for one check, which may run at the same time as others. Both share all that is known of the target.
+        """
+        requester = copy.copy(self)
+        requester.scope = scope
+        requester._recorder = self._recorder.for_check(scope.name)  # noqa: SLF001  # a copy of this object
+        if scope.round is Round.REST:
+            requester.reseed(_REST_SEED)
+        return requester
+
     @property
     def max_examples(self) -> int:
         """How many requests a generating check makes; fewer on slow targets, so that the run ends in time."""
-        return max(_MIN_EXAMPLES, round(EXAMPLES_BY_DEPTH[self.settings.depth] * self.scale_factor))
+        return self.share(EXAMPLES_BY_DEPTH[self.settings.depth])
 
-    @property
-    def scale_factor(self) -> float:
-        """Scale factor (0 to 1) for the number of requests on slow targets; 1 at depth `deep`."""
-        return 1.0 if self.settings.depth is Depth.DEEP else self._behaviour.scale_factor
+    def share(self, planned: int, first: int = FIRST_EXAMPLES) -> int:
+        """
+        How many of *planned* similar requests a check sends; fewer on slow targets.
+
+        If the run has two rounds, the check runs twice, and *first* of them belong to the first round.
+        """
+        return self.scope.share(planned, first)
 
     def reseed(self, turn: int) -> None:
         """
@@ -221,14 +245,22 @@ class Requester:
 
     def send_all(self, requests: Iterable[CheckRequest]) -> None:
         """
-        Send requests in turn; to a slow target several at the same time.
+        Send requests that are independent of each other; to a slow target several at the same time.
+
+        If the run has two rounds, only those of the current one are sent.
         """
-        if self.scale_factor == 1.0:
-            for request in requests:
-                self.send(request)
+        self.run_all(self.send, self.scope.selected(requests))
+
+    def run_all(self, function: Callable[[Item], object], items: Iterable[Item]) -> None:
+        """
+        Call a function for each item; for a slow target several at the same time.
+        """
+        if self.concurrency == 1:
+            for item in items:
+                function(item)
             return
-        with ThreadPoolExecutor(_THREADS) as pool:
-            for _ in pool.map(self.send, requests):
+        with ThreadPoolExecutor(self.concurrency) as pool:
+            for _ in pool.map(function, items):
                 pass
 
     def send_valid_body(self, body: bytes) -> Answer | None:
@@ -250,12 +282,14 @@ class Requester:
         """
         request = self.prepare(request)
         self._behaviour.check_is_answering(self._client.deadline)
-        self.ledger.count_request()
+        deadline = self.time_budget.deadline(self._client.deadline)
+        self._count_request()
         began = monotonic()
-        try:
-            return self._client.send(request)
-        finally:
-            self._behaviour.add_duration(monotonic() - began)
+        received = self._client.send(request, deadline=deadline)
+        self._behaviour.add_duration(monotonic() - began)
+        if received.transport is Transport.DEADLINE:
+            self.time_budget.deadline(deadline)  # raises if the answer is missing because the run ended
+        return received
 
     @contextmanager
     def raw_connection(self) -> Iterator[RawConnection]:
@@ -264,7 +298,7 @@ class Requester:
         """
         self._behaviour.check_is_answering(self._client.deadline)
         try:
-            connection = self._client.open_raw_connection(self.ledger.count_request)
+            connection = self._client.open_raw_connection(self._count_request, limit=self.time_budget.deadline)
         except OSError as error:
             self.record(self.build_request(), connection_failure(error), None)
             raise CheckSkipped("the target accepts no connection") from None
@@ -294,6 +328,13 @@ class Requester:
         Enter that several answers together exercised a clause, and its violation if there is one.
         """
         self._recorder.record_clause(clause, violation, request, answer)
+
+    def _count_request(self) -> None:
+        """
+        Count a request that is about to be sent.
+        """
+        self.ledger.count_request()
+        self.scope.count_request()
 
     def _exchange(self, request: CheckRequest, expected: Expectation | None) -> JudgedAnswer:
         """

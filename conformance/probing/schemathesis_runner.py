@@ -78,7 +78,7 @@ def fuzz(requester: Requester) -> None:
     Send what Schemathesis generates from the document, valid and invalid cases, as many as the depth says.
     """
     budget = ExampleBudget(requester)
-    operation = schemathesis_operation(requester.terms.input_schema, requester.max_examples)
+    operation = schemathesis_operation(requester.terms.input_schema, max(1, budget.remaining))
 
     def observe(case: Case[Operation]) -> None:
         budget.observe(lambda: _send_case(requester, case))

@@ -13,3 +13,11 @@ class CheckSkipped(BaseException):
 
     It is a BaseException, so that Hypothesis stops at once instead of shrinking it as a failed example.
     """
+
+
+class RunCut(CheckSkipped):
+    """
+    Ends a check because the run may send no more: its time or request budget is spent, or the target is gone.
+
+    Unlike other skipped checks, it leaves the run inconclusive.
+    """

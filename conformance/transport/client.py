@@ -62,11 +62,12 @@ class Client:
         """Whether the first hop is on this machine."""
         return is_loopback(self._connect_target.route.first_hop(self.target).host)
 
-    def send(self, request: CheckRequest) -> TransportResult:
+    def send(self, request: CheckRequest, *, deadline: Seconds | None = None) -> TransportResult:
         """
-        Send one request exactly as it is, and wait for the answer.
+        Send one request exactly as it is, and wait for the answer, for *deadline* seconds if that is given.
         """
-        until = monotonic() + self.deadline
+        deadline = self.deadline if deadline is None else deadline
+        until = monotonic() + deadline
         while True:
             connection = self._idle_connection()
             is_new = connection is None
@@ -77,7 +78,7 @@ class Client:
                     return connection_failure(error)
             try:
                 self._before_sending()
-                until = monotonic() + self.deadline  # waiting for the rate limit does not count
+                until = monotonic() + deadline  # waiting for the rate limit does not count
                 received = connection.exchange(request_bytes(request, self.target), request.method, until)
                 # A target that rejects a request may leave part of it unread, which would spoil the next exchange. The
                 # checks on connections test this.
@@ -88,17 +89,24 @@ class Client:
             if is_new or received.transport is not Transport.CONNECTION_LOST or received.raw:
                 return without_content_coding(received, request)
 
-    def open_raw_connection(self, count: Callable[[], None] = lambda: None) -> RawConnection:
+    def open_raw_connection(
+        self,
+        before: Callable[[], None] = lambda: None,
+        *,
+        limit: Callable[[Seconds], Seconds] = lambda seconds: seconds,
+    ) -> RawConnection:
         """
-        A new connection that the caller controls; *count* is called before each request. Raises OSError.
+        A new connection that the caller controls; *before* is called before each request. Raises OSError.
+
+        *limit* shortens the deadline of each answer, and raises if the run may send no more.
         """
 
-        def before() -> None:
+        def count() -> None:
             self._before_sending()
-            count()
+            before()
 
-        connection = TargetConnection(self._connect_target, monotonic() + self.deadline)
-        return RawConnection(connection, self.target, deadline=self.deadline, before=before)
+        connection = TargetConnection(self._connect_target, monotonic() + limit(self.deadline))
+        return RawConnection(connection, self.target, deadline=self.deadline, before=count, limit=limit)
 
     def take_late_bytes(self) -> list[tuple[CheckRequest, bytes]]:
         """

@@ -32,12 +32,19 @@ class RawConnection:
     """
 
     def __init__(
-        self, connection: TargetConnection, target: Target, *, deadline: Seconds, before: Callable[[], None]
+        self,
+        connection: TargetConnection,
+        target: Target,
+        *,
+        deadline: Seconds,
+        before: Callable[[], None],
+        limit: Callable[[Seconds], Seconds] = lambda seconds: seconds,
     ) -> None:
         self._connection = connection
         self._target = target
         self._deadline = deadline
         self._before = before
+        self._limit = limit
         self._pending = b""
         """Bytes read after the end of the previous answer."""
         self.is_closed = False
@@ -78,7 +85,7 @@ class RawConnection:
         """
         Send bytes of a request that is counted already. If the target has closed the connection, it may have answered before.
         """
-        until = monotonic() + self._deadline
+        until = monotonic() + self._limit(self._deadline)
         for number, piece in enumerate(pieces):
             if number and pause:
                 time.sleep(pause)
@@ -94,8 +101,10 @@ class RawConnection:
         The next answer on the connection; it belongs to *request*.
         """
         parser = AnswerParser(request.method, http_1_0)
-        until = monotonic() + (self._deadline if within is None else within)
-        received = self._connection.read_answer(parser, until, self._pending)
+        deadline = self._deadline if within is None else within
+        received = self._connection.read_answer(parser, monotonic() + self._limit(deadline), self._pending)
+        if received.transport is Transport.DEADLINE:
+            self._limit(deadline)  # raises if the answer is missing because the run ended
         self._pending = parser.trailing_bytes
         if self._pending and not parser.framing_error and self._pending.startswith(b"HTTP/"[: len(self._pending)]):
             received = replace(received, framing_error="")  # the bytes begin the next answer

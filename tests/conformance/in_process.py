@@ -7,6 +7,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 
+from chainproof.clock import Seconds
 from chainproof.conformance.checks import Check, body, checks_in, limits, media_type
 from chainproof.conformance.judging.ledger import Ledger
 from chainproof.conformance.options import Depth, Settings
@@ -36,10 +37,11 @@ class InProcessClient(Client):
         super().__init__(parse_target("http://127.0.0.1:1"))
         self._server = server
 
-    def send(self, request: CheckRequest) -> TransportResult:
+    def send(self, request: CheckRequest, *, deadline: Seconds | None = None) -> TransportResult:
         """
         The answer of the function, as if received from a target.
         """
+        del deadline
         fields = (("Host", "127.0.0.1"), *request.fields)
         answer = self._server(
             EndpointRequest(method=request.method, path=request.path, fields=fields, body=request.body or b"")

@@ -1,0 +1,144 @@
+"""
+How much time a run has left, and which part of each check's requests is sent in it.
+
+If a target is too slow for all requests, a run has two rounds. The first sends the requests that find most faults, of every
+check; the second sends the rest until the time is over.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
+from threading import Lock
+
+from chainproof.clock import Clock, Seconds, monotonic
+from chainproof.durations import format_duration
+
+from ..transport.check_skipped import RunCut
+from ..transport.request import CheckRequest
+
+FIRST_EXAMPLES = 3
+"""Examples that a generating check draws in the first round."""
+
+_SMALLEST: Seconds = 1e-3
+"""A time left that counts as nothing."""
+
+_UNKNOWN_LABELS = 3
+"""Requests of a check that the power table does not know, sent in the first round."""
+
+
+class TimeBudget:
+    """
+    The time until which a run may send requests. Any thread may use it.
+    """
+
+    def __init__(self, seconds: Seconds | None = None, *, clock: Clock = monotonic) -> None:
+        self.seconds = seconds
+        """Length of the run; None: no limit."""
+        self._clock = clock
+        self._began = clock()
+        self._stopped = ""
+
+    @property
+    def left(self) -> Seconds:
+        """Seconds in which requests may be sent and answered."""
+        if self._stopped:
+            return 0.0
+        if self.seconds is None:
+            return float("inf")
+        left = self._began + self.seconds - self._clock()
+        return left if left > _SMALLEST else 0.0
+
+    def stop(self, why: str) -> None:
+        """Let no more requests be sent."""
+        self._stopped = self._stopped or why
+
+    def deadline(self, deadline: Seconds) -> Seconds:
+        """
+        The time limit for the next answer: *deadline*, or less if less is left. Raises RunCut if nothing is left.
+        """
+        left = self.left
+        if left <= 0:
+            raise RunCut(self.ended)
+        return min(deadline, left)
+
+    @property
+    def ended(self) -> str:
+        """Why no more requests are sent."""
+        if self._stopped or self.seconds is None:
+            return self._stopped
+        return f"needs more time: --time-budget {format_duration(self.seconds).replace(' ', '')} ended"
+
+
+class Round(Enum):
+    """
+    Which requests of a check are sent.
+    """
+
+    ALL = "all"
+    FIRST = "first"
+    """Those that find most faults."""
+    REST = "rest"
+    """Those that the first round left out."""
+
+
+@dataclass(slots=True, kw_only=True)
+class CheckScope:
+    """
+    The part of one check's requests that is sent, and what came of it. Any thread may use it.
+    """
+
+    name: str = ""
+    """The check's title."""
+    round: Round = Round.ALL
+    labels: Mapping[str, int] | None = None
+    """The labels of the first round, and how many requests of each; None if the check is not in the power table."""
+    examples_scale: float = 1.0
+    """Share of the generated examples that the run has time for."""
+    sent_count: int = 0
+    left_out: int = 0
+    """Requests that the first round left out."""
+    _seen: Counter[str] = field(default_factory=Counter)
+    _lock: Lock = field(default_factory=Lock)
+
+    def count_request(self) -> None:
+        """Count one request."""
+        with self._lock:
+            self.sent_count += 1
+
+    def selected(self, requests: Iterable[CheckRequest]) -> Iterator[CheckRequest]:
+        """
+        The requests of this round, of several that are independent of each other.
+        """
+        return (request for request in requests if self.is_selected(request.label))
+
+    def is_selected(self, label: str) -> bool:
+        """
+        Whether the next request with a label belongs to this round.
+        """
+        if self.round is Round.ALL:
+            return True
+        with self._lock:
+            self._seen[label] += 1
+            if self.labels is None:
+                is_first = self._seen.total() <= _UNKNOWN_LABELS
+            else:
+                is_first = self._seen[label] <= self.labels.get(label, 0)
+            self.left_out += not is_first and self.round is Round.FIRST
+            return is_first is (self.round is Round.FIRST)
+
+    def share(self, planned: int, first: int = FIRST_EXAMPLES) -> int:
+        """
+        How many of *planned* similar requests are sent in this round; the first round sends *first* of them.
+        """
+        first = min(first, planned)
+        count = max(first, round(planned * self.examples_scale))
+        if self.round is Round.ALL:
+            return count
+        if self.round is Round.REST:
+            return count - first
+        with self._lock:
+            self.left_out += planned - first
+        return first
