@@ -242,6 +242,12 @@ TARGET_OPTIONS: tuple[Option, ...] = (
         group=TARGET_GROUP,
     ),
     Option(
+        name="--deployment",
+        metavar="ID",
+        help="id of one deployment of the chain or model, in place of --environment",
+        group=TARGET_GROUP,
+    ),
+    Option(
         name="--regional",
         parse=None,
         help="use the regional hostname, which contains the name of the environment; needs --environment",

@@ -90,15 +90,14 @@ def _url(values: Mapping[str, Any]) -> str | None:
     by_id = bool(values["chain_id"] or values["model_id"])
     if by_id and target:
         raise UsageError("expected --target or an id, found both; leave one out")
-    if not by_id and (values["environment"] or values["regional"]):
-        raise UsageError("expected --chain-id or --model-id with --environment and --regional")
-    if values["regional"] and not values["environment"]:
-        raise UsageError("expected --environment with --regional: the environment is part of the hostname")
+    if not by_id and (values["environment"] or values["deployment"] or values["regional"]):
+        raise UsageError("expected --chain-id or --model-id with --environment, --deployment and --regional")
     if not by_id:
         return target
     return deployment_url(
         chain_id=values["chain_id"] or "",
         model_id=values["model_id"] or "",
-        environment=values["environment"] or "production",
+        environment=values["environment"] or "",
+        deployment=values["deployment"] or "",
         regional=values["regional"],
     )

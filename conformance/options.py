@@ -75,6 +75,7 @@ class Settings:
     chain_id: str | None = None
     model_id: str | None = None
     environment: str | None = None
+    deployment: str | None = None
     regional: bool = False
     connect_to: str | None = None
     ca_file: str | None = None

@@ -12,6 +12,7 @@ from chainproof.conformance import checks
 from chainproof.conformance.checks import CHECKS
 from chainproof.conformance.judging.exercised_clauses import EVERY_ANSWER_CLAUSES
 from chainproof.conformance.options import OPTIONS as CONFORMANCE_OPTIONS
+from chainproof.contract.addresses import ADDRESSES, ServerKind
 from chainproof.contract.clauses import ASSUMED, CLAUSES, Clause
 from chainproof.contract.deviations import DEVIATIONS, is_waived
 from chainproof.contract.errors import PAIRINGS, UNPAIRED_STATUSES, allowed_statuses
@@ -36,7 +37,7 @@ def contract_page() -> str:
     """
     The page on the clauses of the contract.
     """
-    return "\n".join([*_introduction(), *_codes(), *_statuses(), *_waivers(), *_clauses()]) + "\n"
+    return "\n".join([*_introduction(), *_addresses(), *_codes(), *_statuses(), *_waivers(), *_clauses()]) + "\n"
 
 
 def _introduction() -> Iterator[str]:
@@ -51,6 +52,29 @@ def _introduction() -> Iterator[str]:
         "- `documented`: also what Baseten's documentation, other specifications and published source say;",
         "- `observed`: also what third parties recorded of live endpoints.",
         "",
+    )
+
+
+def _addresses() -> Iterator[str]:
+    yield from (
+        "## The addresses of the operation",
+        "",
+        "Every address is tested in the same way. The document has the first one only; for the others the contract is assumed to",
+        "hold, and every report of such a run says so (caveat `ASSUMED_PATH`).",
+        "",
+    )
+    yield from _table(
+        ("operationId", "hosts", "path", "name or id in the path", "source"),
+        (
+            (
+                f"`{address.operation_id}`",
+                " or ".join(f"`{server.host}`" for server in ServerKind if server.regional is address.regional),
+                f"`{address.template}`",
+                address.identifier.description if address.identifier else "",
+                address.source,
+            )
+            for address in ADDRESSES
+        ),
     )
 
 

@@ -10,10 +10,12 @@ import math
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 
 from chainproof.clock import Seconds
+from chainproof.contract.addresses import DEPLOYMENT_ID, ENVIRONMENT_NAME, RESERVED_ENVIRONMENT, Identifier
 from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode
 from chainproof.durations import parse_duration
 from chainproof.errors import UsageError
@@ -48,6 +50,10 @@ class Scenario:
     """Requests that a user's chain processes at once; the default is Baseten's."""
     predict_timeout: Seconds = 1200.0
     """Seconds after which a request to a user's chain is answered 504; the default is Baseten's."""
+    environments: tuple[str, ...] = ("staging", "prod-us")
+    """Environments that exist besides `production`."""
+    deployments: tuple[str, ...] = ("abcd1234",)
+    """Ids of deployments that exist besides the development deployment."""
 
 
 def builtin_scenarios() -> dict[str, Scenario]:
@@ -205,6 +211,14 @@ def _rate_limit(value: object) -> RateLimit:
     return RateLimit(rate=_positive(value["rate"]), burst=burst)
 
 
+def _identifiers(identifier: Identifier, value: object) -> tuple[str, ...]:
+    if not isinstance(value, list) or not all(isinstance(each, str) and identifier.accepts(each) for each in value):
+        raise ValueError(f"expected a list, each item {identifier.description}, found {value!r}")
+    if RESERVED_ENVIRONMENT in value:
+        raise ValueError(f"expected no {RESERVED_ENVIRONMENT!r}: it is not an environment, and always exists")
+    return tuple(value)
+
+
 _READERS: dict[str, Callable[[object], object]] = {
     "description": _string,
     "service_time": _service_time,
@@ -214,5 +228,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "max_body_bytes": _size,
     "predict_concurrency": _count,
     "predict_timeout": _time_limit,
+    "environments": partial(_identifiers, ENVIRONMENT_NAME),
+    "deployments": partial(_identifiers, DEPLOYMENT_ID),
 }
 """The keys of a scenario file, and the function that reads each value."""

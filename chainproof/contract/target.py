@@ -7,44 +7,26 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from enum import Enum
 from urllib.parse import urlsplit
 
-from chainproof.contract.openapi import PATH, server_templates
+from chainproof.contract.addresses import (
+    ADDRESSES,
+    DEPLOYMENT,
+    DEPLOYMENT_ID,
+    DEVELOPMENT,
+    ENVIRONMENT,
+    ENVIRONMENT_NAME,
+    PRODUCTION,
+    REGIONAL,
+    RESERVED_ENVIRONMENT,
+    RESOURCE_ID,
+    Identifier,
+    ServerKind,
+    address_of,
+    service_host,
+)
+from chainproof.contract.openapi import PATH
 from chainproof.errors import UsageError
-
-
-class ServerKind(Enum):
-    """
-    The four servers that the document lists.
-    """
-
-    MODEL = 0
-    CHAIN = 1
-    REGIONAL_MODEL = 2
-    REGIONAL_CHAIN = 3
-
-    @property
-    def template(self) -> str:
-        """The URL template of the document."""
-        return server_templates()[self.value]
-
-    @property
-    def regional(self) -> bool:
-        """True if the hostname contains the environment, so that path-based routes are not available."""
-        return "{env_name}" in self.template
-
-    def url(self, identifier: str, environment: str = "") -> str:
-        """
-        The server's URL for the id of a model or chain, and the name of the environment if the hostname has one.
-
-        >>> ServerKind.CHAIN.url("abc123")
-        'https://chain-abc123.api.baseten.co'
-        >>> ServerKind.REGIONAL_CHAIN.url("abc123", "prod-us")
-        'https://chain-abc123-prod-us.api.baseten.co'
-        """
-        url = self.template.replace("{model_id}", identifier).replace("{chain_id}", identifier)
-        return url.replace("{env_name}", environment)
 
 
 class TargetError(UsageError):
@@ -100,29 +82,19 @@ _PORTS = {"http": 80, "https": 443}
 _NETLOC = re.compile(r'(\[[^]]*\]|[^][:{} <>"]*)(:\d*)?')
 """Host and port. (`urlsplit` ignores text after a closing bracket.)"""
 
-ENVIRONMENT_PATH = re.compile(
-    r"/(?:production|development|environments/[A-Za-z0-9_-]+|deployment/[A-Za-z0-9_-]+)/run_remote"
-)
-"""The paths of run_remote: the documented one, and those of the other environments in Baseten's full inference document."""
-
-REGIONAL_PATH = "/run_remote"
-"""The path of run_remote on hosts that name the environment."""
-
-_IDENTIFIER = re.compile(r"[A-Za-z0-9]+")
-_ENVIRONMENT = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
-"""Names of regional environments: at most 40 characters (docs.baseten.co/deployment/environments)."""
-
 
 def deployment_url(
-    *, chain_id: str = "", model_id: str = "", environment: str = "production", regional: bool = False
+    *, chain_id: str = "", model_id: str = "", environment: str = "", deployment: str = "", regional: bool = False
 ) -> str:
     """
-    The URL of run_remote for a deployed chain or model in an environment.
+    The URL of run_remote for a deployed chain or model: in an environment (default: production), or of one deployment.
 
     >>> deployment_url(chain_id="abc123")
     'https://chain-abc123.api.baseten.co/production/run_remote'
     >>> deployment_url(chain_id="abc123", environment="staging")
     'https://chain-abc123.api.baseten.co/environments/staging/run_remote'
+    >>> deployment_url(chain_id="abc123", deployment="abcd1234")
+    'https://chain-abc123.api.baseten.co/deployment/abcd1234/run_remote'
     >>> deployment_url(chain_id="abc123", environment="prod-us", regional=True)
     'https://chain-abc123-prod-us.api.baseten.co/run_remote'
 
@@ -130,18 +102,37 @@ def deployment_url(
     """
     if bool(chain_id) is bool(model_id):
         raise TargetError(f"expected either --chain-id or --model-id, found {'both' if chain_id else 'neither'}")
-    identifier = chain_id or model_id
-    if not _IDENTIFIER.fullmatch(identifier):
-        raise TargetError(f"expected an alphanumeric id such as abc123, found {identifier!r}")
-    if not _ENVIRONMENT.fullmatch(environment):
+    if deployment and (environment or regional):
+        raise TargetError("expected --deployment without --environment and --regional: a deployment has one address")
+    if regional and environment in ("", RESERVED_ENVIRONMENT):
         raise TargetError(
-            f"expected the name of an environment: lower-case letters, digits, and hyphens inside, found {environment!r}"
+            f"expected the name of a regional environment with --regional, found {environment or 'none'}: it is part of the hostname"
         )
+    _check_identifier(RESOURCE_ID, chain_id or model_id)
     server = _SERVERS[(bool(chain_id), regional)]
+    return server.url(chain_id or model_id, environment) + _path(environment, deployment, regional=regional)
+
+
+def _path(environment: str, deployment: str, *, regional: bool) -> str:
+    """
+    The path of run_remote. Raises TargetError.
+    """
+    if deployment:
+        _check_identifier(DEPLOYMENT_ID, deployment)
+        return DEPLOYMENT.path(deployment)
+    _check_identifier(ENVIRONMENT_NAME, environment or "production")
     if regional:
-        return server.url(identifier, environment) + REGIONAL_PATH
-    path = f"/{environment}" if environment in ("production", "development") else f"/environments/{environment}"
-    return server.url(identifier) + path + "/run_remote"
+        return REGIONAL.path()
+    by_name = {"": PRODUCTION, "production": PRODUCTION, RESERVED_ENVIRONMENT: DEVELOPMENT}
+    return by_name.get(environment, ENVIRONMENT).path(environment)
+
+
+def _check_identifier(identifier: Identifier, text: str) -> None:
+    """
+    Raise TargetError for a text that cannot be the identifier.
+    """
+    if not identifier.accepts(text):
+        raise TargetError(f"expected {identifier.description}, found {text!r}")
 
 
 _SERVERS = {
@@ -179,18 +170,30 @@ def parse_target(text: str, *, emulated: bool = False, loopback: bool = False) -
         raise TargetError(
             f"expected https for {parts.hostname}: over plain http, the API key would be sent unencrypted; it is accepted only for loopback addresses"
         )
-    path = parts.path.rstrip("/")
-    if path not in ("", REGIONAL_PATH) and not ENVIRONMENT_PATH.fullmatch(path):
-        raise TargetError(
-            f"expected no path, {PATH}, or that of another environment's run_remote, found {parts.path!r} in {text!r}"
-        )
     return Target(
         scheme=parts.scheme,
         host=parts.hostname,
         port=port or _PORTS[parts.scheme],
-        path=path or PATH,
+        path=_operation_path(parts.path, parts.hostname, text),
         emulated=emulated,
     )
+
+
+def _operation_path(path: str, host: str, text: str) -> str:
+    """
+    The operation's path in a URL: if it has none, the one that its host serves. Raises TargetError.
+    """
+    name = service_host(host)
+    regional = name is not None and name.server.regional
+    path = path.rstrip("/") or (REGIONAL if regional else PRODUCTION).path()
+    address = address_of(path)
+    if address is None:
+        paths = ", ".join(each.template for each in ADDRESSES)
+        raise TargetError(f"expected no path, or one of {paths}, found {path!r} in {text!r}")
+    if name is not None and address.regional is not regional:
+        available = REGIONAL.template if regional else "paths that name an environment or deployment"
+        raise TargetError(f"expected no path, or {available} on the host {host}, found {path!r}")
+    return path
 
 
 def is_loopback(host: str) -> bool:

@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from urllib.parse import urlsplit
 
 from chainproof.contract.accepted_violations import is_accepted
+from chainproof.contract.addresses import address_of
 from chainproof.contract.clauses import CLAUSE_BY_ID
 from chainproof.contract.deviations import is_waived
 from chainproof.contract.levels import Contract, Level
@@ -387,9 +389,11 @@ def assumed_path(run: Run) -> Iterator[Caveat]:
     The document describes one path only; that its clauses hold for the other paths is assumed.
     """
     if run.manifest.known_settings.path_assumed:
+        address = address_of(urlsplit(run.manifest.target).path)
+        evidence = f" {address.source} has it as {address.operation_id}, with the same statuses." if address else ""
         yield Caveat(
             code=CaveatCode.ASSUMED_PATH,
-            text=f"The document describes only {PATH}; its clauses are assumed to hold for {run.manifest.target}.",
+            text=f"The document describes only {PATH}; its clauses are assumed to hold for {run.manifest.target}.{evidence}",
             remedy="Ask the operator of the target about violations there before you report them.",
         )
 

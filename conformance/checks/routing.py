@@ -4,13 +4,20 @@ The operation is available under its own path, method and hosts only.
 
 from __future__ import annotations
 
-import re
 from dataclasses import replace
 from urllib.parse import urlsplit
 
 from chainproof.contract import clauses
-from chainproof.contract.openapi import PATH
-from chainproof.contract.target import ENVIRONMENT_PATH, REGIONAL_PATH, ServerKind, is_loopback
+from chainproof.contract.addresses import (
+    ADDRESSES,
+    DEPLOYMENT_ID,
+    ENVIRONMENT,
+    REGIONAL,
+    ServerKind,
+    address_of,
+    service_host,
+)
+from chainproof.contract.target import is_loopback
 from chainproof.contract.violations import Violation
 
 from ..options import Permission
@@ -51,7 +58,7 @@ def other_paths(path: str) -> tuple[str, ...]:
         f"{folder}/{name.upper()}",
         f"{folder.upper()}/{name}",
         *(path.replace("_", separator) for separator in ("-", "", "/", "%255F")),
-        *([REGIONAL_PATH] if path != REGIONAL_PATH else []),
+        REGIONAL.path(),
         "/chainproof/run_remote",
         "/chainproof-no-such-path",
         *(f"{prefix}{path}" for prefix in ("/chainproof", "/api", "/v1", path)),
@@ -60,7 +67,7 @@ def other_paths(path: str) -> tuple[str, ...]:
         "/*",
         f"{folder}/*",
     )
-    return tuple(each for each in dict.fromkeys(others) if each != path and not ENVIRONMENT_PATH.fullmatch(each))
+    return tuple(each for each in dict.fromkeys(others) if each != path and address_of(each) in (None, REGIONAL))
 
 
 _SUFFIXES = (
@@ -85,10 +92,6 @@ def equivalent_paths(path: str) -> tuple[str, ...]:
         f"/chainproof/..{path}",
         f"{folder}/chainproof/../{name}",
     )
-
-
-_BASETEN_HOST = re.compile(r"(?:model|chain)-[a-z0-9]+\.api\.baseten\.co")
-"""Hosts of Baseten for which the path names the environment."""
 
 
 _UNIQUE_OBJECT = b'{"chainproof":"%s"}' % (b"x" * 1234)
@@ -181,19 +184,36 @@ def regional_hosts_reject_environment_paths(requester: Requester) -> None:
     """
     Where the host names the environment, paths that name one are not available.
     """
-    target_host = requester.target.host
-    if requester.target.path == REGIONAL_PATH:
-        authority = requester.target.authority
-        requester.send(requester.build_request(path=PATH, host=authority, label=f"POST {PATH} on {authority}"))
-        return
-    if not requester.settings.steerable and not _BASETEN_HOST.fullmatch(target_host):
-        raise CheckSkipped("needs --steerable or a host of Baseten's: other Host headers are not sent to this target")
-    if not _BASETEN_HOST.fullmatch(target_host) and not is_loopback(target_host):
+    name = service_host(requester.target.host)
+    if name is None and not is_loopback(requester.target.host):
         raise CheckSkipped(
-            "needs a loopback target or a host of Baseten's: other targets do not get the key with another Host header"
+            "needs a loopback target or a host of Baseten's: on other hosts, other paths may run other environments, and "
+            "other Host headers do not get the key"
         )
+    if requester.target.path == REGIONAL.path():
+        _send_environment_paths(requester, name.environment if name else "production")
+        return
+    if name is None and not requester.settings.steerable:
+        raise CheckSkipped("needs --steerable or a host of Baseten's: other Host headers are not sent to this target")
     requester.require_permission(Permission.FOREIGN_HOSTS)
-    identifier = target_host.partition(".")[0].partition("-")[2] if _BASETEN_HOST.fullmatch(target_host) else "abc123"
+    _send_regional_hosts(requester, name.identifier if name else "abc123")
+
+
+def _send_environment_paths(requester: Requester, environment: str) -> None:
+    """
+    Send every path that names an environment or deployment to a regional target.
+    """
+    host = requester.target.authority
+    for address in ADDRESSES:
+        if not address.regional:
+            path = address.path(environment if address is ENVIRONMENT else DEPLOYMENT_ID.unknown)
+            requester.send(requester.build_request(path=path, host=host, label=f"POST {path} on {host}"))
+
+
+def _send_regional_hosts(requester: Requester, identifier: str) -> None:
+    """
+    Send the target's path to regional hosts of the same chain or model.
+    """
     for server in (ServerKind.REGIONAL_CHAIN, ServerKind.REGIONAL_MODEL):
         host = urlsplit(server.url(identifier, "prod-us")).netloc
         received = requester.send(requester.build_request(host=host, label=f"Host: {host}"))

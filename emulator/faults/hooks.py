@@ -15,8 +15,9 @@ from enum import Enum, auto
 import orjson
 
 from chainproof.clock import Seconds
+from chainproof.contract.addresses import address_of
 from chainproof.contract.answer import Answer
-from chainproof.contract.openapi import METHOD, PATH
+from chainproof.contract.openapi import METHOD
 from chainproof.json_text import JSON, parse_json
 
 from ..behaviour.request import ReceivedRequest
@@ -93,7 +94,7 @@ class RequestContext:
 
     def targets_operation(self) -> bool:
         """Whether method and path are those of the operation."""
-        return self.request.method == METHOD.encode() and self.request.path == PATH.encode()
+        return self.request.method == METHOD.encode() and is_operation_path(self.request.path)
 
     def value(self) -> object:
         """The body parsed as JSON, or an `InvalidJson` or `TooDeep` value."""
@@ -114,6 +115,13 @@ class RequestContext:
     def serve_body(self, body: bytes | None) -> Answer:
         """The answer to another body; the correct answer if *body* is None."""
         return self.correct_answer() if body is None else self.serve(replace(self.request, body=body, length=len(body)))
+
+
+def is_operation_path(path: bytes) -> bool:
+    """
+    Whether a path is one of the operation's addresses.
+    """
+    return address_of(path.decode("latin-1")) is not None
 
 
 def with_field(request: ReceivedRequest, name: bytes, value: bytes | None) -> ReceivedRequest:

@@ -8,6 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
+from chainproof.contract.addresses import PRODUCTION, REGIONAL
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     ALLOW_HEADER,
@@ -20,64 +21,71 @@ from chainproof.contract.clauses import (
     REGIONAL_HOST_FORMS,
     REQUEST_FRAMING,
 )
-from chainproof.contract.openapi import METHOD, PATH
+from chainproof.contract.openapi import METHOD
 
 from .fault import FaultRegistrar, FaultStage
-from .hooks import DecideHook, RequestContext, error, with_body, with_field, with_header
+from .hooks import DecideHook, RequestContext, error, is_operation_path, with_body, with_field, with_header
 
 _faults = FaultRegistrar(stage=FaultStage.ROUTING)
-_PATH = PATH.encode()
+_PATH = PRODUCTION.path().encode()
+_BARE_PATH = REGIONAL.path().encode()
 _METHOD = METHOD.encode()
 
 
-def _operation_answer(context: RequestContext) -> Answer:
+def _serve_operation(context: RequestContext, path: bytes) -> Answer:
     """
-    The answer to the request as if its method and path were those of the operation.
+    The answer to the request as if its method were POST and its path this one.
     """
-    return context.serve(replace(context.request, method=_METHOD, target=_PATH))
+    return context.serve(replace(context.request, method=_METHOD, target=path))
 
 
-def _serves_path(matches: Callable[[bytes], object]) -> DecideHook:
+def _serves_path(read_path: Callable[[bytes], bytes]) -> DecideHook:
     """
-    A hook that also runs the operation for paths that *matches* accepts.
+    A hook that also runs the operation for paths that *read_path* turns into one of the operation's.
     """
 
     def decide(context: RequestContext) -> Answer:
         path = context.request.path
-        if path == _PATH or context.request.method != _METHOD or not matches(path):
+        served = read_path(path)
+        if served == path or context.request.method != _METHOD or not is_operation_path(served):
             return context.correct_answer()
-        return _operation_answer(context)
+        return _serve_operation(context, served)
 
     return decide
+
+
+def _start_of_path(path: bytes) -> bytes:
+    """
+    The path up to the operation's name.
+    """
+    before, name, _ = path.partition(b"/run_remote")
+    return before + name
 
 
 _faults.add_table(
     OTHER_PATHS_REJECTED,
     rows={
-        "path-case-insensitive": (
-            "The path is matched without regard to case.",
-            _serves_path(lambda path: path.lower() == _PATH),
-        ),
+        "path-case-insensitive": ("The path is matched without regard to case.", _serves_path(bytes.lower)),
         "path-trailing-slash": (
             "The path is also served with a trailing slash.",
-            _serves_path(lambda path: path == _PATH + b"/"),
+            _serves_path(lambda path: path.removesuffix(b"/")),
         ),
-        "path-prefix": (
-            "Any path that starts with the right path is served.",
-            _serves_path(lambda path: path.startswith(_PATH)),
+        "path-prefix": ("Any path that starts with the right path is served.", _serves_path(_start_of_path)),
+        "any-path": (
+            "Any path is served.",
+            _serves_path(lambda path: path if is_operation_path(path) and path != _BARE_PATH else _PATH),
         ),
-        "any-path": ("Any path is served.", _serves_path(lambda _: True)),
         "path-extension": (
             "The path is also served with an extension such as `.json`.",
-            _serves_path(lambda path: re.fullmatch(re.escape(_PATH) + rb"\.\w+", path)),
+            _serves_path(lambda path: re.sub(rb"\.\w+\Z", b"", path)),
         ),
         "path-parameters": (
             "The path is also served with parameters after a semicolon.",
-            _serves_path(lambda path: path.partition(b";")[0] == _PATH),
+            _serves_path(lambda path: path.partition(b";")[0]),
         ),
         "path-without-prefix": (
             "The path /run_remote is served too.",
-            _serves_path(lambda path: path == b"/run_remote"),
+            _serves_path(lambda path: _PATH if path == _BARE_PATH else path),
         ),
     },
 )
@@ -88,8 +96,8 @@ def _serves_method(*methods: bytes) -> DecideHook:
     A hook that also runs the operation for these methods.
     """
     return lambda context: (
-        _operation_answer(context)
-        if context.request.method in methods and context.request.path == _PATH
+        _serve_operation(context, context.request.path)
+        if context.request.method in methods and is_operation_path(context.request.path)
         else context.correct_answer()
     )
 
@@ -101,20 +109,22 @@ _faults.add_table(OTHER_METHODS_REJECTED, rows={"get-executes": ("GET runs the c
 def any_method_executes(context: RequestContext) -> Answer:
     """Any method except HEAD, OPTIONS and TRACE runs the chain."""
     excluded = context.request.method in (b"HEAD", b"OPTIONS", b"TRACE")
-    return context.correct_answer() if excluded or context.request.path != _PATH else _operation_answer(context)
+    path = context.request.path
+    return context.correct_answer() if excluded or not is_operation_path(path) else _serve_operation(context, path)
 
 
 @_faults.on_decide(OTHER_METHODS_REJECTED)
 def method_override(context: RequestContext) -> Answer:
     """GET with `X-HTTP-Method-Override: POST` runs the chain."""
-    override = context.field(b"x-http-method-override") == b"POST" and context.request.path == _PATH
-    return _operation_answer(context) if override else context.correct_answer()
+    path = context.request.path
+    override = context.field(b"x-http-method-override") == b"POST" and is_operation_path(path)
+    return _serve_operation(context, path) if override else context.correct_answer()
 
 
 @_faults.on_decide(OTHER_METHODS_REJECTED)
 def get_shows_a_page(context: RequestContext) -> Answer:
     """GET is answered 200 with a health status."""
-    if context.request.method != b"GET" or context.request.path != _PATH:
+    if context.request.method != b"GET" or not is_operation_path(context.request.path):
         return context.correct_answer()
     return with_body(replace(context.correct_answer(), status=200), b'{"status":"healthy"}', "application/json")
 
@@ -146,28 +156,36 @@ def allow_lists_everything(context: RequestContext) -> Answer:
     return with_header(answer, "Allow", "GET, POST, PUT, PATCH, DELETE") if answer.status == 405 else answer
 
 
+def _serve_on_any_host(context: RequestContext) -> Answer:
+    """
+    The answer to a path that names an environment or deployment, whatever the Host header; else the correct answer.
+    """
+    path = context.request.path
+    if path == _BARE_PATH or not is_operation_path(path):
+        return context.correct_answer()
+    return context.serve(with_field(context.request, b"host", b"localhost"))
+
+
 @_faults.on_decide(REGIONAL_HOST)
 def regional_host_served(context: RequestContext) -> Answer:
     """The path is served on regional hostnames."""
-    regional = context.request.host.endswith(b".api.baseten.co") and context.request.path == _PATH
-    return context.serve(with_field(context.request, b"host", b"localhost")) if regional else context.correct_answer()
+    regional = context.request.host.endswith(b".api.baseten.co")
+    return _serve_on_any_host(context) if regional else context.correct_answer()
 
 
 @_faults.on_decide(REGIONAL_HOST)
 def regional_model_host_served(context: RequestContext) -> Answer:
     """The path is served on the regional hostnames of models."""
-    regional = context.request.host.startswith(b"model-") and context.request.path == _PATH
-    return context.serve(with_field(context.request, b"host", b"localhost")) if regional else context.correct_answer()
+    regional = context.request.host.startswith(b"model-")
+    return _serve_on_any_host(context) if regional else context.correct_answer()
 
 
 @_faults.on_decide(REGIONAL_HOST_FORMS)
 def regional_host_in_capitals_served(context: RequestContext) -> Answer:
     """The path is served on regional hostnames with upper-case letters."""
     host = context.request.host
-    has_capitals = host.lower().endswith(b".api.baseten.co") and host != host.lower() and context.request.path == _PATH
-    return (
-        context.serve(with_field(context.request, b"host", b"localhost")) if has_capitals else context.correct_answer()
-    )
+    has_capitals = host.lower().endswith(b".api.baseten.co") and host != host.lower()
+    return _serve_on_any_host(context) if has_capitals else context.correct_answer()
 
 
 @_faults.on_decide(REQUEST_FRAMING, OBJECT_ACCEPTED)

@@ -42,6 +42,7 @@ def test_target_and_contract_options_have_the_documented_defaults() -> None:
         "chain_id": None,
         "model_id": None,
         "environment": None,
+        "deployment": None,
         "regional": False,
         "connect_to": None,
         "ca_file": None,

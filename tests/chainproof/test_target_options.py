@@ -22,7 +22,15 @@ def parse(*words: str) -> TargetOptions:
 
 
 @pytest.mark.parametrize(
-    "words", [["--target", ""], ["--chain-id", "abc", "--target", "https://x.example"], ["--regional"]]
+    "words",
+    [
+        ["--target", ""],
+        ["--chain-id", "abc", "--target", "https://x.example"],
+        ["--regional"],
+        ["--deployment", "abc"],
+        ["--chain-id", "abc", "--deployment", "d2", "--environment", "staging"],
+        ["--chain-id", "abc", "--regional"],
+    ],
 )
 def test_an_ambiguous_target_is_a_usage_error(words: list[str]) -> None:
     """

@@ -40,6 +40,8 @@ service_time = [{ weight = 3, median = "10ms", p99 = "40ms" }, { median = 2, sig
 error_service_time = "1ms"
 rate_limit = { rate = 5, burst = 10 }
 max_body_bytes = 1000
+environments = ["qa"]
+deployments = []
 [errors]
 timeout = 0.25
 """)
@@ -55,11 +57,13 @@ timeout = 0.25
         errors=((ErrorCode.TIMEOUT, 0.25),),
         rate_limit=RateLimit(rate=5.0, burst=10.0),
         max_body_bytes=1000,
+        environments=("qa",),
+        deployments=(),
     ) == load_scenario(file)
 
 
 ERRORS = {
-    "colour": ("red", "colour: expected one of description, error"),
+    "colour": ("red", "colour: expected one of deployments, description"),
     "description": (3, "description: expected a string"),
     "service_time": ("fast", "service_time: expected a duration such as"),
     "error_service_time": ({"median": "5ms", "p99": "1ms"}, "error_service_time: expected 0 < median <= p99"),
@@ -100,6 +104,10 @@ def test_all_errors_are_reported_at_once():
         ("rate_limit", {"rate": 20, "burst": 0}),
         ("max_body_bytes", True),
         ("max_body_bytes", 0),
+        ("environments", "qa"),
+        ("environments", ["Q A"]),
+        ("environments", ["development"]),
+        ("deployments", ["a/b"]),
     ],
     ids=repr,
 )

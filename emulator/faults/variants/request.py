@@ -152,7 +152,7 @@ add_variant(
     "RFC 9110 §15.4.9: the chain does not run",
     changed_answer(
         lambda context, answer: (
-            with_header(replace(answer, status=308), "Location", "/production/run_remote")
+            with_header(replace(answer, status=308), "Location", context.request.path[:-1].decode("latin-1"))
             if answer.status == 404 and context.request.path.endswith(b"/run_remote/")
             else answer
         )

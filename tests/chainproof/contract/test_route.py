@@ -5,6 +5,7 @@ Tests of addresses, proxies, header fields and deployment URLs.
 from __future__ import annotations
 
 import base64
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -144,14 +145,19 @@ def test_header_value_cannot_contain_another_header(text: str) -> None:
         {"chain_id": "a", "environment": "Prod"},
         {"chain_id": "a", "environment": "-x"},
         {"chain_id": "a", "environment": "x" * 41},
+        {"chain_id": "a", "deployment": "a/b"},
+        {"chain_id": "a", "deployment": "b", "environment": "staging"},
+        {"chain_id": "a", "deployment": "b", "regional": True},
+        {"chain_id": "a", "regional": True},
+        {"chain_id": "a", "environment": "development", "regional": True},
     ],
 )
-def test_invalid_ids_and_environments_are_rejected(arguments: dict[str, str]) -> None:
+def test_invalid_ids_and_environments_are_rejected(arguments: dict[str, Any]) -> None:
     """
     An id cannot direct the key to another host.
     """
     with pytest.raises(TargetError):
-        deployment_url(**arguments)  # type: ignore[arg-type]  # all values are strings
+        deployment_url(**arguments)
 
 
 @pytest.mark.parametrize(
@@ -165,12 +171,18 @@ def test_invalid_ids_and_environments_are_rejected(arguments: dict[str, str]) ->
             True,
         ),
         ({"chain_id": "a1", "environment": "qa"}, "https://chain-a1.api.baseten.co/environments/qa/run_remote", True),
+        ({"chain_id": "a1", "deployment": "d2"}, "https://chain-a1.api.baseten.co/deployment/d2/run_remote", True),
+        (
+            {"chain_id": "a1", "environment": "qa", "regional": True},
+            "https://chain-a1-qa.api.baseten.co/run_remote",
+            True,
+        ),
     ],
 )
-def test_deployment_url_is_a_valid_target(arguments: dict[str, str], url: str, path_assumed: bool) -> None:
+def test_deployment_url_is_a_valid_target(arguments: dict[str, Any], url: str, path_assumed: bool) -> None:
     """
     The URL of a deployment can be parsed, and the target says whether its path is the documented one.
     """
-    target = parse_target(deployment_url(**arguments))  # type: ignore[arg-type]  # as above
+    target = parse_target(deployment_url(**arguments))
 
     assert (url, path_assumed) == (target.url, target.path_assumed)

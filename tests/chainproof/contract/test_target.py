@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from chainproof.contract.addresses import ServerKind
 from chainproof.contract.openapi import PATH
-from chainproof.contract.target import ServerKind, Target, TargetError, is_loopback, parse_target
+from chainproof.contract.target import Target, TargetError, is_loopback, parse_target
 
 GOOD = {
     "https://chain-abc123.api.baseten.co": ("https", "chain-abc123.api.baseten.co", 443, "chain-abc123.api.baseten.co"),
