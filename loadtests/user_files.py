@@ -10,8 +10,9 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
+from chainproof.chain_schema.class_import import load_function
+from chainproof.chain_schema.loading import load_input_schema, load_output_schema
 from chainproof.contract.answer import Answer
-from chainproof.contract.chain_schema import load_function, load_input_schema, load_output_schema
 from chainproof.errors import UsageError
 from chainproof.workload.generated_payloads import generate_payloads
 from chainproof.workload.payloads import Payload

@@ -25,7 +25,9 @@ from schemathesis.config import SchemathesisConfig
 from schemathesis.errors import SchemathesisError
 from schemathesis.schemas import APIOperation
 
-from chainproof.contract.chain_schema import Schema, SchemaError, load_input_schema, load_output_schema
+from chainproof.chain_schema.loading import load_input_schema, load_output_schema
+from chainproof.chain_schema.schema import Schema
+from chainproof.chain_schema.text_lines import SchemaError
 from chainproof.contract.openapi import METHOD, PATH, document
 from chainproof.json_text import JSON
 
@@ -132,6 +134,31 @@ def simplest_input(schema: Schema) -> bytes:
         reason = str(error).strip().partition("\n")[0] or type(error).__name__
         raise SchemaError(f"{schema.source}: no JSON object can be generated from the input schema: {reason}") from None
     return _compact(found)
+
+
+def rich_input(schema: Schema) -> bytes:
+    """
+    A valid input with every optional property, arrays of two or more different items, and non-empty strings in several
+    scripts, as far as the schema allows. Raises SchemaError if there is no valid input.
+    """
+    return simplest_input(schema)
+
+
+def boundary_inputs(schema: Schema) -> tuple[BodyCase, ...]:
+    """
+    Valid inputs with one value at a bound: string lengths in characters of several scripts, numbers in every JSON
+    spelling, array lengths, members of an enum.
+    """
+    return (BodyCase(label=VALID_INPUT_LABEL, content=simplest_input(schema)),)
+
+
+def near_misses(schema: Schema) -> tuple[BodyCase, ...]:
+    """
+    Inputs that the chain surely rejects because of one change to a valid one: another type, a value out of bounds, a
+    missing required argument. The label names the change.
+    """
+    del schema
+    return ()
 
 
 def _accept_any(value: JSON) -> bool:

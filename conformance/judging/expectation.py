@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from posixpath import normpath
 from urllib.parse import unquote
 
+from chainproof.chain_schema.schema import Schema
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.chain_schema import Schema
 from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import ApiKey
 from chainproof.contract.deviations import is_waived

@@ -11,7 +11,8 @@ from contextlib import AbstractContextManager, nullcontext, redirect_stdout
 from itertools import dropwhile
 from typing import cast
 
-from chainproof.contract.chain_schema import Entrypoint, InputError, OutputError, SchemaError, load_entrypoint
+from chainproof.chain_schema.entrypoint import Entrypoint, InputError, OutputError, load_entrypoint
+from chainproof.chain_schema.text_lines import SchemaError
 
 from .chain_response import (
     ChainResponse,

@@ -15,8 +15,8 @@ from typing import cast
 
 import orjson
 
+from chainproof.chain_schema.text_lines import format_path
 from chainproof.clock import Seconds
-from chainproof.contract.chain_schema import format_path
 from chainproof.json_text import JSON
 
 InputErrors = tuple[tuple[tuple[str | int, ...], str], ...]

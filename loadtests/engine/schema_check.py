@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 
+from chainproof.chain_schema.schema import Schema
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.chain_schema import Schema
 from chainproof.contract.violations import Violation
 from chainproof.json_text import InvalidJson, TooDeep, parse_json
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 import pytest
 
+from chainproof.chain_schema.schema import Schema
 from chainproof.conformance import options as settings_file
 from chainproof.conformance.checks import Check
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
@@ -22,7 +23,6 @@ from chainproof.conformance.probing.waits import Waits
 from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client
 from chainproof.conformance.transport.rate_limit import UNLIMITED, RateLimiter
-from chainproof.contract.chain_schema import Schema
 from chainproof.contract.credentials import ApiKey, AuthScheme
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import parse_target

@@ -13,6 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chainproof.chain_schema.loading import load_input_schema, load_output_schema
+from chainproof.chain_schema.schema import Schema
+from chainproof.chain_schema.text_lines import SchemaError
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.command import main
 from chainproof.conformance.inputs.chain_schema import (
@@ -21,7 +24,6 @@ from chainproof.conformance.inputs.chain_schema import (
     valid_input_bodies,
     valid_inputs,
 )
-from chainproof.contract.chain_schema import Schema, SchemaError, load_input_schema, load_output_schema
 from chainproof.contract.openapi import document
 
 from .conftest import HANDWRITTEN_CHECKS, RunSuite, SuiteResult

@@ -10,8 +10,8 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
+from chainproof.chain_schema.schema import Schema
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
-from chainproof.contract.chain_schema import Schema
 
 from .conftest import GENERATED_CHECKS, HANDWRITTEN_CHECKS, RunSuite
 from .endpoints import (

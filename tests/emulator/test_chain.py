@@ -13,8 +13,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from chainproof.chain_schema.loading import load_input_schema
+from chainproof.chain_schema.text_lines import SchemaError
 from chainproof.contract.answer import Answer
-from chainproof.contract.chain_schema import SchemaError, load_input_schema
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
 from chainproof.contract.errors import ErrorCode, statuses
 from chainproof.contract.levels import Contract

@@ -17,10 +17,10 @@ from typing import Any
 import orjson
 import pytest
 
+from chainproof.chain_schema.loading import load_input_schema
 from chainproof.command import build_parser
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.chain_schema import load_input_schema
 from chainproof.contract.levels import Contract
 from chainproof.contract.violations import violations
 from chainproof.errors import UsageError
@@ -281,7 +281,7 @@ def test_validators_are_imported_only_if_needed() -> None:
         "import argparse, sys; from chainproof.loadtests import command, options, demand\n"
         "parser = command.build_parser('loadtests', '', options=options.OPTIONS)\n"
         "demand.demand(parser.parse_args([]), None)\n"
-        "print([name for name in ('pydantic', 'jsonschema_rs', 'chainproof.contract.chain_schema') if name in sys.modules])"
+        "print([name for name in ('pydantic', 'jsonschema_rs', 'chainproof.chain_schema.loading') if name in sys.modules])"
     )
     done = subprocess.run([sys.executable, "-P", "-c", script], capture_output=True, text=True, check=False)
 

@@ -18,7 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field, StringConstraints
 
-from chainproof.contract.chain_schema import Schema
+from chainproof.chain_schema.schema import Schema
 from chainproof.json_text import JSON
 from chainproof.workload.generated_payloads import MAX_ATTEMPTS, MAX_PAYLOADS, MAX_SIZE, generate_payloads
 

@@ -1,0 +1,60 @@
+"""
+The draft of JSON Schema by which a document is read.
+"""
+
+from __future__ import annotations
+
+import jsonschema_rs
+
+from chainproof.json_text import JSON
+
+from .text_lines import SchemaError, format_path, one_line
+
+_DIALECTS = (
+    "https://json-schema.org/draft/2020-12/schema",
+    "https://json-schema.org/draft/2019-09/schema",
+    "http://json-schema.org/draft-07/schema#",
+    "http://json-schema.org/draft-06/schema#",
+    "http://json-schema.org/draft-04/schema#",
+)
+"""Newest first."""
+
+
+def with_dialect(document: dict[str, JSON], source: str) -> dict[str, JSON]:
+    """
+    The document, with a `$schema` if it has none and is valid by an older draft only. Raises SchemaError.
+
+    A tuple as an array of `items` is valid up to draft 2019-09, `exclusiveMinimum: true` in draft 4 alone.
+    """
+    first = _error(document)
+    if first is None:
+        return document
+    if "$schema" not in document:
+        for dialect in _DIALECTS[1:]:
+            dated: dict[str, JSON] = {"$schema": dialect, **document}
+            if _error(dated) is None:
+                return dated
+    raise SchemaError(f"{source} is not a JSON Schema: {first}")
+
+
+def _error(document: dict[str, JSON]) -> str | None:
+    """
+    Why a document is not a schema, in one line; None if it is one.
+    """
+    try:
+        jsonschema_rs.validator_for(document, offline=True)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        return _reason(error)
+    return None
+
+
+def _reason(error: Exception) -> str:
+    """
+    The reason in one line.
+    """
+    if not isinstance(error, jsonschema_rs.ValidationError):
+        return one_line(str(error))
+    if isinstance(error.kind, jsonschema_rs.ValidationErrorKind.Referencing):
+        return f"{one_line(error.message)}; every $ref must point into the schema itself"
+    path = format_path(error.instance_path)
+    return one_line(f"`{path}`: {error.message}" if path else error.message)

@@ -1,0 +1,89 @@
+"""
+Load the schemas that `--input-schema` and `--output-schema` name: a JSON Schema file, or a class with `run_remote`.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import cast
+
+from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
+
+from .entrypoint import Entrypoint, hint_errors, load_entrypoint
+from .model_check import ModelCheck, OutputSchemaGenerator, has_own_serializer, without_formats
+from .schema import Schema
+from .text_lines import SchemaError
+
+
+def load_input_schema(text: str) -> Schema:
+    """
+    The schema of a chain's input, from a JSON Schema file or the parameters of `run_remote`. Raises SchemaError.
+
+    Of a class, an input has to be accepted by the model of its parameters as well. Null is accepted only where a type hint
+    allows it: the service passes any other null to `run_remote`, which does not expect it.
+    """
+    if _names_json_file(text):
+        return _schema_from_file(text)
+    model = load_entrypoint(text).hinted_model
+    with hint_errors(text):
+        document = model.model_json_schema()
+    return Schema(source=text, document=cast(dict[str, JSON], document), model=ModelCheck(model=model))
+
+
+def load_output_schema(text: str) -> Schema:
+    """
+    The schema of a chain's output, from a JSON Schema file or the return type of `run_remote`. Raises SchemaError.
+
+    Of a class, the model of the return type decides. The derived schema adds only that types are not coerced.
+    """
+    if _names_json_file(text):
+        return _schema_from_file(text)
+    return _output_schema(load_entrypoint(text), text)
+
+
+def _output_schema(entrypoint: Entrypoint, text: str) -> Schema:
+    """
+    The schema of the return type. Raises SchemaError for a stream.
+    """
+    model = entrypoint.output_model
+    if model is None:
+        raise SchemaError(f"{text}: run_remote returns a stream, and a stream has no JSON Schema")
+    with hint_errors(text):
+        # The service writes fields by their name, unless the class says otherwise.
+        written = [
+            model.model_json_schema(mode="serialization", by_alias=by_alias, schema_generator=OutputSchemaGenerator)
+            for by_alias in (False, True)
+        ]
+        # What a type reads may be more than what it writes: numbers for a Decimal.
+        read = model.model_json_schema(mode="validation")
+        decides = not has_own_serializer(model)
+    documents = [cast(dict[str, JSON], without_formats(document)) for document in (*written, read)]
+    return Schema(
+        source=text,
+        document=documents[0],
+        alternatives=tuple(documents[1:]),
+        model=ModelCheck(model=model, by_name=True) if decides else None,
+    )
+
+
+def _names_json_file(text: str) -> bool:
+    """
+    True if the text names a JSON file, False for a class. Raises SchemaError for anything else.
+    """
+    if ":" not in text and not text.endswith(".json"):
+        raise SchemaError(f"expected FILE.json, FILE.py:Class or package.module:Class, found {text!r}")
+    return text.endswith(".json")
+
+
+def _schema_from_file(text: str) -> Schema:
+    """
+    The schema in a JSON file. Raises SchemaError.
+    """
+    try:
+        value = parse_json(Path(text).read_bytes())
+    except OSError as error:
+        raise SchemaError(f"cannot read the schema {text}: {error.strerror}") from None
+    if isinstance(value, InvalidJson | TooDeep) or not isinstance(value, dict):
+        problem = value.value if isinstance(value, InvalidJson) else "not a JSON object"
+        raise SchemaError(f"{text} is not a JSON Schema: expected a JSON object, the file is {problem}")
+    return Schema(source=text, document=value)

@@ -1,0 +1,145 @@
+"""
+The schema of a chain's input or output: which values are valid, and what is wrong with the others.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from typing import Any
+
+import jsonschema_rs
+
+from chainproof.json_text import JSON
+
+from .dialect import with_dialect
+from .model_check import ModelCheck
+from .text_lines import SchemaError, format_path, one_line, truncated
+
+MAX_ERRORS = 10
+"""Errors that are reported for one value."""
+_MAX_SCANNED = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Schema:
+    """
+    A JSON Schema of draft 4 to 2020-12, and for a class the model from which it was derived. Raises SchemaError if it is
+    invalid.
+
+    The draft is the one that `$schema` names, else the newest one by which the schema is valid.
+    """
+
+    source: str
+    """The file or class that the user named."""
+    document: dict[str, JSON]
+    alternatives: tuple[dict[str, JSON], ...] = ()
+    """Other schemas; a value has to match one of them or `document`."""
+    model: ModelCheck | None = None
+    """A value has to be accepted by this model as well."""
+    _validators: tuple[jsonschema_rs.Validator, ...] = field(init=False, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "document", with_dialect(self.document, self.source))
+        validators = tuple(_validator(document, self.source) for document in (self.document, *self.alternatives))
+        object.__setattr__(self, "_validators", validators)
+
+    def accepts(self, value: JSON) -> bool:
+        """True if a value is valid, or nested too deeply to validate."""
+        return self._accepts(value) or self._accepts(_sanitized(value))
+
+    def errors(self, value: JSON) -> tuple[str, ...]:
+        """At most `MAX_ERRORS` lines about an invalid value, which do not quote it; none if it is valid."""
+        if self.accepts(value):
+            return ()
+        try:
+            lines = {truncated(line) for line in self._error_lines(_sanitized(value))}
+        except ValueError:
+            return ("the value is invalid, but nested too deeply to say where",)
+        # Sorted, since the validator visits the members of an object in any order.
+        return tuple(sorted(lines)[:MAX_ERRORS])
+
+    def _error_lines(self, value: JSON) -> Iterator[str]:
+        """
+        The errors by the schema, else those by the model.
+        """
+        if not self._matches(value):
+            return map(_error_line, islice(self._validators[0].iter_errors(value), _MAX_SCANNED))
+        return iter(self.model.errors(value) if self.model is not None else ())
+
+    def _accepts(self, value: JSON) -> bool:
+        """
+        True if the unchanged value is valid, or nested too deeply to validate.
+        """
+        return self._matches(value) and (self.model is None or not self.model.errors(value))
+
+    def _matches(self, value: JSON) -> bool:
+        """
+        True if the value matches the schema, whatever the model says.
+        """
+        return any(_matches(validator, value) for validator in self._validators)
+
+
+def _matches(validator: jsonschema_rs.Validator, value: JSON) -> bool:
+    """
+    True if the value is valid, or nested too deeply to validate.
+    """
+    try:
+        return validator.is_valid(value)
+    except UnicodeEncodeError:  # a lone surrogate, which the validator cannot read
+        return False
+    except ValueError:  # the validator's limit on depth
+        return True
+
+
+def _validator(document: dict[str, JSON], source: str) -> jsonschema_rs.Validator:
+    """
+    The validator of a schema. Its messages do not contain the value, since findings must not contain parts of a body.
+    """
+    try:
+        return jsonschema_rs.validator_for(document, mask="the value", validate_formats=True, offline=True)
+    except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
+        raise SchemaError(f"{source} is not a JSON Schema: {one_line(str(error))}") from None
+
+
+def _error_line(error: jsonschema_rs.ValidationError) -> str:
+    """
+    The message of an error, after its path.
+    """
+    path = format_path(error.instance_path)
+    return f"`{path}`: {error.message}" if path else error.message
+
+
+def _sanitized(value: JSON) -> JSON:
+    """
+    A copy that the validator can read: without lone surrogates and numbers beyond floats, which are valid JSON.
+    """
+    root = [value]
+    # Not recursive, since values may be nested more deeply than calls. Each item is a container and an index or name.
+    todo: list[tuple[Any, Any]] = [(root, 0)]
+    while todo:
+        container, key = todo.pop()
+        part = container[key]
+        if isinstance(part, list):
+            container[key] = copy = list(part)
+            todo.extend((copy, index) for index in range(len(copy)))
+        elif isinstance(part, dict):
+            container[key] = named = {_sanitized_scalar(name): item for name, item in part.items()}
+            todo.extend((named, name) for name in named)
+        else:
+            container[key] = _sanitized_scalar(part)
+    return root[0]
+
+
+def _sanitized_scalar(value: Any) -> Any:
+    """
+    The same for a string, number, boolean or null.
+    """
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, float) and math.isinf(value):
+        return math.copysign(sys.float_info.max, value)
+    return value
