@@ -9,7 +9,8 @@ import signal
 import sys
 import tempfile
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr
+from io import StringIO
 from pathlib import Path
 
 import pytest
@@ -17,11 +18,15 @@ from hypothesis.configuration import set_hypothesis_home_dir
 
 from chainproof.command import build_parser, command
 from chainproof.endpoint import open_endpoint
+from chainproof.errors import UsageError
 from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode
 from chainproof.processes import chainproof_command, handle_signals, run_process
 
 from . import plugin
+from .checks import Check
+from .checks.catalogue import ALL_CHECKS
 from .options import OPTIONS, Settings, settings_from
+from .runner.check_list import check_list
 from .runner.finding_text import finding_text
 from .runner.progress import ProgressPlugin
 from .runner.setup import EMULATOR_SCENARIO, RUN_SETUP, RunSetup, load_options, prepare_run, requested_target
@@ -54,6 +59,10 @@ def main(arguments: Sequence[str]) -> int:
     """
     settings = _settings(arguments)
     loaded = load_options(settings)
+    selected = _selected_checks(settings.selection)
+    if settings.list:
+        print(check_list(settings, loaded.chain_schema, selected))
+        return ExitCode.PASS
     emulator = ("--contract", settings.contract.value)
     with (
         handle_signals(_interrupt, [signal.SIGTERM]),
@@ -61,7 +70,10 @@ def main(arguments: Sequence[str]) -> int:
     ):
         setup = prepare_run(settings, loaded, endpoint)
         print(f"checking {endpoint.target.url} against the {settings.contract} contract, seed {setup.settings.seed}")
-        print("\n".join(setup.forecast), flush=True)
+        if settings.selection:
+            print(f"selected: {len(selected)} of {len(ALL_CHECKS)} checks, -k {settings.selection!r}")
+        else:
+            print("\n".join(setup.forecast), flush=True)
         code = _run_checks(setup)
     if setup.conformance_run is not None:
         _report(setup)
@@ -86,8 +98,9 @@ def _run_checks(setup: RunSetup) -> ExitCode:
     Run the checks under pytest; the exit code follows from the verdict.
     """
     progress = ProgressPlugin()
+    arguments = [*_ARGUMENTS, "-k", setup.settings.selection]
     with _isolated():
-        status = pytest.main(list(_ARGUMENTS), plugins=[plugin, _SetupPlugin(setup), progress])
+        status = pytest.main(arguments, plugins=[plugin, _SetupPlugin(setup), progress])
     if setup.error is not None:
         raise setup.error
     if status == pytest.ExitCode.INTERRUPTED:
@@ -95,6 +108,39 @@ def _run_checks(setup: RunSetup) -> ExitCode:
     if setup.conformance_run is None or progress.errors:
         return ExitCode.SOFTWARE
     return EXIT_CODE_OF[setup.conformance_run.verdict]
+
+
+def _selected_checks(selection: str) -> tuple[Check, ...]:
+    """
+    The checks that pytest's expression selects, in the order in which they run. Raises UsageError if there are none.
+    """
+    if not selection:
+        return ALL_CHECKS
+    collection, errors = _Collection(), StringIO()
+    with _isolated(), redirect_stderr(errors):
+        pytest.main([*_ARGUMENTS, "--collect-only", "-k", selection], plugins=[plugin, collection])
+    if errors.getvalue():
+        why = errors.getvalue().strip().rpartition(f"{selection}: ")[2]
+        raise UsageError(
+            f"-k: expected an expression such as 'credentials' or 'body and not generated', found {selection!r}: {why}"
+        )
+    if not collection.checks:
+        raise UsageError(f"-k: no check matches {selection!r}; --list prints the names of all checks")
+    return tuple(collection.checks)
+
+
+class _Collection:
+    """
+    A pytest plugin that notes the checks whose tests were selected.
+    """
+
+    def __init__(self) -> None:
+        self.checks: list[Check] = []
+
+    def pytest_collection_finish(self, session: pytest.Session) -> None:
+        """Note the checks."""
+        ids = {item.name.partition("[")[2].removesuffix("]") for item in session.items}
+        self.checks = [check for check in ALL_CHECKS if check.id in ids]
 
 
 class _SetupPlugin:

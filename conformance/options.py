@@ -19,6 +19,7 @@ from chainproof.options import (
     TARGET_OPTIONS,
     Option,
     OptionGroup,
+    Surface,
     count,
     positive_duration,
     positive_number,
@@ -105,6 +106,10 @@ class Settings:
     deadline: Seconds = 30.0
     keep_bodies: bool = False
     out: str | None = None
+    selection: str = ""
+    """pytest's expression for the checks to run; empty: all of them."""
+    list: bool = False
+    """Print the checks instead of running them."""
 
 
 def _seed(text: str) -> int:
@@ -143,6 +148,21 @@ _OPTIONS: tuple[Option, ...] = (
         metavar="DURATION",
         help="time limit for each complete answer",
         default_text="30s",
+    ),
+    Option(
+        name="-k",
+        dest="selection",
+        metavar="EXPR",
+        help="run only the checks whose names match, as in pytest: `credentials`, `body and not generated`; the verdict covers "
+        "only these",
+        default_text="all checks",
+        valid_in=frozenset({Surface.COMMAND}),  # pytest has it
+    ),
+    Option(
+        name="--list",
+        parse=None,
+        help="print the checks with their clauses and what they need, and send nothing; `-k` selects",
+        valid_in=frozenset({Surface.COMMAND}),  # pytest has --collect-only
     ),
     Option(name="--out", metavar="DIR", help="run folder", default_text="a new folder under runs/"),
     Option(

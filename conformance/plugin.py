@@ -12,7 +12,7 @@ from contextlib import suppress
 
 import pytest
 
-from chainproof.options import Option, RenamedOption
+from chainproof.options import Option, RenamedOption, Surface
 
 from .options import OPTIONS, Settings, settings_from
 
@@ -22,7 +22,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     Add the options of `chainproof conformance`, in a group of their own.
     """
     group = parser.getgroup("chainproof", "conformance of POST /production/run_remote (chainproof)")
-    for option in OPTIONS:
+    for option in _PYTEST_OPTIONS:
         keywords = {**option.keyword_arguments(), "dest": _dest(option)}
         try:
             group.addoption(option.name, **keywords)
@@ -37,7 +37,11 @@ def settings_of(config: pytest.Config) -> Settings:
     """
     The settings of a pytest run.
     """
-    return settings_from({option.dest: config.getoption(_dest(option)) for option in OPTIONS})
+    values = {option.dest: config.getoption(_dest(option)) for option in _PYTEST_OPTIONS}
+    return settings_from({**values, "selection": config.getoption("keyword")})
+
+
+_PYTEST_OPTIONS = tuple(option for option in OPTIONS if Surface.PYTEST in option.valid_in)
 
 
 def _dest(option: Option) -> str:

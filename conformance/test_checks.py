@@ -12,7 +12,7 @@ from chainproof.conformance.runner.run import CheckResult
 pytest_plugins = ["chainproof.conformance.runner.pytest_hooks"]
 
 
-@pytest.mark.parametrize("check_result", ALL_CHECKS, indirect=True, ids=lambda check: f"{check.module}-{check.name}")
+@pytest.mark.parametrize("check_result", ALL_CHECKS, indirect=True, ids=lambda check: check.id)
 def test_conformance(check_result: CheckResult) -> None:
     """
     The target passes the check.

@@ -147,6 +147,7 @@ def _evidence(run: Run) -> ConformanceEvidence:
         ending=ending,
         blocked_reason=note if ending is Ending.COMPLETED else "",
         internal_error=note if ending is Ending.INTERNAL_ERROR else "",
+        selection=run.manifest.known_settings.selection,
     )
 
 
@@ -155,6 +156,7 @@ def _caveats(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
     Every caveat of a conformance run.
     """
     yield from _unfinished(run)
+    yield from _selected(run)
     yield from _not_exercised(run, rows)
     yield from expired_acceptances(run)
     yield from unused_acceptances(run)
@@ -174,6 +176,19 @@ def _unfinished(run: Run) -> Iterator[Caveat]:
         )
 
 
+def _selected(run: Run) -> Iterator[Caveat]:
+    """
+    A run of selected checks says nothing about the others.
+    """
+    selection = run.manifest.known_settings.selection
+    if selection:
+        yield Caveat(
+            code=CaveatCode.SELECTED_CHECKS,
+            text=f"Only the checks that -k {selection!r} selects were run, and the verdict covers only these.",
+            remedy="Run without -k for a verdict on the whole contract.",
+        )
+
+
 _OPTIONS = {
     "echo": "--echo says that the chain accepts any object and returns it",
     "steerable": "--steerable says that the target honours X-Emulate",
@@ -185,16 +200,15 @@ def _not_exercised(run: Run, rows: tuple[ClauseRow, ...]) -> Iterator[Caveat]:
     """
     A clause that was not exercised may be violated.
     """
-    idle = [
-        f"{row.clause.id} ({row.why})" if row.why else row.clause.id
-        for row in rows
-        if row.state is ClauseState.NOT_EXERCISED
-    ]
+    idle: dict[str, list[str]] = {}
+    for row in rows:
+        if row.state is ClauseState.NOT_EXERCISED:
+            idle.setdefault(row.why, []).append(row.clause.id)
     if idle:
         settings = run.manifest.known_settings
         unset = [words for name, words in _OPTIONS.items() if not getattr(settings, name)]
         yield Caveat(
             code=CaveatCode.NOT_EXERCISED,
-            text=f"Not tested: {'; '.join(idle)}.",
+            text=f"Not tested: {'; '.join(', '.join(ids) + f' ({why})' * bool(why) for why, ids in idle.items())}.",
             remedy=f"If it applies: {'; '.join(unset)}." if unset and not (run.end and run.end.note) else "",
         )

@@ -39,6 +39,8 @@ class ConformanceEvidence:
     """Why nothing could be exercised, such as a rejected key; empty if it could."""
     internal_error: str = ""
     """An error in chainproof, in one line; empty if there was none."""
+    selection: str = ""
+    """The `-k` expression that selected the checks; empty: all of them ran."""
 
     def fails_run(self, found: Finding) -> bool:
         """Whether a finding fails the run: its level does, and it was not accepted."""
@@ -78,7 +80,8 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
         return Verdict.INCONCLUSIVE, f"{evidence.blocked_reason.rstrip('.')}."
     if not evidence.passed_clauses and not accepted:
         return Verdict.INCONCLUSIVE, "No clause was tested."
-    return Verdict.PASS, f"{_clauses(evidence.passed_clauses)} tested and passed.{also}"
+    by = f" by the checks that -k {evidence.selection!r} selects" if evidence.selection else ""
+    return Verdict.PASS, f"{_clauses(evidence.passed_clauses)} tested and passed{by}.{also}"
 
 
 def _clauses(count: int) -> str:

@@ -83,11 +83,14 @@ class KnownSettings:
     """Whether the target's path is another one than the document's."""
     echo: bool = False
     steerable: bool = False
+    selection: str = ""
+    """The `-k` expression that selected the checks of a conformance run; empty: all of them ran."""
 
     @classmethod
     def from_json(cls, settings: Mapping[str, JSON]) -> KnownSettings:
         """The known ones among the settings of a manifest."""
         model, max_requests, fail_on = (settings.get(name) for name in ("model", "max_requests", "fail_on"))
+        selection = settings.get("selection")
         return cls(
             model=model if isinstance(model, str) else None,
             duration=_number(settings.get("duration_s")),
@@ -101,6 +104,7 @@ class KnownSettings:
             path_assumed=bool(settings.get("path_assumed")),
             echo=bool(settings.get("echo")),
             steerable=bool(settings.get("steerable")),
+            selection=selection if isinstance(selection, str) else "",
         )
 
 

@@ -35,6 +35,11 @@ class Check:
     title: str
     """What must hold, in words."""
 
+    @property
+    def id(self) -> str:
+        """Its name after that of its module: the part of the pytest id that `-k` matches."""
+        return f"{self.module}-{self.name}"
+
 
 CHECKS: list[Check] = []
 """The checks of all modules imported so far; `catalogue.ALL_CHECKS` has all of them in a fixed order."""

@@ -71,6 +71,8 @@ class Ledger:
         self._module_requests: Counter[str] = Counter()
         self._skip_reasons: dict[str, Counter[str]] = {}
         self._notes: dict[str, None] = {}
+        self.not_selected: frozenset[str] = frozenset()
+        """Ids of the clauses that only checks which were not selected exercise."""
         self.request_count = 0
         """How many requests were sent."""
 
@@ -144,7 +146,7 @@ class Ledger:
         Why clauses may not have been exercised; the most frequent reason if checks had several.
         """
         skipped = {name: reasons.most_common(1)[0][0] for name, reasons in self._skip_reasons.items()}
-        return _CONDITIONAL | skipped | _UNKNOWN_CHAIN
+        return _CONDITIONAL | skipped | _UNKNOWN_CHAIN | dict.fromkeys(self.not_selected, "not selected")
 
     @staticmethod
     def finding_key(violation: Violation) -> tuple[str, str, str]:

@@ -17,6 +17,7 @@ from chainproof.judgement.verdict import EXIT_CODE_OF, ExitCode, Verdict, worst_
 from chainproof.results.manifest import Ending
 
 from ..checks import Check
+from ..checks.catalogue import ALL_CHECKS
 from ..plugin import settings_of
 from ..transport.asgi import App
 from ..transport.check_skipped import CheckSkipped
@@ -36,7 +37,9 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
         return (yield)
     setup = session.config.pluginmanager.get_plugin(RUN_SETUP)
     with ExitStack() as stack:
-        runs = ConformanceRuns(settings=settings_of(session.config), stack=stack, setup=setup)
+        runs = ConformanceRuns(
+            settings=settings_of(session.config), stack=stack, setup=setup, not_selected=_not_selected(session.items)
+        )
         session.config.stash[_RUNS] = runs
         ending = Ending.INTERNAL_ERROR
         try:
@@ -50,6 +53,15 @@ def pytest_runtestloop(session: pytest.Session) -> Generator[None, object, objec
         finally:
             for conformance_run in runs.all:
                 finish_run(conformance_run, ending)
+
+
+def _not_selected(items: Iterable[pytest.Item]) -> frozenset[str]:
+    """
+    The ids of the clauses that no check of a session exercises.
+    """
+    selected = {item.callspec.params["check_result"] for item in items if _runs_check(item)}  # type: ignore[attr-defined]  # _runs_check has made sure
+    known = {clause.id for check in ALL_CHECKS for clause in check.clauses}
+    return frozenset(known - {clause.id for check in selected for clause in check.clauses})
 
 
 def _runs_check(item: pytest.Item) -> bool:

@@ -60,6 +60,7 @@ class ConformanceRun:
             ending=self.ending,
             blocked_reason=self.blocked_reason or "",
             internal_error=self.internal_error,
+            selection=self.settings.selection,
         )
 
     @property

@@ -191,6 +191,7 @@ def _manifest(setup: RunSetup) -> Manifest:
             output_schema=settings.output_schema,
             accept=[acceptance.to_json() for acceptance in setup.loaded.acceptances],
         )
+        | (as_settings(selection=settings.selection) if settings.selection else {})
         | setup.endpoint.settings,
         versions=versions("h11", "hypothesis", "pytest", "schemathesis"),
     )
@@ -207,6 +208,8 @@ class ConformanceRuns:
     """Closed after the last test."""
     setup: RunSetup | None = None
     """The setup of `chainproof conformance`; None in other sessions."""
+    not_selected: frozenset[str] = frozenset()
+    """Ids of the clauses that only checks which were not selected exercise."""
     errors: dict[str | int, UsageError] = field(default_factory=dict)
     _opened: dict[str | int, ConformanceRun] = field(default_factory=dict)
 
@@ -226,7 +229,9 @@ class ConformanceRuns:
             raise self.errors[place]
         if place not in self._opened:
             try:
-                self._opened[place] = open_run(self.setup or self._prepare(target, key), self.stack)
+                opened = open_run(self.setup or self._prepare(target, key), self.stack)
+                opened.requester.ledger.not_selected = self.not_selected
+                self._opened[place] = opened
             except UsageError as mistake:
                 self.errors[place] = mistake
                 raise

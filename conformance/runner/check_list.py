@@ -1,0 +1,97 @@
+"""
+What `chainproof conformance --list` prints: the checks, their clauses, and what each needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from itertools import groupby
+from operator import attrgetter
+from typing import NoReturn
+
+from chainproof.contract.credentials import ApiKey
+from chainproof.contract.target import Target
+
+from ..checks import Check
+from ..inputs.chain_schema import ChainSchema
+from ..judging.ledger import Ledger
+from ..options import Settings
+from ..probing.requester import Requester
+from ..transport.check_skipped import CheckSkipped
+from ..transport.client import Client
+from ..transport.connection import TransportResult
+from ..transport.raw_connection import RawConnection
+from ..transport.request import CheckRequest
+
+_TARGET = Target(scheme="https", host="target.invalid", port=443)
+
+
+def check_list(settings: Settings, chain_schema: ChainSchema, checks: Iterable[Check]) -> str:
+    """
+    The checks by module, each with its clauses and with what it needs besides the options given. Sends nothing.
+    """
+    return "\n".join(_lines(settings, chain_schema, checks))
+
+
+def _lines(settings: Settings, chain_schema: ChainSchema, checks: Iterable[Check]) -> Iterator[str]:
+    """
+    The lines of the list.
+    """
+    for module, members in groupby(checks, key=attrgetter("module")):
+        yield module
+        for check in members:
+            yield f"  {check.name}"
+            yield f"      clauses  {', '.join(clause.id for clause in check.clauses)}"
+            reason = skip_reason(check, settings, chain_schema)
+            if reason:
+                yield f"      needs    {reason.removeprefix('needs ')}"
+
+
+def skip_reason(check: Check, settings: Settings, chain_schema: ChainSchema) -> str:
+    """
+    Why a check would be skipped for a remote target with these settings, before it sends a request; empty if it would not.
+    """
+    key = ApiKey("listed.key")
+    requester = Requester(
+        _SilentClient(_TARGET),
+        Ledger(None, _TARGET, 0),
+        key=key,
+        settings=replace(settings, seed=0),
+        chain_schema=chain_schema,
+    )
+    try:
+        check.run(requester)
+    except CheckSkipped as reason:
+        return str(reason)
+    except _WouldSend:
+        pass
+    return ""
+
+
+class _WouldSend(BaseException):
+    """
+    A check gets as far as its first request. No Exception, so that nothing between the check and the list catches it.
+    """
+
+
+class _SilentClient(Client):
+    """
+    A client that raises _WouldSend in place of sending.
+    """
+
+    def send(self, request: CheckRequest) -> TransportResult:
+        """Raise _WouldSend."""
+        _raise(request)
+
+    def open_raw_connection(self, count: Callable[[], None] = lambda: None) -> RawConnection:
+        """Raise _WouldSend."""
+        _raise(count)
+
+
+def _raise(unused: object) -> NoReturn:
+    """
+    Raise _WouldSend.
+    """
+    del unused
+    raise _WouldSend
