@@ -4,7 +4,7 @@ What `chainproof conformance --list` prints: the checks, their clauses, and what
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from itertools import groupby
 from operator import attrgetter
@@ -20,9 +20,6 @@ from ..options import Settings
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.client import Client
-from ..transport.connection import TransportResult
-from ..transport.raw_connection import RawConnection
-from ..transport.request import CheckRequest
 
 _TARGET = Target(scheme="https", host="target.invalid", port=443)
 
@@ -80,18 +77,12 @@ class _SilentClient(Client):
     A client that raises _WouldSend in place of sending.
     """
 
-    def send(self, request: CheckRequest) -> TransportResult:
+    def send(self, *arguments: object, **options: object) -> NoReturn:
         """Raise _WouldSend."""
-        _raise(request)
+        del arguments, options
+        raise _WouldSend
 
-    def open_raw_connection(self, count: Callable[[], None] = lambda: None) -> RawConnection:
+    def open_raw_connection(self, *arguments: object, **options: object) -> NoReturn:
         """Raise _WouldSend."""
-        _raise(count)
-
-
-def _raise(unused: object) -> NoReturn:
-    """
-    Raise _WouldSend.
-    """
-    del unused
-    raise _WouldSend
+        del arguments, options
+        raise _WouldSend
