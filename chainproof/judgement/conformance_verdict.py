@@ -37,6 +37,8 @@ class ConformanceEvidence:
     """None if the run was killed."""
     blocked_reason: str = ""
     """Why nothing could be exercised, such as a rejected key; empty if it could."""
+    cut_by: str = ""
+    """What cut the run short, such as the end of `--time-budget`; empty if every planned request was sent."""
     internal_error: str = ""
     """An error in chainproof, in one line; empty if there was none."""
     selection: str = ""
@@ -78,6 +80,11 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
         return Verdict.INCONCLUSIVE, f"The run ended early; no violation until then.{also}"
     if evidence.blocked_reason:
         return Verdict.INCONCLUSIVE, f"{evidence.blocked_reason.rstrip('.')}."
+    if evidence.cut_by:
+        return (
+            Verdict.INCONCLUSIVE,
+            f"The run was cut short, and found no violation until then: {evidence.cut_by}.{also}",
+        )
     if not evidence.passed_clauses and not accepted:
         return Verdict.INCONCLUSIVE, "No clause was tested."
     by = f" by the checks that -k {evidence.selection!r} selects" if evidence.selection else ""

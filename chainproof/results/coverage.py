@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TypedDict
+from typing import NotRequired, TypedDict
 
 
 class CoverageData(TypedDict):
@@ -20,6 +20,8 @@ class CoverageData(TypedDict):
     codes: dict[str, int]
     not_exercised: dict[str, str]
     notes: list[str]
+    cut_by: NotRequired[str]
+    """Only if the run was cut short."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,9 +43,12 @@ class Coverage:
     notes: tuple[str, ...] = ()
     """Observations that violate no clause, such as the size from which bodies are rejected."""
 
+    cut_by: str = ""
+    """What cut the run short, such as the end of `--time-budget`; empty if every planned request was sent."""
+
     def to_json(self) -> CoverageData:
         """The coverage as JSON types."""
-        return {
+        data: CoverageData = {
             "requests": self.requests,
             "requests_by_module": dict(self.requests_by_module),
             "statuses": {str(status): count for status, count in sorted(self.statuses.items())},
@@ -51,6 +56,9 @@ class Coverage:
             "not_exercised": dict(self.not_exercised),
             "notes": list(self.notes),
         }
+        if self.cut_by:
+            data["cut_by"] = self.cut_by
+        return data
 
     @classmethod
     def from_json(cls, data: CoverageData) -> Coverage:
@@ -62,4 +70,5 @@ class Coverage:
             codes={str(code): int(count) for code, count in data["codes"].items()},
             not_exercised={str(clause): str(why) for clause, why in data["not_exercised"].items()},
             notes=tuple(str(note) for note in data["notes"]),
+            cut_by=str(data.get("cut_by", "")),
         )

@@ -73,8 +73,11 @@ class Ledger:
         self._notes: dict[str, None] = {}
         self.not_selected: frozenset[str] = frozenset()
         """Ids of the clauses that only checks which were not selected exercise."""
+        self._by_check: Counter[tuple[str, tuple[str, str, str]]] = Counter()
         self.request_count = 0
         """How many requests were sent."""
+        self.cut_by = ""
+        """What cut the run short; empty if nothing did."""
 
     def record(self, exercised: Iterable[Clause], violations: Iterable[Violation], evidence: Evidence) -> None:
         """
@@ -139,6 +142,7 @@ class Ledger:
                 codes=dict(self._codes),
                 not_exercised={name: why for name, why in self._reasons().items() if not self._exercised[name]},
                 notes=tuple(self._notes),
+                cut_by=self.cut_by,
             )
 
     def _reasons(self) -> dict[str, str]:
@@ -168,15 +172,15 @@ class Ledger:
         with self._lock:
             return {key: known.count for key, known in self._findings.items()}
 
-    def findings_since(self, counts: Mapping[tuple[str, str, str], int]) -> tuple[Finding, ...]:
+    def findings_of(self, check: str) -> tuple[Finding, ...]:
         """
-        The findings seen since *counts* were taken, counted from then on.
+        The findings that a check has seen, with the number of times that it did.
         """
         with self._lock:
             return tuple(
-                replace(known, count=known.count - counts.get(key, 0))
+                replace(known, count=self._by_check[check, key])
                 for key, known in self._findings.items()
-                if known.count > counts.get(key, 0)
+                if self._by_check[check, key]
             )
 
     def write_counts(self, *, final: bool = False) -> None:
@@ -200,6 +204,7 @@ class Ledger:
         Add a finding, or count a known one again. Its evidence is the smallest request of the check that found it first.
         """
         key = self.finding_key(violation)
+        self._by_check[evidence.check, key] += 1
         known = self._findings.get(key)
         if known is None:
             self._findings[key] = self._finding(violation, evidence)

@@ -121,7 +121,7 @@ def _run_check(check: Check, conformance_run: ConformanceRun) -> CheckResult:
     if conformance_run.blocked_reason:
         raise CheckSkipped("nothing can be exercised")
     ledger = conformance_run.requester.ledger
-    counts, requests = ledger.finding_counts(), ledger.request_count
+    requests = ledger.request_count
     conformance_run.requester.check_name = check.title
     try:
         check.run(conformance_run.requester)
@@ -131,7 +131,7 @@ def _run_check(check: Check, conformance_run: ConformanceRun) -> CheckResult:
     finally:
         ledger.count_module_requests(check.module, ledger.request_count - requests)
         ledger.write_counts()
-    return CheckResult(check=check, findings=ledger.findings_since(counts), evidence=conformance_run.evidence)
+    return CheckResult(check=check, findings=ledger.findings_of(check.title), evidence=conformance_run.evidence)
 
 
 def _ids(clauses: Iterable[str]) -> str:

@@ -59,6 +59,7 @@ class ConformanceRun:
             fail_on=self.settings.fail_on,
             ending=self.ending,
             blocked_reason=self.blocked_reason or "",
+            cut_by=ledger.cut_by,
             internal_error=self.internal_error,
             selection=self.settings.selection,
         )
