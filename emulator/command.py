@@ -66,8 +66,6 @@ def main(arguments: Sequence[str]) -> int:
         scenario = replace(scenario, predict_concurrency=options.predict_concurrency)
     chain = load_chain(options.chain) if options.chain else None
     hook = _fault_hook(options.fault, options.variant)
-    if hook is not None and chain is not None:
-        raise UsageError("expected no --fault or --variant with --chain, found both: they need the echo chain")
     config = _config(options, scenario, has_chain=chain is not None)
     with _listening_socket(options.host, options.port) as sock:
         serve_until_stopped = partial(serve, config, sock, _access_log(options.access_log), chain=chain, hook=hook)

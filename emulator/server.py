@@ -112,7 +112,7 @@ def _server_state(
     if hook is None:
         state = ServerState(loop, config, access_log, chain)
         return state, lambda connection, number: HttpProtocol(connection, state, number)
-    faulty_state = FaultyServer(loop, config, access_log, hook)
+    faulty_state = FaultyServer(loop, config, access_log, hook, chain=chain)
     return faulty_state, lambda connection, number: FaultyProtocol(connection, faulty_state, number)
 
 

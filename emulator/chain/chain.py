@@ -4,7 +4,9 @@ The user's own chain: parses a body, calls run_remote, and returns what the chai
 
 from __future__ import annotations
 
+import asyncio
 import sys
+import threading
 import traceback
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext, redirect_stdout
@@ -67,6 +69,22 @@ class UserChain:
         except BaseException as error:  # noqa: BLE001  # as above
             return _exception_response(error)
         return self._encode_response(result)
+
+    def respond(self, body: bytes) -> ChainResponse:
+        """
+        The response to a body, computed while the caller waits.
+        """
+        arguments = self.parse_arguments(body)
+        if isinstance(arguments, ChainResponse):
+            return arguments
+        if not self.is_async:
+            return self.run_sync(arguments)
+        responses: list[ChainResponse] = []
+        # On a thread of its own, since the caller's may have a running event loop.
+        thread = threading.Thread(target=lambda: responses.append(asyncio.run(self.run_async(arguments))))
+        thread.start()
+        thread.join()
+        return responses[0]
 
     def _encode_response(self, result: object) -> ChainResponse:
         """

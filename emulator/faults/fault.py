@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
-from chainproof.contract.clauses import Clause
+from chainproof.contract.clauses import ECHO_EXACT, Clause
 
 from .hooks import DecideHook, FaultHook, ReadHook, SendHook, WaitHook
 
@@ -47,6 +47,8 @@ class Fault:
     hook: FaultHook
     needs_options: tuple[str, ...] = ()
     """Options of `chainproof conformance` without which the fault cannot be detected."""
+    needs_echo: bool = False
+    """Whether only a chain that returns its input shows the fault: another chain may return such an output."""
 
 
 FAULTS: dict[str, Fault] = {}
@@ -112,6 +114,7 @@ class FaultRegistrar:
             description=description,
             hook=hook,
             needs_options=needs_options,
+            needs_echo=violates is ECHO_EXACT,
         )
 
     def _decorator(

@@ -17,7 +17,8 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.violations import error_code
 
 from ..behaviour.request import ReceivedRequest
-from ..decision import ChainRequest, Decision, EmulatorConfig
+from ..chain.chain import UserChain
+from ..decision import ChainRequest, Decision, EmulatorConfig, decision_from_chain
 from ..transport.access_log import AccessLog
 from ..transport.connection import TcpConnection
 from ..transport.protocol import HttpProtocol, PendingAnswer, serialize_answer
@@ -30,12 +31,22 @@ _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 class FaultyServer(ServerState):
     """
     Server state with a fault hook and its memory.
+
+    It runs the user's chain at once and one request at a time, since a hook is a plain function that may need the
+    chain's answers to several requests.
     """
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, config: EmulatorConfig, access_log: AccessLog, hook: FaultHook
+        self,
+        loop: asyncio.AbstractEventLoop,
+        config: EmulatorConfig,
+        access_log: AccessLog,
+        hook: FaultHook,
+        *,
+        chain: UserChain | None = None,
     ) -> None:
         super().__init__(loop, config, access_log, None)
+        self._chain = chain
         self.hook = hook
         self.memory = Memory()
         self.in_flight: defaultdict[int, list[ReceivedRequest]] = defaultdict(list)
@@ -54,7 +65,10 @@ class FaultyServer(ServerState):
 
         def serve(other: ReceivedRequest) -> Answer:
             decision = self.decide(other)
-            assert isinstance(decision, Decision)  # faults exclude --chain
+            if isinstance(decision, ChainRequest):
+                assert self._chain is not None
+                response = self._chain.respond(decision.body)
+                decision = decision_from_chain(response, self.config, decision.number, 0.0)
             decisions.append(decision)
             return decision.answer
 
@@ -70,6 +84,8 @@ class FaultyServer(ServerState):
             now=monotonic(),
         )
         answer = (self.hook.decide or RequestContext.correct_answer)(context)
+        if answer.status == 200:
+            self.memory.outputs.append((*context.known_answer, answer)[0].body)
         delay = self.hook.wait(context) if self.hook.wait else 0.0
         last = decisions[-1] if decisions else self.decide_malformed("")
         code = error_code(answer)

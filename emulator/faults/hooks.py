@@ -35,6 +35,8 @@ class Memory:
     answers: dict[bytes, Answer] = field(default_factory=dict)
     bodies: deque[bytes] = field(default_factory=lambda: deque(maxlen=16))
     """Bodies of the last 16 requests that were answered 200."""
+    outputs: deque[bytes] = field(default_factory=lambda: deque(maxlen=16))
+    """The correct outputs for the last 16 such requests."""
     rng: random.Random = field(default_factory=lambda: random.Random(0))
 
     def next_number(self) -> int:
@@ -111,6 +113,11 @@ class RequestContext:
             if when
             else self.correct_answer()
         )
+
+    def output_for(self, other: ReceivedRequest) -> bytes:
+        """The output for another request; empty if that is not answered 200."""
+        answer = self.serve(other)
+        return answer.body if answer.status == 200 else b""
 
     def serve_body(self, body: bytes | None) -> Answer:
         """The answer to another body; the correct answer if *body* is None."""

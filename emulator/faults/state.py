@@ -97,17 +97,18 @@ def cached_by_first_bytes(context: RequestContext) -> Answer:
 def swapped_when_concurrent(context: RequestContext) -> Answer:
     """A request gets the output of a concurrent request."""
     answer = context.correct_answer()
-    other = next((one.body for one in context.concurrent if one.body and one.body != context.body), None)
-    return with_body(answer, other) if answer.status == 200 and other and other.lstrip().startswith(b"{") else answer
+    other = next((one for one in context.concurrent if one.body and one.body != context.body), None)
+    output = context.output_for(other) if answer.status == 200 and other is not None else b""
+    return with_body(answer, output) if output else answer
 
 
 @_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def swapped_on_connection(context: RequestContext) -> Answer:
     """A pipelined request gets the output of the request before it."""
     answer = context.correct_answer()
-    last = context.connection.bodies[-1] if context.connection.bodies else None
+    last = context.connection.outputs[-1] if context.connection.outputs else None
     if answer.status == 200:
-        context.connection.bodies.append(context.body)
+        context.connection.outputs.append(answer.body)
     return with_body(answer, last) if answer.status == 200 and context.in_flight and last else answer
 
 
@@ -115,9 +116,9 @@ def swapped_on_connection(context: RequestContext) -> Answer:
 def stale_now_and_then(context: RequestContext) -> Answer:
     """Every 20th output is that of the previous request."""
     answer = context.correct_answer()
-    if answer.status != 200 or not context.memory.every_nth(20, "200") or not context.memory.bodies:
+    if answer.status != 200 or not context.memory.every_nth(20, "200") or not context.memory.outputs:
         return answer
-    return with_body(answer, context.memory.bodies[-1])
+    return with_body(answer, context.memory.outputs[-1])
 
 
 @_faults.on_decide(ANSWER_MATCHES_REQUEST)
@@ -125,9 +126,9 @@ def stale_on_connection(context: RequestContext) -> Answer:
     """The second output of a connection repeats the first."""
     answer = context.correct_answer()
     if answer.status == 200:
-        context.connection.bodies.append(context.body)
-    repeated = answer.status == 200 and len(context.connection.bodies) == 2
-    return with_body(answer, context.connection.bodies[0]) if repeated else answer
+        context.connection.outputs.append(answer.body)
+    repeated = answer.status == 200 and len(context.connection.outputs) == 2
+    return with_body(answer, context.connection.outputs[0]) if repeated else answer
 
 
 @_faults.on_decide(ANSWER_MATCHES_REQUEST)
@@ -136,8 +137,8 @@ def stale_after_rejection(context: RequestContext) -> Answer:
     answer = context.correct_answer()
     after_rejection = context.connection.count["rejected"] > 0
     context.connection.count["rejected"] = int(answer.status == 400)
-    stale = answer.status == 200 and after_rejection and bool(context.memory.bodies)
-    return with_body(answer, context.memory.bodies[-1]) if stale else answer
+    stale = answer.status == 200 and after_rejection and bool(context.memory.outputs)
+    return with_body(answer, context.memory.outputs[-1]) if stale else answer
 
 
 @_faults.on_decide(ANSWER_MATCHES_REQUEST)
@@ -151,9 +152,10 @@ def members_leak(context: RequestContext) -> Answer:
     if answer.status != 200 or not isinstance(value, dict) or not set(previous) - set(value):
         return answer
     try:
-        return with_body(answer, json.dumps({**previous, **value}).encode())
+        merged = context.serve_body(json.dumps({**previous, **value}).encode())
     except RecursionError:
         return answer
+    return with_body(answer, merged.body) if merged.status == 200 else answer
 
 
 @_faults.on_decide(CONNECTION_PERSISTENCE, REQUEST_FRAMING)

@@ -29,19 +29,22 @@ from chainproof.endpoint import Endpoint, start_emulator
 
 from .conftest import read_answers
 
+HELLO = f"{Path(__file__).parents[2] / 'docs' / 'chain' / 'hello.py'}:Hello"
+"""The sample chain."""
+
 HEAD = (
     b"POST /production/run_remote HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
     b"Authorization: Api-Key " + EMULATOR_KEY.encode() + b"\r\n"
 )
 
 
-def answers_to(endpoint: Endpoint, data: bytes) -> list[Answer]:
+def answers_to(endpoint: Endpoint, *requests: bytes) -> list[Answer]:
     """
-    The answers to bytes sent on their own connection.
+    The answers to requests sent on their own connection.
     """
     with socket.create_connection((endpoint.target.host, endpoint.target.port), timeout=5) as connection:
-        connection.sendall(data)
-        return read_answers(connection, ("POST",))
+        connection.sendall(b"".join(requests))
+        return read_answers(connection, ("POST",) * len(requests))
 
 
 def post(body: bytes) -> bytes:
@@ -74,6 +77,26 @@ def test_option_selects_fault_or_variant(
 
     assert status == answer.status
     assert expected_body is None or expected_body == answer.body
+
+
+@pytest.mark.parametrize(
+    ("fault", "inputs", "expected_outputs"),
+    [
+        ("stale-on-connection", (["Ada"], ["Bo", "Cy"]), ["Hello, Ada", "Hello, Ada"]),
+        ("output-empty", (["Ada"],), [None]),
+    ],
+)
+def test_fault_applies_to_the_answers_of_a_users_chain(
+    fault: str, inputs: tuple[list[str], ...], expected_outputs: list[str | None]
+) -> None:
+    """
+    With --chain, the hook changes what the chain returns.
+    """
+    with start_emulator(options=("--fault", fault, "--chain", HELLO)) as endpoint:
+        answers = answers_to(endpoint, *(post(json.dumps({"names": names}).encode()) for names in inputs))
+
+    found = [json.loads(answer.body).get("greetings", [None])[0] for answer in answers]
+    assert expected_outputs == found
 
 
 def test_access_log_records_faulty_answers(tmp_path: Path) -> None:
@@ -113,7 +136,6 @@ def test_correct_server_has_no_fault_code(hook: FaultHook | None) -> None:
         (("--fault", "accepts-nam"), "did you mean accepts-nan?"),
         (("--variant", "gzpi"), "did you mean gzip?"),
         (("--fault", "accepts-nan", "--variant", "gzip"), "found both"),
-        (("--fault", "accepts-nan", "--chain", "docs/chain/hello.py:Hello"), "found both"),
     ],
 )
 def test_usage_error_is_one_line(options: tuple[str, ...], expected: str, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,6 +23,7 @@ from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
 from chainproof.contract.target import Target, parse_target
 from chainproof.contract.violations import Violation
+from chainproof.emulator.chain.chain import UserChain
 from chainproof.emulator.decision import EmulatorConfig
 from chainproof.emulator.faults import Fault
 from chainproof.emulator.faults.hooks import FaultHook
@@ -37,12 +38,15 @@ DEADLINE: Seconds = 1.0
 
 
 @contextmanager
-def running_emulator(hook: FaultHook | None) -> Iterator[str]:
+def running_emulator(hook: FaultHook | None, chain: UserChain | None = None) -> Iterator[str]:
     """
-    Run an emulator with a fault hook. Yields its URL.
+    Run an emulator with a fault hook, and with *chain* in place of the echo chain. Yields its URL.
     """
     config = EmulatorConfig(
-        scenario=find_scenario("warm"), key=ApiKey(EMULATOR_KEY), request_id_prefix=new_request_id_prefix()
+        scenario=find_scenario("warm"),
+        key=ApiKey(EMULATOR_KEY),
+        request_id_prefix=new_request_id_prefix(),
+        has_chain=chain is not None,
     )
     sock = listening_socket("127.0.0.1", 0)
     port = sock.getsockname()[1]
@@ -50,7 +54,7 @@ def running_emulator(hook: FaultHook | None) -> Iterator[str]:
     thread = threading.Thread(
         target=serve,
         args=(config, sock, AccessLog(None), lambda loop, stop: running.append((loop, stop))),
-        kwargs={"hook": hook},
+        kwargs={"hook": hook, "chain": chain},
         daemon=True,
     )
     thread.start()
