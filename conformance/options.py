@@ -91,6 +91,7 @@ class Settings:
     echo: bool = False
     input_schema: str | None = None
     output_schema: str | None = None
+    payloads: str | None = None
     fail_on: Level = Level.ASSUMED
     accept: tuple[str, ...] = ()
     """Clauses, optionally with a day, as text: the module that parses them is too heavy to import here."""
@@ -193,6 +194,14 @@ _OPTIONS: tuple[Option, ...] = (
         name="--output-schema",
         metavar="FILE.json|FILE.py:CLASS",
         help="output of the chain, in the same forms; the body of every 200 must match it",
+        group=_CHAIN,
+    ),
+    Option(
+        name="--payloads",
+        metavar="FILE.jsonl",
+        help="inputs that the chain accepts, one JSON object per line; they are sent with the bytes that the file has, and "
+        "probes are one of them with one change",
+        default_text="inputs from --input-schema; else what the chain's own errors lead to",
         group=_CHAIN,
     ),
     Option(

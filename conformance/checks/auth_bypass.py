@@ -389,7 +389,7 @@ def every_one_of_many_requests_is_authenticated(requester: Requester) -> None:
     count = requester.share(_UNAUTHENTICATED_REQUESTS[requester.settings.depth], first=12)
     for request in _unauthenticated_requests(requester, count):
         if rng.random() < _VALID_PER_UNAUTHENTICATED:
-            requester.send_valid_body(requester.minimal_body)
+            requester.send_valid_body(requester.inputs.base)
         last = (("Connection", "close"),) if rng.random() < _CLOSE_SHARE else ()
         if _is_rate_limited(requester.send(replace(request, fields=(*request.fields, *last)))):
             return

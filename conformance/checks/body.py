@@ -42,7 +42,7 @@ def valid_json_objects_are_accepted(requester: Requester) -> None:
     """
     _send_all(requester, VALID_BODIES)
     if requester.terms.input_schema is not None:
-        _send_all(requester, serializations(requester.minimal_body))
+        _send_all(requester, serializations(requester.inputs.base))
 
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT)
@@ -95,7 +95,7 @@ def chunked_bodies_are_accepted(requester: Requester) -> None:
     """
     Chunked framing does not change the meaning of a body (RFC 9112 §6.1, §7.1).
     """
-    plain = BodyCase(label=requester.body_label(requester.minimal_body), content=requester.minimal_body)
+    plain = BodyCase(label=requester.body_label(requester.inputs.base), content=requester.inputs.base)
     for body in dict.fromkeys((plain, VALID_BODIES[0], BODY_GROUPS[-1].combined)):
         requester.send(requester.build_request(body.content, chunked=True, label=f"{body.label}, chunked"))
 

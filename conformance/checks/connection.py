@@ -15,7 +15,7 @@ from chainproof.results.exchange import Transport
 
 from ..judging.judge import BUSY_STATUSES
 from ..options import Depth
-from ..probing.raw_requests import ReferenceAnswer, raw_request, send_reference_request, unique_body
+from ..probing.raw_requests import ReferenceAnswer, raw_request, send_reference_request
 from ..probing.requester import Requester
 from ..transport.connection import TransportResult
 from ..transport.request import JSON_TYPE, CheckRequest
@@ -85,7 +85,7 @@ def _requests_to_close(requester: Requester) -> Iterable[CheckRequest]:
     Requests after which the target must close the connection.
     """
     for option in ("close", "Close"):
-        body = unique_body(requester, f"to be closed: {option}")
+        body = requester.unique_input(f"to be closed: {option}")
         lines = (f"Connection: {option}", f"Content-Length: {len(body)}")
         yield raw_request(requester, body, *lines, sent=body, label=f"`Connection: {option}`")
     yield raw_request(
@@ -96,7 +96,7 @@ def _requests_to_close(requester: Requester) -> Iterable[CheckRequest]:
         sent=b"[]",
         label="`Connection: close` with an array",
     )
-    body = unique_body(requester, "of old")
+    body = requester.unique_input("of old")
     yield raw_request(
         requester, body, f"Content-Length: {len(body)}", sent=body, label="an HTTP/1.0 request", version="HTTP/1.0"
     )
@@ -120,7 +120,7 @@ def _requests_rejected_early(requester: Requester) -> Iterable[CheckRequest]:
     """
     Requests that a target may reject before it has read their body.
     """
-    long = unique_body(requester, "unread", 60_000)
+    long = requester.unique_input("unread", 60_000)
     build = requester.build_request
     yield replace(build(label="no Authorization"), fields=(JSON_TYPE,))
     yield replace(build(long, label="no Authorization, with a long body"), fields=(JSON_TYPE,))
@@ -261,4 +261,4 @@ def _plain_request(requester: Requester, purpose: str, label: str) -> CheckReque
     """
     A valid request with a unique body.
     """
-    return requester.prepare(requester.build_request(unique_body(requester, purpose), label=label))
+    return requester.prepare(requester.build_request(requester.unique_input(purpose), label=label))

@@ -18,7 +18,6 @@ from ..probing.raw_requests import (
     raw_request,
     record_framed,
     send_reference_request,
-    unique_body,
 )
 from ..probing.requester import DEFAULT_BODY, Requester
 from ..transport.request import JSON_TYPE, CheckRequest
@@ -40,7 +39,7 @@ def requests_of_every_kind(requester: Requester) -> Iterable[CheckRequest]:
     """
     build = requester.build_request
     yield build(label="a plain request")
-    yield build(unique_body(requester, "long", _LONG_BODY), label="a long body")
+    yield build(requester.unique_input("long", _LONG_BODY), label="a long body")
     yield build(b"[]")
     yield build(None, fields=(), label="no body")
     yield build(b"{", label="a truncated object")
@@ -88,8 +87,8 @@ def content_encoding_matches_the_body(requester: Requester) -> None:
         fields = (JSON_TYPE,) if accepted is None else (JSON_TYPE, ("Accept-Encoding", accepted))
         label = "no Accept-Encoding" if accepted is None else f"Accept-Encoding: {accepted}"
         for body in (
-            unique_body(requester, label, 3000),
-            unique_body(requester, label),
+            requester.unique_input(label, 3000),
+            requester.unique_input(label),
             b"[" + b" " * 3000 + b"]",
         ):
             requester.send(requester.build_request(body, fields=fields, label=label))
@@ -246,7 +245,7 @@ def every_valid_request_framing_is_accepted(requester: Requester) -> None:
     reference = send_reference_request(requester)
 
     def check(unusual: UnusualRequest) -> None:
-        body = unique_body(requester, unusual.label)
+        body = requester.unique_input(unusual.label)
         request = raw_request(
             requester,
             body,
@@ -282,7 +281,7 @@ def expect_100_continue_is_honoured(requester: Requester) -> None:
     """
     reference = send_reference_request(requester)
     for in_chunks in (False, True):
-        body = unique_body(requester, f"waiting {in_chunks}")
+        body = requester.unique_input(f"waiting {in_chunks}")
         request = raw_request(
             requester,
             body,
@@ -343,7 +342,7 @@ def _pipelines(requester: Requester, *, rejects_arrays: bool) -> Iterable[tuple[
     """
 
     def row(purpose: str, *shapes: tuple[int, bool]) -> tuple[CheckRequest, ...]:
-        bodies = [unique_body(requester, f"{purpose} {number}", size) for number, (size, _) in enumerate(shapes)]
+        bodies = [requester.unique_input(f"{purpose} {number}", size) for number, (size, _) in enumerate(shapes)]
         return tuple(
             _pipeline_request(requester, body, in_chunks=chunks)
             for body, (_, chunks) in zip(bodies, shapes, strict=True)

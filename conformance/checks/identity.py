@@ -66,7 +66,7 @@ def request_ids_sent_by_the_client_are_not_reused(requester: Requester) -> None:
     values = {"traceparent": f"00-{token}-{token[:16]}-01"}
     for name in _CLIENT_ID_HEADERS:
         fields = (JSON_TYPE, (name, values.get(name, token)))
-        for body in (requester.minimal_body, b"[]"):
+        for body in (requester.inputs.base, b"[]"):
             for _ in range(2):
                 request = requester.build_request(body, fields=fields, label=f"requests with the same {name}")
                 requester.send(request)

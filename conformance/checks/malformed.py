@@ -25,7 +25,6 @@ from ..probing.raw_requests import (
     chunked,
     raw_request,
     send_reference_request,
-    unique_body,
 )
 from ..probing.requester import Requester
 from ..transport.request import CheckRequest
@@ -266,7 +265,7 @@ def _invalid_request(requester: Requester, invalid: InvalidMessage) -> CheckRequ
     """
     The invalid message as a request.
     """
-    body = unique_body(requester, invalid.label)
+    body = requester.unique_input(invalid.label)
     values = {
         "length": len(body),
         "more": len(body) + 1,
@@ -323,7 +322,7 @@ def bodies_cannot_smuggle_requests(requester: Requester) -> None:
 
     def check(smuggled: tuple[str, tuple[str, ...]]) -> None:
         label, lines = smuggled
-        body = unique_body(requester, f"within {label}")
+        body = requester.unique_input(f"within {label}")
         hidden = raw_request(requester, body, f"Content-Length: {len(body)}", sent=body, label=label).raw
         assert hidden is not None
         size = b"%x\r\n" % len(hidden)
@@ -354,7 +353,7 @@ def data_after_a_body_does_not_inherit_its_credentials(requester: Requester) -> 
         ("a request without a key after one with the key", unauthenticated, ("Content-Length: {length}",)),
         ("a request without a key after a chunked one", unauthenticated, _CHUNKED),
     ):
-        body = unique_body(requester, label)
+        body = requester.unique_input(label)
         sent = (chunked(body, 40) if lines is _CHUNKED else body) + rest
         request = raw_request(
             requester, body, *(line.format(length=len(body)) for line in lines), sent=sent, label=label
@@ -395,7 +394,7 @@ def truncated_requests_are_rejected(requester: Requester) -> None:
 
     def check(truncation: tuple[str, tuple[str, ...], Callable[[bytes], bytes]]) -> None:
         label, lines, sent = truncation
-        body = unique_body(requester, label)
+        body = requester.unique_input(label)
         header_lines = (line.format(more=len(body) + 2) for line in lines)
         request = raw_request(requester, body, *header_lines, sent=sent(body), label=label)
         for finish in (False, True):

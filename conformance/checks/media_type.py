@@ -127,7 +127,7 @@ def ambiguous_media_types_get_a_documented_answer(requester: Requester) -> None:
         fields = (("Content-Type", one), ("Content-Type", other))
         request = requester.build_request(fields=fields, label="two Content-Type fields")
         requester.send(replace(request, valid_message=False))
-    plain = requester.minimal_body
+    plain = requester.inputs.base
     for coding, content in (
         ("gzip", gzip.compress(plain, mtime=0)),
         ("deflate", zlib.compress(plain)),
@@ -180,7 +180,7 @@ def other_headers_and_queries_are_ignored(requester: Requester) -> None:
     Other header fields, however many or long, and queries do not change how the body is handled.
     """
     for name, value in _IRRELEVANT_FIELDS:
-        for body in (requester.minimal_body, b"[]")[: 1 + (name == "Accept")]:
+        for body in (requester.inputs.base, b"[]")[: 1 + (name == "Accept")]:
             fields = (JSON_TYPE, (name, value))
             requester.send(requester.build_request(body, fields=fields, label=f"a request with {name}: {value}"))
     long = (JSON_TYPE, ("X-Chainproof", "x" * REQUIRED_FIELD_BYTES))

@@ -23,7 +23,7 @@ from chainproof.results.exchange import Transport
 from ..judging.expectation import Expectation, expectation
 from ..judging.judge import BUSY_STATUSES
 from ..options import Depth, Permission
-from ..probing.raw_requests import send_reference_request, unique_body
+from ..probing.raw_requests import send_reference_request
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.connection import TransportResult
@@ -104,7 +104,7 @@ def _mixed_requests(requester: Requester, rng: random.Random) -> Iterator[tuple[
     number = 0
     while True:
         number += 1
-        body = unique_body(requester, f"rare {rng.random()}", rng.choice((0, 0, 0, 500)))
+        body = requester.unique_input(f"rare {rng.random()}", rng.choice((0, 0, 0, 500)))
         request = requester.build_request(body, label="one of many plain requests")
         kind = rng.choices(("valid", "unauthenticated", "invalid"), (6, 2, 2))[0]
         if kind == "unauthenticated":
@@ -143,7 +143,7 @@ def _send_in_turn(requester: Requester, connections: int, counts: Counter[str]) 
     for row in range(connections):
         with requester.raw_connection() as connection:
             for number in range(_REQUESTS_PER_CONNECTION):
-                body = unique_body(requester, f"row {row} {number}")
+                body = requester.unique_input(f"row {row} {number}")
                 request = requester.prepare(requester.build_request(body, label="one of many plain requests"))
                 connection.send_request(request)
                 received = connection.read_answer(request)
@@ -204,7 +204,7 @@ def _send_burst(requester: Requester, size: int) -> set[int]:
     statuses: set[int] = set()
 
     def send_requests(number: int) -> None:
-        body = unique_body(requester, f"burst {size} {number}")
+        body = requester.unique_input(f"burst {size} {number}")
         request = requester.build_request(body, label=f"one of {size} concurrent requests")
         received = requester.send_once(request)
         answer = received.answer
@@ -228,7 +228,7 @@ def _check_recovery(requester: Requester, expected: Expectation) -> None:
     Check that a valid request is soon answered as before.
     """
     until = monotonic() + _RECOVERY_TIME
-    request = requester.build_request(unique_body(requester, "recovered"), label="a plain request after a burst")
+    request = requester.build_request(requester.unique_input("recovered"), label="a plain request after a burst")
     received = requester.send_once(request)
     while (received.answer is None or received.answer.status in BUSY_STATUSES) and monotonic() < until:
         time.sleep(0.25)

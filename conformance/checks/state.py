@@ -17,7 +17,7 @@ from chainproof.contract.violations import Violation
 from ..judging.expectation import Expectation
 from ..judging.judge import BUSY_STATUSES
 from ..options import Permission
-from ..probing.raw_requests import raw_request, send_reference_request, unique_body
+from ..probing.raw_requests import raw_request, send_reference_request
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.request import JSON_TYPE, CheckRequest
@@ -87,7 +87,7 @@ def slow_and_fast_requests_get_their_own_answers(requester: Requester) -> None:
     for number in range(_ROUNDS):
         requests = [
             requester.build_request(
-                unique_body(requester, f"mixed {number} {size} {which}", size),
+                requester.unique_input(f"mixed {number} {size} {which}", size),
                 label="concurrent long and short bodies",
             )
             for which in range(4)
@@ -146,7 +146,7 @@ def bad_requests_do_not_affect_later_ones(requester: Requester) -> None:
     for label, disturb in _disturbances(requester):
         disturb(requester)
         for number in range(2):
-            body = unique_body(requester, f"{label} {number}")
+            body = requester.unique_input(f"{label} {number}")
             _check_same_status(
                 requester, requester.build_request(body, label=f"a plain request after {label}"), expected
             )
@@ -228,7 +228,7 @@ def _interrupting(length: int) -> Disturbance:
     """
 
     def disturb(requester: Requester) -> None:
-        body = unique_body(requester, f"cut {length}")
+        body = requester.unique_input(f"cut {length}")
         request = raw_request(
             requester, body, f"Content-Length: {len(body)}", sent=body[:length], label="an interrupted request"
         )
@@ -258,7 +258,7 @@ def _send_contradictory_framing(requester: Requester) -> None:
     Send a body with both a Content-Length and chunked framing.
     """
     lines = ("Content-Length: 4", "Transfer-Encoding: chunked")
-    body = unique_body(requester, "two things")
+    body = requester.unique_input("two things")
     sent = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     with requester.raw_connection() as connection:
         request = raw_request(requester, body, *lines, sent=sent, label="Content-Length and chunked")

@@ -11,12 +11,14 @@ import copy
 import json
 import random
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.resources import files
 from typing import Any, cast
 
 import schemathesis
-from hypothesis import HealthCheck, Phase, find
+from hypothesis import HealthCheck, Phase, find, given
+from hypothesis import seed as hypothesis_seed
 from hypothesis import settings as hypothesis_settings
 from hypothesis import strategies as st
 from hypothesis.errors import HypothesisException
@@ -33,6 +35,7 @@ from chainproof.json_text import JSON
 
 from ..options import Settings
 from .bodies import BodyCase
+from .chain_inputs import load_payload_file
 
 Operation = APIOperation[Any, Any, Any, Any]
 
@@ -55,7 +58,9 @@ class ChainSchema:
     input_schema: Schema | None = None
     output_schema: Schema | None = None
     minimal_input: bytes = b"{}"
-    """The simplest input that the chain accepts; an empty object if no schema is known."""
+    """The simplest input that the schema accepts; an empty object if no schema is known."""
+    payloads: tuple[bytes, ...] = ()
+    """The inputs from `--payloads`."""
 
 
 UNKNOWN_CHAIN = ChainSchema()
@@ -63,7 +68,7 @@ UNKNOWN_CHAIN = ChainSchema()
 
 def load_chain_schema(settings: Settings) -> ChainSchema:
     """
-    The schemas from `--input-schema` and `--output-schema`. Raises SchemaError.
+    The schemas and payloads from `--input-schema`, `--output-schema` and `--payloads`. Raises UsageError.
     """
     input_schema = load_input_schema(settings.input_schema) if settings.input_schema else None
     output_schema = load_output_schema(settings.output_schema) if settings.output_schema else None
@@ -71,6 +76,7 @@ def load_chain_schema(settings: Settings) -> ChainSchema:
         input_schema=input_schema,
         output_schema=output_schema,
         minimal_input=simplest_input(input_schema) if input_schema is not None else UNKNOWN_CHAIN.minimal_input,
+        payloads=load_payload_file(settings.payloads) if settings.payloads else (),
     )
 
 
@@ -161,6 +167,23 @@ def near_misses(schema: Schema) -> tuple[BodyCase, ...]:
     return ()
 
 
+def distinct_inputs(schema: Schema, number: int, seed: int) -> tuple[bytes, ...]:
+    """
+    At most *number* different inputs that the schema accepts, those with the most content first.
+    """
+    found: dict[bytes, None] = {}
+
+    @hypothesis_seed(seed)
+    @_DRAW_SETTINGS
+    @given(value=valid_inputs(schema))
+    def collect(value: JSON) -> None:
+        found.setdefault(_compact(value))
+
+    with suppress(HypothesisException, SchemathesisError):
+        collect()
+    return tuple(sorted(found, key=len, reverse=True)[:number])
+
+
 def _accept_any(value: JSON) -> bool:
     """
     Accept the first value: Hypothesis shrinks it to the simplest one.
@@ -174,6 +197,15 @@ _FIND_SETTINGS = hypothesis_settings(
     deadline=None,
     max_examples=50,
     phases=(Phase.generate, Phase.shrink),
+    suppress_health_check=list(HealthCheck),
+)
+
+
+_DRAW_SETTINGS = hypothesis_settings(
+    database=None,
+    deadline=None,
+    max_examples=60,
+    phases=(Phase.generate,),
     suppress_health_check=list(HealthCheck),
 )
 

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-import orjson
-
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
 from chainproof.contract.clauses import Clause
@@ -60,23 +58,9 @@ def send_reference_request(requester: Requester) -> ReferenceAnswer:
     Send a valid request with normal framing.
     """
     began = monotonic()
-    answer = requester.send_valid_body(unique_body(requester, "plainly"))
+    answer = requester.send_valid_body(requester.unique_input("plainly"))
     status = None if answer is None or answer.status in BUSY_STATUSES else answer.status
     return ReferenceAnswer(status=status, duration=monotonic() - began)
-
-
-def unique_body(requester: Requester, purpose: str, size: int = 0) -> bytes:
-    """
-    An object that no other request has, if the chain accepts any object; else the simplest one that it accepts.
-    """
-    if not requester.settings.echo:
-        return requester.minimal_body
-    token = f"{requester.rng(purpose).getrandbits(64):016x}"
-    # Multi-byte characters and escapes, so that chunk boundaries fall into them.
-    return (
-        orjson.dumps({"token": token, "text": "Grüße, 日本, 😀", "padding": "x" * size})[:-1]
-        + rb',"escaped":"\u00e9\n"}'
-    )
 
 
 def raw_request(

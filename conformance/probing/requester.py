@@ -28,6 +28,7 @@ from chainproof.contract.violations import Violation, violations
 from chainproof.results.exchange import Transport
 
 from ..inputs.bodies import describe_body
+from ..inputs.chain_inputs import initial_inputs
 from ..inputs.chain_schema import UNKNOWN_CHAIN, VALID_INPUT_LABEL, ChainSchema
 from ..judging.auth_bypass_cause import auth_bypass_cause
 from ..judging.expectation import Expectation, Terms, accepts_body, expectation
@@ -42,9 +43,6 @@ from ..transport.request import JSON_TYPE, CheckRequest, Secret, key_secret
 from .answer_recorder import AnswerRecorder, JudgedAnswer
 from .budget import FIRST_EXAMPLES, CheckScope, Round, TimeBudget
 from .waits import TargetBehaviour, Waits
-
-_SECOND_BODY = b'{"names":["Ada"]}'
-"""An object other than the simplest one."""
 
 _REST_SEED = 2**20
 """Which of the derived seeds the second round of a check has; `--duration` uses the first ones."""
@@ -95,8 +93,14 @@ class Requester:
             input_schema=chain_schema.input_schema,
             output_schema=chain_schema.output_schema,
         )
-        self.minimal_body = chain_schema.minimal_input
-        """The simplest body that the chain accepts, as far as that is known."""
+        self.inputs = initial_inputs(
+            minimal_input=chain_schema.minimal_input,
+            payloads=chain_schema.payloads,
+            any_object=settings.echo and chain_schema.input_schema is None,
+        )
+        """Inputs that the chain accepts, as far as is known; `discover_inputs` asks for them."""
+        self.may_search_inputs = chain_schema.input_schema is None and not chain_schema.payloads and not settings.echo
+        """Whether the user named no inputs, so that the chain's own errors are the only lead."""
         self.secret = key_secret(key, settings.api_key_env)
         self.waits = waits or Waits.for_depth(settings.depth)
         self.started: Seconds = monotonic()
@@ -149,6 +153,12 @@ class Requester:
         """
         return self.scope.share(planned, first)
 
+    def unique_input(self, purpose: str, size: int = 0) -> bytes:
+        """
+        An input of at least *size* bytes that no other purpose has, if the chain accepts any object; else a known one.
+        """
+        return self.inputs.unique(self.rng(purpose), size)
+
     def reseed(self, turn: int) -> None:
         """
         Derive a new seed from the run's seed; turn 0 restores the run's own.
@@ -198,7 +208,7 @@ class Requester:
         """
         A valid request with the right key and a simple body, except for what the arguments change.
         """
-        body = self.minimal_body if body is DEFAULT_BODY else body
+        body = self.inputs.base if body is DEFAULT_BODY else body
         fields = (("Authorization", authorization or self.key.authorization), *fields)
         place = {"operation": self.target.path, "path": self.target.path} | parts
         label = label or self.body_label(body)
@@ -372,6 +382,7 @@ class Requester:
         assert judged.answer is not None
         if judged.answer.status == 429:
             return False
-        # Two bodies: a target that fails on the simplest one is not busy, it fails on that one.
-        answers = (self._exchange(self.build_request(body), None).answer for body in (self.minimal_body, _SECOND_BODY))
+        # Two inputs: a target that fails on the simplest one is not busy, it fails on that one.
+        bodies = dict.fromkeys((self.inputs.base, self.inputs.unique(self.rng("another input"))))
+        answers = (self._exchange(self.build_request(body), None).answer for body in bodies)
         return any(answer is not None and answer.status not in BUSY_STATUSES for answer in answers)

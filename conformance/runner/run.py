@@ -22,6 +22,7 @@ from chainproof.results.manifest import Ending, RunEnd
 
 from ..checks import Check
 from ..options import Settings
+from ..probing.input_discovery import discover_inputs
 from ..probing.requester import Requester
 from .finding_text import finding_text
 
@@ -103,14 +104,12 @@ def blocked_reason(conformance_run: ConformanceRun) -> str:
     """
     Why no check can be run: the target rejects the key, or is not ready. Empty if checks can be run.
 
-    Sends up to three valid requests.
+    Sends the first requests, which find out what the chain accepts.
     """
     requester = conformance_run.requester
     requester.check_name = "the first request"
-    answers = [
-        requester.send_valid_body(body) for body in dict.fromkeys((requester.minimal_body, b"{}", b'{"names":["Ada"]}'))
-    ]
-    statuses = {answer.status for answer in answers if answer is not None}
+    answers = discover_inputs(requester)
+    statuses = {answer.status for answer in answers}
     if statuses and statuses <= {401, 403}:
         return (
             f"{requester.target.origin} rejects the key in {conformance_run.settings.api_key_env}: it answered "
@@ -124,11 +123,10 @@ def blocked_reason(conformance_run: ConformanceRun) -> str:
     return ""
 
 
-def _answer_text(answer: Answer | None) -> str:
+def _answer_text(answer: Answer) -> str:
     """
     An answer in a few words: its status and its error message.
     """
-    assert answer is not None
     value = parse_json(answer.body)
     message = value.get("error") if isinstance(value, dict) else answer.body.decode("utf-8", "replace")
     return f"{answer.status} ({str(message)[:80]!r})"

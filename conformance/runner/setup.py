@@ -44,7 +44,7 @@ RUN_SETUP = "chainproof-run-setup"
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedOptions:
     """
-    The values of options that are read first: accepted violations and the schemas of the chain.
+    The values of options that are read first: accepted violations, and the schemas and payloads of the chain.
     """
 
     acceptances: tuple[Acceptance, ...] = ()
@@ -70,7 +70,7 @@ class RunSetup:
 
 def load_options(settings: Settings) -> LoadedOptions:
     """
-    Read `--accept`, `--input-schema` and `--output-schema`. Raises UsageError.
+    Read `--accept`, `--input-schema`, `--output-schema` and `--payloads`. Raises UsageError.
     """
     try:
         return LoadedOptions(
@@ -189,6 +189,7 @@ def _manifest(setup: RunSetup) -> Manifest:
             keep_bodies=settings.keep_bodies,
             input_schema=settings.input_schema,
             output_schema=settings.output_schema,
+            payloads=settings.payloads,
             accept=[acceptance.to_json() for acceptance in setup.loaded.acceptances],
         )
         | (as_settings(selection=settings.selection) if settings.selection else {})

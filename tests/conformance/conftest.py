@@ -18,6 +18,7 @@ from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.inputs.chain_schema import ChainSchema, simplest_input
 from chainproof.conformance.judging.ledger import Ledger
 from chainproof.conformance.options import Depth, Settings
+from chainproof.conformance.probing.input_discovery import discover_inputs
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.probing.waits import Waits
 from chainproof.conformance.transport.check_skipped import CheckSkipped
@@ -103,6 +104,7 @@ def _run_checks(
     fields: tuple[HeaderField, ...] = (),
     input_schema: Schema | None = None,
     output_schema: Schema | None = None,
+    payloads: tuple[bytes, ...] = (),
     rate_limiter: RateLimiter = UNLIMITED,
     waits: Waits,
     **options: object,
@@ -124,13 +126,14 @@ def _run_checks(
             input_schema=input_schema,
             output_schema=output_schema,
             minimal_input=simplest_input(input_schema) if input_schema else b"{}",
+            payloads=payloads,
         ),
         waits=waits,
         pause=lambda seconds: None,
     )
     skipped = {}
     with suppress(CheckSkipped):
-        requester.send_valid_body(requester.minimal_body)
+        discover_inputs(requester)
     for check in checks:
         requester.check_name = check.name
         try:

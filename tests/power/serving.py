@@ -16,6 +16,7 @@ from chainproof.conformance.checks import Check
 from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.judging.ledger import Evidence, Ledger
 from chainproof.conformance.options import Depth, Settings
+from chainproof.conformance.probing.input_discovery import discover_inputs
 from chainproof.conformance.probing.requester import Requester
 from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client
@@ -118,7 +119,7 @@ def run_checks(
     )
     try:
         with suppress(ClauseFound):
-            requester.send_valid_body(requester.minimal_body)
+            discover_inputs(requester)
         for check in checks:
             requester.check_name = check.name
             try:

@@ -1,0 +1,155 @@
+"""
+Inputs that the chain accepts, and how one change is put into them.
+
+Every probe is an input that this chain accepts with one change, so that the answer is about the change. What is known at
+first comes from `--input-schema`, `--payloads` or `--echo`; `probing.input_discovery` asks the target for the rest.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from chainproof.errors import UsageError
+from chainproof.json_text import InvalidJson, TooDeep, parse_json
+
+HOW_TO_PROVIDE_INPUTS = "give --input-schema or --payloads"
+"""What to do if no input is known that the chain accepts."""
+
+_ANY_OBJECTS = (b"{}", b'{"a":1}', b'{"names":["Ada"]}')
+"""Objects of which a chain that accepts any object accepts one, even if it has a defect."""
+
+
+class PayloadFileError(UsageError):
+    """
+    A file of `--payloads` that cannot be used. The message names the line.
+    """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ChainInputs:
+    """
+    Inputs of one chain. At first they are candidates; after `input_discovery` the chain has accepted them.
+    """
+
+    base: bytes = b"{}"
+    """The simplest input. Probes are this input with one change."""
+    rich: bytes = b"{}"
+    """An input with as many arguments as possible; the base if no other is known."""
+    others: tuple[bytes, ...] = ()
+    """Further inputs, all different, without the base and the rich one."""
+    any_object: bool = False
+    """Whether the chain accepts every JSON object, as an echo chain does."""
+    is_accepted: bool = False
+    """Whether the chain has accepted the base."""
+    ignores_unnamed: bool = False
+    """Whether the chain has accepted the base with a member that its signature does not name."""
+
+    @property
+    def known(self) -> tuple[bytes, ...]:
+        """All known inputs, each once, the base first."""
+        return tuple(dict.fromkeys((self.base, self.rich, *self.others)))
+
+    def distinct(self, count: int, rng: random.Random) -> tuple[bytes, ...]:
+        """
+        At most *count* different inputs: as many as are known, or as wanted if the chain accepts any object.
+        """
+        if self.any_object:
+            return tuple(self.unique(rng, 40 * number) for number in range(count))
+        known = self.known
+        return tuple(rng.sample(known, min(count, len(known))))
+
+    def unique(self, rng: random.Random, size: int = 0) -> bytes:
+        """
+        An input that no other request has, if the chain accepts any object; else any of the known ones.
+
+        It has at least *size* bytes.
+        """
+        if not self.any_object:
+            return padded(rng.choice(self.known), size)
+        token = f"{rng.getrandbits(64):016x}"
+        # Multi-byte characters and escapes, so that chunk boundaries fall into them.
+        return (
+            orjson.dumps({"token": token, "text": "Grüße, 日本, 😀", "padding": "x" * size})[:-1]
+            + rb',"escaped":"\u00e9\n"}'
+        )
+
+    def with_member(self, member: bytes) -> bytes:
+        """
+        The base with one more member, given as JSON text.
+        """
+        return with_member(self.base, member)
+
+
+def initial_inputs(
+    *, minimal_input: bytes = b"{}", payloads: tuple[bytes, ...] = (), any_object: bool = False
+) -> ChainInputs:
+    """
+    The inputs to try: payloads of the user first, else one from the schema, else an empty object.
+    """
+    if payloads:
+        return ChainInputs(
+            base=payloads[0],
+            rich=max(payloads, key=len),
+            others=payloads,
+            any_object=any_object,
+        )
+    others = _ANY_OBJECTS if any_object else ()
+    return ChainInputs(base=minimal_input, rich=minimal_input, others=others, any_object=any_object)
+
+
+def with_member(text: bytes, member: bytes) -> bytes:
+    """
+    A JSON object with one more member at its end.
+
+    >>> with_member(b'{"names":["Ada"]} ', b'"x":1')
+    b'{"names":["Ada"],"x":1}'
+    >>> with_member(b"{}", b'"x":1')
+    b'{"x":1}'
+    """
+    inside = text.strip()[1:-1].rstrip()
+    return b"{" + inside + (b"," if inside.strip() else b"") + member + b"}"
+
+
+def padded(text: bytes, size: int) -> bytes:
+    """
+    A JSON object with whitespace before its last brace, so that it has at least *size* bytes.
+
+    >>> padded(b'{"a":1}', 10)
+    b'{"a":1   }'
+    """
+    text = text.strip()
+    return text[:-1] + b" " * (size - len(text)) + b"}"
+
+
+def load_payload_file(text: str) -> tuple[bytes, ...]:
+    """
+    The inputs in a JSONL file, each with the bytes that the file has. Raises PayloadFileError.
+    """
+    try:
+        content = Path(text).read_bytes()
+    except OSError as error:
+        raise PayloadFileError(f"cannot read the payloads {text}: {error.strerror}") from None
+    found = tuple(_payloads(content, text))
+    if not found:
+        raise PayloadFileError(f"expected one JSON object per line in {text}, found none")
+    return found
+
+
+def _payloads(content: bytes, source: str) -> Iterator[bytes]:
+    """
+    The non-empty lines. Raises PayloadFileError for the first one that is not a JSON object.
+    """
+    for number, line in enumerate(content.split(b"\n"), start=1):
+        if not line.strip():
+            continue
+        value = parse_json(line)
+        if isinstance(value, InvalidJson):
+            raise PayloadFileError(f"line {number} of {source} is {value.value}: expected one JSON object per line")
+        if not isinstance(value, dict | TooDeep):
+            raise PayloadFileError(f"expected a JSON object in line {number} of {source}, found {type(value).__name__}")
+        yield line.removesuffix(b"\r")

@@ -1,0 +1,95 @@
+"""
+Finds out which inputs the chain accepts, with the first requests of a run.
+
+It sends the inputs that the user gave, those that the schema yields, or those that the chain's own errors lead to. Without
+an accepted input, most clauses cannot be tested: a rejection of a probe would say nothing about the probe.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+from chainproof.contract.answer import Answer
+
+from ..inputs.chain_inputs import ChainInputs
+from ..inputs.chain_schema import distinct_inputs
+from ..inputs.input_search import MAX_ATTEMPTS, InputSearch
+from .requester import Requester
+
+_MAX_INPUTS = 12
+"""Inputs besides the base that are tried."""
+_THREADS = 4
+
+_SEARCHED_STATUSES = frozenset({400, 422, 500})
+"""Statuses of errors that may name the arguments: chains that do not validate fail with a KeyError."""
+
+
+def discover_inputs(requester: Requester) -> tuple[Answer, ...]:
+    """
+    Give the requester inputs that the chain accepts. Returns the answers to the first requests.
+    """
+    answers: list[Answer] = []
+    base = _first_accepted(requester, requester.inputs.known, answers)
+    if base is None and requester.may_search_inputs:
+        base = _search(requester, answers)
+    if base is None:
+        return tuple(answers)
+    inputs = replace(requester.inputs, base=base, is_accepted=True)
+    if not inputs.any_object:
+        inputs = _with_others(requester, inputs)
+    requester.inputs = inputs
+    return tuple(answers)
+
+
+def _first_accepted(requester: Requester, candidates: tuple[bytes, ...], answers: list[Answer]) -> bytes | None:
+    """
+    The first input that is answered with 200, if there is one.
+    """
+    for body in candidates[:_MAX_INPUTS]:
+        answer = requester.send_valid_body(body)
+        if answer is None:
+            continue
+        answers.append(answer)
+        if answer.status == 200:
+            return body
+    return None
+
+
+def _search(requester: Requester, answers: list[Answer]) -> bytes | None:
+    """
+    An accepted input that the errors of the chain lead to, if there is one.
+    """
+    search = InputSearch()
+    answer = answers[-1] if answers else None
+    for _ in range(MAX_ATTEMPTS):
+        if answer is None or answer.status not in _SEARCHED_STATUSES:
+            return None
+        body = search.next_input(answer)
+        if body is None:
+            return None
+        answer = requester.send_valid_body(body)
+        if answer is not None:
+            answers.append(answer)
+            if answer.status == 200:
+                return body
+    return None
+
+
+def _with_others(requester: Requester, inputs: ChainInputs) -> ChainInputs:
+    """
+    The inputs with a rich one, further ones and the treatment of an unnamed member, as far as the chain accepts them.
+    """
+    schema = requester.terms.input_schema
+    candidates = (
+        inputs.known if schema is None else (*inputs.known, *distinct_inputs(schema, _MAX_INPUTS, requester.seed))
+    )
+    wanted = [body for body in dict.fromkeys(candidates) if body != inputs.base][:_MAX_INPUTS]
+    unnamed = inputs.with_member(b'"chainproof":1')
+    with ThreadPoolExecutor(_THREADS) as pool:
+        answers = list(pool.map(requester.send_valid_body, [unnamed, *wanted]))
+    statuses = [answer.status if answer is not None else 0 for answer in answers]
+    accepted = tuple(body for body, status in zip(wanted, statuses[1:], strict=True) if status == 200)
+    return replace(
+        inputs, rich=max((inputs.base, *accepted), key=len), others=accepted, ignores_unnamed=statuses[0] == 200
+    )
