@@ -7,8 +7,8 @@ without a document that says so. Checks, faults and findings name clauses and do
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
+from chainproof.contract.clause import Clause as Clause  # noqa: PLC0414  # re-exported: clauses and their type go together
+from chainproof.contract.http_clauses import HTTP_CLAUSE_BY_ID
 from chainproof.contract.levels import Level
 from chainproof.contract.openapi import OPERATION
 
@@ -16,25 +16,8 @@ ASSUMED = "assumed"
 """The source of a clause that no document states."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Clause:
-    """
-    One testable statement of the contract.
-    """
-
-    id: str
-    """Short, stable, lower case; used in findings, reports and `--accept`."""
-    level: Level
-    source: str
-    """A JSON pointer (`#/…`), an RFC and section, or `assumed`."""
-    quotation: str
-    """The words of the source, unchanged; for an assumed clause, why callers rely on it."""
-    statement: str
-    """What must hold, in plain English."""
-
-
 CLAUSE_BY_ID: dict[str, Clause] = {}
-"""Every clause, in the order of this file."""
+"""Every clause: those of this file in their order, then those of `http_clauses`."""
 
 
 def _clause(clause_id: str, level: Level, *, source: str, quotation: str, statement: str) -> Clause:
@@ -314,15 +297,8 @@ REQUEST_FRAMING = _clause(
     Level.MUST,
     source="RFC 9112 §6.3, §7.1",
     quotation="A recipient MUST be able to parse and decode the chunked transfer coding.",
-    statement="Every valid way to send a request is accepted: chunks of any size with extensions and trailers, several "
-    "TCP segments, `Expect: 100-continue`, pipelining, a query, an absolute URL.",
-)
-INVALID_FRAMING_REJECTED = _clause(
-    "invalid-framing-rejected",
-    Level.MUST,
-    source="RFC 9112 §5.1, §6.1, §6.3",
-    quotation="the message framing is invalid and the recipient MUST treat it as an unrecoverable error",
-    statement="A request with invalid or contradictory framing is rejected, and no part of it is read as another request.",
+    statement="Every common way to send a request is accepted: chunks of any size, several TCP segments, pipelining, "
+    "unknown header fields, a query.",
 )
 
 # ------------------------------------------------------------------ methods, paths, hosts and connections
@@ -387,26 +363,6 @@ CONNECTION_PERSISTENCE = _clause(
     statement="A connection is closed if the request or the answer says `Connection: close`. It is not closed after every "
     "answer without that field.",
 )
-HTTP_RECOMMENDATIONS = _clause(
-    "http-recommendations",
-    Level.SHOULD,
-    source="RFC 9112 §2.2, §3.2.2, §7.1; RFC 9110 §10.1.1, §12.5.3",
-    quotation="a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line "
-    "(CRLF) received prior to the request-line",
-    statement="The target follows the RFCs' recommendations: it skips an empty line before a request, accepts chunk "
-    "extensions, trailers and absolute URLs, answers `Expect: 100-continue`, and encodes a body only as the request "
-    "accepts.",
-)
-HTTP_STRICTNESS = _clause(
-    "http-strictness",
-    Level.SHOULD,
-    source="RFC 9112 §3.2, §5.1, §6.1, §6.3, §7.1",
-    quotation="A server that receives a request message with a transfer coding it does not understand SHOULD respond with "
-    "501 (Not Implemented).",
-    statement="The target rejects ambiguous requests that lenient servers accept: repeated Content-Length, unknown "
-    "transfer codings, a space before a colon, no Host. A proxy that reads them differently can turn one caller's body "
-    "into another's request.",
-)
 
 # ------------------------------------------------------------------ errors and overload
 
@@ -432,6 +388,8 @@ ERROR_ON_DEMAND = _clause(
     quotation="200, 400, 401, 429, 502, 503, 504",
     statement="A steerable target returns each of the ten codes on demand, with a status that the table lists for it.",
 )
+
+CLAUSE_BY_ID.update(HTTP_CLAUSE_BY_ID)
 
 CLAUSES: tuple[Clause, ...] = tuple(CLAUSE_BY_ID.values())
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 from dataclasses import replace
 
-from chainproof.contract import clauses
+from chainproof.contract import clauses, http_clauses
 from chainproof.contract.header_fields import HeaderField
 
 from ..inputs.wrong_keys import BASIC_CREDENTIALS, MISUSED_KEYS, PLACEHOLDER_KEYS, wrong_keys
@@ -203,15 +203,13 @@ def keys_in_the_body_or_the_url_are_rejected(requester: Requester) -> None:
         ("the key as a path parameter", f"{target.path};api_key={key}"),
     ):
         requester.send(request_without_key(requester, label=label, path=path))
-    _send_key_in_trailer(requester)
 
 
-def _send_key_in_trailer(requester: Requester) -> None:
+@check_for(http_clauses.TRAILERS_NOT_MERGED)
+def a_key_in_a_trailer_is_rejected(requester: Requester) -> None:
     """
-    Send the key in a trailer, where credentials are forbidden (RFC 9110 §6.5.1).
-
-    Some servers merge trailers into the header fields if they arrive in time. That is reported as a warning: the HTTP
-    server does it, not the chain.
+    The key in a trailer, where credentials are forbidden (RFC 9110 §6.5.1), does not authenticate. Some servers merge
+    trailers into the header fields if they arrive in time.
     """
     chunked = replace(request_without_key(requester, label="a chunked request without Authorization"), chunked=True)
     received = requester.send(chunked)
@@ -225,7 +223,7 @@ def _send_key_in_trailer(requester: Requester) -> None:
         expected = expectation(request, requester.terms)
         assert expected is not None
         requester.record(
-            request, connection.read_answer(request), replace(expected, clause=clauses.HTTP_RECOMMENDATIONS)
+            request, connection.read_answer(request), replace(expected, clause=http_clauses.TRAILERS_NOT_MERGED)
         )
 
 

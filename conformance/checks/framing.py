@@ -8,11 +8,16 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 from chainproof.clock import Seconds
-from chainproof.contract import clauses
+from chainproof.contract import clauses, http_clauses
+from chainproof.contract.clause import Clause
+from chainproof.contract.violations import Violation
+from chainproof.durations import format_duration
 from chainproof.results.exchange import Transport
 
 from ..judging.expectation import Expectation
 from ..probing.raw_requests import (
+    ReferenceAnswer,
+    accepts_chunks,
     chunked,
     exchange_raw,
     raw_request,
@@ -20,6 +25,7 @@ from ..probing.raw_requests import (
     send_reference_request,
 )
 from ..probing.requester import DEFAULT_BODY, Requester
+from ..transport.connection import TransportResult
 from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for, run_concurrently
 
@@ -67,7 +73,7 @@ def every_answer_is_exactly_one_http_message(requester: Requester) -> None:
     run_concurrently(check, requests_of_every_kind(requester), threads=_THREADS)
 
 
-@check_for(clauses.CONTENT_CODING, clauses.HTTP_RECOMMENDATIONS, title="`Content-Encoding` matches the body")
+@check_for(clauses.CONTENT_CODING, http_clauses.ACCEPT_ENCODING, title="`Content-Encoding` matches the body")
 def content_encoding_matches_the_body(requester: Requester) -> None:
     """
     With and without Accept-Encoding, for outputs and errors, with bodies long enough to be worth compressing.
@@ -111,8 +117,8 @@ class UnusualRequest:
     """Splits the message into pieces that are sent one by one."""
     pause: Seconds = _PAUSE
     """Seconds between two pieces."""
-    may_reject: bool = False
-    """True if common servers reject it, so that a rejection is only a warning."""
+    clause: Clause = clauses.REQUEST_FRAMING
+    """The clause that says that the target accepts it."""
     version: str = "HTTP/1.1"
     target: Callable[[Requester], str] | None = None
     before: bytes = b""
@@ -178,19 +184,19 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
         label="`Chunked` with a capital letter",
         lines=("TRANSFER-ENCODING: Chunked",),
         sent=lambda body: chunked(body, 9),
-        may_reject=True,
+        clause=http_clauses.CHUNKED_ANY_CASE,
     ),
     UnusualRequest(
         label="chunk extensions",
         lines=_CHUNKED,
         sent=lambda body: chunked(body, 9, extension=b';name=value;quoted="a;b"'),
-        may_reject=True,
+        clause=http_clauses.CHUNK_EXTENSIONS,
     ),
     UnusualRequest(
         label="a trailer field",
         lines=(*_CHUNKED, "Trailer: X-Chainproof-Digest"),
         sent=lambda body: chunked(body, 9, trailer=b"X-Chainproof-Digest: 1\r\n"),
-        may_reject=True,
+        clause=http_clauses.CHUNKED_TRAILERS,
     ),
     UnusualRequest(label="a body sent byte by byte", cut=_body_bytewise),
     UnusualRequest(label="a head and a body sent separately", cut=_head_then_body),
@@ -219,17 +225,21 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
     ),
     UnusualRequest(label="a header field of 4 KiB", lines=(f"X-Chainproof-Long: {'x' * 4096}", _LENGTH)),
     UnusualRequest(label="a header field twice", lines=("X-Chainproof: a", "X-Chainproof: b", _LENGTH)),
-    UnusualRequest(label="a Content-Length with leading zeros", lines=("Content-Length: 00{length}",), may_reject=True),
+    UnusualRequest(
+        label="a Content-Length with leading zeros",
+        lines=("Content-Length: 00{length}",),
+        clause=http_clauses.LENGTH_LEADING_ZEROS,
+    ),
     UnusualRequest(label="a query", target=lambda requester: f"{requester.target.path}?a=b&c=%20d&e"),
     UnusualRequest(
         label="an absolute URL",
         target=lambda requester: f"http://{requester.target.authority}{requester.target.path}",
-        may_reject=True,
+        clause=http_clauses.ABSOLUTE_FORM,
     ),
-    UnusualRequest(label="an empty line before the request", before=b"\r\n", may_reject=True),
+    UnusualRequest(label="an empty line before the request", before=b"\r\n", clause=http_clauses.LEADING_EMPTY_LINE),
     UnusualRequest(label="`Connection: close`", lines=("Connection: close", _LENGTH)),
     UnusualRequest(label="`Connection: keep-alive`", lines=("Connection: keep-alive", _LENGTH)),
-    UnusualRequest(label="HTTP/1.0", version="HTTP/1.0", may_reject=True),
+    UnusualRequest(label="HTTP/1.0", version="HTTP/1.0", clause=http_clauses.HTTP_1_0_ACCEPTED),
     UnusualRequest(
         label="`Expect: 100-continue` with the body sent immediately",
         lines=("Expect: 100-continue", _LENGTH),
@@ -237,12 +247,37 @@ UNUSUAL_REQUESTS: tuple[UnusualRequest, ...] = (
 )
 
 
-@check_for(clauses.REQUEST_FRAMING, clauses.HTTP_RECOMMENDATIONS)
+@check_for(clauses.REQUEST_FRAMING)
 def every_valid_request_framing_is_accepted(requester: Requester) -> None:
     """
-    Chunked or not, in pieces or at once, in every form that RFC 9112 allows.
+    Chunked or not, in pieces or at once, with many header fields.
+    """
+    _send_unusual_requests(requester, [each for each in UNUSUAL_REQUESTS if each.clause is clauses.REQUEST_FRAMING])
+
+
+@check_for(
+    http_clauses.CHUNKED_ANY_CASE,
+    http_clauses.CHUNK_EXTENSIONS,
+    http_clauses.CHUNKED_TRAILERS,
+    http_clauses.LENGTH_LEADING_ZEROS,
+    http_clauses.ABSOLUTE_FORM,
+    http_clauses.LEADING_EMPTY_LINE,
+    http_clauses.HTTP_1_0_ACCEPTED,
+    title="every form of request that RFC 9112 names is accepted",
+)
+def every_form_of_request_is_accepted(requester: Requester) -> None:
+    """
+    Chunk extensions, trailers, absolute URLs, HTTP/1.0 and an empty line before a request are accepted.
+    """
+    _send_unusual_requests(requester, [each for each in UNUSUAL_REQUESTS if each.clause is not clauses.REQUEST_FRAMING])
+
+
+def _send_unusual_requests(requester: Requester, unusual_requests: Iterable[UnusualRequest]) -> None:
+    """
+    Send unusual requests, each on a connection of its own; chunked ones only if plain chunks are accepted.
     """
     reference = send_reference_request(requester)
+    takes_chunks = accepts_chunks(requester, reference)
 
     def check(unusual: UnusualRequest) -> None:
         body = requester.unique_input(unusual.label)
@@ -266,21 +301,31 @@ def every_valid_request_framing_is_accepted(requester: Requester) -> None:
             within=reference.timeout(requester.settings.deadline),
             http_1_0=unusual.version == "HTTP/1.0",
         )
-        record_framed(
-            requester, request, received, reference.same_status(clauses.REQUEST_FRAMING), may_reject=unusual.may_reject
-        )
+        record_framed(requester, request, received, reference.same_status(unusual.clause))
 
-    run_concurrently(check, UNUSUAL_REQUESTS, threads=_THREADS)
+    sent = [
+        each
+        for each in unusual_requests
+        if takes_chunks or each.clause is clauses.REQUEST_FRAMING or not _is_chunked(each)
+    ]
+    run_concurrently(check, sent, threads=_THREADS)
 
 
-@check_for(clauses.REQUEST_FRAMING, clauses.HTTP_RECOMMENDATIONS, title="`Expect: 100-continue` is honoured")
+def _is_chunked(unusual: UnusualRequest) -> bool:
+    """
+    True if the body is sent in chunks.
+    """
+    return any(line.lower().startswith("transfer-encoding") for line in unusual.lines)
+
+
+@check_for(http_clauses.EXPECT_CONTINUE, clauses.REQUEST_FRAMING, title="`Expect: 100-continue` is honoured")
 def expect_100_continue_is_honoured(requester: Requester) -> None:
     """
     A request with `Expect: 100-continue` gets an interim or a final answer. Without either, the client sends the body
     anyway.
     """
     reference = send_reference_request(requester)
-    for in_chunks in (False, True):
+    for in_chunks in (False, True)[: 1 + accepts_chunks(requester, reference)]:
         body = requester.unique_input(f"waiting {in_chunks}")
         request = raw_request(
             requester,
@@ -298,9 +343,32 @@ def expect_100_continue_is_honoured(requester: Requester) -> None:
             if not first or first.startswith((b"HTTP/1.1 1", b"HTTP/1.0 1")):
                 connection.send_bytes(rest)
             received = connection.read_answer(request, within=reference.timeout(requester.settings.deadline))
-        record_framed(
-            requester, request, received, reference.same_status(clauses.REQUEST_FRAMING), may_reject=not first
-        )
+        _record_expect(requester, request, received, reference, has_first=bool(first))
+
+
+def _record_expect(
+    requester: Requester,
+    request: CheckRequest,
+    received: TransportResult,
+    reference: ReferenceAnswer,
+    *,
+    has_first: bool,
+) -> None:
+    """
+    Record whether anything came before the body was sent, and judge the answer to the whole request.
+    """
+    expected = reference.same_status(clauses.REQUEST_FRAMING)
+    if expected is None:
+        return
+    clause = http_clauses.EXPECT_CONTINUE
+    violation = Violation(
+        clause=clause,
+        expected="an interim or a final answer before the body is sent",
+        actual=f"nothing within {format_duration(requester.waits.continue_answer)}",
+    )
+    requester.record_clause(clause, None if has_first else violation, request, received.answer)
+    if has_first:
+        record_framed(requester, request, received, expected)
 
 
 @check_for(clauses.REQUEST_FRAMING, clauses.ANSWER_MATCHES_REQUEST)

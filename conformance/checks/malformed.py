@@ -1,20 +1,19 @@
 """
 Requests with invalid, contradictory or truncated framing are rejected, and no part of one is read as another request.
 
-What common servers accept by default is only a warning; what none of them accepts is a finding. A server may reject
-such a message with any HTTP status and media type, or by closing the connection.
+Each sentence of the RFCs is a clause of its own; docs/http-servers.md says which ones common servers keep. A server may
+reject such a message with any HTTP status and media type, or by closing the connection.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from enum import Enum
 
 from chainproof.clock import Seconds
-from chainproof.contract import clauses
+from chainproof.contract import http_clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import Clause
+from chainproof.contract.clause import Clause
 from chainproof.contract.violations import Violation
 
 from ..judging.judge import BUSY_STATUSES
@@ -22,26 +21,19 @@ from ..options import Permission
 from ..probing.raw_requests import (
     HTTP_REJECTION_STATUSES,
     ReferenceAnswer,
+    accepts_chunks,
     chunked,
     raw_request,
     send_reference_request,
 )
 from ..probing.requester import Requester
+from ..transport.check_skipped import CheckSkipped
 from ..transport.request import CheckRequest
 from . import check_for, run_concurrently
 
 _THREADS = 8
 _MAX_ANSWERS = 4
 """Answers that are read on one connection."""
-
-
-class AcceptedBy(Enum):
-    """
-    Which servers answer such a request with a 2xx.
-    """
-
-    NO_SERVER = "no common server accepts it"
-    SOME_SERVERS = "some common servers accept it, RFC 9110 §5.5 allows them to repair it, or it is harmless"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +43,10 @@ class InvalidMessage:
     """
 
     label: str
+    clause: Clause
+    """The clause that says that it is rejected."""
     lines: tuple[str, ...] = ("Content-Length: {length}",)
     sent: Callable[[bytes], bytes] = lambda body: body
-    accepted_by: AcceptedBy = AcceptedBy.NO_SERVER
     hosts: tuple[str, ...] | None = None
     version: str = "HTTP/1.1"
 
@@ -83,182 +76,271 @@ def _with_overflowing_size(bits: int) -> Callable[[bytes], bytes]:
     return lambda body: b"%x\r\n%b\r\n0\r\n\r\n" % (2**bits + len(body), body)
 
 
-def _with_transfer_encoding(label: str, *lines: str, accepted_by: AcceptedBy = AcceptedBy.NO_SERVER) -> InvalidMessage:
+def _with_transfer_encoding(label: str, *lines: str, clause: Clause = http_clauses.CHUNKED_NOT_FINAL) -> InvalidMessage:
     """
     A chunked body with an unusual Transfer-Encoding.
     """
-    return InvalidMessage(label=label, lines=lines, sent=_valid_chunks, accepted_by=accepted_by)
+    return InvalidMessage(label=label, lines=lines, sent=_valid_chunks, clause=clause)
 
 
 INVALID_MESSAGES: tuple[InvalidMessage, ...] = (
     InvalidMessage(
         label="two Content-Length fields",
+        clause=http_clauses.LENGTH_CONFLICT,
         lines=(_LENGTH, "Content-Length: {more}"),
         sent=lambda body: body + b" ",
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
     InvalidMessage(
         label="two Content-Length fields, the larger first",
+        clause=http_clauses.LENGTH_CONFLICT,
         lines=("Content-Length: {more}", _LENGTH),
         sent=lambda body: body + b" ",
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
     InvalidMessage(
         label="two lengths in one Content-Length field",
+        clause=http_clauses.LENGTH_CONFLICT,
         lines=("Content-Length: {length}, {more}",),
         sent=lambda body: body + b" ",
     ),
-    InvalidMessage(label="a negative Content-Length", lines=("Content-Length: -{length}",)),
     InvalidMessage(
-        label="a hexadecimal Content-Length", lines=("Content-Length: 0x{hex}",), accepted_by=AcceptedBy.SOME_SERVERS
+        label="a negative Content-Length", clause=http_clauses.LENGTH_SYNTAX, lines=("Content-Length: -{length}",)
+    ),
+    InvalidMessage(
+        label="a hexadecimal Content-Length", clause=http_clauses.LENGTH_DIGITS_ONLY, lines=("Content-Length: 0x{hex}",)
     ),
     InvalidMessage(
         label="a Content-Length with a plus sign",
+        clause=http_clauses.LENGTH_DIGITS_ONLY,
         lines=("Content-Length: +{length}",),
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
     InvalidMessage(
         label="a Content-Length with an underscore",
+        clause=http_clauses.LENGTH_DIGITS_ONLY,
         lines=("Content-Length: 0_{length}",),
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
     InvalidMessage(
         label="a Content-Length with a fraction",
+        clause=http_clauses.LENGTH_DIGITS_ONLY,
         lines=("Content-Length: {length}.0",),
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
-    InvalidMessage(label="a Content-Length that overflows 32 bits", lines=("Content-Length: {wrapped32}",)),
-    InvalidMessage(label="a Content-Length that overflows 64 bits", lines=("Content-Length: {wrapped64}",)),
+    InvalidMessage(
+        label="a Content-Length that overflows 32 bits",
+        clause=http_clauses.LENGTH_OVERFLOW,
+        lines=("Content-Length: {wrapped32}",),
+    ),
+    InvalidMessage(
+        label="a Content-Length that overflows 64 bits",
+        clause=http_clauses.LENGTH_OVERFLOW,
+        lines=("Content-Length: {wrapped64}",),
+    ),
+    _with_transfer_encoding("an unknown transfer coding", "Transfer-Encoding: xchunked"),
+    _with_transfer_encoding("another transfer coding after chunked", "Transfer-Encoding: chunked, gzip"),
     _with_transfer_encoding(
-        "an unknown transfer coding", "Transfer-Encoding: xchunked", accepted_by=AcceptedBy.SOME_SERVERS
+        "chunked twice in Transfer-Encoding", "Transfer-Encoding: chunked, chunked", clause=http_clauses.CHUNKED_TWICE
     ),
-    _with_transfer_encoding(
-        "another transfer coding after chunked", "Transfer-Encoding: chunked, gzip", accepted_by=AcceptedBy.SOME_SERVERS
-    ),
-    _with_transfer_encoding(
-        "chunked twice in Transfer-Encoding", "Transfer-Encoding: chunked, chunked", accepted_by=AcceptedBy.SOME_SERVERS
-    ),
-    _with_transfer_encoding(
-        "a transfer coding after a vertical tab", "Transfer-Encoding:\x0bchunked", accepted_by=AcceptedBy.SOME_SERVERS
-    ),
-    _with_transfer_encoding(
-        "a transfer coding in quotation marks", 'Transfer-Encoding: "chunked"', accepted_by=AcceptedBy.SOME_SERVERS
-    ),
+    _with_transfer_encoding("a transfer coding after a vertical tab", "Transfer-Encoding:\x0bchunked"),
+    _with_transfer_encoding("a transfer coding in quotation marks", 'Transfer-Encoding: "chunked"'),
     _with_transfer_encoding(
         "a space before the colon of Transfer-Encoding",
         "Transfer-Encoding : chunked",
-        accepted_by=AcceptedBy.SOME_SERVERS,
+        clause=http_clauses.SPACE_BEFORE_COLON,
     ),
     InvalidMessage(
         label="a chunked body in HTTP/1.0",
+        clause=http_clauses.CHUNKED_HTTP_1_0,
         lines=_CHUNKED,
         sent=_valid_chunks,
         version="HTTP/1.0",
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
-    InvalidMessage(label="a negative chunk size", lines=_CHUNKED, sent=_with_chunk_size("-%x")),
     InvalidMessage(
-        label="a chunk size with 0x", lines=_CHUNKED, sent=_with_chunk_size("0x%x"), accepted_by=AcceptedBy.SOME_SERVERS
+        label="a negative chunk size",
+        clause=http_clauses.CHUNK_SIZE_SYNTAX,
+        lines=_CHUNKED,
+        sent=_with_chunk_size("-%x"),
+    ),
+    InvalidMessage(
+        label="a chunk size with 0x",
+        clause=http_clauses.CHUNK_SIZE_DIGITS_ONLY,
+        lines=_CHUNKED,
+        sent=_with_chunk_size("0x%x"),
     ),
     InvalidMessage(
         label="a chunk size with a plus sign",
+        clause=http_clauses.CHUNK_SIZE_DIGITS_ONLY,
         lines=_CHUNKED,
         sent=_with_chunk_size("+%x"),
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
     InvalidMessage(
         label="a chunk size with an underscore",
+        clause=http_clauses.CHUNK_SIZE_DIGITS_ONLY,
         lines=_CHUNKED,
         sent=_with_chunk_size("0_%x"),
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
     InvalidMessage(
         label="a chunk size after a space",
+        clause=http_clauses.CHUNK_SIZE_DIGITS_ONLY,
         lines=_CHUNKED,
         sent=_with_chunk_size(" %x"),
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
-    InvalidMessage(label="a chunk size that overflows 32 bits", lines=_CHUNKED, sent=_with_overflowing_size(32)),
-    InvalidMessage(label="a chunk size that overflows 64 bits", lines=_CHUNKED, sent=_with_overflowing_size(64)),
-    InvalidMessage(label="no chunk size", lines=_CHUNKED, sent=lambda body: b"\r\n" + body + b"\r\n0\r\n\r\n"),
+    InvalidMessage(
+        label="a chunk size that overflows 32 bits",
+        clause=http_clauses.CHUNK_SIZE_OVERFLOW,
+        lines=_CHUNKED,
+        sent=_with_overflowing_size(32),
+    ),
+    InvalidMessage(
+        label="a chunk size that overflows 64 bits",
+        clause=http_clauses.CHUNK_SIZE_OVERFLOW,
+        lines=_CHUNKED,
+        sent=_with_overflowing_size(64),
+    ),
+    InvalidMessage(
+        label="no chunk size",
+        clause=http_clauses.CHUNK_SIZE_SYNTAX,
+        lines=_CHUNKED,
+        sent=lambda body: b"\r\n" + body + b"\r\n0\r\n\r\n",
+    ),
     InvalidMessage(
         label="a chunk size that is not a number",
+        clause=http_clauses.CHUNK_SIZE_SYNTAX,
         lines=_CHUNKED,
         sent=lambda body: b"xyz\r\n" + body + b"\r\n0\r\n\r\n",
     ),
     InvalidMessage(
         label="chunks that end in bare line feeds",
+        clause=http_clauses.CHUNK_END_CRLF,
         lines=_CHUNKED,
         sent=lambda body: b"%x\n%b\n0\n\n" % (len(body), body),
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
     InvalidMessage(
         label="a chunk without a line end",
+        clause=http_clauses.CHUNK_END,
         lines=_CHUNKED,
         sent=lambda body: b"%x\r\n%b0\r\n\r\n" % (len(body), body),
     ),
     InvalidMessage(
         label="a chunk that is longer than its size",
+        clause=http_clauses.CHUNK_END_CRLF,
         lines=_CHUNKED,
         sent=lambda body: b"%x\r\n%bxyz\r\n0\r\n\r\n" % (len(body), body),
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
     InvalidMessage(
         label="a bare CR in a header field",
+        clause=http_clauses.FIELD_VALUE_CHARACTERS,
         lines=("X-Chainproof: a\rX-Other: b", _LENGTH),
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
     InvalidMessage(
-        label="a NUL in a header field", lines=("X-Chainproof: a\0b", _LENGTH), accepted_by=AcceptedBy.SOME_SERVERS
+        label="a NUL in a header field",
+        clause=http_clauses.FIELD_VALUE_CHARACTERS,
+        lines=("X-Chainproof: a\0b", _LENGTH),
     ),
     InvalidMessage(
         label="a control character in a header field",
+        clause=http_clauses.FIELD_VALUE_CHARACTERS,
         lines=("X-Chainproof: a\x01b", _LENGTH),
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
     InvalidMessage(
         label="a space before the colon of a header field",
+        clause=http_clauses.SPACE_BEFORE_COLON,
         lines=("X-Chainproof : a", _LENGTH),
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
     InvalidMessage(
-        label="a header line without a colon", lines=("X-Chainproof", _LENGTH), accepted_by=AcceptedBy.SOME_SERVERS
+        label="a header line without a colon", clause=http_clauses.FIELD_LINE_SYNTAX, lines=("X-Chainproof", _LENGTH)
     ),
-    InvalidMessage(label="a header field without a name", lines=(": a", _LENGTH), accepted_by=AcceptedBy.SOME_SERVERS),
+    InvalidMessage(
+        label="a header field without a name", clause=http_clauses.FIELD_LINE_SYNTAX, lines=(": a", _LENGTH)
+    ),
     InvalidMessage(
         label="a header name with a parenthesis",
+        clause=http_clauses.FIELD_LINE_SYNTAX,
         lines=("X(Chainproof: a", _LENGTH),
-        accepted_by=AcceptedBy.SOME_SERVERS,
     ),
-    InvalidMessage(label="no Host", hosts=(), accepted_by=AcceptedBy.SOME_SERVERS),
+    InvalidMessage(label="no Host", clause=http_clauses.HOST_MISSING, hosts=()),
     InvalidMessage(
-        label="two Host fields", hosts=("Host: {authority}", "Host: {authority}"), accepted_by=AcceptedBy.SOME_SERVERS
+        label="two Host fields", clause=http_clauses.HOST_REPEATED, hosts=("Host: {authority}", "Host: {authority}")
     ),
-    InvalidMessage(label="an invalid Host", hosts=("Host: a b",), accepted_by=AcceptedBy.SOME_SERVERS),
-    InvalidMessage(label="HTTP/2.0 in a request line", version="HTTP/2.0", accepted_by=AcceptedBy.SOME_SERVERS),
-    InvalidMessage(label="`http/1.1` in lower case", version="http/1.1", accepted_by=AcceptedBy.SOME_SERVERS),
+    InvalidMessage(label="an invalid Host", clause=http_clauses.HOST_SYNTAX, hosts=("Host: a b",)),
+    InvalidMessage(label="HTTP/2.0 in a request line", clause=http_clauses.VERSION_MAJOR, version="HTTP/2.0"),
+    InvalidMessage(label="`http/1.1` in lower case", clause=http_clauses.VERSION_CASE, version="http/1.1"),
 )
 
 
-@check_for(clauses.INVALID_FRAMING_REJECTED, clauses.HTTP_STRICTNESS, title="invalid HTTP messages are rejected")
+@check_for(
+    *dict.fromkeys(invalid.clause for invalid in INVALID_MESSAGES),
+    http_clauses.MALFORMED_ANSWERED,
+    http_clauses.MESSAGE_BOUNDARY,
+    title="invalid HTTP messages are rejected",
+)
 def invalid_http_messages_are_rejected(requester: Requester) -> None:
     """
     A message with invalid or ambiguous framing or header fields is rejected, or gets no answer.
     """
-    requester.require_permission(Permission.SMUGGLING)
-    reference = send_reference_request(requester)
+    reference = _accepted_reference(requester)
+    takes_chunks = accepts_chunks(requester, reference)
 
     def check(invalid: InvalidMessage) -> None:
         request = _invalid_request(requester, invalid)
-        clause = (
-            clauses.HTTP_STRICTNESS
-            if invalid.accepted_by is AcceptedBy.SOME_SERVERS
-            else clauses.INVALID_FRAMING_REJECTED
-        )
-        answers = _answers(requester, request, reference)
-        _record_rejection(requester, request, answers, clause)
+        _record_rejection(requester, request, _answers(requester, request, reference), invalid.clause)
 
-    run_concurrently(check, INVALID_MESSAGES, threads=_THREADS)
+    sent = [each for each in INVALID_MESSAGES if takes_chunks or each.lines is not _CHUNKED]
+    run_concurrently(check, sent, threads=_THREADS)
+
+
+def _accepted_reference(requester: Requester) -> ReferenceAnswer:
+    """
+    The answer to a valid request. If that is not accepted, the rejection of an invalid one shows nothing: the check is
+    skipped.
+    """
+    requester.require_permission(Permission.SMUGGLING)
+    reference = send_reference_request(requester)
+    if reference.status is None or not 200 <= reference.status < 300:
+        raise CheckSkipped(
+            "needs an input that the target accepts: a rejection of an invalid request shows nothing else"
+        )
+    return reference
+
+
+@check_for(http_clauses.BARE_CR, http_clauses.FOLDED_FIELD, title="only a line end begins another header field")
+def only_a_line_end_begins_another_header_field(requester: Requester) -> None:
+    """
+    A key after a bare CR or on a folded line belongs to another header field, and does not authenticate.
+    """
+    reference = _accepted_reference(requester)
+    authorization = f"Authorization: {requester.key.authorization}"
+
+    _require_authentication(requester, reference)
+    for clause, label, line in (
+        (http_clauses.BARE_CR, "a key after a bare CR in a header field", f"X-Chainproof: a\r{authorization}"),
+        (http_clauses.FOLDED_FIELD, "a key on a folded line after a space", f"X-Chainproof: a\r\n {authorization}"),
+        (http_clauses.FOLDED_FIELD, "a key on a folded line after a tab", f"X-Chainproof: a\r\n\t{authorization}"),
+    ):
+        request, answers = _answers_without_key(requester, reference, label, line)
+        accepted = next((answer for answer in answers if 200 <= answer.status < 300), None)
+        if accepted is None:
+            requester.record_clause(clause, None, request)
+        else:
+            _record_violation(requester, request, accepted, "a part of a header field read as another one", clause)
+
+
+def _require_authentication(requester: Requester, reference: ReferenceAnswer) -> None:
+    """
+    Skip the check if requests without a key are accepted: nothing can then bypass the authentication.
+    """
+    _, answers = _answers_without_key(requester, reference, "no Authorization")
+    if any(200 <= answer.status < 300 for answer in answers):
+        raise CheckSkipped("needs a target that rejects requests without a key")
+
+
+def _answers_without_key(
+    requester: Requester, reference: ReferenceAnswer, label: str, *lines: str
+) -> tuple[CheckRequest, list[Answer]]:
+    """
+    A request with some header lines but without Authorization, and its answers.
+    """
+    body = requester.unique_input(label)
+    all_lines = (*lines, f"Content-Length: {len(body)}")
+    request = raw_request(requester, body, *all_lines, sent=body, label=label, with_key=False)
+    return request, _answers(requester, request, reference)
 
 
 def _invalid_request(requester: Requester, invalid: InvalidMessage) -> CheckRequest:
@@ -287,41 +369,56 @@ def _invalid_request(requester: Requester, invalid: InvalidMessage) -> CheckRequ
 
 # ------------------------------------------------------------------ request smuggling
 
-SMUGGLING_HEADERS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("Content-Length and chunked", ("Transfer-Encoding: chunked",)),
-    ("chunked and Content-Length", ("Transfer-Encoding: chunked", "")),
-    ("Content-Length and an unknown transfer coding", ("Transfer-Encoding: xchunked",)),
-    ("Content-Length and two transfer codings", ("Transfer-Encoding: chunked", "Transfer-Encoding: x")),
-    ("Content-Length and a transfer coding after a vertical tab", ("Transfer-Encoding: \x0bchunked",)),
-    ("Content-Length and a transfer coding in quotation marks", ('Transfer-Encoding: "chunked"',)),
-    ("Content-Length and a space before the colon of Transfer-Encoding", ("Transfer-Encoding : chunked",)),
-    ("Content-Length and a transfer coding on a folded line", ("Transfer-Encoding:", " chunked")),
+SMUGGLING_HEADERS: tuple[tuple[Clause, str, tuple[str, ...]], ...] = (
+    (http_clauses.CHUNKED_OVERRIDES_LENGTH, "Content-Length and chunked", ("Transfer-Encoding: chunked",)),
+    (http_clauses.CHUNKED_OVERRIDES_LENGTH, "chunked and Content-Length", ("Transfer-Encoding: chunked", "")),
+    (
+        http_clauses.CHUNKED_OVERRIDES_LENGTH,
+        "Content-Length and two transfer codings",
+        ("Transfer-Encoding: chunked", "Transfer-Encoding: x"),
+    ),
+    (
+        http_clauses.CHUNKED_NOT_FINAL,
+        "Content-Length and an unknown transfer coding",
+        ("Transfer-Encoding: xchunked",),
+    ),
+    (
+        http_clauses.CHUNKED_NOT_FINAL,
+        "Content-Length and a transfer coding after a vertical tab",
+        ("Transfer-Encoding: \x0bchunked",),
+    ),
+    (
+        http_clauses.CHUNKED_NOT_FINAL,
+        "Content-Length and a transfer coding in quotation marks",
+        ('Transfer-Encoding: "chunked"',),
+    ),
+    (
+        http_clauses.SPACE_BEFORE_COLON,
+        "Content-Length and a space before the colon of Transfer-Encoding",
+        ("Transfer-Encoding : chunked",),
+    ),
+    (
+        http_clauses.FOLDED_FIELD,
+        "Content-Length and a transfer coding on a folded line",
+        ("Transfer-Encoding:", " chunked"),
+    ),
 )
 """
-Headers that contradict a Content-Length: a server that goes by the length reads the rest of the body as another
-request.
-"""
-
-_NOT_SEEN_AS_CHUNKED = frozenset(
-    label for label, lines in SMUGGLING_HEADERS[2:] if "Transfer-Encoding: chunked" not in lines
-)
-"""
-Labels of the headers in which a simple server sees no chunked coding. It then goes by the length, which is harmful
-only behind a proxy that does not.
+Clauses, labels and headers that contradict a Content-Length: a server that goes by the length reads the rest of the
+body as another request.
 """
 
 
-@check_for(clauses.INVALID_FRAMING_REJECTED, clauses.HTTP_STRICTNESS)
+@check_for(*dict.fromkeys(clause for clause, _, _ in SMUGGLING_HEADERS))
 def bodies_cannot_smuggle_requests(requester: Requester) -> None:
     """
     A chunked message with a Content-Length is read as chunked or rejected (RFC 9112 §6.3): the content of a chunk is
     never a request.
     """
-    requester.require_permission(Permission.SMUGGLING)
-    reference = send_reference_request(requester)
+    reference = _accepted_reference(requester)
 
-    def check(smuggled: tuple[str, tuple[str, ...]]) -> None:
-        label, lines = smuggled
+    def check(smuggled: tuple[Clause, str, tuple[str, ...]]) -> None:
+        clause, label, lines = smuggled
         body = requester.unique_input(f"within {label}")
         hidden = raw_request(requester, body, f"Content-Length: {len(body)}", sent=body, label=label).raw
         assert hidden is not None
@@ -331,22 +428,21 @@ def bodies_cannot_smuggle_requests(requester: Requester) -> None:
         request = raw_request(requester, body, *header_lines, sent=size + hidden + b"\r\n0\r\n\r\n", label=label)
         for answer in _answers(requester, request, reference):
             if 200 <= answer.status < 300:
-                clause = clauses.HTTP_STRICTNESS if label in _NOT_SEEN_AS_CHUNKED else clauses.INVALID_FRAMING_REJECTED
                 _record_violation(requester, request, answer, "a request inside the body was answered", clause)
                 return
-        requester.record_clause(clauses.INVALID_FRAMING_REJECTED, None, request)
+        requester.record_clause(clause, None, request)
 
     run_concurrently(check, SMUGGLING_HEADERS, threads=_THREADS)
 
 
-@check_for(clauses.INVALID_FRAMING_REJECTED)
+@check_for(http_clauses.MESSAGE_BOUNDARY)
 def data_after_a_body_does_not_inherit_its_credentials(requester: Requester) -> None:
     """
     Bytes after a complete message are another message: garbage is rejected, and a request without a key is
     unauthenticated.
     """
-    requester.require_permission(Permission.SMUGGLING)
-    reference = send_reference_request(requester)
+    reference = _accepted_reference(requester)
+    _require_authentication(requester, reference)
     unauthenticated = _request_bytes_without_key(requester, b"{}")
     for label, rest, lines in (
         ("a body longer than its Content-Length", b'{"more":1}\r\n\r\n', ("Content-Length: {length}",)),
@@ -360,11 +456,10 @@ def data_after_a_body_does_not_inherit_its_credentials(requester: Requester) -> 
         )
         answers = _answers(requester, request, reference)
         if sum(200 <= answer.status < 300 for answer in answers) > 1:
-            _record_violation(
-                requester, request, answers[-1], "the bytes after the body answered as an authenticated request"
-            )
+            actual = "the bytes after the body answered as an authenticated request"
+            _record_violation(requester, request, answers[-1], actual, http_clauses.MESSAGE_BOUNDARY)
         else:
-            requester.record_clause(clauses.INVALID_FRAMING_REJECTED, None, request)
+            requester.record_clause(http_clauses.MESSAGE_BOUNDARY, None, request)
 
 
 def _request_bytes_without_key(requester: Requester, body: bytes) -> bytes:
@@ -383,14 +478,13 @@ def _request_bytes_without_key(requester: Requester, body: bytes) -> bytes:
 # ------------------------------------------------------------------ truncation
 
 
-@check_for(clauses.INVALID_FRAMING_REJECTED)
+@check_for(http_clauses.INCOMPLETE_BODY, http_clauses.INCOMPLETE_AT_CLOSE)
 def truncated_requests_are_rejected(requester: Requester) -> None:
     """
     A body that ends before its length or its last chunk is not accepted, even if it is an object so far or the
     connection ends there.
     """
-    requester.require_permission(Permission.SMUGGLING)
-    reference = send_reference_request(requester)
+    reference = _accepted_reference(requester)
 
     def check(truncation: tuple[str, tuple[str, ...], Callable[[bytes], bytes]]) -> None:
         label, lines, sent = truncation
@@ -408,12 +502,14 @@ def truncated_requests_are_rejected(requester: Requester) -> None:
                 # A WSGI server does not tell its application that the connection ended early: the body looks complete.
                 # And a proxy may end an exchange whose client has left with an empty 200.
                 looks_complete = finish and (label == _LOOKS_COMPLETE or not answer.body)
-                clause = clauses.HTTP_STRICTNESS if looks_complete else clauses.INVALID_FRAMING_REJECTED
+                clause = http_clauses.INCOMPLETE_AT_CLOSE if looks_complete else http_clauses.INCOMPLETE_BODY
                 _record_violation(requester, request, answer, f"status {answer.status} to a truncated message", clause)
             elif answer is not None:
-                _record_rejection(requester, request, [answer], clauses.INVALID_FRAMING_REJECTED)
+                _record_rejection(requester, request, [answer], http_clauses.INCOMPLETE_BODY)
             else:
-                requester.record_clause(clauses.INVALID_FRAMING_REJECTED, None, request)
+                at_close = finish and label == _LOOKS_COMPLETE
+                clause = http_clauses.INCOMPLETE_AT_CLOSE if at_close else http_clauses.INCOMPLETE_BODY
+                requester.record_clause(clause, None, request)
 
     run_concurrently(check, _TRUNCATIONS, threads=_THREADS)
 
@@ -474,24 +570,19 @@ def _record_rejection(requester: Requester, request: CheckRequest, answers: list
     )
     accepted = next((each for each in answers if 200 <= each.status < 300), None)
     if len(answers) > 1 and any(200 <= each.status < 300 for each in answers[1:]):
-        _record_violation(requester, request, answers[-1], "a part of an invalid message answered as another request")
+        actual = "a part of an invalid message answered as another request"
+        _record_violation(requester, request, answers[-1], actual, http_clauses.MESSAGE_BOUNDARY)
     elif crashed is not None:
         # An application that reads the body itself may crash on an invalid one; it accepted nothing.
         actual = f"status {crashed.status} to an invalid message"
-        _record_violation(requester, request, crashed, actual, clauses.HTTP_STRICTNESS)
+        _record_violation(requester, request, crashed, actual, http_clauses.MALFORMED_ANSWERED)
     elif accepted is not None:
         _record_violation(requester, request, accepted, f"status {accepted.status} to an invalid message", clause)
     else:
         requester.record_clause(clause, None, request)
 
 
-def _record_violation(
-    requester: Requester,
-    request: CheckRequest,
-    answer: Answer,
-    actual: str,
-    clause: Clause = clauses.INVALID_FRAMING_REJECTED,
-) -> None:
+def _record_violation(requester: Requester, request: CheckRequest, answer: Answer, actual: str, clause: Clause) -> None:
     """
     Record a violation.
     """

@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 
 from chainproof.clock import Seconds
-from chainproof.contract import clauses
+from chainproof.contract import clauses, http_clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import REDACTED
@@ -287,13 +287,13 @@ def _judge_content_coding(draft: _Draft, request: CheckRequest, received: Transp
     Judge the content coding of a body against its Content-Encoding and the request's Accept-Encoding.
     """
     if received.answer is not None and (request.values("accept-encoding") or received.coding_error):
-        draft.exercise(clauses.CONTENT_CODING)
+        draft.exercise(clauses.CONTENT_CODING, http_clauses.ACCEPT_ENCODING)
     if received.coding_error:
         expected = "a body coded as Content-Encoding says, and as the request accepts"
         draft.add(Violation(clause=clauses.CONTENT_CODING, expected=expected, actual=received.coding_error))
     if received.warning:
         expected = "a content coding that the request names, or none"
-        draft.add(Violation(clause=clauses.HTTP_RECOMMENDATIONS, expected=expected, actual=received.warning))
+        draft.add(Violation(clause=http_clauses.ACCEPT_ENCODING, expected=expected, actual=received.warning))
 
 
 def _judge_message(draft: _Draft, request: CheckRequest, answer: Answer, history: History) -> None:

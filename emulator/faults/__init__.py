@@ -13,6 +13,7 @@ from . import (  # noqa: F401
     framing,
     parsing,
     request_framing,
+    request_syntax,
     routing,
     state,
     timing,

@@ -23,7 +23,6 @@ from chainproof.contract.clauses import (
     ERROR_MEDIA_TYPE,
     ERROR_MESSAGE,
     ERROR_OBJECT,
-    HTTP_RECOMMENDATIONS,
     NO_CREDENTIAL_LEAK,
     NO_INTERNALS,
     OUTPUT_JSON,
@@ -33,6 +32,7 @@ from chainproof.contract.clauses import (
     STATUS,
     UNIQUE_MEMBER_NAMES,
 )
+from chainproof.contract.http_clauses import ACCEPT_ENCODING
 from chainproof.json_text import JSON
 
 from .fault import FaultRegistrar, FaultStage
@@ -459,7 +459,7 @@ _faults.add_table(
 )
 
 
-@_faults.on_decide(HTTP_RECOMMENDATIONS)
+@_faults.on_decide(ACCEPT_ENCODING)
 def gzip_despite_q0(context: RequestContext) -> Answer:
     """Output is compressed although the client sends `gzip;q=0`."""
     answer = context.correct_answer()

@@ -11,12 +11,12 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     AUTHENTICATION_REQUIRED,
     ERROR_CODE_CAUSE,
-    INVALID_FRAMING_REJECTED,
     KEY_LOCATION,
     KEY_PREFIX,
     KEY_VERIFIED,
     STATUS,
 )
+from chainproof.contract.http_clauses import MESSAGE_BOUNDARY
 
 from .fault import FaultRegistrar, FaultStage
 from .hooks import DecideHook, RequestContext, error
@@ -38,7 +38,6 @@ def _accepts_credential(accepts: Callable[[RequestContext, bytes], bool]) -> Dec
 
 _faults.add_table(
     KEY_VERIFIED,
-    INVALID_FRAMING_REJECTED,
     rows={
         "any-key": (
             "Any key is accepted, as long as there is one.",
@@ -84,7 +83,7 @@ def any_authorization(context: RequestContext) -> Answer:
     return context.serve_authenticated(context.authorization() != b"")
 
 
-@_faults.on_decide(AUTHENTICATION_REQUIRED, INVALID_FRAMING_REJECTED)
+@_faults.on_decide(AUTHENTICATION_REQUIRED)
 def auth_disabled(context: RequestContext) -> Answer:
     """Requests are not authenticated at all."""
     return context.serve_authenticated()
@@ -169,7 +168,7 @@ def auth_once_per_connection(context: RequestContext) -> Answer:
     return context.serve_authenticated(known and not context.authorization())
 
 
-@_faults.on_decide(INVALID_FRAMING_REJECTED, AUTHENTICATION_REQUIRED)
+@_faults.on_decide(MESSAGE_BOUNDARY, AUTHENTICATION_REQUIRED)
 def key_of_previous_request(context: RequestContext) -> Answer:
     """A pipelined request without a key is authenticated with the key of the request before it."""
     return context.serve_authenticated(not context.authorization() and context.in_flight > 0)

@@ -121,7 +121,8 @@ class FaultyProtocol(HttpProtocol):
 
     def eof_received(self) -> None:
         """Treat a truncated request as complete if the hook says so."""
-        if not self._hook.accepts_truncated_body:
+        accepts = self._hook.accepts_truncated_body
+        if accepts is None or not accepts(self._incoming.headers):
             super().eof_received()
         elif not self._between_requests and not self._in_head and not self._ended:
             self.on_message_complete()

@@ -254,5 +254,5 @@ class FaultHook:
     """Returns additional service time in seconds."""
     send: SendHook | None = None
     """Sends the answer."""
-    accepts_truncated_body: bool = False
-    """Whether a body that ends before its Content-Length is accepted."""
+    accepts_truncated_body: Callable[[list[tuple[bytes, bytes]]], bool] | None = None
+    """Returns, for the header fields of a request, whether its body may end before its length."""

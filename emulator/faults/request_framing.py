@@ -9,13 +9,20 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import (
-    HTTP_RECOMMENDATIONS,
-    HTTP_STRICTNESS,
-    INVALID_FRAMING_REJECTED,
-    KEY_VERIFIED,
-    OBJECT_ACCEPTED,
-    REQUEST_FRAMING,
+from chainproof.contract.clauses import KEY_VERIFIED, OBJECT_ACCEPTED, REQUEST_FRAMING
+from chainproof.contract.http_clauses import (
+    CHUNK_EXTENSIONS,
+    CHUNKED_NOT_FINAL,
+    CHUNKED_OVERRIDES_LENGTH,
+    CHUNKED_TRAILERS,
+    CHUNKED_TWICE,
+    FOLDED_FIELD,
+    HOST_REPEATED,
+    INCOMPLETE_AT_CLOSE,
+    INCOMPLETE_BODY,
+    LENGTH_CONFLICT,
+    LENGTH_DIGITS_ONLY,
+    SPACE_BEFORE_COLON,
 )
 
 from .fault import FaultRegistrar, FaultStage
@@ -59,7 +66,7 @@ def _split_head(data: bytes) -> tuple[list[bytes], bytes] | None:
     return (head.split(b"\r\n"), rest) if blank else None
 
 
-def _rewrites_head(change: Callable[[list[bytes], bytes], tuple[list[bytes], bytes]]) -> FaultHook:
+def rewrites_head(change: Callable[[list[bytes], bytes], tuple[list[bytes], bytes]]) -> FaultHook:
     """
     A hook for a parser that reads the head and body as *change* returns them.
     """
@@ -81,14 +88,14 @@ def _field_name(line: bytes) -> bytes:
     return line.partition(b":")[0].strip().lower()
 
 
-def _field_values(lines: list[bytes], name: bytes) -> list[bytes]:
+def field_values(lines: list[bytes], name: bytes) -> list[bytes]:
     """
     Values of a header field.
     """
     return [line.partition(b":")[2].strip() for line in lines[1:] if _field_name(line) == name]
 
 
-def _without_field(lines: list[bytes], name: bytes) -> list[bytes]:
+def without_field(lines: list[bytes], name: bytes) -> list[bytes]:
     """
     The lines without a header field.
     """
@@ -99,35 +106,35 @@ def _first_segment_only(lines: list[bytes], body: bytes) -> tuple[list[bytes], b
     """
     Sets Content-Length to the bytes that arrived together with the head.
     """
-    if not _field_values(lines, b"content-length"):
+    if not field_values(lines, b"content-length"):
         return lines, body
-    return [*_without_field(lines, b"content-length"), b"Content-Length: %d" % len(body)], body
+    return [*without_field(lines, b"content-length"), b"Content-Length: %d" % len(body)], body
 
 
 def _length_over_chunked(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
     """
     Drops Transfer-Encoding if there is a Content-Length.
     """
-    both = _field_values(lines, b"content-length") and _field_values(lines, b"transfer-encoding")
-    return (_without_field(lines, b"transfer-encoding") if both else lines), body
+    both = field_values(lines, b"content-length") and field_values(lines, b"transfer-encoding")
+    return (without_field(lines, b"transfer-encoding") if both else lines), body
 
 
 def _last_length(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
     """
     Keeps the last of several lengths.
     """
-    lengths = _field_values(lines, b"content-length")
+    lengths = field_values(lines, b"content-length")
     last = lengths[-1].rpartition(b",")[2].strip() if lengths else b""
-    return ([*_without_field(lines, b"content-length"), b"Content-Length: " + last] if lengths else lines), body
+    return ([*without_field(lines, b"content-length"), b"Content-Length: " + last] if lengths else lines), body
 
 
 def _lenient_length(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
     """
     Reads the leading digits of a malformed length.
     """
-    lengths = _field_values(lines, b"content-length")
+    lengths = field_values(lines, b"content-length")
     digits = re.match(rb"\+?(\d+)", lengths[0]) if len(lengths) == 1 else None
-    return ([*_without_field(lines, b"content-length"), b"Content-Length: " + digits[1]] if digits else lines), body
+    return ([*without_field(lines, b"content-length"), b"Content-Length: " + digits[1]] if digits else lines), body
 
 
 def _space_before_colon(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
@@ -141,10 +148,10 @@ def _chunked_substring(lines: list[bytes], body: bytes) -> tuple[list[bytes], by
     """
     Reads every transfer coding that contains `chunked` as chunked.
     """
-    codings = b",".join(_field_values(lines, b"transfer-encoding")).lower()
+    codings = b",".join(field_values(lines, b"transfer-encoding")).lower()
     contains_chunked = b"chunked" in codings and codings != b"chunked"
     return (
-        [*_without_field(lines, b"transfer-encoding"), b"Transfer-Encoding: chunked"] if contains_chunked else lines
+        [*without_field(lines, b"transfer-encoding"), b"Transfer-Encoding: chunked"] if contains_chunked else lines
     ), body
 
 
@@ -163,7 +170,7 @@ def _breaks_chunk_extensions(lines: list[bytes], body: bytes) -> tuple[list[byte
     """
     Makes the size of chunks with extensions invalid.
     """
-    chunked = _field_values(lines, b"transfer-encoding")
+    chunked = field_values(lines, b"transfer-encoding")
     return lines, re.sub(rb"(?:^|(?<=\r\n))([0-9a-fA-F]+)[ \t]*;", rb"\1x;", body) if chunked else body
 
 
@@ -171,7 +178,7 @@ def _breaks_odd_chunk_sizes(lines: list[bytes], body: bytes) -> tuple[list[bytes
     """
     Makes chunk sizes with upper-case digits or leading zeros invalid.
     """
-    chunked = _field_values(lines, b"transfer-encoding")
+    chunked = field_values(lines, b"transfer-encoding")
     odd_sizes = re.compile(rb"(?:^|(?<=\r\n))(0+[0-9a-fA-F]+|[0-9]*[A-F][0-9A-F]*)(?=[;\r])")
     return lines, odd_sizes.sub(rb"\1x", body) if chunked else body
 
@@ -180,7 +187,7 @@ def _breaks_trailers(lines: list[bytes], body: bytes) -> tuple[list[bytes], byte
     """
     Makes the last chunk invalid if trailer fields follow.
     """
-    chunked = _field_values(lines, b"transfer-encoding")
+    chunked = field_values(lines, b"transfer-encoding")
     return lines, re.sub(rb"\r\n0([^\r]*)\r\n(?=[\w-]+:)", rb"\r\n0x\1\r\n", body) if chunked else body
 
 
@@ -188,8 +195,8 @@ def _first_host(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
     """
     Keeps the first of several Host headers.
     """
-    hosts = _field_values(lines, b"host")
-    return ([*_without_field(lines, b"host"), b"Host: " + hosts[0]] if len(hosts) > 1 else lines), body
+    hosts = field_values(lines, b"host")
+    return ([*without_field(lines, b"host"), b"Host: " + hosts[0]] if len(hosts) > 1 else lines), body
 
 
 def _cut_at_nul(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
@@ -199,7 +206,7 @@ def _cut_at_nul(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
     return [line.partition(b"\0")[0] for line in lines], body
 
 
-for _name, _description, _change, _clause in (
+for _name, _description, _change, *_clauses in (
     (
         "nul-ends-key",
         "Header values, including the key, end at the first NUL, as C strings do.",
@@ -218,46 +225,53 @@ for _name, _description, _change, _clause in (
         _case_sensitive_names,
         REQUEST_FRAMING,
     ),
-    ("rejects-chunk-extensions", "Chunk extensions are rejected.", _breaks_chunk_extensions, HTTP_RECOMMENDATIONS),
+    ("rejects-chunk-extensions", "Chunk extensions are rejected.", _breaks_chunk_extensions, CHUNK_EXTENSIONS),
     (
         "rejects-odd-chunk-sizes",
         "Chunk sizes with upper-case digits or leading zeros are rejected.",
         _breaks_odd_chunk_sizes,
         REQUEST_FRAMING,
     ),
-    ("rejects-trailers", "Trailer fields are rejected.", _breaks_trailers, HTTP_RECOMMENDATIONS),
+    ("rejects-trailers", "Trailer fields are rejected.", _breaks_trailers, CHUNKED_TRAILERS),
     (
         "length-overrides-chunked",
         "Content-Length takes precedence over Transfer-Encoding.",
         _length_over_chunked,
-        INVALID_FRAMING_REJECTED,
+        CHUNKED_OVERRIDES_LENGTH,
+        CHUNKED_NOT_FINAL,
+        FOLDED_FIELD,
+        SPACE_BEFORE_COLON,
     ),
-    ("last-length-wins", "The last of several Content-Length values is used.", _last_length, HTTP_STRICTNESS),
+    ("last-length-wins", "The last of several Content-Length values is used.", _last_length, LENGTH_CONFLICT),
     (
         "accepts-odd-length",
         "A Content-Length with a sign or trailing text is accepted.",
         _lenient_length,
-        INVALID_FRAMING_REJECTED,
+        LENGTH_DIGITS_ONLY,
+        LENGTH_CONFLICT,
     ),
     (
         "accepts-space-before-colon",
         "White space before the colon of a header field is accepted.",
         _space_before_colon,
-        HTTP_STRICTNESS,
+        SPACE_BEFORE_COLON,
     ),
     (
         "chunked-as-substring",
         "Any Transfer-Encoding that contains `chunked` is read as chunked.",
         _chunked_substring,
-        HTTP_STRICTNESS,
+        CHUNKED_NOT_FINAL,
+        CHUNKED_TWICE,
+        SPACE_BEFORE_COLON,
     ),
-    ("accepts-two-hosts", "The first of two Host headers is used.", _first_host, HTTP_STRICTNESS),
+    ("accepts-two-hosts", "The first of two Host headers is used.", _first_host, HOST_REPEATED),
 ):
-    _faults.add(_name, _description, _rewrites_head(_change), _clause)
+    _faults.add(_name, _description, rewrites_head(_change), *_clauses)
 
 _faults.add(
     "accepts-truncated-body",
     "A body shorter than its Content-Length is accepted.",
-    FaultHook(accepts_truncated_body=True),
-    INVALID_FRAMING_REJECTED,
+    FaultHook(accepts_truncated_body=lambda _headers: True),
+    INCOMPLETE_BODY,
+    INCOMPLETE_AT_CLOSE,
 )

@@ -12,8 +12,6 @@ from chainproof.contract.addresses import PRODUCTION, REGIONAL
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     ALLOW_HEADER,
-    HTTP_RECOMMENDATIONS,
-    HTTP_STRICTNESS,
     OBJECT_ACCEPTED,
     OTHER_METHODS_REJECTED,
     OTHER_PATHS_REJECTED,
@@ -21,6 +19,7 @@ from chainproof.contract.clauses import (
     REGIONAL_HOST_FORMS,
     REQUEST_FRAMING,
 )
+from chainproof.contract.http_clauses import ABSOLUTE_FORM, HOST_MISSING
 from chainproof.contract.openapi import METHOD
 
 from .fault import FaultRegistrar, FaultStage
@@ -195,7 +194,7 @@ def query_not_found(context: RequestContext) -> Answer:
     return error(answer, 400, "client_error") if b"?" in context.request.target and answer.status == 200 else answer
 
 
-@_faults.on_decide(HTTP_RECOMMENDATIONS)
+@_faults.on_decide(ABSOLUTE_FORM)
 def absolute_form_not_found(context: RequestContext) -> Answer:
     """A request target in absolute form is answered 400."""
     answer = context.correct_answer()
@@ -209,7 +208,7 @@ def method_case_insensitive(data: bytes, begins: bool) -> bytes:  # noqa: FBT001
     return b"POST" + data[4:] if begins and data[:5].lower() == b"post " else data
 
 
-@_faults.on_read(HTTP_STRICTNESS)
+@_faults.on_read(HOST_MISSING)
 def host_missing(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as above
     """HTTP/1.1 requests without Host are served."""
     head, blank, rest = data.partition(b"\r\n\r\n")

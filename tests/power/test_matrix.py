@@ -29,8 +29,8 @@ CLAUSES_WITHOUT_FAULT = {
 }
 
 IMPLIED_VIOLATIONS: dict[Clause, tuple[Clause, ...]] = {
-    # Without authentication, keys in other places and requests hidden in bodies are accepted too.
-    clauses.AUTHENTICATION_REQUIRED: (clauses.INVALID_FRAMING_REJECTED, clauses.KEY_LOCATION, clauses.KEY_VERIFIED),
+    # Without authentication, keys in other places are accepted too.
+    clauses.AUTHENTICATION_REQUIRED: (clauses.KEY_LOCATION, clauses.KEY_VERIFIED),
     # An answer with wrong framing affects the next request on its connection.
     clauses.RESPONSE_FRAMING: (
         clauses.CONNECTION_PERSISTENCE,
@@ -42,8 +42,7 @@ IMPLIED_VIOLATIONS: dict[Clause, tuple[Clause, ...]] = {
     ),
     clauses.CONNECTION_PERSISTENCE: (clauses.REQUEST_ANSWERED, clauses.RESPONSE_FRAMING, clauses.KEY_VERIFIED),
     clauses.SINGLETON_FIELDS: (clauses.RESPONSE_FRAMING,),
-    clauses.REQUEST_FRAMING: (clauses.RESPONSE_FRAMING, clauses.OBJECT_ACCEPTED, clauses.INVALID_FRAMING_REJECTED),
-    clauses.HTTP_STRICTNESS: (clauses.INVALID_FRAMING_REJECTED,),
+    clauses.REQUEST_FRAMING: (clauses.RESPONSE_FRAMING, clauses.OBJECT_ACCEPTED),
     # The answer to another request is not the object that was sent.
     clauses.ANSWER_MATCHES_REQUEST: (clauses.ECHO_EXACT,),
     clauses.ECHO_EXACT: (clauses.ANSWER_MATCHES_REQUEST,),
