@@ -167,6 +167,23 @@ CONTENT_CODING = _clause(
     quotation="the Content-Encoding header field indicates what content codings have been applied to the representation",
     statement="The body is encoded as Content-Encoding says. It is not encoded if the request accepts only `identity`.",
 )
+FIELD_SYNTAX = _clause(
+    "field-syntax",
+    Level.MUST,
+    source="RFC 9110 §2.2",
+    quotation="A sender MUST NOT generate protocol elements that do not match the grammar defined by the corresponding "
+    "ABNF rules.",
+    statement="The standard header fields of an answer, such as Date, Content-Type, ETag, Cache-Control and Location, follow "
+    "the grammar of their specification.",
+)
+FIELD_CONVENTIONS = _clause(
+    "field-conventions",
+    Level.SHOULD,
+    source="RFC 6265 §4.1.1",
+    quotation="Servers SHOULD NOT send Set-Cookie headers that fail to conform to the following grammar",
+    statement="Header fields whose errors recipients tolerate, such as Server, Set-Cookie and `Expires: 0`, follow their "
+    "grammar too.",
+)
 
 # ------------------------------------------------------------------ violations visible in several answers
 
@@ -338,6 +355,29 @@ REGIONAL_HOST_FORMS = _clause(
     source="RFC 9110 §4.2.3",
     quotation="The scheme and host are case-insensitive and normally provided in lowercase",
     statement="A regional hostname is recognised in any letter case, with a port, and with a trailing dot.",
+)
+HOST_FORMS = _clause(
+    "host-forms",
+    Level.ASSUMED,
+    source="RFC 9110 §4.2.3",
+    quotation="The scheme and host are case-insensitive and normally provided in lowercase",
+    statement="The target's own name is recognised in the Host header in any letter case, and with the default port.",
+)
+HOST_TRAILING_DOT = _clause(
+    "host-trailing-dot",
+    Level.SHOULD,
+    source="RFC 3986 §3.2.2",
+    quotation='The rightmost domain label of a fully qualified domain name in DNS may be followed by a single "."',
+    statement="The target's own name is recognised in the Host header with a trailing dot.",
+)
+UNKNOWN_METHODS = _clause(
+    "unknown-methods",
+    Level.SHOULD,
+    source="RFC 9110 §9.1",
+    quotation="An origin server that receives a request method that is unrecognized or not implemented SHOULD respond with "
+    "the 501 (Not Implemented) status code.",
+    statement="A method that nobody has registered is rejected with a 4xx or 501, not with another 5xx or a closed "
+    "connection.",
 )
 RESPONSE_FRAMING = _clause(
     "response-framing",

@@ -4,6 +4,7 @@ The operation is available under its own path, method and hosts only.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from urllib.parse import urlsplit
 
@@ -17,9 +18,11 @@ from chainproof.contract.addresses import (
     address_of,
     service_host,
 )
+from chainproof.contract.clauses import Clause
 from chainproof.contract.target import is_loopback
 from chainproof.contract.violations import Violation
 
+from ..judging.judge import BUSY_STATUSES
 from ..options import Permission
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
@@ -32,6 +35,9 @@ _METHODS = (
     *("LINK", "UNLINK", "SEARCH", "REPORT", "PURGE", "MERGE", "VIEW", "CHAINPROOF"),
 )
 """Methods that IANA lists or that servers support, and an unknown one."""
+
+_UNKNOWN_METHODS = ("BREW", "CHAINPROOF-UNKNOWN", "X", "!#$%&'*+-.^_`|~", "A" * 40)
+"""Methods that nobody has registered; any token is a valid method (RFC 9110 §9.1)."""
 
 _ALMOST_POST = ("post", "Post", "POSTS", "POS")
 """Methods that differ from POST in letter case or by a letter; methods are case-sensitive (RFC 9110 §9.1)."""
@@ -137,6 +143,29 @@ def _send_connect(requester: Requester) -> None:
     )
 
 
+@check_for(clauses.UNKNOWN_METHODS, clauses.OTHER_METHODS_REJECTED)
+def unknown_methods_are_rejected(requester: Requester) -> None:
+    """
+    A method that nobody has registered is rejected as such: it does not crash the target or the gateway.
+    """
+    for method in _UNKNOWN_METHODS:
+        request = requester.build_request(method=method, label=f"the method {method}")
+        # A server may reject what it cannot parse in its own form.
+        judged = [requester.send(replace(request, valid_message=False)).answer for _ in range(2)]
+        failed = [
+            answer for answer in judged if answer is None or (answer.status >= 500 and answer.status not in (501, 505))
+        ]
+        violation = Violation(
+            clause=clauses.UNKNOWN_METHODS,
+            expected="a 4xx or 501",
+            actual="no answer" if judged[0] is None else f"status {judged[0].status}",
+        )
+        # One failure may have another reason: a target may be busy at any time.
+        requester.record_clause(
+            clauses.UNKNOWN_METHODS, violation if len(failed) == len(judged) else None, request, judged[0]
+        )
+
+
 @check_for(clauses.OTHER_METHODS_REJECTED)
 def method_overrides_are_ignored(requester: Requester) -> None:
     """
@@ -221,3 +250,69 @@ def _send_regional_hosts(requester: Requester, identifier: str) -> None:
             continue  # the target ignores the Host header
         for variant in (host.upper(), host.title(), f"{host}:443", f"{host}."):
             requester.send(requester.build_request(host=variant, label=f"Host: {variant}"))
+
+
+# ------------------------------------------------------------------ the target's own name
+
+
+@check_for(clauses.HOST_FORMS, clauses.HOST_TRAILING_DOT)
+def every_form_of_the_own_host_name_is_recognised(requester: Requester) -> None:
+    """
+    The target's own name in the Host header, in any letter case, with the default port and with a trailing dot, is
+    answered like the name itself.
+    """
+    name = _own_name(requester)
+    authority = requester.target.authority
+    port = authority.rpartition(":")[2] if authority.rpartition("]")[2].count(":") else ""
+    suffix = f":{port}" if port else ""
+    usual = _status_with_host(requester, name + suffix)
+    if usual is None or usual >= 300:
+        raise CheckSkipped(f"needs a target that accepts requests with Host: {name}{suffix}")
+    default_port = 443 if requester.target.scheme == "https" else 80
+    forms = [(clauses.HOST_FORMS, host + suffix) for host in (name.upper(), name.title())]
+    forms += [] if port else [(clauses.HOST_FORMS, f"{name}:{default_port}")]
+    forms += [(clauses.HOST_TRAILING_DOT, f"{name}.{suffix}")]
+    for clause, host in forms:
+        _check_own_host(requester, clause, host, usual)
+
+
+def _own_name(requester: Requester) -> str:
+    """
+    The target's name; `localhost` for a loopback address. Raises CheckSkipped if it is another address.
+    """
+    host = requester.target.host
+    if not _IP_ADDRESS.fullmatch(host):
+        return host
+    if is_loopback(host):
+        return "localhost"
+    raise CheckSkipped("needs a target with a name: an address has only one form")
+
+
+_IP_ADDRESS = re.compile(r"[0-9.]+|[0-9A-Fa-f:.]*:[0-9A-Fa-f:.%A-Za-z0-9]*")
+
+
+def _status_with_host(requester: Requester, host: str) -> int | None:
+    """
+    The status of the answer to a valid request with a Host header; None if the target is busy or does not answer.
+    """
+    request = requester.build_request(host=host, label=f"Host: {host}")
+    for _ in range(3):
+        received = requester.send_once(request)
+        requester.record(request, received, None)
+        if received.answer is not None and received.answer.status not in BUSY_STATUSES:
+            return received.answer.status
+    return None
+
+
+def _check_own_host(requester: Requester, clause: Clause, host: str, usual: int) -> None:
+    """
+    Check that a form of the own name is answered like the name itself.
+    """
+    status = _status_with_host(requester, host)
+    if status is None:
+        return
+    violation = Violation(
+        clause=clause, expected=f"status {usual}, as for the name in its usual form", actual=f"status {status}"
+    )
+    request = requester.build_request(host=host, label=f"Host: {host}")
+    requester.record_clause(clause, violation if status != usual else None, request)

@@ -15,6 +15,8 @@ EVERY_ANSWER_CLAUSES: tuple[Clause, ...] = (
     clauses.NO_CREDENTIAL_LEAK,
     clauses.NO_INTERNALS,
     clauses.ALLOW_HEADER,
+    clauses.FIELD_SYNTAX,
+    clauses.FIELD_CONVENTIONS,
     clauses.RESPONSE_FRAMING,
     clauses.REQUEST_ANSWERED,
 )

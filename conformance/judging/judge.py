@@ -33,6 +33,7 @@ from .echo import RecentBodies, echo_violation
 from .error_code_cause import error_code_violation
 from .exercised_clauses import exercised_clauses
 from .expectation import STEERING_HEADER, Expectation, Terms, excerpt, is_undocumented_rejection
+from .field_syntax import field_violations, has_judged_field
 from .json_equality import duplicate_names
 from .request_ids import repeated_id_violation
 from .stack_traces import exposed_internals
@@ -308,6 +309,9 @@ def _judge_message(draft: _Draft, request: CheckRequest, answer: Answer, history
         draft.add(*_internals(request, answer))
     if history.has_repeated_request_id:
         draft.add(repeated_id_violation(answer))
+    if has_judged_field(answer):
+        draft.exercise(clauses.FIELD_SYNTAX, clauses.FIELD_CONVENTIONS)
+        draft.add(*field_violations(answer))
 
 
 def _judge_operation_answer(draft: _Draft, request: CheckRequest, answer: Answer, terms: Terms) -> None:

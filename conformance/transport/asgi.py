@@ -260,6 +260,8 @@ class _Exchange:
             event = self._protocol.next_event()
             if event is not h11.NEED_DATA:
                 return event
+            if self._protocol.they_are_waiting_for_100_continue:
+                self._write(h11.InformationalResponse(status_code=100, headers=[]))
             octets = await self._reader.read(_READ_SIZE)
             if self._request is None and not self._protocol.trailing_data[0]:
                 octets = octets.removeprefix(b"\r\n") or octets  # RFC 9112 §2.2

@@ -10,6 +10,7 @@ from . import (  # noqa: F401
     answer_request_id,
     authentication,
     chain,
+    fields,
     framing,
     parsing,
     request_framing,

@@ -18,12 +18,13 @@ from chainproof.contract.clauses import (
     REGIONAL_HOST,
     REGIONAL_HOST_FORMS,
     REQUEST_FRAMING,
+    UNKNOWN_METHODS,
 )
 from chainproof.contract.http_clauses import ABSOLUTE_FORM, HOST_MISSING
 from chainproof.contract.openapi import METHOD
 
 from .fault import FaultRegistrar, FaultStage
-from .hooks import DecideHook, RequestContext, error, is_operation_path, with_body, with_field, with_header
+from .hooks import DecideHook, FaultHook, RequestContext, error, is_operation_path, with_body, with_field, with_header
 
 _faults = FaultRegistrar(stage=FaultStage.ROUTING)
 _PATH = PRODUCTION.path().encode()
@@ -215,3 +216,41 @@ def host_missing(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # as abov
     if not begins or not blank or b"\r\nhost:" in head.lower() or b" HTTP/1.1" not in head:
         return data
     return head + b"\r\nHost: localhost" + blank + rest
+
+
+# ------------------------------------------------------------------ methods that nobody has registered
+
+_STAND_IN = b"SOURCE"
+"""A method that the parser knows, in place of one that it would reject."""
+_UNKNOWN_METHOD = re.compile(rb"(?!(?:GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|[A-Z]*(?:PROP|LOCK|LINK|COL)[A-Z]*) )"
+                             rb"(?!(?:COPY|MOVE|SEARCH|REPORT|MERGE|PURGE|QUERY|VIEW|PRI) )[!#$%&'*+.^_`|~0-9A-Z-]+(?= /)")  # fmt: skip
+
+
+def _with_known_method(data: bytes, begins: bool) -> bytes:  # noqa: FBT001  # the signature of every ReadHook
+    """
+    The bytes with a stand-in for an unknown method, so that they reach the decision.
+    """
+    return _UNKNOWN_METHOD.sub(_STAND_IN, data, count=1) if begins and _UNKNOWN_METHOD.match(data) else data
+
+
+for _name, _description, _status in (
+    ("unknown-method-500", "A method that nobody has registered is answered 500.", 500),
+    (
+        "unknown-method-502",
+        "A method that nobody has registered is answered 502: the application closes the connection.",
+        502,
+    ),
+):
+    _faults.add(
+        _name,
+        _description,
+        FaultHook(
+            read=_with_known_method,
+            decide=lambda context, status=_status: (  # type: ignore[misc]  # bound now, not when it is called
+                error(context.correct_answer(), status, None)
+                if context.request.method == _STAND_IN
+                else context.correct_answer()
+            ),
+        ),
+        UNKNOWN_METHODS,
+    )

@@ -34,7 +34,7 @@ from .endpoints import KEY, AnswerFunction, serve
 WIRE_CHECKS = tuple(
     check
     for check in ALL_CHECKS
-    if check.module in ("connection", "framing", "identity", "malformed", "repetition", "state")
+    if check.module in ("connection", "framing", "header_fields", "identity", "malformed", "repetition", "state")
 )
 """Checks of messages, connections and the order of requests; they take a few seconds."""
 GENERATED_CHECKS = tuple(check for check in ALL_CHECKS if check.module == "openapi_document")

@@ -10,6 +10,7 @@ from chainproof.contract.http_clauses import HTTP_CLAUSE_BY_ID
 from .test_faults import FAULTS
 from .test_faults_authentication import FAULTS as AUTHENTICATION_FAULTS
 from .test_faults_input import FAULTS as INPUT_FAULTS
+from .test_faults_kinds import FAULTS as FAULTS_OF_KINDS
 from .test_faults_wire import FAULTS as WIRE_FAULTS
 
 
@@ -19,5 +20,5 @@ def test_every_clause_has_a_fault() -> None:
     """
     violated = set().union(*(fault.breaks for fault in (*FAULTS, *AUTHENTICATION_FAULTS, *INPUT_FAULTS)))
 
-    tested = violated | {fault.breaks for fault in WIRE_FAULTS} | set(HTTP_CLAUSE_BY_ID)
+    tested = violated | {fault.breaks for fault in (*WIRE_FAULTS, *FAULTS_OF_KINDS)} | set(HTTP_CLAUSE_BY_ID)
     assert {clause.id for clause in CLAUSES} - tested == set()

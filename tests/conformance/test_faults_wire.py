@@ -135,7 +135,9 @@ FRAMING = (
         name="http/1.1 in lower case", breaks="response-framing", server=with_head(b"HTTP/1.1", b"http/1.1")
     ),
     FaultyEndpoint(
-        name="two Date fields", breaks="singleton-fields", server=with_field(b"Date: today\r\nDate: tomorrow")
+        name="two Date fields",
+        breaks="singleton-fields",
+        server=with_field(b"Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nDate: Sun, 06 Nov 1994 08:49:38 GMT"),
     ),
     FaultyEndpoint(
         name="a Content-Length with a plus sign", breaks="response-framing", server=with_head(b"Length: ", b"Length: +")

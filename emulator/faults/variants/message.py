@@ -8,6 +8,7 @@ import gzip
 import json
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from email.utils import formatdate
 
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
@@ -186,6 +187,29 @@ add_variant(
         )
     ),
 )
+_STANDARD_FIELDS = (
+    ("Cache-Control", 'no-store, private="x-note", max-age=0'),
+    ("Cache-Control", 'community="a, b"'),
+    ("ETag", 'W/"a,b"'),
+    ("Last-Modified", "Sun, 06 Nov 1994 08:49:37 GMT"),
+    ("Expires", "Thu, 01 Jan 1970 00:00:00 GMT"),
+    ("Age", "0"),
+    ("Vary", "Accept-Encoding , Origin"),
+    ("Server", "gateway/1.0 (with (nested) comment) module/2"),
+    ("Server-Timing", 'db;dur=53;desc="a, b", miss'),
+    ("Server-Timing", "total;dur=12.5"),
+    ("Strict-Transport-Security", 'max-age="31536000" ; includeSubDomains; preload'),
+    ("Link", "<https://example.com/a,b>; rel=\"next prev\"; title*=UTF-8''x, </docs>; rel=help"),
+    ("Via", "1.1 gateway (comment), HTTP/1.1 other:8080"),
+    ("Alt-Svc", 'h3=":443"; ma=86400, h2="alt:443"'),
+    ("Set-Cookie", "visit=1; Expires=Wed, 21 Oct 2015 07:28:00 GMT; Path=/; HttpOnly"),
+    ("Content-Language", "de-CH, en"),
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Expose-Headers", "X-Baseten-Request-Id, ETag"),
+    ("Cache-Status", 'gateway; fwd=method; detail="x"'),
+    ("Keep-Alive", "timeout=60, max=100"),
+)
+
 add_variant(
     "www-authenticate",
     "A 401 has WWW-Authenticate.",
@@ -195,4 +219,10 @@ add_variant(
             with_header(answer, "WWW-Authenticate", 'Api-Key realm="chain"') if answer.status == 401 else answer
         )
     ),
+)
+add_variant(
+    "standard-fields",
+    "Answers have many standard header fields, with unusual but valid values.",
+    "RFC 9110 §5.6, §8, §10.2; RFC 9111 §5; RFC 6797 §6.1; RFC 8288 §3",
+    changed_answer(lambda _, answer: replace(answer, headers=(*answer.headers, *_STANDARD_FIELDS))),
 )

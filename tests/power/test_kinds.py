@@ -1,0 +1,53 @@
+"""
+Each check finds several forms of the kind of fault that it is for, without help from other checks.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from chainproof.conformance.checks.catalogue import ALL_CHECKS
+from chainproof.conformance.options import Depth
+from chainproof.emulator.faults import FAULTS
+
+from .serving import attempts, run_checks, running_emulator
+
+FORMS: dict[str, tuple[str, ...]] = {
+    "header_fields_of_answers_follow_their_grammar": (
+        *("date-iso", "date-with-offset", "date-in-another-language", "date-with-wrong-weekday", "date-one-digit-day"),
+        *("etag-unquoted", "cache-control-semicolons", "cache-control-max-age-words", "last-modified-unix"),
+        *("expires-in-seconds", "age-fraction", "vary-semicolons", "server-timing-equals", "link-without-brackets"),
+        *("transport-security-without-max-age", "challenge-without-scheme", "allow-semicolons", "origin-allowed-twice"),
+        *("language-with-underscore", "location-with-space", "content-type-with-comma"),
+        *("cookie-with-space", "expires-zero"),
+    ),
+    "many_header_fields_are_accepted": ("rejects-many-fields", "ignores-fields-after-64", "joins-equal-fields"),
+    "expect_100_continue_is_honoured": ("continue-never-sent", "continue-delayed"),
+    "unknown_methods_are_rejected": ("unknown-method-500", "unknown-method-502"),
+    "every_form_of_the_own_host_name_is_recognised": (
+        *("host-case-sensitive", "host-in-capitals-unknown", "host-with-dot-unknown"),
+    ),
+}
+"""Faults of one kind, by the check that must find them."""
+
+CHECKS = {check.name: check for check in ALL_CHECKS}
+
+
+@pytest.mark.parametrize(
+    ("check", "fault"), [pytest.param(check, name, id=name) for check, names in FORMS.items() for name in names]
+)
+def test_a_form_of_the_kind_is_found_by_its_own_check(check: str, fault: str) -> None:
+    """
+    At depth quick, the check reports the clause that the fault violates, and nothing unexpected.
+    """
+    known = FAULTS[fault]
+    found = set()
+    for _ in attempts(known):
+        with running_emulator(known.hook) as url:
+            findings = run_checks(url, [CHECKS[check]], depth=Depth.QUICK, deadline=5.0)
+        found = {each.clause for each in findings}
+        if known.violates.id in found:
+            break
+
+    assert known.violates.id in found
+    assert found <= {clause.id for clause in (known.violates, *known.also_violates)}
