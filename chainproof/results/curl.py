@@ -1,16 +1,21 @@
 """
-A request as a curl command, with the key taken from an environment variable.
+A request as a shell command: curl, or `chainproof call --raw` for what curl would change. The key stays in the environment.
+
+The shell passes the key on through a pipe. In an argument list, every user of the machine could read it.
 """
 
 from __future__ import annotations
 
+import re
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from urllib.parse import urlsplit
 
 from chainproof.clock import Seconds
-from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
+from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE
+from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.route import Route
+from chainproof.results.shell_words import Secret, printf_command
 
 DIRECT_ROUTE = Route()
 """Direct to the target."""
@@ -18,40 +23,122 @@ DIRECT_ROUTE = Route()
 _MAX_BODY = 2000
 """Bytes of a body that a curl command contains."""
 
+_URL = re.compile(r"https?://[^/#\s]+/[!-~]*")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CHANGED_BY_CURL = frozenset({"transfer-encoding", "expect"})
+"""Header fields that change how curl sends a body."""
 
-def curl_line(
+
+def request_command(
     *,
     method: str,
     url: str,
-    headers: Iterable[tuple[str, str]],
+    headers: Sequence[HeaderField],
     body: bytes | None,
-    key: ApiKey | None = None,
+    secret: Secret | None = None,
     variable: str = DEFAULT_KEY_VARIABLE,
     route: Route = DIRECT_ROUTE,
     deadline: Seconds | None = None,
 ) -> str:
     """
-    A POSIX shell command that sends the same request by the same *route*, with the key replaced by `$BASETEN_API_KEY`.
+    A POSIX shell command that sends the same request by the same *route*; the shell inserts the *secret*.
 
-    A body that is not printable text is piped from printf; a body longer than 2000 bytes is cut, with a comment. With a
-    *deadline* curl stops waiting then. A proxy is left out: curl takes it from the environment, as chainproof does.
+    A body that makes the command too long is cut, with a comment. With a *deadline* the command stops waiting then. A
+    proxy is left out: curl takes it from the environment, as chainproof does.
     """
-    words = [*_curl(method, url), *_route_options(route, deadline), _quoted(url, key, variable)]
-    fields = [(name, value) for name, value in headers if not _is_sent_by_curl(name, value, url)]
-    for name, value in fields:
-        # curl drops a header that is written `Name:`; with a semicolon it sends it empty.
-        words += ["-H", _quoted(f"{name}: {value}" if value.strip() else f"{name};", key, variable)]
-    if body is None:
-        return " ".join(words)
-    if "content-type" not in {name.lower() for name, _ in fields}:
-        words += ["-H", "'Content-Type:'"]
-    shown = _shown_body(body, key)
-    text = _printable(shown)
-    if text is not None:
-        line = " ".join([*words, "--data-binary", _quoted(text, key, variable)])
-    else:
-        line = _printf(shown, key, variable) + " | " + " ".join([*words, "--data-binary", "@-"])
-    return line if len(shown) == len(body) else f"{line}  # body cut: {len(body)} bytes in all"
+    if body is not None and len(body) > _MAX_BODY:
+        line = request_command(
+            method=method,
+            url=url,
+            headers=headers,
+            body=_start_without_secret(body, secret),
+            secret=secret,
+            variable=variable,
+            route=route,
+            deadline=deadline,
+        )
+        return f"{line}  # body cut: {len(body)} bytes in all"
+    if is_sent_by_curl(method=method, url=url, headers=headers, body=body, secret=secret):
+        return curl_line(
+            method=method, url=url, headers=headers, body=body, secret=secret, route=route, deadline=deadline
+        )
+    parts = urlsplit(url)
+    origin = f"{parts.scheme}://{parts.netloc}"
+    head = [f"{method} {url.removeprefix(origin)} HTTP/1.1"]
+    head += [f"Host: {parts.netloc}"] * ("host" not in {name.lower() for name, _ in headers})
+    head += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
+    head += [f"Content-Length: {len(body)}"] * (body is not None)
+    sent = "\r\n".join((*head, "", "")).encode("latin-1", "replace") + (body or b"")
+    return call_line(
+        printf_command(sent, secret), origin, variable=variable, route=route, deadline=deadline
+    )
+
+
+def is_sent_by_curl(
+    *, method: str, url: str, headers: Iterable[HeaderField], body: bytes | None, secret: Secret | None
+) -> bool:
+    """
+    Whether curl sends exactly this request, with the secret read from a pipe.
+    """
+    text = secret.text if secret is not None else ""
+    if not _URL.fullmatch(url) or (text and text in url) or not _TOKEN.fullmatch(method):
+        return False
+    if body is not None and (method == "HEAD" or len(body) > _MAX_BODY or not _is_printable(body)):
+        return False
+    if body and text and text.encode() in body:
+        return False
+    length = str(len(body)) if body is not None else None
+    return all(_is_sent_unchanged(name, value, length) for name, value in headers)
+
+
+def _is_sent_unchanged(name: str, value: str, length: str | None) -> bool:
+    """
+    Whether curl sends a header field as it is.
+    """
+    if not _TOKEN.fullmatch(name) or name.lower() in _CHANGED_BY_CURL:
+        return False
+    if name.lower() == "content-length":
+        return value == length
+    return value == value.strip() and value.isascii() and value.isprintable()
+
+
+def curl_line(
+    *,
+    method: str,
+    url: str,
+    headers: Sequence[HeaderField],
+    body: bytes | None,
+    secret: Secret | None = None,
+    route: Route = DIRECT_ROUTE,
+    deadline: Seconds | None = None,
+) -> str:
+    """
+    The curl command of a request that `is_sent_by_curl`.
+    """
+    fields = [(name, value) for name, value in headers if not _is_added_by_curl(name, value, url)]
+    piped, options = _header_options(fields, secret)
+    line = " ".join([*_curl(method, url), *_route_options(route, deadline), shlex.quote(url), *options])
+    if body is not None:
+        if "content-type" not in {name.lower() for name, _ in fields}:
+            line += " -H 'Content-Type:'"
+        line += f" --data-binary {shlex.quote(body.decode())}"
+    return f"{piped} | {line}" if piped else line
+
+
+def _header_options(fields: Sequence[HeaderField], secret: Secret | None) -> tuple[str, list[str]]:
+    """
+    The command that writes the fields with the secret, and curl's options for all fields, in their order.
+    """
+    # curl drops a header that is written `Name:`; with a semicolon it sends it empty.
+    lines = [f"{name}: {value}" if value else f"{name};" for name, value in fields]
+    secret_lines = [number for number, line in enumerate(lines) if secret is not None and secret.text in line]
+    if not secret_lines:
+        return "", [word for line in lines for word in ("-H", shlex.quote(line))]
+    first, last = secret_lines[0], secret_lines[-1] + 1
+    piped = printf_command("".join(f"{line}\n" for line in lines[first:last]).encode(), secret)
+    options = [word for line in lines[:first] for word in ("-H", shlex.quote(line))]
+    options += ["-H", "@-"]
+    return piped, options + [word for line in lines[last:] for word in ("-H", shlex.quote(line))]
 
 
 def _curl(method: str, url: str) -> list[str]:
@@ -61,6 +148,8 @@ def _curl(method: str, url: str) -> list[str]:
     words = ["curl", "-sS", "-i"]
     # After `-X HEAD` curl waits for a body that never comes.
     words += ["--head"] if method == "HEAD" else ["-X", shlex.quote(method)]
+    if url.startswith("https:"):
+        words.append("--http1.1")
     if any(character in url for character in "[]{}"):
         words.append("--globoff")
     if "/." in url:
@@ -70,7 +159,7 @@ def _curl(method: str, url: str) -> list[str]:
 
 def _route_options(route: Route, deadline: Seconds | None) -> list[str]:
     """
-    The options for the address, the certificates and the deadline.
+    The options of curl for the address, the certificates and the deadline.
     """
     words = []
     if route.connect_to is not None:
@@ -82,59 +171,51 @@ def _route_options(route: Route, deadline: Seconds | None) -> list[str]:
     return words
 
 
-def _is_sent_by_curl(name: str, value: str, url: str) -> bool:
+def _is_added_by_curl(name: str, value: str, url: str) -> bool:
     """
     Whether curl sends this field anyway: the Content-Length, and the URL's own Host.
     """
     return name.lower() == "content-length" or (name.lower() == "host" and value == urlsplit(url).netloc)
 
 
-def _shown_body(body: bytes, key: ApiKey | None) -> bytes:
+def _is_printable(body: bytes) -> bool:
     """
-    The start of a body, cut so that it contains no part of the key.
-    """
-    secret = key.reveal().encode() if key is not None else b""
-    last = body.rfind(secret, 0, _MAX_BODY + len(secret) - 1) if secret else -1
-    return body[:last] if last >= 0 and last + len(secret) > _MAX_BODY else body[:_MAX_BODY]
-
-
-def _printf(body: bytes, key: ApiKey | None, variable: str) -> str:
-    """
-    A printf command that writes a body, with the key replaced by its variable.
-    """
-    secret = key.reveal().encode() if key is not None else b""
-    pieces = body.split(secret) if secret else [body]
-    escaped = ["".join(map(_octal, piece)) for piece in pieces]
-    if escaped[0].startswith("-"):
-        escaped[0] = f"\\{ord('-'):03o}{escaped[0][1:]}"  # printf would take it for an option
-    return f"printf '{'%s'.join(escaped)}'" + f' "${{{variable}}}"' * (len(pieces) - 1)
-
-
-def _quoted(text: str, key: ApiKey | None, variable: str) -> str:
-    """
-    A shell word, with the key replaced by its variable.
-    """
-    secret = key.reveal() if key is not None else ""
-    if not secret or secret not in text:
-        return shlex.quote(text)
-    pieces = ["'" + piece.replace("'", "'\"'\"'") + "'" if piece else "" for piece in text.split(secret)]
-    return f'"${{{variable}}}"'.join(pieces)
-
-
-def _printable(body: bytes) -> str | None:
-    """
-    The body if it is printable text, or None. Curl would read a leading @ as a file name.
+    Whether a body is printable text. Curl would read a leading @ as a file name.
     """
     try:
         text = body.decode("utf-8")
     except UnicodeDecodeError:
-        return None
-    return text if text.isprintable() and not text.startswith("@") else None
+        return False
+    return text.isprintable() and not text.startswith("@")
 
 
-def _octal(byte: int) -> str:
+def call_line(
+    written: str,
+    origin: str,
+    *,
+    variable: str = DEFAULT_KEY_VARIABLE,
+    route: Route = DIRECT_ROUTE,
+    deadline: Seconds | None = None,
+) -> str:
     """
-    A byte as text of a printf format string.
+    A command that sends exactly the bytes that the command *written* writes, with `chainproof call --raw`.
     """
-    plain = 0x20 <= byte < 0x7F and chr(byte) not in "\\'%"
-    return chr(byte) if plain else f"\\{byte:03o}"
+    words = ["chainproof", "call", "--raw", "-", "--target", shlex.quote(origin)]
+    if route.connect_to is not None:
+        words += ["--connect-to", shlex.quote(str(route.connect_to))]
+    if route.ca_file is not None:
+        words += ["--ca-file", shlex.quote(route.ca_file)]
+    if variable != DEFAULT_KEY_VARIABLE:
+        words += ["--api-key-env", variable]
+    if deadline is not None:
+        words += ["--deadline", f"{deadline:.9g}s"]
+    return f"{written} | {' '.join(words)}"
+
+
+def _start_without_secret(body: bytes, secret: Secret | None) -> bytes:
+    """
+    The start of a body, cut so that it contains no part of the secret.
+    """
+    text = secret.text.encode() if secret is not None else b""
+    last = body.rfind(text, 0, _MAX_BODY + len(text) - 1) if text else -1
+    return body[:last] if last >= 0 and last + len(text) > _MAX_BODY else body[:_MAX_BODY]

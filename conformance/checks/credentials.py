@@ -12,13 +12,14 @@ from dataclasses import replace
 
 from chainproof.contract import clauses, http_clauses
 from chainproof.contract.header_fields import HeaderField
+from chainproof.results.shell_words import Secret
 
 from ..inputs.wrong_keys import BASIC_CREDENTIALS, MISUSED_KEYS, PLACEHOLDER_KEYS, wrong_keys
 from ..judging.auth_bypass_cause import WRONG_KEY
 from ..judging.expectation import expectation
 from ..options import Permission
 from ..probing.requester import DEFAULT_BODY, DefaultBody, Requester
-from ..transport.request import JSON_TYPE, CheckRequest, Secret, request_bytes
+from ..transport.request import JSON_TYPE, CheckRequest, request_bytes
 from . import check_for
 
 

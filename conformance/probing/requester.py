@@ -26,6 +26,7 @@ from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import Target
 from chainproof.contract.violations import Violation, violations
 from chainproof.results.exchange import Transport
+from chainproof.results.shell_words import Secret
 
 from ..inputs.bodies import describe_body
 from ..inputs.chain_inputs import initial_inputs
@@ -39,7 +40,7 @@ from ..transport.check_skipped import CheckSkipped
 from ..transport.client import Client, connection_failure
 from ..transport.connection import TransportResult
 from ..transport.raw_connection import RawConnection
-from ..transport.request import JSON_TYPE, CheckRequest, Secret, key_secret
+from ..transport.request import JSON_TYPE, CheckRequest, key_secret
 from .answer_recorder import AnswerRecorder, JudgedAnswer
 from .budget import FIRST_EXAMPLES, CheckScope, Round, TimeBudget
 from .waits import TargetBehaviour, Waits

@@ -13,21 +13,10 @@ from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.openapi import METHOD, PATH
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
-from chainproof.results.curl import DIRECT_ROUTE, curl_line
+from chainproof.results.curl import DIRECT_ROUTE, call_line, curl_line, is_sent_by_curl
+from chainproof.results.shell_words import Secret, variable_secret, writing_command
 
 JSON_TYPE = ("Content-Type", "application/json")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Secret:
-    """
-    A text in a request that must never be shown, and the shell word that stands for it.
-    """
-
-    text: str = field(repr=False)
-    """The text as it is in the request."""
-    shell_word: str
-    """The double-quoted word that replaces it in a curl command."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,7 +87,7 @@ def key_secret(key: ApiKey, variable: str = DEFAULT_KEY_VARIABLE) -> Secret:
     """
     The API key as a secret; *variable* is the environment variable that has it.
     """
-    return Secret(text=key.reveal(), shell_word=f'"${{{variable}}}"')
+    return variable_secret(key.reveal(), variable)
 
 
 def request_bytes(request: CheckRequest, target: Target) -> bytes:
@@ -134,54 +123,37 @@ def _chunks(body: bytes, size: int = 7) -> Iterator[bytes]:
     yield b"0\r\n\r\n"
 
 
-_PLACE = "CHAINPROOF_SECRET"
-
-
 def reproduction_command(
-    request: CheckRequest, target: Target, *, route: Route = DIRECT_ROUTE, deadline: Seconds | None = None
+    request: CheckRequest,
+    target: Target,
+    *,
+    variable: str = DEFAULT_KEY_VARIABLE,
+    route: Route = DIRECT_ROUTE,
+    deadline: Seconds | None = None,
+    exact: bool = False,
 ) -> str:
     """
-    A curl command that sends the request again by the same *route*. The shell inserts the secret. If a *deadline* was
-    missed, curl waits as long.
+    A command that sends the request again by the same *route*; empty if it would be too long. The shell inserts the secret.
+
+    It is a curl command where curl sends the same request, and *exact* bytes need not be shown. If a *deadline* was
+    missed, the command waits as long.
     """
-    if request.raw is not None:
-        return _printf_command(request, target)
     host = (("Host", request.host),) if request.host is not None else ()
-    coding = (("Transfer-Encoding", "chunked"),) if request.chunked else ()
-    line = curl_line(
-        method=request.method,
-        url=target.origin + request.path,
-        headers=(*host, *request.fields, *coding),
-        body=request.body,
-        key=ApiKey(request.secret.text) if request.secret else None,
-        variable=_PLACE,
-        route=route,
-        deadline=deadline,
-    )
-    return line.replace(f'"${{{_PLACE}}}"', request.secret.shell_word) if request.secret else line
-
-
-_PLAIN_BYTES = frozenset(range(0x20, 0x7F)) - frozenset(b"%'\\")
-_NAMED_BYTES = {0x0D: r"\r", 0x0A: r"\n", 0x09: r"\t", 0x25: "%%", 0x5C: r"\\"}
-
-
-def _printf_command(request: CheckRequest, target: Target) -> str:
-    """
-    A shell command that sends the exact bytes of a request, which curl would correct.
-    """
-    assert request.raw is not None
-    pieces = request.raw.split(request.secret.text.encode("latin-1")) if request.secret else [request.raw]
-    words = [request.secret.shell_word] * (len(pieces) - 1) if request.secret else []
-    text = "%s".join("".join(map(_printf_escape, piece)) for piece in pieces)
-    host = target.host.strip("[]")
-    connect = f"nc {host} {target.port}"
-    if target.scheme == "https":
-        connect = f"openssl s_client -quiet -connect {target.authority} -servername {host}"
-    return " ".join(("printf", f"'{text}'", *words, "|", connect))
-
-
-def _printf_escape(byte: int) -> str:
-    """
-    One byte in a format of printf between single quotes.
-    """
-    return chr(byte) if byte in _PLAIN_BYTES else _NAMED_BYTES.get(byte, f"\\{byte:03o}")
+    url, headers = target.origin + request.path, (*host, *request.fields)
+    is_plain = request.raw is None and not request.chunked and not exact and request.path.startswith("/")
+    if is_plain and is_sent_by_curl(
+        method=request.method, url=url, headers=headers, body=request.body, secret=request.secret
+    ):
+        return curl_line(
+            method=request.method,
+            url=url,
+            headers=headers,
+            body=request.body,
+            secret=request.secret,
+            route=route,
+            deadline=deadline,
+        )
+    written = writing_command(request_bytes(request, target), request.secret)
+    if written is None:
+        return ""
+    return call_line(written, target.origin, variable=variable, route=route, deadline=deadline)

@@ -17,8 +17,9 @@ from chainproof.contract.answer import Answer
 from chainproof.contract.openapi import METHOD
 from chainproof.contract.violations import Violation, breaks_must_clause, error_code, violations
 from chainproof.endpoint import Endpoint
-from chainproof.results.curl import curl_line
+from chainproof.results.curl import request_command
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
+from chainproof.results.shell_words import variable_secret
 from chainproof.results.stored_body import stored_body
 
 from ..client.reply import Reply
@@ -175,12 +176,12 @@ class Settlement:
         """
         The curl line that reproduces a request.
         """
-        return curl_line(
+        return request_command(
             method=METHOD,
             url=self._endpoint.target.url,
             headers=header_fields(self._endpoint.key, self._endpoint.fields),
             body=request.encoded_request.body if request.encoded_request is not None else b"",
-            key=self._endpoint.key,
+            secret=variable_secret(self._endpoint.key.reveal(), self._variable),
             variable=self._variable,
             route=self._endpoint.route,
         )
