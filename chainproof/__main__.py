@@ -21,6 +21,7 @@ ENTRY_POINT_GROUP = "chainproof.tools"
 
 TOOL_SUMMARIES = {
     "demo": "check and load-test an emulator, and write one HTML report",
+    "call": "send one request and show it completely",
     "conformance": "check a target against the contract",
     "loadtests": "send a workload to a target and measure latency and errors",
     "reports": "summarise run folders on the terminal or as HTML, JSON, Markdown or JUnit XML",
@@ -33,6 +34,10 @@ CHILD_PROCESS_PACKAGES = {
     "loadtests": ("locust",),
 }
 """Packages that only the child processes of a tool import."""
+
+
+_EXTRAS = {"demo": "all", "call": "conformance"}
+"""The extra that installs a tool, where it has another name."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -83,7 +88,7 @@ def _run(entry: EntryPoint, arguments: Sequence[str]) -> int:
     except ModuleNotFoundError as missing:
         if missing.name is None or missing.name.partition(".")[0] == "chainproof":
             raise
-        extra = "all" if entry.name == "demo" else entry.name
+        extra = _EXTRAS.get(entry.name, entry.name)
         raise UsageError(
             f"the package {missing.name!r} is not installed; install the tool with: pip install 'chainproof[{extra}]'"
         ) from None

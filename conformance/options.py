@@ -257,6 +257,27 @@ OPTIONS = tuple(
 """Every option of a conformance run, with the default that `Settings` has."""
 
 
+_OPTIONS_OF_CALL = ("contract", "deadline", "echo", "input_schema", "output_schema")
+"""The options of a conformance run that a single request has too, besides those of the target."""
+
+CALL_OPTIONS = (
+    *(option for option in OPTIONS if option in TARGET_OPTIONS or option.dest in _OPTIONS_OF_CALL),
+    Option(
+        name="--payload",
+        metavar="JSON|FILE",
+        help="the body: JSON text, a file, or - for the standard input; it is sent as it is",
+        default_text="the simplest input of --input-schema, else {}",
+    ),
+    Option(
+        name="--raw",
+        metavar="FILE",
+        help="a file, or - for the standard input, with all bytes to send: request line, header fields and body. Nothing is "
+        "added, not even the key",
+    ),
+)
+"""The options of `chainproof call`."""
+
+
 def settings_from(values: Mapping[str, object]) -> Settings:
     """
     The settings for parsed option values; None stands for the default.

@@ -11,6 +11,7 @@ from pathlib import Path
 from chainproof.conformance import checks
 from chainproof.conformance.checks import CHECKS
 from chainproof.conformance.judging.exercised_clauses import EVERY_ANSWER_CLAUSES
+from chainproof.conformance.options import CALL_OPTIONS
 from chainproof.conformance.options import OPTIONS as CONFORMANCE_OPTIONS
 from chainproof.contract.addresses import ADDRESSES, ServerKind
 from chainproof.contract.clauses import ASSUMED, CLAUSES, Clause
@@ -186,6 +187,8 @@ def _option_sections() -> Iterator[str]:
     yield from _option_table(TARGET_OPTIONS, ())
     yield from ("## chainproof conformance", "", "pytest has the same options.", "")
     yield from _option_tables(CONFORMANCE_OPTIONS)
+    yield from ("## chainproof call", "")
+    yield from _option_tables(CALL_OPTIONS)
     yield from (
         "## chainproof loadtests",
         "",

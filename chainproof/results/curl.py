@@ -46,7 +46,8 @@ def request_command(
     A body that makes the command too long is cut, with a comment. With a *deadline* the command stops waiting then. A
     proxy is left out: curl takes it from the environment, as chainproof does.
     """
-    if body is not None and len(body) > _MAX_BODY:
+    size = len(body or b"")
+    if body is not None and size > _MAX_BODY:
         line = request_command(
             method=method,
             url=url,
@@ -57,7 +58,7 @@ def request_command(
             route=route,
             deadline=deadline,
         )
-        return f"{line}  # body cut: {len(body)} bytes in all"
+        return f"{line}  # body cut: {size} bytes in all"
     if is_sent_by_curl(method=method, url=url, headers=headers, body=body, secret=secret):
         return curl_line(
             method=method, url=url, headers=headers, body=body, secret=secret, route=route, deadline=deadline
@@ -67,11 +68,9 @@ def request_command(
     head = [f"{method} {url.removeprefix(origin)} HTTP/1.1"]
     head += [f"Host: {parts.netloc}"] * ("host" not in {name.lower() for name, _ in headers})
     head += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
-    head += [f"Content-Length: {len(body)}"] * (body is not None)
+    head += [f"Content-Length: {size}"] * (body is not None)
     sent = "\r\n".join((*head, "", "")).encode("latin-1", "replace") + (body or b"")
-    return call_line(
-        printf_command(sent, secret), origin, variable=variable, route=route, deadline=deadline
-    )
+    return call_line(printf_command(sent, secret), origin, variable=variable, route=route, deadline=deadline)
 
 
 def is_sent_by_curl(

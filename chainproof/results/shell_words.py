@@ -17,8 +17,8 @@ _MAX_COMMAND = 3000
 _MAX_SEARCHED = 2**22
 """Bytes in which repeated patterns are looked for."""
 
-_REPEATED = re.compile(rb"([^\n']{1,8}?)\1{39,}")
-"""At least forty times the same few bytes."""
+_REPEATED = re.compile(rb"([^\n\x00]{1,8}?)\1{39,}")
+"""At least forty times the same few bytes, which `yes` can write and `tr` leaves unchanged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,8 +44,8 @@ def writing_command(data: bytes, secret: Secret | None) -> str | None:
     r"""
     A command that writes *data* to its output; None if it would be too long.
 
-    >>> writing_command(b'{"a":"' + b"x" * 5000 + b'"}', None)
-    '{ printf \\'{"a":"\\'; yes x | tr -d \\'\\\\n\\' | head -c 5000; printf \\'"}\\'; }'
+    >>> print(writing_command(b'{"a":"' + b"x" * 5000 + b'"}', None))
+    { printf '{"a":"'; yes x | tr -d '\n' | head -c 5000; printf '"}'; }
     """
     if len(data) <= _MAX_COMMAND // 4:
         return printf_command(data, secret)
@@ -87,9 +87,10 @@ def _repeating_command(pattern: bytes, length: int) -> str:
     """
     A command that writes a pattern again and again, *length* bytes in all.
     """
-    is_plain = pattern.isascii() and pattern.decode("ascii").isprintable() and not pattern.startswith(b"-")
+    is_plain = pattern.isascii() and pattern.decode("ascii").isprintable()
     word = shlex.quote(pattern.decode("ascii")) if is_plain else f'"$({printf_command(pattern, None)})"'
-    return f"yes {word} | tr -d '\\n' | head -c {length}"
+    dashes = "-- " * pattern.startswith(b"-")
+    return f"yes {dashes}{word} | tr -d '\\n' | head -c {length}"
 
 
 _PLAIN_BYTES = frozenset(range(0x20, 0x7F)) - frozenset(b"%'\\")

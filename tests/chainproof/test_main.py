@@ -14,7 +14,7 @@ import pytest
 import chainproof.__main__ as command
 from chainproof import __version__
 
-TOOLS = {"conformance", "demo", "emulator", "loadtests", "reports"}
+TOOLS = {"call", "conformance", "demo", "emulator", "loadtests", "reports"}
 
 
 def offer(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -70,7 +70,7 @@ def test_an_unknown_tool_is_a_usage_error(capsys: pytest.CaptureFixture[str]) ->
     """
     assert command.main(["report"]) == 2
     assert capsys.readouterr().err == (
-        "chainproof: expected one of conformance, demo, emulator, loadtests, reports, found 'report'\n"
+        "chainproof: expected one of call, conformance, demo, emulator, loadtests, reports, found 'report'\n"
     )
 
 

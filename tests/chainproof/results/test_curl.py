@@ -1,10 +1,11 @@
 """
-Curl commands: they send the same request and never contain the key.
+Commands that repeat a request: they send the same request, and no process gets the key in its arguments.
 """
 
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import ssl
@@ -19,9 +20,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chainproof.contract.credentials import DEFAULT_KEY_VARIABLE, ApiKey
 from chainproof.contract.route import Address, Route
-from chainproof.results.curl import curl_line
+from chainproof.results.curl import curl_line, request_command
+from chainproof.results.shell_words import Secret, variable_secret, writing_command
 
 URL = "https://chain-abc123.api.baseten.co/production/run_remote"
 TCHAR = "!#$%&'*+-.^_`|~" + string.ascii_letters + string.digits
@@ -44,25 +45,49 @@ METHODS = st.sampled_from(["POST", "GET", "DELETE", "QUERY", "M-SEARCH"]) | st.t
 )  # fmt: skip
 
 
-@pytest.fixture(scope="module")
-def fake_curl(tmp_path_factory: pytest.TempPathFactory) -> Path:
+SECRET_VARIABLE = "BASETEN_API_KEY"
+
+
+def secret(key: str) -> Secret:
     """
-    A folder with a `curl` that records its arguments and its input.
+    The key in its variable.
+    """
+    return variable_secret(key, SECRET_VARIABLE)
+
+
+@pytest.fixture(scope="module")
+def fake_commands(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """
+    A folder with a `curl` and a `chainproof` that record their arguments and their input.
     """
     folder = tmp_path_factory.mktemp("bin")
-    script = folder / "curl"
-    script.write_text(f"#!/bin/sh\nprintf '%s\\0' \"$@\" > '{folder}/words'\ncat > '{folder}/stdin'\n")
-    script.chmod(0o755)
+    for name in ("curl", "chainproof"):
+        script = folder / name
+        script.write_text(f"#!/bin/sh\nprintf '%s\\0' {name} \"$@\" > '{folder}/words'\ncat > '{folder}/stdin'\n")
+        script.chmod(0o755)
     return folder
 
 
-def run(line: str, key: str, fake_curl: Path) -> tuple[list[bytes], bytes]:
+def run(line: str, key: str, fake_commands: Path) -> tuple[list[bytes], bytes]:
     """
-    The arguments and the standard input that a shell gives to curl.
+    The command with its arguments, and the standard input that a shell gives to it.
     """
-    environment = {"PATH": f"{fake_curl}:/usr/bin:/bin", DEFAULT_KEY_VARIABLE: key, "LC_ALL": "C.UTF-8"}
+    environment = {"PATH": f"{fake_commands}:/usr/bin:/bin", SECRET_VARIABLE: key, "LC_ALL": "C.UTF-8"}
     subprocess.run(["sh", "-c", line], env=environment, check=True, stdin=subprocess.DEVNULL, timeout=20)
-    return (fake_curl / "words").read_bytes().split(b"\0")[:-1], (fake_curl / "stdin").read_bytes()
+    return (fake_commands / "words").read_bytes().split(b"\0")[:-1], (fake_commands / "stdin").read_bytes()
+
+
+def sent_by_curl(words: list[bytes], piped: bytes) -> tuple[bytes, bytes, list[bytes], bytes | None]:
+    """
+    Method, URL, header lines and body that curl sends with these arguments.
+    """
+    options = list(pairwise(words))
+    fields: list[bytes] = []
+    for option, value in options:
+        if option == b"-H":
+            fields += piped.removesuffix(b"\n").split(b"\n") if value == b"@-" else [value]
+    url = next(word for word in words if word.startswith(b"http"))
+    return dict(options)[b"-X"], url, fields, dict(options).get(b"--data-binary")
 
 
 @settings(max_examples=150)
@@ -73,51 +98,84 @@ def run(line: str, key: str, fake_curl: Path) -> tuple[list[bytes], bytes]:
     key=KEYS,
     places=st.sets(st.sampled_from(["url", "header", "body", "twice"])),
 )
-def test_a_command_sends_the_request_and_never_contains_the_key(
-    *, fake_curl: Path, method: str, headers: list[tuple[str, str]], body: bytes | None, key: str, places: set[str]
+def test_a_command_sends_the_request_and_no_process_gets_the_key_as_an_argument(
+    *, fake_commands: Path, method: str, headers: list[tuple[str, str]], body: bytes | None, key: str, places: set[str]
 ) -> None:
     """
-    Curl gets method, URL, fields and body exactly, and the key only from the environment.
+    Method, URL, fields and body are those of the request, and the key comes through a pipe.
     """
     url = f"{URL}?key={key}" if "url" in places else URL
     if "header" in places:
-        headers = [*headers, ("Authorization", f"Api-Key {key}")]
+        headers = [*headers, ("Authorization", f"Api-Key {key}"), *headers[:1]]
     if body is not None and "body" in places:
         body = body + key.encode() + body + (key.encode() if "twice" in places else b"")
-    line = curl_line(method=method, url=url, headers=iter(headers), body=body, key=ApiKey(key))
-    words, fed = run(line, key, fake_curl)
-    options = list(pairwise(words))
-    fields = [value for option, value in options if option == b"-H"]
+    line = request_command(method=method, url=url, headers=headers, body=body, secret=secret(key))
+    words, piped = run(line, key, fake_commands)
 
     assert key not in line
-    assert method.encode() == dict(options)[b"-X"]
-    assert url.encode() in words
-    sent = [f"{name}: {value}" if value.strip() else f"{name};" for name, value in headers]
-    assert [field.encode() for field in sent] == [field for field in fields if field != b"Content-Type:"]
-    if body is None:
-        assert b"--data-binary" not in words
+    assert key.encode() not in b"\0".join(words)
+    if words[0] == b"curl":
+        got_method, got_url, fields, got_body = sent_by_curl(words, piped)
+        assert (method.encode(), url.encode(), body) == (got_method, got_url, got_body)
+        sent = [f"{name}: {value}" if value else f"{name};" for name, value in headers]
+        assert sent == [field.decode() for field in fields if field != b"Content-Type:"]
+        assert (b"Content-Type:" in fields) is (body is not None)
     else:
-        given_body = dict(options)[b"--data-binary"]
-        assert b"Content-Type:" in fields
-        assert body == (fed if given_body == b"@-" else given_body)
+        head, _, got_body = piped.partition(b"\r\n\r\n")
+        length = [] if body is None else [f"Content-Length: {len(body)}"]
+        lines = [f"{name}: {value}" for name, value in headers]
+        path = url.partition(".co")[2]
+        expected = [f"{method} {path} HTTP/1.1", f"Host: {urlsplit(URL).netloc}", *lines, *length]
+        assert "\r\n".join(expected) == head.decode("latin-1")
+        assert (body or b"") == got_body
 
 
 @pytest.mark.parametrize("before", [b"x", b"\xff"])
 @pytest.mark.parametrize("offset", [1970, 1985, 1999, 2000, 2001])
-def test_a_cut_body_contains_no_part_of_the_key(fake_curl: Path, before: bytes, offset: int) -> None:
+def test_a_cut_body_contains_no_part_of_the_key(fake_commands: Path, before: bytes, offset: int) -> None:
     """
     A body is cut before a key that would be cut in two.
     """
     key = "0123456789.abcdefghij"
     body = (before * offset + key.encode()).ljust(3000, b"y")
-    line = curl_line(method="POST", url=URL, headers=[], body=body, key=ApiKey(key))
-    words, fed = run(line, key, fake_curl)
-    sent = fed if words[-1] == b"@-" else words[-1]
+    line = request_command(method="POST", url=URL, headers=[], body=body, secret=secret(key))
+    words, piped = run(line, key, fake_commands)
+    sent = piped.partition(b"\r\n\r\n")[2] if words[0] == b"chainproof" else words[-1]
 
     assert "0123" not in line
     assert "body cut: 3000 bytes in all" in line
     assert body.startswith(sent)
     assert 1970 <= len(sent) <= 2000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"x" * 100_000,
+        b'{"a":"' + b"ab" * 5000 + b'"}',
+        b"[" * 3000 + b"]" * 3000,
+        b"-\xff" * 4000,
+        b"[" + b"1,\t" * 9000,
+    ],
+    ids=lambda body: repr(body[:10]),
+)
+def test_a_long_body_is_written_by_a_short_command(body: bytes) -> None:
+    """
+    Repeated patterns are written by `yes`; the bytes are the same.
+    """
+    command = writing_command(body, None)
+    assert command is not None
+    written = subprocess.run(["sh", "-c", command], capture_output=True, check=True, timeout=20)
+
+    assert len(command) < 300
+    assert body == written.stdout
+
+
+def test_a_body_without_a_pattern_has_no_short_command() -> None:
+    """
+    A command of thousands of characters is of no use.
+    """
+    assert writing_command(random.Random(1).randbytes(5000), None) is None
 
 
 @pytest.mark.parametrize(
@@ -127,7 +185,8 @@ def test_a_different_host_is_part_of_the_request(host: str, *, explicit: bool) -
     """
     Curl writes the URL's own Host itself; another Host is given explicitly.
     """
-    assert explicit is (host in curl_line(method="POST", url=URL, headers=[("Host", host)], body=None).replace(URL, ""))
+    line = request_command(method="POST", url=URL, headers=[("Host", host)], body=None)
+    assert explicit is (host in line.replace(URL, ""))
 
 
 REQUESTS = {
@@ -135,8 +194,6 @@ REQUESTS = {
     "no media type": ("POST", "/production/run_remote", [], b"{}"),
     "an empty field": ("POST", "/production/run_remote", [("Content-Type", "")], b"{}"),
     "an empty body": ("POST", "/production/run_remote", [("Content-Type", "application/json")], b""),
-    "a body like a file's name": ("POST", "/production/run_remote", [("Content-Type", "text/plain")], b"@/etc/passwd"),
-    "any bytes": ("POST", "/production/run_remote", [("Content-Type", "application/json")], bytes(range(256))),
     "dots in the path": ("POST", "/production/../production/./run_remote", [("Content-Type", "a/b")], b"{}"),
     "brackets in the query": ("POST", "/production/run_remote?a[1-3]={b,c}", [("Content-Type", "a/b")], b"{}"),
     "another method": ("DELETE", "/production/run_remote", [], None),
@@ -229,11 +286,11 @@ def test_the_real_curl_stops_at_the_deadline() -> None:
     assert 28 == done.returncode, done.stderr
 
 
-def test_a_file_name_with_spaces_is_one_argument(fake_curl: Path) -> None:
+def test_a_file_name_with_spaces_is_one_argument(fake_commands: Path) -> None:
     """
     A certificate file may have any name.
     """
     line = curl_line(method="POST", url=URL, headers=[], body=None, route=Route(ca_file="/a b/it's $(id).pem"))
-    words, _ = run(line, "key", fake_curl)
+    words, _ = run(line, "key", fake_commands)
 
     assert b"/a b/it's $(id).pem" == words[words.index(b"--cacert") + 1]

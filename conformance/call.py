@@ -1,0 +1,155 @@
+"""
+`chainproof call`: sends one request and shows it completely, with the result of each clause.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from chainproof.clock import Seconds
+from chainproof.command import build_parser, command
+from chainproof.contract.levels import Level
+from chainproof.endpoint import Endpoint, open_endpoint
+from chainproof.errors import UsageError
+from chainproof.judgement.severity import failing_levels
+from chainproof.judgement.verdict import EXIT_CODE_OF, Verdict
+
+from .inputs.chain_inputs import HOW_TO_PROVIDE_INPUTS, initial_inputs
+from .inputs.chain_schema import ChainSchema, load_chain_schema
+from .judging.expectation import Terms, expectation
+from .judging.judge import History, Judgement, judge, with_bypass_cause
+from .options import CALL_OPTIONS, Settings, settings_from
+from .runner.call_text import call_text
+from .runner.setup import EMULATOR_SCENARIO, requested_target
+from .transport.client import Client
+from .transport.request import JSON_TYPE, CheckRequest, key_secret
+from .transport.single_exchange import Exchange, exchange, request_from_bytes
+
+
+@command("call")
+def main(arguments: Sequence[str]) -> int:
+    """
+    Send one request, and print it, its answer, the timing and the clauses; the exit code is that of the verdict.
+    """
+    parser = build_parser(
+        "call",
+        "Send one request to POST /production/run_remote and show it completely: the bytes sent and received, the timing, "
+        "and the result of each clause.",
+        options=CALL_OPTIONS,
+    )
+    parser.usage = "chainproof call [OPTIONS]"
+    given = vars(parser.parse_args(arguments))
+    payload, raw = given.pop("payload"), given.pop("raw")
+    if payload is not None and raw is not None:
+        raise UsageError("expected --payload or --raw, found both")
+    settings = settings_from(given)
+    chain_schema = load_chain_schema(settings)
+    content = None if raw is None else _read(raw)
+    body = _body(payload, chain_schema)
+    emulator = ("--contract", settings.contract.value)
+    with open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO, options=emulator) as endpoint:
+        request = _request(endpoint, settings, body, content)
+        client = Client(endpoint.target, settings.deadline, route=endpoint.route, fields=endpoint.fields)
+        client.check_connection()
+        made = exchange(client, request, is_raw=content is not None)
+        client.close()
+        terms = _terms(endpoint, settings, chain_schema)
+    judgement = _judgement(made, terms, settings.deadline)
+    verdict, reason = _verdict(judgement, made)
+    print(call_text(made, judgement, terms))
+    print(f"{verdict.value.upper()}  {reason}")
+    return EXIT_CODE_OF[verdict]
+
+
+def _read(source: str) -> bytes:
+    """
+    The bytes of a file, or of the standard input for `-`. Raises UsageError.
+    """
+    try:
+        return sys.stdin.buffer.read() if source == "-" else Path(source).read_bytes()
+    except OSError as error:
+        raise UsageError(f"cannot read {source}: {error.strerror}") from None
+
+
+def _body(payload: str | None, chain_schema: ChainSchema) -> bytes:
+    """
+    The body of `--payload`: JSON text, a file, or the standard input; without it the simplest input that is known.
+    """
+    if payload is None:
+        return initial_inputs(minimal_input=chain_schema.minimal_input).base
+    if payload == "-" or Path(payload).is_file():
+        return _read(payload)
+    if payload.lstrip()[:1] in ("{", "[", '"'):
+        return payload.encode("utf-8", "surrogateescape")
+    raise UsageError(f"expected JSON text or a file with --payload, found {payload!r}, which is neither")
+
+
+def _request(endpoint: Endpoint, settings: Settings, body: bytes, content: bytes | None) -> CheckRequest:
+    """
+    The request to send.
+    """
+    secret = key_secret(endpoint.key, settings.api_key_env)
+    if content is not None:
+        return replace(request_from_bytes(content, endpoint.target), secret=secret)
+    return CheckRequest(
+        path=endpoint.target.path,
+        operation=endpoint.target.path,
+        fields=(("Authorization", endpoint.key.authorization), JSON_TYPE, *endpoint.fields),
+        body=body,
+        secret=secret,
+    )
+
+
+def _terms(endpoint: Endpoint, settings: Settings, chain_schema: ChainSchema) -> Terms:
+    """
+    What is known about the target.
+    """
+    return Terms(
+        key=endpoint.key,
+        contract=settings.contract,
+        echo=settings.echo or endpoint.target.emulated,
+        input_schema=chain_schema.input_schema,
+        output_schema=chain_schema.output_schema,
+    )
+
+
+def _judgement(made: Exchange, terms: Terms, deadline: Seconds) -> Judgement:
+    """
+    The judgement of the answer.
+    """
+    request = made.request
+    judgement = judge(request, made.received, expectation(request, terms), terms, History(), deadline=deadline)
+    if judgement.auth_bypass is None:
+        return judgement
+    return with_bypass_cause(judgement, judgement.auth_bypass, request, terms)
+
+
+def _verdict(judgement: Judgement, made: Exchange) -> tuple[Verdict, str]:
+    """
+    The verdict on the answer, and the reason in a sentence.
+    """
+    failing = failing_levels(Level.ASSUMED)
+    violated = dict.fromkeys(each.clause.id for each in judgement.violations if each.clause.level in failing)
+    if violated:
+        return Verdict.FAIL, f"Violated: {', '.join(violated)}."
+    answer = made.received.answer
+    if answer is None:
+        return Verdict.INCONCLUSIVE, f"There is no answer to judge: {made.received.reason or 'the connection ended'}."
+    if made.is_raw:
+        return Verdict.PASS, f"The answer has status {answer.status} and violates nothing by itself."
+    if 200 <= answer.status < 300:
+        return Verdict.PASS, "The request was accepted, and the answer violates nothing."
+    return Verdict.INCONCLUSIVE, f"The request was answered {answer.status}{_ADVICE.get(answer.status, '')}."
+
+
+_ADVICE: Mapping[int, str] = {
+    400: f": the chain does not accept this input, or rejects every one; {HOW_TO_PROVIDE_INPUTS.replace('payloads', 'payload')}",
+    401: ": the key was rejected; check the variable that has it, and --auth-scheme",
+    403: ": the key was rejected; check the variable that has it, and --auth-scheme",
+    429: ": the target has too many requests; try again later",
+    503: ": the target is not ready; try again later",
+}
+"""What to do about a status."""

@@ -1,0 +1,136 @@
+"""
+One request on a connection of its own, with the time of each step and every byte that came back.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import h11
+
+from chainproof.clock import Seconds, monotonic
+from chainproof.contract.target import Target
+from chainproof.results.exchange import Transport
+
+from .client import Client, connection_failure
+from .connection import TransportResult, trailing_bytes_error
+from .request import CheckRequest, request_bytes
+
+_MORE_BYTES_TIMEOUT: Seconds = 0.3
+"""How long to wait for bytes after the answer."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exchange:
+    """
+    One request, and everything that came back.
+    """
+
+    request: CheckRequest
+    is_raw: bool
+    """Whether the request was given as bytes."""
+    sent: bytes
+    received: TransportResult
+    received_bytes: bytes
+    """Every byte that came back, also after the first answer."""
+    connect: Seconds | None = None
+    """Time until the connection was open, TLS included; None if it was not."""
+    first_byte: Seconds | None = None
+    """Time from sending the request until the first byte of the answer."""
+    total: Seconds | None = None
+    """Time from sending the request until the end of the answer."""
+
+
+def exchange(client: Client, request: CheckRequest, *, is_raw: bool = False) -> Exchange:
+    """
+    Send a request on a new connection and read the answer; of a raw request also further answers.
+    """
+    sent = request_bytes(request, client.target)
+    began = monotonic()
+    try:
+        connection = client.open_raw_connection()
+    except OSError as error:
+        return Exchange(
+            request=request, is_raw=is_raw, sent=sent, received=connection_failure(error), received_bytes=b""
+        )
+    with connection:
+        connected = monotonic()
+        connection.send_request(request)
+        first = connection.wait_for_bytes(client.deadline)
+        first_byte = monotonic()
+        is_http_1_0 = b" HTTP/1.0\r\n" in sent[:8192]
+        received = connection.read_answer(request, http_1_0=is_http_1_0)
+        ended = monotonic()
+        trailing = b""
+        while more := connection.read_unexpected(_MORE_BYTES_TIMEOUT):
+            trailing += more
+    if trailing and not is_raw and not received.framing_error:
+        received = _with_framing_error(received, trailing)
+    return Exchange(
+        request=request,
+        is_raw=is_raw,
+        sent=sent,
+        received=received,
+        received_bytes=received.raw if received.raw.endswith(trailing) else received.raw + trailing,
+        connect=connected - began,
+        first_byte=first_byte - connected if first else None,
+        total=ended - connected if received.transport is Transport.ANSWERED else None,
+    )
+
+
+def _with_framing_error(received: TransportResult, trailing: bytes) -> TransportResult:
+    """
+    What came back, with the bytes after it as a framing error.
+    """
+    return replace(received, framing_error=trailing_bytes_error(trailing), raw=received.raw + trailing)
+
+
+def request_from_bytes(content: bytes, target: Target) -> CheckRequest:
+    """
+    The request that some bytes are: one complete valid message, or bytes that an HTTP server may reject in any form.
+    """
+    parser = h11.Connection(h11.SERVER)
+    body = b""
+    head: h11.Request | None = None
+    try:
+        parser.receive_data(content)
+        while not isinstance(event := parser.next_event(), h11.EndOfMessage):
+            if event in (h11.NEED_DATA, h11.PAUSED) or isinstance(event, h11.ConnectionClosed):
+                return _invalid_request(content, head, body, target)
+            if isinstance(event, h11.Request):
+                head = event
+            elif isinstance(event, h11.Data):
+                body += bytes(event.data)
+    except h11.RemoteProtocolError:
+        return _invalid_request(content, head, body, target)
+    assert head is not None
+    return _request(content, head, body, target, is_valid=not parser.trailing_data[0] and head.http_version == b"1.1")
+
+
+def _invalid_request(content: bytes, head: h11.Request | None, body: bytes, target: Target) -> CheckRequest:
+    """
+    Bytes that are no complete valid request.
+    """
+    if head is None:
+        return CheckRequest(operation=target.path, path=target.path, raw=content, valid_message=False)
+    return _request(content, head, body, target, is_valid=False)
+
+
+def _request(content: bytes, head: h11.Request, body: bytes, target: Target, *, is_valid: bool) -> CheckRequest:
+    """
+    The request with this head and body.
+    """
+    fields = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers.raw_items())
+    hosts = [value for name, value in fields if name.lower() == "host"]
+    names = {name.lower() for name, _ in fields}
+    framed = bool(names & {"content-length", "transfer-encoding"})
+    return CheckRequest(
+        method=head.method.decode("latin-1"),
+        path=head.target.decode("latin-1"),
+        operation=target.path,
+        host=None if hosts == [target.authority] else ", ".join(hosts),
+        fields=tuple(field for field in fields if field[0].lower() != "host"),
+        body=body if framed else None,
+        raw=content,
+        valid_message=is_valid,
+    )
