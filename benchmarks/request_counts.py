@@ -1,5 +1,5 @@
 """
-Count the requests of conformance runs against the emulator, by depth and check module.
+Count the requests of each check against the emulator, at each depth.
 
 `python benchmarks/request_counts.py [DEPTH …]` writes `conformance/forecast.json`.
 """
@@ -8,43 +8,69 @@ from __future__ import annotations
 
 import argparse
 import json
-import subprocess
 import sys
 import tempfile
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
-from chainproof.conformance.options import Depth
+from chainproof.conformance.checks.catalogue import ALL_CHECKS
+from chainproof.conformance.options import Depth, Settings
+from chainproof.conformance.probing.budget import CheckScope
 from chainproof.conformance.runner.forecast import FORECAST_FILE
-from chainproof.results.folder import read_run
+from chainproof.conformance.runner.run import blocked_reason
+from chainproof.conformance.runner.setup import (
+    EMULATOR_SCENARIO,
+    LoadedOptions,
+    open_run,
+    prepare_run,
+    requested_target,
+)
+from chainproof.conformance.transport.check_skipped import CheckSkipped
+from chainproof.endpoint import open_endpoint
 
 SEED = 1
 
 
-def request_counts(depth: Depth) -> dict[str, int]:
+def request_counts(depth: Depth) -> dict[str, tuple[int, int]]:
     """
-    The number of requests by check module, of a run at a depth.
+    The number of requests of each check at a depth, and how many of them reach the chain.
     """
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "run"
-        command = [sys.executable, "-P", "-m", "chainproof", "conformance"]
-        subprocess.run([*command, "--depth", depth.value, "--seed", str(SEED), "--out", str(out)], check=True)
-        coverage = read_run(out).coverage
-    assert coverage is not None
-    return dict(coverage.requests_by_module)
+    counts: dict[str, tuple[int, int]] = {}
+    with ExitStack() as stack:
+        out = stack.enter_context(tempfile.TemporaryDirectory())
+        settings = Settings(depth=depth, seed=SEED, out=str(Path(out) / "run"))
+        endpoint = stack.enter_context(open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO))
+        conformance_run = open_run(prepare_run(settings, LoadedOptions(), endpoint), stack)
+        blocked_reason(conformance_run)
+        for check in ALL_CHECKS:
+            scope = CheckScope(name=check.title)
+            try:
+                check.run(conformance_run.requester.for_check(scope))
+            except CheckSkipped:
+                continue
+            counts[check.id] = (scope.sent_count, min(scope.reached_count, scope.sent_count))
+    return counts
 
 
 def main(arguments: Sequence[str]) -> None:
     """
     Count at the named depths, or at all.
     """
-    parser = argparse.ArgumentParser(description="Count the requests of conformance runs against the emulator.")
+    parser = argparse.ArgumentParser(description="Count the requests of each check against the emulator.")
     parser.add_argument("depths", nargs="*", type=Depth, metavar="DEPTH", help="quick, standard or deep (default: all)")
     depths = parser.parse_args(arguments).depths or list(Depth)
-    plan = json.loads(FORECAST_FILE.read_text())
+    known = json.loads(FORECAST_FILE.read_text())
     for depth in depths:
-        plan[depth.value] = request_counts(depth)
-    FORECAST_FILE.write_text(json.dumps({depth.value: plan.get(depth.value, {}) for depth in Depth}, indent=2) + "\n")
+        known[depth.value] = request_counts(depth)
+    # One check on each line, so that a change of one check is a change of three lines.
+    parts = [
+        f' "{depth.value}": {{\n'
+        + ",\n".join(f'  "{name}": {json.dumps(count)}' for name, count in known.get(depth.value, {}).items())
+        + "\n }"
+        for depth in Depth
+    ]
+    FORECAST_FILE.write_text("{\n" + ",\n".join(parts) + "\n}\n")
 
 
 if __name__ == "__main__":

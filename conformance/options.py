@@ -62,6 +62,16 @@ REMOTE_RATE_LIMIT = 20.0
 REMOTE_MAX_REQUESTS: dict[Depth, int] = {Depth.QUICK: 1_000, Depth.STANDARD: 10_000, Depth.DEEP: 100_000}
 """Requests that a remote target receives at most, unless `--max-requests` sets another limit."""
 
+DEFAULT_TIME_BUDGET: dict[Depth, Seconds] = {Depth.QUICK: 90.0, Depth.STANDARD: 180.0, Depth.DEEP: 3600.0}
+"""How long a run against a remote or a slow target lasts at most, unless `--time-budget` says otherwise.
+
+At `REMOTE_RATE_LIMIT` this is enough for 1,800, 3,600 and 72,000 requests: at quick and standard for all requests that find
+a fault of the emulator which the requests before them do not find, with a wide margin; at deep for all requests.
+"""
+
+SLOW_TARGET: Seconds = 0.1
+"""Response time above which a target on loopback has a time limit, too."""
+
 MAX_BUSY_WAIT: dict[Depth, Seconds] = {Depth.QUICK: 10.0, Depth.STANDARD: 30.0, Depth.DEEP: 120.0}
 """Seconds that a run waits in total for a target that answers that it is busy."""
 
@@ -101,6 +111,9 @@ class Settings:
     """None: no limit on loopback, `REMOTE_MAX_REQUESTS` elsewhere."""
     rate_limit: float | None = None
     """Requests per second. None: no limit on loopback, `REMOTE_RATE_LIMIT` elsewhere."""
+    concurrency: int = 8
+    time_budget: Seconds | None = None
+    """None: `DEFAULT_TIME_BUDGET` for remote and for slow targets, else no limit."""
     overload: bool = False
     duration: Seconds | None = None
     """None: generation ends with the last check."""
@@ -239,6 +252,23 @@ _OPTIONS: tuple[Option, ...] = (
         metavar="R",
         help="send at most R requests per second, evenly spaced",
         default_text="no limit on loopback; 20 for a remote target",
+        group=_LIMITS,
+    ),
+    Option(
+        name="--time-budget",
+        parse=positive_duration,
+        metavar="DURATION",
+        help="end the run after this time, such as 90s; the requests that find most faults are sent first, and the report says "
+        "what was left out",
+        default_text="90s at quick, 3m at standard, 1h at deep for remote targets and for targets slower than 100 ms; "
+        "no limit for others, or with --duration",
+        group=_LIMITS,
+    ),
+    Option(
+        name="--concurrency",
+        parse=count,
+        metavar="N",
+        help="send at most N independent requests at the same time to a target that takes longer than 25 ms to answer",
         group=_LIMITS,
     ),
     Option(

@@ -34,6 +34,8 @@ class Check:
     run: CheckCallable
     title: str
     """What must hold, in words."""
+    exclusive: bool = False
+    """Whether no other check may run at the same time."""
 
     @property
     def id(self) -> str:
@@ -45,16 +47,18 @@ CHECKS: list[Check] = []
 """The checks of all modules imported so far; `catalogue.ALL_CHECKS` has all of them in a fixed order."""
 
 
-def check_for(*clauses: Clause, title: str = "") -> Callable[[CheckCallable], CheckCallable]:
+def check_for(*clauses: Clause, title: str = "", exclusive: bool = False) -> Callable[[CheckCallable], CheckCallable]:
     """
     Decorator that registers a function as the check of some clauses.
 
-    The title is the function's name with spaces for underscores; give one if it needs capitals or punctuation.
+    The title is the function's name with spaces for underscores; give one if it needs capitals or punctuation. Checks of a
+    slow target run at the same time, except those that are *exclusive*, because other requests would change what they see.
     """
 
     def register(run: CheckCallable) -> CheckCallable:
         name, module = run.__name__, _short_name(run.__module__)
-        CHECKS.append(Check(name=name, module=module, clauses=clauses, run=run, title=title or name.replace("_", " ")))
+        words = title or name.replace("_", " ")
+        CHECKS.append(Check(name=name, module=module, clauses=clauses, run=run, title=words, exclusive=exclusive))
         return run
 
     return register

@@ -158,10 +158,10 @@ def other_headers_do_not_bypass_authentication(requester: Requester) -> None:
         return
     for name, value in _SPOOFED_HEADERS:
         label = f"a request without Authorization, with {name}: {value[:40]}"
-        requester.send(request_without_key(requester, (name, value), label=label))
+        requester.submit(request_without_key(requester, (name, value), label=label))
     for code in (NO_ERROR, ErrorCode.CLIENT_ERROR.value) * requester.settings.steerable:
         label = f"a request without Authorization, with {STEERING_HEADER}: {code}"
-        requester.send(request_without_key(requester, (STEERING_HEADER, code), label=label))
+        requester.submit(request_without_key(requester, (STEERING_HEADER, code), label=label))
     for protocol in ("websocket", "h2c"):
         _send_upgrade_request(requester, protocol)
 
@@ -197,7 +197,7 @@ def query_parameters_do_not_bypass_authentication(requester: Requester) -> None:
     """
     for flag in _BYPASS_QUERIES:
         label = f"a request without Authorization, with ?{flag}"
-        requester.send(request_without_key(requester, label=label, path=f"{requester.target.path}?{flag}"))
+        requester.submit(request_without_key(requester, label=label, path=f"{requester.target.path}?{flag}"))
 
 
 @check_for(clauses.AUTHENTICATION_REQUIRED)
@@ -216,18 +216,18 @@ def request_bodies_do_not_bypass_authentication(requester: Requester) -> None:
         ("with an object of 200 kB", b'{"x":"%s"}' % (b"x" * 200_000)),
         ("with an object of 1000 members", b"{%s}" % b",".join(b'"%d":%d' % (n, n) for n in range(1000))),
     ):
-        requester.send(replace(without, body=body, label=f"{without.label}, {label}"))
-    requester.send(replace(without, chunked=True, label=f"{without.label}, chunked"))
+        requester.submit(replace(without, body=body, label=f"{without.label}, {label}"))
+    requester.submit(replace(without, chunked=True, label=f"{without.label}, chunked"))
     for media_type in ("text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "*/*", ""):
         fields = (("Content-Type", media_type),)
-        requester.send(
+        requester.submit(
             replace(without, fields=fields, label=f"{without.label}, with {media_type or 'an empty'} Content-Type")
         )
-    requester.send(replace(without, fields=(), label=f"{without.label} or Content-Type"))
+    requester.submit(replace(without, fields=(), label=f"{without.label} or Content-Type"))
     gzip = (JSON_TYPE, ("Content-Encoding", "gzip"))
     # A proxy may decode the body, and answer in its own format when that fails.
     coded_request = replace(without, fields=gzip, label=f"{without.label}, with Content-Encoding: gzip on a plain body")
-    requester.send(replace(coded_request, valid_message=False))
+    requester.submit(replace(coded_request, valid_message=False))
 
 
 _METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "QUERY", "TRACE", "post", "CHAINPROOF")
@@ -280,11 +280,11 @@ def methods_and_paths_do_not_bypass_authentication(requester: Requester) -> None
     """
     without = request_without_key(requester, label="without Authorization", body=_UNIQUE_OBJECT)
     for method in _METHODS:
-        requester.send(replace(without, method=method, label=f"{method} without Authorization"))
+        requester.submit(replace(without, method=method, label=f"{method} without Authorization"))
     for path in dict.fromkeys(bypass_paths(requester.target.path)):
-        requester.send(replace(without, path=path, label=f"POST {path} without Authorization"))
+        requester.submit(replace(without, path=path, label=f"POST {path} without Authorization"))
     origin = f"{requester.target.scheme}://{requester.target.authority}"
-    requester.send(
+    requester.submit(
         replace(without, path=origin + without.path, label="POST with an absolute URL, without Authorization")
     )
 
@@ -304,7 +304,7 @@ def host_headers_do_not_bypass_authentication(requester: Requester) -> None:
         "[::1]",
         "chain.default.svc.cluster.local",
     ):
-        requester.send(replace(without, host=host, label=f"a request without Authorization, with Host: {host}"))
+        requester.submit(replace(without, host=host, label=f"a request without Authorization, with Host: {host}"))
 
 
 @check_for(clauses.AUTHENTICATION_REQUIRED, title="requests with an old HTTP version are authenticated")

@@ -97,7 +97,7 @@ def chunked_bodies_are_accepted(requester: Requester) -> None:
     """
     plain = BodyCase(label=requester.body_label(requester.inputs.base), content=requester.inputs.base)
     for body in dict.fromkeys((plain, VALID_BODIES[0], BODY_GROUPS[-1].combined)):
-        requester.send(requester.build_request(body.content, chunked=True, label=f"{body.label}, chunked"))
+        requester.submit(requester.build_request(body.content, chunked=True, label=f"{body.label}, chunked"))
 
 
 @check_for(
@@ -119,10 +119,10 @@ def requests_without_a_body_are_rejected(requester: Requester) -> None:
     Neither a missing nor an empty body is an object.
     """
     for body, label in ((None, "a request without a body"), (b"", "an empty body")):
-        requester.send(requester.build_request(body, label=label))
-    requester.send(requester.build_request(b"", chunked=True, label="an empty chunked body"))
+        requester.submit(requester.build_request(body, label=label))
+    requester.submit(requester.build_request(b"", chunked=True, label="an empty chunked body"))
     path = f"{requester.target.path}?a=1"
-    requester.send(requester.build_request(b"", path=path, label="an empty body and a query"))
+    requester.submit(requester.build_request(b"", path=path, label="an empty body and a query"))
 
 
 @check_for(clauses.NON_OBJECT_REJECTED, title="JSON values other than objects are rejected")

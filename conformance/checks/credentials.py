@@ -28,8 +28,8 @@ def requests_without_credentials_are_rejected(requester: Requester) -> None:
     """
     A request without credentials is rejected, with a valid body and without one.
     """
-    requester.send(request_without_key(requester, label="a request without Authorization"))
-    requester.send(request_without_key(requester, label="a request without Authorization or body", body=None))
+    requester.submit(request_without_key(requester, label="a request without Authorization"))
+    requester.submit(request_without_key(requester, label="a request without Authorization or body", body=None))
 
 
 @check_for(clauses.KEY_VERIFIED, clauses.ERROR_CODE_CAUSE)
@@ -49,7 +49,7 @@ def wrong_keys_are_rejected(requester: Requester) -> None:
         ("a wrong key without a scheme", WRONG_KEY),
         ("wrong Basic credentials", "Basic d3Jvbmc6a2V5"),
     ):
-        requester.send(request_without_key(requester, ("Authorization", value), label=label))
+        requester.submit(request_without_key(requester, ("Authorization", value), label=label))
 
 
 @check_for(clauses.KEY_VERIFIED)
@@ -67,9 +67,11 @@ def almost_correct_keys_are_rejected(requester: Requester) -> None:
     for text in PLACEHOLDER_KEYS:
         if text != key:
             label = f"`{text}` as the key"
-            requester.send(request_without_key(requester, ("Authorization", f"{prefix} {text}"), label=label))
+            requester.submit(request_without_key(requester, ("Authorization", f"{prefix} {text}"), label=label))
     for text in ("null", "undefined", "*", prefix * 2, f"{prefix} {prefix}"):
-        requester.send(request_without_key(requester, ("Authorization", text), label=f"`{text}` as the Authorization"))
+        requester.submit(
+            request_without_key(requester, ("Authorization", text), label=f"`{text}` as the Authorization")
+        )
 
 
 @check_for(clauses.KEY_VERIFIED)
@@ -87,7 +89,7 @@ def two_wrong_keys_are_rejected(requester: Requester) -> None:
         ("an empty Authorization twice", (("Authorization", ""), ("authorization", ""))),
     ):
         # `Authorization` must not be repeated: the HTTP server may reject the message itself.
-        requester.send(replace(request_without_key(requester, *fields, label=label), valid_message=False))
+        requester.submit(replace(request_without_key(requester, *fields, label=label), valid_message=False))
 
 
 @check_for(clauses.KEY_VERIFIED)
@@ -106,7 +108,7 @@ def keys_with_control_characters_are_rejected(requester: Requester) -> None:
     ):
         secret = Secret(text=text, shell_word=shell_word)
         request = request_without_key(requester, ("Authorization", f"{prefix} {text}"), label=label, secret=secret)
-        requester.send(replace(request, valid_message=False))
+        requester.submit(replace(request, valid_message=False))
 
 
 @check_for(clauses.KEY_PREFIX)
@@ -119,14 +121,14 @@ def keys_without_the_right_scheme_are_rejected(requester: Requester) -> None:
     for misused in MISUSED_KEYS:
         value = misused.value.format(key)
         if value != requester.key.authorization:
-            requester.send(request_without_key(requester, ("Authorization", value), label=misused.label))
+            requester.submit(request_without_key(requester, ("Authorization", value), label=misused.label))
     for label, form in BASIC_CREDENTIALS:
         pair = form.format(key)
         shell_word = (
             f'"$(printf {form.replace("{0}", "%s").replace("{}", "%s")} "${variable}" "${variable}" | base64 -w0)"'
         )
         secret = Secret(text=base64.b64encode(pair.encode()).decode(), shell_word=shell_word)
-        requester.send(
+        requester.submit(
             request_without_key(requester, ("Authorization", f"Basic {secret.text}"), label=label, secret=secret)
         )
 
@@ -173,14 +175,16 @@ def keys_outside_the_authorization_header_are_rejected(requester: Requester) -> 
     key = requester.key.reveal()
     for name in _KEY_QUERIES:
         path = f"{requester.target.path}?{name}={key}"
-        requester.send(request_without_key(requester, label=f"the key in the query as {name}", path=path))
+        requester.submit(request_without_key(requester, label=f"the key in the query as {name}", path=path))
     path = f"{requester.target.path}?Authorization=Api-Key%20{key}"
-    requester.send(request_without_key(requester, label="the key in the query with its prefix", path=path))
+    requester.submit(request_without_key(requester, label="the key in the query with its prefix", path=path))
     for name in _KEY_HEADERS:
         for value in (key, f"Api-Key {key}"):
-            requester.send(request_without_key(requester, (name, value), label=f"the key in {name}"))
+            requester.submit(request_without_key(requester, (name, value), label=f"the key in {name}"))
     for name in ("api_key", "apikey", "key", "token", "auth", "session", "access_token", "Authorization", "Api-Key"):
-        requester.send(request_without_key(requester, ("Cookie", f"{name}={key}"), label=f"the key in a cookie {name}"))
+        requester.submit(
+            request_without_key(requester, ("Cookie", f"{name}={key}"), label=f"the key in a cookie {name}")
+        )
 
 
 @check_for(clauses.KEY_LOCATION, title="keys in the body or the URL are rejected")
@@ -193,9 +197,9 @@ def keys_in_the_body_or_the_url_are_rejected(requester: Requester) -> None:
         for name in ("api_key", "apiKey", "key", "token", "Authorization"):
             value = f"Api-Key {key}" if name == "Authorization" else key
             body = f'{{"{name}":"{value}"}}'.encode()
-            requester.send(request_without_key(requester, label=f"the key in the body as {name}", body=body))
+            requester.submit(request_without_key(requester, label=f"the key in the body as {name}", body=body))
     form = request_without_key(requester, label="the key in a form", body=f"api_key={key}".encode())
-    requester.send(replace(form, fields=(("Content-Type", "application/x-www-form-urlencoded"),)))
+    requester.submit(replace(form, fields=(("Content-Type", "application/x-www-form-urlencoded"),)))
     for label, path in (
         ("the key as the user name in the URL", f"{target.scheme}://{key}@{target.authority}{target.path}"),
         ("the key as the password in the URL", f"{target.scheme}://api:{key}@{target.authority}{target.path}"),
@@ -203,7 +207,7 @@ def keys_in_the_body_or_the_url_are_rejected(requester: Requester) -> None:
         ("the key before the path", f"/{key}{target.path}"),
         ("the key as a path parameter", f"{target.path};api_key={key}"),
     ):
-        requester.send(request_without_key(requester, label=label, path=path))
+        requester.submit(request_without_key(requester, label=label, path=path))
 
 
 @check_for(http_clauses.TRAILERS_NOT_MERGED)
@@ -252,7 +256,7 @@ def _send(requester: Requester, request: CheckRequest) -> None:
     Send a request. Some servers reject non-ASCII bytes in a header field as invalid HTTP.
     """
     if all(value.isascii() for _, value in request.fields):
-        requester.send(request)
+        requester.submit(request)
     else:
         requester.send_nonstandard(request, clauses.KEY_VERIFIED)
 

@@ -24,7 +24,9 @@ GENERATING_CHECKS = frozenset(
 """The checks whose requests depend on the seed."""
 
 
-@check_for(clauses.STATUS, clauses.OBJECT_ACCEPTED, clauses.NON_OBJECT_REJECTED, clauses.INVALID_JSON_REJECTED)
+@check_for(
+    clauses.STATUS, clauses.OBJECT_ACCEPTED, clauses.NON_OBJECT_REJECTED, clauses.INVALID_JSON_REJECTED, exclusive=True
+)
 def extended_generation_finds_no_violations(requester: Requester) -> None:
     """
     Repeat the generating checks until the time is over, each round with another seed.

@@ -39,7 +39,7 @@ def every_documented_error_is_returned_on_demand(requester: Requester) -> None:
     _require_steering(requester)
     for turn in range(_REPEATS[requester.settings.depth]):
         for request in _error_requests(requester, turn):
-            requester.send(request)
+            requester.submit(request)
 
 
 def _require_steering(requester: Requester) -> None:

@@ -27,7 +27,7 @@ from ..probing.raw_requests import (
 from ..probing.requester import DEFAULT_BODY, Requester
 from ..transport.connection import TransportResult
 from ..transport.request import JSON_TYPE, CheckRequest
-from . import check_for, run_concurrently
+from . import check_for
 
 _THREADS = 6
 _CHUNKED = ("Transfer-Encoding: chunked",)
@@ -70,7 +70,7 @@ def every_answer_is_exactly_one_http_message(requester: Requester) -> None:
         received, _, _ = exchange_raw(requester, requester.prepare(request), within=requester.settings.deadline)
         requester.record(requester.prepare(request), received, None)
 
-    run_concurrently(check, requests_of_every_kind(requester), threads=_THREADS)
+    requester.run_each(check, requests_of_every_kind(requester), _THREADS)
 
 
 @check_for(clauses.CONTENT_CODING, http_clauses.ACCEPT_ENCODING, title="`Content-Encoding` matches the body")
@@ -97,7 +97,7 @@ def content_encoding_matches_the_body(requester: Requester) -> None:
             requester.unique_input(label),
             b"[" + b" " * 3000 + b"]",
         ):
-            requester.send(requester.build_request(body, fields=fields, label=label))
+            requester.submit(requester.build_request(body, fields=fields, label=label))
 
 
 # ------------------------------------------------------------------ requests
@@ -308,7 +308,7 @@ def _send_unusual_requests(requester: Requester, unusual_requests: Iterable[Unus
         for each in unusual_requests
         if takes_chunks or each.clause is clauses.REQUEST_FRAMING or not _is_chunked(each)
     ]
-    run_concurrently(check, sent, threads=_THREADS)
+    requester.run_each(check, sent, _THREADS)
 
 
 def _is_chunked(unusual: UnusualRequest) -> bool:

@@ -41,11 +41,11 @@ def errors_do_not_expose_keys_or_internals(requester: Requester) -> None:
     """
     path = requester.target.path
     for body, label in _PROVOCATIONS:
-        requester.send(requester.build_request(body, label=label))
-    requester.send(requester.build_request(path="/chainproof-no-such-path", label="POST /chainproof-no-such-path"))
-    requester.send(requester.build_request(path=f"{path}/%00", label="POST to a path with a NUL"))
-    requester.send(requester.build_request(path=f"{path}/%ff", label="POST to a path with invalid UTF-8"))
-    requester.send(requester.build_request(method="PUT", label="PUT with an object"))
+        requester.submit(requester.build_request(body, label=label))
+    requester.submit(requester.build_request(path="/chainproof-no-such-path", label="POST /chainproof-no-such-path"))
+    requester.submit(requester.build_request(path=f"{path}/%00", label="POST to a path with a NUL"))
+    requester.submit(requester.build_request(path=f"{path}/%ff", label="POST to a path with invalid UTF-8"))
+    requester.submit(requester.build_request(method="PUT", label="PUT with an object"))
 
 
 _MALFORMED_HEADERS: tuple[tuple[str, HeaderField], ...] = (
@@ -74,10 +74,10 @@ def malformed_headers_do_not_cause_stack_traces(requester: Requester) -> None:
             # Some servers parse cookies eagerly, and reject invalid ones.
             requester.send_nonstandard(request, clauses.OBJECT_ACCEPTED)
         else:
-            requester.send(request)
+            requester.submit(request)
     request = requester.build_request(label="non-ASCII bytes in a header field")
     fields = (*request.fields, ("X-Chainproof", "\xc3\xa4\xff"))
-    requester.send(replace(request, fields=fields, valid_message=False))
+    requester.submit(replace(request, fields=fields, valid_message=False))
 
 
 @check_for(clauses.NO_CREDENTIAL_LEAK, title="answers do not repeat the API key")
@@ -86,13 +86,13 @@ def answers_do_not_repeat_the_api_key(requester: Requester) -> None:
     HEAD, OPTIONS, TRACE, another path and a preflight do not repeat the key, not even in part or encoded.
     """
     for method in ("HEAD", "OPTIONS", "TRACE", "GET"):
-        requester.send(requester.build_request(None, method=method, fields=(), label=f"{method} without a body"))
-    requester.send(requester.build_request(path="/", label="POST /"))
-    requester.send(requester.build_request(path=f"{requester.target.path}?chainproof", label="a query"))
+        requester.submit(requester.build_request(None, method=method, fields=(), label=f"{method} without a body"))
+    requester.submit(requester.build_request(path="/", label="POST /"))
+    requester.submit(requester.build_request(path=f"{requester.target.path}?chainproof", label="a query"))
     preflight = (
         ("Origin", "https://example.com"),
         ("Access-Control-Request-Method", "POST"),
         ("Access-Control-Request-Headers", "authorization,content-type"),
     )
     request = request_without_key(requester, label="a preflight", body=None)
-    requester.send(replace(request, method="OPTIONS", fields=preflight))
+    requester.submit(replace(request, method="OPTIONS", fields=preflight))

@@ -283,7 +283,7 @@ def invalid_http_messages_are_rejected(requester: Requester) -> None:
         _record_rejection(requester, request, _answers(requester, request, reference), invalid.clause)
 
     sent = [each for each in INVALID_MESSAGES if takes_chunks or each.lines is not _CHUNKED]
-    run_concurrently(check, sent, threads=_THREADS)
+    requester.run_each(check, sent, _THREADS)
 
 
 def _accepted_reference(requester: Requester) -> ReferenceAnswer:

@@ -81,7 +81,7 @@ def content_type_case_and_parameters_are_ignored(requester: Requester) -> None:
     """
     simplest = requester.send(requester.build_request())
     for name in ("content-type", "CONTENT-TYPE"):
-        requester.send(requester.build_request(fields=((name, "application/json"),), label=f"a {name} field"))
+        requester.submit(requester.build_request(fields=((name, "application/json"),), label=f"a {name} field"))
     for media_type in _EQUIVALENT_TYPES:
         request = requester.build_request(fields=(("Content-Type", media_type),), label=f"Content-Type: {media_type}")
         other = requester.send(request)
@@ -108,11 +108,11 @@ def other_media_types_are_rejected(requester: Requester) -> None:
     An object with another media type or none is rejected, and so is another format with its own media type.
     """
     for label, fields in (("an object without Content-Type", ()), ("an empty Content-Type", (("Content-Type", ""),))):
-        requester.send(requester.build_request(fields=fields, label=label))
+        requester.submit(requester.build_request(fields=fields, label=label))
     for name in _OTHER_TYPES:
-        requester.send(requester.build_request(fields=(("Content-Type", name),), label=f"an object as {name}"))
+        requester.submit(requester.build_request(fields=(("Content-Type", name),), label=f"an object as {name}"))
     for label, name, content in _OTHER_FORMATS:
-        requester.send(requester.build_request(content, fields=(("Content-Type", name),), label=f"{label} as {name}"))
+        requester.submit(requester.build_request(content, fields=(("Content-Type", name),), label=f"{label} as {name}"))
 
 
 @check_for(clauses.STATUS)
@@ -122,11 +122,11 @@ def ambiguous_media_types_get_a_documented_answer(requester: Requester) -> None:
     rejected, in a documented way.
     """
     for name in _AMBIGUOUS_TYPES:
-        requester.send(requester.build_request(fields=(("Content-Type", name),), label=f"an object as {name}"))
+        requester.submit(requester.build_request(fields=(("Content-Type", name),), label=f"an object as {name}"))
     for one, other in (("application/json", "application/json"), ("application/json", "text/plain")):
         fields = (("Content-Type", one), ("Content-Type", other))
         request = requester.build_request(fields=fields, label="two Content-Type fields")
-        requester.send(replace(request, valid_message=False))
+        requester.submit(replace(request, valid_message=False))
     plain = requester.inputs.base
     for coding, content in (
         ("gzip", gzip.compress(plain, mtime=0)),
@@ -140,7 +140,7 @@ def ambiguous_media_types_get_a_documented_answer(requester: Requester) -> None:
         fields = (JSON_TYPE, ("Content-Encoding", coding))
         request = requester.build_request(content, fields=fields, label=f"a body with Content-Encoding: {coding}")
         # A proxy may decode the body, and answer in its own format when that fails.
-        requester.send(replace(request, valid_message=coding == "identity"))
+        requester.submit(replace(request, valid_message=coding == "identity"))
 
 
 _BROWSER_ACCEPT = "text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8"
@@ -182,13 +182,13 @@ def other_headers_and_queries_are_ignored(requester: Requester) -> None:
     for name, value in _IRRELEVANT_FIELDS:
         for body in (requester.inputs.base, b"[]")[: 1 + (name == "Accept")]:
             fields = (JSON_TYPE, (name, value))
-            requester.send(requester.build_request(body, fields=fields, label=f"a request with {name}: {value}"))
+            requester.submit(requester.build_request(body, fields=fields, label=f"a request with {name}: {value}"))
     long = (JSON_TYPE, ("X-Chainproof", "x" * REQUIRED_FIELD_BYTES))
-    requester.send(
+    requester.submit(
         requester.build_request(fields=long, label=f"a request with a header field of {REQUIRED_FIELD_BYTES} bytes")
     )
     many = (JSON_TYPE, *((f"X-Chainproof-{number}", "x") for number in range(40)))
-    requester.send(requester.build_request(fields=many, label="a request with 40 more header fields"))
+    requester.submit(requester.build_request(fields=many, label="a request with 40 more header fields"))
     for query in ("?", "?x=1", "?x=1&x=2&y", "?%7B%7D", "?callback=x&jsonp=x", "?pretty", "?" + "x" * 1000):
         path = requester.target.path + query
-        requester.send(requester.build_request(path=path, label=f"a request with the query {query[:20]}"))
+        requester.submit(requester.build_request(path=path, label=f"a request with the query {query[:20]}"))

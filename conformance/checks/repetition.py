@@ -68,7 +68,7 @@ def detection_probability(frequency: float, requests: int) -> float:
     return 1.0 - (1.0 - frequency) ** requests
 
 
-@check_for(clauses.REQUEST_ANSWERED, clauses.REQUEST_ID_UNIQUE, clauses.REQUEST_ISOLATION)
+@check_for(clauses.REQUEST_ANSWERED, clauses.REQUEST_ID_UNIQUE, clauses.REQUEST_ISOLATION, exclusive=True)
 def repeated_requests_are_answered_consistently(requester: Requester) -> None:
     """
     Many valid, unauthenticated and invalid requests, one by one and concurrent, on reused and new connections.
@@ -169,7 +169,7 @@ def _counts_text(counts: Counter[str]) -> str:
     return f"probability of detecting a defect that affects {shares} requests: {'; '.join(each)}"
 
 
-@check_for(clauses.OVERLOAD)
+@check_for(clauses.OVERLOAD, exclusive=True)
 def overload_gets_documented_answers(requester: Requester) -> None:
     """
     Growing bursts, until the target rejects requests as too many: every request gets a documented answer, and the

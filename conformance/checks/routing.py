@@ -110,12 +110,12 @@ def other_methods_are_rejected(requester: Requester) -> None:
     GET, PUT and other methods do not run the chain, with or without a body.
     """
     for method in (*_METHODS, *_ALMOST_POST):
-        requester.send(requester.build_request(method=method, label=f"{method} with an object"))
+        requester.submit(requester.build_request(method=method, label=f"{method} with an object"))
     for method in ("GET", "DELETE"):
         request = requester.build_request(None, method=method, fields=(), label=f"{method} without a body")
-        requester.send(request)
+        requester.submit(request)
         label = f"{method} with an object in the query"
-        requester.send(replace(request, path=f"{request.path}?body=%7B%7D", label=label))
+        requester.submit(replace(request, path=f"{request.path}?body=%7B%7D", label=label))
     _send_connect(requester)
 
 
@@ -174,13 +174,13 @@ def method_overrides_are_ignored(requester: Requester) -> None:
     for name in ("X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "X-Method", "X-Original-Method"):
         for method in ("GET", "PUT"):
             fields = ((name, "POST"), JSON_TYPE)
-            requester.send(requester.build_request(method=method, fields=fields, label=f"{method} with {name}: POST"))
+            requester.submit(requester.build_request(method=method, fields=fields, label=f"{method} with {name}: POST"))
     for query in ("_method=POST", "method=POST", "httpMethod=POST", "X-HTTP-Method-Override=POST"):
         path = f"{requester.target.path}?{query}"
-        requester.send(requester.build_request(method="GET", path=path, label=f"GET with ?{query}"))
+        requester.submit(requester.build_request(method="GET", path=path, label=f"GET with ?{query}"))
     form = (("Content-Type", "application/x-www-form-urlencoded"),)
     label = "PUT with _method=POST in a form"
-    requester.send(requester.build_request(b"_method=POST", method="PUT", fields=form, label=label))
+    requester.submit(requester.build_request(b"_method=POST", method="PUT", fields=form, label=label))
 
 
 @check_for(clauses.OTHER_METHODS_REJECTED, clauses.ALLOW_HEADER, title="HEAD, OPTIONS and TRACE do not run the chain")
@@ -189,13 +189,13 @@ def head_options_and_trace_do_not_run_the_chain(requester: Requester) -> None:
     HEAD, OPTIONS and TRACE may be answered in any way that does not run the chain.
     """
     for method in ("HEAD", "OPTIONS"):
-        requester.send(requester.build_request(None, method=method, fields=(), label=method))
+        requester.submit(requester.build_request(None, method=method, fields=(), label=method))
         if requester.settings.echo and requester.terms.input_schema is None:
-            requester.send(requester.build_request(_UNIQUE_OBJECT, method=method, label=f"{method} with an object"))
-    requester.send(requester.build_request(None, method="TRACE", fields=(), label="TRACE"))
+            requester.submit(requester.build_request(_UNIQUE_OBJECT, method=method, label=f"{method} with an object"))
+    requester.submit(requester.build_request(None, method="TRACE", fields=(), label="TRACE"))
     preflight = (("Origin", "https://example.com"), ("Access-Control-Request-Method", "POST"))
-    requester.send(requester.build_request(None, method="OPTIONS", fields=preflight, label="a preflight"))
-    requester.send(requester.build_request(None, method="OPTIONS", path="*", fields=(), label="OPTIONS *"))
+    requester.submit(requester.build_request(None, method="OPTIONS", fields=preflight, label="a preflight"))
+    requester.submit(requester.build_request(None, method="OPTIONS", path="*", fields=(), label="OPTIONS *"))
 
 
 @check_for(clauses.OTHER_PATHS_REJECTED, clauses.ALLOW_HEADER)
@@ -205,7 +205,7 @@ def other_paths_are_rejected(requester: Requester) -> None:
     """
     target = requester.target.path
     for path in dict.fromkeys((*other_paths(target), *equivalent_paths(target))):
-        requester.send(requester.build_request(path=path, label=f"POST {path}"))
+        requester.submit(requester.build_request(path=path, label=f"POST {path}"))
 
 
 @check_for(clauses.REGIONAL_HOST, clauses.REGIONAL_HOST_FORMS)
@@ -236,7 +236,7 @@ def _send_environment_paths(requester: Requester, environment: str) -> None:
     for address in ADDRESSES:
         if not address.regional:
             path = address.path(environment if address is ENVIRONMENT else DEPLOYMENT_ID.unknown)
-            requester.send(requester.build_request(path=path, host=host, label=f"POST {path} on {host}"))
+            requester.submit(requester.build_request(path=path, host=host, label=f"POST {path} on {host}"))
 
 
 def _send_regional_hosts(requester: Requester, identifier: str) -> None:
@@ -249,7 +249,7 @@ def _send_regional_hosts(requester: Requester, identifier: str) -> None:
         if received.answer is not None and received.answer.status < 300:
             continue  # the target ignores the Host header
         for variant in (host.upper(), host.title(), f"{host}:443", f"{host}."):
-            requester.send(requester.build_request(host=variant, label=f"Host: {variant}"))
+            requester.submit(requester.build_request(host=variant, label=f"Host: {variant}"))
 
 
 # ------------------------------------------------------------------ the target's own name

@@ -115,14 +115,16 @@ class Ledger:
         """
         Add the number of requests that a check in a module sent.
         """
-        self._module_requests[module] += requests
+        with self._lock:
+            self._module_requests[module] += requests
 
     def record_skipped(self, clauses: Iterable[Clause], why: str) -> None:
         """
         Enter why a check did not exercise its clauses.
         """
-        for clause in clauses:
-            self._skip_reasons.setdefault(clause.id, Counter())[why] += 1
+        with self._lock:
+            for clause in clauses:
+                self._skip_reasons.setdefault(clause.id, Counter())[why] += 1
 
     def note(self, text: str) -> None:
         """

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from threading import Lock
 
-from chainproof.clock import Clock, Seconds, monotonic
+from chainproof.clock import Clock, PerSecond, Seconds, monotonic
 from chainproof.durations import format_duration
 
 from ..transport.check_skipped import RunCut
@@ -25,8 +25,35 @@ FIRST_EXAMPLES = 3
 _SMALLEST: Seconds = 1e-3
 """A time left that counts as nothing."""
 
+_RESERVE: Seconds = 2.0
+"""Time for the end of a run, when no more requests are sent: at most this, and at most a twentieth."""
+
 _UNKNOWN_LABELS = 3
 """Requests of a check that the power table does not know, sent in the first round."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseTimes:
+    """
+    How long a target takes to answer.
+    """
+
+    accepted: Seconds = 0.0
+    """For a request that reaches the chain."""
+    rejected: Seconds = 0.0
+    """For a request that does not, such as one without a key."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """
+    What a run may spend from now on; infinite where there is no limit.
+    """
+
+    seconds: Seconds = float("inf")
+    requests: float = float("inf")
+    rate: PerSecond = float("inf")
+    concurrency: int = 1
 
 
 class TimeBudget:
@@ -34,26 +61,35 @@ class TimeBudget:
     The time until which a run may send requests. Any thread may use it.
     """
 
-    def __init__(self, seconds: Seconds | None = None, *, clock: Clock = monotonic) -> None:
+    def __init__(
+        self, seconds: Seconds | None = None, *, clock: Clock = monotonic, within: TimeBudget | None = None
+    ) -> None:
         self.seconds = seconds
         """Length of the run; None: no limit."""
+        self.stopped = ""
+        """Why no more requests may be sent; empty if they may."""
         self._clock = clock
         self._began = clock()
-        self._stopped = ""
+        self._within = within
 
     @property
     def left(self) -> Seconds:
         """Seconds in which requests may be sent and answered."""
-        if self._stopped:
+        if self.stopped:
             return 0.0
+        outer = float("inf") if self._within is None else self._within.left
         if self.seconds is None:
-            return float("inf")
-        left = self._began + self.seconds - self._clock()
+            return outer
+        left = min(outer, self._began + self.seconds - min(_RESERVE, self.seconds / 20) - self._clock())
         return left if left > _SMALLEST else 0.0
+
+    def part(self, seconds: Seconds) -> TimeBudget:
+        """A part of this budget, for one check."""
+        return TimeBudget(seconds, clock=self._clock, within=self)
 
     def stop(self, why: str) -> None:
         """Let no more requests be sent."""
-        self._stopped = self._stopped or why
+        self.stopped = self.stopped or why
 
     def deadline(self, deadline: Seconds) -> Seconds:
         """
@@ -67,9 +103,10 @@ class TimeBudget:
     @property
     def ended(self) -> str:
         """Why no more requests are sent."""
-        if self._stopped or self.seconds is None:
-            return self._stopped
-        return f"needs more time: --time-budget {format_duration(self.seconds).replace(' ', '')} ended"
+        if self._within is not None and self._within.left <= 0:
+            return self._within.ended
+        seconds = 0.0 if self.seconds is None else self.seconds
+        return self.stopped or f"needs more time: the {format_duration(seconds)} of --time-budget are over"
 
 
 class Round(Enum):
@@ -98,15 +135,23 @@ class CheckScope:
     examples_scale: float = 1.0
     """Share of the generated examples that the run has time for."""
     sent_count: int = 0
+    reached_count: int = 0
+    """Requests that the chain itself answered."""
     left_out: int = 0
     """Requests that the first round left out."""
-    _seen: Counter[str] = field(default_factory=Counter)
+    seen: Counter[str] = field(default_factory=Counter)
+    """Labels of the requests that are independent of each other, sent or not."""
     _lock: Lock = field(default_factory=Lock)
 
     def count_request(self) -> None:
         """Count one request."""
         with self._lock:
             self.sent_count += 1
+
+    def count_answer(self, status: int) -> None:
+        """Count an answer that came from the chain: an output or a failure."""
+        with self._lock:
+            self.reached_count += status == 200 or status >= 500
 
     def selected(self, requests: Iterable[CheckRequest]) -> Iterator[CheckRequest]:
         """
@@ -118,14 +163,14 @@ class CheckScope:
         """
         Whether the next request with a label belongs to this round.
         """
-        if self.round is Round.ALL:
-            return True
         with self._lock:
-            self._seen[label] += 1
+            self.seen[label] += 1
+            if self.round is Round.ALL:
+                return True
             if self.labels is None:
-                is_first = self._seen.total() <= _UNKNOWN_LABELS
+                is_first = self.seen.total() <= _UNKNOWN_LABELS
             else:
-                is_first = self._seen[label] <= self.labels.get(label, 0)
+                is_first = self.seen[label] <= self.labels.get(label, 0)
             self.left_out += not is_first and self.round is Round.FIRST
             return is_first is (self.round is Round.FIRST)
 

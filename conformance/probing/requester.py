@@ -11,11 +11,10 @@ import copy
 import random
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
 from enum import Enum
-from typing import Self, TypeVar
+from typing import Protocol, Self, TypeVar
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract import clauses
@@ -42,7 +41,8 @@ from ..transport.connection import TransportResult
 from ..transport.raw_connection import RawConnection
 from ..transport.request import JSON_TYPE, CheckRequest, key_secret
 from .answer_recorder import AnswerRecorder, JudgedAnswer
-from .budget import FIRST_EXAMPLES, CheckScope, Round, TimeBudget
+from .budget import FIRST_EXAMPLES, CheckScope, Limits, ResponseTimes, Round, TimeBudget
+from .concurrency import ConcurrencyLimit, run_in_threads
 from .waits import TargetBehaviour, Waits
 
 _REST_SEED = 2**20
@@ -52,7 +52,18 @@ _UNSUPPORTED_STATUSES = frozenset({501, 505})
 """Rejections of a message by HTTP that have the form of a server failure."""
 
 
-Item = TypeVar("Item")
+class Labelled(Protocol):
+    """
+    What stands for a request with a label.
+    """
+
+    @property
+    def label(self) -> str:
+        """What is special about the request."""
+        ...
+
+
+LabelledItem = TypeVar("LabelledItem", bound=Labelled)
 
 
 class DefaultBody(Enum):
@@ -111,6 +122,9 @@ class Requester:
         """The part of the running check's requests that is sent."""
         self.concurrency = 1
         """How many independent requests are sent at the same time."""
+        self.in_flight = ConcurrencyLimit()
+        """Limits how many requests all checks together have in flight."""
+        self._submitted: list[CheckRequest] = []
         self._client = client
         self._pause = pause
         self._behaviour = TargetBehaviour(self.waits)
@@ -136,6 +150,7 @@ class Requester:
         """
         requester = copy.copy(self)
         requester.scope = scope
+        requester._submitted = []  # noqa: SLF001  # a copy of this object
         requester._recorder = self._recorder.for_check(scope.name)  # noqa: SLF001  # a copy of this object
         if scope.round is Round.REST:
             requester.reseed(_REST_SEED)
@@ -182,6 +197,22 @@ class Requester:
         if not self.is_permitted(permission):
             needs = "needs" if self._client.on_loopback else "remote targets need"
             raise CheckSkipped(f"{needs} --allow {permission}")
+
+    @property
+    def limits(self) -> Limits:
+        """What the run may spend from now on."""
+        limiter = self._client.rate_limiter
+        return Limits(
+            seconds=self.time_budget.left,
+            requests=limiter.left,
+            rate=limiter.rate or float("inf"),
+            concurrency=self.settings.concurrency,
+        )
+
+    @property
+    def response_times(self) -> ResponseTimes:
+        """How long this target has taken to answer so far, at best."""
+        return self._behaviour.response_times
 
     def note(self, text: str) -> None:
         """Enter an observation about the target that is no violation."""
@@ -232,6 +263,7 @@ class Requester:
         for pause in self.waits.retry_pauses:
             if not self._recorder.is_busy(judged.answer, expected):
                 break
+            self.in_flight.lower()
             if not self._behaviour.take_pause(pause):
                 return judged  # there is no time left to learn whether the request is the reason
             self._pause(pause)
@@ -254,25 +286,42 @@ class Requester:
         violation = next(undocumented, failure)
         self.record_clause(violation.clause, violation, request, answer)
 
+    def submit(self, request: CheckRequest) -> None:
+        """
+        Send a request whose answer no other request of the check depends on.
+
+        To a slow target such requests are sent at the end of the check, several at the same time. If the run has two rounds,
+        only those of the current one are sent.
+        """
+        if not self.scope.is_selected(request.label):
+            return
+        if self.concurrency == 1:
+            self.send(request)
+        else:
+            self._submitted.append(request)
+
     def send_all(self, requests: Iterable[CheckRequest]) -> None:
         """
-        Send requests that are independent of each other; to a slow target several at the same time.
+        Submit several requests.
+        """
+        for request in requests:
+            self.submit(request)
 
-        If the run has two rounds, only those of the current one are sent.
+    def send_submitted(self) -> None:
         """
-        self.run_all(self.send, self.scope.selected(requests))
+        Send the requests that have been submitted and not sent.
+        """
+        submitted, self._submitted = self._submitted, []
+        if submitted:
+            run_in_threads(self.send, submitted, threads=self.concurrency)
 
-    def run_all(self, function: Callable[[Item], object], items: Iterable[Item]) -> None:
+    def run_each(self, function: Callable[[LabelledItem], object], items: Iterable[LabelledItem], threads: int) -> None:
         """
-        Call a function for each item; for a slow target several at the same time.
+        Call a function on several threads for each item, which stands for a request that no other depends on.
+
+        If the run has two rounds, only those of the current one are used.
         """
-        if self.concurrency == 1:
-            for item in items:
-                function(item)
-            return
-        with ThreadPoolExecutor(self.concurrency) as pool:
-            for _ in pool.map(function, items):
-                pass
+        run_in_threads(function, [item for item in items if self.scope.is_selected(item.label)], threads=threads)
 
     def send_valid_body(self, body: bytes) -> Answer | None:
         """
@@ -293,11 +342,12 @@ class Requester:
         """
         request = self.prepare(request)
         self._behaviour.check_is_answering(self._client.deadline)
-        deadline = self.time_budget.deadline(self._client.deadline)
-        self._count_request()
-        began = monotonic()
-        received = self._client.send(request, deadline=deadline)
-        self._behaviour.add_duration(monotonic() - began)
+        with self.in_flight:
+            deadline = self.time_budget.deadline(self._client.deadline)
+            self._count_request()
+            began = monotonic()
+            received = self._client.send(request, deadline=deadline)
+            self._behaviour.add_duration(monotonic() - began, received.answer)
         if received.transport is Transport.DEADLINE:
             self.time_budget.deadline(deadline)  # raises if the answer is missing because the run ended
         return received
@@ -326,6 +376,8 @@ class Requester:
         Judge what came back, and enter the judgement. An authentication bypass is probed for its cause first.
         """
         self._behaviour.add_result(received.transport)
+        if received.answer is not None:
+            self.scope.count_answer(received.answer.status)
         judgement = self._recorder.judgement(request, received, expected)
         if judgement.auth_bypass is not None and expected is not None:
             cause = self._bypass_cause(request, judgement.auth_bypass, expected)

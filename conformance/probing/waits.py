@@ -4,22 +4,19 @@ How long a run waits for a busy, slow or silent target, and when it stops sendin
 
 from __future__ import annotations
 
-import statistics
-from collections import deque
 from dataclasses import dataclass
 from typing import Self
 
 from chainproof.clock import Seconds
+from chainproof.contract.answer import Answer
 from chainproof.durations import format_duration
 from chainproof.results.exchange import Transport
 
 from ..options import MAX_BUSY_WAIT, Depth
 from ..transport.check_skipped import CheckSkipped
+from .budget import ResponseTimes
 
 _IDLE_BY_DEPTH: dict[Depth, Seconds] = {Depth.QUICK: 0.4, Depth.STANDARD: 1.2, Depth.DEEP: 5.5}
-
-_MIN_MEASURED = 20
-"""Exchanges that have to be measured before a target counts as slow."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,8 +31,6 @@ class Waits:
     """Sum of these pauses in one run."""
     max_misses: int = 3
     """Missed deadlines in all, or failed connection attempts in a row, after which a run sends no more requests."""
-    fast_exchange: Seconds = 0.025
-    """Median duration up to which a target counts as fast. Slower ones get fewer requests, in proportion."""
     shrink_requests: int = 200
     """Requests that a generating check may send to make one violating example smaller."""
     idle: Seconds = _IDLE_BY_DEPTH[Depth.STANDARD]
@@ -60,14 +55,30 @@ class TargetBehaviour:
 
     def __init__(self, waits: Waits) -> None:
         self._waits = waits
-        self._durations: deque[Seconds] = deque(maxlen=200)
+        self._accepted: Seconds | None = None
+        self._rejected: Seconds | None = None
         self._busy_wait_left = waits.max_busy_wait
         self._missed = 0
         self._failed_connects = 0
 
-    def add_duration(self, seconds: Seconds) -> None:
+    def add_duration(self, seconds: Seconds, answer: Answer | None) -> None:
         """Add how long one exchange took."""
-        self._durations.append(seconds)
+        if answer is None:
+            return
+        if 400 <= answer.status < 500:
+            self._rejected = seconds if self._rejected is None else min(seconds, self._rejected)
+        else:
+            self._accepted = seconds if self._accepted is None else min(seconds, self._accepted)
+
+    @property
+    def response_times(self) -> ResponseTimes:
+        """How long the target has taken to answer so far, at best."""
+        known = [seconds for seconds in (self._accepted, self._rejected) if seconds is not None]
+        slowest = max(known, default=0.0)
+        return ResponseTimes(
+            accepted=slowest if self._accepted is None else self._accepted,
+            rejected=slowest if self._rejected is None else self._rejected,
+        )
 
     def add_result(self, transport: Transport) -> None:
         """Add how one exchange ended."""
@@ -82,14 +93,6 @@ class TargetBehaviour:
             return False
         self._busy_wait_left -= pause
         return True
-
-    @property
-    def scale_factor(self) -> float:
-        """Scale factor (0 to 1) for the number of requests on slow targets."""
-        if len(self._durations) < _MIN_MEASURED:
-            return 1.0
-        median, fast = statistics.median(self._durations), self._waits.fast_exchange
-        return 1.0 if median <= fast else fast / median
 
     def check_is_answering(self, deadline: Seconds) -> None:
         """

@@ -2,16 +2,16 @@
 The forecast of a run: how many requests it will send, shown before it sends any.
 
 The number of generated requests depends on what a run finds, so the forecast is a count: `forecast.json` has the requests of
-each check module against the emulator, at each depth. `python benchmarks/request_counts.py` counts again.
+each check against the emulator, at each depth. `python benchmarks/request_counts.py` counts again.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import cast
 
 from chainproof.durations import format_duration
 
@@ -21,29 +21,58 @@ from ..transport.rate_limit import RateLimiter
 FORECAST_FILE = Path(__file__).parents[1] / "forecast.json"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RequestCount:
+    """
+    Counted requests.
+    """
+
+    requests: int = 0
+    reached: int = 0
+    """Those that reached the chain; the others were rejected before, which is fast and costs nothing."""
+
+    def __add__(self, other: RequestCount) -> RequestCount:
+        """Both counts together."""
+        return RequestCount(requests=self.requests + other.requests, reached=self.reached + other.reached)
+
+
 @cache
-def request_counts() -> Mapping[str, Mapping[str, int]]:
+def request_counts() -> Mapping[Depth, Mapping[str, RequestCount]]:
     """
-    Counted requests, by depth and check module.
+    Counted requests, by depth and id of the check.
     """
-    return cast(Mapping[str, Mapping[str, int]], json.loads(FORECAST_FILE.read_text()))
+    return {
+        Depth(depth): {name: RequestCount(requests=sent, reached=reached) for name, (sent, reached) in rows.items()}
+        for depth, rows in json.loads(FORECAST_FILE.read_text()).items()
+    }
 
 
-def forecast_counts(depth: Depth) -> Mapping[str, int]:
+def forecast_counts(depth: Depth) -> Mapping[str, RequestCount]:
     """
-    Counted requests at a depth, by check module.
+    Counted requests at a depth, by id of the check.
     """
-    return request_counts().get(depth.value, {})
+    return request_counts().get(depth, {})
+
+
+def by_module(counts: Mapping[str, RequestCount]) -> Mapping[str, RequestCount]:
+    """
+    The requests of each check module, without modules that send none.
+    """
+    modules: dict[str, RequestCount] = {}
+    for name, count in counts.items():
+        module = name.partition("-")[0]
+        modules[module] = modules.get(module, RequestCount()) + count
+    return {module: count for module, count in modules.items() if count.requests}
 
 
 def forecast_lines(settings: Settings, rate_limiter: RateLimiter, *, local: bool) -> list[str]:
     """
     The forecast in words: how many requests, how fast, and what is skipped.
     """
-    counts = forecast_counts(settings.depth)
-    total = sum(counts.values())
-    by_module = ", ".join(f"{module.replace('_', ' ')} {count:,}" for module, count in counts.items() if count)
-    lines = [f"plan: about {total:,} requests, as counted on the emulator: {by_module}"]
+    counts = by_module(forecast_counts(settings.depth))
+    total = sum(count.requests for count in counts.values())
+    modules = ", ".join(f"{module.replace('_', ' ')} {count.requests:,}" for module, count in counts.items())
+    lines = [f"plan: about {total:,} requests, as counted on the emulator: {modules}"]
     if rate_limiter.max_requests is not None or rate_limiter.rate is not None:
         lines.append(f"      {_limits(total, rate_limiter)}")
     if not local:

@@ -9,10 +9,9 @@ from typing import TextIO
 
 import pytest
 
-from chainproof.clock import monotonic
-
 from ..checks import Check
 from .run import CONFORMANCE_RUN
+from .schedule import CheckProgress
 
 _MARKS = {"passed": "ok", "failed": "FAILED", "skipped": "skipped", "accepted": "accepted", "error": "ERROR"}
 
@@ -28,8 +27,6 @@ class ProgressPlugin:
         self._live = out.isatty()
         self._titles: dict[str, str] = {}
         self._done = 0
-        self._requests = 0
-        self._since = monotonic()
         self.errors: list[str] = []
         """Errors in chainproof: in collection, in pytest or in a check."""
 
@@ -70,25 +67,13 @@ class ProgressPlugin:
         conformance_run = item.stash.get(CONFORMANCE_RUN, None)
         if conformance_run is not None and conformance_run.blocked_reason and outcome == "skipped":
             return  # printed once at the end, instead of for every check
-        requests = conformance_run.requester.ledger.request_count if conformance_run else 0
-        words = (
-            _skip_reason(report)
-            if outcome == "skipped"
-            else f"{_request_count(requests - self._requests)}{self._time()}"
-        )
-        self._requests, self._since = requests, monotonic()
+        progress = conformance_run.progress.get(_check_id(item)) if conformance_run is not None else None
+        words = _skip_reason(report) if outcome == "skipped" or progress is None else _effort(progress)
         start = "\r\x1b[K" if self._live else ""
         self._out.write(f"{start}  {_MARKS[outcome]:<9}{_title(item)}  ({words})\n")
         self._out.flush()
         if outcome == "error":
             self._error(report.longreprtext)
-
-    def _time(self) -> str:
-        """
-        The time that the check took; empty below a second.
-        """
-        seconds = monotonic() - self._since
-        return f", {seconds:.0f} s" if seconds >= 1 else ""
 
     def _error(self, text: str) -> None:
         """
@@ -98,20 +83,36 @@ class ProgressPlugin:
         self._err.write(f"{text}\n")
 
 
-def _request_count(number: int) -> str:
+def _effort(progress: CheckProgress) -> str:
     """
-    A number of requests.
+    The number of requests of a check, and the time that they took from a second on.
     """
-    return f"{number} request{'s' * (number != 1)}"
+    seconds = f", {progress.seconds:.0f} s" if progress.seconds >= 1 else ""
+    return f"{progress.sent} request{'s' * (progress.sent != 1)}{seconds}"
+
+
+def _check_id(item: pytest.Item) -> str:
+    """
+    The id of the check that a test runs.
+    """
+    check = _check(item)
+    return check.id if check is not None else ""
 
 
 def _title(item: pytest.Item) -> str:
     """
     The title of the check that a test runs.
     """
-    assert isinstance(item, pytest.Function)
+    check = _check(item)
+    return check.title if check is not None else item.name
+
+
+def _check(item: pytest.Item) -> Check | None:
+    """
+    The check that a test runs.
+    """
     check = item.callspec.params.get("check_result") if hasattr(item, "callspec") else None
-    return check.title if isinstance(check, Check) else item.name
+    return check if isinstance(check, Check) else None
 
 
 def _outcome(report: pytest.TestReport) -> str:

@@ -7,7 +7,7 @@ in a check, which is an error in chainproof, as an error, and a violation by the
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterable
+from collections.abc import Callable, Generator, Iterable, Sequence
 from contextlib import ExitStack
 
 import pytest
@@ -22,7 +22,7 @@ from ..plugin import settings_of
 from ..transport.asgi import App
 from ..transport.check_skipped import CheckSkipped
 from .finding_text import finding_text
-from .run import CONFORMANCE_RUN, CheckResult, ConformanceRun, blocked_reason, finish_run
+from .run import CONFORMANCE_RUN, CheckResult, ConformanceRun, blocked_reason, finish_run, run_check
 from .setup import RUN_SETUP, ConformanceRuns
 
 _RUNS = pytest.StashKey[ConformanceRuns]()
@@ -104,7 +104,7 @@ def check_result(
         ("seed", str(conformance_run.settings.seed)),
     ]
     try:
-        result = _run_check(check, conformance_run)
+        result = _run_check(check, conformance_run, _checks_with(request))
     except CheckSkipped as reason:
         pytest.skip(str(reason))
     if result.findings:
@@ -112,7 +112,7 @@ def check_result(
     return result
 
 
-def _run_check(check: Check, conformance_run: ConformanceRun) -> CheckResult:
+def _run_check(check: Check, conformance_run: ConformanceRun, all_checks: Sequence[Check]) -> CheckResult:
     """
     Run a check and count what it found. Raises CheckSkipped.
     """
@@ -120,18 +120,24 @@ def _run_check(check: Check, conformance_run: ConformanceRun) -> CheckResult:
         conformance_run.blocked_reason = blocked_reason(conformance_run)
     if conformance_run.blocked_reason:
         raise CheckSkipped("nothing can be exercised")
-    ledger = conformance_run.requester.ledger
-    requests = ledger.request_count
-    conformance_run.requester.check_name = check.title
-    try:
-        check.run(conformance_run.requester)
-    except CheckSkipped as reason:
-        ledger.record_skipped(check.clauses, str(reason))
-        raise
-    finally:
-        ledger.count_module_requests(check.module, ledger.request_count - requests)
-        ledger.write_counts()
-    return CheckResult(check=check, findings=ledger.findings_of(check.title), evidence=conformance_run.evidence)
+    progress = run_check(conformance_run, check, all_checks)
+    stopped = progress.error or progress.skipped
+    if stopped is not None:
+        raise stopped
+    findings = conformance_run.requester.ledger.findings_of(check.title)
+    return CheckResult(check=check, findings=findings, evidence=conformance_run.evidence)
+
+
+def _checks_with(request: pytest.FixtureRequest) -> Sequence[Check]:
+    """
+    The checks that may run at the same time as the one that is requested: those of its file, which have the same target.
+
+    A worker of pytest-xdist does not know which checks the others run, so there it is the requested one alone.
+    """
+    if hasattr(request.config, "workerinput"):
+        return [request.param]
+    tests = (item for item in request.session.items if item.path == request.path and _runs_check(item))
+    return [item.callspec.params["check_result"] for item in tests]  # type: ignore[attr-defined]  # _runs_check has made sure
 
 
 def _ids(clauses: Iterable[str]) -> str:

@@ -5,7 +5,9 @@ One conformance run while it goes on, and its verdict.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 from datetime import date
 
 import pytest
@@ -21,10 +23,15 @@ from chainproof.results.folder import RunWriter
 from chainproof.results.manifest import Ending, RunEnd
 
 from ..checks import Check
-from ..options import Settings
+from ..options import DEFAULT_TIME_BUDGET, SLOW_TARGET, Settings
+from ..probing.budget import ResponseTimes
 from ..probing.input_discovery import discover_inputs
 from ..probing.requester import Requester
+from ..transport.check_skipped import CheckSkipped, RunCut
+from ..transport.request import JSON_TYPE
 from .finding_text import finding_text
+from .plan import FAST, RunPlan, plan_run
+from .schedule import CheckProgress, CheckRunner, Schedule
 
 
 @dataclass(slots=True, kw_only=True)
@@ -42,6 +49,12 @@ class ConformanceRun:
     began: float = field(default_factory=time.monotonic)
     blocked_reason: str | None = None
     """Why nothing can be exercised; empty if it can, None before the first request."""
+    schedule: Schedule | None = None
+    """Runs the checks of a slow target; None if they run one after the other."""
+    runner: CheckRunner | None = None
+    """Runs one check; None before the first."""
+    progress: dict[str, CheckProgress] = field(default_factory=dict)
+    """What became of the checks that have ended, by their ids."""
     internal_error: str = ""
     """An error in chainproof, in one line; empty if there was none."""
     ending: Ending | None = None
@@ -96,6 +109,40 @@ class CheckResult:
             pytest.xfail(f"accepted: {'; '.join(reasons)}")
 
 
+def run_check(conformance_run: ConformanceRun, check: Check, all_checks: Sequence[Check]) -> CheckProgress:
+    """
+    What becomes of a check. If there is no time to run *all_checks* one after the other, they are started together.
+    """
+    if conformance_run.runner is None:
+        plan, times = _plan(conformance_run, all_checks)
+        requester = conformance_run.requester
+        conformance_run.runner = CheckRunner(requester, examples_scale=plan.examples_scale)
+        if plan.concurrency > 1 or plan.two_rounds:
+            conformance_run.schedule = Schedule(all_checks, requester, plan, times, conformance_run.settings.depth)
+            conformance_run.schedule.start()
+    schedule, runner = conformance_run.schedule, conformance_run.runner
+    progress = schedule.progress(check) if schedule is not None else runner.run(check)
+    conformance_run.progress[check.id] = progress
+    return progress
+
+
+def _plan(conformance_run: ConformanceRun, checks: Sequence[Check]) -> tuple[RunPlan, ResponseTimes]:
+    """
+    The plan of a run, and the response times that it is made for. A slow target is sent one request to measure them.
+    """
+    requester, settings = conformance_run.requester, conformance_run.settings
+    times = requester.response_times
+    if times.accepted > FAST:
+        with suppress(CheckSkipped):
+            requester.send(
+                replace(requester.build_request(label="a request without Authorization"), fields=(JSON_TYPE,))
+            )
+        times = requester.response_times
+    if settings.time_budget is None and settings.duration is None and times.accepted > SLOW_TARGET:
+        requester.time_budget.seconds = DEFAULT_TIME_BUDGET[settings.depth]
+    return plan_run(checks, times, depth=settings.depth, limits=requester.limits), times
+
+
 CONFORMANCE_RUN = pytest.StashKey[ConformanceRun]()
 """Key in a test's stash: the run that the test belongs to."""
 
@@ -108,7 +155,11 @@ def blocked_reason(conformance_run: ConformanceRun) -> str:
     """
     requester = conformance_run.requester
     requester.check_name = "the first request"
-    answers = discover_inputs(requester)
+    try:
+        answers = discover_inputs(requester)
+    except RunCut as reason:
+        requester.ledger.cut_by = requester.ledger.cut_by or str(reason).removeprefix("needs ")
+        return ""
     statuses = {answer.status for answer in answers}
     if statuses and statuses <= {401, 403}:
         return (
@@ -139,6 +190,9 @@ def finish_run(conformance_run: ConformanceRun, ending: Ending) -> None:
     if ending is Ending.COMPLETED and conformance_run.internal_error:
         ending = Ending.INTERNAL_ERROR
     conformance_run.ending = ending
+    if conformance_run.schedule is not None:
+        conformance_run.schedule.stop()
+        _note_left_out(conformance_run)
     conformance_run.requester.ledger.write_counts(final=True)
     conformance_run.folder.finish(
         RunEnd(
@@ -147,3 +201,16 @@ def finish_run(conformance_run: ConformanceRun, ending: Ending) -> None:
             note=conformance_run.internal_error or conformance_run.blocked_reason or "",
         )
     )
+
+
+def _note_left_out(conformance_run: ConformanceRun) -> None:
+    """
+    Note which checks did not send all of their requests.
+    """
+    assert conformance_run.schedule is not None
+    left_out = conformance_run.schedule.left_out()
+    if left_out:
+        checks = "; ".join(f"{title} ({count:,})" for title, count in left_out.items())
+        conformance_run.requester.note(
+            f"requests that were planned and not sent, for lack of time or requests: {checks}"
+        )

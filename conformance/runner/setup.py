@@ -10,6 +10,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+from chainproof.clock import Seconds
 from chainproof.contract.accepted_violations import Acceptance, AcceptanceError, parse_acceptance
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
@@ -26,7 +27,8 @@ from chainproof.target_options import TargetOptions, parse_target_options
 
 from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema, load_chain_schema
 from ..judging.ledger import Ledger
-from ..options import REMOTE_MAX_REQUESTS, REMOTE_RATE_LIMIT, Settings
+from ..options import DEFAULT_TIME_BUDGET, REMOTE_MAX_REQUESTS, REMOTE_RATE_LIMIT, Settings
+from ..probing.budget import TimeBudget
 from ..probing.requester import Requester
 from ..transport.asgi import App, serve_app
 from ..transport.client import Client
@@ -152,6 +154,7 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
     requester = Requester(
         client, ledger, key=setup.endpoint.key, settings=settings, chain_schema=setup.loaded.chain_schema
     )
+    requester.time_budget = TimeBudget(_time_limit(settings, is_remote=not client.on_loopback))
     return ConformanceRun(
         requester=requester,
         folder=folder,
@@ -159,6 +162,15 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
         acceptances=setup.loaded.acceptances,
         day=manifest.day,
     )
+
+
+def _time_limit(settings: Settings, *, is_remote: bool) -> Seconds | None:
+    """
+    How long a run may last; None: no limit, unless the target turns out to be slow.
+    """
+    if settings.time_budget is not None or settings.duration is not None or not is_remote:
+        return settings.time_budget
+    return DEFAULT_TIME_BUDGET[settings.depth]
 
 
 def _manifest(setup: RunSetup) -> Manifest:
@@ -185,6 +197,8 @@ def _manifest(setup: RunSetup) -> Manifest:
             overload=settings.overload,
             max_requests=settings.max_requests,
             rate_limit=settings.rate_limit,
+            time_budget_s=settings.time_budget,
+            concurrency=settings.concurrency,
             duration_s=settings.duration,
             keep_bodies=settings.keep_bodies,
             input_schema=settings.input_schema,

@@ -10,7 +10,7 @@ from threading import Lock
 
 from chainproof.clock import Seconds, monotonic
 
-from .check_skipped import CheckSkipped
+from .check_skipped import RunCut
 
 
 class RateLimiter:
@@ -40,17 +40,20 @@ class RateLimiter:
     @property
     def is_exhausted(self) -> bool:
         """Whether nothing more may be sent."""
-        return self.max_requests is not None and self.sent_count >= self.max_requests
+        return self.left <= 0
+
+    @property
+    def left(self) -> float:
+        """How many requests may still be sent."""
+        return float("inf") if self.max_requests is None else self.max_requests - self.sent_count
 
     def acquire(self) -> None:
         """
-        Wait until the next request may be sent. Raises CheckSkipped if all are sent.
+        Wait until the next request may be sent. Raises RunCut if all are sent.
         """
         with self._lock:
             if self.is_exhausted:
-                raise CheckSkipped(
-                    f"needs a higher --max-requests: all {self.max_requests} requests of this run are sent"
-                )
+                raise RunCut(f"needs a higher --max-requests: all {self.max_requests} requests of this run are sent")
             self.sent_count += 1
             wait = self._wait()
         if wait > 0:

@@ -1,0 +1,80 @@
+"""
+Requests at the same time: threads for them, and a limit that is lowered when the target says that it is busy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from threading import Condition, Lock, Thread
+from types import TracebackType
+from typing import TypeVar
+
+Item = TypeVar("Item")
+
+
+class ConcurrencyLimit:
+    """
+    A context manager for one request in flight. It waits while as many as allowed are in flight. Any thread may use it.
+    """
+
+    def __init__(self, limit: float = float("inf")) -> None:
+        self.limit = limit
+        """Requests that may be in flight."""
+        self._in_flight = 0
+        self._freed = Condition()
+
+    def lower(self) -> None:
+        """Allow half as many, but at least one."""
+        with self._freed:
+            if self.limit != float("inf"):
+                self.limit = max(1, self.limit // 2)
+
+    def __enter__(self) -> None:
+        with self._freed:
+            self._freed.wait_for(lambda: self._in_flight < self.limit)
+            self._in_flight += 1
+
+    def __exit__(
+        self, kind: type[BaseException] | None, raised: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with self._freed:
+            self._in_flight -= 1
+            self._freed.notify_all()
+
+
+def run_in_threads(function: Callable[[Item], object], items: Iterable[Item], *, threads: int) -> None:
+    """
+    Call a function for each item, on several threads, and raise the first of their exceptions.
+
+    Unlike the threads of a pool, these do not keep an interrupted run alive until the last deadline.
+    """
+    left, lock = iter(items), Lock()
+    raised: list[BaseException] = []
+
+    def work() -> None:
+        while not raised:
+            with lock:
+                item = next(left, _NO_ITEM)
+            if isinstance(item, _NoItem):
+                return
+            try:
+                function(item)
+            except BaseException as error:  # noqa: BLE001  # raised again below
+                raised.append(error)
+
+    workers = [Thread(target=work, daemon=True) for _ in range(threads)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    if raised:
+        raise raised[0]
+
+
+class _NoItem:
+    """
+    Stands for the end of the items.
+    """
+
+
+_NO_ITEM = _NoItem()

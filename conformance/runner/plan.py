@@ -1,0 +1,108 @@
+"""
+The plan of a run: how long its requests take at the speed of this target, and whether there is time for all of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from chainproof.clock import Seconds
+
+from ..checks import Check
+from ..options import Depth
+from ..probing.budget import Limits, ResponseTimes, Round
+from .forecast import RequestCount, forecast_counts
+from .power_order import power_of
+
+FAST: Seconds = 0.025
+"""An answer up to which a target counts as fast: it gets one request after the other."""
+
+_OWN_TIME: Seconds = 0.003
+"""Time that chainproof itself needs to send a request and judge its answer."""
+
+_PAUSES: Mapping[Depth, Seconds] = {Depth.QUICK: 4.0, Depth.STANDARD: 8.0, Depth.DEEP: 30.0}
+"""Time in which checks wait on purpose, such as for a connection to be closed."""
+
+_UNKNOWN_COUNT = RequestCount(requests=10, reached=10)
+"""The requests of a check that was added after the last count."""
+
+_SAFETY = 0.85
+"""Share of the time that is planned for; the rest is for answers slower than the first ones."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunPlan:
+    """
+    How a run proceeds.
+    """
+
+    concurrency: int = 1
+    """Requests in flight at the same time."""
+    two_rounds: bool = False
+    """Whether there is no time or no request left for some of the planned requests."""
+    examples_scale: float = 1.0
+    """Share of the generated examples that the run has time for."""
+    requests: int = 0
+    """All requests of the checks at this depth."""
+    seconds: Seconds = 0.0
+    """How long all of them take."""
+
+
+def _seconds(count: RequestCount, times: ResponseTimes) -> Seconds:
+    """
+    The time of some requests, one after the other.
+    """
+    return count.reached * times.accepted + (count.requests - count.reached) * times.rejected
+
+
+def count_of(check: Check, depth: Depth) -> RequestCount:
+    """
+    How many requests a check sends at a depth.
+    """
+    return forecast_counts(depth).get(check.id, _UNKNOWN_COUNT)
+
+
+def expected_seconds(
+    counts: Iterable[RequestCount], times: ResponseTimes, *, depth: Depth, limits: Limits
+) -> tuple[int, Seconds]:
+    """
+    The number of requests, and how long they take.
+    """
+    total = sum(counts, start=RequestCount())
+    concurrency = limits.concurrency if times.accepted > FAST else 1
+    own = total.requests * _OWN_TIME
+    return total.requests, _PAUSES[depth] + max(
+        own + _seconds(total, times) / concurrency, total.requests / limits.rate
+    )
+
+
+def plan_run(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, limits: Limits) -> RunPlan:
+    """
+    The plan for some checks of a target with these response times.
+    """
+    counts = [count_of(check, depth) for check in checks]
+    requests, seconds = expected_seconds(counts, times, depth=depth, limits=limits)
+    share = min(_SAFETY * limits.seconds / seconds, limits.requests / max(requests, 1))
+    return RunPlan(
+        concurrency=limits.concurrency if times.accepted > FAST else 1,
+        two_rounds=share < 1,
+        examples_scale=min(1.0, share),
+        requests=requests,
+        seconds=seconds,
+    )
+
+
+def in_order(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, turn: Round) -> list[Check]:
+    """
+    Checks in the order in which a run with two rounds makes them: first those that find most faults per second.
+    """
+
+    def faults_per_second(check: Check) -> float:
+        power, count = power_of(check), count_of(check, depth)
+        if turn is Round.FIRST and power.labels is not None and count.requests:
+            first = min(1.0, max(1, sum(power.labels.values())) / count.requests)
+            return power.gain / (first * _seconds(count, times) + _OWN_TIME)
+        return power.found / (_seconds(count, times) + _OWN_TIME)
+
+    return sorted(checks, key=faults_per_second, reverse=True)

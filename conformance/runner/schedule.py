@@ -1,0 +1,191 @@
+"""
+Runs the checks of a slow target: several at the same time, and in two rounds if there is no time for all requests.
+
+pytest asks for the outcome of one check after the other. The first question starts all checks in threads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from threading import Event, Lock, Thread
+
+from chainproof.clock import Seconds, monotonic
+
+from ..checks import Check
+from ..options import Depth
+from ..probing.budget import CheckScope, ResponseTimes, Round
+from ..probing.concurrency import ConcurrencyLimit, run_in_threads
+from ..probing.requester import Requester
+from ..transport.check_skipped import CheckSkipped, RunCut
+from .plan import RunPlan, in_order
+from .power_order import power_of
+
+_END_TIME: Seconds = 5.0
+"""How long an interrupted run waits for the requests in flight."""
+
+
+@dataclass(slots=True, kw_only=True)
+class CheckProgress:
+    """
+    What has become of one check so far.
+    """
+
+    sent: int = 0
+    """Requests that it has sent."""
+    seconds: Seconds = 0.0
+    left_out: int = 0
+    """Requests that were planned and not sent."""
+    skipped: CheckSkipped | None = None
+    """Why it was skipped; None if it was not."""
+    error: BaseException | None = None
+    """An error in chainproof."""
+
+    @property
+    def is_unfinished(self) -> bool:
+        """Whether a second round may send more."""
+        return self.left_out > 0 and self.skipped is None and self.error is None
+
+
+class CheckRunner:
+    """
+    Runs checks one by one, and enters into the ledger what they leave out. Any thread may use it.
+    """
+
+    def __init__(self, requester: Requester, *, examples_scale: float = 1.0) -> None:
+        self._requester = requester
+        self._examples_scale = examples_scale
+        self._lock = Lock()
+
+    def run(self, check: Check, turn: Round = Round.ALL, requester: Requester | None = None) -> CheckProgress:
+        """
+        Run a check, or the part of it that belongs to a round; *requester* replaces the one of the run.
+        """
+        requester = requester or self._requester
+        scope = CheckScope(
+            name=check.title, round=turn, labels=power_of(check).labels, examples_scale=self._examples_scale
+        )
+        progress, began = CheckProgress(), monotonic()
+        own = requester.for_check(scope)
+        try:
+            try:
+                check.run(own)
+            finally:
+                own.send_submitted()
+        except CheckSkipped as reason:
+            progress.skipped = reason
+        except BaseException as error:  # noqa: BLE001  # raised again where pytest reports it
+            progress.error = error
+        progress.sent, progress.left_out, progress.seconds = scope.sent_count, scope.left_out, monotonic() - began
+        if isinstance(progress.skipped, RunCut) and scope.sent_count and self._requester.time_budget.left:
+            # Only the part of the time that this check gets is over.
+            progress.skipped, progress.left_out = None, max(1, progress.left_out)
+        self._enter(check, progress, turn)
+        return progress
+
+    def _enter(self, check: Check, progress: CheckProgress, turn: Round) -> None:
+        """
+        Enter the requests of a check, and why some were not sent.
+        """
+        ledger = self._requester.ledger
+        with self._lock:
+            ledger.count_module_requests(check.module, progress.sent)
+            if progress.skipped is not None:
+                ledger.record_skipped(check.clauses, str(progress.skipped))
+            if isinstance(progress.skipped, RunCut) and turn is not Round.REST:
+                ledger.cut_by = ledger.cut_by or str(progress.skipped).removeprefix("needs ")
+            ledger.write_counts()
+
+
+class Schedule:
+    """
+    All checks of a run, several at the same time.
+    """
+
+    def __init__(
+        self, checks: Sequence[Check], requester: Requester, plan: RunPlan, times: ResponseTimes, depth: Depth
+    ) -> None:
+        self._checks = checks
+        self._requester = requester
+        self._plan = plan
+        self._times = times
+        self._depth = depth
+        self._runner = CheckRunner(requester, examples_scale=plan.examples_scale)
+        self._progress: dict[str, CheckProgress] = {}
+        self._ended = {check.id: Event() for check in checks}
+        self._thread = Thread(target=self._run_all, name="checks", daemon=True)
+
+    def start(self) -> None:
+        """Start the checks."""
+        self._requester.concurrency = self._plan.concurrency
+        self._requester.in_flight = ConcurrencyLimit(self._plan.concurrency)
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Let the checks end soon, and wait for them."""
+        self._requester.time_budget.stop("the run was interrupted")
+        self._thread.join(_END_TIME)
+
+    def progress(self, check: Check) -> CheckProgress:
+        """
+        What has become of a check, as soon as it has ended.
+        """
+        self._ended[check.id].wait()
+        return self._progress[check.id]
+
+    def _run_all(self) -> None:
+        """
+        Run all checks, each in one round or in two.
+        """
+        try:
+            if self._plan.two_rounds:
+                self._run_round(self._checks, Round.FIRST)
+                unfinished = [check for check in self._checks if self._progress[check.id].is_unfinished]
+                self._run_round(unfinished, Round.REST)
+            else:
+                self._run_round(self._checks, Round.ALL)
+        finally:
+            for check in self._checks:
+                self._progress.setdefault(check.id, CheckProgress())
+                self._ended[check.id].set()
+
+    def _run_round(self, checks: Sequence[Check], turn: Round) -> None:
+        """
+        Run a round of some checks. Those that must run alone come last, and share the time that is left.
+        """
+        checks = in_order(checks, self._times, depth=self._depth, turn=turn) if self._plan.two_rounds else checks
+        concurrent = [check for check in checks if not check.exclusive]
+        run_in_threads(lambda check: self._run(check, turn), concurrent, threads=self._plan.concurrency)
+        exclusive = [check for check in checks if check.exclusive]
+        for number, check in enumerate(exclusive):
+            alone = self._requester.for_check(CheckScope())
+            alone.in_flight = ConcurrencyLimit()
+            left = self._requester.time_budget.left
+            alone.time_budget = self._requester.time_budget.part(left / (len(exclusive) - number))
+            self._run(check, turn, alone)
+
+    def _run(self, check: Check, turn: Round, requester: Requester | None = None) -> None:
+        """
+        Run a check in one round, and note whether it has ended.
+        """
+        progress = self._runner.run(check, turn, requester)
+        first = self._progress.get(check.id, CheckProgress())
+        if turn is Round.REST:
+            is_cut = isinstance(progress.skipped, RunCut)
+            progress.left_out = max(0, first.left_out - progress.sent) if is_cut else 0
+            progress.skipped = None if is_cut else progress.skipped
+            progress.sent += first.sent
+            progress.seconds += first.seconds
+        self._progress[check.id] = progress
+        if turn is not Round.FIRST or not progress.is_unfinished:
+            self._ended[check.id].set()
+
+    def left_out(self) -> dict[str, int]:
+        """
+        The checks of which some requests were not sent, with about how many.
+        """
+        return {
+            check.title: progress.left_out
+            for check in self._checks
+            if (progress := self._progress.get(check.id)) is not None and progress.left_out
+        }
