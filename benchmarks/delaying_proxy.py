@@ -87,10 +87,11 @@ def delaying_proxy(port: int, delay: Seconds) -> Iterator[int]:
         ports.append(server.sockets[0].getsockname()[1])
         ready.set()
 
-    loop.create_task(serve())
+    serving = loop.create_task(serve())
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
     ready.wait()
+    serving.result()
     try:
         yield ports[0]
     finally:

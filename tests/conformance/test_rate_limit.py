@@ -109,7 +109,7 @@ def test_the_forecast_names_the_requests_the_limits_and_what_is_skipped() -> Non
     """
     settings = Settings(depth=Depth.QUICK, allow=(Permission.SMUGGLING,))
     lines = "\n".join(forecast_lines(settings, RateLimiter(max_requests=50, rate=10.0), local=False))
-    total = sum(forecast_counts(Depth.QUICK).values())
+    total = sum(count.requests for count in forecast_counts(Depth.QUICK).values())
 
     assert f"about {total:,} requests" in lines
     assert "at most 50; at most 10 per second: about 5 s" in lines
