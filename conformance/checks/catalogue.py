@@ -20,6 +20,7 @@ from . import (
     malformed,
     media_type,
     openapi_document,
+    recovery,
     repetition,
     routing,
     state,
@@ -27,6 +28,7 @@ from . import (
 
 CHECK_MODULES = (
     body,
+    recovery,
     connection,
     credentials,
     failure,

@@ -5,7 +5,6 @@ Connections are kept open, closed as announced, and each request gets the answer
 from __future__ import annotations
 
 from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 from chainproof.clock import Seconds
@@ -202,39 +201,67 @@ def _record_in_step(
 @check_for(clauses.CONNECTION_PERSISTENCE, clauses.ANSWER_MATCHES_REQUEST, clauses.REQUEST_ISOLATION)
 def one_connection_serves_many_requests(requester: Requester) -> None:
     """
-    Many requests in a row, and one after a pause, are all answered like the first.
+    Many requests in a row are all answered like the first.
     """
     reference = send_reference_request(requester)
     within = reference.timeout(requester.settings.deadline)
-    with ThreadPoolExecutor(1) as pool:
-        idle = pool.submit(_send_after_pause, requester, reference)
-        with requester.raw_connection() as connection:
-            for number in range(_REQUESTS_PER_CONNECTION[requester.settings.depth]):
-                request = _plain_request(requester, f"in a row {number}", "one of many requests on one connection")
-                connection.send_request(request)
-                received = connection.read_answer(request, within=within)
-                _record_in_step(requester, request, received, reference)
-                if connection.is_closed or received.closes_connection:
-                    break
-        idle.result()
-
-
-def _send_after_pause(requester: Requester, reference: ReferenceAnswer) -> None:
-    """
-    Send a request, pause, and send another one on the same connection.
-    """
     with requester.raw_connection() as connection:
-        for number in range(2):
-            request = _plain_request(requester, f"idle {number}", "a request after a pause")
+        for number in range(_REQUESTS_PER_CONNECTION[requester.settings.depth]):
+            request = _plain_request(requester, f"in a row {number}", "one of many requests on one connection")
             connection.send_request(request)
-            _record_in_step(
-                requester,
-                request,
-                connection.read_answer(request, within=reference.timeout(requester.settings.deadline)),
-                reference,
-            )
-            if number or connection.read_unexpected(requester.waits.idle) or connection.is_closed:
-                return
+            received = connection.read_answer(request, within=within)
+            _record_in_step(requester, request, received, reference)
+            if connection.is_closed or received.closes_connection:
+                break
+
+
+# ------------------------------------------------------------------ HTTP/1.0
+
+
+@check_for(clauses.CONNECTION_PERSISTENCE, title="HTTP/1.0 connections with `Connection: keep-alive` stay usable")
+def http_1_0_connections_with_keep_alive_stay_usable(requester: Requester) -> None:
+    """
+    If the answer to an HTTP/1.0 request says `Connection: keep-alive`, it has a length and the next request is answered.
+    Without it, the answer ends with its length or with the connection (RFC 9112 §9.3, §C.2.2).
+    """
+    reference = send_reference_request(requester)
+    faults = [_http_1_0_fault(requester, reference, number) for number in range(2)]
+    request, fault = faults[-1]
+    violation = Violation(
+        clause=clauses.CONNECTION_PERSISTENCE,
+        expected="a complete answer, and after `Connection: keep-alive` an answer to the next request",
+        actual=fault,
+    )
+    # A target may close any connection once; twice is no chance.
+    requester.record_clause(
+        clauses.CONNECTION_PERSISTENCE, violation if all(each for _, each in faults) else None, request
+    )
+
+
+def _http_1_0_fault(requester: Requester, reference: ReferenceAnswer, number: int) -> tuple[CheckRequest, str]:
+    """
+    Send two HTTP/1.0 requests with `Connection: keep-alive` on one connection. The last one sent, and what is wrong with
+    its answer, or an empty text.
+    """
+    within = reference.timeout(requester.settings.deadline)
+    with requester.raw_connection() as connection:
+        for position in ("first", "next"):
+            body = requester.unique_input(f"keep-alive {number} {position}")
+            lines = ("Connection: keep-alive", f"Content-Length: {len(body)}")
+            label = "an HTTP/1.0 request with `Connection: keep-alive`"
+            request = raw_request(requester, body, *lines, sent=body, label=label, version="HTTP/1.0")
+            connection.send_request(request)
+            received = connection.read_answer(request, within=within, http_1_0=True)
+            if received.answer is None and received.raw and received.transport is Transport.DEADLINE:
+                return request, "an answer whose end is unknown: no length, and the connection stays open"
+            if received.answer is None:
+                is_promised = position == "next"
+                return request, "no answer to the next request after `Connection: keep-alive`" if is_promised else ""
+            requester.record(request, received, None)
+            options = ",".join(received.answer.fields("connection")).lower()
+            if received.answer.status != reference.status or "keep-alive" not in options or connection.is_closed:
+                break
+    return request, ""
 
 
 def _answer_and_close(

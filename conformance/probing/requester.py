@@ -190,6 +190,15 @@ class Requester:
             return True
         return self._client.on_loopback and permission is not Permission.OVERLOAD
 
+    @property
+    def on_loopback(self) -> bool:
+        """Whether the target is on this machine."""
+        return self._client.on_loopback
+
+    def pause(self, seconds: Seconds) -> None:
+        """Wait."""
+        self._pause(seconds)
+
     def require_permission(self, permission: Permission) -> None:
         """
         Raises CheckSkipped if the target may not be sent something intrusive.

@@ -16,7 +16,7 @@ from ..options import MAX_BUSY_WAIT, Depth
 from ..transport.check_skipped import CheckSkipped
 from .budget import ResponseTimes
 
-_IDLE_BY_DEPTH: dict[Depth, Seconds] = {Depth.QUICK: 0.4, Depth.STANDARD: 1.2, Depth.DEEP: 5.5}
+_IDLE_BY_DEPTH: dict[Depth, Seconds] = {Depth.QUICK: 2.5, Depth.STANDARD: 6.0, Depth.DEEP: 16.0}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,7 +34,11 @@ class Waits:
     shrink_requests: int = 200
     """Requests that a generating check may send to make one violating example smaller."""
     idle: Seconds = _IDLE_BY_DEPTH[Depth.STANDARD]
-    """How long a connection stays idle before it is used again. Many servers keep one for five seconds."""
+    """How long a target gets no requests before it gets one again. Many servers close idle connections after five seconds."""
+    late_answer: Seconds = 0.4
+    """How long to wait after a timeout for the answer that came too late."""
+    recovery: Seconds = 5.0
+    """How long a target may stay busy after many bad requests."""
     close: Seconds = 2.0
     """How long a target may take to close a connection that it has to close."""
     optional_answer: Seconds = 0.4

@@ -13,6 +13,7 @@ from . import (  # noqa: F401
     fields,
     framing,
     parsing,
+    recovery,
     request_framing,
     request_syntax,
     routing,

@@ -133,6 +133,8 @@ class FaultyProtocol(HttpProtocol):
     def connection_lost(self) -> None:
         """Forget the unanswered requests of this connection."""
         self._faulty_server.in_flight.pop(self._number, None)
+        if self._hook.abort and not self._between_requests:
+            self._hook.abort(self._faulty_server.memory, b"".join(self._incoming.chunks))
         super().connection_lost()
 
     def on_message_begin(self) -> None:

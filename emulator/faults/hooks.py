@@ -239,6 +239,9 @@ SendHook = Callable[[OutgoingAnswer], Iterator[Step]]
 ReadHook = Callable[[bytes, bool], bytes]
 """From the bytes received, and whether a request starts with them, to the bytes to parse."""
 
+AbortHook = Callable[[Memory, bytes], None]
+"""Called when a connection is lost in the middle of a request, with the part of the body that has arrived."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultHook:
@@ -254,5 +257,7 @@ class FaultHook:
     """Returns additional service time in seconds."""
     send: SendHook | None = None
     """Sends the answer."""
+    abort: AbortHook | None = None
+    """Takes note of an aborted request."""
     accepts_truncated_body: Callable[[list[tuple[bytes, bytes]]], bool] | None = None
     """Returns, for the header fields of a request, whether its body may end before its length."""

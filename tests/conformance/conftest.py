@@ -33,7 +33,8 @@ from .endpoints import KEY, AnswerFunction, serve
 WIRE_CHECKS = tuple(
     check
     for check in ALL_CHECKS
-    if check.module in ("connection", "framing", "header_fields", "identity", "malformed", "repetition", "state")
+    if check.module
+    in ("connection", "framing", "header_fields", "identity", "malformed", "recovery", "repetition", "state")
 )
 """Checks of messages, connections and the order of requests; they take a few seconds."""
 GENERATED_CHECKS = tuple(check for check in ALL_CHECKS if check.module == "openapi_document")
@@ -69,7 +70,15 @@ class SuiteResult:
         return {found.clause for found in self.findings}
 
 
-SHORT_WAITS = Waits(max_busy_wait=10.0, idle=0.1, close=0.3, optional_answer=0.15, continue_answer=0.15)
+SHORT_WAITS = Waits(
+    max_busy_wait=10.0,
+    idle=0.1,
+    close=0.3,
+    optional_answer=0.15,
+    continue_answer=0.15,
+    late_answer=0.1,
+    recovery=0.5,
+)
 """Short waits."""
 
 RunSuite = Callable[..., SuiteResult]

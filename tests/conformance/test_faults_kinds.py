@@ -4,6 +4,8 @@ Each check of one kind of fault finds it in an endpoint that shares no code with
 
 from __future__ import annotations
 
+import threading
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
@@ -11,12 +13,14 @@ import pytest
 
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 
-from .conftest import RunSuite
+from .conftest import SHORT_WAITS, RunSuite
 from .endpoints import (
     AnswerFunction,
     EndpointAnswer,
     EndpointHandler,
     EndpointRequest,
+    InvalidRequest,
+    answer_bytes,
     correct_endpoint,
     error,
     on_every_answer,
@@ -117,7 +121,153 @@ HEADER_FIELDS = (
     ),
 )
 
-FAULTS = HEADER_FIELDS
+
+# ------------------------------------------------------------------ recovery
+
+
+class LateAnswers(EndpointHandler):
+    """
+    Sends the output of the chain after the 504 that the gateway has sent.
+    """
+
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        late = answer_bytes(EndpointAnswer(status=200, body=request.body)) if answer.status == 504 else b""
+        return super().send_answer(request, replace(answer, late=late))
+
+
+class ReadsOn(EndpointHandler):
+    """
+    Reads on after a message whose length is invalid.
+    """
+
+    def handle_request(self) -> bool:
+        try:
+            request = self.read_request()
+        except InvalidRequest:
+            self.wfile.write(b"HTTP/1.1 400 Bad Request\r\nContent-Length: 0\r\n\r\n")
+            return True
+        return request is not None and self.send_answer(request, type(self).answer_function(request))
+
+
+class KeepsHttp10Open(EndpointHandler):
+    """
+    Honours `Connection: keep-alive` of HTTP/1.0 requests.
+    """
+
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        if self.is_http_1_0 and "keep-alive" in request.values("connection"):
+            self.is_http_1_0 = False
+            answer = replace(answer, extra_fields=(*answer.extra_fields, ("Connection", "keep-alive")))
+        return super().send_answer(request, answer)
+
+
+class SilentAfterHttp10(KeepsHttp10Open):
+    """
+    Says that it keeps HTTP/1.0 connections open, and closes them.
+    """
+
+    def send_answer(self, request: EndpointRequest, answer: EndpointAnswer) -> bool:
+        was_http_1_0 = self.is_http_1_0
+        return super().send_answer(request, answer) and not was_http_1_0
+
+
+class Leaking:
+    """
+    An endpoint of which each answer with a status uses up one of 20 places.
+    """
+
+    def __init__(self, status: int, busy: EndpointAnswer) -> None:
+        self._status = status
+        self._busy = busy
+        self._used = 0
+        self._lock = threading.Lock()
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        with self._lock:
+            self._used += answer.status == self._status
+            is_full = self._used >= 20
+        return replace(self._busy, request_id=answer.request_id) if answer.status == 200 and is_full else answer
+
+
+class LeaksOnAbort(EndpointHandler):
+    """
+    Uses up one of 10 places with each body that ends early.
+    """
+
+    def read_body(self, request: EndpointRequest) -> bytes | None:
+        body = super().read_body(request)
+        counts = type(self).__dict__["counts"]
+        counts.append(body is None)
+        return body if sum(counts) < 10 else b"{"
+
+    counts: list[bool]
+
+    def __init_subclass__(cls) -> None:
+        cls.counts = []
+
+
+class Sleepy:
+    """
+    An endpoint that fails on the first request after 0.3 s without any.
+    """
+
+    def __init__(self) -> None:
+        self._last = time.monotonic()
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        before, self._last = self._last, time.monotonic()
+        answer = correct_endpoint(request)
+        return error(502, None) if answer.status == 200 and self._last - before > 0.3 else answer
+
+
+RECOVERY = (
+    FaultyEndpoint(
+        name="a late answer after a 504",
+        check="late_answers_do_not_reach_the_next_request",
+        breaks="answer-matches-request",
+        handler=LateAnswers,
+    ),
+    FaultyEndpoint(
+        name="reading on after an invalid length",
+        check="nothing_is_read_after_invalid_framing",
+        breaks="message-boundary",
+        handler=ReadsOn,
+    ),
+    FaultyEndpoint(
+        name="HTTP/1.0 connections closed after keep-alive",
+        check="http_1_0_connections_with_keep_alive_stay_usable",
+        breaks="connection-persistence",
+        handler=SilentAfterHttp10,
+    ),
+    FaultyEndpoint(
+        name="places used up by invalid bodies",
+        check="bad_requests_do_not_use_up_the_target",
+        breaks="request-isolation",
+        server=lambda: Leaking(400, error(503, "model_unavailable")),
+    ),
+    FaultyEndpoint(
+        name="places used up by wrong keys",
+        check="bad_requests_do_not_use_up_the_target",
+        breaks="request-isolation",
+        server=lambda: Leaking(401, error(429, "rate_limited")),
+    ),
+    FaultyEndpoint(
+        name="places used up by aborted bodies",
+        check="bad_requests_do_not_use_up_the_target",
+        breaks="request-isolation",
+        handler=LeaksOnAbort,
+    ),
+    FaultyEndpoint(
+        name="502 after a pause",
+        check="requests_after_a_pause_are_answered",
+        breaks="request-isolation",
+        server=Sleepy,
+        options={"waits": replace(SHORT_WAITS, idle=0.5)},
+    ),
+)
+
+FAULTS = (*HEADER_FIELDS, *RECOVERY)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)
@@ -134,12 +284,16 @@ def test_a_fault_is_found_by_the_check_of_its_kind_alone(fault: FaultyEndpoint, 
 CHECKS_OF_KINDS = tuple(CHECKS[name] for name in dict.fromkeys(fault.check for fault in FAULTS))
 
 
+@pytest.mark.parametrize("handler", [EndpointHandler, KeepsHttp10Open])
 @pytest.mark.parametrize("server", [correct_endpoint, typed_endpoint], ids=["echo", "typed"])
-def test_a_correct_endpoint_has_no_findings(server: AnswerFunction, run_suite: RunSuite) -> None:
+def test_a_correct_endpoint_has_no_findings(
+    server: AnswerFunction, handler: type[EndpointHandler], run_suite: RunSuite
+) -> None:
     """
     Neither an echo chain nor an ordinary chain has findings, warnings included.
     """
     options = {} if server is correct_endpoint else {"echo": False, "steerable": False}
-    result = run_suite(server, checks=CHECKS_OF_KINDS, **options)
+    with serve(server, handler=handler) as url:
+        result = run_suite(url, checks=CHECKS_OF_KINDS, **options)
 
     assert [] == result.lines

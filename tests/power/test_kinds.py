@@ -23,6 +23,18 @@ FORMS: dict[str, tuple[str, ...]] = {
     ),
     "many_header_fields_are_accepted": ("rejects-many-fields", "ignores-fields-after-64", "joins-equal-fields"),
     "expect_100_continue_is_honoured": ("continue-never-sent", "continue-delayed"),
+    "late_answers_do_not_reach_the_next_request": (
+        *("late-answer-on-connection", "late-answer-before-next", "late-answer-to-next-request"),
+        "late-answer-to-another-connection",
+    ),
+    "nothing_is_read_after_invalid_framing": ("open-after-invalid-length", "open-after-invalid-chunk"),
+    "http_1_0_connections_with_keep_alive_stay_usable": (
+        *("keep-alive-without-length", "keep-alive-then-silent", "keep-alive-then-closed", "keep-alive-with-chunks"),
+    ),
+    "bad_requests_do_not_use_up_the_target": ("leaks-on-abort", "leaks-on-400", "leaks-on-401", "leaks-on-502"),
+    "requests_after_a_pause_are_answered": (
+        *("fails-after-pause", "fails-on-idle-connection", "silent-on-idle-connection"),
+    ),
     "unknown_methods_are_rejected": ("unknown-method-500", "unknown-method-502"),
     "every_form_of_the_own_host_name_is_recognised": (
         *("host-case-sensitive", "host-in-capitals-unknown", "host-with-dot-unknown"),
