@@ -1,0 +1,158 @@
+"""
+Compares two outputs of a chain by the paths of their values, such as `lines[].amount`.
+
+Outputs are equal if they differ only in the order of members, in how a number is written, or in the last digits of a
+fraction, which may depend on how a sum was computed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Mapping
+
+from chainproof.json_text import JSON
+
+Path = tuple[str, ...]
+"""The names that lead to a value. `[]` stands for any item of an array."""
+
+Leaves = Mapping[Path, tuple[object, ...]]
+"""The values at each path, in the order of the output."""
+
+ANY_ITEM = "[]"
+_TOLERANCE = 1e-6
+"""Relative difference up to which two fractions are equal."""
+
+_DISTINCTIVE_DIGITS = 5
+"""Digits of a number that two outputs hardly have in common by chance."""
+_DISTINCTIVE_LENGTH = 6
+"""Characters of a string for which the same holds."""
+
+_VARYING_WORDS = frozenset(
+    "age attempts cache cached clock created date duration elapsed expires expiry generated hit host hostname id instance "
+    "latency millis ms node now ns pid process queue queued replica request requests retries runtime seconds seed server "
+    "session since span start started thread time timestamp took trace ts updated uptime us uuid version wait waited "
+    "worker".split()
+)
+"""Words in the name of a value that may differ between equal requests although all others are equal."""
+
+
+def leaves(value: JSON) -> Leaves:
+    """
+    The values of an output by path. An empty container is a value too.
+    """
+    found: dict[Path, list[object]] = {}
+    # Not recursive, since outputs may be nested more deeply than calls.
+    todo: list[tuple[Path, JSON]] = [((), value)]
+    while todo:
+        path, part = todo.pop()
+        if isinstance(part, dict) and part:
+            todo.extend(((*path, name), item) for name, item in sorted(part.items(), reverse=True))
+        elif isinstance(part, list) and part:
+            todo.extend(((*path, ANY_ITEM), item) for item in reversed(part))
+        else:
+            found.setdefault(path, []).append(part)
+    return {path: tuple(values) for path, values in found.items()}
+
+
+def differing_paths(first: Leaves, second: Leaves) -> frozenset[Path]:
+    """
+    The paths at which two outputs have different values, or a different number of them.
+    """
+    return frozenset(
+        path for path in first.keys() | second.keys() if not _are_equal(first.get(path, ()), second.get(path, ()))
+    )
+
+
+def without(paths: Collection[Path], ignored: Collection[Path]) -> frozenset[Path]:
+    """
+    The paths that are neither ignored nor inside an ignored one.
+    """
+    return frozenset(path for path in paths if not any(path[: len(each)] == each for each in ignored))
+
+
+def agree_at(paths: Collection[Path], first: Leaves, second: Leaves) -> bool:
+    """
+    True if two outputs have equal values at some paths.
+    """
+    return all(_are_equal(first.get(path, ()), second.get(path, ())) for path in paths)
+
+
+def is_distinctive(paths: Collection[Path], output: Leaves) -> bool:
+    """
+    True if an output has a value at one of the paths that another output hardly has by chance.
+    """
+    return any(_is_distinctive_value(value) for path in paths for value in output.get(path, ()))
+
+
+def may_vary(path: Path) -> bool:
+    """
+    True if the name of a value says that it may differ between equal requests, like a duration or an id.
+
+    >>> may_vary(("meta", "elapsed_ms"))
+    True
+    >>> may_vary(("lines", "[]", "amount"))
+    False
+    """
+    return not _VARYING_WORDS.isdisjoint(_words(path))
+
+
+def format_output_path(path: Path) -> str:
+    """
+    A path as text.
+
+    >>> format_output_path(("lines", "[]", "amount"))
+    'lines[].amount'
+    """
+    return ".".join(path).replace(f".{ANY_ITEM}", ANY_ITEM) or "the top level"
+
+
+def _words(path: Path) -> tuple[str, ...]:
+    """
+    The words in the names of a path, in lower case.
+    """
+    names = [name for name in path if name != ANY_ITEM]
+    spaced = "".join(f"_{char.lower()}" if char.isupper() else char for name in names for char in f"_{name}")
+    return tuple(spaced.replace("-", "_").split("_"))
+
+
+def _are_equal(first: tuple[object, ...], second: tuple[object, ...]) -> bool:
+    """
+    True if two lists of values are equal.
+    """
+    return len(first) == len(second) and all(map(_are_equal_values, first, second))
+
+
+def _are_equal_values(first: object, second: object) -> bool:
+    """
+    True if two values are equal. `1` equals `1.0`, and `true` does not equal `1`.
+    """
+    if isinstance(first, bool) or isinstance(second, bool):
+        return first is second
+    if isinstance(first, float) or isinstance(second, float):
+        return (
+            isinstance(first, int | float)
+            and isinstance(second, int | float)
+            and (first == second or _are_close(first, second))
+        )
+    return type(first) is type(second) and first == second
+
+
+def _are_close(first: float, second: float) -> bool:
+    """
+    True if two numbers, one of them a fraction, differ by rounding at most.
+    """
+    try:
+        return math.isclose(first, second, rel_tol=_TOLERANCE)
+    except OverflowError:  # an integer beyond doubles
+        return False
+
+
+def _is_distinctive_value(value: object) -> bool:
+    """
+    True for a string or number with enough characters or digits.
+    """
+    if isinstance(value, str):
+        return len(value) >= _DISTINCTIVE_LENGTH
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return sum(map(str.isdigit, str(value))) >= _DISTINCTIVE_DIGITS
