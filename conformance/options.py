@@ -99,6 +99,7 @@ class Settings:
     """None: drawn when the run begins."""
     steerable: bool = False
     echo: bool = False
+    deterministic: bool = False
     input_schema: str | None = None
     output_schema: str | None = None
     payloads: str | None = None
@@ -194,6 +195,13 @@ _OPTIONS: tuple[Option, ...] = (
         name="--echo",
         parse=None,
         help="the chain accepts any JSON object and returns it unchanged, as the emulator's does",
+        group=_CHAIN,
+    ),
+    Option(
+        name="--deterministic",
+        parse=None,
+        help="the chain always gives equal inputs equal outputs: every difference is a finding; without this option, values "
+        "that change when an input is sent again are ignored",
         group=_CHAIN,
     ),
     Option(

@@ -201,6 +201,14 @@ ANSWER_MATCHES_REQUEST = _clause(
     quotation="The request body is forwarded to the chain's `run_remote` entrypoint.",
     statement="An answer belongs to its request: it never contains data of another caller or of an earlier request.",
 )
+ANSWER_REPEATABLE = _clause(
+    "answer-repeatable",
+    Level.ASSUMED,
+    source=ASSUMED,
+    quotation="No document says that a chain is deterministic, but callers of one that is rely on it.",
+    statement="A value of the output that is the same whenever an input is sent alone is the same on every connection, in "
+    "every form of the request, after errors, and while other requests run.",
+)
 ECHO_EXACT = _clause(
     "echo-exact",
     Level.ASSUMED,

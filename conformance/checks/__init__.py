@@ -10,11 +10,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import wraps
 from types import ModuleType
 from typing import TypeVar
 
 from chainproof.contract.clauses import Clause
 
+from ..probing.difference_confirmation import confirm_differences
 from ..probing.requester import Requester
 
 CheckCallable = Callable[[Requester], None]
@@ -58,7 +60,15 @@ def check_for(*clauses: Clause, title: str = "", exclusive: bool = False) -> Cal
     def register(run: CheckCallable) -> CheckCallable:
         name, module = run.__name__, _short_name(run.__module__)
         words = title or name.replace("_", " ")
-        CHECKS.append(Check(name=name, module=module, clauses=clauses, run=run, title=words, exclusive=exclusive))
+
+        @wraps(run)
+        def run_and_confirm(requester: Requester) -> None:
+            run(requester)
+            confirm_differences(requester)
+
+        CHECKS.append(
+            Check(name=name, module=module, clauses=clauses, run=run_and_confirm, title=words, exclusive=exclusive)
+        )
         return run
 
     return register

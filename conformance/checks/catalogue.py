@@ -9,6 +9,7 @@ from . import (
     body,
     checks_in,
     connection,
+    consistency,
     credentials,
     extended_generation,
     failure,
@@ -44,6 +45,7 @@ CHECK_MODULES = (
     media_type,
     repetition,
     state,
+    consistency,
     extended_generation,
 )
 """Every module of checks; a new one is added here."""

@@ -28,10 +28,62 @@ _DISTINCTIVE_LENGTH = 6
 """Characters of a string for which the same holds."""
 
 _VARYING_WORDS = frozenset(
-    "age attempts cache cached clock created date duration elapsed expires expiry generated hit host hostname id instance "
-    "latency millis ms node now ns pid process queue queued replica request requests retries runtime seconds seed server "
-    "session since span start started thread time timestamp took trace ts updated uptime us uuid version wait waited "
-    "worker".split()
+    [
+        "age",
+        "attempts",
+        "cache",
+        "cached",
+        "clock",
+        "created",
+        "date",
+        "duration",
+        "elapsed",
+        "expires",
+        "expiry",
+        "generated",
+        "hit",
+        "host",
+        "hostname",
+        "id",
+        "instance",
+        "latency",
+        "millis",
+        "ms",
+        "node",
+        "now",
+        "ns",
+        "pid",
+        "process",
+        "queue",
+        "queued",
+        "replica",
+        "request",
+        "requests",
+        "retries",
+        "runtime",
+        "seconds",
+        "seed",
+        "server",
+        "session",
+        "since",
+        "span",
+        "start",
+        "started",
+        "thread",
+        "time",
+        "timestamp",
+        "took",
+        "trace",
+        "ts",
+        "updated",
+        "uptime",
+        "us",
+        "uuid",
+        "version",
+        "wait",
+        "waited",
+        "worker",
+    ]
 )
 """Words in the name of a value that may differ between equal requests although all others are equal."""
 

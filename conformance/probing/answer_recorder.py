@@ -19,6 +19,7 @@ from chainproof.results.stored_body import stored_body
 from ..judging.echo import RecentBodies
 from ..judging.expectation import Expectation, Terms
 from ..judging.judge import History, Judgement, is_busy, judge, misframed, request_secrets
+from ..judging.known_answers import KnownAnswers
 from ..judging.ledger import Evidence, Ledger
 from ..judging.request_ids import SeenRequestIds
 from ..transport.client import Client
@@ -52,6 +53,8 @@ class AnswerRecorder:
         self._recent_bodies = RecentBodies()
         self._request_ids = SeenRequestIds()
         self._conclusive: set[tuple[str, int]] = set()
+        self.known_answers = KnownAnswers()
+        """The outputs of the run. An echo chain's outputs are not remembered: their inputs say what they have to be."""
 
     def for_check(self, name: str) -> Self:
         """
@@ -92,7 +95,7 @@ class AnswerRecorder:
         evidence = self._evidence(request, answer)
         if received.transport is Transport.DEADLINE:
             evidence = replace(evidence, deadline=self._client.deadline)
-        self._ledger.record(judgement.exercised, judgement.violations, evidence)
+        self._ledger.record((*judgement.exercised, *self._repeated(request, answer)), judgement.violations, evidence)
         return JudgedAnswer(request=request, answer=answer, violations=judgement.violations)
 
     def record_clause(
@@ -103,6 +106,14 @@ class AnswerRecorder:
         """
         if not is_waived(clause, self._terms.contract):
             self._ledger.record((clause,), () if violation is None else (violation,), self._evidence(request, answer))
+
+    def _repeated(self, request: CheckRequest, answer: Answer | None) -> tuple[Clause, ...]:
+        """
+        The clause that an answer exercises if it was compared with an earlier one.
+        """
+        if self._terms.echo or answer is None or not self.known_answers.observe(request, answer, self.check_name):
+            return ()
+        return (clauses.ANSWER_REPEATABLE,)
 
     def is_busy(self, answer: Answer | None, expected: Expectation | None) -> bool:
         """

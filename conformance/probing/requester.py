@@ -33,6 +33,7 @@ from ..inputs.chain_schema import UNKNOWN_CHAIN, VALID_INPUT_LABEL, ChainSchema
 from ..judging.auth_bypass_cause import auth_bypass_cause
 from ..judging.expectation import Expectation, Terms, accepts_body, expectation
 from ..judging.judge import BUSY_STATUSES, is_invalid_error, with_bypass_cause
+from ..judging.known_answers import KnownAnswers
 from ..judging.ledger import Ledger
 from ..options import EXAMPLES_BY_DEPTH, Permission, Settings
 from ..transport.check_skipped import CheckSkipped
@@ -393,13 +394,27 @@ class Requester:
             judgement = with_bypass_cause(judgement, cause, request, self.terms)
         return self._recorder.record(request, received, judgement)
 
+    @property
+    def known_answers(self) -> KnownAnswers:
+        """The outputs of the run so far."""
+        return self._recorder.known_answers
+
     def record_clause(
-        self, clause: Clause, violation: Violation | None, request: CheckRequest, answer: Answer | None = None
+        self,
+        clause: Clause,
+        violation: Violation | None,
+        request: CheckRequest,
+        answer: Answer | None = None,
+        *,
+        check: str = "",
     ) -> None:
         """
         Enter that several answers together exercised a clause, and its violation if there is one.
+
+        *check* is the check that sent the request, if it is not the running one.
         """
-        self._recorder.record_clause(clause, violation, request, answer)
+        recorder = self._recorder.for_check(check) if check else self._recorder
+        recorder.record_clause(clause, violation, request, answer)
 
     def _count_request(self) -> None:
         """

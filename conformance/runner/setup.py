@@ -191,6 +191,7 @@ def _manifest(setup: RunSetup) -> Manifest:
             depth=settings.depth.value,
             steerable=settings.steerable,
             echo=settings.echo,
+            deterministic=settings.deterministic,
             fail_on=settings.fail_on.value,
             deadline_s=settings.deadline,
             allow=[permission.value for permission in settings.allow],

@@ -44,6 +44,8 @@ class CheckRequest:
     secret: Secret | None = field(default=None, repr=False)
     label: str = ""
     """What is special about the request, to complete "status 200 to …"."""
+    is_compared: bool = True
+    """Whether its answer is compared with those to equal inputs."""
 
     @property
     def is_for_operation(self) -> bool:

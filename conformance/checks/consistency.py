@@ -1,0 +1,342 @@
+"""
+Each input gets its own answer, whatever else is sent: for chains that do not return their input.
+
+The outputs are compared with each other (`judging.known_answers`), so that nothing need be known about the chain. The
+check of a module that finds a difference confirms it with further requests.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterator
+
+from chainproof.contract import clauses
+from chainproof.contract.violations import Violation
+from chainproof.json_text import JSON, parse_json
+
+from ..inputs.input_variations import Place, encoded, with_value
+from ..judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, without
+from ..options import Depth
+from ..probing.answer_recorder import JudgedAnswer
+from ..probing.difference_confirmation import send_alone
+from ..probing.input_source import InputSource, distinct_bodies, input_source
+from ..probing.requester import Requester
+from ..transport.check_skipped import CheckSkipped
+from ..transport.request import JSON_TYPE, CheckRequest
+from . import check_for, run_concurrently
+
+_INPUTS: dict[Depth, int] = {Depth.QUICK: 4, Depth.STANDARD: 8, Depth.DEEP: 16}
+_ROUNDS: dict[Depth, int] = {Depth.QUICK: 3, Depth.STANDARD: 8, Depth.DEEP: 20}
+"""Rounds of concurrent requests."""
+_THREADS = 12
+_VARIATIONS: dict[Depth, int] = {Depth.QUICK: 10, Depth.STANDARD: 40, Depth.DEEP: 200}
+"""Changes of one value that are tried with each unique value."""
+_UNIQUE_PLACES = 2
+"""Arguments that get a unique value in turn: a cache may ignore one of them."""
+_CONFIRMATIONS = 3
+
+
+@check_for(clauses.ANSWER_REPEATABLE, clauses.ANSWER_MATCHES_REQUEST)
+def equal_inputs_get_equal_answers(requester: Requester) -> None:
+    """
+    Several inputs, in turn and again in reverse order, after errors, after a pause, on one connection, and with their
+    JSON written differently.
+    """
+    source = input_source(requester, "equal inputs")
+    bodies = distinct_bodies(requester, source, _INPUTS[requester.settings.depth])
+    for body in (*bodies, *reversed(bodies)):
+        requester.send(requester.build_request(body, label="an input sent twice"))
+    for number, body in enumerate(bodies):
+        for request in _forms(requester, body, number):
+            requester.send(request)
+    for label, disturbance in (("a malformed body", b'{"a":'), ("an input without arguments", b"{}")):
+        requester.send(requester.build_request(disturbance))
+        for body in bodies[:2]:
+            requester.send(requester.build_request(body, label=f"an input sent again after {label}"))
+    _send_on_one_connection(requester, bodies)
+    time.sleep(requester.waits.idle)
+    for body in bodies:
+        requester.send(requester.build_request(body, label="an input sent again after a pause"))
+
+
+def _forms(requester: Requester, body: bytes, number: int) -> Iterator[CheckRequest]:
+    """
+    Requests with an equal input in other forms. The *number* of the input makes their lengths differ.
+    """
+    value = json.loads(body)
+    reordered = json.dumps(dict(reversed(value.items())), ensure_ascii=False).encode()
+    spaced = b" \n" + json.dumps(value, indent=3, ensure_ascii=False).encode() + b"\n" * (3 * number + 1)
+    build = requester.build_request
+    yield build(reordered, label="an input with its members in reverse order")
+    yield build(spaced, label="an input with whitespace")
+    yield build(body, chunked=True, label="an input in chunks")
+    yield build(body, fields=(JSON_TYPE, ("Accept-Encoding", "gzip")), label="an input with Accept-Encoding: gzip")
+    yield build(body, path=f"{requester.target.path}?version=2", label="an input with a query")
+
+
+def _send_on_one_connection(requester: Requester, bodies: Collection[bytes]) -> None:
+    """
+    Send inputs one after another on a connection of their own.
+    """
+    with requester.raw_connection() as connection:
+        for body in (*bodies, *bodies):
+            request = requester.prepare(requester.build_request(body, label="one of several inputs on a connection"))
+            connection.send_request(request)
+            received = connection.read_answer(request)
+            requester.record(request, received, None)
+            if connection.is_closed or received.closes_connection or received.answer is None:
+                return
+
+
+# ------------------------------------------------------------------ concurrent requests
+
+
+@check_for(clauses.ANSWER_MATCHES_REQUEST, clauses.ANSWER_REPEATABLE)
+def concurrent_inputs_get_their_own_answers(requester: Requester) -> None:
+    """
+    Different inputs, each sent alone first, and then many at the same time.
+    """
+    source = input_source(requester, "concurrent inputs")
+    values = [source.unique() for _ in range(_INPUTS[requester.settings.depth] + 4)]
+    own = {encoded(value): source.tokens(value) for value in values}
+    own |= {body: frozenset() for body in requester.inputs.others[:4]}
+    every_token = frozenset().union(*own.values())
+
+    def send(body: bytes) -> None:
+        label = "one of several concurrent inputs"
+        judged = requester.send(requester.build_request(body, label=label))
+        _judge_tokens(requester, judged, every_token - own[body])
+
+    alone = {body: requester.send(requester.build_request(body, label="an input sent alone")) for body in own}
+    if not _can_show_owner(requester, alone, own):
+        raise CheckSkipped(
+            "the chain's answers to equal inputs differ, or those to different inputs are equal: give --check FILE.py:FUNCTION"
+        )
+    rng = requester.rng("order of concurrent inputs")
+    for _ in range(_ROUNDS[requester.settings.depth]):
+        batch = list(own) * 2
+        rng.shuffle(batch)
+        run_concurrently(send, batch, threads=_THREADS)
+
+
+def _can_show_owner(requester: Requester, alone: dict[bytes, JudgedAnswer], own: dict[bytes, frozenset[bytes]]) -> bool:
+    """
+    True if answers show to which input they belong: by a unique text in them, or since they are repeatable and differ.
+    """
+    answers = [(each.answer, own[body]) for body, each in alone.items()]
+    if any(answer is not None and token in answer.body for answer, tokens in answers for token in tokens):
+        return True
+    outputs = [requester.known_answers.output_for(each.request) for each in alone.values()]
+    first = next((output for output in outputs if output is not None), None)
+    return first is not None and any(
+        output is not None and requester.known_answers.changed_paths(first, output) for output in outputs
+    )
+
+
+def _judge_tokens(requester: Requester, judged: JudgedAnswer, others: Collection[bytes]) -> None:
+    """
+    Record whether an answer contains a unique text of another request.
+    """
+    answer = judged.answer
+    if answer is None or answer.status != 200:
+        return
+    foreign = next((token for token in others if token in answer.body), None)
+    violation = None
+    if foreign is not None:
+        violation = requester.known_answers.first_mixed_up(
+            Violation(
+                clause=clauses.ANSWER_MATCHES_REQUEST,
+                expected="the answer to the own input",
+                actual="a text that only another request has",
+            )
+        )
+    requester.record_clause(clauses.ANSWER_MATCHES_REQUEST, violation, judged.request, answer)
+
+
+# ------------------------------------------------------------------ answers cached on a part of the input
+
+
+@check_for(clauses.ANSWER_MATCHES_REQUEST)
+def answers_depend_on_the_whole_input(requester: Requester) -> None:
+    """
+    An input that was not sent before shows what a changed value does to the output. It must do the same after the input
+    with the unchanged value: a cache whose key lacks the value returns that one's answer.
+    """
+    source = input_source(requester, "whole input")
+    by_argument = {place[:1]: place for place in source.places}
+    if not by_argument:
+        raise CheckSkipped("needs an input with a text or a number that may have any value")
+    limit = _VARIATIONS[requester.settings.depth]
+    _compare_with_unnamed_members(requester, source)
+    for place in list(by_argument.values())[:_UNIQUE_PLACES]:
+        probe = _CacheProbe(requester, source, place)
+        elsewhere = [each for each in source.variations() if each.place != place]
+        elsewhere.sort(key=lambda variation: variation.place[:1] == place[:1])
+        for variation in elsewhere[:limit]:
+            if probe.find(variation.place, variation.value, variation.label):
+                return
+
+
+class _CacheProbe:
+    """
+    Sends pairs of inputs that differ in one value only, each pair with another unique value at one place.
+    """
+
+    def __init__(self, requester: Requester, source: InputSource, place: Place) -> None:
+        self._requester = requester
+        self._source = source
+        self._place = place
+        first, second = self._send(source.value), self._send(source.value)
+        self._base = first
+        self._stable: frozenset[Path] = frozenset()
+        """Where the output does not depend on the unique value."""
+        if first is not None and second is not None:
+            self._stable = frozenset(first) - differing_paths(first, second)
+
+    def find(self, place: Place, new: JSON, label: str) -> bool:
+        """
+        Record whether the output depends on one value also after the input with another one. True after a violation.
+        """
+        changed = with_value(self._source.value, place, new)
+        first = self._send(changed)
+        if first is None or self._base is None:
+            return False
+        paths = differing_paths(self._base, first) & self._stable
+        second = self._send(changed) if paths else None
+        paths = paths - differing_paths(first, second) if second is not None else frozenset()
+        if not paths:
+            return False
+        if not self._is_ignored(place, new, paths, first):
+            self._record(None, changed, label)
+            return False
+        violation = Violation(
+            clause=clauses.ANSWER_MATCHES_REQUEST,
+            expected="the answer to the own input",
+            actual=f"`{format_output_path(min(paths))}` as in the answer to an earlier input that differs only there",
+        )
+        self._record(violation, changed, label)
+        return True
+
+    def _is_ignored(self, place: Place, new: JSON, paths: Collection[Path], wanted: Leaves) -> bool:
+        """
+        True if the value has no effect after an equal input with another value, in both orders and again.
+        """
+        if not all(self._is_ignored_once(place, new, paths, wanted) for _ in range(2)):
+            return False
+        fresh = self._send(with_value(self._source.value, place, new))
+        return fresh is not None and agree_at(paths, fresh, wanted)
+
+    def _is_ignored_once(self, place: Place, new: JSON, paths: Collection[Path], wanted: Leaves) -> bool:
+        """
+        The same, tried once in each order.
+        """
+        base = self._source.with_unique(self._source.value, self._place)
+        unchanged, changed = self._alone(base), self._alone(with_value(base, place, new))
+        if unchanged is None or changed is None or agree_at(paths, changed, wanted):
+            return False
+        if not agree_at(paths, changed, unchanged):
+            return False
+        base = self._source.with_unique(self._source.value, self._place)
+        changed, unchanged = self._alone(with_value(base, place, new)), self._alone(base)
+        return unchanged is not None and changed is not None and agree_at(paths, changed, unchanged)
+
+    def _record(self, violation: Violation | None, value: JSON, label: str) -> None:
+        request = self._requester.build_request(encoded(value), label=f"an input with {label}")
+        self._requester.record_clause(clauses.ANSWER_MATCHES_REQUEST, violation, request)
+
+    def _send(self, value: JSON) -> Leaves | None:
+        return self._alone(self._source.with_unique(value, self._place))
+
+    def _alone(self, value: JSON) -> Leaves | None:
+        return send_alone(self._requester, encoded(value), "an input that differs from others in one value")
+
+
+def _compare_with_unnamed_members(requester: Requester, source: InputSource) -> None:
+    """
+    Two inputs with equal outputs must have equal outputs with a further member that the chain ignores.
+
+    A cache whose key are the names of the members, or the arguments' types, would return one output for both.
+    """
+    if not requester.inputs.ignores_unnamed or not isinstance(source.value, dict):
+        return
+    first, second = source.unique(), source.unique()
+    outputs = [send_alone(requester, encoded(value)) for value in (first, second)]
+    if None in outputs or differing_paths(*outputs):  # type: ignore[arg-type]  # not None
+        return
+    assert isinstance(first, dict)
+    assert isinstance(second, dict)
+    busted = [
+        send_alone(requester, encoded({**value, f"chainproof{source.rng.getrandbits(32)}": 1}))
+        for value in (first, second)
+    ]
+    if None in busted:
+        return
+    paths = differing_paths(*busted)  # type: ignore[arg-type]  # not None
+    violation = None
+    if paths:
+        violation = Violation(
+            clause=clauses.ANSWER_MATCHES_REQUEST,
+            expected="the answer to the own input",
+            actual=f"`{format_output_path(min(paths))}` as in the answer to another input with the same member names",
+        )
+    request = requester.build_request(encoded(second), label="one of two different inputs")
+    requester.record_clause(clauses.ANSWER_MATCHES_REQUEST, violation, request)
+
+
+# ------------------------------------------------------------------ arguments that stick
+
+
+@check_for(clauses.REQUEST_ISOLATION)
+def arguments_of_one_request_do_not_affect_the_next(requester: Requester) -> None:
+    """
+    The simplest input gets the same answer before and after an input with many arguments.
+    """
+    source = input_source(requester, "arguments that stick")
+    base = requester.inputs.base
+    if parse_json(base) == source.value:
+        raise CheckSkipped("needs an optional argument")
+    others = _alternating_inputs(source)
+    paths = frozenset[Path]()
+    send_alone(requester, others[1], "an input with many arguments")
+    for number in range(1 + _CONFIRMATIONS):
+        found = _changed_by(requester, base, others[number % 2])
+        if found is None:
+            return
+        paths = found if not number else paths & found
+        if not paths:
+            break
+    label = "a simple input after one with many arguments"
+    request = requester.build_request(base, label=label)
+    violation = None
+    if paths:
+        violation = Violation(
+            clause=clauses.REQUEST_ISOLATION,
+            expected="the same answer as before",
+            actual=f"another value of `{format_output_path(min(paths))}` after an input with other arguments",
+        )
+    requester.record_clause(clauses.REQUEST_ISOLATION, violation, request)
+
+
+def _alternating_inputs(source: InputSource) -> tuple[bytes, bytes]:
+    """
+    Two inputs with the same arguments and, as far as possible, different values.
+    """
+    varied = source.value
+    for variation in source.variations():
+        changed = with_value(varied, variation.place, variation.value)
+        varied = changed if source.accepts(changed) else varied
+    return encoded(source.value), encoded(varied)
+
+
+def _changed_by(requester: Requester, base: bytes, other: bytes) -> frozenset[Path] | None:
+    """
+    Where the output for *base* changes because *other* is sent, and not because time passes. None without an answer.
+    """
+    label = "a simple input before and after one with many arguments"
+    first, second = send_alone(requester, base, label), send_alone(requester, base, label)
+    send_alone(requester, other, "an input with many arguments")
+    third = send_alone(requester, base, label)
+    if first is None or second is None or third is None:
+        return None
+    return without(differing_paths(second, third), differing_paths(first, second))

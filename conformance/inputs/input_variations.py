@@ -1,0 +1,201 @@
+"""
+Changes single values of an accepted input, so that the result is still accepted.
+
+What is accepted is decided by a function, usually that of the chain's input schema. Nothing is sent here.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, cast
+
+from chainproof.json_text import JSON
+
+Place = tuple[str | int, ...]
+"""Names and indices that lead to a value of an input."""
+
+Accepts = Callable[[JSON], bool]
+
+_TOKEN_LENGTHS = (16, 12, 8, 6)
+"""Lengths of the unique texts that are tried, the longest first."""
+_MAX_ITEMS = 2
+"""Items of an array whose values are changed; the others are alike."""
+_UNIQUE_NUMBERS = (10**9, 10**6, 10**4, 1000, 100)
+"""Upper limits of the unique numbers that are tried."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Variation:
+    """
+    An input with one value changed.
+    """
+
+    place: Place
+    label: str
+    """What was changed, in words."""
+    value: JSON
+    """The changed value at that place."""
+
+
+def leaf_places(value: JSON) -> tuple[Place, ...]:
+    """
+    The places of the strings, numbers, booleans and nulls of an input, in their order.
+
+    >>> leaf_places({"a": {"b": 1}, "c": ["x", "y"]})
+    (('a', 'b'), ('c', 0), ('c', 1))
+    """
+    return tuple(_leaf_places(value, ()))
+
+
+def _leaf_places(value: JSON, place: Place) -> Iterator[Place]:
+    if isinstance(value, dict):
+        for name, item in value.items():
+            yield from _leaf_places(item, (*place, name))
+    elif isinstance(value, list):
+        for index, item in enumerate(value[:_MAX_ITEMS]):
+            yield from _leaf_places(item, (*place, index))
+    else:
+        yield place
+
+
+def value_at(value: JSON, place: Place) -> JSON:
+    """
+    The value at a place.
+    """
+    for key in place:
+        value = cast(Any, value)[key]
+    return value
+
+
+def with_value(value: JSON, place: Place, new: JSON) -> JSON:
+    """
+    A copy of an input with another value at one place.
+
+    >>> with_value({"a": [1, 2]}, ("a", 1), 3)
+    {'a': [1, 3]}
+    """
+    if not place:
+        return new
+    copy: Any = list(value) if isinstance(value, list) else dict(cast("dict[str, JSON]", value))
+    copy[place[0]] = with_value(copy[place[0]], place[1:], new)
+    return cast(JSON, copy)
+
+
+def format_place(place: Place) -> str:
+    """
+    A place as text.
+
+    >>> format_place(("items", 0, "name"))
+    'items[0].name'
+    """
+    return "".join(f"[{key}]" if isinstance(key, int) else f".{key}" for key in place).removeprefix(".")
+
+
+# ------------------------------------------------------------------ unique values
+
+
+def unique_text(rng: random.Random, length: int) -> str:
+    """
+    A text of hexadecimal digits that no other request has.
+
+    >>> len(unique_text(random.Random(1), 16))
+    16
+    """
+    return f"{rng.getrandbits(4 * length):0{length}x}"
+
+
+def unique_value(value: JSON, place: Place, accepts: Accepts, rng: random.Random) -> JSON:
+    """
+    An accepted value for a place that hardly any other input has; None if the place takes no such value.
+    """
+    current = value_at(value, place)
+    candidates: list[JSON] = []
+    if isinstance(current, str):
+        candidates = [unique_text(rng, length) for length in _TOKEN_LENGTHS]
+    elif isinstance(current, int | float) and not isinstance(current, bool):
+        candidates = [rng.randrange(limit // 10, limit) for limit in _UNIQUE_NUMBERS]
+    return next((each for each in candidates if accepts(with_value(value, place, each))), None)
+
+
+def unique_places(value: JSON, accepts: Accepts, rng: random.Random) -> tuple[Place, ...]:
+    """
+    The places that take unique values, strings first.
+    """
+    places = [each for each in leaf_places(value) if unique_value(value, each, accepts, rng) is not None]
+    return tuple(sorted(places, key=lambda place: not isinstance(value_at(value, place), str)))
+
+
+def unique_input(value: JSON, places: tuple[Place, ...], accepts: Accepts, rng: random.Random) -> JSON:
+    """
+    An input with unique values at some places.
+    """
+    for place in places:
+        new = unique_value(value, place, accepts, rng)
+        value = value if new is None else with_value(value, place, new)
+    return value
+
+
+# ------------------------------------------------------------------ one change
+
+
+def variations(value: JSON, accepts: Accepts, words: tuple[JSON, ...] = ()) -> Iterator[Variation]:
+    """
+    Accepted inputs with one value changed. *words* are further values to try, such as those of enumerations.
+    """
+    for place in leaf_places(value):
+        current = value_at(value, place)
+        count = 0
+        for label, new in _changes(current, words):
+            if new != current and accepts(with_value(value, place, new)):
+                yield Variation(place=place, label=f"`{format_place(place)}` {label}", value=new)
+                count += 1
+                if count == 2:
+                    break
+
+
+def _changes(value: JSON, words: tuple[JSON, ...]) -> Iterator[tuple[str, JSON]]:
+    """
+    Other values of the same type, in the order in which they are tried.
+    """
+    if isinstance(value, bool):
+        yield "negated", not value
+    elif isinstance(value, str):
+        yield "with another last character", value[:-1] + ("x" if value[-1:] != "x" else "y")
+        yield "in another letter case", value.swapcase()
+    elif isinstance(value, int):
+        yield from (("with another number", number) for number in (value + 1, value - 1, value + 10, value * 2))
+    elif isinstance(value, float):
+        yield from (("with another number", number) for number in (value + 0.5, value / 2, value - 0.5, value * 2))
+    yield from (("with another value", word) for word in words if type(word) is type(value))
+
+
+def enumerated_words(document: JSON) -> tuple[JSON, ...]:
+    """
+    The values of all enumerations and constants in a JSON Schema.
+
+    >>> enumerated_words({"properties": {"a": {"enum": ["x", "y"]}, "b": {"const": 1}}})
+    ('x', 'y', 1)
+    """
+    found: list[JSON] = []
+    if isinstance(document, dict):
+        for name, member in document.items():
+            if name == "enum" and isinstance(member, list):
+                found += member
+            elif name == "const":
+                found.append(member)
+            else:
+                found += enumerated_words(member)
+    elif isinstance(document, list):
+        for item in document:
+            found += enumerated_words(item)
+    return tuple(found)
+
+
+def encoded(value: JSON) -> bytes:
+    """
+    An input as compact JSON.
+    """
+    return json.dumps(value, separators=(",", ":")).encode()

@@ -1,0 +1,184 @@
+"""
+Asks the target again, one request at a time, until it is clear why equal inputs had different answers.
+
+A chain may have values that differ from request to request, such as times, ids or random numbers. They are no violation.
+A value is one if it stays the same whenever the input is sent alone, and was different once: while other requests ran,
+in another form of the request, or without a visible reason.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Collection
+
+from chainproof.contract import clauses
+from chainproof.contract.violations import Violation
+from chainproof.json_text import parse_json
+
+from ..judging.known_answers import Difference, KnownAnswer
+from ..judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, leaves, may_vary
+from ..transport.request import CheckRequest
+from .requester import Requester
+
+_MAX_CONFIRMED = 4
+"""Differences of one check that are confirmed."""
+_CONTROLS = 3
+"""How often the input is sent alone if the wrong values belong to another request."""
+_MORE_CONTROLS = 8
+"""How often it is sent alone otherwise: the values might be random."""
+_MAX_RARE = 2
+"""In so many of all these, 24 in the worst case, the answer may be different without being called random."""
+_MAX_EXCERPT = 80
+
+
+def confirm_differences(requester: Requester) -> None:
+    """
+    Report the differences between answers to equal inputs that have no innocent reason.
+    """
+    for difference in requester.known_answers.take_differences()[:_MAX_CONFIRMED]:
+        _confirm(requester, difference)
+
+
+def send_alone(requester: Requester, body: bytes | None, label: str = "") -> Leaves | None:
+    """
+    The output for an input that is sent alone; None without one. It is not compared with earlier outputs.
+    """
+    request = requester.build_request(body, label=label, is_compared=False)
+    answer = requester.send(request).answer
+    value = parse_json(answer.body) if answer is not None and answer.status == 200 else None
+    return leaves(value) if isinstance(value, dict | list | str) else None
+
+
+def _confirm(requester: Requester, difference: Difference) -> None:
+    """
+    Report one difference, or ignore its paths from now on.
+    """
+    known_answers, known = requester.known_answers, difference.known
+    paths = known_answers.changed_paths(known.output, difference.output)
+    if not paths:
+        return
+    owner = known_answers.owner(difference, difference.output, paths)
+    alone = _usual_output(requester, difference, _CONTROLS if owner is not None else _MORE_CONTROLS)
+    paths = known_answers.changed_paths(known.output, difference.output)
+    if alone is None or not paths:
+        return
+    if agree_at(paths, alone, known.output) or requester.settings.deterministic:
+        # In another form the input may get its own answer, and the usual form another one's.
+        owner = owner or known_answers.owner(difference, known.output, paths)
+        _report(requester, difference, owner, paths)
+        return
+    owner = known_answers.owner(difference, known.output, paths)
+    if agree_at(paths, alone, difference.output) and owner is not None and _still_has(requester, owner, paths):
+        # The first answer was the wrong one.
+        _report(requester, difference, owner, paths, request=known.request)
+        return
+    known_answers.ignore(paths)  # the output depends on the time, or on what was sent before
+
+
+def _still_has(requester: Requester, owner: KnownAnswer, paths: Collection[Path]) -> bool:
+    """
+    True if the values belong to the other input, and do not change with the time for all inputs.
+    """
+    output = send_alone(requester, owner.request.body, owner.request.label)
+    return output is not None and agree_at(paths, output, owner.output)
+
+
+def _usual_output(requester: Requester, difference: Difference, count: int) -> Leaves | None:
+    """
+    The output of the input sent alone several times. Paths at which it varies are ignored from now on.
+
+    A value that is rarely different is not ignored: it may be the defect, which happens to show again.
+    """
+    known_answers = requester.known_answers
+    outputs = _send_alone_repeatedly(requester, difference.known.request, count)
+    if len(outputs) < _CONTROLS:
+        return None
+    usual = _most_frequent(outputs)
+    deviating = [found for output in outputs if (found := known_answers.changed_paths(usual, output))]
+    if len(deviating) == 1 and count >= _MORE_CONTROLS:
+        more = _send_alone_repeatedly(requester, difference.known.request, 2 * count)
+        deviating += [found for output in more if (found := known_answers.changed_paths(usual, output))]
+        if len(deviating) <= _MAX_RARE:
+            return usual
+    if not requester.settings.deterministic:
+        known_answers.ignore(frozenset[Path]().union(*deviating))
+    return usual
+
+
+def _most_frequent(outputs: list[Leaves]) -> Leaves:
+    """
+    The output that equals most of the others.
+    """
+    return max(outputs, key=lambda output: sum(not differing_paths(output, other) for other in outputs))
+
+
+def _send_alone_repeatedly(requester: Requester, request: CheckRequest, count: int) -> list[Leaves]:
+    """
+    The outputs for one input, sent alone several times.
+    """
+    outputs = []
+    for number in range(count):
+        if number == 1:
+            time.sleep(requester.waits.idle / 4)  # a time in seconds or a short-lived cache should show
+        output = send_alone(requester, request.body, label=request.label)
+        if output is None:
+            break
+        outputs.append(output)
+    return outputs
+
+
+def _report(
+    requester: Requester,
+    difference: Difference,
+    owner: KnownAnswer | None,
+    paths: Collection[Path],
+    *,
+    request: CheckRequest | None = None,
+) -> None:
+    """
+    Enter the violation of a difference.
+    """
+    if owner is not None:
+        report_mixed_up(requester, owner, paths, request or difference.request, difference)
+        return
+    if not requester.settings.deterministic:
+        varying = {path for path in paths if may_vary(path)}
+        requester.known_answers.ignore(varying)
+        paths = set(paths) - varying
+    if not paths:
+        return
+    violation = Violation(
+        clause=clauses.ANSWER_REPEATABLE,
+        expected="the answer that the same input gets at other times",
+        actual=f"another value of `{format_output_path(min(paths))}`",
+    )
+    requester.record_clause(
+        violation.clause, violation, request or difference.request, difference.answer, check=difference.check
+    )
+
+
+def report_mixed_up(
+    requester: Requester,
+    owner: KnownAnswer,
+    paths: Collection[Path],
+    request: CheckRequest,
+    difference: Difference,
+) -> None:
+    """
+    Enter the violation of an output with values that belong to another request. All of a run are one finding.
+    """
+    violation = requester.known_answers.first_mixed_up(mixed_up_violation(owner.request, paths))
+    requester.record_clause(violation.clause, violation, request, difference.answer, check=difference.check)
+
+
+def mixed_up_violation(owner: CheckRequest, paths: Collection[Path]) -> Violation:
+    """
+    The violation of an output with values that belong to another request.
+    """
+    text = (owner.body or b"").decode("utf-8", "replace")
+    text = text if len(text) <= _MAX_EXCERPT else text[: _MAX_EXCERPT - 1] + "…"
+    return Violation(
+        clause=clauses.ANSWER_MATCHES_REQUEST,
+        expected="the answer to the own input",
+        actual=f"`{format_output_path(min(paths))}` as in the answer to another request: {text}",
+    )

@@ -1,0 +1,118 @@
+"""
+Makes inputs that the chain accepts and that no other request has.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass
+
+from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
+from chainproof.workload.generated_payloads import generate_payloads
+
+from ..inputs.input_variations import (
+    Accepts,
+    Place,
+    Variation,
+    encoded,
+    enumerated_words,
+    leaf_places,
+    unique_input,
+    unique_places,
+    unique_value,
+    value_at,
+    variations,
+    with_value,
+)
+from ..transport.check_skipped import CheckSkipped
+from .requester import Requester
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InputSource:
+    """
+    An accepted input with many values, and where it takes unique ones.
+    """
+
+    value: JSON
+    accepts: Accepts
+    places: tuple[Place, ...]
+    """Where unique values are accepted, strings first."""
+    words: tuple[JSON, ...]
+    """The values of the schema's enumerations."""
+    rng: random.Random
+
+    def unique(self) -> JSON:
+        """An input with a unique value at every place that takes one."""
+        return unique_input(self.value, self.places, self.accepts, self.rng)
+
+    def with_unique(self, value: JSON, place: Place) -> JSON:
+        """An input with a unique value at one place."""
+        new = unique_value(value, place, self.accepts, self.rng)
+        return value if new is None else with_value(value, place, new)
+
+    def variations(self) -> tuple[Variation, ...]:
+        """The input with one value changed."""
+        return tuple(variations(self.value, self.accepts, self.words))
+
+    def tokens(self, value: JSON) -> frozenset[bytes]:
+        """The unique texts of an input, by which it is recognised in an answer."""
+        texts = (value_at(value, place) for place in self.places)
+        return frozenset(text.encode() for text in texts if isinstance(text, str) and len(text) >= 8)
+
+
+def input_source(requester: Requester, purpose: str) -> InputSource:
+    """
+    The source of inputs for one purpose. Raises CheckSkipped if the chain returns its input or accepts none that is known.
+    """
+    if requester.settings.echo:
+        raise CheckSkipped("needs a chain that does not return its input: --echo tests the same in another way")
+    if not requester.inputs.is_accepted:
+        raise CheckSkipped("needs an accepted input: give --input-schema or --payloads")
+    schema, rng = requester.terms.input_schema, requester.rng(purpose)
+    value = _rich_value(requester)
+    accepts = schema.accepts if schema is not None else _asking(requester)
+    return InputSource(
+        value=value,
+        accepts=accepts,
+        places=unique_places(value, accepts, rng),
+        words=() if schema is None else enumerated_words(schema.document),
+        rng=rng,
+    )
+
+
+def distinct_bodies(requester: Requester, source: InputSource, count: int) -> list[bytes]:
+    """
+    At most *count* accepted inputs, all different.
+    """
+    bodies = [requester.inputs.base, *(encoded(source.unique()) for _ in range(count))]
+    bodies += requester.inputs.others
+    return list(dict.fromkeys(bodies))[:count]
+
+
+def _rich_value(requester: Requester) -> JSON:
+    """
+    An accepted input with as many values as possible.
+    """
+    schema = requester.terms.input_schema
+    if schema is not None:
+        payloads = generate_payloads(schema.document, schema.accepts, requester.seed)
+        for payload in sorted(payloads, key=lambda payload: -len(leaf_places(payload.body)))[:3]:
+            answer = requester.send_valid_body(encoded(payload.body))
+            if answer is not None and answer.status == 200:
+                return payload.body
+    value = parse_json(requester.inputs.rich)
+    assert not isinstance(value, InvalidJson | TooDeep)
+    return value
+
+
+def _asking(requester: Requester) -> Accepts:
+    """
+    A function that asks the target whether it accepts an input.
+    """
+
+    def accepts(value: JSON) -> bool:
+        answer = requester.send_valid_body(encoded(value))
+        return answer is not None and answer.status == 200
+
+    return accepts
