@@ -176,9 +176,7 @@ def _echo_decision(request: ReceivedRequest, config: EmulatorConfig, number: int
     The decision of the echo chain. The output is byte-identical to the input.
     """
     response = echo_response(request.body) if INPUT_ERRORS.applies_to(config.contract) else output(request.body)
-    return decision_from_chain(
-        response, config, number, _draw_service_time(config.scenario.service_time, config.seed, number)
-    )
+    return decision_from_chain(response, config, number, scenario_service_time(config, number))
 
 
 def _error_decision(error_reply: ErrorReply, config: EmulatorConfig, number: int, time: Seconds) -> Decision:
@@ -233,6 +231,13 @@ def _error_time(config: EmulatorConfig, number: int) -> Seconds:
     """
     law = config.scenario.error_service_time or config.scenario.service_time
     return _draw_service_time(law, config.seed, number)
+
+
+def scenario_service_time(config: EmulatorConfig, number: int) -> Seconds:
+    """
+    The service time that the scenario gives to a success, by its request number.
+    """
+    return _draw_service_time(config.scenario.service_time, config.seed, number)
 
 
 def _draw_service_time(law: ServiceTime, seed: int, number: int) -> Seconds:

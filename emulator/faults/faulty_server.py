@@ -18,7 +18,7 @@ from chainproof.contract.violations import error_code
 
 from ..behaviour.request import ReceivedRequest
 from ..chain.chain import UserChain
-from ..decision import ChainRequest, Decision, EmulatorConfig, decision_from_chain
+from ..decision import ChainRequest, Decision, EmulatorConfig, decision_from_chain, scenario_service_time
 from ..transport.access_log import AccessLog
 from ..transport.connection import TcpConnection
 from ..transport.protocol import HttpProtocol, PendingAnswer, serialize_answer
@@ -68,7 +68,9 @@ class FaultyServer(ServerState):
             if isinstance(decision, ChainRequest):
                 assert self._chain is not None
                 response = self._chain.respond(decision.body)
-                decision = decision_from_chain(response, self.config, decision.number, 0.0)
+                # Requests overlap as much as those to the echo chain.
+                duration = scenario_service_time(self.config, decision.number)
+                decision = decision_from_chain(response, self.config, decision.number, duration)
             decisions.append(decision)
             return decision.answer
 

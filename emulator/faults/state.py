@@ -5,11 +5,13 @@ State faults: the answer to one request depends on other requests.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     ANSWER_MATCHES_REQUEST,
+    ANSWER_REPEATABLE,
     CONNECTION_PERSISTENCE,
     ECHO_EXACT,
     OBJECT_ACCEPTED,
@@ -93,6 +95,32 @@ def cached_by_first_bytes(context: RequestContext) -> Answer:
     return _cached(context, context.body[:16])
 
 
+@_faults.on_decide(ANSWER_MATCHES_REQUEST, ECHO_EXACT)
+def cached_by_first_member(context: RequestContext) -> Answer:
+    """Outputs are cached by the first member of the input: later members do not count."""
+    value = context.value()
+    first = next(iter(value.items()), None) if isinstance(value, dict) else None
+    return context.correct_answer() if first is None else _cached(context, repr(first).encode())
+
+
+@_faults.on_decide(ANSWER_MATCHES_REQUEST, ECHO_EXACT)
+def cached_ignoring_case(context: RequestContext) -> Answer:
+    """Outputs are cached by the lower-cased body."""
+    return _cached(context, context.body.lower())
+
+
+@_faults.on_decide(ECHO_EXACT, ANSWER_REPEATABLE)
+def changed_now_and_then(context: RequestContext) -> Answer:
+    """In every 30th output, the first number is one too high."""
+    answer = context.correct_answer()
+    if answer.status != 200 or not context.memory.every_nth(30, "200"):
+        return answer
+    return with_body(answer, _NUMBER.sub(lambda digits: b"%d" % (int(digits[0]) + 1), answer.body, count=1))
+
+
+_NUMBER = re.compile(rb"(?<=[:\[,])[1-9][0-9]{0,8}(?=[,\]}])")
+
+
 @_faults.on_decide(ANSWER_MATCHES_REQUEST)
 def swapped_when_concurrent(context: RequestContext) -> Answer:
     """A request gets the output of a concurrent request."""
@@ -141,12 +169,12 @@ def stale_after_rejection(context: RequestContext) -> Answer:
     return with_body(answer, context.memory.outputs[-1]) if stale else answer
 
 
-@_faults.on_decide(ANSWER_MATCHES_REQUEST)
+@_faults.on_decide(ANSWER_MATCHES_REQUEST, REQUEST_ISOLATION)
 def members_leak(context: RequestContext) -> Answer:
     """Members of the previous input appear in outputs that lack them: a mutable default is shared."""
     answer = context.correct_answer()
     previous = (
-        json.loads(context.memory.bodies[-1]) if context.memory.bodies and len(context.memory.bodies[-1]) < 1000 else {}
+        json.loads(context.memory.bodies[-1]) if context.memory.bodies and len(context.memory.bodies[-1]) < 10_000 else {}
     )
     value = context.value()
     if answer.status != 200 or not isinstance(value, dict) or not set(previous) - set(value):

@@ -7,6 +7,7 @@ from __future__ import annotations
 from chainproof.contract.clauses import CLAUSES
 from chainproof.contract.http_clauses import HTTP_CLAUSE_BY_ID
 
+from ..typed_chain.endpoints import FAULTS as TYPED_FAULTS
 from .test_faults import FAULTS
 from .test_faults_authentication import FAULTS as AUTHENTICATION_FAULTS
 from .test_faults_input import FAULTS as INPUT_FAULTS
@@ -20,5 +21,6 @@ def test_every_clause_has_a_fault() -> None:
     """
     violated = set().union(*(fault.breaks for fault in (*FAULTS, *AUTHENTICATION_FAULTS, *INPUT_FAULTS)))
 
+    violated |= set().union(*(fault.found_as for fault in TYPED_FAULTS))
     tested = violated | {fault.breaks for fault in (*WIRE_FAULTS, *FAULTS_OF_KINDS)} | set(HTTP_CLAUSE_BY_ID)
     assert {clause.id for clause in CLAUSES} - tested == set()

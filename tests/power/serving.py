@@ -100,12 +100,20 @@ def run_checks(
     deadline: Seconds = DEADLINE,
     depth: Depth = Depth.STANDARD,
     duration: Seconds | None = None,
+    chain_schema: ChainSchema | None = None,
 ) -> tuple[Finding, ...]:
     """
-    The findings of some checks, up to the first violation of the *wanted* clause.
+    The findings of some checks, up to the first violation of the *wanted* clause. Without *chain_schema* the chain returns
+    its input.
     """
     settings = Settings(
-        echo=True, steerable=True, depth=depth, seed=seed, deadline=deadline, overload=overload, duration=duration
+        echo=chain_schema is None,
+        steerable=True,
+        depth=depth,
+        seed=seed,
+        deadline=deadline,
+        overload=overload,
+        duration=duration,
     )
     client = Client(parse_target(url), settings.deadline)
     ledger = StoppingLedger(client.target, seed, wanted)
@@ -114,7 +122,7 @@ def run_checks(
         ledger,
         key=ApiKey(EMULATOR_KEY),
         settings=settings,
-        chain_schema=ChainSchema(),
+        chain_schema=chain_schema or ChainSchema(),
         pause=lambda seconds: None,
     )
     try:

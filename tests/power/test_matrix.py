@@ -25,6 +25,7 @@ from chainproof.emulator.faults.variants import VARIANTS, Variant
 from .serving import attempts, run_checks, running_emulator
 
 CLAUSES_WITHOUT_FAULT = {
+    clauses.ANSWER_REPEATABLE: "the outputs of an echo chain are compared with its inputs; tests/typed_chain violates it",
     clauses.OUTPUT_SCHEMA: "an echo chain has no schema of its own; tests/conformance/test_faults.py violates it",
 }
 
