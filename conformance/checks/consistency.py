@@ -157,7 +157,7 @@ def _judge_tokens(requester: Requester, judged: JudgedAnswer, others: Collection
 # ------------------------------------------------------------------ answers cached on a part of the input
 
 
-@check_for(clauses.ANSWER_MATCHES_REQUEST)
+@check_for(clauses.ANSWER_MATCHES_REQUEST, exclusive=True)
 def answers_depend_on_the_whole_input(requester: Requester) -> None:
     """
     An input that was not sent before shows what a changed value does to the output. It must do the same after the input
@@ -287,7 +287,7 @@ def _compare_with_unnamed_members(requester: Requester, source: InputSource) -> 
 # ------------------------------------------------------------------ arguments that stick
 
 
-@check_for(clauses.REQUEST_ISOLATION)
+@check_for(clauses.REQUEST_ISOLATION, exclusive=True)
 def arguments_of_one_request_do_not_affect_the_next(requester: Requester) -> None:
     """
     The simplest input gets the same answer before and after an input with many arguments.

@@ -174,7 +174,9 @@ def members_leak(context: RequestContext) -> Answer:
     """Members of the previous input appear in outputs that lack them: a mutable default is shared."""
     answer = context.correct_answer()
     previous = (
-        json.loads(context.memory.bodies[-1]) if context.memory.bodies and len(context.memory.bodies[-1]) < 10_000 else {}
+        json.loads(context.memory.bodies[-1])
+        if context.memory.bodies and len(context.memory.bodies[-1]) < 10_000
+        else {}
     )
     value = context.value()
     if answer.status != 200 or not isinstance(value, dict) or not set(previous) - set(value):
