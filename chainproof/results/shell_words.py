@@ -31,6 +31,8 @@ class Secret:
     """The text as it is in a request."""
     shell_word: str
     """The double-quoted word with which the shell yields it."""
+    from_target: bool = False
+    """Whether the target itself has sent it, and so may send it again."""
 
 
 def variable_secret(text: str, variable: str) -> Secret:

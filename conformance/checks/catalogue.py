@@ -24,6 +24,7 @@ from . import (
     recovery,
     repetition,
     routing,
+    shared_state,
     state,
 )
 
@@ -44,6 +45,7 @@ CHECK_MODULES = (
     malformed,
     media_type,
     repetition,
+    shared_state,
     state,
     consistency,
     extended_generation,

@@ -303,7 +303,7 @@ def _retry_after(answer: Answer) -> Seconds:
 # ------------------------------------------------------------------ pauses
 
 
-@check_for(clauses.REQUEST_ISOLATION)
+@check_for(clauses.REQUEST_ISOLATION, exclusive=True)
 def requests_after_a_pause_are_answered(requester: Requester) -> None:
     """
     After some seconds without requests, the first one is answered as before: on the connection that was idle, unless

@@ -401,7 +401,9 @@ def _leaks(request: CheckRequest, answer: Answer, terms: Terms) -> Iterable[Viol
     The violation of an answer that repeats the client's credentials, unless the client sent them in the body or the path.
     """
     sent = (request.body or b"") + request.path.encode("latin-1")
-    found = leak_locations(answer, request_secrets(request, terms), sent)
+    is_ours = request.secret is not None and not request.secret.from_target
+    secrets = request_secrets(request, terms) if is_ours else (terms.key.reveal(),)
+    found = leak_locations(answer, secrets, sent)
     # A server that cannot parse a message may quote the line it could not parse.
     if found and request.is_valid:
         yield Violation(

@@ -17,6 +17,7 @@ from . import (  # noqa: F401
     request_framing,
     request_syntax,
     routing,
+    shared_state,
     state,
     timing,
 )

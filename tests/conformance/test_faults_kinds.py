@@ -15,6 +15,7 @@ from chainproof.conformance.checks.catalogue import ALL_CHECKS
 
 from .conftest import SHORT_WAITS, RunSuite
 from .endpoints import (
+    PATH,
     AnswerFunction,
     EndpointAnswer,
     EndpointHandler,
@@ -28,6 +29,7 @@ from .endpoints import (
     serve,
     typed_endpoint,
     when,
+    with_right_key,
 )
 
 CHECKS = {check.name: check for check in ALL_CHECKS}
@@ -267,7 +269,85 @@ RECOVERY = (
     ),
 )
 
-FAULTS = (*HEADER_FIELDS, *RECOVERY)
+
+# ------------------------------------------------------------------ shared state
+
+
+class QuotesPrevious:
+    """
+    An endpoint whose errors quote the body of the request before.
+    """
+
+    def __init__(self) -> None:
+        self._last = b""
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        last, self._last = self._last, request.body
+        answer = correct_endpoint(request)
+        if answer.status != 400 or request.values("x-emulate"):
+            return answer
+        return error(400, "client_error", f"Invalid: {last[:300].decode('latin-1')}")
+
+
+class Sessions:
+    """
+    An endpoint whose cookie replaces the key.
+    """
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        if "sid=0123456789abcdef" in ";".join(request.values("cookie")):
+            return correct_endpoint(with_right_key(request))
+        answer = correct_endpoint(request)
+        return with_field("Set-Cookie", "sid=0123456789abcdef; HttpOnly")(answer) if answer.status == 200 else answer
+
+
+class CachesSuccess:
+    """
+    An endpoint that serves each 200 again to the same body, whatever the header fields are.
+    """
+
+    def __init__(self, cache_key: Callable[[EndpointRequest], object]) -> None:
+        self._cache_key = cache_key
+        self._cache: dict[object, EndpointAnswer] = {}
+
+    def __call__(self, request: EndpointRequest) -> EndpointAnswer:
+        answer = correct_endpoint(request)
+        key = self._cache_key(request)
+        if answer.status == 200:
+            self._cache[key] = answer
+        stored = self._cache.get(key)
+        is_for_it = request.method == "POST" and request.path.startswith(PATH)
+        return answer if stored is None or not is_for_it else replace(stored, request_id=answer.request_id)
+
+
+SHARED_STATE = (
+    FaultyEndpoint(
+        name="an error that quotes the body before",
+        check="no_answer_contains_data_of_another_request",
+        breaks="answer-matches-request",
+        server=QuotesPrevious,
+    ),
+    FaultyEndpoint(
+        name="a cookie that replaces the key",
+        check="sessions_do_not_replace_the_key",
+        breaks="authentication-required",
+        server=Sessions,
+    ),
+    FaultyEndpoint(
+        name="a cache that ignores the key",
+        check="cached_answers_are_not_served_to_unauthenticated_callers",
+        breaks="authentication-required",
+        server=lambda: CachesSuccess(lambda request: request.body),
+    ),
+    FaultyEndpoint(
+        name="a cache that ignores the media type",
+        check="cached_answers_depend_on_the_header_fields",
+        breaks="request-isolation",
+        server=lambda: CachesSuccess(lambda request: (request.body, *request.values("authorization"))),
+    ),
+)
+
+FAULTS = (*HEADER_FIELDS, *RECOVERY, *SHARED_STATE)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

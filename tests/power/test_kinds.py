@@ -35,6 +35,18 @@ FORMS: dict[str, tuple[str, ...]] = {
     "requests_after_a_pause_are_answered": (
         *("fails-after-pause", "fails-on-idle-connection", "silent-on-idle-connection"),
     ),
+    "no_answer_contains_data_of_another_request": (
+        *("error-quotes-previous-body", "query-of-previous-request", "output-has-field-of-previous-request"),
+        *("short-body-filled-from-memory", "aborted-body-kept"),
+    ),
+    "sessions_do_not_replace_the_key": ("cookie-replaces-key", "cookie-replaces-wrong-key", "token-replaces-key"),
+    "cached_answers_are_not_served_to_unauthenticated_callers": (
+        *("cache-ignores-authorization", "rejection-cached-without-key", "cache-before-auth"),
+    ),
+    "cached_answers_depend_on_the_header_fields": (
+        *("cache-ignores-content-type", "rejected-media-type-cached", "cache-ignores-method"),
+        "cache-ignores-accept-encoding",
+    ),
     "unknown_methods_are_rejected": ("unknown-method-500", "unknown-method-502"),
     "every_form_of_the_own_host_name_is_recognised": (
         *("host-case-sensitive", "host-in-capitals-unknown", "host-with-dot-unknown"),

@@ -226,3 +226,18 @@ add_variant(
     "RFC 9110 §5.6, §8, §10.2; RFC 9111 §5; RFC 6797 §6.1; RFC 8288 §3",
     changed_answer(lambda _, answer: replace(answer, headers=(*answer.headers, *_STANDARD_FIELDS))),
 )
+add_variant(
+    "affinity-cookie",
+    "Every answer has the same cookies, which mean nothing to authentication.",
+    "RFC 6265 §3: a server may set cookies that a client does not return",
+    changed_answer(
+        lambda _, answer: replace(
+            answer,
+            headers=(
+                *answer.headers,
+                ("Set-Cookie", "route=0a1b2c3d4e5f; Path=/"),
+                ("X-Session-Id", "0a1b2c3d4e5f6071"),
+            ),
+        )
+    ),
+)
