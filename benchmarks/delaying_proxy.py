@@ -79,21 +79,15 @@ def delaying_proxy(port: int, delay: Seconds) -> Iterator[int]:
     A proxy in front of a port of this machine, in a thread. Yields its own port.
     """
     loop = asyncio.new_event_loop()
-    ports: list[int] = []
-    ready = threading.Event()
 
-    async def serve() -> None:
+    async def serve() -> int:
         server = await loop.create_server(lambda: _Delayed(port, delay), "127.0.0.1", 0, backlog=1024)
-        ports.append(server.sockets[0].getsockname()[1])
-        ready.set()
+        return int(server.sockets[0].getsockname()[1])
 
-    serving = loop.create_task(serve())
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
-    ready.wait()
-    serving.result()
     try:
-        yield ports[0]
+        yield asyncio.run_coroutine_threadsafe(serve(), loop).result()
     finally:
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
