@@ -24,6 +24,7 @@ from chainproof.conformance.judging.ledger import Evidence
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.budget import CheckScope
 from chainproof.conformance.probing.requester import Requester
+from chainproof.conformance.probing.waits import Waits
 from chainproof.conformance.runner.power_order import POWER_FILE
 from chainproof.conformance.runner.run import blocked_reason
 from chainproof.conformance.runner.setup import LoadedOptions, open_run, prepare_run
@@ -37,6 +38,7 @@ RECORDS = Path(__file__).parents[1] / "runs" / "power_order.jsonl"
 SEED = 1
 DEADLINE_S = 2.0
 """Deadline of each answer: a fault that never answers must be found soon."""
+_SHORT_WAITS = Waits(max_busy_wait=3.0, recovery_pauses=(0.5,), idle=0.1, close=0.3, optional_answer=0.15)
 _ENOUGH_LABELS = 4
 """Labels that find a fault, after which the rest of a check is not run."""
 _ENOUGH_CHECKS = 12
@@ -93,8 +95,11 @@ def measure(fault_name: str | None) -> dict[str, dict[str, int]]:
             deadline=DEADLINE_S,
         )
         conformance_run = open_run(prepare_run(settings, LoadedOptions(), endpoint), stack)
+        conformance_run.requester.waits = _SHORT_WAITS
         blocked_reason(conformance_run)
         for check in ALL_CHECKS:
+            if fault is not None and check.exclusive:
+                continue  # many equal requests: they are never the first
             scope = CheckScope(name=check.title)
             watch = Watch(wanted, scope)
             _run_watched(conformance_run.requester.for_check(scope), check.run, watch)

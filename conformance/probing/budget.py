@@ -90,6 +90,8 @@ class TimeBudget:
     def stop(self, why: str) -> None:
         """Let no more requests be sent."""
         self.stopped = self.stopped or why
+        if self._within is not None:
+            self._within.stop(why)
 
     def deadline(self, deadline: Seconds) -> Seconds:
         """

@@ -24,6 +24,7 @@ from chainproof.contract.credentials import ApiKey
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import Target
 from chainproof.contract.violations import Violation, violations
+from chainproof.durations import format_duration
 from chainproof.results.exchange import Transport
 from chainproof.results.shell_words import Secret
 
@@ -35,6 +36,7 @@ from ..judging.expectation import Expectation, Terms, accepts_body, expectation
 from ..judging.judge import BUSY_STATUSES, is_invalid_error, with_bypass_cause
 from ..judging.known_answers import KnownAnswers
 from ..judging.ledger import Ledger
+from ..judging.unbounded_input import large_numbers
 from ..options import EXAMPLES_BY_DEPTH, Permission, Settings
 from ..transport.check_skipped import CheckSkipped
 from ..transport.client import Client, connection_failure
@@ -44,7 +46,10 @@ from ..transport.request import JSON_TYPE, CheckRequest, key_secret
 from .answer_recorder import AnswerRecorder, JudgedAnswer
 from .budget import FIRST_EXAMPLES, CheckScope, Limits, ResponseTimes, Round, TimeBudget
 from .concurrency import ConcurrencyLimit, run_in_threads
+from .liveness import Liveness
 from .waits import TargetBehaviour, Waits
+
+TOO_MANY_REQUESTS = 429
 
 _REST_SEED = 2**20
 """Which of the derived seeds the second round of a check has; `--duration` uses the first ones."""
@@ -130,6 +135,7 @@ class Requester:
         self._pause = pause
         self._behaviour = TargetBehaviour(self.waits)
         self._recorder = AnswerRecorder(client, ledger, self.terms, keep_bodies=settings.keep_bodies)
+        self._liveness = Liveness(self._send_probe, pauses=self.waits.recovery_pauses, pause=pause)
 
     @property
     def check_name(self) -> str:
@@ -268,12 +274,16 @@ class Requester:
         If the target says that it is busy, the request is sent again a few times.
         """
         request = request.with_fields(self._client.fields)
+        self._liveness.require_answers(self.check_name)
+        if not self._may_be_answered(request):
+            return JudgedAnswer(request=request, answer=None)
         expected = expected or expectation(request, self.terms)
         judged = self._exchange(request, expected)
         for pause in self.waits.retry_pauses:
             if not self._recorder.is_busy(judged.answer, expected):
                 break
-            self.in_flight.lower()
+            if judged.answer is not None and judged.answer.status == TOO_MANY_REQUESTS:
+                self.in_flight.lower()
             if not self._behaviour.take_pause(pause):
                 return judged  # there is no time left to learn whether the request is the reason
             self._pause(pause)
@@ -351,7 +361,6 @@ class Requester:
         Send a request once. The caller decides whether to `record` what came back.
         """
         request = self.prepare(request)
-        self._behaviour.check_is_answering(self._client.deadline)
         with self.in_flight:
             deadline = self.time_budget.deadline(self._client.deadline)
             self._count_request()
@@ -367,7 +376,6 @@ class Requester:
         """
         A new connection for requests in any form. The caller decides whether to `record` what comes back.
         """
-        self._behaviour.check_is_answering(self._client.deadline)
         try:
             connection = self._client.open_raw_connection(self._count_request, limit=self.time_budget.deadline)
         except OSError as error:
@@ -385,14 +393,18 @@ class Requester:
         """
         Judge what came back, and enter the judgement. An authentication bypass is probed for its cause first.
         """
-        self._behaviour.add_result(received.transport)
         if received.answer is not None:
             self.scope.count_answer(received.answer.status)
+        if received.transport is Transport.DEADLINE and self._is_explained_by_input(request):
+            self._watch(request, received, expected, by_input=True)
+            return JudgedAnswer(request=request, answer=None)
         judgement = self._recorder.judgement(request, received, expected)
         if judgement.auth_bypass is not None and expected is not None:
             cause = self._bypass_cause(request, judgement.auth_bypass, expected)
             judgement = with_bypass_cause(judgement, cause, request, self.terms)
-        return self._recorder.record(request, received, judgement)
+        judged = self._recorder.record(request, received, judgement)
+        self._watch(request, received, expected)
+        return judged
 
     @property
     def known_answers(self) -> KnownAnswers:
@@ -430,6 +442,62 @@ class Requester:
         request = request.with_fields(self._client.fields)
         return self.record(request, self.send_once(request), expected)
 
+    def _may_be_answered(self, request: CheckRequest) -> bool:
+        """
+        False for a request of a kind that the target has left without an answer before: it costs one deadline, not many.
+        """
+        if not self._liveness.was_answered(self.check_name, request.label):
+            return False
+        slow = self._liveness.slow_members
+        if not slow or self.terms.input_schema is None or request.body is None:
+            return True
+        return not any(number.path in slow for number in large_numbers(request.body, self._client.deadline))
+
+    def _is_explained_by_input(self, request: CheckRequest) -> bool:
+        """
+        Whether a valid input has a number that may have told the chain to work beyond the deadline. Then the missing answer
+        is no violation, and inputs like it are left out from now on.
+        """
+        if self.terms.input_schema is None or not accepts_body(self.terms, request.body):
+            return False
+        limit = self._client.deadline
+        number = next(iter(large_numbers(request.body or b"", limit)), None)
+        if number is None:
+            return False
+        self._liveness.slow_members.add(number.path)
+        self.note(
+            f"an input with {number.name} = {number.value:g} got no answer within {format_duration(limit)}; inputs with "
+            f"{number.name} from {limit:g} on were left out. If it decides how long the chain works, give it a maximum in the "
+            "input schema"
+        )
+        return True
+
+    def _watch(
+        self, request: CheckRequest, received: TransportResult, expected: Expectation | None, *, by_input: bool = False
+    ) -> None:
+        """
+        Stop the run if this answer, or none, shows that the target does not answer any more.
+        """
+        why, answer = "", received.answer
+        if received.transport is Transport.DEADLINE:
+            deadline = self._client.deadline
+            why = self._liveness.add_miss(self.check_name, request.label, deadline, by_input=by_input)
+        elif received.transport is Transport.CONNECT_FAILED:
+            why = self._liveness.add_failed_connect()
+        elif answer is not None and (expected is None or answer.status < 400 or not expected.is_met_by(answer)):
+            why = self._liveness.add_answer(answer)
+        if why:
+            self.time_budget.stop(f"needs {why}")
+
+    def _send_probe(self) -> Answer | None:
+        """
+        The answer to the simplest input that the chain accepts, if it comes soon.
+        """
+        limit = max(self.waits.probe_deadline, 20 * self._behaviour.response_times.accepted)
+        deadline = self.time_budget.deadline(min(self._client.deadline, limit))
+        self._count_request()
+        return self._client.send(self.build_request().with_fields(self._client.fields), deadline=deadline).answer
+
     def _bypass_cause(self, request: CheckRequest, violation: Violation, expected: Expectation) -> Violation:
         """
         Why wrong credentials were accepted: sends the probes that `auth_bypass_cause` asks for.
@@ -448,7 +516,6 @@ class Requester:
         with self.raw_connection() as connection:
             connection.send_request(request)
             received = connection.read_answer(request)
-            self._behaviour.add_result(received.transport)
             judgement = self._recorder.judgement(request, received, None)
             return self._recorder.record(request, received, judgement).answer
 
@@ -457,7 +524,7 @@ class Requester:
         True if other requests succeed where this one got a busy status several times. A 429 is never about the request.
         """
         assert judged.answer is not None
-        if judged.answer.status == 429:
+        if judged.answer.status == TOO_MANY_REQUESTS:
             return False
         # Two inputs: a target that fails on the simplest one is not busy, it fails on that one.
         bodies = dict.fromkeys((self.inputs.base, self.inputs.unique(self.rng("another input"))))

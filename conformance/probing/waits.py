@@ -1,5 +1,5 @@
 """
-How long a run waits for a busy, slow or silent target, and when it stops sending.
+How long a run waits for a busy, slow or silent target.
 """
 
 from __future__ import annotations
@@ -9,11 +9,8 @@ from typing import Self
 
 from chainproof.clock import Seconds
 from chainproof.contract.answer import Answer
-from chainproof.durations import format_duration
-from chainproof.results.exchange import Transport
 
 from ..options import MAX_BUSY_WAIT, Depth
-from ..transport.check_skipped import CheckSkipped
 from .budget import ResponseTimes
 
 _IDLE_BY_DEPTH: dict[Depth, Seconds] = {Depth.QUICK: 2.5, Depth.STANDARD: 6.0, Depth.DEEP: 16.0}
@@ -22,15 +19,17 @@ _IDLE_BY_DEPTH: dict[Depth, Seconds] = {Depth.QUICK: 2.5, Depth.STANDARD: 6.0, D
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Waits:
     """
-    How long a run waits, and when it gives up.
+    How long a run waits.
     """
 
     retry_pauses: tuple[Seconds, ...] = (0.1, 0.3, 1.0, 2.0)
     """Pauses before each further attempt at a request that found the target busy."""
     max_busy_wait: Seconds = MAX_BUSY_WAIT[Depth.STANDARD]
     """Sum of these pauses in one run."""
-    max_misses: int = 3
-    """Missed deadlines in all, or failed connection attempts in a row, after which a run sends no more requests."""
+    recovery_pauses: tuple[Seconds, ...] = (0.5, 2.0, 5.0)
+    """Pauses before the simplest input is sent again to a target that has stopped answering."""
+    probe_deadline: Seconds = 5.0
+    """Time limit for the answer to that input, if answers are usually fast."""
     shrink_requests: int = 200
     """Requests that a generating check may send to make one violating example smaller."""
     idle: Seconds = _IDLE_BY_DEPTH[Depth.STANDARD]
@@ -54,7 +53,7 @@ class Waits:
 
 class TargetBehaviour:
     """
-    How the target has behaved so far: durations, missed deadlines, failed connection attempts, and time spent waiting.
+    How fast the target has answered so far, and how long the run has waited for it.
     """
 
     def __init__(self, waits: Waits) -> None:
@@ -62,8 +61,6 @@ class TargetBehaviour:
         self._accepted: Seconds | None = None
         self._rejected: Seconds | None = None
         self._busy_wait_left = waits.max_busy_wait
-        self._missed = 0
-        self._failed_connects = 0
 
     def add_duration(self, seconds: Seconds, answer: Answer | None) -> None:
         """Add how long one exchange took."""
@@ -84,11 +81,6 @@ class TargetBehaviour:
             rejected=slowest if self._rejected is None else self._rejected,
         )
 
-    def add_result(self, transport: Transport) -> None:
-        """Add how one exchange ended."""
-        self._missed += transport is Transport.DEADLINE
-        self._failed_connects = self._failed_connects + 1 if transport is Transport.CONNECT_FAILED else 0
-
     def take_pause(self, pause: Seconds) -> bool:
         """
         Take a pause from the time left to wait for a busy target. Returns False if less than that is left.
@@ -97,16 +89,3 @@ class TargetBehaviour:
             return False
         self._busy_wait_left -= pause
         return True
-
-    def check_is_answering(self, deadline: Seconds) -> None:
-        """
-        Raises CheckSkipped if the target has stopped answering; *deadline* is the one of each exchange.
-        """
-        limit = self._waits.max_misses
-        if self._missed >= limit:
-            raise CheckSkipped(
-                f"the target left {limit} requests without an answer for {format_duration(deadline)} each, "
-                "so no more are sent"
-            )
-        if self._failed_connects >= limit:
-            raise CheckSkipped(f"the target failed {limit} connection attempts in a row, so no more are made")

@@ -121,11 +121,12 @@ def _run_check(check: Check, conformance_run: ConformanceRun, all_checks: Sequen
     if conformance_run.blocked_reason:
         raise CheckSkipped("nothing can be exercised")
     progress = run_check(conformance_run, check, all_checks)
-    stopped = progress.error or progress.skipped
-    if stopped is not None:
-        raise stopped
-    findings = conformance_run.requester.ledger.findings_of(check.title)
-    return CheckResult(check=check, findings=findings, evidence=conformance_run.evidence)
+    if progress.error is not None:
+        raise progress.error
+    findings, evidence = conformance_run.requester.ledger.findings_of(check.title), conformance_run.evidence
+    if progress.skipped is not None and not any(evidence.has_failing_level(found) for found in findings):
+        raise progress.skipped
+    return CheckResult(check=check, findings=findings, evidence=evidence)
 
 
 def _checks_with(request: pytest.FixtureRequest) -> Sequence[Check]:

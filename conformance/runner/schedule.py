@@ -92,7 +92,8 @@ class CheckRunner:
             ledger.count_module_requests(check.module, progress.sent)
             if progress.skipped is not None:
                 ledger.record_skipped(check.clauses, str(progress.skipped))
-            if isinstance(progress.skipped, RunCut) and turn is not Round.REST:
+            is_planned = turn is not Round.REST or bool(self._requester.time_budget.stopped)
+            if isinstance(progress.skipped, RunCut) and is_planned:
                 ledger.cut_by = ledger.cut_by or str(progress.skipped).removeprefix("needs ")
             ledger.write_counts()
 

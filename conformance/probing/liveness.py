@@ -1,0 +1,140 @@
+"""
+Finds out whether a target still answers, after requests without an answer or with nothing but busy answers.
+
+The simplest input that the chain accepts is the probe. If it is answered, the requests before it were the reason, and the
+run goes on without that kind of request. If it is not, the run waits, asks again, and at last stops.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from threading import Lock
+
+from chainproof.clock import Clock, Seconds, monotonic
+from chainproof.contract.answer import Answer
+from chainproof.durations import format_duration
+
+from ..judging.judge import BUSY_STATUSES
+from ..transport.check_skipped import CheckSkipped
+
+MAX_RETRY_AFTER: Seconds = 30.0
+"""A longer Retry-After is not waited for."""
+
+_MAX_MISSES_OF_CHECK = 2
+"""Requests without an answer, after which the rest of a check is not sent."""
+_MAX_MISSES = 10
+"""Requests without an answer, after which a run sends no more, although the target answers other requests."""
+_MAX_BUSY = 15
+"""Busy answers without a 200 between them, after which the simplest input is sent."""
+_MAX_FAILED_CONNECTS = 3
+"""Failed connection attempts in a row, after which the simplest input is sent."""
+
+Probe = Callable[[], Answer | None]
+"""Sends the simplest input. Returns its answer, if it comes in time."""
+
+
+class Liveness:
+    """
+    What the last answers say about the target. Any thread may use it.
+    """
+
+    def __init__(
+        self, probe: Probe, *, pauses: tuple[Seconds, ...], pause: Callable[[Seconds], None], clock: Clock = monotonic
+    ) -> None:
+        self._probe = probe
+        self._pauses = pauses
+        self._pause = pause
+        self._clock = clock
+        self._lock = Lock()
+        self._alive_at: Seconds = float("-inf")
+        """When the last probe that was answered was sent."""
+        self._misses = 0
+        self._busy = 0
+        self._failed_connects = 0
+        self._unanswered: set[tuple[str, str]] = set()
+        self.slow_members: set[tuple[str, ...]] = set()
+        """Paths of members whose large values the chain does not answer."""
+        self._misses_by_check: dict[str, int] = {}
+
+    def was_answered(self, check: str, label: str) -> bool:
+        """
+        False if a request of this kind was not answered before.
+        """
+        return (check, label) not in self._unanswered
+
+    def require_answers(self, check: str) -> None:
+        """
+        Raises CheckSkipped if too many requests of a check got no answer.
+        """
+        if self._misses_by_check.get(check, 0) >= _MAX_MISSES_OF_CHECK:
+            raise CheckSkipped(f"needs answers: {_MAX_MISSES_OF_CHECK} of its requests got none by the deadline")
+
+    def add_answer(self, answer: Answer) -> str:
+        """
+        Enter an answer. Returns why the run stops; empty if it goes on.
+        """
+        self._failed_connects = 0
+        if answer.status not in BUSY_STATUSES:
+            self._busy = 0 if answer.status < 400 else self._busy
+            return ""
+        self._busy += 1
+        if self._busy < _MAX_BUSY or self._recovers(retry_after(answer)):
+            return ""
+        return f"an answer other than {answer.status}: that is all that the target answers to a valid request"
+
+    def add_failed_connect(self) -> str:
+        """
+        Enter a failed connection attempt. Returns why the run stops; empty if it goes on.
+        """
+        self._failed_connects += 1
+        if self._failed_connects < _MAX_FAILED_CONNECTS or self._recovers():
+            return ""
+        return "a target that accepts connections: it refused the last ones"
+
+    def add_miss(self, check: str, label: str, deadline: Seconds, *, by_input: bool) -> str:
+        """
+        Enter a request without an answer. Returns why the run stops; empty if it goes on.
+
+        If it is explained *by* its *input*, only inputs like it are left out, and not all requests of its kind.
+        """
+        with self._lock:
+            self._misses += 1
+            if not by_input:
+                self._unanswered.add((check, label))
+                self._misses_by_check[check] = self._misses_by_check.get(check, 0) + 1
+        waited = format_duration(deadline)
+        if self._misses >= _MAX_MISSES:
+            return f"a target that answers: {self._misses} requests got no answer within {waited} each"
+        if self._recovers():
+            return ""
+        return (
+            f"a target that answers: since a request without an answer within {waited} ({label}), not even the simplest "
+            "input has one"
+        )
+
+    def _recovers(self, first_pause: Seconds = 0.0) -> bool:
+        """
+        Whether the simplest input is answered, at once or after some pauses. One thread asks for all.
+        """
+        asked_at = self._clock()
+        with self._lock:
+            if self._alive_at >= asked_at:
+                return True  # another thread has asked meanwhile
+            pause = first_pause
+            for next_pause in (*self._pauses, 0.0):
+                self._pause(pause)
+                now = self._clock()
+                answer = self._probe()
+                if answer is not None and answer.status not in BUSY_STATUSES:
+                    self._alive_at, self._busy, self._failed_connects = now, 0, 0
+                    return True
+                pause = max(next_pause, retry_after(answer) if answer is not None else 0.0)
+            return False
+
+
+def retry_after(answer: Answer) -> Seconds:
+    """
+    How long an answer asks to wait, at most `MAX_RETRY_AFTER`; 0 if it does not say, or names an instant.
+    """
+    value = (answer.field("retry-after") or "").strip()
+    return min(MAX_RETRY_AFTER, float(value)) if value.isascii() and value.isdecimal() else 0.0
