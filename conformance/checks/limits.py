@@ -6,14 +6,24 @@ Each dimension is doubled; where an object is no longer accepted, bisection find
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import gzip
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from chainproof.contract import clauses
+from chainproof.contract.clause import Clause
+from chainproof.contract.violations import Violation
+from chainproof.results.exchange import Transport
 
-from ..inputs.sizes import DIMENSIONS, Dimension
+from ..inputs.sizes import DIMENSIONS, REQUIRED_BODY_BYTES, Dimension
+from ..judging.judge import BUSY_STATUSES
 from ..options import Depth, Permission
 from ..probing.answer_recorder import JudgedAnswer
+from ..probing.raw_requests import chunked, exchange_raw, raw_request, send_reference_request
 from ..probing.requester import Requester
+from ..transport.check_skipped import CheckSkipped
+from ..transport.connection import TransportResult
+from ..transport.request import CheckRequest
 from . import check_for
 
 
@@ -85,3 +95,139 @@ def _is_accepted(judged: JudgedAnswer) -> bool:
     True if the answer is an output of the chain.
     """
     return judged.answer is not None and judged.answer.status == 200
+
+
+# ------------------------------------------------------------------ the same size in every framing
+
+_SENT_SIZES = {
+    Depth.QUICK: (100_000,),
+    Depth.STANDARD: (10_000, 100_000),
+    Depth.DEEP: (10_000, 50_000, 100_000, 300_000),
+}
+"""Bytes of bodies below the size that must be accepted, which is sent too."""
+_OVERSIZED = {Depth.QUICK: 2 * 2**20, Depth.STANDARD: 8 * 2**20, Depth.DEEP: 32 * 2**20}
+"""Bytes of a body that a target may reject, but in every framing with a documented answer."""
+_CHUNK_BYTES = 16_384
+
+_Framing = Callable[[Requester, bytes], CheckRequest]
+
+
+@check_for(clauses.REQUEST_FRAMING, clauses.OBJECT_ACCEPTED)
+def body_limits_hold_in_every_framing(requester: Requester) -> None:
+    """
+    A body that is accepted with a Content-Length is accepted in chunks too, and with `Content-Encoding: gzip` if small
+    bodies are.
+    """
+    reference = send_reference_request(requester)
+    if reference.status is None or reference.status >= 300:
+        raise CheckSkipped("needs an input that the chain accepts")
+    framings = tuple(_accepted_framings(requester, reference.status))
+    failed: set[str] = set()
+    for size in (*_SENT_SIZES[requester.settings.depth], REQUIRED_BODY_BYTES):
+        for label, clause, framed in framings:
+            body = _sized_input(requester, size, label)
+            if label in failed or not _is_accepted(_send_sized(requester, body, size)):
+                continue
+            if _violates_limit(requester, framed(requester, body), clause, f"a body of {size} bytes {label}"):
+                failed.add(label)
+
+
+@check_for(clauses.STATUS, clauses.REQUEST_ANSWERED)
+def oversized_bodies_get_a_documented_answer_in_every_framing(requester: Requester) -> None:
+    """
+    A body that is larger than it must be may be rejected in chunks and with `Content-Encoding: gzip`, but must not crash
+    the target.
+    """
+    requester.require_permission(Permission.HUGE_BODIES)
+    status = send_reference_request(requester).status
+    if status is None or status >= 300:
+        raise CheckSkipped("needs an input that the chain accepts")
+    size = _OVERSIZED[requester.settings.depth]
+    for label, _, framed in _accepted_framings(requester, status):
+        body = _sized_input(requester, size, label)
+        _send_sized(requester, body, size)
+        request = replace(framed(requester, body), label=f"a body of {size} bytes {label}")
+        received = _send_framed(requester, request)
+        if received.answer is None and received.transport is Transport.CONNECTION_LOST:
+            received = _send_framed(requester, request)  # the answer of a target that stops reading may get lost
+        requester.record(request, received, None)
+
+
+def _accepted_framings(requester: Requester, usual: int) -> Iterator[tuple[str, Clause, _Framing]]:
+    """
+    The ways to send a body, beside a Content-Length, in which the target accepts a small one: label, clause, and request.
+    """
+    for label, clause, framed in (
+        ("in chunks", clauses.REQUEST_FRAMING, _in_chunks),
+        ("in one chunk", clauses.REQUEST_FRAMING, _in_one_chunk),
+        ("with Content-Encoding: gzip", clauses.OBJECT_ACCEPTED, _compressed),
+    ):
+        answer = _send_framed(requester, framed(requester, _sized_input(requester, 100, label))).answer
+        if answer is not None and answer.status == usual:
+            yield label, clause, framed
+
+
+def _in_chunks(requester: Requester, body: bytes) -> CheckRequest:
+    """
+    A request with the body in chunks.
+    """
+    lines = ("Transfer-Encoding: chunked",)
+    return raw_request(requester, body, *lines, sent=chunked(body, _CHUNK_BYTES), label="a body in chunks")
+
+
+def _in_one_chunk(requester: Requester, body: bytes) -> CheckRequest:
+    """
+    A request with the body in one chunk.
+    """
+    lines = ("Transfer-Encoding: chunked",)
+    return raw_request(requester, body, *lines, sent=chunked(body, len(body)), label="a body in one chunk")
+
+
+def _compressed(requester: Requester, body: bytes) -> CheckRequest:
+    """
+    A request with a compressed body.
+    """
+    sent = gzip.compress(body, mtime=0)
+    lines = ("Content-Encoding: gzip", f"Content-Length: {len(sent)}")
+    return raw_request(requester, body, *lines, sent=sent, label="a body with Content-Encoding: gzip")
+
+
+def _sized_input(requester: Requester, size: int, purpose: str) -> bytes:
+    """
+    An input of at least *size* bytes: filled with text if the chain accepts any object, else with whitespace.
+    """
+    return requester.unique_input(f"{size} {purpose}", size)
+
+
+def _send_sized(requester: Requester, body: bytes, size: int) -> JudgedAnswer:
+    """
+    Send a body with a Content-Length.
+    """
+    return requester.send(requester.build_request(body, label=f"a body of {size} bytes"))
+
+
+def _send_framed(requester: Requester, request: CheckRequest) -> TransportResult:
+    """
+    Send a request in its own framing.
+    """
+    return exchange_raw(requester, request, within=requester.settings.deadline)[0]
+
+
+def _violates_limit(requester: Requester, request: CheckRequest, clause: Clause, label: str) -> bool:
+    """
+    Send a body in a framing and record whether it is accepted. True if it is not.
+    """
+    request = replace(request, label=label)
+    received = _send_framed(requester, request)
+    if received.answer is None or received.answer.status in BUSY_STATUSES:
+        received = _send_framed(requester, request)  # the target may have been busy
+    answer = received.answer
+    if answer is not None and answer.status == 200:
+        requester.record(request, received, None)
+        requester.record_clause(clause, None, request, answer)
+        return False
+    actual = f"status {answer.status}" if answer is not None else received.reason or "no answer"
+    expected = "status 200, as for the same body with a Content-Length"
+    violation = Violation(clause=clause, expected=expected, actual=f"{actual} to {label}")
+    requester.record_clause(clause, violation, request, answer)
+    return True

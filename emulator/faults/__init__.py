@@ -18,6 +18,7 @@ from . import (  # noqa: F401
     request_syntax,
     routing,
     shared_state,
+    sizes,
     state,
     timing,
 )

@@ -347,7 +347,31 @@ SHARED_STATE = (
     ),
 )
 
-FAULTS = (*HEADER_FIELDS, *RECOVERY, *SHARED_STATE)
+
+# ------------------------------------------------------------------ sizes
+
+SIZES = (
+    FaultyEndpoint(
+        name="chunked bodies limited to 50,000 bytes",
+        check="body_limits_hold_in_every_framing",
+        breaks="request-framing",
+        server=lambda: when(
+            lambda request: len(request.body) > 50_000 and bool(request.values("transfer-encoding")),
+            lambda request, answer: error(400, "payload_too_large"),
+        ),
+    ),
+    FaultyEndpoint(
+        name="no answer to chunked bodies above 1.5 million bytes",
+        check="oversized_bodies_get_a_documented_answer_in_every_framing",
+        breaks="request-answered",
+        server=lambda: when(
+            lambda request: len(request.body) > 1_500_000 and bool(request.values("transfer-encoding")),
+            lambda request, answer: replace(answer, raw=b""),
+        ),
+    ),
+)
+
+FAULTS = (*HEADER_FIELDS, *RECOVERY, *SHARED_STATE, *SIZES)
 
 
 @pytest.mark.parametrize("fault", FAULTS, ids=lambda fault: fault.name)

@@ -76,6 +76,8 @@ FAULT_FOR_CHECK: dict[str, str] = {
     "malformed_headers_do_not_cause_stack_traces": "stack-trace-of-auth",
     "answers_do_not_repeat_the_api_key": "trace-echoes-key",
     "large_objects_are_accepted": "empty-strings-to-null",
+    "body_limits_hold_in_every_framing": "rejects-large-chunked",
+    "oversized_bodies_get_a_documented_answer_in_every_framing": "oversized-chunked-is-500",
     "oversized_objects_get_a_documented_answer": "closes-on-large-body",
     "other_methods_are_rejected": "get-executes",
     "unknown_methods_are_rejected": "unknown-method-500",

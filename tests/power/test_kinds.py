@@ -47,6 +47,13 @@ FORMS: dict[str, tuple[str, ...]] = {
         *("cache-ignores-content-type", "rejected-media-type-cached", "cache-ignores-method"),
         "cache-ignores-accept-encoding",
     ),
+    "body_limits_hold_in_every_framing": (
+        *("rejects-large-chunked", "cuts-large-chunked", "fails-on-large-chunked"),
+        *("rejects-large-gzip", "fails-on-large-gzip"),
+    ),
+    "oversized_bodies_get_a_documented_answer_in_every_framing": (
+        *("oversized-chunked-is-500", "closes-on-oversized-chunked"),
+    ),
     "unknown_methods_are_rejected": ("unknown-method-500", "unknown-method-502"),
     "every_form_of_the_own_host_name_is_recognised": (
         *("host-case-sensitive", "host-in-capitals-unknown", "host-with-dot-unknown"),

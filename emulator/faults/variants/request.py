@@ -26,6 +26,7 @@ from ..hooks import (
     with_header,
 )
 from ..parsing import nesting_depth, rejects
+from ..sizes import decoded_request
 from .framing import close_after
 from .variant import add_variant, changed_answer
 
@@ -282,4 +283,10 @@ add_variant(
     changed_answer(
         lambda context, answer: with_header(answer, "X-Query", "yes" if b"?" in context.request.target else "no")
     ),
+)
+add_variant(
+    "accepts-gzip",
+    "Bodies with `Content-Encoding: gzip` are accepted.",
+    "RFC 9110 §8.4: a server may accept content codings",
+    FaultHook(decide=lambda context: decoded_request(context).correct_answer()),
 )
