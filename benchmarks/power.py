@@ -181,6 +181,9 @@ def _run_chainproof(side: str, name: str, seed: int, emulator_options: Sequence[
     with start_emulator(options=emulator_options) as endpoint, tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
         target = ("--target", endpoint.target.origin, "--depth", "standard", "--steerable", "--echo")
+        slow = Path(folder) / "slow.json"
+        slow.write_bytes(b'{"slow":true,"text":"an input that takes long"}')
+        options = [value for each in options for value in ((each, str(slow)) if each == "--slow-payload" else (each,))]
         command = chainproof_command("conformance", *target, "--seed", str(seed), "--out", str(out), *options)
         code, _, seconds = _run(command, endpoint, folder)
         return _record(side, name, seed, code=code, found=_clauses(out / "findings.jsonl"), seconds=seconds)

@@ -103,6 +103,7 @@ class Settings:
     input_schema: str | None = None
     output_schema: str | None = None
     payloads: str | None = None
+    slow_payload: str | None = None
     fail_on: Level = Level.ASSUMED
     accept: tuple[str, ...] = ()
     """Clauses, optionally with a day, as text: the module that parses them is too heavy to import here."""
@@ -223,6 +224,14 @@ _OPTIONS: tuple[Option, ...] = (
         help="inputs that the chain accepts, one JSON object per line; they are sent with the bytes that the file has, and "
         "probes are one of them with one change",
         default_text="inputs from --input-schema; else what the chain's own errors lead to",
+        group=_CHAIN,
+    ),
+    Option(
+        name="--slow-payload",
+        metavar="FILE.json",
+        help="an input that the chain accepts and that takes it a second or more; overload is tested with it, so that concurrent "
+        "requests really overlap",
+        default_text="overload is tested with the simplest input",
         group=_CHAIN,
     ),
     Option(

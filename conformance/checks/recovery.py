@@ -58,6 +58,9 @@ def _failing_requests(requester: Requester) -> Iterable[tuple[CheckRequest, Seco
             fields = (JSON_TYPE, ("X-Emulate", code))
             for wait in (requester.waits.late_answer, 0.0):
                 yield build(body, fields=fields, label=f"`{code}` on demand"), wait
+    if requester.slow_input is not None:
+        for wait in (requester.waits.late_answer, 0.0):
+            yield build(requester.slow_input, label="the slow input"), wait
     yield build(b"[]", label="an array"), _SHORT_WAIT
     yield build(requester.unique_input("late")[:-1], label="a truncated object"), _SHORT_WAIT
     without_key = build(requester.unique_input("late without a key"), label="no Authorization")

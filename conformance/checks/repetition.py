@@ -54,6 +54,8 @@ _REQUESTS_PER_CONNECTION = 25
 _FREQUENCIES = (0.1, 0.01, 0.001)
 """Defect frequencies whose probability of detection is reported."""
 _BURSTS = (16, 64, 256)
+_LONG_BURST: Seconds = 10.0
+"""Duration of a burst of slow requests after which no larger one is sent."""
 _RECOVERY_TIME: Seconds = 10.0
 
 
@@ -172,15 +174,17 @@ def _counts_text(counts: Counter[str]) -> str:
 @check_for(clauses.OVERLOAD, exclusive=True)
 def overload_gets_documented_answers(requester: Requester) -> None:
     """
-    Growing bursts, until the target rejects requests as too many: every request gets a documented answer, and the
-    target recovers.
+    Growing bursts, until the target rejects requests as too many or needs long: every request gets a documented answer,
+    and the target recovers.
     """
     requester.require_permission(Permission.OVERLOAD)
     before = send_reference_request(requester)
     if before.status is None:
         raise CheckSkipped("needs a target that answers equal requests with the same status")
     for size in _BURSTS:
-        if _send_burst(requester, size) & {429, 503}:
+        began = monotonic()
+        statuses = _send_burst(requester, size)
+        if statuses & {429, 503} or (requester.slow_input is not None and monotonic() - began > _LONG_BURST):
             break
     _check_recovery(requester, _same_status(before.status))
 
@@ -204,7 +208,7 @@ def _send_burst(requester: Requester, size: int) -> set[int]:
     statuses: set[int] = set()
 
     def send_requests(number: int) -> None:
-        body = requester.unique_input(f"burst {size} {number}")
+        body = requester.slow_input or requester.unique_input(f"burst {size} {number}")
         request = requester.build_request(body, label=f"one of {size} concurrent requests")
         received = requester.send_once(request)
         answer = received.answer

@@ -130,14 +130,30 @@ def load_payload_file(text: str) -> tuple[bytes, ...]:
     """
     The inputs in a JSONL file, each with the bytes that the file has. Raises PayloadFileError.
     """
-    try:
-        content = Path(text).read_bytes()
-    except OSError as error:
-        raise PayloadFileError(f"cannot read the payloads {text}: {error.strerror}") from None
-    found = tuple(_payloads(content, text))
+    found = tuple(_payloads(_content(text), text))
     if not found:
         raise PayloadFileError(f"expected one JSON object per line in {text}, found none")
     return found
+
+
+def load_slow_payload(text: str) -> bytes:
+    """
+    The JSON object in a file, with the bytes that the file has. Raises PayloadFileError.
+    """
+    content = _content(text).strip()
+    if not isinstance(parse_json(content), dict):
+        raise PayloadFileError(f"expected one JSON object in {text}")
+    return content
+
+
+def _content(path: str) -> bytes:
+    """
+    The bytes of a file. Raises PayloadFileError.
+    """
+    try:
+        return Path(path).read_bytes()
+    except OSError as error:
+        raise PayloadFileError(f"cannot read the payloads {path}: {error.strerror}") from None
 
 
 def _payloads(content: bytes, source: str) -> Iterator[bytes]:

@@ -35,7 +35,7 @@ from chainproof.json_text import JSON
 
 from ..options import Settings
 from .bodies import BodyCase
-from .chain_inputs import load_payload_file
+from .chain_inputs import load_payload_file, load_slow_payload
 
 Operation = APIOperation[Any, Any, Any, Any]
 
@@ -61,6 +61,8 @@ class ChainSchema:
     """The simplest input that the schema accepts; an empty object if no schema is known."""
     payloads: tuple[bytes, ...] = ()
     """The inputs from `--payloads`."""
+    slow_input: bytes | None = None
+    """The input from `--slow-payload`."""
 
 
 UNKNOWN_CHAIN = ChainSchema()
@@ -77,6 +79,7 @@ def load_chain_schema(settings: Settings) -> ChainSchema:
         output_schema=output_schema,
         minimal_input=simplest_input(input_schema) if input_schema is not None else UNKNOWN_CHAIN.minimal_input,
         payloads=load_payload_file(settings.payloads) if settings.payloads else (),
+        slow_input=load_slow_payload(settings.slow_payload) if settings.slow_payload else None,
     )
 
 

@@ -117,6 +117,8 @@ class Requester:
             any_object=settings.echo and chain_schema.input_schema is None,
         )
         """Inputs that the chain accepts, as far as is known; `discover_inputs` asks for them."""
+        self.slow_input = chain_schema.slow_input
+        """An input that takes the chain long, if the user names one."""
         self.may_search_inputs = chain_schema.input_schema is None and not chain_schema.payloads and not settings.echo
         """Whether the user named no inputs, so that the chain's own errors are the only lead."""
         self.secret = key_secret(key, settings.api_key_env)

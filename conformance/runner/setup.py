@@ -205,6 +205,7 @@ def _manifest(setup: RunSetup) -> Manifest:
             input_schema=settings.input_schema,
             output_schema=settings.output_schema,
             payloads=settings.payloads,
+            slow_payload=settings.slow_payload,
             accept=[acceptance.to_json() for acceptance in setup.loaded.acceptances],
         )
         | (as_settings(selection=settings.selection) if settings.selection else {})

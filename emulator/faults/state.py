@@ -285,6 +285,47 @@ _faults.add(
 )
 
 
+def _fails_under_slow_inputs(context: RequestContext) -> Answer:
+    """
+    500 when more than 12 other requests are in flight.
+    """
+    answer = context.correct_answer()
+    return error(answer, 500, None) if answer.status == 200 and len(context.concurrent) > 12 else answer
+
+
+_faults.add(
+    "fails-under-slow-inputs",
+    "Inputs with the member `slow` take a second; with more than 12 others in flight, requests are answered 500.",
+    FaultHook(
+        decide=_fails_under_slow_inputs, wait=lambda context: 1.0 if context.body.startswith(b'{"slow"') else 0.0
+    ),
+    OVERLOAD,
+    STATUS,
+    needs_options=("--overload", "--slow-payload"),
+)
+
+
+def _late_after_slow_input(context: RequestContext) -> Answer:
+    """
+    504 to an input with the member `slow`, whose output is the answer to the next request of the connection.
+    """
+    answer = context.correct_answer()
+    if answer.status == 200 and context.body.startswith(b'{"slow"'):
+        context.connection.answers[b"late"] = answer
+        return error(answer, 504, "timeout")
+    late = context.connection.answers.pop(b"late", None) if answer.status == 200 else None
+    return answer if late is None else with_body(answer, late.body)
+
+
+_faults.add(
+    "late-answer-after-slow-input",
+    "An input with the member `slow` is answered 504, and its output is the answer to the next request of the connection.",
+    FaultHook(decide=_late_after_slow_input),
+    ANSWER_MATCHES_REQUEST,
+    needs_options=("--slow-payload",),
+)
+
+
 @_faults.on_send(OVERLOAD, needs_options=("--overload",))
 def resets_when_busy(outgoing: OutgoingAnswer) -> Iterator[Step]:
     """Each request in flight adds latency; with more than 24 others in flight, connections are reset."""

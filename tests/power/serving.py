@@ -34,6 +34,9 @@ from chainproof.emulator.transport.access_log import AccessLog
 from chainproof.emulator.transport.connection import listening_socket
 from chainproof.results.finding import Finding
 
+SLOW_INPUT = b'{"slow":true,"text":"an input that takes long"}'
+"""The input of faults that need `--slow-payload`."""
+
 DEADLINE: Seconds = 1.0
 """Deadline of each answer: a fault that never answers must be found soon."""
 
@@ -101,10 +104,11 @@ def run_checks(
     depth: Depth = Depth.STANDARD,
     duration: Seconds | None = None,
     chain_schema: ChainSchema | None = None,
+    needs_options: Sequence[str] = (),
 ) -> tuple[Finding, ...]:
     """
     The findings of some checks, up to the first violation of the *wanted* clause. Without *chain_schema* the chain returns
-    its input.
+    its input. *needs_options* are options of a fault.
     """
     settings = Settings(
         echo=chain_schema is None,
@@ -112,7 +116,7 @@ def run_checks(
         depth=depth,
         seed=seed,
         deadline=deadline,
-        overload=overload,
+        overload=overload or "--overload" in needs_options,
         duration=duration,
     )
     client = Client(parse_target(url), settings.deadline)
@@ -122,7 +126,7 @@ def run_checks(
         ledger,
         key=ApiKey(EMULATOR_KEY),
         settings=settings,
-        chain_schema=chain_schema or ChainSchema(),
+        chain_schema=chain_schema or ChainSchema(slow_input=SLOW_INPUT if "--slow-payload" in needs_options else None),
         pause=lambda seconds: None,
     )
     try:

@@ -25,8 +25,9 @@ FORMS: dict[str, tuple[str, ...]] = {
     "expect_100_continue_is_honoured": ("continue-never-sent", "continue-delayed"),
     "late_answers_do_not_reach_the_next_request": (
         *("late-answer-on-connection", "late-answer-before-next", "late-answer-to-next-request"),
-        "late-answer-to-another-connection",
+        *("late-answer-to-another-connection", "late-answer-after-slow-input"),
     ),
+    "overload_gets_documented_answers": ("fails-under-slow-inputs",),
     "nothing_is_read_after_invalid_framing": ("open-after-invalid-length", "open-after-invalid-chunk"),
     "http_1_0_connections_with_keep_alive_stay_usable": (
         *("keep-alive-without-length", "keep-alive-then-silent", "keep-alive-then-closed", "keep-alive-with-chunks"),
@@ -75,7 +76,9 @@ def test_a_form_of_the_kind_is_found_by_its_own_check(check: str, fault: str) ->
     found = set()
     for _ in attempts(known):
         with running_emulator(known.hook) as url:
-            findings = run_checks(url, [CHECKS[check]], depth=Depth.QUICK, deadline=5.0)
+            findings = run_checks(
+                url, [CHECKS[check]], depth=Depth.QUICK, deadline=5.0, needs_options=known.needs_options
+            )
         found = {each.clause for each in findings}
         if known.violates.id in found:
             break

@@ -117,11 +117,11 @@ def test_a_fault_is_reported_for_its_clause(fault: Fault) -> None:
     """
     The checks report the clause that the fault violates.
     """
-    overload = "--overload" in fault.needs_options
     found = set()
     for _ in attempts(fault):
         with running_emulator(fault.hook) as url:
-            findings = run_checks(url, checks_for(fault.violates), wanted=fault.violates.id, overload=overload)
+            checks = checks_for(fault.violates)
+            findings = run_checks(url, checks, wanted=fault.violates.id, needs_options=fault.needs_options)
         found |= {each.clause for each in findings}
         if fault.violates.id in found:
             break
@@ -137,7 +137,7 @@ def test_a_fault_violates_no_unexpected_clause(name: str) -> None:
     fault = FAULTS[name]
     with running_emulator(fault.hook) as url:
         found = run_checks(
-            url, ALL_CHECKS, depth=Depth.QUICK, deadline=CORRECT_DEADLINE, overload="--overload" in fault.needs_options
+            url, ALL_CHECKS, depth=Depth.QUICK, deadline=CORRECT_DEADLINE, needs_options=fault.needs_options
         )
 
     allowed = {
