@@ -28,8 +28,17 @@ from .checks.catalogue import ALL_CHECKS
 from .options import OPTIONS, Settings, settings_from
 from .runner.check_list import check_list
 from .runner.finding_text import finding_text
+from .runner.plan_text import plan_text
 from .runner.progress import ProgressPlugin
-from .runner.setup import EMULATOR_SCENARIO, RUN_SETUP, RunSetup, load_options, prepare_run, requested_target
+from .runner.setup import (
+    EMULATOR_SCENARIO,
+    RUN_SETUP,
+    RunSetup,
+    load_options,
+    planned_limits,
+    prepare_run,
+    requested_target,
+)
 
 _FOLDER = Path(__file__).parent
 
@@ -62,6 +71,10 @@ def main(arguments: Sequence[str]) -> int:
     selected = _selected_checks(settings.selection)
     if settings.list:
         print(check_list(settings, loaded.chain_schema, selected))
+        return ExitCode.PASS
+    if settings.plan:
+        limits, is_remote = planned_limits(settings)
+        print(plan_text(settings, loaded.chain_schema, selected, limits, is_remote=is_remote))
         return ExitCode.PASS
     emulator = ("--contract", settings.contract.value)
     with (

@@ -126,6 +126,10 @@ class Settings:
     """pytest's expression for the checks to run; empty: all of them."""
     list: bool = False
     """Print the checks instead of running them."""
+    plan: bool = False
+    """Print how many requests a run sends and how long it takes, instead of running it."""
+    response_time: Seconds | None = None
+    """With `plan`: how long the target takes to answer; None: several examples."""
 
 
 def _seed(text: str) -> int:
@@ -179,6 +183,20 @@ _OPTIONS: tuple[Option, ...] = (
         parse=None,
         help="print the checks with their clauses and what they need, and send nothing; `-k` selects",
         valid_in=frozenset({Surface.COMMAND}),  # pytest has --collect-only
+    ),
+    Option(
+        name="--plan",
+        parse=None,
+        help="print how many requests of which kind a run sends and how long they take, and send nothing; `-k` selects",
+        valid_in=frozenset({Surface.COMMAND}),
+    ),
+    Option(
+        name="--response-time",
+        parse=positive_duration,
+        metavar="DURATION",
+        help="with --plan: how long the target takes to answer a request that reaches the chain",
+        default_text="30ms, 300ms and 3s",
+        valid_in=frozenset({Surface.COMMAND}),
     ),
     Option(name="--out", metavar="DIR", help="run folder", default_text="a new folder under runs/"),
     Option(

@@ -64,6 +64,7 @@ def check_for(*clauses: Clause, title: str = "", exclusive: bool = False) -> Cal
         @wraps(run)
         def run_and_confirm(requester: Requester) -> None:
             run(requester)
+            requester.send_submitted()
             confirm_differences(requester)
 
         CHECKS.append(

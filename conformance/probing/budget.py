@@ -62,10 +62,10 @@ class TimeBudget:
     """
 
     def __init__(
-        self, seconds: Seconds | None = None, *, clock: Clock = monotonic, within: TimeBudget | None = None
+        self, seconds: Seconds = float("inf"), *, clock: Clock = monotonic, within: TimeBudget | None = None
     ) -> None:
         self.seconds = seconds
-        """Length of the run; None: no limit."""
+        """Length of the run; infinite if there is no limit."""
         self.stopped = ""
         """Why no more requests may be sent; empty if they may."""
         self._clock = clock
@@ -78,8 +78,6 @@ class TimeBudget:
         if self.stopped:
             return 0.0
         outer = float("inf") if self._within is None else self._within.left
-        if self.seconds is None:
-            return outer
         left = min(outer, self._began + self.seconds - min(_RESERVE, self.seconds / 20) - self._clock())
         return left if left > _SMALLEST else 0.0
 
@@ -99,16 +97,17 @@ class TimeBudget:
         """
         left = self.left
         if left <= 0:
-            raise RunCut(self.ended)
+            raise self.ended
         return min(deadline, left)
 
     @property
-    def ended(self) -> str:
+    def ended(self) -> RunCut:
         """Why no more requests are sent."""
         if self._within is not None and self._within.left <= 0:
             return self._within.ended
-        seconds = 0.0 if self.seconds is None else self.seconds
-        return self.stopped or f"needs more time: the {format_duration(seconds)} of --time-budget are over"
+        if self.stopped:
+            return RunCut("a target that goes on answering", self.stopped)
+        return RunCut("more time", f"the {format_duration(self.seconds)} of --time-budget are over")
 
 
 class Round(Enum):

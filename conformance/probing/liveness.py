@@ -80,7 +80,7 @@ class Liveness:
         self._busy += 1
         if self._busy < _MAX_BUSY or self._recovers(retry_after(answer)):
             return ""
-        return f"an answer other than {answer.status}: that is all that the target answers to a valid request"
+        return f"the target answers {answer.status} to a valid request, and did not recover"
 
     def add_failed_connect(self) -> str:
         """
@@ -89,7 +89,7 @@ class Liveness:
         self._failed_connects += 1
         if self._failed_connects < _MAX_FAILED_CONNECTS or self._recovers():
             return ""
-        return "a target that accepts connections: it refused the last ones"
+        return "the target does not accept connections any more"
 
     def add_miss(self, check: str, label: str, deadline: Seconds, *, by_input: bool) -> str:
         """
@@ -104,13 +104,10 @@ class Liveness:
                 self._misses_by_check[check] = self._misses_by_check.get(check, 0) + 1
         waited = format_duration(deadline)
         if self._misses >= _MAX_MISSES:
-            return f"a target that answers: {self._misses} requests got no answer within {waited} each"
+            return f"{self._misses} requests got no answer within {waited} each"
         if self._recovers():
             return ""
-        return (
-            f"a target that answers: since a request without an answer within {waited} ({label}), not even the simplest "
-            "input has one"
-        )
+        return f"after {label} got no answer within {waited}, not even the simplest input gets one"
 
     def _recovers(self, first_pause: Seconds = 0.0) -> bool:
         """

@@ -365,9 +365,9 @@ class Requester:
         request = self.prepare(request)
         with self.in_flight:
             deadline = self.time_budget.deadline(self._client.deadline)
-            self._count_request()
             began = monotonic()
             received = self._client.send(request, deadline=deadline)
+            self._count_request()
             self._behaviour.add_duration(monotonic() - began, received.answer)
         if received.transport is Transport.DEADLINE:
             self.time_budget.deadline(deadline)  # raises if the answer is missing because the run ended
@@ -432,7 +432,7 @@ class Requester:
 
     def _count_request(self) -> None:
         """
-        Count a request that is about to be sent.
+        Count a request that was sent.
         """
         self.ledger.count_request()
         self.scope.count_request()
@@ -489,7 +489,7 @@ class Requester:
         elif answer is not None and (expected is None or answer.status < 400 or not expected.is_met_by(answer)):
             why = self._liveness.add_answer(answer)
         if why:
-            self.time_budget.stop(f"needs {why}")
+            self.time_budget.stop(why)
 
     def _send_probe(self) -> Answer | None:
         """
@@ -497,8 +497,9 @@ class Requester:
         """
         limit = max(self.waits.probe_deadline, 20 * self._behaviour.response_times.accepted)
         deadline = self.time_budget.deadline(min(self._client.deadline, limit))
+        received = self._client.send(self.build_request().with_fields(self._client.fields), deadline=deadline)
         self._count_request()
-        return self._client.send(self.build_request().with_fields(self._client.fields), deadline=deadline).answer
+        return received.answer
 
     def _bypass_cause(self, request: CheckRequest, violation: Violation, expected: Expectation) -> Violation:
         """

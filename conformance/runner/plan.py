@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from chainproof.clock import Seconds
 
 from ..checks import Check
-from ..options import Depth
+from ..options import DEFAULT_TIME_BUDGET, SLOW_TARGET, Depth, Settings
 from ..probing.budget import Limits, ResponseTimes, Round
 from .forecast import RequestCount, forecast_counts
 from .power_order import power_of
@@ -106,3 +106,14 @@ def in_order(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, tur
         return power.found / (_seconds(count, times) + _OWN_TIME)
 
     return sorted(checks, key=faults_per_second, reverse=True)
+
+
+def time_limit(settings: Settings, response_time: Seconds, *, is_remote: bool = False) -> Seconds:
+    """
+    How long a run may last against a target that takes this long to answer; infinite if there is no limit.
+    """
+    if settings.time_budget is not None:
+        return settings.time_budget
+    if settings.duration is None and (is_remote or response_time > SLOW_TARGET):
+        return DEFAULT_TIME_BUDGET[settings.depth]
+    return float("inf")

@@ -27,6 +27,8 @@ class ProgressPlugin:
         self._live = out.isatty()
         self._titles: dict[str, str] = {}
         self._done = 0
+        self._skipped: tuple[str, int] = ("", 0)
+        """The reason why the last check was skipped, and how many lines with it were left out since."""
         self.errors: list[str] = []
         """Errors in chainproof: in collection, in pytest or in a check."""
 
@@ -69,11 +71,30 @@ class ProgressPlugin:
             return  # printed once at the end, instead of for every check
         progress = conformance_run.progress.get(_check_id(item)) if conformance_run is not None else None
         words = _skip_reason(report) if outcome == "skipped" or progress is None else _effort(progress)
+        if outcome == "skipped" and words == self._skipped[0]:
+            self._skipped = words, self._skipped[1] + 1
+            return
+        self._end_skipped(words if outcome == "skipped" else "")
         start = "\r\x1b[K" if self._live else ""
         self._out.write(f"{start}  {_MARKS[outcome]:<9}{_title(item)}  ({words})\n")
         self._out.flush()
         if outcome == "error":
             self._error(report.longreprtext)
+
+    def pytest_sessionfinish(self) -> None:
+        """Count the skipped checks at the end."""
+        self._end_skipped("")
+
+    def _end_skipped(self, reason: str) -> None:
+        """
+        Print how many checks in a row were skipped for the same reason as the one before them, and begin with another reason.
+        """
+        number = self._skipped[1]
+        self._skipped = reason, 0
+        if number:
+            start = "\r\x1b[K" if self._live else ""
+            more = f"{number} more check{'s' * (number != 1)}"
+            self._out.write(f"{start}  {_MARKS['skipped']:<9}{more}, for the same reason\n")
 
     def _error(self, text: str) -> None:
         """
@@ -85,10 +106,11 @@ class ProgressPlugin:
 
 def _effort(progress: CheckProgress) -> str:
     """
-    The number of requests of a check, and the time that they took from a second on.
+    The number of requests of a check, the time that they took from a second on, and how many were left out.
     """
     seconds = f", {progress.seconds:.0f} s" if progress.seconds >= 1 else ""
-    return f"{progress.sent} request{'s' * (progress.sent != 1)}{seconds}"
+    left_out = f"; {progress.left_out} left out" if progress.left_out else ""
+    return f"{progress.sent} request{'s' * (progress.sent != 1)}{seconds}{left_out}"
 
 
 def _check_id(item: pytest.Item) -> str:

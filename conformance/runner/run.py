@@ -5,6 +5,7 @@ One conformance run while it goes on, and its verdict.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
@@ -23,14 +24,15 @@ from chainproof.results.folder import RunWriter
 from chainproof.results.manifest import Ending, RunEnd
 
 from ..checks import Check
-from ..options import DEFAULT_TIME_BUDGET, SLOW_TARGET, Settings
+from ..checks.catalogue import ALL_CHECKS
+from ..options import Settings
 from ..probing.budget import ResponseTimes
 from ..probing.input_discovery import discover_inputs
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped, RunCut
 from ..transport.request import JSON_TYPE
 from .finding_text import finding_text
-from .plan import FAST, RunPlan, plan_run
+from .plan import FAST, RunPlan, count_of, plan_run, time_limit
 from .schedule import CheckProgress, CheckRunner, Schedule
 
 
@@ -138,10 +140,13 @@ def _plan(conformance_run: ConformanceRun, checks: Sequence[Check]) -> tuple[Run
                 replace(requester.build_request(label="a request without Authorization"), fields=(JSON_TYPE,))
             )
         times = requester.response_times
-    if settings.time_budget is None and settings.duration is None and times.accepted > SLOW_TARGET:
-        requester.time_budget.seconds = DEFAULT_TIME_BUDGET[settings.depth]
+    budget = requester.time_budget
+    budget.seconds = min(budget.seconds, time_limit(settings, times.accepted))
     return plan_run(checks, times, depth=settings.depth, limits=requester.limits), times
 
+
+_MAX_NAMED = 12
+"""Checks with requests that were not sent, above which their modules are named instead."""
 
 CONFORMANCE_RUN = pytest.StashKey[ConformanceRun]()
 """Key in a test's stash: the run that the test belongs to."""
@@ -158,7 +163,7 @@ def blocked_reason(conformance_run: ConformanceRun) -> str:
     try:
         answers = discover_inputs(requester)
     except RunCut as reason:
-        requester.ledger.cut_by = requester.ledger.cut_by or str(reason).removeprefix("needs ")
+        requester.ledger.cut_by = requester.ledger.cut_by or reason.cause
         return ""
     statuses = {answer.status for answer in answers}
     if statuses and statuses <= {401, 403}:
@@ -192,7 +197,7 @@ def finish_run(conformance_run: ConformanceRun, ending: Ending) -> None:
     conformance_run.ending = ending
     if conformance_run.schedule is not None:
         conformance_run.schedule.stop()
-        _note_left_out(conformance_run)
+    _note_left_out(conformance_run)
     conformance_run.requester.ledger.write_counts(final=True)
     conformance_run.folder.finish(
         RunEnd(
@@ -207,10 +212,19 @@ def _note_left_out(conformance_run: ConformanceRun) -> None:
     """
     Note which checks did not send all of their requests.
     """
-    assert conformance_run.schedule is not None
-    left_out = conformance_run.schedule.left_out()
-    if left_out:
-        checks = "; ".join(f"{title} ({count:,})" for title, count in left_out.items())
+    depth = conformance_run.settings.depth
+    left_out: Counter[str] = Counter()
+    modules: Counter[str] = Counter()
+    for check in ALL_CHECKS:
+        progress = conformance_run.progress.get(check.id, CheckProgress())
+        count = progress.left_out
+        if isinstance(progress.skipped, RunCut):
+            count = max(1, count_of(check, depth).requests - progress.sent)
+        left_out[check.title] += count
+        modules[check.module.replace("_", " ")] += count
+    if left_out.total():
+        named = left_out if sum(count > 0 for count in left_out.values()) <= _MAX_NAMED else modules
         conformance_run.requester.note(
-            f"requests that were planned and not sent, for lack of time or requests: {checks}"
+            f"about {left_out.total():,} planned requests were not sent, for lack of time or requests: "
+            + "; ".join(f"{name} ({count:,})" for name, count in named.items() if count)
         )

@@ -77,7 +77,8 @@ class CheckRunner:
         except BaseException as error:  # noqa: BLE001  # raised again where pytest reports it
             progress.error = error
         progress.sent, progress.left_out, progress.seconds = scope.sent_count, scope.left_out, monotonic() - began
-        if isinstance(progress.skipped, RunCut) and scope.sent_count and self._requester.time_budget.left:
+        limits = self._requester.limits
+        if isinstance(progress.skipped, RunCut) and scope.sent_count and limits.seconds and limits.requests > 0:
             # Only the part of the time that this check gets is over.
             progress.skipped, progress.left_out = None, max(1, progress.left_out)
         self._enter(check, progress, turn)
@@ -94,7 +95,7 @@ class CheckRunner:
                 ledger.record_skipped(check.clauses, str(progress.skipped))
             is_planned = turn is not Round.REST or bool(self._requester.time_budget.stopped)
             if isinstance(progress.skipped, RunCut) and is_planned:
-                ledger.cut_by = ledger.cut_by or str(progress.skipped).removeprefix("needs ")
+                ledger.cut_by = ledger.cut_by or progress.skipped.cause
             ledger.write_counts()
 
 
@@ -180,13 +181,3 @@ class Schedule:
         self._progress[check.id] = progress
         if turn is not Round.FIRST or not progress.is_unfinished:
             self._ended[check.id].set()
-
-    def left_out(self) -> dict[str, int]:
-        """
-        The checks of which some requests were not sent, with about how many.
-        """
-        return {
-            check.title: progress.left_out
-            for check in self._checks
-            if (progress := self._progress.get(check.id)) is not None and progress.left_out
-        }

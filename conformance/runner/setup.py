@@ -10,8 +10,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from chainproof.clock import Seconds
 from chainproof.contract.accepted_violations import Acceptance, AcceptanceError, parse_acceptance
+from chainproof.contract.target import is_loopback, parse_target
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
 from chainproof.options import TARGET_OPTIONS
@@ -27,13 +27,14 @@ from chainproof.target_options import TargetOptions, parse_target_options
 
 from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema, load_chain_schema
 from ..judging.ledger import Ledger
-from ..options import DEFAULT_TIME_BUDGET, REMOTE_MAX_REQUESTS, REMOTE_RATE_LIMIT, Settings
-from ..probing.budget import TimeBudget
+from ..options import REMOTE_MAX_REQUESTS, REMOTE_RATE_LIMIT, Settings
+from ..probing.budget import Limits, TimeBudget
 from ..probing.requester import Requester
 from ..transport.asgi import App, serve_app
 from ..transport.client import Client
 from ..transport.rate_limit import RateLimiter
 from .forecast import forecast_lines
+from .plan import time_limit
 from .run import ConformanceRun
 
 EMULATOR_SCENARIO = "instant"
@@ -113,6 +114,22 @@ def prepare_run(settings: Settings, loaded: LoadedOptions, endpoint: Endpoint) -
     return RunSetup(settings=resolved, endpoint=endpoint, path=path, loaded=loaded, forecast=forecast)
 
 
+def planned_limits(settings: Settings) -> tuple[Limits, bool]:
+    """
+    The limits of a run with these settings, and whether its target is remote. Raises UsageError.
+    """
+    target = requested_target(settings)
+    is_remote = target.url is not None and not is_loopback(parse_target(target.url).host)
+    limiter = _rate_limiter(settings, is_remote=is_remote)
+    limits = Limits(
+        seconds=time_limit(settings, 0.0, is_remote=is_remote),
+        requests=limiter.left,
+        rate=limiter.rate or float("inf"),
+        concurrency=settings.concurrency,
+    )
+    return limits, is_remote
+
+
 def make_client(endpoint: Endpoint, settings: Settings) -> Client:
     """
     A client for an endpoint, with the rate limit of the settings.
@@ -154,7 +171,7 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
     requester = Requester(
         client, ledger, key=setup.endpoint.key, settings=settings, chain_schema=setup.loaded.chain_schema
     )
-    requester.time_budget = TimeBudget(_time_limit(settings, is_remote=not client.on_loopback))
+    requester.time_budget = TimeBudget(time_limit(settings, 0.0, is_remote=not client.on_loopback))
     return ConformanceRun(
         requester=requester,
         folder=folder,
@@ -162,15 +179,6 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
         acceptances=setup.loaded.acceptances,
         day=manifest.day,
     )
-
-
-def _time_limit(settings: Settings, *, is_remote: bool) -> Seconds | None:
-    """
-    How long a run may last; None: no limit, unless the target turns out to be slow.
-    """
-    if settings.time_budget is not None or settings.duration is not None or not is_remote:
-        return settings.time_budget
-    return DEFAULT_TIME_BUDGET[settings.depth]
 
 
 def _manifest(setup: RunSetup) -> Manifest:

@@ -21,3 +21,10 @@ class RunCut(CheckSkipped):
 
     Unlike other skipped checks, it leaves the run inconclusive.
     """
+
+    def __init__(self, remedy: str, cause: str) -> None:
+        """
+        *cause* is why no more may be sent, and *remedy* what would change that.
+        """
+        super().__init__(f"needs {remedy}: {cause}")
+        self.cause = cause

@@ -53,7 +53,7 @@ class RateLimiter:
         """
         with self._lock:
             if self.is_exhausted:
-                raise RunCut(f"needs a higher --max-requests: all {self.max_requests} requests of this run are sent")
+                raise RunCut("a higher --max-requests", f"all {self.max_requests} requests of this run are sent")
             self.sent_count += 1
             wait = self._wait()
         if wait > 0:

@@ -86,7 +86,7 @@ def test_a_part_of_a_budget_ends_with_the_whole(part: float, passed: float) -> N
     clock.sleep(passed)
 
     assert some.left <= whole.left
-    some.stop("needs a target")
+    some.stop("the target is gone")
     assert (0.0, 0.0) == (some.left, whole.left)
 
 

@@ -1,0 +1,94 @@
+"""
+What `chainproof conformance --plan` prints: the requests of a run by kind, and how long they take. Sends nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import replace
+
+from chainproof.clock import Seconds
+from chainproof.durations import format_duration
+
+from ..checks import Check
+from ..inputs.chain_schema import ChainSchema
+from ..options import Settings
+from ..probing.budget import Limits, ResponseTimes
+from .check_list import skip_reason
+from .forecast import RequestCount, by_module
+from .plan import count_of, plan_run, time_limit
+
+_RESPONSE_TIMES: tuple[Seconds, ...] = (0.03, 0.3, 3.0)
+"""Response times for which the duration is shown if none is named."""
+
+_REJECTION_TIME: Seconds = 0.03
+"""Time that the rejection of a request is assumed to take that does not reach the chain."""
+
+
+def plan_text(
+    settings: Settings, chain_schema: ChainSchema, checks: Iterable[Check], limits: Limits, *, is_remote: bool
+) -> str:
+    """
+    The plan of a run of some checks within some limits.
+    """
+    skipped: dict[str, list[Check]] = {}
+    planned: list[Check] = []
+    for check in checks:
+        reason = skip_reason(check, settings, chain_schema) if is_remote else ""
+        if reason:
+            skipped.setdefault(reason.removeprefix("needs ").removeprefix("remote targets need "), []).append(check)
+        else:
+            planned.append(check)
+    return "\n".join(
+        (
+            f"plan of {len(planned)} checks at depth {settings.depth}, as counted on the emulator; nothing is sent",
+            *_request_lines({check.id: count_of(check, settings.depth) for check in planned}),
+            *_duration_lines(settings, planned, limits),
+            *_limit_lines(limits),
+            *_skipped_lines(skipped),
+        )
+    )
+
+
+def _request_lines(counts: Mapping[str, RequestCount]) -> Iterator[str]:
+    """
+    The number of requests of each kind, and how many of them reach the chain.
+    """
+    yield f"  {'kind of request':<24}{'requests':>10}{'reach the chain':>18}"
+    total = sum(counts.values(), start=RequestCount())
+    for module, count in (*by_module(counts).items(), ("total", total)):
+        yield f"  {module.replace('_', ' '):<24}{count.requests:>10,}{count.reached:>18,}"
+
+
+def _duration_lines(settings: Settings, checks: list[Check], limits: Limits) -> Iterator[str]:
+    """
+    The duration of the run at each response time.
+    """
+    times = _RESPONSE_TIMES if settings.response_time is None else (settings.response_time,)
+    yield "  expected duration, if a request that does not reach the chain is rejected within 30 ms"
+    for seconds in times:
+        measured = ResponseTimes(accepted=seconds, rejected=min(seconds, _REJECTION_TIME))
+        own = replace(limits, seconds=min(limits.seconds, time_limit(settings, seconds)))
+        plan = plan_run(checks, measured, depth=settings.depth, limits=own)
+        took = min(plan.seconds, own.seconds)
+        share = f"; time or requests for about {plan.examples_scale:.0%} of them" if plan.two_rounds else ""
+        at_once = f", up to {plan.concurrency} at the same time" if plan.concurrency > 1 else ""
+        yield f"    {format_duration(seconds):>7} per answer{at_once}: about {format_duration(float(round(took)))}{share}"
+
+
+def _limit_lines(limits: Limits) -> Iterator[str]:
+    """
+    The limits that hold whatever the response time is.
+    """
+    if limits.requests != float("inf"):
+        yield f"  at most {limits.requests:,.0f} requests"
+    if limits.rate != float("inf"):
+        yield f"  at most {limits.rate:g} requests per second"
+
+
+def _skipped_lines(skipped: Mapping[str, list[Check]]) -> Iterator[str]:
+    """
+    The checks that are skipped, by what they need.
+    """
+    for reason, checks in skipped.items():
+        yield f"  not run: {len(checks)} check{'s that need' if len(checks) > 1 else ' that needs'} {reason}"
