@@ -27,6 +27,7 @@ from .behaviour.request import ReceivedRequest
 from .behaviour.routing import routing_error
 from .behaviour.seeded_random import DrawPurpose, mix64, uniform
 from .behaviour.steering import OK, requested_outcome
+from .chain.chain_request import ChainRequest, chain_request
 from .chain.chain_response import ChainResponse, output
 from .chain.echo import echo_response
 from .chain.gateway_mapping import replacement_error
@@ -73,16 +74,8 @@ class Decision:
     """The error code in the body of the answer."""
     service_time: Seconds = 0.0
     """Seconds from the last byte of the request to the answer; 0 for requests that do not reach the chain."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChainRequest:
-    """
-    A request that the user's chain must answer.
-    """
-
-    number: int
-    body: bytes
+    streaming: bool = False
+    """Whether the body of the answer follows in chunks."""
 
 
 def decide(
@@ -107,21 +100,24 @@ def decide(
             time = 0.0 if is_rate_limited else _error_time(config, state.number)
             return _error_decision(error_reply, config, state.number, time), state
     if config.has_chain:
-        return ChainRequest(number=state.number, body=request.body), state
+        return chain_request(state.number, request), state
     return _echo_decision(request, config, state.number), state
 
 
-def decision_from_chain(response: ChainResponse, config: EmulatorConfig, number: int, time: Seconds) -> Decision:
+def decision_from_chain(
+    response: ChainResponse, config: EmulatorConfig, number: int, time: Seconds, attempts: int = 1
+) -> Decision:
     """
-    The decision on a response of the chain's server; *time* is the duration of the call in seconds.
+    The decision on a response of the chain's server; *time* is the duration of the call in seconds, and *attempts* how
+    often the gateway sent the request.
     """
     error_reply = replacement_error(response, config.contract)
     if error_reply:
         return _error_decision(error_reply, config, number, time)
-    attempts = (_ATTEMPTS,) if ATTEMPTS.applies_to(config.contract) else ()
-    headers = (*_headers(config, number), *attempts, *response.headers)
+    counted = ((_ATTEMPTS, str(attempts)),) if ATTEMPTS.applies_to(config.contract) else ()
+    headers = (*_headers(config, number, response.media_type), *counted, *response.headers)
     answer = Answer(status=response.status, headers=headers, body=response.body)
-    return Decision(number=number, answer=answer, error_code=None, service_time=time)
+    return Decision(number=number, answer=answer, error_code=None, service_time=time, streaming=response.streaming)
 
 
 def head_error(request: ReceivedRequest, config: EmulatorConfig) -> ErrorReply | None:
@@ -175,7 +171,8 @@ def _echo_decision(request: ReceivedRequest, config: EmulatorConfig, number: int
     """
     The decision of the echo chain. The output is byte-identical to the input.
     """
-    response = echo_response(request.body) if INPUT_ERRORS.applies_to(config.contract) else output(request.body)
+    wide = INPUT_ERRORS.applies_to(config.contract)
+    response = echo_response(chain_request(number, request)) if wide else output(request.body)
     return decision_from_chain(response, config, number, scenario_service_time(config, number))
 
 
@@ -214,7 +211,7 @@ def _bare_error_body(error_reply: ErrorReply) -> dict[str, str]:
 
 
 _JSON = "application/json"
-_ATTEMPTS = ("X-BASETEN-MODEL-PREDICTION-ATTEMPTS", "1")
+_ATTEMPTS = "X-BASETEN-MODEL-PREDICTION-ATTEMPTS"
 
 
 def _headers(config: EmulatorConfig, number: int, media_type: str = _JSON) -> tuple[tuple[str, str], ...]:

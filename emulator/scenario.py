@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import tomllib
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from functools import partial
 from importlib.resources import files
 from pathlib import Path
@@ -20,6 +20,7 @@ from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode
 from chainproof.durations import parse_duration
 from chainproof.errors import UsageError
 
+from .behaviour.gateway_retries import RetryPolicy
 from .behaviour.latency import NO_DELAY, Component, ServiceTime, constant, sigma_from_p99
 from .behaviour.rate_limit import RateLimit
 
@@ -50,6 +51,8 @@ class Scenario:
     """Requests that a user's chain processes at once; the default is Baseten's."""
     predict_timeout: Seconds = 1200.0
     """Seconds after which a request to a user's chain is answered 504; the default is Baseten's."""
+    gateway_retries: RetryPolicy | None = None
+    """When a 502, 503 or 504 of a user's chain is retried; None: never."""
     environments: tuple[str, ...] = ("staging", "prod-us")
     """Environments that exist besides `production`."""
     deployments: tuple[str, ...] = ("abcd1234",)
@@ -211,6 +214,14 @@ def _rate_limit(value: object) -> RateLimit:
     return RateLimit(rate=_positive(value["rate"]), burst=burst)
 
 
+def _gateway_retries(value: object) -> RetryPolicy:
+    names = {each.name for each in fields(RetryPolicy)}
+    if not isinstance(value, dict) or not set(value) <= names:
+        raise ValueError(f"expected a table with any of {', '.join(sorted(names))}, found {value!r}")
+    readers = dict.fromkeys(names, _duration) | {"factor": _positive}
+    return RetryPolicy(**{name: readers[name](text) for name, text in value.items()})
+
+
 def _identifiers(identifier: Identifier, value: object) -> tuple[str, ...]:
     if not isinstance(value, list) or not all(isinstance(each, str) and identifier.accepts(each) for each in value):
         raise ValueError(f"expected a list, each item {identifier.description}, found {value!r}")
@@ -228,6 +239,7 @@ _READERS: dict[str, Callable[[object], object]] = {
     "max_body_bytes": _size,
     "predict_concurrency": _count,
     "predict_timeout": _time_limit,
+    "gateway_retries": _gateway_retries,
     "environments": partial(_identifiers, ENVIRONMENT_NAME),
     "deployments": partial(_identifiers, DEPLOYMENT_ID),
 }

@@ -74,12 +74,21 @@ class Entrypoint:
         The result as JSON, with null for NaN and infinity. Raises OutputError if it does not match the return type, and
         an exception of pydantic if it cannot be serialised.
         """
+        return self._output(result).model_dump_json().encode()
+
+    def output_value(self, result: object) -> object:
+        """The result as Python values, without the user's models. Raises OutputError as `encode_output` does."""
+        return self._output(result).model_dump(mode="python")
+
+    def _output(self, result: object) -> RootModel[Any]:
+        """
+        The result as a model. Raises OutputError.
+        """
         assert self.output_model is not None
         try:
-            model = self.output_model(result)
+            return self.output_model(result)
         except ValidationError as error:
             raise OutputError(str(error)) from None
-        return model.model_dump_json().encode()
 
 
 def load_entrypoint(text: str) -> Entrypoint:

@@ -53,7 +53,8 @@ BEARER = Deviation(
     citation="inference OpenAPI document since 2026-06-08: BearerAuth, with Api-Key accepted as the legacy scheme",
 )
 ANY_MEDIA_TYPE = Deviation(
-    description="the body is read as JSON; Content-Type and Content-Encoding are ignored",
+    description="the body is read as JSON; Content-Type and Content-Encoding are ignored, except that `application/octet-stream` "
+    "announces msgpack, in the body and in the output",
     contract=Contract.DOCUMENTED,
     violates=(clauses.MEDIA_TYPE_REQUIRED,),
     citation="basetenlabs/truss: the chain's server reads a JSON body under every media type but application/octet-stream",
@@ -92,7 +93,8 @@ ERROR_OBJECTS = Deviation(
     citation="basetenlabs/truss: the answer holds its class, message and stack trace; the gateway passes it on unchanged",
 )
 ANY_OUTPUT = Deviation(
-    description="the output is any JSON value",
+    description="the output is any JSON value, or a stream as `application/octet-stream`, which exactly `Accept: "
+    "application/json` turns into one JSON string",
     contract=Contract.DOCUMENTED,
     violates=(clauses.OUTPUT_OBJECT,),
     citation="docs.baseten.co/development/chain/getting-started: the first example returns a string",

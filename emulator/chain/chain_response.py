@@ -19,6 +19,8 @@ from chainproof.chain_schema.text_lines import format_path
 from chainproof.clock import Seconds
 from chainproof.json_text import JSON
 
+from .msgpack_body import MsgpackError
+
 InputErrors = tuple[tuple[tuple[str | int, ...], str], ...]
 """Errors of an input: paths and messages."""
 
@@ -36,8 +38,8 @@ class ChainResponseKind(Enum):
     """run_remote raised, or returned a value of another type."""
     SERVER_ERROR = auto()
     """The server's own code raised: the output cannot be serialized."""
-    PROCESS_EXITED = auto()
-    """The process of the chain ended."""
+    CONNECTION_LOST = auto()
+    """The chain's server closed the connection without a response."""
     TIMED_OUT = auto()
     """The chain did not respond within the time limit."""
 
@@ -52,10 +54,14 @@ class ChainResponse:
     status: int
     body: bytes
     headers: tuple[tuple[str, str], ...] = ()
+    media_type: str = "application/json"
+    streaming: bool = False
+    """Whether the body follows in chunks."""
     public_message: str = ""
     """A description of the error without internals of the chain."""
 
 
+_OCTET_STREAM = "application/octet-stream"
 _SERVER_ERROR_CODE, _CHAIN_ERROR_CODE, _INPUT_ERROR_CODE = "500", "600", "700"
 """Values of `X-BASETEN-ERROR-CODE`: error of the server, of the chain, of the caller."""
 
@@ -65,6 +71,19 @@ def output(body: bytes) -> ChainResponse:
     The response with an output.
     """
     return ChainResponse(kind=ChainResponseKind.OUTPUT, status=200, body=body)
+
+
+def binary_output(body: bytes) -> ChainResponse:
+    """
+    The response with an output in msgpack.
+    """
+    return ChainResponse(kind=ChainResponseKind.OUTPUT, status=200, body=body, media_type=_OCTET_STREAM)
+
+
+STREAM_STARTED = ChainResponse(
+    kind=ChainResponseKind.OUTPUT, status=200, body=b"", media_type=_OCTET_STREAM, streaming=True
+)
+"""The response of a stream: sent before its first chunk, so that no later exception can change the status."""
 
 
 def input_error(errors: InputErrors) -> ChainResponse:
@@ -95,8 +114,11 @@ def server_error(exception: Exception) -> ChainResponse:
 def exception_error(exception: Exception, stack: Iterable[FrameSummary]) -> ChainResponse:
     """
     The response to an exception in run_remote: class, message and stack; the status is that of an HTTPException, else
-    500.
+    500. The chain's server cannot send statuses outside 200 to 599: it closes the connection.
     """
+    status = _exception_status(exception)
+    if not 200 <= status < 600:
+        return connection_lost_error()
     error = {
         "exception_cls_name": type(exception).__name__,
         "exception_module_name": getattr(exception, "__module__", None),
@@ -108,7 +130,7 @@ def exception_error(exception: Exception, stack: Iterable[FrameSummary]) -> Chai
     }
     return _error_response(
         ChainResponseKind.EXCEPTION,
-        _exception_status(exception),
+        status,
         error,
         _CHAIN_ERROR_CODE,
         "run_remote raised an exception.",
@@ -129,15 +151,28 @@ def return_type_error() -> ChainResponse:
     )
 
 
-def process_exit_error() -> ChainResponse:
+def internal_error() -> ChainResponse:
     """
-    The response to a request that ended the process. It comes from the gateway.
+    The response to SystemExit, KeyboardInterrupt and CancelledError in run_remote. It comes from the server's framework.
     """
     return ChainResponse(
-        kind=ChainResponseKind.PROCESS_EXITED,
+        kind=ChainResponseKind.SERVER_ERROR,
+        status=500,
+        body=b"Internal Server Error",
+        media_type="text/plain; charset=utf-8",
+        public_message="run_remote was interrupted.",
+    )
+
+
+def connection_lost_error() -> ChainResponse:
+    """
+    The response if the chain's server closes the connection. It comes from the gateway.
+    """
+    return ChainResponse(
+        kind=ChainResponseKind.CONNECTION_LOST,
         status=502,
         body=_error_body("Error making prediction"),
-        public_message="run_remote ended its process.",
+        public_message="The chain's server closed the connection.",
     )
 
 
@@ -156,6 +191,14 @@ def json_error(exception: PythonJsonError) -> ChainResponse:
     The response to a body that is not JSON.
     """
     return input_error(((("__root__",), str(exception)),))
+
+
+def msgpack_error(exception: MsgpackError) -> ChainResponse:
+    """
+    The response to a body that is not msgpack: the message alone, without title and path.
+    """
+    text = str(exception)
+    return _error_response(ChainResponseKind.BAD_INPUT, 400, text, _INPUT_ERROR_CODE, text)
 
 
 def _error_response(
@@ -196,7 +239,7 @@ def _exception_status(exception: Exception) -> int:
     """
     status = getattr(exception, "status_code", None)
     is_http_exception = any(kind.__name__ == "HTTPException" for kind in type(exception).__mro__)
-    return status if is_http_exception and isinstance(status, int) and 400 <= status < 600 else 500
+    return status if is_http_exception and isinstance(status, int) else 500
 
 
 # ------------------------------------------------------------------ input

@@ -10,22 +10,44 @@ import math
 from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
 
 from ..behaviour.body import is_deep_object
+from .chain_request import ChainRequest
 from .chain_response import (
     ChainResponse,
     PythonJsonError,
+    binary_output,
     input_error,
     json_error,
+    msgpack_error,
     output,
     parse_python_json,
     server_error,
 )
+from .msgpack_body import MsgpackError, unpack_body
 
 _NOT_AN_OBJECT = "Input should be a valid dictionary or instance of EchoInput"
 
 
-def echo_response(body: bytes) -> ChainResponse:
+def echo_response(request: ChainRequest) -> ChainResponse:
     """
-    The response to a body. An object is returned byte for byte; numbers that JSON lacks become null.
+    The response to a request. An object is returned byte for byte; numbers that JSON lacks become null.
+    """
+    return _binary_echo(request.body) if request.binary else _json_echo(request.body)
+
+
+def _binary_echo(body: bytes) -> ChainResponse:
+    """
+    The response to a body in msgpack.
+    """
+    try:
+        value = unpack_body(body)
+    except MsgpackError as error:
+        return msgpack_error(error)
+    return binary_output(body) if isinstance(value, dict) else input_error((((), _NOT_AN_OBJECT),))
+
+
+def _json_echo(body: bytes) -> ChainResponse:
+    """
+    The response to a body in JSON.
     """
     value = parse_json(body)
     if isinstance(value, dict) or (isinstance(value, TooDeep) and is_deep_object(body)):

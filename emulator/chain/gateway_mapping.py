@@ -15,7 +15,7 @@ _CODES: dict[ChainResponseKind, ErrorCode] = {
     ChainResponseKind.BAD_INPUT: ErrorCode.CLIENT_ERROR,
     ChainResponseKind.EXCEPTION: ErrorCode.APPLICATION_ERROR,
     ChainResponseKind.SERVER_ERROR: ErrorCode.APPLICATION_ERROR,
-    ChainResponseKind.PROCESS_EXITED: ErrorCode.MODEL_UNAVAILABLE,
+    ChainResponseKind.CONNECTION_LOST: ErrorCode.MODEL_UNAVAILABLE,
     ChainResponseKind.TIMED_OUT: ErrorCode.TIMEOUT,
 }
 """The error code of each kind of failure under the strict contract."""

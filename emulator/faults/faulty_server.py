@@ -7,7 +7,6 @@ The server chooses between the two once, at its start, so that the correct emula
 from __future__ import annotations
 
 import asyncio
-import re
 from collections import defaultdict
 from collections.abc import Iterator
 from functools import partial
@@ -18,10 +17,12 @@ from chainproof.contract.violations import error_code
 
 from ..behaviour.request import ReceivedRequest
 from ..chain.chain import UserChain
-from ..decision import ChainRequest, Decision, EmulatorConfig, decision_from_chain, scenario_service_time
+from ..chain.chain_request import ChainRequest
+from ..decision import Decision, EmulatorConfig, decision_from_chain, scenario_service_time
 from ..transport.access_log import AccessLog
 from ..transport.connection import TcpConnection
-from ..transport.protocol import HttpProtocol, PendingAnswer, serialize_answer
+from ..transport.protocol import HttpProtocol, PendingAnswer
+from ..transport.serialization import serialize_answer
 from ..transport.server_state import ServerState
 from .hooks import ConnectionEnd, FaultHook, Memory, OutgoingAnswer, RequestContext, Step
 
@@ -67,7 +68,7 @@ class FaultyServer(ServerState):
             decision = self.decide(other)
             if isinstance(decision, ChainRequest):
                 assert self._chain is not None
-                response = self._chain.respond(decision.body)
+                response = self._chain.respond(decision)
                 # Requests overlap as much as those to the echo chain.
                 duration = scenario_service_time(self.config, decision.number)
                 decision = decision_from_chain(response, self.config, decision.number, duration)
@@ -199,8 +200,6 @@ class FaultyProtocol(HttpProtocol):
                 answer, self._server.date(), close=pending.close, bodiless=pending.method == b"HEAD"
             )
         head, blank, body = wire.partition(b"\r\n\r\n")
-        if answer is not None and answer.status == 204:  # RFC 9110 §8.6 forbids Content-Length in a 204
-            head = re.sub(rb"\r\nContent-Length: \d+", b"", head)
         return OutgoingAnswer(
             head=head + blank,
             body=body,

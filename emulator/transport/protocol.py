@@ -10,18 +10,18 @@ from __future__ import annotations
 import re
 from collections import deque
 from functools import partial
-from http import HTTPStatus
 from time import CLOCK_REALTIME, clock_gettime, monotonic
 
 import httptools
 
 from chainproof.clock import Seconds
-from chainproof.contract.answer import Answer
 
 from ..behaviour.request import ReceivedRequest
-from ..chain.replica import ChainCall
-from ..decision import ChainRequest, Decision
+from ..chain.chain_request import ChainRequest
+from ..chain.retried_call import RetriedCall
+from ..decision import Decision
 from .connection import TcpConnection
+from .serialization import OutgoingStream, serialize_answer
 from .server_state import ServerState
 
 HEAD_LIMIT = 1 << 16
@@ -34,7 +34,6 @@ IDLE_TIMEOUT: Seconds = 60.0
 _CONTINUE = b"HTTP/1.1 100 Continue\r\n\r\n"
 _HTTP_VERSIONS = ("1.0", "1.1")
 _HOST = re.compile(rb"(?:[A-Za-z0-9._~!$&'()*+,;=%-]*|\[[0-9A-Fa-fv:.]+\])(?::[0-9]*)?")
-_STATUS_LINES = {status.value: f"HTTP/1.1 {status.value} {status.phrase}\r\n" for status in HTTPStatus}
 
 
 class PendingAnswer:
@@ -53,6 +52,7 @@ class PendingAnswer:
         "path",
         "ready",
         "request",
+        "stream",
     )
 
     def __init__(
@@ -65,11 +65,13 @@ class PendingAnswer:
         self.kernel_timestamp = kernel_timestamp
         self.decision: Decision | None = None
         """None for `100 Continue`, and until the chain has answered."""
-        self.call: ChainCall | None = None
+        self.call: RetriedCall | None = None
         self.request: ReceivedRequest | None = None
         """None for `100 Continue` and for malformed requests."""
         self.close = False
         self.ready = False
+        self.stream: OutgoingStream | None = None
+        """The body of an answer of unknown length; None for other answers."""
 
 
 class _IncomingRequest:
@@ -256,7 +258,8 @@ class HttpProtocol:
         if len(self._pending) >= MAX_PIPELINED:
             self._connection.pause()
         if isinstance(decision, ChainRequest):
-            pending.call = self._server.forward(decision, partial(self._chain_answered, pending))
+            answered = partial(self._chain_answered, pending, chunked=not self._incoming.http_1_0)
+            pending.call = self._server.forward(decision, answered, partial(self._chunk_arrived, pending))
             return
         pending.decision = decision
         # The service time starts when the kernel received the request, not when the loop read it.
@@ -274,12 +277,22 @@ class HttpProtocol:
         """
         return self._server.decide(request)
 
-    def _chain_answered(self, pending: PendingAnswer, decision: Decision) -> None:
+    def _chain_answered(self, pending: PendingAnswer, decision: Decision, *, chunked: bool) -> None:
         """
         Send the answer of the chain.
         """
         pending.decision = decision
+        if decision.streaming:
+            pending.stream = OutgoingStream(chunked=chunked)
         self._ready(pending)
+
+    def _chunk_arrived(self, pending: PendingAnswer, chunk: bytes | None) -> None:
+        """
+        Send a chunk of a stream, or its end, as soon as the answers before it have been sent.
+        """
+        if pending.stream is not None:
+            pending.stream.add(chunk)
+            self._ready(pending)
 
     def _malformed(self, why: str) -> None:
         """
@@ -324,21 +337,38 @@ class HttpProtocol:
         pending.ready = True
         queue = self._pending
         while queue and queue[0].ready:
+            if queue[0].stream is not None and not self._send_stream(queue[0], queue[0].stream):
+                return
             self._send(queue.popleft())
         if len(queue) < MAX_PIPELINED:
             self._connection.resume()
 
+    def _send_stream(self, pending: PendingAnswer, stream: OutgoingStream) -> bool:
+        """
+        Send what has arrived of a stream; True if it has ended, so that only its end is left to be sent.
+        """
+        self._last_activity = monotonic()
+        if not stream.started:
+            assert pending.decision is not None
+            stream.started = True
+            self._connection.send(stream.head(pending.decision.answer, self._server.date(), close=pending.close))
+        self._connection.send(stream.take())
+        return stream.ended
+
     def _send(self, pending: PendingAnswer) -> None:
         """
-        Send one answer.
+        Send one answer, or the end of a stream.
         """
         self._last_activity = monotonic()
         if pending.decision is None:
             self._connection.send(_CONTINUE)
             return
-        wire = serialize_answer(
-            pending.decision.answer, self._server.date(), close=pending.close, bodiless=pending.method == b"HEAD"
-        )
+        if pending.stream is not None:
+            wire = pending.stream.last_chunk
+        else:
+            wire = serialize_answer(
+                pending.decision.answer, self._server.date(), close=pending.close, bodiless=pending.method == b"HEAD"
+            )
         self._connection.send(wire, partial(self._sent, pending) if self._server.access_log.enabled else None)
         if pending.close:
             self._connection.close()
@@ -378,17 +408,6 @@ class HttpProtocol:
 
 
 _TOO_LONG = f"Expected at most {HEAD_LIMIT} bytes of request line and header fields."
-
-
-def serialize_answer(answer: Answer, date: str, *, close: bool = False, bodiless: bool = False) -> bytes:
-    """
-    The bytes of an answer on the wire.
-    """
-    fields = "".join([f"{name}: {value}\r\n" for name, value in answer.headers])
-    line = _STATUS_LINES.get(answer.status) or f"HTTP/1.1 {answer.status} \r\n"
-    connection = "Connection: close\r\n" if close else ""
-    head = f"{line}{fields}Content-Length: {len(answer.body)}\r\nDate: {date}\r\n{connection}\r\n".encode("latin-1")
-    return head if bodiless else head + answer.body
 
 
 def _head_error(incoming: _IncomingRequest, version: str) -> str | None:

@@ -12,10 +12,11 @@ from typing import Protocol
 
 from ..behaviour.request import ReceivedRequest
 from ..chain.chain import UserChain
+from ..chain.chain_request import ChainRequest
 from ..chain.chain_response import ChainResponse
-from ..chain.replica import ChainCall, Replica
+from ..chain.replica import ChunkCallback, Replica
+from ..chain.retried_call import RetriedCall
 from ..decision import (
-    ChainRequest,
     Decision,
     EmulatorConfig,
     EmulatorState,
@@ -62,15 +63,25 @@ class ServerState:
         decision, self._state = decide(request, self.config, self._state, monotonic())
         return decision
 
-    def forward(self, request: ChainRequest, on_decision: Callable[[Decision], None]) -> ChainCall:
-        """Run the chain. *on_decision* is called with the decision on its response."""
-        assert self._replica is not None
+    def forward(
+        self, request: ChainRequest, on_decision: Callable[[Decision], None], on_chunk: ChunkCallback
+    ) -> RetriedCall:
+        """Run the chain. *on_decision* gets the decision on its response, then *on_chunk* the chunks of a stream."""
+        replica = self._replica
+        assert replica is not None
         started_at = monotonic()
 
-        def decide_response(response: ChainResponse) -> None:
-            on_decision(decision_from_chain(response, self.config, request.number, monotonic() - started_at))
+        def decide_response(response: ChainResponse, attempts: int) -> None:
+            time = monotonic() - started_at
+            on_decision(decision_from_chain(response, self.config, request.number, time, attempts))
 
-        return self._replica.call(request.body, decide_response)
+        return RetriedCall(
+            lambda on_response: replica.call(request, on_response, on_chunk),
+            decide_response,
+            policy=self.config.scenario.gateway_retries,
+            clock=monotonic,
+            call_at=self.timers.call_at,
+        )
 
     def decide_malformed(self, reason: str) -> Decision:
         """The decision on a malformed request."""

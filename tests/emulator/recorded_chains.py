@@ -2,6 +2,11 @@
 Chains with the signatures of those whose responses were recorded.
 """
 
+import asyncio
+from collections.abc import AsyncIterator
+from datetime import datetime
+from decimal import Decimal
+
 from pydantic import BaseModel
 
 
@@ -37,6 +42,10 @@ class Unprintable(Exception):
 
 
 PROVOKED: dict[str, BaseException] = {
+    "http_302": HTTPException(status_code=302, detail="elsewhere"),
+    "http_600": HTTPException(status_code=600, detail="no such status"),
+    "interrupt": KeyboardInterrupt(),
+    "cancelled": asyncio.CancelledError(),
     "value_error": ValueError("boom"),
     "http_422": HTTPException(status_code=422, detail="This is a test error."),
     "http_429": HTTPException(status_code=429, detail="slow down"),
@@ -78,3 +87,22 @@ class Pair:
 class Numbers:
     def run_remote(self, x: float, s: str = "") -> dict[str, float]:
         return {"x": x}
+
+
+class Moment:
+    def run_remote(self, at: datetime, price: Decimal) -> dict[str, datetime | Decimal]:
+        return {"at": at, "price": price}
+
+
+class TextStream:
+    async def run_remote(self, parts: int = 3, fail_at: int = -1, mode: str = "") -> AsyncIterator[str]:
+        for number in range(parts):
+            if number == fail_at:
+                raise PROVOKED.get(mode, ValueError("boom")).with_traceback(None)
+            yield f"chunk{number}\n"
+
+
+class ByteStream:
+    async def run_remote(self, parts: int = 3) -> AsyncIterator[bytes]:
+        for number in range(parts):
+            yield bytes([number])

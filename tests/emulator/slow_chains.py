@@ -6,6 +6,7 @@ import asyncio
 import os
 import sys
 import time
+from collections.abc import AsyncIterator
 
 
 class Plain:
@@ -77,3 +78,39 @@ def log_line(line: str) -> None:
     if path:
         with open(path, "a") as log:  # noqa: PTH123  # a single write, atomic across threads
             log.write(line + "\n")
+
+
+class SlowStream:
+    """
+    Yields a chunk at once, and the others after pauses; logs its end.
+    """
+
+    async def run_remote(self, seconds: float = 0.25, parts: int = 2, name: str = "") -> AsyncIterator[str]:
+        for number in range(parts):
+            if number:
+                await asyncio.sleep(seconds)
+            yield f"{name}{number};"
+        log_line(f"end {name}")
+
+
+class Draining:
+    """
+    Raises HTTPException(503) for the first calls.
+    """
+
+    def __init__(self) -> None:
+        self.calls = 0
+
+    def run_remote(self, failures: int = 2) -> dict[str, int]:
+        self.calls += 1
+        if self.calls <= failures:
+            raise HTTPException
+        return {"calls": self.calls}
+
+
+class HTTPException(Exception):
+    """
+    An exception with the name and the attribute of FastAPI's.
+    """
+
+    status_code = 503

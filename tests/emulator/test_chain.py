@@ -4,11 +4,11 @@ Responses of a user's chain, compared with recorded responses of Baseten's chain
 
 from __future__ import annotations
 
-import asyncio
 import json
 from dataclasses import replace
 from pathlib import Path
 
+import msgpack
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -22,8 +22,14 @@ from chainproof.contract.levels import Contract
 from chainproof.contract.violations import violations
 from chainproof.emulator.behaviour.request import ReceivedRequest
 from chainproof.emulator.chain.chain import UserChain, load_chain
-from chainproof.emulator.chain.chain_response import ChainResponse, ChainResponseKind, process_exit_error, timeout_error
-from chainproof.emulator.decision import ChainRequest, EmulatorConfig, EmulatorState, decide, decision_from_chain
+from chainproof.emulator.chain.chain_request import ChainRequest, chain_request
+from chainproof.emulator.chain.chain_response import (
+    ChainResponseKind,
+    connection_lost_error,
+    timeout_error,
+)
+from chainproof.emulator.chain.msgpack_body import pack_output, unpack_body
+from chainproof.emulator.decision import EmulatorConfig, EmulatorState, decide, decision_from_chain
 from chainproof.emulator.scenario import Scenario
 
 CHAINS = Path(__file__).with_name("recorded_chains.py")
@@ -41,21 +47,19 @@ def chain(name: str) -> UserChain:
     return load_chain(f"{CHAINS}:{name}")
 
 
-def response_to(chain: UserChain, body: bytes) -> ChainResponse:
-    """
-    The response of a chain to a body.
-    """
-    arguments = chain.parse_arguments(body)
-    if isinstance(arguments, ChainResponse):
-        return arguments
-    return asyncio.run(chain.run_async(arguments)) if chain.is_async else chain.run_sync(arguments)
-
-
-def answer(chain: UserChain, body: bytes, config: EmulatorConfig = DOCUMENTED_CONFIG) -> Answer:
+def answer(
+    chain: UserChain,
+    body: bytes,
+    config: EmulatorConfig = DOCUMENTED_CONFIG,
+    *,
+    binary: bool = False,
+    gathers_stream: bool = False,
+) -> Answer:
     """
     The answer of the gateway in front of the chain.
     """
-    return decision_from_chain(response_to(chain, body), config, 1, 0.0).answer
+    sent = ChainRequest(number=1, body=body, binary=binary, gathers_stream=gathers_stream)
+    return decision_from_chain(chain.respond(sent), config, 1, 0.0).answer
 
 
 # ------------------------------------------------------------------ recorded responses
@@ -154,7 +158,8 @@ EXCEPTION = {
     "http_422": (422, "HTTPException", "fastapi.exceptions", "422: This is a test error."),
     "http_429": (429, "HTTPException", "fastapi.exceptions", "429: slow down"),
     "http_503": (503, "HTTPException", "fastapi.exceptions", "503: draining"),
-    "http_204": (500, "HTTPException", "fastapi.exceptions", "204: no failure at all"),
+    "http_204": (204, "HTTPException", "fastapi.exceptions", "204: no failure at all"),
+    "http_302": (302, "HTTPException", "fastapi.exceptions", "302: elsewhere"),
     "silent": (500, "Unprintable", "recorded_chains", "its __str__ raised TypeError"),
     "half": (500, "ValueError", None, "\ud800"),
 }
@@ -163,7 +168,7 @@ EXCEPTION = {
 @pytest.mark.parametrize("mode", EXCEPTION)
 def test_exception_response_has_class_message_and_stack(mode):
     """
-    An HTTPException keeps its status if that is an error; its own header fields are dropped.
+    An HTTPException keeps its status, also below 400; its own header fields are dropped.
     """
     status, name, module, message = EXCEPTION[mode]
     actual = answer(chain("Hello"), json.dumps({"names": [], "mode": mode}).encode())
@@ -205,6 +210,141 @@ def test_numbers_are_coerced_as_recorded(x, written):
     assert f'{{"x":{written}}}'.encode() == answer(chain("Numbers"), f'{{"x":{x}}}'.encode()).body
 
 
+@pytest.mark.parametrize("mode", ["exit", "interrupt", "cancelled"])
+@pytest.mark.parametrize(("name", "gathers"), [("Hello", False), ("TextStream", True)])
+def test_interruptions_are_answered_500_by_the_framework(mode, name, gathers):
+    """
+    SystemExit, KeyboardInterrupt and CancelledError are answered in plain text, and the process lives.
+    """
+    body = json.dumps({"names": [], "mode": mode, "fail_at": 1}).encode()
+    actual = answer(chain(name), body, gathers_stream=gathers)
+
+    assert (500, b"Internal Server Error", "text/plain") == (actual.status, actual.body, actual.media_type)
+    assert [None] == [actual.field("x-baseten-error-code")]
+
+
+MSGPACK = {
+    "an object": ("Hello", b"\x81\xa5names\x91\xa1a", 200, b"\x81\xa9greetings\x91\xa8Hello, a"),
+    "JSON": ("Hello", b'{"names": ["a"]}', 400, b'{"error":"unpack(b) received extra data."}'),
+    "an incomplete body": ("Hello", b"\x81\xa5names", 400, b'{"error":"Unpack failed: incomplete input"}'),
+    "no body": ("Hello", b"", 400, b'{"error":"Unpack failed: incomplete input"}'),
+    "a reserved byte": ("Hello", b"\xc1", 400, b'{"error":""}'),
+    "a number as key": (
+        "Hello", b"\x81\x01\x02", 400, b'{"error":"int is not allowed for map key when strict_map_key=True"}'
+    ),
+    "a missing argument": (
+        "Hello", b"\x80", 400, b'{"error":"Input Parsing Error:\\n  `names`: Field required."}'
+    ),
+    "a list": ("Hello", b"\x91\x01", 400, NOT_AN_OBJECT.encode()),
+    "a tuple": ("Pair", b"\x80", 200, b"\x92\x03\xa1y"),
+    "a date and a decimal": (
+        "Moment", msgpack.packb({"at": "2026-11-27T10:00:00+00:00", "price": "1.50"}), 200,
+        msgpack.packb({
+            "at": {b"__dt_datetime_iso__": True, b"data": "2026-11-27T10:00:00Z"},
+            "price": {b"__decimal__": True, b"data": "1.50"},
+        }),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "body", "status", "expected"), MSGPACK.values(), ids=MSGPACK)
+def test_octet_streams_are_msgpack(name, body, status, expected):
+    """
+    Under `application/octet-stream`, body and output are msgpack, and errors are JSON, as recorded.
+    """
+    actual = answer(chain(name), body, binary=True)
+
+    assert (status, expected) == (actual.status, actual.body)
+    assert ("application/octet-stream" if status == 200 else "application/json") == actual.media_type
+
+
+@given(
+    st.dictionaries(
+        st.text(max_size=5), st.datetimes() | st.dates() | st.times() | st.timedeltas() | st.uuids() | st.integers(0, 9)
+    )
+)
+def test_msgpack_values_survive_a_round_trip(value):
+    """
+    Values of types that msgpack lacks are read as they were written.
+    """
+    assert value == unpack_body(pack_output(value))
+
+
+def test_echo_chain_returns_msgpack_objects():
+    """
+    Under wider contracts, the echo chain too reads octet streams as msgpack.
+    """
+    config = replace(DOCUMENTED_CONFIG, has_chain=False)
+    octets = (b"content-type", b"application/octet-stream")
+    bodies = {b"\x81\xa1a\x01": 200, b'{"a":1}': 400, b"\x91\x01": 400}
+    answers = {
+        body: decide(replace(request(body), headers=(*FIELDS[:2], octets)), config, EmulatorState(), 0.0)[0].answer
+        for body in bodies
+    }
+
+    assert bodies == {body: each.status for body, each in answers.items()}
+    assert b"\x81\xa1a\x01" == answers[b"\x81\xa1a\x01"].body
+
+
+STREAMED = {
+    "a stream": ("TextStream", {}, False, 200, "application/octet-stream", b"chunk0\nchunk1\nchunk2\n"),
+    "an empty stream": ("TextStream", {"parts": 0}, False, 200, "application/octet-stream", b""),
+    "an exception": ("TextStream", {"fail_at": 1}, False, 200, "application/octet-stream", b"chunk0\n"),
+    "an early exception": ("TextStream", {"fail_at": 0}, False, 200, "application/octet-stream", b""),
+    "bytes": ("ByteStream", {}, False, 200, "application/octet-stream", b"\0\1\2"),
+    "gathered": ("TextStream", {}, True, 200, "application/json", b'"chunk0\\nchunk1\\nchunk2\\n"'),
+    "gathered, empty": ("TextStream", {"parts": 0}, True, 200, "application/json", b'""'),
+    "gathered bytes": ("ByteStream", {}, True, 200, "application/json", b'"\\u0000\\u0001\\u0002"'),
+    "gathered bytes that are no text": (
+        "ByteStream", {"parts": 200}, True, 500, "application/json",
+        (b'{"error":"Unhandled exception: UnicodeDecodeError: \'utf-8\' codec can\'t decode byte 0x80 in position 128: '
+        b'invalid start byte"}'),
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", STREAMED)
+def test_streams_are_answered_as_recorded(case):
+    """
+    A stream is cut silently by an exception; gathered, it is one string or a proper error.
+    """
+    name, arguments, gathers, *expected = STREAMED[case]
+    actual = answer(chain(name), json.dumps(arguments).encode(), gathers_stream=gathers)
+
+    assert tuple(expected) == (actual.status, actual.media_type, actual.body)
+
+
+def test_exception_in_a_gathered_stream_has_class_and_stack():
+    """
+    The status of an HTTPException is kept there too.
+    """
+    body = json.dumps({"fail_at": 1, "mode": "http_422"}).encode()
+    actual = answer(chain("TextStream"), body, gathers_stream=True)
+
+    assert (422, "HTTPException") == (actual.status, json.loads(actual.body)["error"]["exception_cls_name"])
+
+
+GATHERING = {
+    "exactly JSON": ([b"application/json"], [], True),
+    "JSON among others": ([b"application/json, */*"], [], False),
+    "no Accept": ([], [], False),
+    "OpenAI's client": ([b"application/json"], [b"OpenAI/Python 1.61.0"], False),
+}
+
+
+@pytest.mark.parametrize(("accept", "agent", "gathers"), GATHERING.values(), ids=GATHERING)
+def test_accept_decides_whether_a_stream_is_gathered(accept, agent, gathers):
+    """
+    The media type decides on msgpack, without its parameters and in any letter case.
+    """
+    fields = [*((b"accept", value) for value in accept), *((b"user-agent", value) for value in agent)]
+    forwarded = chain_request(7, request(b"{}", *fields))
+    octets = replace(request(b"{}"), headers=((b"content-type", b"Application/Octet-Stream ; a=b"),))
+
+    assert (7, gathers, False) == (forwarded.number, forwarded.gathers_stream, forwarded.binary)
+    assert chain_request(1, octets).binary
+
+
 # ------------------------------------------------------------------ gateway mapping
 
 STRICT = {
@@ -214,7 +354,13 @@ STRICT = {
     "an HTTPException": (b'{"names":[],"mode":"http_422"}', 502, "application_error", "run_remote raised"),
     "another type": (b'{"names":[],"mode":"mistyped"}', 502, "application_error", "return type"),
     "an output that cannot be serialized": (b'{"names":["\\ud800"]}', 502, "application_error", "cannot be written"),
-    "an exit": (b'{"names":[],"mode":"exit"}', 502, "model_unavailable", "ended its process"),
+    "an exit": (b'{"names":[],"mode":"exit"}', 502, "application_error", "run_remote was interrupted"),
+    "a status that does not exist": (
+        b'{"names":[],"mode":"http_600"}',
+        502,
+        "model_unavailable",
+        "closed the connection",
+    ),
 }
 
 
@@ -232,15 +378,15 @@ def test_strict_contract_maps_errors(body, status, code, detail):
     assert [] == [word for word in ("boom", "recorded_chains", ".py", "lineno", "0x") if word in actual.body.decode()]
 
 
-@pytest.mark.parametrize("outcome", [process_exit_error(), timeout_error(3.0)], ids=["lost", "late"])
+@pytest.mark.parametrize("outcome", [connection_lost_error(), timeout_error(3.0)], ids=["lost", "late"])
 @pytest.mark.parametrize("contract", Contract)
 def test_gateway_errors_satisfy_every_contract(outcome, contract):
     """
-    The gateway answers 502 for an ended process and 504 after the time limit.
+    The gateway answers 502 for a lost connection and 504 after the time limit.
     """
     actual = decision_from_chain(outcome, replace(CONFIG, contract=contract), 1, 0.0).answer
 
-    assert (502 if outcome.kind is ChainResponseKind.PROCESS_EXITED else 504, None) == (
+    assert (502 if outcome.kind is ChainResponseKind.CONNECTION_LOST else 504, None) == (
         actual.status,
         actual.field("x-baseten-error-source"),
     )
@@ -278,14 +424,15 @@ def test_answers_satisfy_the_documented_contract(body):
 
 
 inputs = st.fixed_dictionaries(
-    {}, optional={"names": st.lists(st.text() | st.integers(), max_size=3), "greeting": st.text() | st.none()}
+    {}, optional={"names": st.lists(st.text() | st.integers(), max_size=3), "greeting": st.text()}
 )
 
 
 @given(inputs | st.dictionaries(st.text(max_size=3), st.text()))
 def test_chain_accepts_exactly_what_its_schema_accepts(value):
     """
-    A body is answered 400 exactly if the schema rejects it.
+    A body is answered 400 exactly if the schema rejects it. (Null in place of a default is left out: the service accepts
+    more than the type hints.)
     """
     rejected = answer(load_chain(HELLO), json.dumps(value).encode(), CONFIG).status == 400
 
@@ -335,7 +482,6 @@ BAD_CHAINS = {
     "a constructor that raises": ("def __init__(self): raise OSError('no model\\nhere')", "OSError: no model here"),
     "a constructor with a parameter": ("def __init__(self, model): ...", "its constructor raised TypeError"),
     "a constructor that exits": ("def __init__(self): raise SystemExit(4)", "SystemExit: 4"),
-    "a stream": ("async def run_remote(self) -> AsyncIterator[str]: yield ''", "one that returns a stream"),
     "a parameter of the service": (
         "def run_remote(self, r: Request) -> None: ...",
         "only the service can provide the parameter",
@@ -371,4 +517,4 @@ def test_truss_chain_is_constructed_in_run_local(tmp_path, monkeypatch):
         "import truss_chains\nclass Mine(truss_chains.ChainletBase):\n    def run_remote(self) -> int: return 1\n"
     )
 
-    assert b"1" == response_to(load_chain(f"{tmp_path / 'mine.py'}:Mine"), b"{}").body
+    assert b"1" == answer(load_chain(f"{tmp_path / 'mine.py'}:Mine"), b"{}").body

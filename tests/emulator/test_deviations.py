@@ -22,8 +22,8 @@ from chainproof.contract.levels import Contract
 from chainproof.contract.violations import violations
 from chainproof.emulator.behaviour.request import ReceivedRequest
 from chainproof.emulator.chain.chain import load_chain
-from chainproof.emulator.chain.chain_response import ChainResponse
-from chainproof.emulator.decision import ChainRequest, EmulatorConfig, EmulatorState, decide, decision_from_chain
+from chainproof.emulator.chain.chain_request import ChainRequest
+from chainproof.emulator.decision import EmulatorConfig, EmulatorState, decide, decision_from_chain
 from chainproof.emulator.scenario import Scenario
 
 ROOT = Path(__file__).parents[2]
@@ -103,9 +103,7 @@ def answer(case: Trigger, contract: Contract) -> Answer:
     decision, _ = decide(request, config, EmulatorState(), 0.0)
     if not isinstance(decision, ChainRequest):
         return decision.answer
-    chain = load_chain(f"{CHAINS}:{case.chain}")
-    arguments = chain.parse_arguments(decision.body)
-    response = arguments if isinstance(arguments, ChainResponse) else chain.run_sync(arguments)
+    response = load_chain(f"{CHAINS}:{case.chain}").respond(decision)
     return decision_from_chain(response, config, 1, 0.0).answer
 
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import pytest
 
 from chainproof.contract.errors import ErrorCode
+from chainproof.emulator.behaviour.gateway_retries import RetryPolicy
 from chainproof.emulator.behaviour.latency import Component, sigma_from_p99
 from chainproof.emulator.behaviour.rate_limit import RateLimit
 from chainproof.emulator.scenario import (
@@ -42,6 +43,7 @@ rate_limit = { rate = 5, burst = 10 }
 max_body_bytes = 1000
 environments = ["qa"]
 deployments = []
+gateway_retries = { first_delay = "1s", factor = 2 }
 [errors]
 timeout = 0.25
 """)
@@ -59,6 +61,7 @@ timeout = 0.25
         max_body_bytes=1000,
         environments=("qa",),
         deployments=(),
+        gateway_retries=RetryPolicy(first_delay=1.0, factor=2.0),
     ) == load_scenario(file)
 
 
@@ -104,6 +107,9 @@ def test_all_errors_are_reported_at_once():
         ("rate_limit", {"rate": 20, "burst": 0}),
         ("max_body_bytes", True),
         ("max_body_bytes", 0),
+        ("gateway_retries", True),
+        ("gateway_retries", {"colour": 1}),
+        ("gateway_retries", {"factor": 0}),
         ("environments", "qa"),
         ("environments", ["Q A"]),
         ("environments", ["development"]),
