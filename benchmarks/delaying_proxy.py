@@ -48,8 +48,12 @@ class _Delayed(asyncio.Protocol):
 
     def answer(self, data: bytes) -> None:
         """Send what came from the target, later."""
-        assert self._client is not None
-        self._loop.call_later(self._delay, self._client.write, data)
+        self._loop.call_later(self._delay, self._write, data)
+
+    def _write(self, data: bytes) -> None:
+        """Send to the client, if it is still there."""
+        if self._client is not None and not self._client.is_closing():
+            self._client.write(data)
 
     def close(self) -> None:
         """Close the client's connection, later."""

@@ -19,6 +19,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from chainproof.conformance.checks import Check
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.judging.ledger import Evidence
 from chainproof.conformance.options import Depth, Settings
@@ -29,7 +30,7 @@ from chainproof.conformance.runner.power_order import POWER_FILE
 from chainproof.conformance.runner.run import blocked_reason
 from chainproof.conformance.runner.setup import LoadedOptions, open_run, prepare_run
 from chainproof.conformance.transport.check_skipped import CheckSkipped
-from chainproof.contract.clauses import Clause
+from chainproof.contract.clauses import SINGLE_ANSWER_CLAUSES, Clause
 from chainproof.contract.violations import Violation
 from chainproof.emulator.faults import FAULTS
 from chainproof.endpoint import start_emulator
@@ -97,9 +98,7 @@ def measure(fault_name: str | None) -> dict[str, dict[str, int]]:
         conformance_run = open_run(prepare_run(settings, LoadedOptions(), endpoint), stack)
         conformance_run.requester.waits = _SHORT_WAITS
         blocked_reason(conformance_run)
-        for check in ALL_CHECKS:
-            if fault is not None and check.exclusive:
-                continue  # many equal requests: they are never the first
+        for check in _checks_for(wanted):
             scope = CheckScope(name=check.title)
             watch = Watch(wanted, scope)
             _run_watched(conformance_run.requester.for_check(scope), check.run, watch)
@@ -110,6 +109,21 @@ def measure(fault_name: str | None) -> dict[str, dict[str, int]]:
             if len(rows) >= _ENOUGH_CHECKS and fault is not None:
                 break
     return rows
+
+
+def _checks_for(wanted: frozenset[str]) -> list[Check]:
+    """
+    The checks that may find violations of some clauses: those that test them, and all others if any answer may violate them.
+
+    Without clauses: all checks.
+    """
+    if not wanted:
+        return list(ALL_CHECKS)
+    # An exclusive check sends many equal requests: they are never the first to find a fault.
+    own = [check for check in ALL_CHECKS if wanted & {each.id for each in check.clauses} and not check.exclusive]
+    if own and not wanted & {each.id for each in SINGLE_ANSWER_CLAUSES}:
+        return own
+    return own + [check for check in ALL_CHECKS if check not in own and not check.exclusive]
 
 
 def _run_watched(requester: Requester, run: object, watch: Watch) -> None:

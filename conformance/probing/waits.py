@@ -4,7 +4,7 @@ How long a run waits for a busy, slow or silent target.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Self
 
 from chainproof.clock import Seconds
@@ -49,6 +49,10 @@ class Waits:
     def for_depth(cls, depth: Depth) -> Self:
         """The waits of a run at a depth."""
         return cls(max_busy_wait=MAX_BUSY_WAIT[depth], idle=_IDLE_BY_DEPTH[depth])
+
+    def for_response_time(self, seconds: Seconds) -> Self:
+        """These waits for a target that takes this long for each answer, interim answers included."""
+        return replace(self, continue_answer=self.continue_answer + seconds, late_answer=self.late_answer + seconds)
 
 
 class TargetBehaviour:

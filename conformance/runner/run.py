@@ -140,6 +140,7 @@ def _plan(conformance_run: ConformanceRun, checks: Sequence[Check]) -> tuple[Run
                 replace(requester.build_request(label="a request without Authorization"), fields=(JSON_TYPE,))
             )
         times = requester.response_times
+        requester.waits = requester.waits.for_response_time(max(times.accepted, times.rejected))
     budget = requester.time_budget
     budget.seconds = min(budget.seconds, time_limit(settings, times.accepted))
     return plan_run(checks, times, depth=settings.depth, limits=requester.limits), times

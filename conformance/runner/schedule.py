@@ -68,6 +68,7 @@ class CheckRunner:
         progress, began = CheckProgress(), monotonic()
         own = requester.for_check(scope)
         try:
+            own.time_budget.deadline(own.settings.deadline)  # raises if nothing can be sent
             try:
                 check.run(own)
             finally:
