@@ -364,6 +364,14 @@ REGIONAL_HOST_FORMS = _clause(
     quotation="The scheme and host are case-insensitive and normally provided in lowercase",
     statement="A regional hostname is recognised in any letter case, with a port, and with a trailing dot.",
 )
+FIELD_COUNT = _clause(
+    "field-count",
+    Level.SHOULD,
+    source="RFC 9110 §5.4",
+    quotation="A server that receives a request header field line, field value, or set of fields larger than it wishes to "
+    "process MUST respond with an appropriate 4xx (Client Error) status code.",
+    statement="A request with 90 small header fields is accepted. Common servers accept 100.",
+)
 HOST_FORMS = _clause(
     "host-forms",
     Level.ASSUMED,

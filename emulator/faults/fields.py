@@ -12,6 +12,7 @@ from chainproof.contract import http_clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     FIELD_CONVENTIONS,
+    FIELD_COUNT,
     FIELD_SYNTAX,
     HOST_FORMS,
     HOST_TRAILING_DOT,
@@ -126,6 +127,7 @@ _faults.add_table(
 )
 _faults.add_table(
     FIELD_CONVENTIONS,
+    FIELD_COUNT,
     rows={
         "cookie-with-space": (
             "The value of a cookie has spaces and a comma.",
@@ -139,7 +141,7 @@ _faults.add_table(
 # ------------------------------------------------------------------ many fields
 
 
-@_request_faults.on_decide(REQUEST_FRAMING)
+@_request_faults.on_decide(FIELD_COUNT)
 def rejects_many_fields(context: RequestContext) -> Answer:
     """Requests with more than 64 header fields are rejected."""
     answer = context.correct_answer()
@@ -152,7 +154,7 @@ def ignores_fields_after_64(context: RequestContext) -> Answer:
     return context.serve(replace(context.request, headers=context.request.headers[:64]))
 
 
-@_request_faults.on_decide(REQUEST_FRAMING)
+@_request_faults.on_decide(FIELD_COUNT)
 def joins_equal_fields(context: RequestContext) -> Answer:
     """More than 50 equal header fields are answered 400: their joined value is too long for a buffer."""
     answer = context.correct_answer()

@@ -96,7 +96,7 @@ HEADER_FIELDS = (
     FaultyEndpoint(
         name="at most 80 header fields",
         check="many_header_fields_are_accepted",
-        breaks="request-framing",
+        breaks="field-count",
         server=lambda: when(lambda request: len(request.fields) > 80, lambda request, answer: error(431, None)),
     ),
     FaultyEndpoint(
