@@ -70,7 +70,8 @@ def request_command(
     head += [f"{name}: {value}" for name, value in headers if name.lower() != "content-length"]
     head += [f"Content-Length: {size}"] * (body is not None)
     sent = "\r\n".join((*head, "", "")).encode("latin-1", "replace") + (body or b"")
-    return call_line(printf_command(sent, secret), origin, variable=variable, route=route, deadline=deadline)
+    options = ("--api-key-env", variable) * (variable != DEFAULT_KEY_VARIABLE)
+    return call_line(printf_command(sent, secret), url, options=options, route=route, deadline=deadline)
 
 
 def is_sent_by_curl(
@@ -190,22 +191,20 @@ def _is_printable(body: bytes) -> bool:
 
 def call_line(
     written: str,
-    origin: str,
+    url: str,
     *,
-    variable: str = DEFAULT_KEY_VARIABLE,
+    options: Sequence[str] = (),
     route: Route = DIRECT_ROUTE,
     deadline: Seconds | None = None,
 ) -> str:
     """
-    A command that sends exactly the bytes that the command *written* writes, with `chainproof call --raw`.
+    A command that sends exactly the bytes that the command *written* writes, with `chainproof call --raw` and *options*.
     """
-    words = ["chainproof", "call", "--raw", "-", "--target", shlex.quote(origin)]
+    words = ["chainproof", "call", "--raw", "-", "--target", shlex.quote(url), *map(shlex.quote, options)]
     if route.connect_to is not None:
         words += ["--connect-to", shlex.quote(str(route.connect_to))]
     if route.ca_file is not None:
         words += ["--ca-file", shlex.quote(route.ca_file)]
-    if variable != DEFAULT_KEY_VARIABLE:
-        words += ["--api-key-env", variable]
     if deadline is not None:
         words += ["--deadline", f"{deadline:.9g}s"]
     return f"{written} | {' '.join(words)}"

@@ -55,13 +55,25 @@ class Ledger:
     Findings and clause counts of one run, written to its folder as they arrive. Any thread may write.
     """
 
-    def __init__(self, folder: RunWriter | None, target: Target, seed: int, route: Route = DIRECT_ROUTE) -> None:
+    def __init__(
+        self,
+        folder: RunWriter | None,
+        target: Target,
+        seed: int,
+        route: Route = DIRECT_ROUTE,
+        call_options: tuple[str, ...] = (),
+    ) -> None:
+        """
+        *call_options* are those with which `chainproof call` judges a request as this run does.
+        """
         self._folder = folder
         self._target = target
         self._route = route
         self._seed = seed
+        self._call_options = call_options
         self._findings: dict[tuple[str, str, str], Finding] = {}
-        self._evidence: dict[tuple[str, str, str], Evidence] = {}
+        self._evidence: dict[tuple[str, str, str], tuple[Violation, Evidence]] = {}
+        self._tried: set[tuple[str, str, str]] = set()
         self._exercised: Counter[str] = Counter()
         self._violated: Counter[str] = Counter()
         self._written: dict[str, tuple[int, int]] = {}
@@ -165,6 +177,26 @@ class Ledger:
         with self._lock:
             return tuple(self._findings.values())
 
+    def untried(self, *checks: str) -> list[tuple[tuple[str, str, str], Violation, Evidence]]:
+        """
+        The findings that these checks saw first, with their evidence, whose requests have not been tried on their own.
+        """
+        with self._lock:
+            return [
+                (key, *shown)
+                for key, shown in self._evidence.items()
+                if key not in self._tried and shown[1].check in checks
+            ]
+
+    def set_tried(self, key: tuple[str, str, str], command: str | None) -> None:
+        """
+        Enter that the request of a finding was tried on its own, and the *command* to use instead if that shows nothing.
+        """
+        with self._lock:
+            self._tried.add(key)
+            known = self._findings[key]
+            self._findings[key] = replace(known, reproduce=known.reproduce if command is None else command)
+
     def exercise_count(self, clause: Clause) -> int:
         """How often a clause has been exercised."""
         return self._exercised[clause.id]
@@ -210,14 +242,15 @@ class Ledger:
         known = self._findings.get(key)
         if known is None:
             self._findings[key] = self._finding(violation, evidence)
-            self._evidence[key] = evidence
+            self._evidence[key] = violation, evidence
             if self._folder is not None:
                 self._folder.write_finding(self._findings[key])
             return
         known = self._with_case(known, evidence)
-        first = self._evidence[key]
-        if evidence.check == first.check and evidence.size < first.size:
-            self._evidence[key] = evidence
+        first = self._evidence[key][1]
+        is_smaller = evidence.check == first.check and evidence.size < first.size
+        if is_smaller and key not in self._tried:
+            self._evidence[key] = violation, evidence
             smaller = self._finding(violation, evidence)
             known = replace(
                 known,
@@ -247,7 +280,12 @@ class Ledger:
         return finding(
             violation,
             reproduce=reproduction_command(
-                evidence.request, self._target, route=self._route, deadline=evidence.deadline
+                evidence.request,
+                self._target,
+                options=self._call_options,
+                route=self._route,
+                deadline=evidence.deadline,
+                exact=violation.clause in _INVISIBLE_WITH_CURL,
             ),
             request_id=evidence.request_id,
             seed=self._seed,
@@ -256,6 +294,9 @@ class Ledger:
             answer_body=evidence.answer_body,
         )
 
+
+_INVISIBLE_WITH_CURL = frozenset({clauses.RESPONSE_FRAMING, clauses.CONTENT_CODING, clauses.CONNECTION_PERSISTENCE})
+"""Clauses about bytes that curl decodes, or does not show."""
 
 _CONDITIONAL: dict[str, str] = {
     clauses.RETRY_AFTER.id: "no answer had a Retry-After",

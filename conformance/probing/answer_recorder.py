@@ -16,6 +16,7 @@ from chainproof.contract.violations import Violation
 from chainproof.results.exchange import Transport
 from chainproof.results.stored_body import stored_body
 
+from ..judging.auth_bypass_cause import AUTHENTICATION_CLAUSES
 from ..judging.echo import RecentBodies
 from ..judging.expectation import Expectation, Terms
 from ..judging.judge import History, Judgement, is_busy, judge, misframed, request_secrets
@@ -83,9 +84,15 @@ class AnswerRecorder:
         )
         return judge(request, received, expected, self._terms, history, deadline=self._client.deadline)
 
-    def record(self, request: CheckRequest, received: TransportResult, judgement: Judgement) -> JudgedAnswer:
+    def record(
+        self,
+        request: CheckRequest,
+        received: TransportResult,
+        judgement: Judgement,
+        bypassing: CheckRequest | None = None,
+    ) -> JudgedAnswer:
         """
-        Enter a judgement.
+        Enter a judgement. *bypassing* is the request that shows its authentication bypass, if that is another one.
         """
         answer = judgement.answer
         if answer is not None and judgement.is_counted:
@@ -95,7 +102,12 @@ class AnswerRecorder:
         evidence = self._evidence(request, answer)
         if received.transport is Transport.DEADLINE:
             evidence = replace(evidence, deadline=self._client.deadline)
-        self._ledger.record((*judgement.exercised, *self._repeated(request, answer)), judgement.violations, evidence)
+        found = judgement.violations
+        if bypassing is not None:
+            by_bypass = tuple(each for each in found if each.clause in AUTHENTICATION_CLAUSES)
+            self._ledger.record((), by_bypass, self._evidence(bypassing, answer))
+            found = tuple(each for each in found if each.clause not in AUTHENTICATION_CLAUSES)
+        self._ledger.record((*judgement.exercised, *self._repeated(request, answer)), found, evidence)
         return JudgedAnswer(request=request, answer=answer, violations=judgement.violations)
 
     def record_clause(

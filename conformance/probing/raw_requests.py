@@ -16,7 +16,7 @@ from chainproof.results.exchange import Transport
 
 from ..judging.expectation import Expectation
 from ..judging.judge import BUSY_STATUSES
-from ..transport.connection import TRAILING_BYTES, TransportResult, trailing_bytes_error
+from ..transport.connection import TRAILING_BYTES, TransportResult, with_trailing_bytes
 from ..transport.request import CheckRequest
 from .answer_recorder import JudgedAnswer
 from .requester import Requester
@@ -166,12 +166,3 @@ def exchange_raw(
         is_open = received.transport is Transport.ANSWERED and not connection.is_closed
         trailing = connection.read_unexpected() if is_open else b""
         return with_trailing_bytes(received, trailing), trailing, connection.is_closed
-
-
-def with_trailing_bytes(received: TransportResult, trailing: bytes) -> TransportResult:
-    """
-    What came back, with a framing error if bytes followed the answer.
-    """
-    if not trailing or received.framing_error:
-        return received
-    return replace(received, framing_error=trailing_bytes_error(trailing), raw=received.raw + trailing)

@@ -401,10 +401,12 @@ class Requester:
             self._watch(request, received, expected, by_input=True)
             return JudgedAnswer(request=request, answer=None)
         judgement = self._recorder.judgement(request, received, expected)
+        bypassing = None
         if judgement.auth_bypass is not None and expected is not None:
-            cause = self._bypass_cause(request, judgement.auth_bypass, expected)
+            cause, shown = self._bypass_cause(request, judgement.auth_bypass, expected)
             judgement = with_bypass_cause(judgement, cause, request, self.terms)
-        judged = self._recorder.record(request, received, judgement)
+            bypassing = None if shown is request else shown
+        judged = self._recorder.record(request, received, judgement, bypassing)
         self._watch(request, received, expected)
         return judged
 
@@ -501,16 +503,20 @@ class Requester:
         self._count_request()
         return received.answer
 
-    def _bypass_cause(self, request: CheckRequest, violation: Violation, expected: Expectation) -> Violation:
+    def _bypass_cause(
+        self, request: CheckRequest, violation: Violation, expected: Expectation
+    ) -> tuple[Violation, CheckRequest]:
         """
-        Why wrong credentials were accepted: sends the probes that `auth_bypass_cause` asks for.
+        Why wrong credentials were accepted, and the request that shows it: sends the probes that `auth_bypass_cause` asks for.
         """
         answers: list[Answer | None] = []
+        shown = request
         step = auth_bypass_cause(request, violation, expected, self.terms, answers)
         while isinstance(step, CheckRequest):
+            shown = step
             answers.append(self._probe(step))
             step = auth_bypass_cause(request, violation, expected, self.terms, answers)
-        return step
+        return step, request if step is violation else shown
 
     def _probe(self, request: CheckRequest) -> Answer | None:
         """

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date
@@ -28,6 +28,7 @@ from ..checks.catalogue import ALL_CHECKS
 from ..options import Settings
 from ..probing.budget import ResponseTimes
 from ..probing.input_discovery import discover_inputs
+from ..probing.reproduction import reproduce_findings
 from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped, RunCut
 from ..transport.request import JSON_TYPE
@@ -45,6 +46,8 @@ class ConformanceRun:
     requester: Requester
     folder: RunWriter
     settings: Settings
+    rerun: Callable[[str], str]
+    """The command that runs the check with an id again."""
     acceptances: tuple[Acceptance, ...] = ()
     day: date
     """When the run began."""
@@ -111,6 +114,10 @@ class CheckResult:
             pytest.xfail(f"accepted: {'; '.join(reasons)}")
 
 
+FIRST_REQUESTS = "the first request"
+"""The name in place of a check's for the requests before the first check."""
+
+
 def run_check(conformance_run: ConformanceRun, check: Check, all_checks: Sequence[Check]) -> CheckProgress:
     """
     What becomes of a check. If there is no time to run *all_checks* one after the other, they are started together.
@@ -125,6 +132,7 @@ def run_check(conformance_run: ConformanceRun, check: Check, all_checks: Sequenc
     schedule, runner = conformance_run.schedule, conformance_run.runner
     progress = schedule.progress(check) if schedule is not None else runner.run(check)
     conformance_run.progress[check.id] = progress
+    reproduce_findings(conformance_run.requester, (check.title, FIRST_REQUESTS), conformance_run.rerun(check.id))
     return progress
 
 
@@ -160,7 +168,7 @@ def blocked_reason(conformance_run: ConformanceRun) -> str:
     Sends the first requests, which find out what the chain accepts.
     """
     requester = conformance_run.requester
-    requester.check_name = "the first request"
+    requester.check_name = FIRST_REQUESTS
     try:
         answers = discover_inputs(requester)
     except RunCut as reason:

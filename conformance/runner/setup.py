@@ -8,13 +8,14 @@ import os
 import secrets
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 
 from chainproof.contract.accepted_violations import Acceptance, AcceptanceError, parse_acceptance
 from chainproof.contract.target import is_loopback, parse_target
 from chainproof.endpoint import Endpoint, open_endpoint
 from chainproof.errors import UsageError
-from chainproof.options import TARGET_OPTIONS
+from chainproof.options import TARGET_OPTIONS, TARGET_VARIABLE
 from chainproof.results.folder import (
     DEFAULT_ROOT,
     RunWriter,
@@ -35,6 +36,7 @@ from ..transport.client import Client
 from ..transport.rate_limit import RateLimiter
 from .forecast import forecast_lines
 from .plan import time_limit
+from .rerun import call_options, rerun_command
 from .run import ConformanceRun
 
 EMULATOR_SCENARIO = "instant"
@@ -167,7 +169,8 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
     folder = stack.enter_context(RunWriter(setup.path, manifest))
     client = make_client(setup.endpoint, settings)
     stack.callback(client.close)
-    ledger = Ledger(folder, target, settings.seed, setup.endpoint.route)
+    is_embedded = target.emulated and TARGET_VARIABLE not in os.environ
+    ledger = Ledger(folder, target, settings.seed, setup.endpoint.route, call_options(settings))
     requester = Requester(
         client, ledger, key=setup.endpoint.key, settings=settings, chain_schema=setup.loaded.chain_schema
     )
@@ -176,6 +179,7 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
         requester=requester,
         folder=folder,
         settings=settings,
+        rerun=partial(rerun_command, settings=settings, target=target, embedded=is_embedded),
         acceptances=setup.loaded.acceptances,
         day=manifest.day,
     )

@@ -12,7 +12,7 @@ import select
 import socket
 import ssl
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from chainproof.clock import Seconds, monotonic
 from chainproof.contract.answer import Answer
@@ -211,6 +211,15 @@ def trailing_bytes_error(trailing: bytes) -> str:
     The framing error of an answer that is followed by bytes.
     """
     return f"{len(trailing)} byte{'s' * (len(trailing) != 1)} {TRAILING_BYTES}"
+
+
+def with_trailing_bytes(received: TransportResult, trailing: bytes) -> TransportResult:
+    """
+    What came back, with a framing error if bytes followed the answer.
+    """
+    if not trailing or received.framing_error:
+        return received
+    return replace(received, framing_error=trailing_bytes_error(trailing), raw=received.raw + trailing)
 
 
 def transport_result(parser: AnswerParser, transport: Transport, reason: str = "") -> TransportResult:

@@ -4,7 +4,7 @@ The requests of checks, which may be invalid on purpose: their bytes, and comman
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from chainproof.clock import Seconds
@@ -129,7 +129,7 @@ def reproduction_command(
     request: CheckRequest,
     target: Target,
     *,
-    variable: str = DEFAULT_KEY_VARIABLE,
+    options: Sequence[str] = (),
     route: Route = DIRECT_ROUTE,
     deadline: Seconds | None = None,
     exact: bool = False,
@@ -138,7 +138,7 @@ def reproduction_command(
     A command that sends the request again by the same *route*; empty if it would be too long. The shell inserts the secret.
 
     It is a curl command where curl sends the same request, and *exact* bytes need not be shown. If a *deadline* was
-    missed, the command waits as long.
+    missed, the command waits as long. *options* are further ones of `chainproof call`.
     """
     host = (("Host", request.host),) if request.host is not None else ()
     url, headers = target.origin + request.path, (*host, *request.fields)
@@ -158,4 +158,4 @@ def reproduction_command(
     written = writing_command(request_bytes(request, target), request.secret)
     if written is None:
         return ""
-    return call_line(written, target.origin, variable=variable, route=route, deadline=deadline)
+    return call_line(written, target.url, options=options, route=route, deadline=deadline)

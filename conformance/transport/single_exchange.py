@@ -4,7 +4,7 @@ One request on a connection of its own, with the time of each step and every byt
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import h11
 
@@ -13,7 +13,7 @@ from chainproof.contract.target import Target
 from chainproof.results.exchange import Transport
 
 from .client import Client, connection_failure
-from .connection import TransportResult, trailing_bytes_error
+from .connection import TransportResult, with_trailing_bytes
 from .request import CheckRequest, request_bytes
 
 _MORE_BYTES_TIMEOUT: Seconds = 0.3
@@ -64,25 +64,19 @@ def exchange(client: Client, request: CheckRequest, *, is_raw: bool = False) -> 
         trailing = b""
         while more := connection.read_unexpected(_MORE_BYTES_TIMEOUT):
             trailing += more
-    if trailing and not is_raw and not received.framing_error:
-        received = _with_framing_error(received, trailing)
+    all_bytes = received.raw if received.raw.endswith(trailing) else received.raw + trailing
+    if not is_raw or request.is_valid:  # one request has one answer
+        received = with_trailing_bytes(received, trailing)
     return Exchange(
         request=request,
         is_raw=is_raw,
         sent=sent,
         received=received,
-        received_bytes=received.raw if received.raw.endswith(trailing) else received.raw + trailing,
+        received_bytes=all_bytes,
         connect=connected - began,
         first_byte=first_byte - connected if first else None,
         total=ended - connected if received.transport is Transport.ANSWERED else None,
     )
-
-
-def _with_framing_error(received: TransportResult, trailing: bytes) -> TransportResult:
-    """
-    What came back, with the bytes after it as a framing error.
-    """
-    return replace(received, framing_error=trailing_bytes_error(trailing), raw=received.raw + trailing)
 
 
 def request_from_bytes(content: bytes, target: Target) -> CheckRequest:

@@ -1,0 +1,92 @@
+"""
+Finds for each finding a command that shows it again: one request if that is enough, else the check.
+"""
+
+from __future__ import annotations
+
+import re
+
+from chainproof.clock import Seconds
+from chainproof.contract import clauses
+from chainproof.contract.clauses import Clause
+from chainproof.contract.violations import Violation
+from chainproof.results.exchange import Transport
+
+from ..judging.expectation import expectation
+from ..judging.judge import History, judge
+from ..judging.ledger import Evidence
+from ..transport.check_skipped import CheckSkipped
+from ..transport.connection import TransportResult, with_trailing_bytes
+from ..transport.request import CheckRequest, reproduction_command
+from .requester import Requester
+
+_ATTEMPTS = 3
+"""How often a request must show the violation, so that a violation by chance is not taken for one that always shows."""
+
+_MAX_TIMEOUT: Seconds = 2.0
+"""How long a request that was not answered is waited for again."""
+
+_STATUS = re.compile(r"status (\d{3})(?: to an? .*| `\w+`)?")
+"""What was found, if it is a status that anybody can see."""
+
+_NO_ANSWER = re.compile(r"no answer|none within .*|the connection was closed without an answer")
+
+_NOT_SHOWN_BY_ONE_ANSWER = frozenset({clauses.REQUEST_ID_UNIQUE, clauses.REQUEST_ISOLATION, clauses.OVERLOAD})
+"""Clauses about several answers: the status of one is no violation."""
+
+_SAME_SIGN = frozenset({clauses.ECHO_EXACT, clauses.ANSWER_MATCHES_REQUEST})
+"""Clauses between which an answer alone does not decide."""
+
+
+def reproduce_findings(requester: Requester, checks: tuple[str, ...], rerun: str) -> None:
+    """
+    Try the requests of the findings that *checks* saw first, and replace the command of a finding by *rerun* if its
+    request alone does not show the violation.
+    """
+    ledger = requester.ledger
+    for key, violation, evidence in ledger.untried(*checks):
+        try:
+            shown = all(_shows(requester, violation, evidence) for _ in range(_ATTEMPTS))
+        except CheckSkipped:
+            return  # nothing more may be sent
+        has_command = bool(reproduction_command(evidence.request, requester.target))
+        ledger.set_tried(key, None if shown and has_command else f"{rerun}  # one request alone does not show it")
+
+
+def _shows(requester: Requester, violation: Violation, evidence: Evidence) -> bool:
+    """
+    Whether the request alone, on a connection of its own, shows the violation.
+    """
+    request = evidence.request
+    received = _sent_alone(requester, request)
+    found = _violated_clauses(requester, request, received)
+    wanted = violation.clause
+    if wanted in found or (wanted in _SAME_SIGN and found & _SAME_SIGN):
+        return True
+    if wanted in _NOT_SHOWN_BY_ONE_ANSWER:
+        return False
+    status = _STATUS.fullmatch(violation.actual)
+    if status is not None:
+        return received.answer is not None and received.answer.status == int(status[1])
+    return bool(_NO_ANSWER.fullmatch(violation.actual)) and received.answer is None and not received.framing_error
+
+
+def _sent_alone(requester: Requester, request: CheckRequest) -> TransportResult:
+    """
+    What comes back for a request on a connection of its own. Nothing is entered into the ledger.
+    """
+    with requester.raw_connection() as connection:
+        connection.send_request(request)
+        received = connection.read_answer(request, within=min(_MAX_TIMEOUT, requester.settings.deadline))
+        is_open = received.transport is Transport.ANSWERED and not connection.is_closed
+        return with_trailing_bytes(received, connection.read_unexpected() if is_open else b"")
+
+
+def _violated_clauses(requester: Requester, request: CheckRequest, received: TransportResult) -> set[Clause]:
+    """
+    The clauses that an answer violates by itself.
+    """
+    expected = expectation(request, requester.terms)
+    judgement = judge(request, received, expected, requester.terms, History(), deadline=requester.settings.deadline)
+    found = {each.clause for each in judgement.violations}
+    return found if judgement.auth_bypass is None else found | {judgement.auth_bypass.clause}
