@@ -17,7 +17,9 @@ from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.judging.ledger import Evidence, Ledger
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.input_discovery import discover_inputs
+from chainproof.conformance.probing.reproduction import reproduce_findings
 from chainproof.conformance.probing.requester import Requester
+from chainproof.conformance.runner.rerun import rerun_command
 from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client
 from chainproof.contract.clauses import Clause
@@ -105,10 +107,12 @@ def run_checks(
     duration: Seconds | None = None,
     chain_schema: ChainSchema | None = None,
     needs_options: Sequence[str] = (),
+    reproduce: bool = False,
 ) -> tuple[Finding, ...]:
     """
     The findings of some checks, up to the first violation of the *wanted* clause. Without *chain_schema* the chain returns
-    its input. *needs_options* are options of a fault.
+    its input. *needs_options* are options of a fault. With *reproduce*, the commands of findings were tried, as in a run
+    of the command.
     """
     settings = Settings(
         echo=chain_schema is None,
@@ -140,6 +144,10 @@ def run_checks(
                 continue
             except (ClauseFound, pytest.fail.Exception):
                 break
+            finally:
+                if reproduce:
+                    rerun = rerun_command(check.id, settings, client.target, embedded=False)
+                    reproduce_findings(requester, (check.name, ""), rerun)
     finally:
         client.close()
     return ledger.findings
