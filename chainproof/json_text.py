@@ -14,6 +14,17 @@ JSON = dict[str, "JSON"] | list["JSON"] | str | int | float | bool | None
 """A JSON value."""
 
 
+def encode_json(value: object) -> bytes:
+    """
+    A value as compact JSON in UTF-8. Integers may have any size. Half of a surrogate pair is escaped. Raises ValueError for
+    NaN and infinity, TypeError for what JSON does not have.
+    """
+    try:
+        return json.dumps(value, ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError:
+        return json.dumps(value, allow_nan=False, separators=(",", ":")).encode()
+
+
 class InvalidJson(Enum):
     """
     Why a body is not JSON. The value completes the sentence "the body is …".

@@ -10,6 +10,7 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
+from pydantic_core import ErrorDetails
 
 from chainproof.json_text import JSON
 
@@ -34,15 +35,28 @@ class ModelCheck:
     def errors(self, value: JSON) -> tuple[str, ...]:
         """One line for each error, which does not quote the value; none if the model accepts it."""
         try:
-            self.model.model_validate(value, by_alias=self.by_name or None, by_name=self.by_name or None)
-        except ValidationError as error:
-            details = error.errors(include_url=False, include_input=False, include_context=False)
-            return tuple(_line(detail["loc"], detail["type"], detail["msg"]) for detail in details)
+            return tuple(_line(detail["loc"], detail["type"], detail["msg"]) for detail in self._details(value))
         except RecursionError:
             return ()  # nested too deeply to validate
         except Exception as error:  # noqa: BLE001  # responsible: a validator of the user's class, which rejects the value
             return (f"a validator of the class raised {type(error).__name__}",)
-        return ()
+
+    def rejected_paths(self, value: JSON) -> tuple[tuple[str | int, ...], ...]:
+        """Where the errors are; none if that is not known."""
+        try:
+            return tuple(detail["loc"] for detail in self._details(value))
+        except Exception:  # noqa: BLE001  # responsible: as above; `errors` says so
+            return ()
+
+    def _details(self, value: JSON) -> list[ErrorDetails]:
+        """
+        The errors as pydantic describes them.
+        """
+        try:
+            self.model.model_validate(value, by_alias=self.by_name or None, by_name=self.by_name or None)
+        except ValidationError as error:
+            return error.errors(include_url=False, include_input=False, include_context=False)
+        return []
 
 
 def _line(location: tuple[str | int, ...], kind: str, message: str) -> str:

@@ -1,0 +1,158 @@
+"""
+Generate inputs that a chain accepts: the simplest one, a rich one, and different ones.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import islice
+from random import Random
+from typing import Any, cast
+
+from chainproof.json_text import JSON, encode_json, parse_json
+
+from .alternatives import Alternatives, Unsatisfiable
+from .instances import InstanceGenerator, Position, Style
+from .references import Node, SchemaReader
+from .schema import Schema
+from .text_lines import SchemaError
+
+_MAX_REPAIRS = 20
+"""How often the parts that the model rejects are made again."""
+_ATTEMPTS = 200
+_FEW = 10
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GeneratedInput:
+    """
+    A valid input, and what is known of its parts.
+    """
+
+    value: dict[str, JSON]
+    positions: tuple[Position, ...]
+
+    @property
+    def content(self) -> bytes:
+        """The input as a request body."""
+        return encode_json(self.value)
+
+
+@dataclass(slots=True)
+class InputGenerator:
+    """
+    Generates inputs for a schema.
+    """
+
+    schema: Schema
+    failure: str = ""
+    """Why the last attempt gave no input; empty if it is not known."""
+    _alternatives: Alternatives = field(init=False, repr=False)
+    _roots: tuple[Node, Node] = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        reader = SchemaReader(self.schema.document)
+        self._alternatives = Alternatives(reader)
+        self._roots = reader.root, Node({"type": "object"}, reader.root.resolver, reader.root.draft)
+
+    def draw(self, source: Random, style: Style = Style.MIXED) -> GeneratedInput | None:
+        """
+        One attempt to generate an input; None if it failed. Equal random numbers give equal inputs.
+        """
+        generator = self._generator(source, style)
+        try:
+            value = generator.value(self._roots)
+        except (Unsatisfiable, RecursionError) as error:
+            self.failure = str(error) if isinstance(error, Unsatisfiable) else "the value would be too deep"
+            return None
+        value = self._repaired(value, generator.positions, source, style)
+        # The target receives the encoded value, so that one is validated.
+        decoded = parse_json(encode_json(value))
+        if not isinstance(decoded, dict) or not self.schema.accepts(decoded):
+            errors = self.schema.errors(value)
+            self.failure = errors[0] if errors else ""
+            return None
+        return GeneratedInput(value=cast(dict[str, JSON], value), positions=tuple(generator.positions))
+
+    def simplest(self) -> GeneratedInput:
+        """
+        The smallest input that is found. Raises SchemaError if none is found.
+        """
+        simple = self.draw(Random(0), Style.SIMPLE)
+        if simple is not None:
+            return simple
+        return (
+            min(islice(self._found(Style.SIMPLE), _FEW), key=lambda found: len(found.content), default=None)
+            or self._any()
+        )
+
+    def rich(self) -> GeneratedInput:
+        """
+        The input with the most parts that is found. Raises SchemaError if none is found.
+        """
+        rich = max(islice(self._found(Style.RICH), _FEW), key=lambda found: len(found.positions), default=None)
+        return rich or self._any()
+
+    def value_at(self, position: Position, source: Random, style: Style) -> JSON:
+        """Another value for a part of an input. Raises Unsatisfiable."""
+        return self._generator(source, style).value(position.nodes)
+
+    def _any(self) -> GeneratedInput:
+        """
+        The smallest of a few inputs. Raises SchemaError if there is none.
+        """
+        smallest = min(islice(self._found(Style.MIXED), _FEW), key=lambda found: len(found.content), default=None)
+        if smallest is None:
+            because = f": {self.failure}" if self.failure else ""
+            raise SchemaError(f"{self.schema.source}: no JSON object can be generated from the input schema{because}")
+        return smallest
+
+    def _found(self, style: Style) -> Iterator[GeneratedInput]:
+        """
+        The inputs that are found in a limited number of attempts.
+        """
+        for seed in range(_ATTEMPTS):
+            found = self.draw(Random(seed), style)
+            if found is not None:
+                yield found
+
+    def _generator(self, source: Random, style: Style) -> InstanceGenerator:
+        return InstanceGenerator(self._alternatives, source, style, any_format=self.schema.model is not None)
+
+    def _repaired(self, value: JSON, positions: list[Position], source: Random, style: Style) -> JSON:
+        """
+        The value, with the parts made again that the model rejects.
+        """
+        model = self.schema.model
+        for _ in range(_MAX_REPAIRS if model is not None else 0):
+            assert model is not None
+            rejected = model.rejected_paths(value)
+            if not rejected:
+                break
+            for path in rejected:
+                position = _deepest(positions, path)
+                if position is None or not position.path:
+                    return value
+                try:
+                    replace_at(value, position.path, self.value_at(position, source, style))
+                except (Unsatisfiable, LookupError, TypeError):
+                    return value
+        return value
+
+
+def _deepest(positions: list[Position], path: tuple[str | int, ...]) -> Position | None:
+    """
+    The deepest part that contains a path. The path of a model may go on with names of alternatives.
+    """
+    containing = (position for position in positions if position.path == path[: len(position.path)])
+    return max(containing, key=lambda position: len(position.path), default=None)
+
+
+def replace_at(value: Any, path: tuple[str | int, ...], part: JSON) -> None:
+    """
+    Replace a part of a value in place. Raises LookupError or TypeError if the value has no such part.
+    """
+    for step in path[:-1]:
+        value = value[step]
+    value[path[-1]] = part
