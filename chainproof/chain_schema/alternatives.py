@@ -30,6 +30,12 @@ class Unsatisfiable(Exception):  # it says what the schema is, and never leaves 
     """
 
 
+class TooLarge(Unsatisfiable):
+    """
+    The value has become too large or too deep. Another attempt at a part of it would not help.
+    """
+
+
 @dataclass(slots=True)
 class Alternatives:
     """

@@ -20,8 +20,11 @@ from .text_lines import SchemaError
 
 _MAX_REPAIRS = 20
 """How often the parts that the model rejects are made again."""
-_ATTEMPTS = 200
-_FEW = 10
+_ATTEMPTS = 100
+_HOPELESS = 30
+"""Attempts without any success after which no more are made."""
+_FEW = 5
+"""How many inputs are compared to choose the smallest or the largest."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,10 +115,14 @@ class InputGenerator:
         """
         The inputs that are found in a limited number of attempts.
         """
+        is_any_found = False
         for seed in range(_ATTEMPTS):
             found = self.draw(Random(seed), style)
             if found is not None:
+                is_any_found = True
                 yield found
+            elif seed == _HOPELESS and not is_any_found:
+                return
 
     def _generator(self, source: Random, style: Style) -> InstanceGenerator:
         return InstanceGenerator(self._alternatives, source, style, any_format=self.schema.model is not None)

@@ -11,12 +11,13 @@ from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from enum import Enum
+from functools import lru_cache
 from random import Random
 from typing import Any, cast
 
 from chainproof.json_text import JSON, encode_json
 
-from .alternatives import TYPES, Alternatives, Choose, Unsatisfiable
+from .alternatives import TYPES, Alternatives, Choose, TooLarge, Unsatisfiable
 from .numbers import any_number, interval, simplest_number
 from .objects_and_arrays import (
     Items,
@@ -43,6 +44,8 @@ _MAX_PARTS = 20_000
 _MORE = 3
 """How many items or members a value gets beyond what is required."""
 _MORE_CHARACTERS = 12
+_MAX_LENGTH = 1_000_000
+"""Characters of a string."""
 _ATTEMPTS = 6
 """Attempts to make a part of a value."""
 _UNIQUE_ATTEMPTS = 30
@@ -100,6 +103,8 @@ class InstanceGenerator:
             try:
                 conjunction = self.alternatives.conjunction(nodes, self._chooser(attempt))
                 value = self._value(conjunction)
+            except TooLarge:
+                raise
             except Unsatisfiable as error:
                 failure = error if str(error) else failure
                 del self.positions[mark:]
@@ -121,7 +126,7 @@ class InstanceGenerator:
     def _count(self) -> None:
         self._parts += 1
         if self._parts > _MAX_PARTS or len(self._path) > _MAX_DEPTH:
-            raise Unsatisfiable("the value would be too large")
+            raise TooLarge("the value would be too large")
 
     def _chooser(self, attempt: int) -> Choose:
         """
@@ -153,9 +158,9 @@ class InstanceGenerator:
         """
         A value for schemas without alternatives, not checked yet.
         """
-        choices = _choices(nodes)
-        if choices is not None:
-            return self._one_of([choice for choice in choices if self._is_accepted(choice, nodes)])
+        given = choices(nodes)
+        if given is not None:
+            return self._one_of([choice for choice in given if self._is_accepted(choice, nodes)])
         examples = [example for example in _examples(nodes) if self._is_accepted(example, nodes)]
         if examples and (_is_hard(nodes) or (self.style is Style.MIXED and self.source.random() < _EXAMPLE_SHARE)):
             return self.source.choice(examples)
@@ -165,7 +170,7 @@ class InstanceGenerator:
             "string": self._string,
             "integer": self._number,
             "number": self._number,
-            "boolean": lambda _: self.style is Style.RICH or (not self._is_simple and self.source.random() < 0.5),
+            "boolean": lambda _: self.style is Style.RICH or (self.style is Style.MIXED and self.source.random() < 0.5),
             "null": lambda _: None,
         }
         return makers[self._type(nodes)](nodes)
@@ -182,7 +187,7 @@ class InstanceGenerator:
         """
         The type of the value: one that all schemas allow. Without `type`, mostly the one that the other keywords are about.
         """
-        allowed = _allowed_types(nodes)
+        allowed = list(allowed_types(nodes))
         if not allowed:
             raise Unsatisfiable
         if not any(node.get("type") for node in nodes):
@@ -255,9 +260,9 @@ class InstanceGenerator:
         try:
             with self._inside(name):
                 members[name] = self.value(schemas, is_required=is_required)
-        except Unsatisfiable:
+        except Unsatisfiable as error:
             del self.positions[mark:]
-            if is_required:
+            if is_required or isinstance(error, TooLarge):
                 raise
 
     def _add_more_members(self, members: dict[str, JSON], nodes: Nodes, low: int, high: int | None) -> None:
@@ -321,10 +326,10 @@ class InstanceGenerator:
             try:
                 with self._inside(len(result)):
                     item = self.value(self._item_schemas(items, len(result), size), is_required=len(result) < low)
-            except Unsatisfiable:
-                if len(result) >= low:
-                    break
-                raise
+            except Unsatisfiable as error:
+                if len(result) < low or isinstance(error, TooLarge):
+                    raise
+                break
             encoded = encode_json(item)
             if encoded in seen and (items.are_unique or self.style is Style.RICH) and failures < _UNIQUE_ATTEMPTS:
                 failures += 1
@@ -344,7 +349,7 @@ class InstanceGenerator:
         The number of items.
         """
         low, high = items.low, items.high
-        if high is not None and low > high:
+        if (high is not None and low > high) or low > _MAX_PARTS:
             raise Unsatisfiable
         if self.style is Style.RICH:
             size = max(low, items.prefix_length, 2)
@@ -368,7 +373,7 @@ class InstanceGenerator:
 
     def _string(self, nodes: Nodes) -> JSON:
         low, high = most(nodes, "minLength"), least(nodes, "maxLength")
-        if high is not None and low > high:
+        if (high is not None and low > high) or low > _MAX_LENGTH:
             raise Unsatisfiable
         for node in nodes:
             text = self._text_by_format(node.get("format"))
@@ -384,7 +389,9 @@ class InstanceGenerator:
             return "{}"
         if self.style is Style.RICH:
             return text_in_several_scripts(low, high, self.source)
-        most_characters = low if self._is_simple else low + _MORE_CHARACTERS
+        if self._is_simple:
+            return "a" * low
+        most_characters = low + _MORE_CHARACTERS
         return plain_text(low, most_characters if high is None else min(high, most_characters), self.source)
 
     def _text_by_format(self, name: Any) -> str | None:
@@ -398,8 +405,9 @@ class InstanceGenerator:
         raise Unsatisfiable(f"the format {str(name)!r} is not known; add `examples`")
 
     def _number(self, nodes: Nodes) -> JSON:
-        allowed = interval(nodes, integers=_allowed_types(nodes)[0] == "integer")
-        number = simplest_number(allowed) if self._is_simple else any_number(allowed, self.source)
+        allowed = interval(nodes, integers=allowed_types(nodes)[0] == "integer")
+        is_simple = self.style is Style.SIMPLE
+        number = simplest_number(allowed) if is_simple else any_number(allowed, self.source)
         if number is None:
             raise Unsatisfiable
         return number
@@ -434,7 +442,8 @@ def _simplicity(kind: str) -> int:
     return TYPES.index(kind)
 
 
-def _allowed_types(nodes: Nodes) -> list[str]:
+@lru_cache(maxsize=1024)
+def allowed_types(nodes: Nodes) -> tuple[str, ...]:
     """
     The types that all schemas allow, in the order of the first one.
     """
@@ -450,10 +459,10 @@ def _allowed_types(nodes: Nodes) -> list[str]:
         allowed = [kind for kind in types if kind in narrower] + [kind for kind in narrower if kind not in types]
     if "number" in allowed and "integer" in allowed and any(node.get("type") for node in nodes):
         allowed.remove("integer")
-    return allowed
+    return tuple(allowed)
 
 
-def _choices(nodes: Nodes) -> list[JSON] | None:
+def choices(nodes: Nodes) -> list[JSON] | None:
     """
     The values of `const` or `enum`; None without them.
     """

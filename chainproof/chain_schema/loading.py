@@ -37,7 +37,7 @@ def load_output_schema(text: str) -> Schema:
     Of a class, the model of the return type decides. The derived schema adds only that types are not coerced.
     """
     if _names_json_file(text):
-        return _schema_from_file(text)
+        return _schema_from_file(text, allows_naive_times=True)
     return _output_schema(load_entrypoint(text), text)
 
 
@@ -75,7 +75,7 @@ def _names_json_file(text: str) -> bool:
     return text.endswith(".json")
 
 
-def _schema_from_file(text: str) -> Schema:
+def _schema_from_file(text: str, *, allows_naive_times: bool = False) -> Schema:
     """
     The schema in a JSON file. Raises SchemaError.
     """
@@ -86,4 +86,4 @@ def _schema_from_file(text: str) -> Schema:
     if isinstance(value, InvalidJson | TooDeep) or not isinstance(value, dict):
         problem = value.value if isinstance(value, InvalidJson) else "not a JSON object"
         raise SchemaError(f"{text} is not a JSON Schema: expected a JSON object, the file is {problem}")
-    return Schema(source=text, document=value)
+    return Schema(source=text, document=value, allows_naive_times=allows_naive_times)

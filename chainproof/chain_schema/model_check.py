@@ -10,7 +10,6 @@ from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import ErrorDetails
 
 from chainproof.json_text import JSON
 
@@ -48,9 +47,9 @@ class ModelCheck:
         except Exception:  # noqa: BLE001  # responsible: as above; `errors` says so
             return ()
 
-    def _details(self, value: JSON) -> list[ErrorDetails]:
+    def _details(self, value: JSON) -> list[Any]:
         """
-        The errors as pydantic describes them.
+        The errors as tables: `loc`, `type` and `msg`, as pydantic describes them.
         """
         try:
             self.model.model_validate(value, by_alias=self.by_name or None, by_name=self.by_name or None)

@@ -5,9 +5,11 @@ Numbers within the bounds of a schema, with exact arithmetic.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import lru_cache
 from random import Random
 from typing import Any
 
@@ -32,6 +34,8 @@ class Interval:
     high_open: bool = False
     step: Fraction | None = None
     """Every number is a multiple of it; None without `multipleOf`."""
+    reach: tuple[Fraction, Fraction]
+    """The bounds, with something in place of a missing one."""
 
     def factors(self) -> tuple[int, int] | None:
         """
@@ -44,16 +48,9 @@ class Interval:
         last -= self.high_open and last * self.step == high
         return (first, last) if first <= last else None
 
-    @property
-    def reach(self) -> tuple[Fraction, Fraction]:
-        """The bounds, with something in place of a missing one."""
-        width = _REACH * max(self.step or 1, 1)
-        low = self.low if self.low is not None else min(-width, (self.high or 0) - width)
-        high = self.high if self.high is not None else max(width, low + width)
-        return Fraction(low), Fraction(high)
 
-
-def interval(nodes: Iterable[Node], *, integers: bool) -> Interval:
+@lru_cache(maxsize=1024)
+def interval(nodes: tuple[Node, ...], *, integers: bool) -> Interval:
     """
     The numbers that all schemas allow.
     """
@@ -73,7 +70,17 @@ def interval(nodes: Iterable[Node], *, integers: bool) -> Interval:
         low_open=bool(low and low[1]),
         high_open=bool(high and not high[1]),
         step=step,
+        reach=_reach(low[0] if low else None, high[0] if high else None, step),
     )
+
+
+def _reach(low: Fraction | None, high: Fraction | None, step: Fraction | None) -> tuple[Fraction, Fraction]:
+    """
+    The bounds; a missing one is near the other one.
+    """
+    width = _REACH * max(step or 1, 1)
+    first = low if low is not None else min(-width, (high or 0) - width)
+    return Fraction(first), Fraction(high if high is not None else max(width, first + width))
 
 
 def _bounds(node: Node, inclusive: str, exclusive: str) -> Iterator[tuple[Fraction, bool]]:
@@ -138,9 +145,14 @@ def any_number(allowed: Interval, source: Random) -> int | float | None:
         chosen = source.choice([first, last, *(source.randint(first, last) for _ in range(6))])
         return _number(chosen * allowed.step)
     low, high = allowed.reach
-    exact = low + (high - low) * Fraction(source.random())
-    rounded = Fraction(round(exact, _DIGITS))
-    candidates = (source.choice([low, high, rounded, rounded, rounded]), rounded, exact, (low + high) / 2)
+    share, kind = source.random(), source.randrange(5)
+    if kind > 1:
+        with suppress(OverflowError):
+            start, end = float(low), float(high)
+            quick: float = round(start * (1 - share) + end * share, _DIGITS)
+            if start < quick < end:
+                return quick
+    candidates = (low if kind == 0 else high, low + (high - low) * Fraction(share), (low + high) / 2)
     return next((_number(candidate) for candidate in candidates if _is_allowed(candidate, allowed)), None)
 
 

@@ -53,6 +53,7 @@ class SchemaReader:
     root: Node = field(init=False)
     _registry: jsonschema_rs.Registry = field(init=False, repr=False)
     _found: dict[tuple[str, tuple[str, ...], str], Node | None] = field(init=False, repr=False, default_factory=dict)
+    _nodes: dict[int, Node] = field(init=False, repr=False, default_factory=dict)
     _validators: dict[int, tuple[Node, jsonschema_rs.Validator | None]] = field(
         init=False, repr=False, default_factory=dict
     )
@@ -66,8 +67,19 @@ class SchemaReader:
 
     def child(self, parent: Node, schema: Any) -> Node:
         """A schema directly inside another one. Its `$id` changes the base of its references."""
+        if not isinstance(schema, dict):
+            return Node(schema, parent.resolver, parent.draft)
+        # Each object of the document is one node, so that what is computed for it can be kept.
+        if id(schema) not in self._nodes:
+            self._nodes[id(schema)] = self._child(parent, schema)
+        return self._nodes[id(schema)]
+
+    def _child(self, parent: Node, schema: dict[str, Any]) -> Node:
+        """
+        A schema that was not read before.
+        """
         name = "id" if parent.draft == 4 else "$id"
-        address = schema.get(name) if isinstance(schema, dict) else None
+        address = schema.get(name)
         if not isinstance(address, str) or address.startswith("#") or is_reference_alone(schema, parent.draft):
             return Node(schema, parent.resolver, parent.draft)
         found = self._lookup(parent.resolver, address)

@@ -4,9 +4,10 @@ The schema of a chain's input or output: which values are valid, and what is wro
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from itertools import islice
 from typing import Any
@@ -40,16 +41,23 @@ class Schema:
     """Other schemas; a value has to match one of them or `document`."""
     model: ModelCheck | None = None
     """A value has to be accepted by this model as well."""
+    allows_naive_times: bool = False
+    """True to accept a `date-time` or `time` without an offset, as Python writes one: schemas derived from type hints call it so."""
     _validators: tuple[jsonschema_rs.Validator, ...] = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "document", with_dialect(self.document, self.source))
-        validators = tuple(_validator(document, self.source) for document in (self.document, *self.alternatives))
+        formats = _NAIVE_TIMES if self.allows_naive_times else {}
+        validators = tuple(_validator(each, self.source, formats) for each in (self.document, *self.alternatives))
         object.__setattr__(self, "_validators", validators)
 
     def accepts(self, value: JSON) -> bool:
         """True if a value is valid, or nested too deeply to validate."""
         return self._accepts(value) or self._accepts(_sanitized(value))
+
+    def surely_rejects(self, value: JSON) -> bool:
+        """True if an invalid value is certain to be rejected. Where a model exists, it alone decides: it may read more."""
+        return bool(self.model.errors(value)) if self.model is not None else not self.accepts(value)
 
     def errors(self, value: JSON) -> tuple[str, ...]:
         """At most `MAX_ERRORS` lines about an invalid value, which do not quote it; none if it is valid."""
@@ -95,14 +103,44 @@ def _matches(validator: jsonschema_rs.Validator, value: JSON) -> bool:
         return True
 
 
-def _validator(document: dict[str, JSON], source: str) -> jsonschema_rs.Validator:
+def _validator(
+    document: dict[str, JSON], source: str, formats: dict[str, Callable[[str], bool]]
+) -> jsonschema_rs.Validator:
     """
     The validator of a schema. Its messages do not contain the value, since findings must not contain parts of a body.
     """
     try:
-        return jsonschema_rs.validator_for(document, mask="the value", validate_formats=True, offline=True)
+        return jsonschema_rs.validator_for(
+            document, formats=formats, mask="the value", validate_formats=True, offline=True
+        )
     except (jsonschema_rs.ValidationError, jsonschema_rs.ReferencingError, ValueError) as error:
         raise SchemaError(f"{source} is not a JSON Schema: {one_line(str(error))}") from None
+
+
+def _is_time(text: str) -> bool:
+    """
+    True for a time of RFC 3339 with or without an offset.
+    """
+    return _is_readable(dt.time, text)
+
+
+def _is_date_time(text: str) -> bool:
+    """
+    True for a date and time of RFC 3339 with or without an offset.
+    """
+    return len(text) > _DATE_LENGTH and _is_readable(dt.datetime, text)
+
+
+def _is_readable(kind: type[dt.time | dt.datetime], text: str) -> bool:
+    try:
+        kind.fromisoformat(text.replace("60", "59") if ":60" in text else text)  # a leap second
+    except ValueError:
+        return False
+    return ":" in text
+
+
+_DATE_LENGTH = len("2026-01-01")
+_NAIVE_TIMES: dict[str, Callable[[str], bool]] = {"date-time": _is_date_time, "time": _is_time}
 
 
 def _error_line(error: jsonschema_rs.ValidationError) -> str:

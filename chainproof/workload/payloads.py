@@ -6,13 +6,13 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import orjson
 
 from chainproof.errors import UsageError
-from chainproof.json_text import JSON
+from chainproof.json_text import JSON, InvalidJson, encode_json, parse_json
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,10 +24,12 @@ class Payload:
     name: str
     body: dict[str, JSON]
     weight: float = 1.0
+    text: bytes | None = field(default=None, compare=False)
+    """The body as the user wrote it; None to encode `body`."""
 
     def encoded(self) -> bytes:
-        """The body as bytes."""
-        return orjson.dumps(self.body)
+        """The body as bytes. Raises PayloadError for NaN, infinity and values that JSON does not have."""
+        return encode_body(self.body) if self.text is None else self.text
 
 
 DEFAULT_PAYLOADS: tuple[Payload, ...] = (Payload(name="hello", body={"names": ["Ada", "Grace"], "greeting": "hello"}),)
@@ -40,33 +42,63 @@ class PayloadError(UsageError):
     """
 
 
+def encode_body(body: object) -> bytes:
+    """
+    A body as JSON. Raises PayloadError for NaN, infinity and values that JSON does not have.
+    """
+    try:
+        encoded = orjson.dumps(body)
+    except orjson.JSONEncodeError:
+        encoded = None  # an integer beyond 64 bits, or half of a surrogate pair
+    if encoded is not None and b"null" not in encoded:
+        return encoded
+    try:
+        # The fast encoder writes NaN and infinity as null.
+        return encode_json(body)
+    except ValueError:
+        raise PayloadError("expected finite numbers in a payload, found NaN or infinity") from None
+    except TypeError as error:
+        if encoded is not None:
+            return encoded  # a date, with null beside it
+        raise PayloadError(f"expected a payload of JSON values: {error}") from None
+
+
+def payload_from_text(name: str, text: bytes, weight: float = 1.0) -> Payload:
+    """
+    A payload that is sent as it is written. Raises PayloadError if it is not a JSON object.
+    """
+    value = parse_json(text)
+    if isinstance(value, InvalidJson):
+        raise PayloadError(f"expected a JSON object, found a text that is {value.value}")
+    if not isinstance(value, dict):
+        raise PayloadError(f"expected a JSON object, found {type(value).__name__}")
+    return Payload(name=name, body=value, weight=weight, text=text)
+
+
 def load_payloads(path: Path, *, name: str = "", weight: float = 1.0) -> tuple[Payload, ...]:
     """
     The payloads in a file with one JSON object per line. Raises PayloadError.
 
-    They all have the same name (by default the file's), and share *weight* equally.
+    They all have the same name (by default the file's), and share *weight* equally. Each is sent with the bytes of its line.
     """
     try:
         lines = path.read_bytes().splitlines()
     except OSError as error:
         raise PayloadError(f"cannot read the payloads {path}: {error.strerror}") from None
-    bodies = [_body(line, path, number) for number, line in enumerate(lines, start=1) if line.strip()]
-    if not bodies:
+    numbered = [(number, line) for number, line in enumerate(lines, start=1) if line.strip()]
+    if not numbered:
         raise PayloadError(f"expected one JSON object per line in {path}, found none")
-    return tuple(Payload(name=name or path.stem, body=body, weight=weight / len(bodies)) for body in bodies)
+    return tuple(_line(path, number, line, name or path.stem, weight / len(numbered)) for number, line in numbered)
 
 
-def _body(line: bytes, path: Path, number: int) -> dict[str, JSON]:
+def _line(path: Path, number: int, line: bytes, name: str, weight: float) -> Payload:
     """
-    The JSON object in a line of a file. Raises PayloadError.
+    The payload in a line of a file. Raises PayloadError.
     """
     try:
-        value = orjson.loads(line)
-    except orjson.JSONDecodeError as error:
-        raise PayloadError(f"line {number} of {path} is not JSON: {error.msg}") from None
-    if not isinstance(value, dict):
-        raise PayloadError(f"expected a JSON object in line {number} of {path}, found {type(value).__name__}")
-    return value
+        return payload_from_text(name, line.strip(), weight)
+    except PayloadError as error:
+        raise PayloadError(f"line {number} of {path}: {error}") from None
 
 
 def draw_payloads(payloads: tuple[Payload, ...], seed: int) -> Iterator[Payload]:

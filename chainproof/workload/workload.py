@@ -21,7 +21,7 @@ from chainproof.errors import UsageError
 from chainproof.json_text import JSON
 from chainproof.workload.arrivals import ARRIVAL_PROCESSES, DEFAULT_VARIATION, take_until
 from chainproof.workload.objectives import Objective, parse_objective
-from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, load_payloads
+from chainproof.workload.payloads import DEFAULT_PAYLOADS, Payload, load_payloads, payload_from_text
 from chainproof.workload.phases import Phase, phase_at, phase_ends, rescale_events
 from chainproof.workload.replay import (
     DEFAULT_TIMESTAMP_KEY,
@@ -293,7 +293,8 @@ class Workload:
             "max_in_flight": self.max_in_flight,
             "objectives": [objective.text for objective in self.objectives],
             "payloads": [
-                {"name": payload.name, "weight": payload.weight, "body": payload.body} for payload in self.payloads
+                {"name": payload.name, "weight": payload.weight, "text": payload.encoded().decode()}
+                for payload in self.payloads
             ],
         }
 
@@ -395,17 +396,21 @@ def _payloads(value: object) -> tuple[Payload, ...]:
 
 
 def _payload(row: dict[str, object], number: int) -> tuple[Payload, ...]:
-    unknown = set(row) - {"name", "weight", "body", "file"}
-    if unknown or isinstance(row.get("body"), dict) is isinstance(row.get("file"), str):
+    contents = [isinstance(row.get("body"), dict), isinstance(row.get("file"), str), isinstance(row.get("text"), str)]
+    if set(row) - {"name", "weight", "body", "file", "text"} or sum(contents) != 1:
         raise ValueError(
-            f"payload {number}: expected a table `body` or a `file` with one JSON object per line, and optionally name "
-            f"and weight, found {sorted(row)}"
+            f"payload {number}: expected a table `body`, a JSON `text` or a `file` with one JSON object per line, and "
+            f"optionally name and weight, found {sorted(row)}"
         )
     weight = _number(row.get("weight", 1.0))
-    body = row.get("body")
-    if not isinstance(body, dict):
+    if "file" in row:
         return load_payloads(Path(_text(row["file"])), name=_text(row.get("name", "")), weight=weight)
-    return (Payload(name=_text(row.get("name", f"payload {number}")), weight=weight, body=body),)
+    name = _text(row.get("name", f"payload {number}"))
+    if "text" in row:
+        return (payload_from_text(name, _text(row["text"]).encode(), weight),)
+    payload = Payload(name=name, weight=weight, body=cast(dict[str, JSON], row["body"]))
+    payload.encoded()  # raises PayloadError for what JSON cannot hold
+    return (payload,)
 
 
 def _resolve_files(table: dict[str, object], folder: Path) -> None:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from chainproof.contract import clauses
 
 from ..inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS, BodyCase
-from ..inputs.chain_schema import serializations, valid_input_bodies
+from ..inputs.generated_inputs import serializations, valid_input_bodies
 from ..inputs.invalid_json import INVALID_JSON, invalid_json_elsewhere
 from ..inputs.strategies import almost_json, json_objects, non_objects
 from ..inputs.valid_json import (

@@ -13,7 +13,7 @@ from dataclasses import replace
 from chainproof.contract.answer import Answer
 
 from ..inputs.chain_inputs import ChainInputs
-from ..inputs.chain_schema import distinct_inputs
+from ..inputs.generated_inputs import distinct_inputs, rich_input
 from ..inputs.input_search import MAX_ATTEMPTS, InputSearch
 from .requester import Requester
 
@@ -82,7 +82,9 @@ def _with_others(requester: Requester, inputs: ChainInputs) -> ChainInputs:
     """
     schema = requester.terms.input_schema
     candidates = (
-        inputs.known if schema is None else (*inputs.known, *distinct_inputs(schema, _MAX_INPUTS, requester.seed))
+        inputs.known
+        if schema is None
+        else (*inputs.known, rich_input(schema), *distinct_inputs(schema, _MAX_INPUTS, requester.seed))
     )
     wanted = [body for body in dict.fromkeys(candidates) if body != inputs.base][:_MAX_INPUTS]
     unnamed = inputs.with_member(b'"chainproof":1')

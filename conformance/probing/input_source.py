@@ -7,6 +7,7 @@ from __future__ import annotations
 import random
 from dataclasses import dataclass
 
+from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
 from chainproof.workload.generated_payloads import generate_payloads
 
@@ -96,11 +97,12 @@ def _rich_value(requester: Requester) -> JSON:
     """
     schema = requester.terms.input_schema
     if schema is not None:
-        payloads = generate_payloads(schema.document, schema.accepts, requester.seed)
-        for payload in sorted(payloads, key=lambda payload: -len(leaf_places(payload.body)))[:3]:
-            answer = requester.send_valid_body(encoded(payload.body))
+        payloads = [payload.body for payload in generate_payloads(schema, requester.seed)]
+        payloads.sort(key=lambda body: -len(leaf_places(body)))
+        for body in [InputGenerator(schema).rich().value, *payloads[:3]]:
+            answer = requester.send_valid_body(encoded(body))
             if answer is not None and answer.status == 200:
-                return payload.body
+                return body
     value = parse_json(requester.inputs.rich)
     assert not isinstance(value, InvalidJson | TooDeep)
     return value

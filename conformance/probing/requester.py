@@ -30,7 +30,8 @@ from chainproof.results.shell_words import Secret
 
 from ..inputs.bodies import describe_body
 from ..inputs.chain_inputs import initial_inputs
-from ..inputs.chain_schema import UNKNOWN_CHAIN, VALID_INPUT_LABEL, ChainSchema
+from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema
+from ..inputs.generated_inputs import VALID_INPUT_LABEL
 from ..judging.auth_bypass_cause import auth_bypass_cause
 from ..judging.expectation import Expectation, Terms, accepts_body, expectation
 from ..judging.judge import BUSY_STATUSES, is_invalid_error, with_bypass_cause

@@ -40,7 +40,7 @@ from chainproof.contract.errors import allowed_statuses
 from chainproof.contract.openapi import METHOD, PATH
 from chainproof.contract.violations import Violation
 
-from ..inputs.chain_schema import Operation, schemathesis_operation
+from ..inputs.schemathesis_operation import Operation, schemathesis_operation
 from ..judging.expectation import Terms, expectation, is_undocumented_rejection
 from ..transport.request import CheckRequest
 from .answer_recorder import JudgedAnswer

@@ -4,18 +4,13 @@ Decodes the content coding of an answer's body, and checks that the request acce
 
 from __future__ import annotations
 
-import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from chainproof.contract.answer import Answer
+from chainproof.contract.content_coding import content_codings, decoded_body, is_supported
 
 from .request import CheckRequest
-
-_WINDOWS = {"gzip": 31, "x-gzip": 31, "deflate": 15}
-"""zlib's window bits for each supported coding; RFC 9110 §8.4.1 defines deflate as zlib data."""
-
-_MAX_SIZE = 64 * 2**20
-"""Bytes that a decoded body may have."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,8 +30,7 @@ def decode_answer(answer: Answer, request: CheckRequest) -> DecodedAnswer:
     """
     An answer with its Content-Encoding undone.
     """
-    listed = [each.strip().lower() for value in answer.fields("content-encoding") for each in value.split(",")]
-    codings = [coding for coding in listed if coding]
+    codings = content_codings(answer)
     if not codings:
         return DecodedAnswer(answer=answer)
     header = f"Content-Encoding: {', '.join(codings)}"
@@ -49,41 +43,14 @@ def decode_answer(answer: Answer, request: CheckRequest) -> DecodedAnswer:
         warning = f"{header}, which the request does not accept"
     if "identity" in codings:
         warning = warning or "Content-Encoding: identity, which is for Accept-Encoding only"
-    body: bytes | None = answer.body
-    if request.method != "HEAD":
-        for coding in reversed(codings):
-            body = _decoded(body, coding) if body is not None else None
+    body = answer.body if request.method == "HEAD" else decoded_body(answer.body, codings)
     if body is not None:
         return DecodedAnswer(answer=replace(answer, body=body), coding_error=coding_error, warning=warning)
-    if any(coding not in _WINDOWS and coding != "identity" for coding in codings):
+    if not is_supported(codings):
         warning = warning or f"{header}, which chainproof cannot decode"
         return DecodedAnswer(answer=None, coding_error=coding_error, warning=warning)
     uncoded = answer if answer.body[:1] in (b"{", b"[") else None
     return DecodedAnswer(answer=uncoded, coding_error=coding_error or f"{header}, but the body is not coded like this")
-
-
-def _decoded(body: bytes, coding: str) -> bytes | None:
-    """
-    A body without one coding; None if the body is not coded like this, or becomes too large.
-    """
-    if coding == "identity":
-        return body
-    if coding not in _WINDOWS:
-        return None
-    decoded = b""
-    while body:
-        decompressor = zlib.decompressobj(_WINDOWS[coding])
-        try:
-            decoded += decompressor.decompress(body, _MAX_SIZE)
-        except zlib.error:
-            return None
-        if not decompressor.eof or len(decoded) > _MAX_SIZE:
-            return None
-        # RFC 1952 §2.2: several gzip members are one body.
-        body = decompressor.unused_data
-        if body and coding == "deflate":
-            return None
-    return decoded
 
 
 def _accepts_identity_only(request: CheckRequest) -> bool:
@@ -95,7 +62,7 @@ def _accepts_identity_only(request: CheckRequest) -> bool:
     return bool(values) and accepted <= {"identity"}
 
 
-def _is_accepted(codings: list[str], request: CheckRequest) -> bool:
+def _is_accepted(codings: Sequence[str], request: CheckRequest) -> bool:
     """
     True if the request accepts all codings (RFC 9110 §12.5.3).
     """

@@ -7,8 +7,11 @@ This module imports pydantic and jsonschema_rs, so it is imported only if a sche
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 
+from chainproof.chain_schema.loading import load_output_schema
 from chainproof.chain_schema.schema import Schema
+from chainproof.chain_schema.text_lines import SchemaError
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.violations import Violation
@@ -23,6 +26,16 @@ MAX_DETAILED_OUTPUTS = 200
 """How many longer outputs get detailed errors. More would delay requests at high rates."""
 
 
+def _schema(output: OutputSchema) -> Schema:
+    """
+    The schema, with the model of the class if this process can load it.
+    """
+    if not output.source.endswith(".json"):
+        with suppress(SchemaError):
+            return load_output_schema(output.source)
+    return Schema(source=output.source, document=output.document, allows_naive_times=True)
+
+
 class OutputCheck:
     """
     Checks outputs against the chain's output schema.
@@ -32,7 +45,7 @@ class OutputCheck:
         """
         *sample* is the share of outputs to check, evenly spread.
         """
-        self._schema = Schema(source=output.source, document=output.document)
+        self._schema = _schema(output)
         self._sample = sample
         self._seen = 0
         self._long_outputs = 0

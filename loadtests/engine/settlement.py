@@ -13,7 +13,9 @@ import gevent
 import orjson
 
 from chainproof.clock import Seconds
+from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
+from chainproof.contract.content_coding import content_codings, decoded_answer, is_supported
 from chainproof.contract.openapi import METHOD
 from chainproof.contract.violations import Violation, breaks_must_clause, error_code, violations
 from chainproof.endpoint import Endpoint
@@ -41,6 +43,9 @@ ExchangeListener = Callable[[Outcome, Seconds, Reply, Callable[[], Exchange]], N
 
 _OK = (Outcome(Transport.ANSWERED, 200, None, Result.OK), "")
 """The outcome of nearly every request. One shared object, because the recorder groups outcomes by identity."""
+
+_BODY_CLAUSES = frozenset({clauses.OUTPUT_JSON, clauses.ERROR_JSON})
+"""Clauses that cannot be judged if the body has a coding that is not supported."""
 
 _RESULTS = {
     Transport.DEADLINE: Result.TIMED_OUT,
@@ -119,6 +124,8 @@ class Settlement:
         if answer is None:
             return Outcome(reply.transport, None, None, _RESULTS.get(reply.transport, Result.FAILED)), reply.reason
         found = violations(answer, self._state.demand.contract)
+        if found and answer.field("content-encoding") is not None:
+            answer, found = self._decoded(answer, found)
         if self._schema_check is not None:
             found = self._schema_check(answer, found)
         if self._user_check is not None:
@@ -130,6 +137,15 @@ class Settlement:
         code = self._recorder.code_label(None if answer.status == 200 else error_code(answer))
         reason = f"{found[0].clause.id}: {found[0].actual}" if found else ""
         return Outcome(Transport.ANSWERED, answer.status, code, result), reason
+
+    def _decoded(self, answer: Answer, found: tuple[Violation, ...]) -> tuple[Answer, tuple[Violation, ...]]:
+        """
+        An answer without its content coding, and its violations: a coding is legal where the request does not refuse it.
+        """
+        if not is_supported(content_codings(answer)):
+            return answer, tuple(violation for violation in found if violation.clause not in _BODY_CLAUSES)
+        decoded = decoded_answer(answer)
+        return (answer, found) if decoded is None else (decoded, violations(decoded, self._state.demand.contract))
 
     def _with_user_check(
         self, check: AnswerCheck, request: InFlightRequest, answer: Answer, found: tuple[Violation, ...]

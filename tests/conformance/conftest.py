@@ -14,7 +14,8 @@ from chainproof.chain_schema.schema import Schema
 from chainproof.conformance import options as settings_file
 from chainproof.conformance.checks import Check
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
-from chainproof.conformance.inputs.chain_schema import ChainSchema, simplest_input
+from chainproof.conformance.inputs.chain_schema import ChainSchema
+from chainproof.conformance.inputs.generated_inputs import simplest_input
 from chainproof.conformance.judging.ledger import Ledger
 from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.input_discovery import discover_inputs

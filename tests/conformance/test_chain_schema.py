@@ -18,12 +18,8 @@ from chainproof.chain_schema.schema import Schema
 from chainproof.chain_schema.text_lines import SchemaError
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
 from chainproof.conformance.command import main
-from chainproof.conformance.inputs.chain_schema import (
-    schemathesis_operation,
-    simplest_input,
-    valid_input_bodies,
-    valid_inputs,
-)
+from chainproof.conformance.inputs.generated_inputs import simplest_input, valid_input_bodies, valid_inputs
+from chainproof.conformance.inputs.schemathesis_operation import schemathesis_operation
 from chainproof.contract.openapi import document
 
 from .conftest import HANDWRITTEN_CHECKS, RunSuite, SuiteResult

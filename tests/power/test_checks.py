@@ -10,7 +10,8 @@ import pytest
 
 from chainproof.chain_schema.loading import load_input_schema, load_output_schema
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
-from chainproof.conformance.inputs.chain_schema import ChainSchema, simplest_input
+from chainproof.conformance.inputs.chain_schema import ChainSchema
+from chainproof.conformance.inputs.generated_inputs import simplest_input
 from chainproof.emulator.chain.chain import load_chain
 from chainproof.emulator.faults import FAULTS
 

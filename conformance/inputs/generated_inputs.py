@@ -1,0 +1,97 @@
+"""
+Inputs that the chain's schema accepts: the simplest one, a rich one, different ones, and generated ones for properties.
+
+They come from the same generator as the payloads of load tests; here Hypothesis draws its random numbers.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from typing import cast
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+from chainproof.chain_schema.inputs import InputGenerator
+from chainproof.chain_schema.schema import Schema
+from chainproof.json_text import JSON, encode_json
+
+from .bodies import BodyCase
+
+VALID_INPUT_LABEL = "an input that matches the schema"
+"""The label of a valid input in findings."""
+
+_DRAWS_PER_INPUT = 4
+
+
+def valid_inputs(schema: Schema) -> SearchStrategy[JSON]:
+    """
+    Objects that the schema accepts. Hypothesis shrinks them to smaller ones.
+    """
+    generator = InputGenerator(schema)
+    drawn = st.randoms(use_true_random=False).map(generator.draw)
+    return drawn.filter(lambda found: found is not None).map(lambda found: cast(JSON, found.value if found else None))
+
+
+def simplest_input(schema: Schema) -> bytes:
+    """
+    The smallest valid input that is found. Raises SchemaError if there is none.
+    """
+    return InputGenerator(schema).simplest().content
+
+
+def rich_input(schema: Schema) -> bytes:
+    """
+    A valid input with every optional property, arrays of two or more different items, and non-empty strings in several
+    scripts, as far as the schema allows. Raises SchemaError if there is no valid input.
+    """
+    return InputGenerator(schema).rich().content
+
+
+def distinct_inputs(schema: Schema, number: int, seed: int) -> tuple[bytes, ...]:
+    """
+    At most *number* different inputs that the schema accepts, those with the most content first.
+    """
+    generator, rng = InputGenerator(schema), random.Random(f"distinct inputs {seed}")
+    drawn = (generator.draw(rng) for _ in range(_DRAWS_PER_INPUT * number))
+    contents = dict.fromkeys(encode_json(found.value) for found in drawn if found is not None)
+    return tuple(sorted(contents, key=len, reverse=True)[:number])
+
+
+def _compact(value: JSON) -> bytes:
+    return json.dumps(value, separators=(",", ":")).encode()
+
+
+def _unescaped(value: JSON) -> bytes:
+    return json.dumps(value, ensure_ascii=False).encode()
+
+
+def _with_whitespace(value: JSON) -> bytes:
+    return b" \r\n\t" + json.dumps(value, indent=2, ensure_ascii=False).encode() + b"\n"
+
+
+_SERIALIZERS: dict[str, Callable[[JSON], bytes]] = {
+    VALID_INPUT_LABEL: _compact,
+    f"{VALID_INPUT_LABEL}, with unescaped characters": _unescaped,
+    f"{VALID_INPUT_LABEL}, with whitespace": _with_whitespace,
+}
+
+
+def serializations(compact: bytes) -> tuple[BodyCase, ...]:
+    """
+    A valid input in every serialization.
+    """
+    value = cast(JSON, json.loads(compact))
+    return tuple(BodyCase(label=label, content=write(value)) for label, write in _SERIALIZERS.items())
+
+
+def valid_input_bodies(schema: Schema) -> SearchStrategy[BodyCase]:
+    """
+    Valid inputs, each in one of the serializations.
+    """
+    serializers = st.sampled_from(list(_SERIALIZERS.values()))
+    return st.tuples(valid_inputs(schema), serializers).map(
+        lambda drawn: BodyCase(label=VALID_INPUT_LABEL, content=drawn[1](drawn[0]))
+    )
