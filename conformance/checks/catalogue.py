@@ -29,8 +29,8 @@ from . import (
 )
 
 CHECK_MODULES = (
+    recovery,  # first: a target that bad requests use up would leave the other checks without an answer
     body,
-    recovery,
     connection,
     credentials,
     failure,
