@@ -161,12 +161,15 @@ def allowed_statuses(contract: Contract) -> frozenset[int]:
     return frozenset(allowed)
 
 
-def responsible(error_code: str | None, status: int | None) -> Responsible:
+def responsible(error_code: str | None, status: int | None, *, from_chain: bool = False) -> Responsible:
     """
-    Who is responsible for an error: given by its code if that is documented, else by its status.
+    Who is responsible for an error: given by its code if that is documented, else by the answer's own evidence that it
+    comes *from_chain*, else by its status.
     """
     if error_code in PAIRING_BY_CODE:
         return PAIRING_BY_CODE[error_code].responsible
+    if from_chain:
+        return Responsible.CHAIN
     if status is not None and 400 <= status < 500:
         return Responsible.CALLER
     return Responsible.CHAIN if status == 504 else Responsible.PLATFORM

@@ -116,6 +116,23 @@ def error_code(answer: Answer) -> str | None:
     return code.encode("utf-8", "backslashreplace").decode() if isinstance(code, str) else None
 
 
+def is_chain_failure(answer: Answer) -> bool:
+    """
+    True if a 5xx says that the chain itself failed: it has the chain's exception, or the header fields of its server.
+
+    Source: basetenlabs/truss, truss/templates/server (04 is the chain's server; 600 the chain's code, 500 the server's).
+    """
+    if answer.status < 500:
+        return False  # by a 4xx the chain says that the caller has to act
+    value = parse_json(answer.body)
+    error = value.get("error") if isinstance(value, dict) else None
+    if isinstance(error, dict) and "exception_cls_name" in error:
+        return True
+    is_starting = isinstance(error, str) and error.endswith("is not ready.")
+    source, code = answer.field("x-baseten-error-source"), answer.field("x-baseten-error-code")
+    return source == "04" and code in (None, "500", "600") and not is_starting
+
+
 def _strict_violations(answer: Answer, contract: Contract) -> Iterator[Violation]:
     """
     The violations without regard to waivers.

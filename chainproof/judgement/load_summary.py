@@ -289,7 +289,7 @@ def _outcome_count(outcome: Outcome, count: int) -> OutcomeCount:
     """
     who = None
     if outcome.transport is Transport.ANSWERED and outcome.status != 200:
-        who = responsible(outcome.error_code, outcome.status)
+        who = responsible(outcome.error_code, outcome.status, from_chain=outcome.from_chain)
     elif outcome.result is Result.FAILED and outcome.transport is Transport.ANSWERED:
         who = Responsible.CHAIN
     return OutcomeCount(outcome=outcome, count=count, responsible=who)

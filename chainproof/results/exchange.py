@@ -94,6 +94,8 @@ class Outcome:
     error_code: str | None
     """As the target wrote it; may be undocumented."""
     result: Result
+    from_chain: bool = False
+    """Whether the answer says that the chain itself failed, not the platform in front of it."""
 
     @property
     def code_kind(self) -> CodeKind | None:

@@ -36,6 +36,8 @@ class OutcomeData(TypedDict):
     error_code: str | None
     result: str
     count: int
+    from_chain: NotRequired[bool]
+    """Only if it is true."""
 
 
 class RequestStatsData(TypedDict, total=False):
@@ -340,16 +342,19 @@ def _outcomes(outcomes: Counter[Outcome]) -> list[OutcomeData]:
     """
     Outcomes with their counts as JSON types.
     """
-    return [
-        {
+    rows: list[OutcomeData] = []
+    for outcome, count in outcomes.items():
+        row: OutcomeData = {
             "transport": outcome.transport.value,
             "status": outcome.status,
             "error_code": outcome.error_code,
             "result": outcome.result.value,
             "count": count,
         }
-        for outcome, count in outcomes.items()
-    ]
+        if outcome.from_chain:
+            row["from_chain"] = True
+        rows.append(row)
+    return rows
 
 
 def _read_outcomes(rows: Iterable[OutcomeData]) -> Counter[Outcome]:
@@ -358,9 +363,14 @@ def _read_outcomes(rows: Iterable[OutcomeData]) -> Counter[Outcome]:
     """
     outcomes: Counter[Outcome] = Counter()
     for row in rows:
-        outcomes[Outcome(Transport(row["transport"]), row["status"], row["error_code"], Result(row["result"]))] += row[
-            "count"
-        ]
+        outcome = Outcome(
+            Transport(row["transport"]),
+            row["status"],
+            row["error_code"],
+            Result(row["result"]),
+            row.get("from_chain", False),
+        )
+        outcomes[outcome] += row["count"]
     return outcomes
 
 

@@ -17,7 +17,7 @@ from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.content_coding import content_codings, decoded_answer, is_supported
 from chainproof.contract.openapi import METHOD
-from chainproof.contract.violations import Violation, breaks_must_clause, error_code, violations
+from chainproof.contract.violations import Violation, breaks_must_clause, error_code, is_chain_failure, violations
 from chainproof.endpoint import Endpoint
 from chainproof.results.curl import request_command
 from chainproof.results.exchange import Exchange, NotSent, Outcome, Result, Transport
@@ -136,7 +136,7 @@ class Settlement:
         result = Result.OK if answer.status == 200 and not breaks_must_clause(found) else Result.FAILED
         code = self._recorder.code_label(None if answer.status == 200 else error_code(answer))
         reason = f"{found[0].clause.id}: {found[0].actual}" if found else ""
-        return Outcome(Transport.ANSWERED, answer.status, code, result), reason
+        return Outcome(Transport.ANSWERED, answer.status, code, result, is_chain_failure(answer)), reason
 
     def _decoded(self, answer: Answer, found: tuple[Violation, ...]) -> tuple[Answer, tuple[Violation, ...]]:
         """
