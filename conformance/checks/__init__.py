@@ -63,8 +63,8 @@ def check_for(*clauses: Clause, title: str = "", exclusive: bool = False) -> Cal
 
         @wraps(run)
         def run_and_confirm(requester: Requester) -> None:
-            run(requester)
-            requester.send_submitted()
+            with requester.confirming_rejections():
+                run(requester)
             confirm_differences(requester)
 
         CHECKS.append(

@@ -18,6 +18,7 @@ from chainproof.contract.errors import ErrorCode
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.violations import Violation
 
+from ..inputs.chain_inputs import padded
 from ..judging.auth_bypass_cause import WRONG_KEY
 from ..judging.expectation import NO_ERROR, STEERING_HEADER, expectation
 from ..options import Depth, Permission
@@ -213,8 +214,11 @@ def request_bodies_do_not_bypass_authentication(requester: Requester) -> None:
         ("with a string", b'"x"'),
         ("with a truncated object", b"{"),
         ("with bytes that are not UTF-8", b'{"\xff":1}'),
-        ("with an object of 200 kB", b'{"x":"%s"}' % (b"x" * 200_000)),
-        ("with an object of 1000 members", b"{%s}" % b",".join(b'"%d":%d' % (n, n) for n in range(1000))),
+        ("with an object of 200 kB", _embedded(requester, b'{"x":"%s"}' % (b"x" * 200_000))),
+        (
+            "with an object of 1000 members",
+            _embedded(requester, b"{%s}" % b",".join(b'"%d":%d' % (n, n) for n in range(1000))),
+        ),
     ):
         requester.submit(replace(without, body=body, label=f"{without.label}, {label}"))
     requester.submit(replace(without, chunked=True, label=f"{without.label}, chunked"))
@@ -228,6 +232,13 @@ def request_bodies_do_not_bypass_authentication(requester: Requester) -> None:
     # A proxy may decode the body, and answer in its own format when that fails.
     coded_request = replace(without, fields=gzip, label=f"{without.label}, with Content-Encoding: gzip on a plain body")
     requester.submit(replace(coded_request, valid_message=False))
+
+
+def _embedded(requester: Requester, text: bytes) -> bytes:
+    """
+    An input with an object in it; the base, made as long, if the chain accepts none.
+    """
+    return requester.inputs.embed(text) or padded(requester.inputs.base, len(text))
 
 
 _METHODS = ("GET", "HEAD", "OPTIONS", "PUT", "PATCH", "DELETE", "QUERY", "TRACE", "post", "CHAINPROOF")
@@ -278,7 +289,7 @@ def methods_and_paths_do_not_bypass_authentication(requester: Requester) -> None
     """
     Where another method or path also runs the chain, it requires the key too.
     """
-    without = request_without_key(requester, label="without Authorization", body=_UNIQUE_OBJECT)
+    without = request_without_key(requester, label="without Authorization", body=_embedded(requester, _UNIQUE_OBJECT))
     for method in _METHODS:
         requester.submit(replace(without, method=method, label=f"{method} without Authorization"))
     for path in dict.fromkeys(bypass_paths(requester.target.path)):
@@ -295,7 +306,7 @@ def host_headers_do_not_bypass_authentication(requester: Requester) -> None:
     No `Host` header replaces the key.
     """
     requester.require_permission(Permission.FOREIGN_HOSTS)
-    without = request_without_key(requester, label="without Authorization", body=_UNIQUE_OBJECT)
+    without = request_without_key(requester, label="without Authorization", body=_embedded(requester, _UNIQUE_OBJECT))
     for host in (
         "localhost",
         "127.0.0.1",

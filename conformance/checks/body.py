@@ -6,12 +6,13 @@ Every JSON object is accepted as the request body, and everything else is reject
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from chainproof.contract import clauses
 
-from ..inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS, BodyCase
+from ..inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS, BodyCase, non_objects_around, spaced_inputs
 from ..inputs.generated_inputs import serializations, valid_input_bodies
-from ..inputs.invalid_json import INVALID_JSON, invalid_json_elsewhere
+from ..inputs.invalid_json import invalid_json, invalid_json_elsewhere, valid_elsewhere
 from ..inputs.strategies import almost_json, json_objects, non_objects
 from ..inputs.valid_json import (
     BODY_GROUPS,
@@ -19,13 +20,14 @@ from ..inputs.valid_json import (
     UNICODE_PLANES,
     VALID_BODIES,
     code_points,
-    escaped_string_object,
-    raw_string_object,
+    escaped_text,
+    raw_text,
 )
 from ..options import Depth
 from ..probing.answer_recorder import JudgedAnswer
 from ..probing.hypothesis_runner import run_property
 from ..probing.requester import Requester
+from ..transport.check_skipped import CheckSkipped
 from . import check_for
 
 _TABLE_SHARE: dict[Depth, float] = {Depth.QUICK: 0.25, Depth.STANDARD: 1.0, Depth.DEEP: 1.0}
@@ -40,7 +42,9 @@ def valid_json_objects_are_accepted(requester: Requester) -> None:
     """
     Whitespace, empty containers, nulls, repeated structures and any member order are valid JSON.
     """
-    _send_all(requester, VALID_BODIES)
+    _send_all(requester, _embedded(requester, VALID_BODIES))
+    if not requester.inputs.any_object:
+        _send_all(requester, spaced_inputs(requester.inputs.base))
     if requester.terms.input_schema is not None:
         _send_all(requester, serializations(requester.inputs.base))
 
@@ -51,8 +55,9 @@ def objects_with_any_kind_of_value_are_accepted(requester: Requester) -> None:
     Numbers, strings, names and structures that some receivers misread: sent together, and one by one if that fails.
     """
     for group in BODY_GROUPS:
-        if _send(requester, group.combined).violations:
-            _send_all(requester, group.single)
+        for combined in _embedded(requester, [group.combined]):
+            if _send(requester, combined).violations:
+                _send_all(requester, _embedded(requester, group.single))
 
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT)
@@ -60,7 +65,8 @@ def objects_with_a_single_member_are_not_unwrapped(requester: Requester) -> None
     """
     An object whose only member is `data`, `inputs` or `__proto__` is not replaced by the member's value.
     """
-    _send_all(requester, _sample(requester, "names alone", SINGLE_MEMBER_OBJECTS, _TABLE_SHARE))
+    sample = _sample(requester, "names alone", SINGLE_MEMBER_OBJECTS, _TABLE_SHARE)
+    _send_all(requester, _embedded(requester, sample))
 
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT, title="every Unicode code point is accepted")
@@ -68,10 +74,12 @@ def every_unicode_code_point_is_accepted(requester: Requester) -> None:
     """
     Raw and escaped. If a Unicode plane fails, it is halved until few code points are left.
     """
+    if requester.inputs.text_place is None:
+        raise CheckSkipped("needs a chain that accepts any text: in a string argument, or in a member that it ignores")
     quick = requester.settings.depth is Depth.QUICK
     for write, form, planes in (
-        (raw_string_object, "unescaped", UNICODE_PLANES),
-        (escaped_string_object, "escaped", 2),
+        (raw_text, "unescaped", UNICODE_PLANES),
+        (escaped_text, "escaped", 2),
     ):
         for plane in range(1 if quick else planes):
             if _narrow_down(requester, code_points(plane), write, form):
@@ -87,7 +95,8 @@ def generated_objects_are_accepted(requester: Requester) -> None:
         run_property(
             "inputs", valid_input_bodies(requester.terms.input_schema), requester, lambda body: _send(requester, body)
         )
-    run_property("objects", json_objects(), requester, lambda body: _send(requester, body))
+    if requester.inputs.value_place is not None:
+        run_property("objects", json_objects(requester.inputs), requester, lambda body: _send(requester, body))
 
 
 @check_for(clauses.OBJECT_ACCEPTED)
@@ -96,7 +105,7 @@ def chunked_bodies_are_accepted(requester: Requester) -> None:
     Chunked framing does not change the meaning of a body (RFC 9112 §6.1, §7.1).
     """
     plain = BodyCase(label=requester.body_label(requester.inputs.base), content=requester.inputs.base)
-    for body in dict.fromkeys((plain, VALID_BODIES[0], BODY_GROUPS[-1].combined)):
+    for body in dict.fromkeys((plain, *_embedded(requester, (VALID_BODIES[0], BODY_GROUPS[-1].combined)))):
         requester.submit(requester.build_request(body.content, chunked=True, label=f"{body.label}, chunked"))
 
 
@@ -110,7 +119,7 @@ def implementation_defined_json_gets_a_documented_answer(requester: Requester) -
     """
     Duplicate names, lone surrogates, tiny numbers and deep nesting may be accepted or rejected, in a documented way.
     """
-    _send_all(requester, IMPLEMENTATION_DEFINED)
+    _send_all(requester, _embedded(requester, IMPLEMENTATION_DEFINED))
 
 
 @check_for(clauses.BODY_REQUIRED)
@@ -131,6 +140,8 @@ def json_values_other_than_objects_are_rejected(requester: Requester) -> None:
     Arrays, strings, numbers, booleans and null are valid JSON, but not objects.
     """
     _send_all(requester, NON_OBJECTS)
+    if not requester.inputs.any_object:
+        _send_all(requester, non_objects_around(requester.inputs.base))
     run_property("other values", non_objects(), requester, lambda body: _send(requester, body))
 
 
@@ -139,7 +150,7 @@ def almost_valid_json_is_rejected(requester: Requester) -> None:
     """
     Trailing commas, NaN, single quotes, comments, trailing text, raw control characters, invalid UTF-8, truncation.
     """
-    _send_all(requester, _sample(requester, "invalid JSON", INVALID_JSON, _TABLE_SHARE))
+    _send_all(requester, _sample(requester, "invalid JSON", invalid_json(requester.inputs), _TABLE_SHARE))
 
 
 @check_for(clauses.INVALID_JSON_REJECTED, title="almost-valid JSON is rejected at every position")
@@ -147,7 +158,9 @@ def almost_valid_json_is_rejected_at_every_position(requester: Requester) -> Non
     """
     The same errors deeply nested, and after more text than a receiver buffers at once.
     """
-    _send_all(requester, _sample(requester, "invalid JSON elsewhere", invalid_json_elsewhere(), _POSITION_SHARE))
+    bodies = invalid_json_elsewhere(requester.inputs)
+    with requester.confirming_rejections(valid_elsewhere(requester.inputs)):
+        _send_all(requester, _sample(requester, "invalid JSON elsewhere", bodies, _POSITION_SHARE))
 
 
 @check_for(clauses.INVALID_JSON_REJECTED, title="generated invalid JSON is rejected")
@@ -155,7 +168,7 @@ def generated_invalid_json_is_rejected(requester: Requester) -> None:
     """
     The same errors in objects generated by Hypothesis.
     """
-    run_property("invalid JSON", almost_json(), requester, lambda body: _send(requester, body))
+    run_property("invalid JSON", almost_json(requester.inputs), requester, lambda body: _send(requester, body))
 
 
 def _sample(
@@ -166,6 +179,16 @@ def _sample(
     """
     rng, share = requester.rng(purpose), shares[requester.settings.depth]
     return (body for body in bodies if rng.random() < share)
+
+
+def _embedded(requester: Requester, bodies: Iterable[BodyCase]) -> Iterator[BodyCase]:
+    """
+    The bodies as inputs of this chain; none if it accepts no member that its signature does not name.
+    """
+    for body in bodies:
+        content = requester.inputs.embed(body.content)
+        if content is not None:
+            yield replace(body, content=content)
 
 
 def _send_all(requester: Requester, bodies: Iterable[BodyCase]) -> None:
@@ -188,10 +211,12 @@ def _narrow_down(
     """
     Send code points in one string; while that fails, repeat with the half that fails. True if the first failed.
     """
+    place = requester.inputs.text_place
+    assert place is not None
 
     def fails(some: Sequence[int]) -> bool:
         label = f"the code points U+{some[0]:04X} to U+{some[-1]:04X} {form}"
-        return bool(_send(requester, BodyCase(label=label, content=write(some))).violations)
+        return bool(_send(requester, BodyCase(label=label, content=place.put(write(some)))).violations)
 
     if not fails(codes):
         return False

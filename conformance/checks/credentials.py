@@ -14,6 +14,7 @@ from chainproof.contract import clauses, http_clauses
 from chainproof.contract.header_fields import HeaderField
 from chainproof.results.shell_words import Secret
 
+from ..inputs.chain_inputs import with_member
 from ..inputs.wrong_keys import BASIC_CREDENTIALS, MISUSED_KEYS, PLACEHOLDER_KEYS, wrong_keys
 from ..judging.auth_bypass_cause import WRONG_KEY
 from ..judging.expectation import expectation
@@ -196,7 +197,7 @@ def keys_in_the_body_or_the_url_are_rejected(requester: Requester) -> None:
     if key.isascii() and '"' not in key and "\\" not in key:
         for name in ("api_key", "apiKey", "key", "token", "Authorization"):
             value = f"Api-Key {key}" if name == "Authorization" else key
-            body = f'{{"{name}":"{value}"}}'.encode()
+            body = with_member(requester.inputs.base, f'"{name}":"{value}"'.encode())
             requester.submit(request_without_key(requester, label=f"the key in the body as {name}", body=body))
     form = request_without_key(requester, label="the key in a form", body=f"api_key={key}".encode())
     requester.submit(replace(form, fields=(("Content-Type", "application/x-www-form-urlencoded"),)))

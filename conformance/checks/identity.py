@@ -100,5 +100,9 @@ def _distinct_requests(requester: Requester, purpose: str) -> Iterable[CheckRequ
     """
     rng = requester.rng(purpose)
     for number in range(_BURST_SIZE):
-        body = orjson.dumps({"number": number, "token": f"{rng.getrandbits(64):016x}", "padding": "x" * number * 50})
+        if requester.inputs.any_object:
+            values = {"number": number, "token": f"{rng.getrandbits(64):016x}", "padding": "x" * number * 50}
+            body = orjson.dumps(values)
+        else:
+            body = requester.unique_input(f"{purpose} {number}", number * 50)
         yield requester.build_request(body, label="one of a dozen concurrent requests")

@@ -41,7 +41,9 @@ def errors_do_not_expose_keys_or_internals(requester: Requester) -> None:
     """
     path = requester.target.path
     for body, label in _PROVOCATIONS:
-        requester.submit(requester.build_request(body, label=label))
+        is_object = body is not None and body.startswith(b"{") and body.endswith(b"}")
+        content = requester.inputs.embed(body) or body if is_object and body is not None else body
+        requester.submit(requester.build_request(content, label=label))
     requester.submit(requester.build_request(path="/chainproof-no-such-path", label="POST /chainproof-no-such-path"))
     requester.submit(requester.build_request(path=f"{path}/%00", label="POST to a path with a NUL"))
     requester.submit(requester.build_request(path=f"{path}/%ff", label="POST to a path with invalid UTF-8"))

@@ -33,6 +33,8 @@ def large_objects_are_accepted(requester: Requester) -> None:
     Nesting, digits, members, items, names, strings and whitespace up to the required sizes.
     """
     for dimension in DIMENSIONS:
+        if not _is_available(requester, dimension):
+            continue
         accepted, first = 0, dimension.required if requester.settings.depth is Depth.QUICK else 1
         for size in _doubling_sizes(first, dimension.required):
             if _send(requester, dimension, size).violations:
@@ -48,6 +50,8 @@ def oversized_objects_get_a_documented_answer(requester: Requester) -> None:
     """
     requester.require_permission(Permission.HUGE_BODIES)
     for dimension in DIMENSIONS:
+        if not _is_available(requester, dimension):
+            continue
         accepted, bound = dimension.required, dimension.bounds[requester.settings.depth]
         for size in _doubling_sizes(2 * dimension.required, bound):
             if not _is_accepted(_send(requester, dimension, size)):
@@ -79,15 +83,23 @@ def _find_limit(requester: Requester, dimension: Dimension, accepted: int, rejec
         else:
             accepted = middle
     label = f"{dimension.label(rejected)}; the largest accepted size is {accepted}"
-    requester.send(requester.build_request(dimension.make(rejected), label=label))
+    _send(requester, dimension, rejected, label)
 
 
-def _send(requester: Requester, dimension: Dimension, size: int) -> JudgedAnswer:
+def _is_available(requester: Requester, dimension: Dimension) -> bool:
+    """
+    Whether the chain accepts inputs of a dimension, as far as is known.
+    """
+    return requester.inputs.is_accepted is not False and dimension.make(requester.inputs, 2) is not None
+
+
+def _send(requester: Requester, dimension: Dimension, size: int, label: str = "") -> JudgedAnswer:
     """
     Send an object of a size. All sizes on the way share one label.
     """
-    label = dimension.name.replace("{}", "n")
-    return requester.send(requester.build_request(dimension.make(size), label=label))
+    body = dimension.make(requester.inputs, size)
+    assert body is not None
+    return requester.send(requester.build_request(body, label=label or dimension.name.replace("{}", "n")))
 
 
 def _is_accepted(judged: JudgedAnswer) -> bool:

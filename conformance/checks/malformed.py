@@ -317,7 +317,7 @@ def only_a_line_end_begins_another_header_field(requester: Requester) -> None:
         request, answers = _answers_without_key(requester, reference, label, line)
         accepted = next((answer for answer in answers if 200 <= answer.status < 300), None)
         if accepted is None:
-            requester.record_clause(clause, None, request)
+            requester.record_rejection(clause)
         else:
             _record_violation(requester, request, accepted, "a part of a header field read as another one", clause)
 
@@ -430,7 +430,7 @@ def bodies_cannot_smuggle_requests(requester: Requester) -> None:
             if 200 <= answer.status < 300:
                 _record_violation(requester, request, answer, "a request inside the body was answered", clause)
                 return
-        requester.record_clause(clause, None, request)
+        requester.record_rejection(clause)
 
     run_concurrently(check, SMUGGLING_HEADERS, threads=_THREADS)
 
@@ -443,7 +443,7 @@ def data_after_a_body_does_not_inherit_its_credentials(requester: Requester) -> 
     """
     reference = _accepted_reference(requester)
     _require_authentication(requester, reference)
-    unauthenticated = _request_bytes_without_key(requester, b"{}")
+    unauthenticated = _request_bytes_without_key(requester, requester.inputs.base)
     for label, rest, lines in (
         ("a body longer than its Content-Length", b'{"more":1}\r\n\r\n', ("Content-Length: {length}",)),
         ("a request without a key after one with the key", unauthenticated, ("Content-Length: {length}",)),
@@ -459,7 +459,7 @@ def data_after_a_body_does_not_inherit_its_credentials(requester: Requester) -> 
             actual = "the bytes after the body answered as an authenticated request"
             _record_violation(requester, request, answers[-1], actual, http_clauses.MESSAGE_BOUNDARY)
         else:
-            requester.record_clause(http_clauses.MESSAGE_BOUNDARY, None, request)
+            requester.record_rejection(http_clauses.MESSAGE_BOUNDARY)
 
 
 def _request_bytes_without_key(requester: Requester, body: bytes) -> bytes:
@@ -509,7 +509,7 @@ def truncated_requests_are_rejected(requester: Requester) -> None:
             else:
                 at_close = finish and label == _LOOKS_COMPLETE
                 clause = http_clauses.INCOMPLETE_AT_CLOSE if at_close else http_clauses.INCOMPLETE_BODY
-                requester.record_clause(clause, None, request)
+                requester.record_rejection(clause)
 
     run_concurrently(check, _TRUNCATIONS, threads=_THREADS)
 
@@ -579,7 +579,7 @@ def _record_rejection(requester: Requester, request: CheckRequest, answers: list
     elif accepted is not None:
         _record_violation(requester, request, accepted, f"status {accepted.status} to an invalid message", clause)
     else:
-        requester.record_clause(clause, None, request)
+        requester.record_rejection(clause)
 
 
 def _record_violation(requester: Requester, request: CheckRequest, answer: Answer, actual: str, clause: Clause) -> None:

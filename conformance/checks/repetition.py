@@ -113,7 +113,9 @@ def _mixed_requests(requester: Requester, rng: random.Random) -> Iterator[tuple[
             key = () if number % 2 else (("Authorization", f"{requester.key.scheme.prefix} wrong.key"),)
             request = replace(request, fields=(*key, JSON_TYPE), label="one of many unauthenticated requests")
         elif kind == "invalid":
-            wrong = (b"[]", b"{", b'"x"', b'{"a":1,}')[number % 4]
+            base = requester.inputs.base.strip()
+            comma = b'{"a":1,}' if requester.inputs.any_object else base[:-1] + b",}"
+            wrong = (b"[]", b"{", b'"x"', comma)[number % 4]
             request = requester.build_request(wrong, label="one of many invalid bodies")
         # The target may close a reused connection at any time: only on a new one does a lost answer mean a defect.
         yield kind, request, rng.random() < (0.35 if kind == "valid" else 0.7)

@@ -191,7 +191,13 @@ def head_options_and_trace_do_not_run_the_chain(requester: Requester) -> None:
     for method in ("HEAD", "OPTIONS"):
         requester.submit(requester.build_request(None, method=method, fields=(), label=method))
         if requester.settings.echo and requester.terms.input_schema is None:
-            requester.submit(requester.build_request(_UNIQUE_OBJECT, method=method, label=f"{method} with an object"))
+            requester.submit(
+                requester.build_request(
+                    requester.inputs.embed(_UNIQUE_OBJECT) or requester.inputs.base,
+                    method=method,
+                    label=f"{method} with an object",
+                )
+            )
     requester.submit(requester.build_request(None, method="TRACE", fields=(), label="TRACE"))
     preflight = (("Origin", "https://example.com"), ("Access-Control-Request-Method", "POST"))
     requester.submit(requester.build_request(None, method="OPTIONS", fields=preflight, label="a preflight"))

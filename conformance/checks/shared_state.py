@@ -14,7 +14,7 @@ from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.violations import Violation
 from chainproof.results.shell_words import Secret
 
-from ..inputs.chain_inputs import padded
+from ..inputs.chain_inputs import padded, with_member
 from ..judging.auth_bypass_cause import WRONG_KEY
 from ..judging.judge import BUSY_STATUSES
 from ..options import Depth
@@ -150,7 +150,7 @@ def _complete_requests(requester: Requester, data: Callable[[], str]) -> Iterato
     build, path = requester.build_request, requester.target.path
 
     def member() -> bytes:
-        return requester.inputs.with_member(f'"chainproof":"{data()}"'.encode())
+        return with_member(requester.inputs.base, f'"chainproof":"{data()}"'.encode())
 
     yield build(member(), label="an object")
     yield build(fields=(JSON_TYPE, ("X-Chainproof", data())), label="a header field")

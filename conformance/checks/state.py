@@ -14,6 +14,7 @@ from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 
+from ..inputs.chain_inputs import padded
 from ..judging.expectation import Expectation
 from ..judging.judge import BUSY_STATUSES
 from ..options import Permission
@@ -180,6 +181,10 @@ def _disturbances(requester: Requester) -> Iterable[tuple[str, Disturbance]]:
     """
     build = requester.build_request
     without_key = (JSON_TYPE,)
+
+    def embedded(text: bytes) -> bytes:
+        return requester.inputs.embed(text) or padded(requester.inputs.base, len(text))
+
     yield "a malformed body", _sending(build(b'{"a":'))
     yield "an array", _sending(build(b"[1,2,3]"))
     yield "invalid UTF-8", _sending(build(b'{"a":"\xff"}'))
@@ -195,10 +200,10 @@ def _disturbances(requester: Requester) -> Iterable[tuple[str, Disturbance]]:
     yield "another path", _sending(build(path=f"{requester.target.path}/x"))
     yield (
         "deep nesting",
-        _sending(build(b"[" * 20_000 + b"]" * 20_000), build(b'{"a":' * 20_000 + b"1" + b"}" * 20_000)),
+        _sending(build(b"[" * 20_000 + b"]" * 20_000), build(embedded(b'{"a":' * 20_000 + b"1" + b"}" * 20_000))),
     )
-    yield "a long number", _sending(build(b'{"a":' + b"9" * 20_000 + b"}"))
-    yield "a long body", _sending(build(b'{"a":"' + b"x" * 2_000_000 + b'"}'))
+    yield "a long number", _sending(build(embedded(b'{"a":' + b"9" * 20_000 + b"}")))
+    yield "a long body", _sending(build(embedded(b'{"a":"' + b"x" * 2_000_000 + b'"}')))
     if requester.settings.steerable:
         for code in ("application_error", "timeout"):
             yield f"`{code}` on demand", _sending(build(fields=(JSON_TYPE, ("X-Emulate", code))))

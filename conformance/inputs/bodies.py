@@ -7,9 +7,12 @@ receiver may reject (RFC 8259 §4, §6, §8.2, §9) is decided from the text, by
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 
 from chainproof.json_text import InvalidJson, TooDeep, parse_json
+
+from .chain_inputs import padded, spaced
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +91,35 @@ NON_OBJECTS: tuple[BodyCase, ...] = (
 )  # fmt: skip  # similar values share a line
 """JSON values of every type except object."""
 
+
+def non_objects_around(text: bytes) -> tuple[BodyCase, ...]:
+    """
+    JSON values other than objects that contain an object.
+    """
+    string = json.dumps(text.decode()).encode()
+    return (
+        BodyCase(label="an array as the body", content=b"[" + text + b"]"),
+        BodyCase(label="an array as the body", content=b"[" + text + b"," + text + b"]"),
+        BodyCase(label="an array as the body", content=b"[[" + text + b"]]"),
+        BodyCase(label="a string that contains an object", content=string),
+    )
+
+
+def spaced_inputs(text: bytes) -> tuple[BodyCase, ...]:
+    """
+    An object with whitespace wherever it is allowed, and with much of it.
+    """
+    return (
+        *(
+            BodyCase(label=f"{name} wherever whitespace is allowed", content=spaced(text, whitespace))
+            for name, whitespace in (("a space", b" "), ("a tab", b"\t"), ("a line feed", b"\n"), ("CRLF", b"\r\n"))
+        ),
+        BodyCase(label="64 KiB of whitespace before an object", content=b" \t\r\n" * 16384 + text),
+        BodyCase(label="64 KiB of whitespace after an object", content=text + b"\n\r\t " * 16384),
+        BodyCase(label="64 KiB of whitespace inside an object", content=padded(text, 65536)),
+    )
+
+
 # ------------------------------------------------------------------ up to the receiver
 
 _SURROGATES = {
@@ -108,8 +140,7 @@ IMPLEMENTATION_DEFINED: tuple[BodyCase, ...] = (
     BodyCase(label="an object with a lone surrogate in a name", content=json_object(r'"\ud800":1')),
     *(
         BodyCase(label=f"an object with the number {number}", content=json_object(f'"x":{number}'))
-        # Not 1e999: many standard libraries read it as infinity, and write that back as invalid JSON.
-        for number in ("1e-400", "-1e-999", "1e-99999999999999999999")
+        for number in ("1e999", "-1e400", "1e-400", "-1e-999", "1e-99999999999999999999")
     ),
     *(
         BodyCase(label=f"an object with an integer of {digits} digits", content=json_object(f'"x":{"9" * digits}'))

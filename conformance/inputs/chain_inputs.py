@@ -8,6 +8,7 @@ first comes from `--input-schema`, `--payloads` or `--echo`; `probing.input_disc
 from __future__ import annotations
 
 import random
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,17 +18,44 @@ import orjson
 from chainproof.errors import UsageError
 from chainproof.json_text import InvalidJson, TooDeep, parse_json
 
+UNNAMED_MEMBER = "chainproof"
+"""Name of the member that probes add to an input; no signature has it."""
+
+HARMLESS_VALUE = '{"a":["é",1.5,true,null]}'.encode()
+"""A value of every type. A chain that accepts it in an unnamed member ignores that member."""
+
+HARMLESS_TEXT = "Ada, Grüße, 日本".encode()
+"""A text in several scripts. A chain that accepts it in place of a string accepts any text there."""
+
 HOW_TO_PROVIDE_INPUTS = "give --input-schema or --payloads"
 """What to do if no input is known that the chain accepts."""
 
 _ANY_OBJECTS = (b"{}", b'{"a":1}', b'{"names":["Ada"]}')
 """Objects of which a chain that accepts any object accepts one, even if it has a defect."""
 
+_BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_TOKEN = re.compile(_STRING.pattern + rb"|([{}\[\]:,])")
+
 
 class PayloadFileError(UsageError):
     """
     A file of `--payloads` that cannot be used. The message names the line.
     """
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Place:
+    """
+    The text of an accepted input around a part that is replaced.
+    """
+
+    before: bytes
+    after: bytes
+
+    def put(self, text: bytes) -> bytes:
+        """The input with another text in that part."""
+        return self.before + text + self.after
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +69,45 @@ class ChainInputs:
     rich: bytes = b"{}"
     """An input with as many arguments as possible; the base if no other is known."""
     others: tuple[bytes, ...] = ()
-    """Further inputs, all different, without the base and the rich one."""
+    """Further inputs."""
     any_object: bool = False
     """Whether the chain accepts every JSON object, as an echo chain does."""
-    is_accepted: bool = False
-    """Whether the chain has accepted the base."""
+    is_accepted: bool | None = None
+    """Whether the chain has accepted the base; None until it has been asked."""
     ignores_unnamed: bool = False
     """Whether the chain has accepted the base with a member that its signature does not name."""
+    free_text: Place | None = None
+    """A string argument in which the chain has accepted another text."""
+
+    @property
+    def value_place(self) -> Place | None:
+        """Where any JSON value can stand; None if the chain accepts no member that its signature does not name."""
+        if self.any_object:
+            return Place(before=b'{"a":', after=b"}")
+        if not self.ignores_unnamed:
+            return None
+        return Place(before=with_member(self.base, f'"{UNNAMED_MEMBER}":'.encode())[:-1], after=b"}")
+
+    @property
+    def text_place(self) -> Place | None:
+        """Where any characters of a JSON string can stand."""
+        place = self.value_place
+        if self.any_object:
+            return Place(before=b'{"x":"', after=b'"}')
+        return self.free_text if place is None else Place(before=place.before + b'"', after=b'"' + place.after)
+
+    def embed(self, text: bytes) -> bytes | None:
+        """
+        An input that contains an object, or an almost valid one, with the whitespace around it; None if the chain accepts
+        none that does.
+        """
+        if self.any_object:
+            return text
+        place, core = self.value_place, text.removeprefix(_BYTE_ORDER_MARK).strip(b" \t\r\n")
+        if place is None:
+            return None
+        before, _, after = text.partition(core)
+        return before + place.put(core) + after
 
     @property
     def known(self) -> tuple[bytes, ...]:
@@ -70,19 +130,13 @@ class ChainInputs:
         It has at least *size* bytes.
         """
         if not self.any_object:
-            return padded(rng.choice(self.known), size)
+            return padded(self.rich if size else rng.choice(self.known), size)
         token = f"{rng.getrandbits(64):016x}"
         # Multi-byte characters and escapes, so that chunk boundaries fall into them.
         return (
             orjson.dumps({"token": token, "text": "Grüße, 日本, 😀", "padding": "x" * size})[:-1]
             + rb',"escaped":"\u00e9\n"}'
         )
-
-    def with_member(self, member: bytes) -> bytes:
-        """
-        The base with one more member, given as JSON text.
-        """
-        return with_member(self.base, member)
 
 
 def initial_inputs(
@@ -113,6 +167,30 @@ def with_member(text: bytes, member: bytes) -> bytes:
     """
     inside = text.strip()[1:-1].rstrip()
     return b"{" + inside + (b"," if inside.strip() else b"") + member + b"}"
+
+
+def string_places(text: bytes) -> tuple[Place, ...]:
+    """
+    The places of the string values of a JSON text.
+
+    >>> string_places(b'{"names":["Ada"]}')
+    (Place(before=b'{"names":["', after=b'"]}'),)
+    """
+    return tuple(
+        Place(before=text[: match.start() + 1], after=text[match.end() - 1 :])
+        for match in _STRING.finditer(text)
+        if not text[match.end() :].lstrip().startswith(b":")
+    )
+
+
+def spaced(text: bytes, whitespace: bytes) -> bytes:
+    """
+    A JSON text with whitespace wherever it is allowed.
+
+    >>> spaced(b'{"a":1}', b" ")
+    b' { "a" : 1 } '
+    """
+    return _TOKEN.sub(lambda match: whitespace + match[0] + whitespace if match[1] else match[0], text)
 
 
 def padded(text: bytes, size: int) -> bytes:

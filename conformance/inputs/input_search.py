@@ -55,6 +55,7 @@ _BOUND = re.compile(r"(greater|less) than (or equal to )?(-?[\d.]+)|at (?:least|
 _MISSING: tuple[re.Pattern[str], ...] = (
     re.compile(r"[`'\"]([\w.\[\]-]+)[`'\"]:? (?:is )?(?:a )?(?:field )?(?:is )?(?:required|missing)", re.IGNORECASE),
     re.compile(r"missing (?:a )?(?:required )?(?:field|argument|property|parameter|member|key):? [`'\"]?([\w.-]+)", re.IGNORECASE),
+    re.compile(r"\b([A-Za-z_][\w.]*): (?:this )?(?:field|property|argument|value) (?:is )?required", re.IGNORECASE),
     re.compile(r"KeyError\(?:? ?'([\w-]+)'"),
 )  # fmt: skip  # one line each
 _PYTHON_MISSING = re.compile(r"missing \d+ required (?:positional|keyword-only) arguments?: (.*)")

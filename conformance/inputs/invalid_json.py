@@ -7,10 +7,14 @@ after more text than a receiver buffers at once.
 
 from __future__ import annotations
 
+import base64
+import gzip
 from collections.abc import Iterator
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from .bodies import BodyCase, json_object
+from .chain_inputs import ChainInputs, padded, with_member
 
 
 def _on_one_line(text: str) -> str:
@@ -166,6 +170,32 @@ INVALID_MEMBERS: dict[str, bytes] = {
 }
 """Members that make every object invalid, by their label."""
 
+_WITHIN_STRINGS: dict[str, bytes] = {
+    **{f"{name} in a string": b"a" + wrong for name, wrong in _NOT_UTF8.items()},
+    **{name: value[1:-1] for name, value in INVALID_VALUES.items() if value.startswith(b'"a') or name.startswith("the escape")},
+}  # fmt: skip  # one line each
+"""Texts that are invalid within a JSON string, by their label."""
+
+_BEFORE_BRACE: dict[str, bytes] = {
+    "a trailing comma": b",",
+    "a trailing comma and a space": b" , ",
+    "two commas": b",,",
+    "a comment after a member": b"/**/",
+    "a line comment after a member": b" // why\n",
+    "a hash comment": b" # why\n",
+    "a semicolon after a member": b";",
+    "a `]`": b"]",
+    "a form feed between tokens": b"\x0c",
+    "a vertical tab between tokens": b"\x0b",
+    "a NUL between tokens": b"\x00",
+    "a no-break space between tokens": b"\xc2\xa0",
+    "U+FEFF between tokens": "\ufeff".encode(),
+    "a backslash between tokens": b"\\",
+    "a value without a name": b",1",
+    "a name without a value": b',"x"',
+}
+"""Texts that are invalid before the last brace of an object, by their label."""
+
 INVALID_SURROUNDINGS: dict[str, tuple[bytes, bytes]] = {
     "a letter after it": (b"", b"x"),
     "a `}` after it": (b"", b"}"),
@@ -232,49 +262,54 @@ INVALID_SURROUNDINGS: dict[str, tuple[bytes, bytes]] = {
 }
 """Text before and after a JSON object that makes it invalid, by its label."""
 
-INVALID_TEXTS: tuple[BodyCase, ...] = (
-    BodyCase(label="whitespace as the body", content=b" \r\n\t"),
-    BodyCase(label="a space as the body", content=b" "),
-    BodyCase(label="64 KiB of whitespace as the body", content=b"\n" * 65536),
-    BodyCase(label="a comma as the body", content=b","),
-    BodyCase(label="a comma in braces as the body", content=b"{,}"),
-    BodyCase(label="a `{` as the body", content=b"{"),
-    BodyCase(label="a `}` as the body", content=b"}"),
-    BodyCase(label="mismatched brackets as the body", content=b"{]"),
-    BodyCase(label="a quotation mark as the body", content=b'"'),
-    BodyCase(label="a NUL as the body", content=b"\x00"),
-    BodyCase(label="64 NULs as the body", content=b"\x00" * 64),
-    BodyCase(label="a letter as the body", content=b"a"),
-    BodyCase(label="a backslash as the body", content=b"\\"),
-    BodyCase(label="an object after two byte order marks", content=b"\xef\xbb\xbf\xef\xbb\xbf{}"),
-    BodyCase(label="a member without an object", content=b'"a":1'),
-    *(
-        BodyCase(label=f"an object in {codec}{' with a byte order mark' * bool(mark)}", content=mark + '{"a":1}'.encode(codec))
-        for codec, mark in (
-            *(("utf-16-le", b""), ("utf-16-be", b""), ("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff")),
-            *(("utf-32-le", b""), ("utf-32-be", b""), ("utf-32-le", b"\xff\xfe\x00\x00"), ("utf-32-be", b"\x00\x00\xfe\xff")),
-            *(("utf-7", b"+/v8-"), ("cp037", b"")),
-        )
-    ),
-    BodyCase(label="a form as the body", content=b"a=1&b=2"),
-    BodyCase(label="a percent-encoded form as the body", content=b"data=%7B%22a%22%3A1%7D"),
-    BodyCase(label="a percent-encoded object as the body", content=b"%7B%22a%22%3A1%7D"),
-    BodyCase(label="XML as the body", content=b"<a>1</a>"),
-    BodyCase(label="HTML as the body", content=b"<!doctype html><p>1"),
-    BodyCase(label="YAML as the body", content=b"a: 1"),
-    BodyCase(label="two lines of YAML as the body", content=b"a: 1\nb: [x, y]\n"),
-    BodyCase(label="TOML as the body", content=b"a = 1"),
-    BodyCase(label="a JSON5 object", content=b"{a:'b',}"),
-    BodyCase(label="a Python dict", content=b"{'a': None, 'b': True}"),
-    BodyCase(label="MessagePack as the body", content=b"\x81\xa1a\x01"),
-    BodyCase(label="CBOR as the body", content=b"\xa1\x61a\x01"),
-    BodyCase(label="BSON as the body", content=b"\x0c\x00\x00\x00\x10a\x00\x01\x00\x00\x00\x00"),
-    BodyCase(label="a gzip-compressed object without Content-Encoding", content=bytes.fromhex("1f8b08000000000002ffab564a54b232ac0500a1adeb1507000000")),
-    BodyCase(label="multipart as the body", content=b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'),
-    BodyCase(label="base64 as the body", content=b"eyJhIjoxfQ=="),
-    BodyCase(label="chunked framing as the body", content=b'7\r\n{"a":1}\r\n0\r\n\r\n'),
-)  # fmt: skip  # one line each
-"""Bodies that are invalid as a whole."""
+
+def invalid_texts(text: bytes) -> tuple[BodyCase, ...]:
+    """
+    Bodies that are invalid as a whole. Some are an object in another format.
+    """
+    return (
+        BodyCase(label="whitespace as the body", content=b" \r\n\t"),
+        BodyCase(label="a space as the body", content=b" "),
+        BodyCase(label="64 KiB of whitespace as the body", content=b"\n" * 65536),
+        BodyCase(label="a comma as the body", content=b","),
+        BodyCase(label="a comma in braces as the body", content=b"{,}"),
+        BodyCase(label="a `{` as the body", content=b"{"),
+        BodyCase(label="a `}` as the body", content=b"}"),
+        BodyCase(label="mismatched brackets as the body", content=b"{]"),
+        BodyCase(label="a quotation mark as the body", content=b'"'),
+        BodyCase(label="a NUL as the body", content=b"\x00"),
+        BodyCase(label="64 NULs as the body", content=b"\x00" * 64),
+        BodyCase(label="a letter as the body", content=b"a"),
+        BodyCase(label="a backslash as the body", content=b"\\"),
+        BodyCase(label="an object after two byte order marks", content=b"\xef\xbb\xbf" * 2 + text),
+        BodyCase(label="a member without an object", content=b'"a":1'),
+        *(
+            BodyCase(label=f"an object in {codec}{' with a byte order mark' * bool(mark)}", content=mark + text.decode().encode(codec, "replace"))
+            for codec, mark in (
+                *(("utf-16-le", b""), ("utf-16-be", b""), ("utf-16-le", b"\xff\xfe"), ("utf-16-be", b"\xfe\xff")),
+                *(("utf-32-le", b""), ("utf-32-be", b""), ("utf-32-le", b"\xff\xfe\x00\x00"), ("utf-32-be", b"\x00\x00\xfe\xff")),
+                *(("utf-7", b"+/v8-"), ("cp037", b"")),
+            )
+        ),
+        BodyCase(label="a form as the body", content=b"a=1&b=2"),
+        BodyCase(label="a percent-encoded form as the body", content=b"data=" + quote(text, safe="").encode()),
+        BodyCase(label="a percent-encoded object as the body", content=quote(text, safe="").encode()),
+        BodyCase(label="XML as the body", content=b"<a>1</a>"),
+        BodyCase(label="HTML as the body", content=b"<!doctype html><p>1"),
+        BodyCase(label="YAML as the body", content=b"a: 1"),
+        BodyCase(label="two lines of YAML as the body", content=b"a: 1\nb: [x, y]\n"),
+        BodyCase(label="TOML as the body", content=b"a = 1"),
+        BodyCase(label="a JSON5 object", content=b"{a:'b',}"),
+        BodyCase(label="a Python dict", content=b"{'a': None, 'b': True}"),
+        BodyCase(label="MessagePack as the body", content=b"\x81\xa1a\x01"),
+        BodyCase(label="CBOR as the body", content=b"\xa1\x61a\x01"),
+        BodyCase(label="BSON as the body", content=b"\x0c\x00\x00\x00\x10a\x00\x01\x00\x00\x00\x00"),
+        BodyCase(label="a gzip-compressed object without Content-Encoding", content=gzip.compress(text, mtime=0)),
+        BodyCase(label="multipart as the body", content=b'--x\r\nContent-Disposition: form-data; name="a"\r\n\r\n1\r\n--x--\r\n'),
+        BodyCase(label="base64 as the body", content=base64.b64encode(text)),
+        BodyCase(label="chunked framing as the body", content=b"%x\r\n%b\r\n0\r\n\r\n" % (len(text), text)),
+    )  # fmt: skip  # one line each
+
 
 SAMPLE_OBJECT = '{"a\\u00e9":[-1.5e+2,true,false,null,"x\\n\\"é𝄞"],"b":{"":{}},"c":[[],0.25]}'.encode()
 """An object with every kind of token, so that a truncation falls into each of them."""
@@ -291,14 +326,15 @@ class Placement:
     after: bytes
 
 
-TOP_LEVEL = Placement(label_suffix="", before=b'{"a":1,', after=b"}")
+_MAX_TRUNCATIONS = 100
+"""Positions at which a long object is truncated."""
 DEEPLY_NESTED = Placement(label_suffix=" 20 levels deep", before=b'{"a":[' * 9 + b'{"a":1,', after=b"}" + b"]}" * 9)
 AFTER_LONG_MEMBER = Placement(label_suffix=" after 70 KiB", before=b'{"a":"' + b"a" * 70_000 + b'",', after=b"}")
 PLACEMENTS = (DEEPLY_NESTED, AFTER_LONG_MEMBER)
 """The placements of an invalid member besides the top level."""
 
 
-def with_invalid_member(name: str, placement: Placement = TOP_LEVEL) -> BodyCase:
+def with_invalid_member(name: str, placement: Placement) -> BodyCase:
     """
     An object with an invalid member.
     """
@@ -308,7 +344,7 @@ def with_invalid_member(name: str, placement: Placement = TOP_LEVEL) -> BodyCase
     )
 
 
-def with_invalid_surroundings(name: str, text: bytes = b'{"a":1}', label_suffix: str = "") -> BodyCase:
+def with_invalid_surroundings(name: str, text: bytes, label_suffix: str = "") -> BodyCase:
     """
     A valid object with invalid text around it.
     """
@@ -316,29 +352,68 @@ def with_invalid_surroundings(name: str, text: bytes = b'{"a":1}', label_suffix:
     return BodyCase(label=f"an object{label_suffix} with {name}", content=before + text + after)
 
 
-def truncations(text: bytes = SAMPLE_OBJECT) -> Iterator[BodyCase]:
+def truncations(text: bytes) -> Iterator[BodyCase]:
     """
-    An object truncated at every position; none of the results is JSON.
+    An object truncated at many positions; none of the results is JSON.
     """
-    return (BodyCase(label="a truncated object", content=text[:end]) for end in range(1, len(text)))
+    step = max(1, len(text) // _MAX_TRUNCATIONS)
+    return (BodyCase(label="a truncated object", content=text[:end]) for end in range(1, len(text), step))
 
 
-_LONG = json_object('"a":"' + "a" * 70_000 + '"')
+def invalid_json(inputs: ChainInputs) -> Iterator[BodyCase]:
+    """
+    Every error in its simplest form, in an input that the chain accepts.
+    """
+    text = b'{"a":1}' if inputs.any_object else inputs.base.strip()
+    if inputs.value_place is None:
+        yield from _errors_in_input(inputs)
+    else:
+        placement = Placement(label_suffix="", before=with_member(text, b"")[:-1], after=b"}")
+        yield from (with_invalid_member(name, placement) for name in INVALID_MEMBERS)
+    yield from (with_invalid_surroundings(name, text) for name in INVALID_SURROUNDINGS)
+    yield from (BodyCase(label=f"{name} as the body", content=value) for name, value in INVALID_VALUES.items())
+    yield from invalid_texts(text)
+    yield from truncations(inputs.embed(SAMPLE_OBJECT) or text)
 
-INVALID_JSON: tuple[BodyCase, ...] = (
-    *map(with_invalid_member, INVALID_MEMBERS),
-    *map(with_invalid_surroundings, INVALID_SURROUNDINGS),
-    *(BodyCase(label=f"{name} as the body", content=value) for name, value in INVALID_VALUES.items()),
-    *INVALID_TEXTS,
-    *truncations(),
-)
-"""Every error in its simplest form."""
+
+def _errors_in_input(inputs: ChainInputs) -> Iterator[BodyCase]:
+    """
+    Errors for a chain that accepts no further member: within a string argument, and before the last brace.
+    """
+    for name, content in _WITHIN_STRINGS.items() if inputs.text_place is not None else ():
+        assert inputs.text_place is not None
+        yield BodyCase(label=f"an object with {name}", content=inputs.text_place.put(content))
+    text = inputs.base.strip()
+    for name, content in _BEFORE_BRACE.items():
+        yield BodyCase(label=f"an object with {name}", content=text[:-1] + content + text[-1:])
 
 
-def invalid_json_elsewhere() -> Iterator[BodyCase]:
+def invalid_json_elsewhere(inputs: ChainInputs) -> Iterator[BodyCase]:
     """
     Every error deeply nested, and after a long member or object.
     """
-    yield from (with_invalid_member(name, placement) for placement in PLACEMENTS for name in INVALID_MEMBERS)
-    yield from (with_invalid_surroundings(name, _LONG, " of 70 KiB") for name in INVALID_SURROUNDINGS)
-    yield from (BodyCase(label="a truncated object of 70 KiB", content=_LONG[:-end]) for end in (1, 2, 3, 1000))
+    place = inputs.value_place
+    if place is not None:
+        for each in PLACEMENTS:
+            before, after = each.before, each.after
+            if not inputs.any_object:
+                before, after = place.before + before, after + place.after
+            placement = Placement(label_suffix=each.label_suffix, before=before, after=after)
+            yield from (with_invalid_member(name, placement) for name in INVALID_MEMBERS)
+    long = _LONG if inputs.any_object else inputs.embed(_LONG) or padded(inputs.base, 70_000)
+    yield from (with_invalid_surroundings(name, long, " of 70 KiB") for name in INVALID_SURROUNDINGS)
+    yield from (BodyCase(label="a truncated object of 70 KiB", content=long[:-end]) for end in (1, 2, 3, 1000))
+
+
+def valid_elsewhere(inputs: ChainInputs) -> bytes:
+    """
+    An input that is as long and as deeply nested as those of `invalid_json_elsewhere`, but valid.
+    """
+    text = DEEPLY_NESTED.before + DEEPLY_NESTED.after.removeprefix(b"}")
+    text = text.replace(b'{"a":1,', b'{"a":1}')
+    return inputs.embed(json_object('"a":"' + "a" * 70_000 + '"', f'"b":{text.decode()}')) or padded(
+        inputs.base, 70_000
+    )
+
+
+_LONG = json_object('"a":"' + "a" * 70_000 + '"')

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from ..options import Depth
+from .chain_inputs import ChainInputs, Place, padded
 
 REQUIRED_NESTING = 64
 """Levels of nesting; the outermost object is the first."""
@@ -46,8 +47,8 @@ class Dimension:
     """The size that must be accepted."""
     bounds: dict[Depth, int]
     """The largest size that is tried; at most *required* if huge bodies are not permitted."""
-    make: Callable[[int], bytes]
-    """Makes an object of a size."""
+    make: Callable[[ChainInputs, int], bytes | None]
+    """Makes an input of a size; None if the chain accepts none."""
 
     def label(self, size: int) -> str:
         """The label of an object of a size."""
@@ -61,19 +62,31 @@ def _bounds(quick: int, standard: int, deep: int) -> dict[Depth, int]:
     return {Depth.QUICK: quick, Depth.STANDARD: standard, Depth.DEEP: deep}
 
 
-def _nested(before: str, after: str, levels: int) -> bytes:
+def _with_value(inputs: ChainInputs, text: bytes) -> bytes | None:
     """
-    An object with *levels* levels of nesting, itself included.
+    An input with a JSON value.
     """
-    return ('{"a":' + before * (levels - 2) + "{}" + after * (levels - 2) + "}").encode() if levels > 1 else b"{}"
+    return None if inputs.value_place is None else inputs.value_place.put(text)
 
 
-def _filled(filling: str, length: int, prefix: str = '{"a":"', suffix: str = '"}') -> bytes:
+def _nested(inputs: ChainInputs, before: bytes, after: bytes, levels: int) -> bytes | None:
     """
-    An object of *length* bytes, filled with a character.
+    An input with *levels* levels of nesting, itself included.
     """
-    room = length - len((prefix + suffix).encode())
-    return (prefix + filling * (room // len(filling.encode())) + suffix).encode()
+    return _with_value(inputs, before * (levels - 2) + b"{}" + after * (levels - 2)) if levels > 1 else inputs.base
+
+
+def _filled(inputs: ChainInputs, filling: str, length: int) -> bytes | None:
+    """
+    An input of *length* bytes, filled with a text.
+    """
+    place = inputs.text_place
+    if place is None:
+        return None
+    if inputs.any_object:
+        place = Place(before=b'{"a":"', after=b'"}')
+    filled = filling.encode()
+    return place.put(filled * max(0, (length - len(place.put(b""))) // len(filled)))
 
 
 DIMENSIONS: tuple[Dimension, ...] = (
@@ -81,67 +94,69 @@ DIMENSIONS: tuple[Dimension, ...] = (
         name="objects nested {} deep",
         required=REQUIRED_NESTING,
         bounds=_bounds(2_000, 100_000, 1_000_000),
-        make=lambda size: _nested('{"a":', "}", size),
+        make=lambda inputs, size: _nested(inputs, b'{"a":', b"}", size),
     ),
     Dimension(
         name="arrays nested {} deep in an object",
         required=REQUIRED_NESTING,
         bounds=_bounds(2_000, 100_000, 1_000_000),
-        make=lambda size: _nested("[", "]", size),
+        make=lambda inputs, size: _nested(inputs, b"[", b"]", size),
     ),
     Dimension(
         name="an integer of {} digits",
         required=REQUIRED_DIGITS,
         bounds=_bounds(5_000, 20_000, 1_000_000),
-        make=lambda size: b'{"a":' + b"9" * size + b"}",
+        make=lambda inputs, size: _with_value(inputs, b"9" * size),
     ),
     Dimension(
         name="a fraction of {} digits",
         required=REQUIRED_FRACTION_DIGITS,
         bounds=_bounds(5_000, 20_000, 1_000_000),
-        make=lambda size: b'{"a":0.' + b"3" * max(1, size - 1) + b"}",
+        make=lambda inputs, size: _with_value(inputs, b"0." + b"3" * max(1, size - 1)),
     ),
     Dimension(
         name="an object of {} members",
         required=REQUIRED_MEMBERS,
         bounds=_bounds(20_000, 100_000, 1_000_000),
-        make=lambda size: ("{" + ",".join(f'"m{number}":{number}' for number in range(size)) + "}").encode(),
+        make=lambda inputs, size: inputs.embed(
+            ("{" + ",".join(f'"m{number}":{number}' for number in range(size)) + "}").encode()
+        ),
     ),
     Dimension(
         name="an array of {} items",
         required=REQUIRED_ITEMS,
         bounds=_bounds(131_072, 262_144, 4_194_304),
-        make=lambda size: b'{"a":[' + b",".join([b"0"] * size) + b"]}",
+        make=lambda inputs, size: _with_value(inputs, b"[" + b",".join([b"0"] * size) + b"]"),
     ),
     Dimension(
         name="a name of {} characters",
         required=REQUIRED_NAME_LENGTH,
         bounds=_bounds(65_536, _MIB, 16 * _MIB),
-        make=lambda size: b'{"' + b"n" * size + b'":1}',
+        make=lambda inputs, size: inputs.embed(b'{"' + b"n" * size + b'":1}'),
     ),
     Dimension(
         name="a body of {} bytes, mostly one string",
         required=REQUIRED_BODY_BYTES,
         bounds=_bounds(2 * _MIB, 8 * _MIB, 64 * _MIB),
-        make=lambda size: _filled("a", size),
+        make=lambda inputs, size: _filled(inputs, "a", size),
     ),
     Dimension(
         name="a body of {} bytes, mostly non-ASCII characters",
         required=REQUIRED_BODY_BYTES,
         bounds=_bounds(2 * _MIB, 2 * _MIB, 16 * _MIB),
-        make=lambda size: _filled("é", size),
+        make=lambda inputs, size: _filled(inputs, "é", size),
     ),
     Dimension(
         name="a body of {} bytes, mostly escapes",
         required=REQUIRED_BODY_BYTES,
         bounds=_bounds(2 * _MIB, 2 * _MIB, 16 * _MIB),
-        make=lambda size: _filled("\\u00e9", size),
+        make=lambda inputs, size: _filled(inputs, "\\u00e9", size),
     ),
     Dimension(
         name="a body of {} bytes, mostly whitespace",
         required=REQUIRED_BODY_BYTES,
         bounds=_bounds(2 * _MIB, 2 * _MIB, 16 * _MIB),
-        make=lambda size: _filled(" ", size, '{"a":', "1}"),
+        make=lambda inputs, size: padded(b'{"a":1}' if inputs.any_object else inputs.base, size),
     ),
 )
 """Every way in which an object can grow."""

@@ -12,6 +12,7 @@ from hypothesis.strategies import DrawFn, SearchStrategy
 
 from . import invalid_json, valid_json
 from .bodies import BodyCase, non_object
+from .chain_inputs import ChainInputs
 
 _CHARACTERS = st.characters(exclude_categories=["Cs"])
 """
@@ -113,12 +114,12 @@ _VALUES = st.recursive(_SCALARS, lambda values: st.one_of(_arrays(values), _obje
 
 
 @st.composite
-def json_objects(draw: DrawFn) -> BodyCase:
+def json_objects(draw: DrawFn, inputs: ChainInputs) -> BodyCase:
     """
-    Any JSON object.
+    An input with any JSON object in it; the base if the chain accepts none.
     """
     text = draw(_WHITESPACE) + draw(_objects(_VALUES)) + draw(_WHITESPACE)
-    return BodyCase(label="a generated object", content=text.encode())
+    return BodyCase(label="a generated object", content=inputs.embed(text.encode()) or inputs.base)
 
 
 def non_objects() -> SearchStrategy[BodyCase]:
@@ -148,18 +149,18 @@ def _truncated(text: bytes, share: float) -> BodyCase:
 
 
 @st.composite
-def almost_json(draw: DrawFn) -> BodyCase:
+def almost_json(draw: DrawFn, inputs: ChainInputs) -> BodyCase:
     """
-    An object with any of the errors.
+    An input with any of the errors.
     """
-    text = draw(json_objects()).content
-    make_body: Callable[[], BodyCase] = draw(
-        st.one_of(
-            _one_of(list(invalid_json.INVALID_MEMBERS)).map(lambda name: lambda: _with_member(text, name)),
-            _one_of(list(invalid_json.INVALID_SURROUNDINGS)).map(
-                lambda name: lambda: invalid_json.with_invalid_surroundings(name, text)
-            ),
-            st.floats(0.0, 1.0, exclude_max=True).map(lambda share: lambda: _truncated(text, share)),
-        )
-    )
-    return make_body()
+    text = draw(json_objects(inputs)).content
+    errors: list[SearchStrategy[Callable[[], BodyCase]]] = [
+        _one_of(list(invalid_json.INVALID_SURROUNDINGS)).map(
+            lambda name: lambda: invalid_json.with_invalid_surroundings(name, text)
+        ),
+        st.floats(0.0, 1.0, exclude_max=True).map(lambda share: lambda: _truncated(text, share)),
+    ]
+    if inputs.value_place is not None:
+        members = _one_of(list(invalid_json.INVALID_MEMBERS))
+        errors.insert(0, members.map(lambda name: lambda: _with_member(text, name)))
+    return draw(st.one_of(errors))()

@@ -437,16 +437,15 @@ def code_points(plane: int) -> tuple[int, ...]:
     return tuple(code for code in range(max(0x20, plane << 16), (plane + 1) << 16) if code not in _SURROGATES)
 
 
-def raw_string_object(codes: Iterable[int]) -> bytes:
+def raw_text(codes: Iterable[int]) -> bytes:
     """
-    An object with one string of these code points, unescaped where possible.
+    The characters of a JSON string, unescaped where possible.
     """
-    text = "".join(map(chr, codes)).replace("\\", "\\\\").replace('"', '\\"')
-    return json_object(f'"x":"{text}"')
+    return "".join(map(chr, codes)).replace("\\", "\\\\").replace('"', '\\"').encode("utf-8", "surrogatepass")
 
 
-def escaped_string_object(codes: Iterable[int]) -> bytes:
+def escaped_text(codes: Iterable[int]) -> bytes:
     """
-    An object with one string of these code points, all escaped.
+    The characters of a JSON string, all escaped.
     """
-    return json_object(f'"x":{escaped_json_string(codes)}')
+    return escaped_json_string(codes)[1:-1].encode()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from posixpath import normpath
 from urllib.parse import unquote
 
+from chainproof.chain_schema.member_names import unnamed_members
 from chainproof.chain_schema.schema import Schema
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
@@ -26,8 +27,9 @@ from chainproof.contract.errors import DOCUMENTED_CODES, ErrorCode, allowed_stat
 from chainproof.contract.levels import Contract
 from chainproof.contract.openapi import METHOD
 from chainproof.contract.violations import Violation, error_code
-from chainproof.json_text import InvalidJson, TooDeep, parse_json
+from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
 
+from ..inputs.chain_inputs import UNNAMED_MEMBER
 from ..transport.request import CheckRequest
 from .json_equality import is_implementation_defined, is_same_json
 
@@ -79,6 +81,15 @@ class Terms:
     """Schema of the chain's input; None: unknown."""
     output_schema: Schema | None = None
     """Schema of the chain's output; None: unknown."""
+    accepted_inputs: frozenset[str] = frozenset()
+    """Inputs that the chain has accepted, as `canonical_json` writes them."""
+    ignores_unnamed: bool = False
+    """Whether the chain has accepted a member `UNNAMED_MEMBER`, which its signature does not name."""
+
+    @property
+    def any_object(self) -> bool:
+        """Whether the chain accepts every JSON object."""
+        return self.echo and self.input_schema is None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,6 +104,8 @@ class Expectation:
     is_met_by: Callable[[Answer], bool]
     violated_by_request: tuple[Clause, ...] = ()
     """The clauses that the request itself violates on purpose."""
+    is_rejection: bool = False
+    """Whether the request has to be rejected. That shows something only if the unchanged request is accepted."""
 
     def violation(self, answer: Answer) -> Violation | None:
         """
@@ -133,6 +146,7 @@ def expectation(request: CheckRequest, terms: Terms) -> Expectation | None:
                 any(one.is_met_by(answer) for one in wrong) or (left_open and answer.status in rejected)
             ),
             violated_by_request=tuple(one.clause for one in wrong),
+            is_rejection=True,
         )
     if _OPEN in open_or_wrong:
         return None
@@ -161,6 +175,7 @@ def _other_target_expectation(request: CheckRequest, terms: Terms) -> Expectatio
             clause=credentials.clause,
             expected="no 2xx from the chain",
             is_met_by=lambda answer: not _is_from_chain(answer, request, terms),
+            is_rejection=True,
         )
     if not request.is_valid or credentials is _OPEN:
         return None
@@ -174,7 +189,9 @@ def _other_target_expectation(request: CheckRequest, terms: Terms) -> Expectatio
         return None
     else:
         clause = clauses.OTHER_PATHS_REJECTED
-    return Expectation(clause=clause, expected="anything but a 2xx", is_met_by=lambda answer: answer.status >= 300)
+    return Expectation(
+        clause=clause, expected="anything but a 2xx", is_met_by=lambda answer: answer.status >= 300, is_rejection=True
+    )
 
 
 def _no_run_expectation(request: CheckRequest, terms: Terms) -> Expectation | None:
@@ -187,6 +204,7 @@ def _no_run_expectation(request: CheckRequest, terms: Terms) -> Expectation | No
         clause=clauses.OTHER_METHODS_REJECTED,
         expected="anything but what the chain returns",
         is_met_by=lambda answer: not _is_from_chain(answer, request, terms),
+        is_rejection=True,
     )
 
 
@@ -406,12 +424,33 @@ def _accepted(request: CheckRequest, terms: Terms) -> Expectation | None:
 
 def accepts_body(terms: Terms, body: bytes | None) -> bool:
     """
-    True if the chain is known to accept a body: it matches the input schema, or is any object for an echo chain.
+    True if the chain is known to accept a body: any object, an input that matches its schema, or one that it has accepted.
+
+    A member that the signature does not name may be rejected as well as ignored, unless the chain has shown what it does.
     """
     value = parse_json(body or b"")
     if not isinstance(value, dict):
         return False
-    return terms.echo if terms.input_schema is None else terms.input_schema.accepts(value)
+    if terms.any_object:
+        return True
+    if UNNAMED_MEMBER in value:
+        if not terms.ignores_unnamed:
+            return False
+        value = {name: member for name, member in value.items() if name != UNNAMED_MEMBER}
+    schema = terms.input_schema
+    if schema is not None and not unnamed_members(schema, value) and schema.accepts(value):
+        return True
+    return bool(terms.accepted_inputs) and canonical_json(value) in terms.accepted_inputs
+
+
+def canonical_json(value: JSON) -> str:
+    """
+    The same text for equal values, whatever the order of their members.
+    """
+    try:
+        return json.dumps(value, sort_keys=True)
+    except (RecursionError, ValueError):  # nested too deeply, or an integer with too many digits
+        return ""
 
 
 def is_undocumented_rejection(request: CheckRequest, answer: Answer, contract: Contract) -> bool:

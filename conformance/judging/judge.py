@@ -100,6 +100,11 @@ class Judgement:
     answer: Answer | None = None
     exercised: tuple[Clause, ...] = ()
     violations: tuple[Violation, ...] = ()
+    rejected: Clause | None = None
+    """
+    The clause by which the request was rejected, as it has to be. It is not in `exercised`: the rejection shows something
+    only if the unchanged request is accepted.
+    """
     not_exercised: Mapping[Clause, str] = field(default_factory=dict)
     """Clauses that could not be judged, and why."""
     auth_bypass: Violation | None = None
@@ -218,6 +223,7 @@ class _Draft:
 
     exercised: list[Clause] = field(default_factory=list)
     violations: list[Violation] = field(default_factory=list)
+    rejected: Clause | None = None
 
     def exercise(self, *exercised: Clause) -> None:
         """Add clauses that the answer exercises."""
@@ -241,6 +247,7 @@ class _Draft:
                 for each in self.violations
                 if not is_waived(each.clause, terms.contract)
             ),
+            rejected=None if self.rejected is None or is_waived(self.rejected, terms.contract) else self.rejected,
         )
 
 
@@ -370,6 +377,9 @@ def _judge_expected(
     if is_invalid_error(expected, draft.violations) or is_busy(answer, expected, history.conclusive):
         return None
     # An undocumented status has its violation already.
+    if _is_rejected_otherwise(request, answer, expected, terms):
+        draft.rejected = expected.clause
+        return None
     is_documented = answer.status in allowed_statuses(terms.contract)
     if request.is_for_operation and not expected.violated_by_request and not is_documented:
         return None
@@ -378,10 +388,30 @@ def _judge_expected(
     violation = expected.violation(answer)
     if violation is not None and violation.clause in AUTHENTICATION_CLAUSES and _is_success(answer):
         return violation
+    if violation is None and expected.is_rejection:
+        draft.rejected = expected.clause
+        return None
     draft.exercise(expected.clause)
     if violation is not None:
         draft.add(violation)
     return None
+
+
+_OTHER_REJECTIONS = frozenset({406, 409, 411, 413, 415, 422})
+"""Undocumented statuses that reject a body nevertheless. An authentication clause has to be named by 401."""
+
+
+def _is_rejected_otherwise(request: CheckRequest, answer: Answer, expected: Expectation, terms: Terms) -> bool:
+    """
+    True if a body is rejected as it has to be, but with a status that the contract does not have.
+    """
+    return (
+        request.is_for_operation
+        and expected.is_rejection
+        and AUTHENTICATION_CLAUSES.isdisjoint(expected.violated_by_request)
+        and answer.status in _OTHER_REJECTIONS
+        and answer.status not in allowed_statuses(terms.contract)
+    )
 
 
 def _judge_error_code(draft: _Draft, request: CheckRequest, answer: Answer, expected: Expectation | None) -> None:

@@ -24,6 +24,7 @@ from chainproof.results.finding import ClauseCount, Finding, finding, finding_ke
 from chainproof.results.folder import RunWriter
 from chainproof.results.stored_body import StoredBody
 
+from ..inputs.chain_inputs import HOW_TO_PROVIDE_INPUTS
 from ..transport.request import CheckRequest, reproduction_command
 
 _MAX_CASES = 12
@@ -102,6 +103,13 @@ class Ledger:
             self._violated.update(violated)
             for violation in found:
                 self._add(violation, evidence)
+
+    def record_rejections(self, rejections: Mapping[Clause, int]) -> None:
+        """
+        Enter how often requests were rejected as each clause says, while the unchanged request was accepted.
+        """
+        with self._lock:
+            self._exercised.update({clause.id: count for clause, count in rejections.items()})
 
     @property
     def is_stored(self) -> bool:
@@ -311,7 +319,7 @@ _CONDITIONAL: dict[str, str] = {
 """Clauses that only some answers exercise, and the reason if there was no such answer."""
 
 _UNKNOWN_CHAIN: dict[str, str] = {
-    clauses.OBJECT_ACCEPTED.id: "needs --echo or --input-schema: which objects the chain accepts is unknown",
+    clauses.OBJECT_ACCEPTED.id: f"no input is known that the chain accepts: {HOW_TO_PROVIDE_INPUTS}",
     clauses.OUTPUT_SCHEMA.id: "needs --output-schema: what the chain returns is unknown",
 }
 """Clauses that need to know the chain. These reasons override those of the checks."""

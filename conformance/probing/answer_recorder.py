@@ -26,6 +26,7 @@ from ..judging.request_ids import SeenRequestIds
 from ..transport.client import Client
 from ..transport.connection import TransportResult, trailing_bytes_error
 from ..transport.request import CheckRequest
+from .pending_rejections import LastAcceptance, PendingRejections
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +57,8 @@ class AnswerRecorder:
         self._conclusive: set[tuple[str, int]] = set()
         self.known_answers = KnownAnswers()
         """The outputs of the run. An echo chain's outputs are not remembered: their inputs say what they have to be."""
+        self._rejections = PendingRejections()
+        self.last_acceptance = LastAcceptance()
 
     def for_check(self, name: str) -> Self:
         """
@@ -63,7 +66,14 @@ class AnswerRecorder:
         """
         recorder = copy.copy(self)
         recorder.check_name = name
+        recorder._rejections = PendingRejections()  # noqa: SLF001  # a copy of this object
         return recorder
+
+    def use_terms(self, terms: Terms) -> None:
+        """
+        Judge later answers with what is known of the chain's inputs.
+        """
+        self._terms = terms
 
     def remember_body(self, request: CheckRequest) -> None:
         """
@@ -108,7 +118,37 @@ class AnswerRecorder:
             self._ledger.record((), by_bypass, self._evidence(bypassing, answer))
             found = tuple(each for each in found if each.clause not in AUTHENTICATION_CLAUSES)
         self._ledger.record((*judgement.exercised, *self._repeated(request, answer)), found, evidence)
+        if judgement.rejected is not None:
+            self._rejections.add(judgement.rejected)
         return JudgedAnswer(request=request, answer=answer, violations=judgement.violations)
+
+    def record_rejection(self, clause: Clause) -> None:
+        """
+        Enter that a request was rejected as the clause says; it counts once the unchanged request is accepted.
+        """
+        if not is_waived(clause, self._terms.contract):
+            self._rejections.add(clause)
+
+    @property
+    def rejection_count(self) -> int:
+        """How many rejections wait for the unchanged request."""
+        return len(self._rejections)
+
+    def take_rejections(self) -> PendingRejections:
+        """
+        The rejections that wait for the unchanged request, which wait no longer.
+        """
+        taken, self._rejections = self._rejections, PendingRejections()
+        return taken
+
+    def settle_rejections(self, rejections: PendingRejections, why_not: str) -> None:
+        """
+        Enter rejections as exercised, or the reason why they show nothing.
+        """
+        if why_not:
+            self._ledger.record_skipped(rejections.counts(), why_not)
+        else:
+            self._ledger.record_rejections(rejections.counts())
 
     def record_clause(
         self, clause: Clause, violation: Violation | None, request: CheckRequest, answer: Answer | None = None

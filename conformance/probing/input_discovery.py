@@ -12,13 +12,15 @@ from dataclasses import replace
 
 from chainproof.contract.answer import Answer
 
-from ..inputs.chain_inputs import ChainInputs
+from ..inputs.chain_inputs import HARMLESS_TEXT, HARMLESS_VALUE, ChainInputs, string_places
 from ..inputs.generated_inputs import distinct_inputs, rich_input
 from ..inputs.input_search import MAX_ATTEMPTS, InputSearch
 from .requester import Requester
 
 _MAX_INPUTS = 12
 """Inputs besides the base that are tried."""
+_MAX_TEXTS = 3
+"""String arguments of the base in which another text is tried."""
 _THREADS = 4
 
 _SEARCHED_STATUSES = frozenset({400, 422, 500})
@@ -34,11 +36,12 @@ def discover_inputs(requester: Requester) -> tuple[Answer, ...]:
     if base is None and requester.may_search_inputs:
         base = _search(requester, answers)
     if base is None:
+        requester.use_inputs(replace(requester.inputs, is_accepted=False))
         return tuple(answers)
     inputs = replace(requester.inputs, base=base, is_accepted=True)
     if not inputs.any_object:
         inputs = _with_others(requester, inputs)
-    requester.inputs = inputs
+    requester.use_inputs(inputs)
     return tuple(answers)
 
 
@@ -51,7 +54,7 @@ def _first_accepted(requester: Requester, candidates: tuple[bytes, ...], answers
         if answer is None:
             continue
         answers.append(answer)
-        if answer.status == 200:
+        if _is_accepted(answer):
             return body
     return None
 
@@ -71,27 +74,43 @@ def _search(requester: Requester, answers: list[Answer]) -> bytes | None:
         answer = requester.send_valid_body(body)
         if answer is not None:
             answers.append(answer)
-            if answer.status == 200:
+            if _is_accepted(answer):
                 return body
     return None
 
 
 def _with_others(requester: Requester, inputs: ChainInputs) -> ChainInputs:
     """
-    The inputs with a rich one, further ones and the treatment of an unnamed member, as far as the chain accepts them.
+    The inputs with a rich one, further ones, the treatment of an unnamed member and a free text, as far as the chain
+    accepts them.
     """
     schema = requester.terms.input_schema
-    candidates = (
-        inputs.known
-        if schema is None
-        else (*inputs.known, rich_input(schema), *distinct_inputs(schema, _MAX_INPUTS, requester.seed))
-    )
+    candidates = inputs.known
+    if schema is not None:
+        candidates += (rich_input(schema), *distinct_inputs(schema, _MAX_INPUTS, requester.seed))
     wanted = [body for body in dict.fromkeys(candidates) if body != inputs.base][:_MAX_INPUTS]
-    unnamed = inputs.with_member(b'"chainproof":1')
+    unnamed = replace(inputs, ignores_unnamed=True).embed(HARMLESS_VALUE)
+    assert unnamed is not None
+    texts = string_places(inputs.base)[:_MAX_TEXTS]
     with ThreadPoolExecutor(_THREADS) as pool:
-        answers = list(pool.map(requester.send_valid_body, [unnamed, *wanted]))
-    statuses = [answer.status if answer is not None else 0 for answer in answers]
-    accepted = tuple(body for body, status in zip(wanted, statuses[1:], strict=True) if status == 200)
+        bodies = [unnamed, *(place.put(HARMLESS_TEXT) for place in texts), *wanted]
+        accepted = {
+            body
+            for body, answer in zip(bodies, pool.map(requester.send_valid_body, bodies), strict=True)
+            if _is_accepted(answer)
+        }
+    others = tuple(body for body in wanted if body in accepted)
     return replace(
-        inputs, rich=max((inputs.base, *accepted), key=len), others=accepted, ignores_unnamed=statuses[0] == 200
+        inputs,
+        rich=max((inputs.base, *others), key=len),
+        others=others,
+        ignores_unnamed=unnamed in accepted,
+        free_text=next((place for place in texts if place.put(HARMLESS_TEXT) in accepted), None),
     )
+
+
+def _is_accepted(answer: Answer | None) -> bool:
+    """
+    True for a 200.
+    """
+    return answer is not None and answer.status == 200

@@ -25,15 +25,16 @@ from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import Target
 from chainproof.contract.violations import Violation, violations
 from chainproof.durations import format_duration
+from chainproof.json_text import parse_json
 from chainproof.results.exchange import Transport
 from chainproof.results.shell_words import Secret
 
 from ..inputs.bodies import describe_body
-from ..inputs.chain_inputs import initial_inputs
+from ..inputs.chain_inputs import HOW_TO_PROVIDE_INPUTS, ChainInputs, initial_inputs
 from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema
 from ..inputs.generated_inputs import VALID_INPUT_LABEL
 from ..judging.auth_bypass_cause import auth_bypass_cause
-from ..judging.expectation import Expectation, Terms, accepts_body, expectation
+from ..judging.expectation import Expectation, Terms, accepts_body, canonical_json, expectation
 from ..judging.judge import BUSY_STATUSES, is_invalid_error, with_bypass_cause
 from ..judging.known_answers import KnownAnswers
 from ..judging.ledger import Ledger
@@ -71,6 +72,16 @@ class Labelled(Protocol):
 
 
 LabelledItem = TypeVar("LabelledItem", bound=Labelled)
+
+_CONTROL_INTERVAL = 200
+"""Rejections after which the unchanged request is sent, besides at the end of each check."""
+_CONTROL_ATTEMPTS = 2
+"""How often it is sent: a rare defect may hit it."""
+
+_RUN_ENDED = "the run ended before the unchanged request could be sent"
+
+NO_ACCEPTED_INPUT = f"no input is known that the chain accepts: {HOW_TO_PROVIDE_INPUTS}"
+"""Why a check is skipped, or a rejection shows nothing."""
 
 
 class DefaultBody(Enum):
@@ -122,6 +133,7 @@ class Requester:
         """An input that takes the chain long, if the user names one."""
         self.may_search_inputs = chain_schema.input_schema is None and not chain_schema.payloads and not settings.echo
         """Whether the user named no inputs, so that the chain's own errors are the only lead."""
+        self._unchanged: bytes | None = None
         self.secret = key_secret(key, settings.api_key_env)
         self.waits = waits or Waits.for_depth(settings.depth)
         self.started: Seconds = monotonic()
@@ -178,6 +190,86 @@ class Requester:
         If the run has two rounds, the check runs twice, and *first* of them belong to the first round.
         """
         return self.scope.share(planned, first)
+
+    def use_inputs(self, inputs: ChainInputs) -> None:
+        """
+        Use inputs that the chain has accepted, or has been found not to accept.
+        """
+        self.inputs = inputs
+        if inputs.is_accepted and not inputs.any_object:
+            accepted = frozenset(canonical_json(parse_json(body)) for body in inputs.known)  # type: ignore[arg-type]  # they are JSON objects
+            self.terms = replace(self.terms, accepted_inputs=accepted - {""}, ignores_unnamed=inputs.ignores_unnamed)
+            self._recorder.use_terms(self.terms)
+
+    def require_accepted_input(self) -> None:
+        """
+        Raises CheckSkipped if no input is known that the chain accepts.
+        """
+        if self.inputs.is_accepted is False:
+            raise CheckSkipped(NO_ACCEPTED_INPUT)
+
+    @contextmanager
+    def confirming_rejections(self, unchanged: bytes | None = None) -> Iterator[None]:
+        """
+        Enter the rejections of the enclosed requests once the unchanged request has been accepted at their end. Its body
+        is the base, unless another one is given.
+        """
+        outer, self._unchanged = self._unchanged, unchanged
+        try:
+            try:
+                yield
+            except CheckSkipped:
+                self.send_submitted()
+                raise
+            self.send_submitted()
+        except CheckSkipped:
+            self.confirm_rejections()
+            raise
+        else:
+            self.confirm_rejections()
+        finally:
+            self._unchanged = outer
+
+    def confirm_rejections(self) -> None:
+        """
+        Send the unchanged request, unless another one was accepted since. Only if it is accepted do the rejections so far
+        count.
+        """
+        rejections = self._recorder.take_rejections()
+        if not rejections:
+            return
+        last_acceptance = self._recorder.last_acceptance
+        why_not = ""
+        if self._unchanged is not None or last_acceptance.at <= rejections.last:
+            why_not = self._why_not_accepted()
+        if why_not is _RUN_ENDED and last_acceptance.at > rejections.first:
+            why_not = ""
+        self._recorder.settle_rejections(rejections, why_not)
+
+    def record_rejection(self, clause: Clause) -> None:
+        """
+        Enter that a request was rejected as the clause says. It counts once the unchanged request has been accepted.
+        """
+        self._recorder.record_rejection(clause)
+
+    def _why_not_accepted(self) -> str:
+        """
+        Why a rejection shows nothing: the unchanged request is not accepted. Empty if it is.
+        """
+        if self.inputs.is_accepted is False:
+            return NO_ACCEPTED_INPUT
+        answer = None
+        body = self.inputs.base if self._unchanged is None else self._unchanged
+        try:
+            for _ in range(_CONTROL_ATTEMPTS):
+                answer = self.send_valid_body(body)
+                if answer is not None and answer.status == 200:
+                    return ""
+        except CheckSkipped:
+            return _RUN_ENDED
+        if answer is None:
+            return "the unchanged request was not answered, so a rejection shows nothing"
+        return f"the unchanged request was answered {answer.status}, so a rejection shows nothing"
 
     def unique_input(self, purpose: str, size: int = 0) -> bytes:
         """
@@ -409,12 +501,30 @@ class Requester:
             bypassing = None if shown is request else shown
         judged = self._recorder.record(request, received, judgement, bypassing)
         self._watch(request, received, expected)
+        if self._is_base_accepted(judged):
+            self._recorder.last_acceptance.at = monotonic()
+        if self._recorder.rejection_count >= _CONTROL_INTERVAL:
+            self.confirm_rejections()
         return judged
 
     @property
     def known_answers(self) -> KnownAnswers:
         """The outputs of the run so far."""
         return self._recorder.known_answers
+
+    def _is_base_accepted(self, judged: JudgedAnswer) -> bool:
+        """
+        True if the unchanged request was accepted.
+        """
+        request, answer = judged.request, judged.answer
+        return (
+            answer is not None
+            and answer.status == 200
+            and request.body == self.inputs.base
+            and request.is_for_operation
+            and request.values("authorization") == (self.key.authorization,)
+            and request.values("content-type") == (JSON_TYPE[1],)
+        )
 
     def record_clause(
         self,

@@ -12,7 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from chainproof.conformance.inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS
-from chainproof.conformance.inputs.invalid_json import INVALID_JSON, invalid_json_elsewhere
+from chainproof.conformance.inputs.chain_inputs import ChainInputs
+from chainproof.conformance.inputs.invalid_json import invalid_json, invalid_json_elsewhere
 from chainproof.conformance.inputs.sizes import DIMENSIONS, Dimension
 from chainproof.conformance.inputs.strategies import almost_json, json_objects, non_objects
 from chainproof.conformance.inputs.valid_json import BODY_GROUPS, SINGLE_MEMBER_OBJECTS, VALID_BODIES
@@ -26,6 +27,8 @@ from chainproof.json_text import InvalidJson, parse_json
 
 from .endpoints import KEY, is_object
 
+ANY_OBJECT = ChainInputs(any_object=True)
+TYPED = ChainInputs(base=b'{"names":["Ada"]}', is_accepted=True, ignores_unnamed=True)
 TERMS = Terms(key=ApiKey(KEY), echo=True)
 RIGHT = ("Authorization", f"Api-Key {KEY}")
 ANY = ""
@@ -134,7 +137,7 @@ def test_there_is_no_expectation_for_an_object_if_the_input_schema_is_unknown() 
     assert expectation(request_with(RIGHT, JSON_TYPE), replace(TERMS, echo=False)) is None
 
 
-@given(json_objects())
+@given(json_objects(ANY_OBJECT))
 def test_generated_objects_are_objects(body: object) -> None:
     """
     Another parser accepts each of them, and every target has to accept them.
@@ -156,7 +159,7 @@ def test_generated_other_values_are_json_but_no_objects(body: object) -> None:
     assert not isinstance(value, dict | InvalidJson)
 
 
-@given(almost_json())
+@given(almost_json(ANY_OBJECT))
 def test_generated_invalid_json_is_invalid(body: object) -> None:
     """
     No example is valid JSON, whatever object it is made from.
@@ -176,7 +179,7 @@ def test_the_tables_of_bodies_are_correct() -> None:
     """
     The bodies are what the names of their tables say, and no label is used twice.
     """
-    invalid = (*INVALID_JSON, *invalid_json_elsewhere())
+    invalid = (*invalid_json(ANY_OBJECT), *invalid_json_elsewhere(ANY_OBJECT))
     labels = [body.label for body in (*ACCEPTED, *IMPLEMENTATION_DEFINED, *invalid) if "truncated" not in body.label]
 
     assert [
@@ -198,10 +201,10 @@ def test_a_dimension_has_to_be_accepted_up_to_its_required_size(dimension: Dimen
     """
     A target has to accept an object of the required size, and may reject one of twice the size.
     """
-    assert is_object(dimension.make(dimension.required))
-    assert not is_implementation_defined(dimension.make(dimension.required))
-    assert is_implementation_defined(dimension.make(2 * dimension.required))
-    assert is_object(dimension.make(1))
+    assert is_object(dimension.make(ANY_OBJECT, dimension.required))
+    assert not is_implementation_defined(dimension.make(ANY_OBJECT, dimension.required))
+    assert is_implementation_defined(dimension.make(ANY_OBJECT, 2 * dimension.required))
+    assert is_object(dimension.make(ANY_OBJECT, 1))
 
 
 @pytest.mark.parametrize(
