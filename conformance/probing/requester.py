@@ -126,13 +126,12 @@ class Requester:
         self.inputs = initial_inputs(
             minimal_input=chain_schema.minimal_input,
             payloads=chain_schema.payloads,
-            any_object=settings.echo and chain_schema.input_schema is None,
+            any_object=self.terms.any_object,
         )
         """Inputs that the chain accepts, as far as is known; `discover_inputs` asks for them."""
         self.slow_input = chain_schema.slow_input
         """An input that takes the chain long, if the user names one."""
-        self.may_search_inputs = chain_schema.input_schema is None and not chain_schema.payloads and not settings.echo
-        """Whether the user named no inputs, so that the chain's own errors are the only lead."""
+        self._has_user_inputs = bool(chain_schema.input_schema or chain_schema.payloads or settings.echo)
         self._unchanged: bytes | None = None
         self.secret = key_secret(key, settings.api_key_env)
         self.waits = waits or Waits.for_depth(settings.depth)
@@ -151,6 +150,11 @@ class Requester:
         self._behaviour = TargetBehaviour(self.waits)
         self._recorder = AnswerRecorder(client, ledger, self.terms, keep_bodies=settings.keep_bodies)
         self._liveness = Liveness(self._send_probe, pauses=self.waits.recovery_pauses, pause=pause)
+
+    @property
+    def may_search_inputs(self) -> bool:
+        """Whether the user named no inputs, so that the chain's own errors are the only lead."""
+        return not self._has_user_inputs
 
     @property
     def check_name(self) -> str:
