@@ -209,7 +209,13 @@ def table(
     for check in (*chosen.labels, *(check for check in sizes if check not in chosen.labels)):
         first = next((label for label in sizes.get(check, {}) if label != _UNLABELLED), None)
         labels = chosen.labels.get(check) or ({} if first is None else {first: 1})
-        rows[check] = {"found": totals[check], "gain": chosen.gains[check], "labels": labels}
+        requests = sizes.get(check, {}).get(_UNLABELLED, 0) + sum(labels.values())
+        rows[check] = {
+            "found": totals[check],
+            "gain": chosen.gains[check],
+            "first": max(1, requests),
+            "labels": labels,
+        }
     return rows
 
 

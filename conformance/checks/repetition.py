@@ -28,17 +28,18 @@ from ..probing.requester import Requester
 from ..transport.check_skipped import CheckSkipped
 from ..transport.connection import TransportResult
 from ..transport.request import JSON_TYPE, CheckRequest
-from . import check_for
+from . import check_for, run_concurrently
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RepetitionLimits:
     """
-    The largest number of requests, and the longest time, of the check for rare defects.
+    The largest number of requests of the check for rare defects, and the longest time on a fast target.
     """
 
     requests: int
     seconds: Seconds
+    """Slow targets get fewer requests in place of less time, so that requests of every kind are among them."""
 
 
 REPETITION_LIMITS: dict[Depth, RepetitionLimits] = {
@@ -49,6 +50,8 @@ REPETITION_LIMITS: dict[Depth, RepetitionLimits] = {
 _REMOTE_DIVISOR = 10
 """Divides the number of requests to a remote target."""
 _THREADS = 4
+_FIRST = 32
+"""Requests in the first round of a run with two."""
 _REQUESTS_PER_CONNECTION = 25
 """Requests on one connection."""
 _FREQUENCIES = (0.1, 0.01, 0.001)
@@ -76,14 +79,16 @@ def repeated_requests_are_answered_consistently(requester: Requester) -> None:
     Many valid, unauthenticated and invalid requests, one by one and concurrent, on reused and new connections.
     """
     limits = REPETITION_LIMITS[requester.settings.depth]
-    requests = limits.requests if is_loopback(requester.target.host) else limits.requests // _REMOTE_DIVISOR
-    until = monotonic() + limits.seconds
+    planned = limits.requests if is_loopback(requester.target.host) else limits.requests // _REMOTE_DIVISOR
+    requests = requester.share(planned, first=_FIRST)
+    threads = max(_THREADS, requester.concurrency)
+    until = monotonic() + limits.seconds if requester.concurrency == 1 else float("inf")
     counts: Counter[str] = Counter()
     lock = Lock()
 
     def send_requests(worker: int) -> None:
         rng = requester.rng(f"rare {worker}")
-        for kind, request, on_own_connection in islice(_mixed_requests(requester, rng), requests // _THREADS):
+        for kind, request, on_own_connection in islice(_mixed_requests(requester, rng), requests // threads):
             if monotonic() > until:
                 return
             received = (
@@ -93,9 +98,8 @@ def repeated_requests_are_answered_consistently(requester: Requester) -> None:
             with lock:
                 counts[kind] += 1
 
-    _send_in_turn(requester, min(4, requests // 100), counts)
-    with ThreadPoolExecutor(_THREADS) as pool:
-        list(pool.map(send_requests, range(_THREADS)))
+    run_concurrently(lambda row: _send_in_turn(requester, row, counts), range(min(4, requests // 100)), threads=threads)
+    run_concurrently(send_requests, range(threads), threads=threads)
     requester.note(_counts_text(counts))
 
 
@@ -140,23 +144,22 @@ def _record(requester: Requester, request: CheckRequest, received: TransportResu
     requester.record(request, received, None if busy else expectation(request, requester.terms))
 
 
-def _send_in_turn(requester: Requester, connections: int, counts: Counter[str]) -> None:
+def _send_in_turn(requester: Requester, row: int, counts: Counter[str]) -> None:
     """
-    Send valid requests one after another on each of some connections, so that defects of the n-th request show.
+    Send valid requests one after another on one connection, so that defects of the n-th request show.
     """
-    for row in range(connections):
-        with requester.raw_connection() as connection:
-            for number in range(_REQUESTS_PER_CONNECTION):
-                body = requester.unique_input(f"row {row} {number}")
-                request = requester.prepare(requester.build_request(body, label="one of many plain requests"))
-                connection.send_request(request)
-                received = connection.read_answer(request)
-                if number and received.transport is Transport.CONNECTION_LOST and not received.raw:
-                    break  # the target may close a connection at any time
-                _record(requester, request, received)
-                counts["valid"] += 1
-                if connection.is_closed or received.closes_connection or received.answer is None:
-                    break
+    with requester.raw_connection() as connection:
+        for number in range(_REQUESTS_PER_CONNECTION):
+            body = requester.unique_input(f"row {row} {number}")
+            request = requester.prepare(requester.build_request(body, label="one of many plain requests"))
+            connection.send_request(request)
+            received = connection.read_answer(request)
+            if number and received.transport is Transport.CONNECTION_LOST and not received.raw:
+                return  # the target may close a connection at any time
+            _record(requester, request, received)
+            counts["valid"] += 1
+            if connection.is_closed or received.closes_connection or received.answer is None:
+                return
 
 
 def _counts_text(counts: Counter[str]) -> str:

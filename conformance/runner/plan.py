@@ -27,6 +27,9 @@ _PAUSES: Mapping[Depth, Seconds] = {Depth.QUICK: 4.0, Depth.STANDARD: 8.0, Depth
 _UNKNOWN_COUNT = RequestCount(requests=10, reached=10)
 """The requests of a check that was added after the last count."""
 
+_BLIND_GAIN = 0.1
+"""Faults that the first requests of a check are taken to find besides those that were measured."""
+
 _SAFETY = 0.85
 """Share of the time that is planned for; the rest is for answers slower than the first ones."""
 
@@ -100,9 +103,9 @@ def in_order(checks: Iterable[Check], times: ResponseTimes, *, depth: Depth, tur
 
     def faults_per_second(check: Check) -> float:
         power, count = power_of(check), count_of(check, depth)
-        if turn is Round.FIRST and power.labels is not None and count.requests:
-            first = min(1.0, max(1, sum(power.labels.values())) / count.requests)
-            return power.gain / (first * _seconds(count, times) + _OWN_TIME)
+        if turn is Round.FIRST:
+            share = min(1.0, power.first / max(count.requests, 1))
+            return (power.gain + _BLIND_GAIN) / (share * _seconds(count, times) + _OWN_TIME)
         return power.found / (_seconds(count, times) + _OWN_TIME)
 
     return sorted(checks, key=faults_per_second, reverse=True)

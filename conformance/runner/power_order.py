@@ -28,6 +28,8 @@ class CheckPower:
     """Faults that all of its requests find."""
     gain: int = 1
     """Faults that its first-round requests find, and that no check before it in the table finds."""
+    first: int = 3
+    """Requests of its first round."""
     labels: Mapping[str, int] | None = field(default=None, hash=False)
     """The labels of its first-round requests, and how many of each; None if nothing is known of the check."""
 
