@@ -126,6 +126,28 @@ ADDRESSES: tuple[OperationAddress, ...] = (PRODUCTION, DEVELOPMENT, ENVIRONMENT,
 """Every address of the operation. Target, options, emulator, checks and documentation derive from this table."""
 
 
+def neighbours(path: str) -> tuple[str, ...]:
+    """
+    Paths that no address has, made from the table: the bare path, and templates without their name or id.
+
+    >>> neighbours("/production/run_remote")
+    ('/environments/run_remote', '/deployment/run_remote', '/run_remote')
+    """
+    incomplete = (
+        address.template.replace(f"/{{{address.identifier.placeholder}}}", "")
+        for address in ADDRESSES
+        if address.identifier
+    )
+    return tuple(each for each in (*incomplete, REGIONAL.path()) if each != path)
+
+
+def unknown_paths() -> tuple[str, ...]:
+    """
+    Paths of the operation with a name or an id that does not exist.
+    """
+    return tuple(address.path(address.identifier.unknown) for address in ADDRESSES if address.identifier)
+
+
 def address_of(path: str) -> OperationAddress | None:
     """
     The address that has a path; None if the path is not one of the operation.

@@ -395,6 +395,14 @@ UNKNOWN_METHODS = _clause(
     statement="A method that nobody has registered is rejected with a 4xx or 501, not with another 5xx or a closed "
     "connection.",
 )
+UNKNOWN_ENVIRONMENT_REJECTED = _clause(
+    "unknown-environment-rejected",
+    Level.SHOULD,
+    source=ASSUMED,
+    quotation="Baseten's documentation has 404 for ids that do not exist or were deleted. A caller that mistypes a name must "
+    "not reach another environment.",
+    statement="A path that names an environment or a deployment that does not exist is rejected.",
+)
 RESPONSE_FRAMING = _clause(
     "response-framing",
     Level.MUST,

@@ -16,7 +16,9 @@ from chainproof.contract.addresses import (
     REGIONAL,
     ServerKind,
     address_of,
+    neighbours,
     service_host,
+    unknown_paths,
 )
 from chainproof.contract.clauses import Clause
 from chainproof.contract.target import is_loopback
@@ -64,7 +66,7 @@ def other_paths(path: str) -> tuple[str, ...]:
         f"{folder}/{name.upper()}",
         f"{folder.upper()}/{name}",
         *(path.replace("_", separator) for separator in ("-", "", "/", "%255F")),
-        REGIONAL.path(),
+        *neighbours(path),
         "/chainproof/run_remote",
         "/chainproof-no-such-path",
         *(f"{prefix}{path}" for prefix in ("/chainproof", "/api", "/v1", path)),
@@ -212,6 +214,17 @@ def other_paths_are_rejected(requester: Requester) -> None:
     target = requester.target.path
     for path in dict.fromkeys((*other_paths(target), *equivalent_paths(target))):
         requester.submit(requester.build_request(path=path, label=f"POST {path}"))
+
+
+@check_for(clauses.UNKNOWN_ENVIRONMENT_REJECTED)
+def unknown_environments_and_deployments_are_rejected(requester: Requester) -> None:
+    """
+    A path with the name of an environment or the id of a deployment that does not exist is not served.
+    """
+    if requester.target.path == REGIONAL.path():
+        raise CheckSkipped("needs a target whose path names the environment: this one rejects all such paths")
+    for path in unknown_paths():
+        requester.send(requester.build_request(path=path, label=f"POST {path}"))
 
 
 @check_for(clauses.REGIONAL_HOST, clauses.REGIONAL_HOST_FORMS)

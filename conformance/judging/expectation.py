@@ -19,6 +19,7 @@ from urllib.parse import unquote
 from chainproof.chain_schema.member_names import unnamed_members
 from chainproof.chain_schema.schema import Schema
 from chainproof.contract import clauses
+from chainproof.contract.addresses import unknown_paths
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import ApiKey
@@ -188,7 +189,8 @@ def _other_target_expectation(request: CheckRequest, terms: Terms) -> Expectatio
     elif is_same_path(request.path, request.operation):
         return None
     else:
-        clause = clauses.OTHER_PATHS_REJECTED
+        is_unknown = request.path in unknown_paths()
+        clause = clauses.UNKNOWN_ENVIRONMENT_REJECTED if is_unknown else clauses.OTHER_PATHS_REJECTED
     return Expectation(
         clause=clause, expected="anything but a 2xx", is_met_by=lambda answer: answer.status >= 300, is_rejection=True
     )

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import replace
 
-from chainproof.contract.addresses import PRODUCTION, REGIONAL
+from chainproof.contract.addresses import DEPLOYMENT, ENVIRONMENT, PRODUCTION, REGIONAL, address_of
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import (
     ALLOW_HEADER,
@@ -18,6 +18,7 @@ from chainproof.contract.clauses import (
     REGIONAL_HOST,
     REGIONAL_HOST_FORMS,
     REQUEST_FRAMING,
+    UNKNOWN_ENVIRONMENT_REJECTED,
     UNKNOWN_METHODS,
 )
 from chainproof.contract.http_clauses import ABSOLUTE_FORM, HOST_MISSING
@@ -71,10 +72,6 @@ _faults.add_table(
             _serves_path(lambda path: path.removesuffix(b"/")),
         ),
         "path-prefix": ("Any path that starts with the right path is served.", _serves_path(_start_of_path)),
-        "any-path": (
-            "Any path is served.",
-            _serves_path(lambda path: path if is_operation_path(path) and path != _BARE_PATH else _PATH),
-        ),
         "path-extension": (
             "The path is also served with an extension such as `.json`.",
             _serves_path(lambda path: re.sub(rb"\.\w+\Z", b"", path)),
@@ -86,6 +83,27 @@ _faults.add_table(
         "path-without-prefix": (
             "The path /run_remote is served too.",
             _serves_path(lambda path: _PATH if path == _BARE_PATH else path),
+        ),
+    },
+)
+
+
+@_faults.on_decide(OTHER_PATHS_REJECTED)
+def any_path(context: RequestContext) -> Answer:
+    """Any path is served."""
+    if context.correct_answer().status != 404 or context.request.method != _METHOD:
+        return context.correct_answer()
+    return context.serve(replace(with_field(context.request, b"host", b"localhost"), target=_PATH))
+
+
+_faults.add_table(
+    UNKNOWN_ENVIRONMENT_REJECTED,
+    rows={
+        "any-environment": (
+            "Every environment and deployment is served as if it were production.",
+            _serves_path(
+                lambda path: _PATH if address_of(path.decode("latin-1")) in (ENVIRONMENT, DEPLOYMENT) else path
+            ),
         ),
     },
 )

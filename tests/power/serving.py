@@ -24,6 +24,7 @@ from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client
 from chainproof.contract.clauses import Clause
 from chainproof.contract.credentials import EMULATOR_KEY, ApiKey
+from chainproof.contract.route import Address, Route
 from chainproof.contract.target import Target, parse_target
 from chainproof.contract.violations import Violation
 from chainproof.emulator.chain.chain import UserChain
@@ -108,10 +109,11 @@ def run_checks(
     chain_schema: ChainSchema | None = None,
     needs_options: Sequence[str] = (),
     reproduce: bool = False,
+    connect_to: Address | None = None,
 ) -> tuple[Finding, ...]:
     """
     The findings of some checks, up to the first violation of the *wanted* clause. Without *chain_schema* the chain returns
-    its input. *needs_options* are options of a fault. With *reproduce*, the commands of findings were tried, as in a run
+    its input. *connect_to* is the server's address if the URL has another host. *needs_options* are options of a fault. With *reproduce*, the commands of findings were tried, as in a run
     of the command.
     """
     settings = Settings(
@@ -123,7 +125,7 @@ def run_checks(
         overload=overload or "--overload" in needs_options,
         duration=duration,
     )
-    client = Client(parse_target(url), settings.deadline)
+    client = Client(parse_target(url, loopback=True), settings.deadline, route=Route(connect_to=connect_to))
     ledger = StoppingLedger(client.target, seed, wanted)
     requester = Requester(
         client,

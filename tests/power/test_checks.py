@@ -87,6 +87,7 @@ FAULT_FOR_CHECK: dict[str, str] = {
     "head_options_and_trace_do_not_run_the_chain": "no-allow",
     "other_paths_are_rejected": "path-case-insensitive",
     "regional_hosts_reject_environment_paths": "regional-host-served",
+    "unknown_environments_and_deployments_are_rejected": "any-environment",
     "invalid_http_messages_are_rejected": "last-length-wins",
     "only_a_line_end_begins_another_header_field": "bare-cr-ends-field",
     "bodies_cannot_smuggle_requests": "length-overrides-chunked",
