@@ -76,7 +76,10 @@ class InputGenerator:
             errors = self.schema.errors(value)
             self.failure = errors[0] if errors else ""
             return None
-        return GeneratedInput(value=cast(dict[str, JSON], value), positions=tuple(generator.positions))
+        return GeneratedInput(
+            value=cast(dict[str, JSON], value),
+            positions=tuple(each for each in generator.positions if _has_path(value, each.path)),
+        )
 
     def simplest(self) -> GeneratedInput:
         """
@@ -98,7 +101,7 @@ class InputGenerator:
         return rich or self._any()
 
     def value_at(self, position: Position, source: Random, style: Style) -> JSON:
-        """Another value for a part of an input. Raises Unsatisfiable."""
+        """Another value for a part of an input, of the same alternative. Raises Unsatisfiable."""
         return self._generator(source, style).value(position.nodes)
 
     def _any(self) -> GeneratedInput:
@@ -142,7 +145,7 @@ class InputGenerator:
                 if position is None or not position.path:
                     return value
                 try:
-                    replace_at(value, position.path, self.value_at(position, source, style))
+                    replace_at(value, position.path, self._generator(source, style).value(position.original))
                 except (Unsatisfiable, LookupError, TypeError):
                     return value
         return value
@@ -154,6 +157,18 @@ def _deepest(positions: list[Position], path: tuple[str | int, ...]) -> Position
     """
     containing = (position for position in positions if position.path == path[: len(position.path)])
     return max(containing, key=lambda position: len(position.path), default=None)
+
+
+def _has_path(value: Any, path: tuple[str | int, ...]) -> bool:
+    """
+    True if a value has a part at a path; one that was made again may have other parts.
+    """
+    try:
+        for step in path:
+            value = value[step]
+    except (LookupError, TypeError):
+        return False
+    return True
 
 
 def replace_at(value: Any, path: tuple[str | int, ...], part: JSON) -> None:

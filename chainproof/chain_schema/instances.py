@@ -74,6 +74,8 @@ class Position:
     path: tuple[str | int, ...]
     nodes: Nodes
     """The schemas that it was made for, without alternatives."""
+    original: Nodes = ()
+    """The same, with alternatives."""
     is_required: bool
     """True if the value cannot be left out."""
 
@@ -110,7 +112,9 @@ class InstanceGenerator:
                 del self.positions[mark:]
                 continue
             if all(self.alternatives.reader.accepts(node, value) for node in nodes):
-                self.positions.append(Position(path=tuple(self._path), nodes=conjunction, is_required=is_required))
+                self.positions.append(
+                    Position(path=tuple(self._path), nodes=conjunction, original=nodes, is_required=is_required)
+                )
                 return value
             del self.positions[mark:]
         raise failure

@@ -11,7 +11,8 @@ from dataclasses import replace
 from chainproof.contract import clauses
 
 from ..inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS, BodyCase, non_objects_around, spaced_inputs
-from ..inputs.generated_inputs import serializations, valid_input_bodies
+from ..inputs.boundary_inputs import boundary_inputs
+from ..inputs.generated_inputs import rich_input, serializations, valid_input_bodies
 from ..inputs.invalid_json import invalid_json, invalid_json_elsewhere, valid_elsewhere
 from ..inputs.strategies import almost_json, json_objects, non_objects
 from ..inputs.valid_json import (
@@ -40,13 +41,17 @@ _POSITION_SHARE: dict[Depth, float] = {Depth.QUICK: 0.03, Depth.STANDARD: 0.2, D
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT, title="valid JSON objects are accepted")
 def valid_json_objects_are_accepted(requester: Requester) -> None:
     """
-    Whitespace, empty containers, nulls, repeated structures and any member order are valid JSON.
+    Whitespace, empty containers, nulls, repeated structures and any member order are valid JSON. With an input schema: the
+    simplest and a rich input, and values at their bounds.
     """
     _send_all(requester, _embedded(requester, VALID_BODIES))
     if not requester.inputs.any_object:
         _send_all(requester, spaced_inputs(requester.inputs.base))
-    if requester.terms.input_schema is not None:
-        _send_all(requester, serializations(requester.inputs.base))
+    schema = requester.terms.input_schema
+    if schema is not None:
+        for accepted in dict.fromkeys((requester.inputs.base, rich_input(schema))):
+            _send_all(requester, serializations(accepted))
+        _send_all(requester, _sample(requester, "values at their bounds", boundary_inputs(schema), _TABLE_SHARE))
 
 
 @check_for(clauses.OBJECT_ACCEPTED, clauses.ECHO_EXACT)

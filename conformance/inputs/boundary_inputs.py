@@ -38,19 +38,30 @@ def boundary_inputs(schema: Schema) -> tuple[BodyCase, ...]:
     generator = InputGenerator(schema)
     rich = generator.rich()
     found: dict[bytes, str] = {}
-    for position in rich.positions:
-        if not position.path:
-            continue
+    for position in distinct_positions(rich):
         path = format_path(position.path)
         for label, text in _texts(position, generator, schema):
             content = with_text_at(rich, position.path, text)
             if _is_accepted(schema, content):
                 found.setdefault(content, f"`{path}` {label}")
-        if not position.is_required:
+        if not position.is_required and isinstance(position.path[-1], str):
             content = encode_json(without_part(rich.value, position.path))
             if _is_accepted(schema, content):
                 found.setdefault(content, f"no `{path}`, which is optional")
     return tuple(BodyCase(label=label, content=content) for content, label in found.items())
+
+
+def distinct_positions(generated: GeneratedInput) -> Iterator[Position]:
+    """
+    The parts of an input, but of several items with the same schema only the first.
+    """
+    seen: set[tuple[object, ...]] = set()
+    for position in generated.positions:
+        places = tuple("*" if isinstance(step, int) else step for step in position.path)
+        key = (places, position.nodes)
+        if position.path and key not in seen:
+            seen.add(key)
+            yield position
 
 
 def with_text_at(generated: GeneratedInput, path: tuple[str | int, ...], text: bytes) -> bytes:

@@ -16,14 +16,44 @@ from hypothesis.strategies import SearchStrategy
 
 from chainproof.chain_schema.inputs import InputGenerator
 from chainproof.chain_schema.schema import Schema
-from chainproof.json_text import JSON, encode_json
+from chainproof.json_text import JSON, encode_json, parse_json
 
-from .bodies import BodyCase
+from .bodies import BodyCase, describe_body
 
 VALID_INPUT_LABEL = "an input that matches the schema"
 """The label of a valid input in findings."""
 
 _DRAWS_PER_INPUT = 4
+
+
+def input_label(schema: Schema, content: bytes | None) -> str:
+    """
+    A body in words, for a chain whose input schema is known.
+    """
+    value = parse_json(content or b"")
+    if not isinstance(value, dict):
+        return describe_body(content)
+    if schema.accepts(value):
+        return VALID_INPUT_LABEL
+    nulls = unhinted_nulls(schema, value)
+    if nulls:
+        names = ", ".join(f"`{name}`" for name in nulls)
+        return f"null for an argument whose type hint does not allow it: {names}"
+    return describe_body(content)
+
+
+def unhinted_nulls(schema: Schema, value: dict[str, JSON]) -> tuple[str, ...]:
+    """
+    The optional arguments that are null although their type hints do not allow it, if nothing else is wrong with an input.
+
+    The service's own model takes null for every argument with a default, and passes it on to `run_remote`.
+    """
+    if schema.model is None:
+        return ()
+    fields = schema.model.model.model_fields
+    nulls = tuple(name for name, member in value.items() if member is None and name in fields)
+    others = {name: member for name, member in value.items() if name not in nulls}
+    return nulls if nulls and not schema.accepts(value) and schema.accepts(cast(JSON, others)) else ()
 
 
 def valid_inputs(schema: Schema) -> SearchStrategy[JSON]:

@@ -16,7 +16,7 @@ from chainproof.chain_schema.text_lines import format_path
 from chainproof.json_text import JSON, encode_json, parse_json
 
 from .bodies import BodyCase
-from .boundary_inputs import with_text_at, without_part
+from .boundary_inputs import distinct_positions, with_text_at, without_part
 
 _MAX_LENGTH = 100_000
 _WRONG_TYPES: dict[str, tuple[tuple[str, JSON], ...]] = {
@@ -38,9 +38,7 @@ def near_misses(schema: Schema) -> tuple[BodyCase, ...]:
     """
     rich = InputGenerator(schema).rich()
     found: dict[bytes, str] = {}
-    for position in rich.positions:
-        if not position.path:
-            continue
+    for position in distinct_positions(rich):
         path = format_path(position.path)
         for label, value in _changes(position):
             content = with_text_at(rich, position.path, encode_json(value))

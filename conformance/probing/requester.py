@@ -32,7 +32,7 @@ from chainproof.results.shell_words import Secret
 from ..inputs.bodies import describe_body
 from ..inputs.chain_inputs import HOW_TO_PROVIDE_INPUTS, ChainInputs, initial_inputs
 from ..inputs.chain_schema import UNKNOWN_CHAIN, ChainSchema
-from ..inputs.generated_inputs import VALID_INPUT_LABEL
+from ..inputs.generated_inputs import input_label
 from ..judging.auth_bypass_cause import auth_bypass_cause
 from ..judging.expectation import Expectation, Terms, accepts_body, canonical_json, expectation
 from ..judging.judge import BUSY_STATUSES, is_invalid_error, with_bypass_cause
@@ -363,8 +363,8 @@ class Requester:
 
     def body_label(self, body: bytes | None) -> str:
         """A body in words."""
-        is_valid = self.terms.input_schema is not None and accepts_body(self.terms, body)
-        return VALID_INPUT_LABEL if is_valid else describe_body(body)
+        schema = self.terms.input_schema
+        return describe_body(body) if schema is None else input_label(schema, body)
 
     def send(self, request: CheckRequest, expected: Expectation | None = None) -> JudgedAnswer:
         """

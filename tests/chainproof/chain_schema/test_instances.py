@@ -1,0 +1,197 @@
+"""
+Inputs are generated for schemas of every draft, with every keyword.
+"""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from chainproof.chain_schema.inputs import InputGenerator
+from chainproof.chain_schema.instances import Style
+from chainproof.chain_schema.schema import Schema
+from chainproof.chain_schema.text_lines import SchemaError
+from chainproof.workload.generated_payloads import generate_payloads
+
+Form = dict[str, Any]
+
+DRAFT_4 = "http://json-schema.org/draft-04/schema#"
+DRAFT_7 = "http://json-schema.org/draft-07/schema#"
+DRAFT_2019 = "https://json-schema.org/draft/2019-09/schema"
+
+
+def of(member: object, **more: object) -> Form:
+    """
+    A schema of objects with one required property `a`.
+    """
+    return {"type": "object", "properties": {"a": member}, "required": ["a"], **more}
+
+
+def nested(levels: int) -> Form:
+    """
+    A schema of required objects inside each other.
+    """
+    form: Form = of({"type": "integer"})
+    for _ in range(levels):
+        form = of(form)
+    return form
+
+
+SCHEMAS: dict[str, Form | bool] = {
+    "nothing is said": {},
+    "true as a property": of(True),
+    "additionalProperties": {"type": "object", "additionalProperties": {"type": "integer"}, "minProperties": 2},
+    "anchor": {"$ref": "#here", "$defs": {"x": {"$anchor": "here", **of({"type": "null"})}}},
+    "anyOf": of({"anyOf": [{"type": "integer", "minimum": 5}, {"type": "boolean"}]}),
+    "allOf": of({"allOf": [{"type": "integer", "minimum": 5}, {"maximum": 5}]}),
+    "const that looks like a reference": of({"const": {"$ref": "#/nowhere"}}),
+    "contains": of({"type": "array", "items": {"type": "integer"}, "contains": {"const": 7}, "minItems": 3}),
+    "minContains and maxContains": of(
+        {"type": "array", "items": {"enum": [1, 7]}, "contains": {"const": 7}, "minContains": 2, "maxContains": 2, "minItems": 4}
+    ),
+    "dependentRequired": of({"type": "integer"}, dependentRequired={"a": ["b"]}),
+    "dependentSchemas": of({"type": "integer"}, dependentSchemas={"a": {"required": ["b"], "properties": {"b": {"const": 1}}}}),
+    "dependencies of draft 7": {"$schema": DRAFT_7, **of({"type": "integer"}, dependencies={"a": ["b"]})},
+    "dynamicRef": {
+        "$id": "https://chain.example/tree",
+        "$dynamicAnchor": "node",
+        **of({"type": "array", "items": {"$dynamicRef": "#node"}, "maxItems": 2}),
+    },
+    "enum": of({"enum": [[1], {"x": None}, "ü"]}),
+    "exclusiveMinimum of draft 4": of({"type": "integer", "minimum": 0, "exclusiveMinimum": True}),
+    "if, then, else": of(
+        {"type": "integer", "minimum": 0, "maximum": 9},
+        **{"if": {"properties": {"a": {"maximum": 4}}}, "then": {"required": ["low"]}, "else": {"required": ["high"]}},
+    ),
+    "id, absolute": {
+        "$id": "https://chain.example/a",
+        "$ref": "https://chain.example/b#/$defs/c",
+        "$defs": {"b": {"$id": "https://chain.example/b", "$defs": {"c": of({"type": "string"})}}},
+    },
+    "id, relative": {
+        "$id": "https://chain.example/a",
+        **of({"$ref": "parts/b"}),
+        "$defs": {"b": {"$id": "parts/b", "$ref": "#/$defs/c", "$defs": {"c": {"type": "boolean"}}}},
+    },
+    "integer beyond 64 bits": of({"type": "integer", "minimum": 10**30}),
+    "length": of({"type": "string", "minLength": 5, "maxLength": 5}),
+    "members by pattern": {
+        "type": "object", "patternProperties": {"^x-[0-9]+$": {"type": "integer"}}, "additionalProperties": False, "minProperties": 1,
+    },
+    "multipleOf": of({"type": "number", "multipleOf": 0.25, "minimum": 0.1, "maximum": 1}),
+    "not": of({"not": {"type": ["string", "integer", "null", "array", "object"]}}),
+    "not and a constant": of({"type": "integer", "minimum": 0, "maximum": 1, "not": {"const": 0}}),
+    "oneOf": of({"oneOf": [{"type": "integer"}, {"type": "integer", "minimum": 5}]}),
+    "pattern": of({"type": "string", "pattern": "^[A-Z]{2}-\\d{4}$"}),
+    "pattern and length": of({"type": "string", "pattern": "^[a-z]+$", "minLength": 60, "maxLength": 70}),
+    "pattern with a property of Unicode": of({"type": "string", "pattern": "^\\p{L}{3}[\\p{Lu}\\d]$"}),
+    "pattern with lookahead": of({"type": "string", "pattern": "^(?=.*\\d)(?=.*[a-z]).{8,}$"}),
+    "pointer with a percent sign": of({"$ref": "#/$defs/a%20b~1c"}, **{"$defs": {"a b/c": {"type": "null"}}}),
+    "prefixItems": of({"type": "array", "prefixItems": [{"type": "integer"}, {"type": "string"}], "items": False, "minItems": 2}),
+    "propertyNames": {"type": "object", "propertyNames": {"pattern": "^[a-c]{4}$"}, "minProperties": 3},
+    "recursion": {"$ref": "#/$defs/n", "$defs": {"n": of({"type": "array", "items": {"$ref": "#/$defs/n"}})}},
+    "recursiveRef": {"$schema": DRAFT_2019, "$recursiveAnchor": True, **of({"type": "array", "items": {"$recursiveRef": "#"}})},
+    "reference inside an extension": {"type": "object", "x-tool": {"$ref": "#/nowhere"}},
+    "reference with siblings": of({"$ref": "#/$defs/n", "minimum": 5}, **{"$defs": {"n": {"type": "integer"}}}),
+    "several types": of({"type": ["array", "null"], "minItems": 1}),
+    "tuple of draft 7": of({"type": "array", "items": [{"type": "integer"}, {"const": "x"}], "additionalItems": False, "minItems": 2}),
+    "twenty levels": nested(20),
+    "unevaluatedProperties": {"allOf": [of({"type": "integer"})], "unevaluatedProperties": False},
+    "uniqueItems": of({"type": "array", "items": {"enum": [1, 2, 3]}, "uniqueItems": True, "minItems": 3}),
+    "vector": of({"type": "array", "items": {"type": "number"}, "minItems": 768, "maxItems": 768}),
+    **{
+        f"format {name}": of({"type": "string", "format": name})
+        for name in ("date", "time", "date-time", "duration", "uuid", "email", "hostname", "uri", "ipv4", "ipv6", "json-pointer",
+                     "regex", "uri-template", "idn-email", "iri", "password", "byte")
+    },
+}  # fmt: skip  # one line for each
+
+
+@pytest.mark.parametrize("document", SCHEMAS.values(), ids=SCHEMAS)
+def test_every_keyword_is_supported(document: Form) -> None:
+    """
+    The simplest, a rich and different inputs are found, and all of them are valid.
+    """
+    schema = Schema(source="a test", document=document)
+    generator = InputGenerator(schema)
+    found = [generator.simplest(), generator.rich(), *(generator.draw(Random(seed)) for seed in range(5))]
+
+    assert sum(each is not None for each in found) >= 4
+    assert all(schema.accepts(each.value) for each in found if each is not None)
+
+
+def test_load_payloads_are_found_for_a_vector() -> None:
+    """
+    Load tests use the same generator, also for large inputs.
+    """
+    payloads = generate_payloads(Schema(source="a test", document=SCHEMAS["vector"]), 1)  # type: ignore[arg-type]
+
+    assert all(768 == len(payload.body["a"]) for payload in payloads)  # type: ignore[arg-type]  # an array
+    assert len(payloads) > 10
+
+
+def test_the_rich_input_has_everything() -> None:
+    """
+    Every optional property is set, arrays have two different items, and strings have characters of several scripts.
+    """
+    document = {
+        "type": "object",
+        "properties": {
+            "names": {"type": "array", "items": {"type": "string"}},
+            "note": {"anyOf": [{"type": "null"}, {"type": "string", "minLength": 2}]},
+            "opts": {"type": "object", "properties": {"tag": {"type": "string"}, "count": {"type": "integer"}}},
+        },
+    }
+    value: Any = InputGenerator(Schema(source="a test", document=document)).rich().value  # type: ignore[arg-type]
+
+    assert {"names", "note", "opts"} == value.keys()
+    assert {"tag", "count"} == value["opts"].keys()
+    assert 2 == len(set(value["names"]))
+    assert all(not text.isascii() for text in (*value["names"], value["note"], value["opts"]["tag"]))
+
+
+IMPOSSIBLE: dict[str, tuple[Form, str]] = {
+    "no object": ({"type": "string"}, "no JSON object can be generated"),
+    "an unknown format": (of({"type": "string", "format": "phone"}), "the format 'phone' is not known; add `examples`"),
+    "an unmatched pattern": (
+        of({"type": "string", "pattern": "^a$", "minLength": 2}),
+        "no string was found for the pattern '^a$'",
+    ),
+    "no end": ({"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]}, "too large"),
+    "too many items": (of({"type": "array", "minItems": 10**9}), "no JSON object can be generated"),
+}
+
+
+@pytest.mark.parametrize(("document", "message"), IMPOSSIBLE.values(), ids=IMPOSSIBLE)
+def test_a_refusal_says_why(document: Form, message: str) -> None:
+    """
+    A schema for which nothing is generated is a usage error with a reason.
+    """
+    with pytest.raises(SchemaError, match=message.replace("^", r"\^").replace("$", r"\$")):
+        InputGenerator(Schema(source="a test", document=document)).simplest()
+
+
+def test_an_unknown_format_is_left_out_or_taken_from_examples() -> None:
+    """
+    An optional value of an unknown format is not sent; a required one comes from `examples`.
+    """
+    phone: Form = {"type": "string", "format": "phone"}
+    optional: Form = {"type": "object", "properties": {"a": phone, "b": {"type": "integer"}}}
+    with_examples = of({**phone, "examples": ["+49 30 1"]})
+
+    assert {"b"} == InputGenerator(Schema(source="a test", document=optional)).rich().value.keys()
+    assert {"a": "+49 30 1"} == InputGenerator(Schema(source="a test", document=with_examples)).simplest().value
+
+
+def test_equal_seeds_give_equal_inputs() -> None:
+    """
+    An input is a function of the schema and the random numbers.
+    """
+    schema = Schema(source="a test", document=SCHEMAS["pattern and length"])  # type: ignore[arg-type]
+    drawn = [InputGenerator(schema).draw(Random(3), Style.MIXED) for _ in range(2)]
+
+    assert drawn[0] is not None
+    assert drawn[1] is not None
+    assert drawn[0].value == drawn[1].value
