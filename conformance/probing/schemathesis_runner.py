@@ -16,8 +16,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import requests
+from hypothesis.errors import Unsatisfiable
 from schemathesis.core.failures import AcceptedNegativeData, Failure, FailureGroup, MalformedJson
 from schemathesis.core.transport import Response
+from schemathesis.errors import SchemathesisError
 from schemathesis.generation.case import Case
 from schemathesis.generation.hypothesis.builder import HypothesisTestConfig, HypothesisTestMode, create_test
 from schemathesis.openapi.checks import (
@@ -32,6 +34,7 @@ from schemathesis.openapi.checks import (
 )
 from schemathesis.specs.openapi import checks as theirs
 
+from chainproof.chain_schema.schema import Schema
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
@@ -78,7 +81,18 @@ def fuzz(requester: Requester) -> None:
     Send what Schemathesis generates from the document, valid and invalid cases, as many as the depth says.
     """
     budget = ExampleBudget(requester)
-    operation = schemathesis_operation(requester.terms.input_schema, max(1, budget.remaining))
+    try:
+        _fuzz(requester, budget, requester.terms.input_schema)
+    except (SchemathesisError, Unsatisfiable):
+        # It cannot generate from every schema; our own generator sends inputs for those. Its other cases need none.
+        _fuzz(requester, budget, None)
+
+
+def _fuzz(requester: Requester, budget: ExampleBudget, schema: Schema | None) -> None:
+    """
+    Send cases for an input schema, or for any object. Raises an exception if Schemathesis cannot generate from the schema.
+    """
+    operation = schemathesis_operation(schema, max(1, budget.remaining))
 
     def observe(case: Case[Operation]) -> None:
         budget.observe(lambda: _send_case(requester, case))

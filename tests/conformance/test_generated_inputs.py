@@ -152,7 +152,7 @@ def test_schemathesis_reads_every_draft(document: dict[str, Any]) -> None:
     @settings(max_examples=5, deadline=None, database=None)
     @given(strategy)
     def draw(case: Any) -> None:
-        assert "a" in case.body
+        assert not isinstance(case.body, dict) or "a" in case.body
 
     draw()
     assert schema.accepts(json.loads(rich_input(schema)))

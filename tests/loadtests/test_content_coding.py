@@ -1,0 +1,58 @@
+"""
+Answers with a content coding are judged by their decoded bodies, as conformance judges them.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Callable
+from typing import Any
+
+RunServer = Callable[..., Any]
+Launch = Callable[..., Any]
+
+BODY = b'{"greetings":["Hello, Ada"]}'
+
+
+def coded(coding: str, body: bytes) -> Callable[[Any], Any]:
+    """
+    A behaviour that answers with a body and its content coding.
+    """
+
+    async def answer(request: Any) -> None:
+        fields = (
+            "Content-Type: application/json",
+            f"X-BASETEN-REQUEST-ID: {request.number}",
+            f"Content-Encoding: {coding}",
+        )
+        await request.answer(200, body, *fields)
+
+    return answer
+
+
+LEGAL = (
+    ("gzip", gzip.compress(BODY)),
+    ("GZIP", gzip.compress(BODY)),
+    ("deflate, x-gzip", gzip.compress(zlib.compress(BODY))),
+    ("br", b"cannot be decoded here"),
+)
+WRONG = (
+    ("gzip", gzip.compress(b"nonsense"), "output-json"),
+    ("gzip", gzip.compress(b"[1]"), "output-object"),
+    ("gzip", b"not coded", "output-json"),
+)
+
+
+def test_a_coded_answer_is_judged_by_its_content(run_server: RunServer, launch: Launch) -> None:
+    """
+    A legal coding violates nothing. What is invalid inside it, or not coded at all, is found.
+    """
+    behaviours = [coded(coding, body) for coding, body, *_ in (*LEGAL, *WRONG)]
+    with run_server(*behaviours) as server:
+        done = launch(server, "--rate", "28", "--arrivals", "constant", "--duration", "1s").end()
+
+    assert {"output-json": 8, "output-object": 4} == {finding.clause: finding.count for finding in done.run.findings}, (
+        done.errors
+    )
+    assert (16, 12) == (done.accounting["ok"], done.accounting["failed"])
