@@ -246,21 +246,21 @@ AUTHENTICATION_REQUIRED = _clause(
     Level.MUST,
     source="#/security",
     quotation="ApiKeyAuth",
-    statement="A request without credentials is answered 401.",
+    statement="A request without credentials is rejected.",
 )
 KEY_VERIFIED = _clause(
     "key-verified",
     Level.MUST,
     source=f"{_SCHEME}/description",
     quotation="API key with the `Api-Key` prefix",
-    statement="A request whose key is wrong, empty, truncated or extended is answered 401.",
+    statement="A request whose key is wrong, empty, truncated or extended is rejected.",
 )
 KEY_PREFIX = _clause(
     "key-prefix",
     Level.MUST,
     source=f"{_SCHEME}/description",
     quotation="API key with the `Api-Key` prefix",
-    statement="A request with the right key but without the `Api-Key` prefix, or with another scheme, is answered 401.",
+    statement="A request with the right key but without the `Api-Key` prefix, or with another scheme, is rejected.",
 )
 KEY_LOCATION = _clause(
     "key-location",
@@ -269,6 +269,13 @@ KEY_LOCATION = _clause(
     quotation="Authorization",
     statement="The key is accepted only in the Authorization header: not in the query, a cookie, the body or another "
     "header.",
+)
+UNAUTHORIZED_STATUS = _clause(
+    "unauthorized-status",
+    Level.MUST,
+    source=f"{_OPERATION_RESPONSES}/401",
+    quotation="Error response.",
+    statement="A request that is rejected for nothing but its credentials is answered 401.",
 )
 
 # ------------------------------------------------------------------ accepted and rejected requests
@@ -307,7 +314,15 @@ MEDIA_TYPE_REQUIRED = _clause(
     Level.ASSUMED,
     source=f"{_INPUT}/content",
     quotation="application/json",
-    statement="A body with another media type, or with none, is rejected.",
+    statement="A body with another media type is rejected.",
+)
+MEDIA_TYPE_MISSING = _clause(
+    "media-type-missing",
+    Level.SHOULD,
+    source="RFC 9110 §8.3",
+    quotation="If a Content-Type header field is not present, the recipient MAY either assume a media type of "
+    '"application/octet-stream" ([RFC2046], Section 4.5.1) or examine the data to determine its type.',
+    statement="A body without a media type is rejected.",
 )
 MEDIA_TYPE_PARAMETERS = _clause(
     "media-type-parameters",

@@ -24,7 +24,7 @@ from ..transport.request import JSON_TYPE, CheckRequest, request_bytes
 from . import check_for
 
 
-@check_for(clauses.AUTHENTICATION_REQUIRED, clauses.ERROR_CODE_CAUSE)
+@check_for(clauses.AUTHENTICATION_REQUIRED, clauses.UNAUTHORIZED_STATUS, clauses.ERROR_CODE_CAUSE)
 def requests_without_credentials_are_rejected(requester: Requester) -> None:
     """
     A request without credentials is rejected, with a valid body and without one.
@@ -33,7 +33,7 @@ def requests_without_credentials_are_rejected(requester: Requester) -> None:
     requester.submit(request_without_key(requester, label="a request without Authorization or body", body=None))
 
 
-@check_for(clauses.KEY_VERIFIED, clauses.ERROR_CODE_CAUSE)
+@check_for(clauses.KEY_VERIFIED, clauses.UNAUTHORIZED_STATUS, clauses.ERROR_CODE_CAUSE)
 def wrong_keys_are_rejected(requester: Requester) -> None:
     """
     An empty key and an unknown key are rejected.

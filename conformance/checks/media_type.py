@@ -102,7 +102,7 @@ def content_type_case_and_parameters_are_ignored(requester: Requester) -> None:
             )
 
 
-@check_for(clauses.MEDIA_TYPE_REQUIRED)
+@check_for(clauses.MEDIA_TYPE_REQUIRED, clauses.MEDIA_TYPE_MISSING)
 def other_media_types_are_rejected(requester: Requester) -> None:
     """
     An object with another media type or none is rejected, and so is another format with its own media type.

@@ -43,6 +43,7 @@ CODES_BY_CLAUSE: Mapping[Clause, frozenset[str]] = {
     clauses.NON_OBJECT_REJECTED: _BODY_CODES,
     clauses.INVALID_JSON_REJECTED: _BODY_CODES,
     clauses.MEDIA_TYPE_REQUIRED: _BODY_CODES,
+    clauses.MEDIA_TYPE_MISSING: _BODY_CODES,
 }
 """The codes that name the clause which a request violates."""
 

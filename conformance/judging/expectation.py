@@ -353,9 +353,9 @@ def _media_type(request: CheckRequest, terms: Terms) -> _PartExpectation:
         or any(map(_SIMILAR_TYPE.search, given))
     ):
         return _OPEN
-    return Expectation(
-        clause=clauses.MEDIA_TYPE_REQUIRED, expected="a 4xx", is_met_by=lambda answer: 400 <= answer.status < 500
-    )
+    # RFC 9110 §8.3: a recipient may guess the type of a body that names none.
+    clause = clauses.MEDIA_TYPE_REQUIRED if any(given) else clauses.MEDIA_TYPE_MISSING
+    return Expectation(clause=clause, expected="a 4xx", is_met_by=lambda answer: 400 <= answer.status < 500)
 
 
 def _acceptable(request: CheckRequest) -> _PartExpectation:

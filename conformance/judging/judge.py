@@ -388,13 +388,28 @@ def _judge_expected(
     violation = expected.violation(answer)
     if violation is not None and violation.clause in AUTHENTICATION_CLAUSES and _is_success(answer):
         return violation
+    if expected.clause in AUTHENTICATION_CLAUSES and request.is_for_operation:
+        draft.exercise(clauses.UNAUTHORIZED_STATUS)
     if violation is None and expected.is_rejection:
         draft.rejected = expected.clause
         return None
     draft.exercise(expected.clause)
     if violation is not None:
-        draft.add(violation)
+        draft.add(_without_bypass(violation, answer))
     return None
+
+
+def _without_bypass(violation: Violation, answer: Answer) -> Violation:
+    """
+    The violation of a rejection with another status than 401. Nobody was let in, so it is none of authentication.
+    """
+    if violation.clause not in AUTHENTICATION_CLAUSES or not 400 <= answer.status < 500:
+        return violation
+    return replace(
+        violation,
+        clause=clauses.UNAUTHORIZED_STATUS,
+        expected=f"{violation.expected} to a request whose credentials alone are wrong",
+    )
 
 
 _OTHER_REJECTIONS = frozenset({406, 409, 411, 413, 415, 422})

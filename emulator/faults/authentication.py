@@ -15,6 +15,7 @@ from chainproof.contract.clauses import (
     KEY_PREFIX,
     KEY_VERIFIED,
     STATUS,
+    UNAUTHORIZED_STATUS,
 )
 from chainproof.contract.http_clauses import MESSAGE_BOUNDARY
 
@@ -253,14 +254,14 @@ def auth_skipped_for_double_slash(context: RequestContext) -> Answer:
     return context.serve(authenticated)
 
 
-@_faults.on_decide(AUTHENTICATION_REQUIRED)
+@_faults.on_decide(UNAUTHORIZED_STATUS)
 def missing_key_is_400(context: RequestContext) -> Answer:
     """A request without a key is answered 400."""
     answer = context.correct_answer()
     return error(answer, 400, "client_error") if answer.status == 401 and not context.authorization() else answer
 
 
-@_faults.on_decide(KEY_VERIFIED)
+@_faults.on_decide(UNAUTHORIZED_STATUS)
 def wrong_key_is_400(context: RequestContext) -> Answer:
     """A request with a wrong key is answered 400."""
     has_wrong_key = context.authorization().startswith(b"Api-Key ")

@@ -16,6 +16,7 @@ from chainproof.contract.clauses import (
     BODY_REQUIRED,
     ERROR_CODE_CAUSE,
     INVALID_JSON_REJECTED,
+    MEDIA_TYPE_MISSING,
     MEDIA_TYPE_PARAMETERS,
     MEDIA_TYPE_REQUIRED,
     NON_OBJECT_REJECTED,
@@ -238,13 +239,19 @@ def _accepts_media_type(matches: Callable[[bytes], object]) -> DecideHook:
 
 
 _faults.add_table(
-    MEDIA_TYPE_REQUIRED,
+    MEDIA_TYPE_MISSING,
     rows={
-        "any-media-type": ("Any Content-Type is accepted.", _accepts_media_type(lambda _: True)),
         "media-type-optional": (
             "A missing Content-Type is accepted.",
             _accepts_media_type(lambda media_type: media_type == b""),
         ),
+    },
+)
+_faults.add_table(
+    MEDIA_TYPE_REQUIRED,
+    MEDIA_TYPE_MISSING,
+    rows={
+        "any-media-type": ("Any Content-Type is accepted.", _accepts_media_type(lambda _: True)),
         "media-type-substring": (
             "Any media type that contains `json` is accepted.",
             _accepts_media_type(lambda media_type: b"json" in media_type),

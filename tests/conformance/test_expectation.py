@@ -58,7 +58,7 @@ def request_with(*fields: tuple[str, str], body: bytes | None = b"{}", **parts: 
         (request_with(("Authorization", f"Api-Key  {KEY}"), JSON_TYPE), ANY),
         (request_with(("Authorization", f" Api-Key {KEY} "), JSON_TYPE), ANY),
         (request_with(RIGHT, RIGHT, JSON_TYPE), ANY),
-        (request_with(RIGHT), "media-type-required"),
+        (request_with(RIGHT), "media-type-missing"),
         (request_with(RIGHT, ("Content-Type", "text/plain")), "media-type-required"),
         (request_with(RIGHT, ("content-type", "Application/JSON; x=y")), "media-type-parameters"),
         (request_with(RIGHT, ("Content-Type", 'Application/JSON ; charset="UTF-8"; x="y"')), "media-type-parameters"),

@@ -87,6 +87,11 @@ FAULTS = (
         ),
     ),
     FaultyEndpoint(
+        name="400 in place of 401",
+        breaks={"unauthorized-status"},
+        server=on_status(401, lambda answer: error(400, "client_error")),
+    ),
+    FaultyEndpoint(
         name="401 that is not JSON",
         breaks={"error-media-type"},
         server=on_status(401, lambda answer: replace(answer, body=b"No Authorization", media_type="text/plain")),
@@ -375,7 +380,7 @@ FAULTS = (
     ),
     FaultyEndpoint(
         name="any media type accepted",
-        breaks={"media-type-required"},
+        breaks={"media-type-required", "media-type-missing"},
         server=as_if(
             lambda request: replace(
                 request,

@@ -670,7 +670,7 @@ OTHER_FAULTS: tuple[FaultyEndpoint, ...] = (
     FaultyEndpoint(name="any media type starting with application/json accepted", breaks={"media-type-required"}, server=accepting_media_types(
         lambda value: value.lower().startswith("application/json")
     )),
-    FaultyEndpoint(name="a missing media type accepted", breaks={"media-type-required"}, server=accepting_media_types(lambda value: not value)),
+    FaultyEndpoint(name="a missing media type accepted", breaks={"media-type-missing"}, server=accepting_media_types(lambda value: not value)),
     FaultyEndpoint(name="any text type accepted", breaks={"media-type-required"}, server=accepting_media_types(lambda value: value.startswith("text/"))),
     FaultyEndpoint(name="forms accepted", breaks={"media-type-required"}, server=failing(
         lambda request: "urlencoded" in values(request, "content-type"), EndpointAnswer(status=200, body=b'{"a":"1"}')
