@@ -26,6 +26,7 @@ from . import (
     routing,
     shared_state,
     state,
+    typed_inputs,
 )
 
 CHECK_MODULES = (
@@ -47,6 +48,7 @@ CHECK_MODULES = (
     repetition,
     shared_state,
     state,
+    typed_inputs,
     consistency,
     extended_generation,
 )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -141,9 +141,10 @@ def unique_input(value: JSON, places: tuple[Place, ...], accepts: Accepts, rng: 
 # ------------------------------------------------------------------ one change
 
 
-def variations(value: JSON, accepts: Accepts, words: tuple[JSON, ...] = ()) -> Iterator[Variation]:
+def variations(value: JSON, accepts: Accepts, words: tuple[JSON, ...] = (), limit: int = 2) -> Iterator[Variation]:
     """
-    Accepted inputs with one value changed. *words* are further values to try, such as those of enumerations.
+    Accepted inputs with one value changed, at most *limit* for each place. *words* are further values to try, such as
+    those of enumerations.
     """
     for place in leaf_places(value):
         current = value_at(value, place)
@@ -152,7 +153,7 @@ def variations(value: JSON, accepts: Accepts, words: tuple[JSON, ...] = ()) -> I
             if new != current and accepts(with_value(value, place, new)):
                 yield Variation(place=place, label=f"`{format_place(place)}` {label}", value=new)
                 count += 1
-                if count == 2:
+                if count == limit:
                     break
 
 
@@ -162,14 +163,41 @@ def _changes(value: JSON, words: tuple[JSON, ...]) -> Iterator[tuple[str, JSON]]
     """
     if isinstance(value, bool):
         yield "negated", not value
-    elif isinstance(value, str):
+    elif isinstance(value, str) and value not in words:
         yield "with another last character", value[:-1] + ("x" if value[-1:] != "x" else "y")
         yield "in another letter case", value.swapcase()
     elif isinstance(value, int):
         yield from (("with another number", number) for number in (value + 1, value - 1, value + 10, value * 2))
     elif isinstance(value, float):
         yield from (("with another number", number) for number in (value + 0.5, value / 2, value - 0.5, value * 2))
-    yield from (("with another value", word) for word in words if type(word) is type(value))
+    if value in words:
+        yield from (("with another value", word) for word in words if type(word) is type(value))
+
+
+def merged_input(values: Sequence[JSON], accepts: Accepts) -> JSON:
+    """
+    The input with the most values, with the arguments that it lacks or that are null or empty from the others.
+
+    >>> merged_input([{"a": [1, 2]}, {"a": [], "b": "x"}], lambda value: True)
+    {'a': [1, 2], 'b': 'x'}
+    """
+    ordered = sorted(values, key=_value_count, reverse=True)
+    merged = ordered[0] if ordered else None
+    for other in ordered[1:]:
+        if not isinstance(merged, dict) or not isinstance(other, dict):
+            break
+        for name, item in other.items():
+            changed = {**merged, name: item}
+            if merged.get(name) in (None, "", []) and item not in (None, "", []) and accepts(changed):
+                merged = changed
+    return merged
+
+
+def _value_count(value: JSON) -> int:
+    """
+    The number of values that are neither null nor empty.
+    """
+    return sum(value_at(value, place) not in (None, "") for place in leaf_places(value))
 
 
 def enumerated_words(document: JSON) -> tuple[JSON, ...]:

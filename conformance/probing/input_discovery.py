@@ -33,6 +33,9 @@ def discover_inputs(requester: Requester) -> tuple[Answer, ...]:
     """
     answers: list[Answer] = []
     base = _first_accepted(requester, requester.inputs.known, answers)
+    if base is None and requester.terms.input_schema is not None:
+        others = distinct_inputs(requester.terms.input_schema, _MAX_INPUTS, requester.seed)
+        base = _first_accepted(requester, others, answers)
     if base is None and requester.may_search_inputs:
         base = _search(requester, answers)
     if base is None:

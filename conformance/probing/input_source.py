@@ -17,7 +17,7 @@ from ..inputs.input_variations import (
     Variation,
     encoded,
     enumerated_words,
-    leaf_places,
+    merged_input,
     unique_input,
     unique_places,
     unique_value,
@@ -71,8 +71,8 @@ def input_source(requester: Requester, purpose: str) -> InputSource:
     if not requester.inputs.is_accepted:
         raise CheckSkipped("needs an accepted input: give --input-schema or --payloads")
     schema, rng = requester.terms.input_schema, requester.rng(purpose)
-    value = _rich_value(requester)
     accepts = schema.accepts if schema is not None else _asking(requester)
+    value = _rich_value(requester, accepts)
     return InputSource(
         value=value,
         accepts=accepts,
@@ -91,21 +91,20 @@ def distinct_bodies(requester: Requester, source: InputSource, count: int) -> li
     return list(dict.fromkeys(bodies))[:count]
 
 
-def _rich_value(requester: Requester) -> JSON:
+def _rich_value(requester: Requester, accepts: Accepts) -> JSON:
     """
-    An accepted input with as many values as possible.
+    An accepted input with as many arguments and values as possible.
     """
     schema = requester.terms.input_schema
     if schema is not None:
         payloads = [payload.body for payload in generate_payloads(schema, requester.seed)]
-        payloads.sort(key=lambda body: -len(leaf_places(body)))
-        for body in [InputGenerator(schema).rich().value, *payloads[:3]]:
+        rich = InputGenerator(schema).rich().value
+        for body in (merged_input([rich, *payloads], accepts), rich, *payloads[:2]):
             answer = requester.send_valid_body(encoded(body))
             if answer is not None and answer.status == 200:
                 return body
-    value = parse_json(requester.inputs.rich)
-    assert not isinstance(value, InvalidJson | TooDeep)
-    return value
+    known = [parse_json(body) for body in requester.inputs.known]
+    return merged_input([value for value in known if not isinstance(value, InvalidJson | TooDeep)], accepts)
 
 
 def _asking(requester: Requester) -> Accepts:

@@ -344,6 +344,12 @@ _faults.add_table(
         ),
         "rejects-empty-object": ("The empty object is rejected.", rejects(lambda context: context.value() == {})),
         "rejects-empty-names": ("Empty member names are rejected.", _rejects_pattern(rb'[{,]\s*""\s*:')),
+        "rejects-null-beside-true": (
+            "Objects of up to 1000 bytes with both null and true are rejected.",
+            rejects(
+                lambda context: b":null" in context.body and b":true" in context.body and len(context.body) <= 1000
+            ),
+        ),
         "rejects-proto": (
             "The member names `__proto__`, `constructor` and `prototype` are rejected.",
             _rejects_pattern(rb'"(?:__proto__|constructor|prototype)"\s*:'),

@@ -108,6 +108,9 @@ FAULT_FOR_CHECK: dict[str, str] = {
     "no_data_leaks_from_one_request_into_later_ones": "members-leak",
     "bad_requests_do_not_affect_later_ones": "poisoned-endpoint",
     "extended_generation_finds_no_violations": "rounds-fractions",
+    "values_at_their_bounds_are_accepted": "rejects-exponents",
+    "combinations_of_values_are_accepted": "rejects-null-beside-true",
+    "large_inputs_get_complete_answers": "large-output-truncated",
     "equal_inputs_get_equal_answers": "cached-by-first-bytes",
     "concurrent_inputs_get_their_own_answers": "swapped-when-concurrent",
     "answers_depend_on_the_whole_input": "cached-by-first-member",
@@ -116,7 +119,7 @@ FAULT_FOR_CHECK: dict[str, str] = {
 """A fault that each check must find. A new check needs an entry here, and a new fault if none fits."""
 
 
-TYPED_MODULES = ("consistency",)
+TYPED_MODULES = ("consistency", "typed_inputs")
 """Modules whose checks need a chain that does not return its input."""
 
 ORDERS = f"{Path(__file__).parents[1] / 'typed_chain' / 'orders.py'}:Orders"

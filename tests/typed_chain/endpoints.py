@@ -14,6 +14,7 @@ import threading
 import time
 import unicodedata
 import uuid
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -195,12 +196,12 @@ class MutableDefault(TypedEndpoint):
     """
 
     def __init__(self) -> None:
-        self._tags: list[str] = []
+        self._tags: Counter[str] = Counter()
 
     def output(self, value: Value) -> Value:
         output = quote(value)
-        self._tags += [tag for item in value["items"] for tag in item.get("tags", [])]
-        return {**output, "tags": {tag: self._tags.count(tag) for tag in self._tags}}
+        self._tags.update(tag for item in value["items"] for tag in item.get("tags", []))
+        return {**output, "tags": dict(self._tags)}
 
 
 class Numbered(TypedEndpoint):

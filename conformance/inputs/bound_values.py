@@ -1,0 +1,396 @@
+"""
+Values at the bounds of what a chain accepts, in every script and every way to write a number.
+
+The bounds are found by asking a function whether it accepts an input, usually that of the chain's schema. So they are
+those of the chain's own model, whatever keyword or validator they come from.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from itertools import combinations
+from typing import Any, cast
+
+from chainproof.json_text import JSON
+
+from .input_variations import Accepts, Place, encoded, format_place, leaf_places, value_at, variations, with_value
+
+_UNBOUNDED = 2**12
+"""Characters or items from which a text or an array counts as unbounded."""
+_UNBOUNDED_TEXT = 300
+"""Characters of a text without an upper bound."""
+_PLACEHOLDER = "\x00number\x00"
+_MAX_VARIATIONS = 2
+"""Other values of each place that are combined with those of others, besides null and none."""
+
+SCRIPTS: dict[str, str] = {
+    "ASCII letters": "x",
+    "characters of two bytes": "é",
+    "characters of three bytes": "漢",
+    "characters beyond U+FFFF": "😀",
+    "right-to-left letters": "ש",
+    "combining accents": "e\u0301",
+    "quotes and backslashes": '"\\/',
+}
+"""Texts that are repeated up to the length of a value."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BoundInput:
+    """
+    An accepted input with values at their bounds.
+    """
+
+    label: str
+    content: bytes
+    parts: tuple[BoundInput, ...] = ()
+    """Inputs with one of these values each, which show the one that fails."""
+
+
+def text_of(script: str, length: int) -> str:
+    """
+    A text of some code points.
+
+    >>> text_of("ab", 5)
+    'ababa'
+    """
+    return (script * (length // len(script) + 1))[:length]
+
+
+# ------------------------------------------------------------------ bounds
+
+
+def largest(is_accepted: Callable[[int], bool], start: int) -> int:
+    """
+    The largest accepted number from an accepted *start* on, at most `_UNBOUNDED`.
+
+    >>> largest(lambda number: number <= 40, 3)
+    40
+    """
+    low, high = start, max(start * 2, 1)
+    while high < _UNBOUNDED and is_accepted(high):
+        low, high = high, high * 2
+    high = min(high, _UNBOUNDED)
+    while low < high:
+        middle = (low + high + 1) // 2
+        low, high = (middle, high) if is_accepted(middle) else (low, middle - 1)
+    return low
+
+
+def smallest(is_accepted: Callable[[int], bool], start: int) -> int:
+    """
+    The smallest accepted number down from an accepted *start*.
+
+    >>> smallest(lambda number: number >= 2, 30)
+    2
+    """
+    return next((number for number in range(min(start, 64)) if is_accepted(number)), start)
+
+
+def bound_inputs(value: JSON, accepts: Accepts, document: JSON) -> Iterator[BoundInput]:
+    """
+    The input with all texts, numbers and arrays at their bounds, one group after another.
+    """
+    yield from _with_texts(value, accepts)
+    yield from _with_numbers(value, accepts, document)
+    yield from _with_arrays(value, accepts)
+    yield from _without_members(value, accepts)
+
+
+def _with_texts(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
+    """
+    The longest and the shortest texts, in every script.
+    """
+    places = [place for place in leaf_places(value) if isinstance(value_at(value, place), str)]
+    lengths: dict[Place, tuple[int, int]] = {}
+    for place in places:
+
+        def is_accepted(length: int, place: Place = place) -> bool:
+            return accepts(with_value(value, place, text_of("x", length)))
+
+        start = len(cast(str, value_at(value, place)))
+        if is_accepted(start):
+            lengths[place] = (smallest(is_accepted, start), largest(is_accepted, start))
+    for name, script in SCRIPTS.items():
+        texts: dict[Place, JSON] = {
+            place: text_of(script, most if most < _UNBOUNDED else _UNBOUNDED_TEXT)
+            for place, (_, most) in lengths.items()
+        }
+        yield from _combined(value, accepts, texts, f"the longest text, of {name}")
+    for name in ("ASCII letters", "characters beyond U+FFFF"):
+        shortest: dict[Place, JSON] = {place: text_of(SCRIPTS[name], least) for place, (least, _) in lengths.items()}
+        yield from _combined(value, accepts, shortest, f"the shortest text, of {name}")
+
+
+def _with_numbers(value: JSON, accepts: Accepts, document: JSON) -> Iterator[BoundInput]:
+    """
+    The largest and the smallest numbers, as they are and written in other ways.
+    """
+    places = [place for place in leaf_places(value) if _is_number(value_at(value, place))]
+    candidates = sorted({number for each in _numbers_in(document) for number in _near(each)})
+    accepted = {
+        place: found
+        for place in places
+        if (found := [number for number in candidates if accepts(with_value(value, place, number))])
+    }
+    largest_numbers: dict[Place, JSON] = {place: found[-1] for place, found in accepted.items()}
+    smallest_numbers: dict[Place, JSON] = {place: found[0] for place, found in accepted.items()}
+    yield from _combined(value, accepts, largest_numbers, "the largest number")
+    yield from _combined(value, accepts, smallest_numbers, "the smallest number")
+    whole = {place: [int(number) for number in found if number == int(number)] for place, found in accepted.items()}
+    for place, numbers in whole.items():
+        for number in dict.fromkeys((*numbers[:1], *numbers[-1:])):
+            yield from _spelled(value, accepts, place, number)
+
+
+def _spelled(value: JSON, accepts: Accepts, place: Place, number: int) -> Iterator[BoundInput]:
+    """
+    An input with a whole number written as a fraction and with exponents.
+    """
+    forms = [f"{number}.0", f"{number}.000e0", f"{number * 10}e-1", f"{number}E+0"]
+    forms += [f"{number // 100}e2"] if number and number % 100 == 0 else []
+    forms += ["-0", "-0.0"] if number == 0 else []
+    text = encoded(with_value(value, place, _PLACEHOLDER))
+    for form in forms:
+        if accepts(with_value(value, place, json.loads(form))):
+            content = text.replace(json.dumps(_PLACEHOLDER).encode(), form.encode())
+            yield BoundInput(label=f"`{format_place(place)}` as {form}", content=content)
+
+
+def _with_arrays(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
+    """
+    The longest and the shortest arrays.
+    """
+    for place in _array_places(value):
+        items = cast("list[JSON]", value_at(value, place))
+
+        def is_accepted(length: int, place: Place = place, items: list[JSON] = items) -> bool:
+            return accepts(with_value(value, place, _repeated(items, length)))
+
+        for length in dict.fromkeys((smallest(is_accepted, len(items)), largest(is_accepted, len(items)))):
+            if length < _UNBOUNDED and is_accepted(length):
+                changed = with_value(value, place, _repeated(items, length))
+                yield BoundInput(label=f"`{format_place(place)}` with {length} items", content=encoded(changed))
+
+
+def _without_members(value: JSON, accepts: Accepts) -> Iterator[BoundInput]:
+    """
+    Each optional member absent, and null.
+    """
+    for place in _member_places(value):
+        for label, changed in ((" absent", _without(value, place)), (" null", with_value(value, place, None))):
+            if accepts(changed):
+                yield BoundInput(label=f"`{format_place(place)}`{label}", content=encoded(changed))
+
+
+def _combined(value: JSON, accepts: Accepts, changes: dict[Place, JSON], label: str) -> Iterator[BoundInput]:
+    """
+    One input with all changes that are accepted.
+    """
+    changed, parts = value, []
+    for place, new in changes.items():
+        single, together = with_value(value, place, new), with_value(changed, place, new)
+        if accepts(single):
+            parts.append(BoundInput(label=f"`{format_place(place)}`: {label}", content=encoded(single)))
+            changed = together if accepts(together) else changed
+    if parts:
+        yield BoundInput(label=f"every value: {label}", content=encoded(changed), parts=tuple(parts))
+
+
+# ------------------------------------------------------------------ combinations
+
+
+def combined_inputs(value: JSON, accepts: Accepts, words: tuple[JSON, ...], count: int) -> list[BoundInput]:
+    """
+    At most *count* inputs in which every two values of different places occur together.
+    """
+    options = _options(value, accepts, words)
+    pairs = {
+        frozenset(((first, a), (second, b)))
+        for first, second in combinations(range(len(options)), 2)
+        for a in range(len(options[first][1]))
+        for b in range(len(options[second][1]))
+    }
+    found: list[BoundInput] = []
+    while pairs and len(found) < count:
+        chosen = _covering(options, pairs)
+        changed = value
+        used: list[tuple[int, int]] = []
+        for index, option in chosen:
+            together = _changed(changed, options[index][0], options[index][1][option])
+            if together is not None and accepts(together):
+                changed = together
+                used.append((index, option))
+        covered = {frozenset(pair) for pair in combinations(used, 2)} & pairs
+        # The pair that the input was made for may be invalid, since one of its values excludes the other.
+        pairs -= covered | {frozenset(chosen[:2])}
+        if covered:
+            changes = [(options[index][0], options[index][1][option]) for index, option in used if option]
+            found.append(
+                BoundInput(
+                    label="a combination of values",
+                    content=encoded(changed),
+                    parts=tuple(_smaller_combinations(value, accepts, changes)),
+                )
+            )
+    return found
+
+
+def _smaller_combinations(
+    value: JSON, accepts: Accepts, changes: Sequence[tuple[Place, object]]
+) -> Iterator[BoundInput]:
+    """
+    The input with each one and each two of some changes.
+    """
+    for count in (1, 2):
+        for some in combinations(changes, count):
+            changed: JSON | None = value
+            for place, option in some:
+                changed = _changed(changed, place, option)
+            if changed is not None and accepts(changed):
+                names = " and ".join(f"`{format_place(place)}`" for place, _ in some)
+                yield BoundInput(label=f"another value of {names}", content=encoded(changed))
+
+
+_ABSENT = object()
+
+_Option = tuple[Place, list[object]]
+"""A place, and the values that are combined with those of others. The absent value stands for no member."""
+
+
+def _options(value: JSON, accepts: Accepts, words: tuple[JSON, ...]) -> list[_Option]:
+    """
+    For each place that can be changed, the values to combine.
+    """
+    found: dict[Place, list[object]] = {}
+    for each in variations(value, accepts, words, limit=_MAX_VARIATIONS):
+        current = value_at(value, each.place)
+        if not isinstance(current, str) or current in words:
+            found.setdefault(each.place, [current]).append(each.value)
+    for place in _member_places(value):
+        if accepts(_without(value, place)):
+            found.setdefault(place, [value_at(value, place)]).append(_ABSENT)
+        if accepts(with_value(value, place, None)):
+            found.setdefault(place, [value_at(value, place)]).append(None)
+    return list(found.items())
+
+
+def _covering(options: Sequence[_Option], pairs: set[frozenset[tuple[int, int]]]) -> list[tuple[int, int]]:
+    """
+    A choice for each place that covers many of the pairs, beginning with one of them.
+    """
+    chosen = sorted(min(pairs, key=sorted))
+    for index, (_, values) in enumerate(options):
+        if index in (chosen[0][0], chosen[1][0]):
+            continue
+        best = max(
+            range(len(values)), key=lambda option: sum(frozenset(((index, option), each)) in pairs for each in chosen)
+        )
+        chosen.append((index, best))
+    return chosen
+
+
+def _changed(value: JSON, place: Place, option: object) -> JSON | None:
+    """
+    The value with one option; None if another option has removed the place.
+    """
+    try:
+        return _without(value, place) if option is _ABSENT else with_value(value, place, cast(JSON, option))
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
+
+
+# ------------------------------------------------------------------ large inputs
+
+
+def large_inputs(value: JSON, accepts: Accepts, size: int) -> Iterator[BoundInput]:
+    """
+    Inputs with many items, or with a long text, of about *size* bytes or as many as are accepted.
+    """
+    for place in _array_places(value):
+        items = cast("list[JSON]", value_at(value, place))
+        each = max(len(encoded(items)) // max(len(items), 1), 1)
+        for count in (size // each, size // each // 4, size // each // 16):
+            changed = with_value(value, place, _repeated(items, count))
+            if count > len(items) and accepts(changed):
+                yield BoundInput(label=f"`{format_place(place)}` with {count} items", content=encoded(changed))
+                break
+    for place in leaf_places(value):
+        changed = with_value(value, place, text_of("Grüße 漢 😀 ", size // 2))
+        if isinstance(value_at(value, place), str) and accepts(changed):
+            yield BoundInput(label=f"`{format_place(place)}` with a long text", content=encoded(changed))
+
+
+# ------------------------------------------------------------------ values
+
+
+def _is_number(value: JSON) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _numbers_in(document: JSON) -> Iterator[float]:
+    """
+    The numbers in a JSON Schema, and zero.
+    """
+    yield 0
+    todo: list[JSON] = [document]
+    while todo:
+        part = todo.pop()
+        if isinstance(part, dict):
+            todo.extend(part.values())
+        elif isinstance(part, list):
+            todo.extend(part)
+        elif _is_number(part) and abs(cast(float, part)) < 2**53:
+            yield cast(float, part)
+
+
+def _near(number: float) -> Iterator[float]:
+    """
+    A number and its neighbours, whole and fractional. Whole ones are integers, for chains that tell them apart.
+    """
+    whole = math.floor(number)
+    yield from (whole - 1, whole, whole + 1)
+    if number != whole:
+        yield number
+    yield from (number - 0.001, number + 0.001)
+
+
+def _array_places(value: JSON, place: Place = ()) -> Iterator[Place]:
+    """
+    The places of arrays that have items.
+    """
+    if isinstance(value, list) and value:
+        yield place
+        yield from _array_places(value[0], (*place, 0))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield from _array_places(item, (*place, name))
+
+
+def _member_places(value: JSON, place: Place = ()) -> Iterator[Place]:
+    """
+    The places of all members.
+    """
+    if isinstance(value, list):
+        yield from _member_places(value[0] if value else None, (*place, 0))
+    elif isinstance(value, dict):
+        for name, item in value.items():
+            yield (*place, name)
+            yield from _member_places(item, (*place, name))
+
+
+def _repeated(items: list[JSON], length: int) -> list[JSON]:
+    return (items * (length // max(len(items), 1) + 1))[:length] if items else []
+
+
+def _without(value: JSON, place: Place) -> JSON:
+    """
+    A copy of an input without one member.
+    """
+    parent: Any = value_at(value, place[:-1])
+    if not isinstance(parent, dict) or place[-1] not in parent:
+        raise KeyError(place[-1])
+    return with_value(value, place[:-1], {name: item for name, item in parent.items() if name != place[-1]})
