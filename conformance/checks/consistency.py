@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Collection, Iterator
+from dataclasses import replace
 
 from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
@@ -164,6 +165,7 @@ def answers_depend_on_the_whole_input(requester: Requester) -> None:
     with the unchanged value: a cache whose key lacks the value returns that one's answer.
     """
     source = input_source(requester, "whole input")
+    source = replace(source, value=source.unique())  # hexadecimal digits have upper and lower case
     by_argument = {place[:1]: place for place in source.places}
     if not by_argument:
         raise CheckSkipped("needs an input with a text or a number that may have any value")
