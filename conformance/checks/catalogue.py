@@ -9,7 +9,6 @@ from . import (
     body,
     checks_in,
     connection,
-    consistency,
     credentials,
     extended_generation,
     failure,
@@ -26,8 +25,8 @@ from . import (
     routing,
     shared_state,
     state,
-    typed_inputs,
 )
+from .typed_chains import consistency, typed_inputs
 
 CHECK_MODULES = (
     recovery,  # first: a target that bad requests use up would leave the other checks without an answer

@@ -16,16 +16,16 @@ from chainproof.contract import clauses
 from chainproof.contract.violations import Violation
 from chainproof.json_text import JSON, parse_json
 
-from ..inputs.input_variations import Place, encoded, with_value
-from ..judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, without
-from ..options import Depth
-from ..probing.answer_recorder import JudgedAnswer
-from ..probing.difference_confirmation import send_alone
-from ..probing.input_source import InputSource, distinct_bodies, input_source
-from ..probing.requester import Requester
-from ..transport.check_skipped import CheckSkipped
-from ..transport.request import JSON_TYPE, CheckRequest
-from . import check_for, run_concurrently
+from ...inputs.input_variations import Place, encoded, with_value
+from ...judging.output_comparison import Leaves, Path, agree_at, differing_paths, format_output_path, without
+from ...options import Depth
+from ...probing.answer_recorder import JudgedAnswer
+from ...probing.difference_confirmation import send_alone
+from ...probing.input_source import InputSource, distinct_bodies, input_source
+from ...probing.requester import Requester
+from ...transport.check_skipped import CheckSkipped
+from ...transport.request import JSON_TYPE, CheckRequest
+from .. import check_for, run_concurrently
 
 _INPUTS: dict[Depth, int] = {Depth.QUICK: 4, Depth.STANDARD: 8, Depth.DEEP: 16}
 _ROUNDS: dict[Depth, int] = {Depth.QUICK: 3, Depth.STANDARD: 8, Depth.DEEP: 20}

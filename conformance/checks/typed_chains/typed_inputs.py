@@ -8,13 +8,13 @@ from collections.abc import Iterable
 
 from chainproof.contract import clauses
 
-from ..inputs.bound_values import BoundInput, bound_inputs, combined_inputs, large_inputs
-from ..options import Depth
-from ..probing.input_source import InputSource, input_source
-from ..probing.requester import Requester
-from ..transport.check_skipped import CheckSkipped
-from ..transport.request import JSON_TYPE
-from . import check_for
+from ...inputs.bound_values import BoundInput, bound_inputs, combined_inputs, large_inputs
+from ...options import Depth
+from ...probing.input_source import InputSource, input_source
+from ...probing.requester import Requester
+from ...transport.check_skipped import CheckSkipped
+from ...transport.request import JSON_TYPE
+from .. import check_for
 
 _COMBINATIONS: dict[Depth, int] = {Depth.QUICK: 20, Depth.STANDARD: 60, Depth.DEEP: 300}
 _LARGE_SIZES: dict[Depth, tuple[int, ...]] = {
