@@ -1,5 +1,5 @@
 """
-Header fields: those of answers follow their grammar, and requests may have many of them.
+Every kind of answer is valid by itself, its header fields included, and requests may have many header fields.
 """
 
 from __future__ import annotations
@@ -8,12 +8,17 @@ from collections.abc import Iterable
 from dataclasses import replace
 
 from chainproof.contract import clauses
+from chainproof.contract.errors import ErrorCode
 from chainproof.contract.violations import Violation
 
+from ..inputs.chain_inputs import with_member
+from ..judging.auth_bypass_cause import WRONG_KEY
+from ..judging.exercised_clauses import EVERY_ANSWER_CLAUSES
+from ..judging.expectation import STEERING_HEADER
 from ..judging.judge import BUSY_STATUSES
-from ..probing.raw_requests import send_reference_request
+from ..probing.raw_requests import exchange_raw, raw_request, send_reference_request
 from ..probing.requester import Requester
-from ..transport.request import CheckRequest
+from ..transport.request import JSON_TYPE, CheckRequest
 from . import check_for
 from .framing import requests_of_every_kind
 
@@ -24,13 +29,56 @@ _REJECTED_AS_TOO_LARGE = frozenset({400, 413, 431})
 """Statuses by which a server rejects a head that is larger than it wishes to process (RFC 9110 §5.4, RFC 6585 §5)."""
 
 
-@check_for(clauses.FIELD_SYNTAX, clauses.FIELD_CONVENTIONS)
-def header_fields_of_answers_follow_their_grammar(requester: Requester) -> None:
+@check_for(*EVERY_ANSWER_CLAUSES)
+def every_kind_of_answer_is_valid(requester: Requester) -> None:
     """
-    Date, Content-Type, Cache-Control and other standard fields are valid in answers of every kind.
+    Outputs and errors of every kind: status, media type, JSON, members of errors, request id, and the grammar of Date,
+    Content-Type, Cache-Control and other standard header fields.
     """
-    for request in requests_of_every_kind(requester):
+    for request in (*requests_of_every_kind(requester), *_further_requests(requester)):
         requester.send(request)
+    for version, line in (
+        ("HTTP/1.0", "Connection: close"),
+        ("HTTP/1.0", "Connection: keep-alive"),
+        ("HTTP/1.1", "Expect: 100-continue"),
+    ):
+        body = requester.unique_input(f"{version} {line}")
+        lines = (line, f"Content-Length: {len(body)}")
+        request = raw_request(requester, body, *lines, sent=body, label=f"{version} with {line}", version=version)
+        is_old = version == "HTTP/1.0"
+        received, _, _ = exchange_raw(requester, request, within=requester.settings.deadline, http_1_0=is_old)
+        if received.answer is not None:
+            requester.record(request, received, None)
+
+
+_ALL_TYPES = '{"a":[true,false,null,-1.5e3,1e999,"\\u0001\\ud83d\\ude00\\"\\\\\\n","日本"],"b":{"":{}}}'.encode()
+"""An object with every type of value, and text that an encoder may get wrong."""
+
+_CODE = b'"x":"<script>alert(1)</script> \' OR 1=1 --"'
+"""A member that a firewall may take for an attack."""
+
+
+def _further_requests(requester: Requester) -> Iterable[CheckRequest]:
+    """
+    Requests for outputs with other values, for compressed answers, and for each error.
+    """
+    build, gzip = requester.build_request, ("Accept-Encoding", "gzip")
+    yield build(requester.inputs.rich, label="an input with many arguments")
+    if requester.inputs.any_object:
+        yield build(_ALL_TYPES, label="an object with every type of value")
+        yield build('{"a":true,"b":null,"c":"\\u0001é"}'.encode(), label="an object with characters of Latin-1")
+    for size in (0, 3000):
+        body = requester.unique_input(f"compressed {size}", size)
+        yield build(body, fields=(JSON_TYPE, gzip), label="a request with Accept-Encoding: gzip")
+    yield build(chunked=True, label="a chunked body")
+    yield build(with_member(requester.inputs.base, _CODE), label="a member with SQL and HTML")
+    yield build(b"[]", fields=(JSON_TYPE, gzip), label="an array with Accept-Encoding: gzip")
+    yield build(authorization=f"{requester.key.scheme.prefix} {WRONG_KEY}", label="a wrong key")
+    yield build(authorization="Basic %%%", label="Basic credentials that are not base64")
+    yield build(None, method="TRACE", fields=(), label="TRACE")
+    if requester.settings.steerable:
+        for code in ErrorCode:
+            yield build(fields=(JSON_TYPE, (STEERING_HEADER, code.value)), label=f"`{code.value}` on demand")
 
 
 # ------------------------------------------------------------------ many fields

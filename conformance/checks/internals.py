@@ -48,6 +48,8 @@ def errors_do_not_expose_keys_or_internals(requester: Requester) -> None:
     requester.submit(requester.build_request(path=f"{path}/%00", label="POST to a path with a NUL"))
     requester.submit(requester.build_request(path=f"{path}/%ff", label="POST to a path with invalid UTF-8"))
     requester.submit(requester.build_request(method="PUT", label="PUT with an object"))
+    text = (("Content-Type", "text/plain"),)
+    requester.submit(requester.build_request(fields=text, label="an object as text/plain"))
 
 
 _MALFORMED_HEADERS: tuple[tuple[str, HeaderField], ...] = (

@@ -43,8 +43,21 @@ def late_answers_do_not_reach_the_next_request(requester: Requester) -> None:
     reference = send_reference_request(requester)
     if reference.status is None:
         raise CheckSkipped("needs a target that answers equal requests with the same status")
+    first, other = _two_inputs(requester, "known")
+    for body in (first, other):  # an answer of the wrong input shows only if the right one is known
+        requester.send(requester.build_request(body))
     for failing, wait in _failing_requests(requester):
         _check_after_failure(requester, failing, wait, reference)
+
+
+def _two_inputs(requester: Requester, purpose: str) -> tuple[bytes, bytes]:
+    """
+    Two different inputs, if as many are known: one for requests that fail, and one for those after them.
+    """
+    inputs = (
+        requester.inputs.distinct(2, requester.rng(purpose)) if requester.inputs.any_object else requester.inputs.known
+    )
+    return inputs[-1], inputs[0]
 
 
 def _failing_requests(requester: Requester) -> Iterable[tuple[CheckRequest, Seconds]]:
@@ -54,7 +67,7 @@ def _failing_requests(requester: Requester) -> Iterable[tuple[CheckRequest, Seco
     build = requester.build_request
     if requester.settings.steerable:
         for code in ("timeout", "application_error"):
-            body = requester.unique_input(f"late after {code}")
+            body, _ = _two_inputs(requester, f"late after {code}")
             fields = (JSON_TYPE, ("X-Emulate", code))
             for wait in (requester.waits.late_answer, 0.0):
                 yield build(body, fields=fields, label=f"`{code}` on demand"), wait
@@ -85,10 +98,10 @@ def _check_after_failure(
         if _is_answer(late):
             _record_late(requester, failing, failed.answer, f"status {failed.answer.status}, and another answer later")
             return
-        requester.send(requester.build_request(requester.unique_input(f"{label}, other"), label=label))
+        requester.send(requester.build_request(_two_inputs(requester, f"{label}, other")[1], label=label))
         if connection.is_closed or failed.closes_connection:
             return
-        request = requester.prepare(requester.build_request(requester.unique_input(label), label=label))
+        request = requester.prepare(requester.build_request(_two_inputs(requester, label)[1], label=label))
         connection.send_request(request)
         received = connection.read_answer(request, within=reference.timeout(requester.settings.deadline))
         more = connection.read_unexpected(_SHORT_WAIT)

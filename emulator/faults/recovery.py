@@ -28,6 +28,7 @@ from .hooks import (
     error,
     head_from_lines,
     with_body,
+    with_field,
     without_lines,
 )
 
@@ -72,7 +73,7 @@ def _late_to_next(context: RequestContext, memory: Memory) -> Answer:
     """
     answer = context.correct_answer()
     if answer.status == 504:
-        memory.answers[b"late"] = with_body(answer, context.body)
+        memory.answers[b"late"] = context.serve(with_field(context.request, b"x-emulate", None))
     late = memory.answers.pop(b"late", None) if answer.status == 200 else None
     return answer if late is None else with_body(answer, late.body)
 
