@@ -291,6 +291,10 @@ STREAMED = {
     "an empty stream": ("TextStream", {"parts": 0}, False, 200, "application/octet-stream", b""),
     "an exception": ("TextStream", {"fail_at": 1}, False, 200, "application/octet-stream", b"chunk0\n"),
     "an early exception": ("TextStream", {"fail_at": 0}, False, 200, "application/octet-stream", b""),
+    "an interruption": (
+        "TextStream", {"fail_at": 1, "mode": "cancelled"}, False, 200, "application/octet-stream", b"chunk0\n"
+    ),
+    "an exit": ("TextStream", {"fail_at": 1, "mode": "exit"}, False, 200, "application/octet-stream", b"chunk0\n"),
     "bytes": ("ByteStream", {}, False, 200, "application/octet-stream", b"\0\1\2"),
     "gathered": ("TextStream", {}, True, 200, "application/json", b'"chunk0\\nchunk1\\nchunk2\\n"'),
     "gathered, empty": ("TextStream", {"parts": 0}, True, 200, "application/json", b'""'),

@@ -242,7 +242,7 @@ USAGE_ERRORS = {
     "no such file": (["--chain", "nowhere.py:Hello"], "cannot read nowhere.py: No such file or directory"),
     "no such class": (
         ["--chain", f"{CHAINS}:Fast"],
-        "has no class 'Fast'; it has Blocking, Coroutine, ExitsLater, Loud, Plain",
+        "has no class 'Fast'; it has Blocking, Coroutine, Draining, ExitsLater, Loud, Plain",
     ),
     "no class": (["--chain", "slow"], "expected FILE.py:Class or package.module:Class"),
     "no concurrency": (["--predict-concurrency", "0"], "expected a whole number of at least 1, found '0'"),

@@ -216,6 +216,20 @@ PROBLEMS: dict[str, Callable[[], Run]] = {
 """A run with exactly one problem, by the caveat that it must give."""
 
 
+def test_assumed_path_cites_the_document_that_has_it() -> None:
+    """
+    The caveat names the operation in Baseten's document of the whole API, since ours has production only.
+    """
+    run = with_settings(load_run(), path_assumed=True)
+    url = "https://chain-abc123.api.baseten.co/environments/staging/run_remote"
+    caveats = summarise_load(replace(run, manifest=replace(run.manifest, target=url))).caveats
+    text = next(caveat.text for caveat in caveats if caveat.code is CaveatCode.ASSUMED_PATH)
+
+    assert "describes only /production/run_remote" in text
+    assert "Baseten's inference OpenAPI document of the whole API (basetenlabs/baseten-go, 2026-07-01)" in text
+    assert "runRemote," in text
+
+
 def test_a_run_without_problems_passes_without_a_caveat() -> None:
     """
     No caveat appears without a reason.
