@@ -146,6 +146,7 @@ def _evidence(run: Run) -> ConformanceEvidence:
         fail_on=run.manifest.known_settings.fail_on,
         ending=ending,
         blocked_reason=note if ending is Ending.COMPLETED else "",
+        was_accepted=run.coverage is None or bool(run.coverage.statuses.get(200)),
         cut_by=run.coverage.cut_by if run.coverage is not None else "",
         internal_error=note if ending is Ending.INTERNAL_ERROR else "",
         selection=run.manifest.known_settings.selection,

@@ -17,6 +17,9 @@ from chainproof.judgement.verdict import Verdict
 from chainproof.results.finding import Finding
 from chainproof.results.manifest import Ending
 
+NO_SUCCESS = "No request was answered 200: give --input-schema or --payloads"
+"""Why a run shows nothing about a chain whose inputs are unknown."""
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ConformanceEvidence:
@@ -39,6 +42,8 @@ class ConformanceEvidence:
     """Why nothing could be exercised, such as a rejected key; empty if it could."""
     cut_by: str = ""
     """What cut the run short, such as the end of `--time-budget`; empty if every planned request was sent."""
+    was_accepted: bool = True
+    """Whether any request was answered 200."""
     internal_error: str = ""
     """An error in chainproof, in one line; empty if there was none."""
     selection: str = ""
@@ -80,6 +85,8 @@ def conformance_verdict(evidence: ConformanceEvidence) -> tuple[Verdict, str]:
         return Verdict.INCONCLUSIVE, f"The run ended early; no violation until then.{also}"
     if evidence.blocked_reason:
         return Verdict.INCONCLUSIVE, f"{evidence.blocked_reason.rstrip('.')}."
+    if not evidence.was_accepted:
+        return Verdict.INCONCLUSIVE, f"{NO_SUCCESS}.{also}"
     if evidence.cut_by:
         return (
             Verdict.INCONCLUSIVE,

@@ -52,11 +52,12 @@ def oversized_objects_get_a_documented_answer(requester: Requester) -> None:
     for dimension in DIMENSIONS:
         if not _is_available(requester, dimension):
             continue
-        accepted, bound = dimension.required, dimension.bounds[requester.settings.depth]
+        accepted, bound = 0, dimension.bounds[requester.settings.depth]
         for size in _doubling_sizes(2 * dimension.required, bound):
             if not _is_accepted(_send(requester, dimension, size)):
                 _send(requester, dimension, bound)
-                requester.note(f"{dimension.label(size)} is rejected, {accepted} is accepted")
+                smaller = f", {accepted} is accepted" if accepted else ""
+                requester.note(f"{dimension.label(size)} is rejected{smaller}")
                 break
             accepted = size
 

@@ -79,6 +79,7 @@ class ConformanceRun:
             ending=self.ending,
             blocked_reason=self.blocked_reason or "",
             cut_by=ledger.cut_by,
+            was_accepted=bool(ledger.coverage.statuses.get(200)),
             internal_error=self.internal_error,
             selection=self.settings.selection,
         )

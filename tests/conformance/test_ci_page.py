@@ -59,8 +59,9 @@ def environment(tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, 
 
 def run(line: str, folder: Path, environment: dict[str, str]) -> subprocess.CompletedProcess[str]:
     """
-    Run a step with the shell that GitHub uses.
+    Run a step with the shell that GitHub uses, in a folder with the inputs that the page asks for.
     """
+    (folder / "inputs.jsonl").write_text('{"names": ["Ada"]}\n', encoding="utf-8")
     return subprocess.run(
         ["bash", "--noprofile", "--norc", "-eo", "pipefail", "-c", line],
         cwd=folder,
