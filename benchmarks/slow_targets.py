@@ -93,7 +93,8 @@ def measure(fault: str, depth: Depth, delay: Seconds) -> Record:
             command, env=environment, cwd=folder, capture_output=True, timeout=TIMEOUT_S, check=False
         )
         took = time.monotonic() - start
-        findings = (out / "findings.jsonl").read_text().splitlines() if out.exists() else []
+        path = out / "findings.jsonl"  # missing if there are none
+        findings = path.read_text().splitlines() if path.exists() else []
     clauses = {json.loads(line)["clause"] for line in findings}
     return Record(
         fault=fault,

@@ -4,6 +4,8 @@ A run keeps its time, sends the most telling requests first, and notices when th
 
 from __future__ import annotations
 
+import re
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -14,8 +16,9 @@ from hypothesis import strategies as st
 
 from chainproof.chain_schema.schema import Schema
 from chainproof.clock import Seconds
-from chainproof.conformance.checks import Check, body
+from chainproof.conformance.checks import Check, body, repetition
 from chainproof.conformance.checks.catalogue import ALL_CHECKS
+from chainproof.conformance.command import main
 from chainproof.conformance.inputs.chain_schema import ChainSchema
 from chainproof.conformance.judging.ledger import Ledger
 from chainproof.conformance.judging.unbounded_input import large_numbers
@@ -387,3 +390,71 @@ def test_a_run_whose_time_is_over_names_what_it_left_out() -> None:
 
     assert 1 == len(set(reasons))
     assert "--time-budget" in requester.ledger.cut_by
+
+
+def late(server: AnswerFunction, seconds: float) -> AnswerFunction:
+    """
+    A server whose answers come later.
+    """
+
+    def answer_later(request: EndpointRequest) -> EndpointAnswer:
+        time.sleep(seconds)
+        return server(request)
+
+    return answer_later
+
+
+def test_rare_defects_of_a_slow_target_are_looked_for_with_every_kind_of_request(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """
+    At 30 ms per answer, valid, unauthenticated and invalid requests are sent, however short the time on a fast target.
+    """
+    limits = repetition.RepetitionLimits(requests=100, seconds=0.0)
+    monkeypatch.setitem(repetition.REPETITION_LIMITS, Depth.QUICK, limits)
+    with requester_for(late(correct_endpoint, 0.03)) as requester:
+        requester.concurrency = 8
+        repetition.repeated_requests_are_answered_consistently(requester)
+
+    [counts] = [note for note in requester.notes if "probability of detecting" in note]
+    assert all(kind in counts for kind in ("valid requests", "unauthenticated requests", "invalid requests"))
+
+
+def test_a_run_ends_with_its_time() -> None:
+    """
+    Checks that wait for a slow target end with the budget, and nothing that they did not see is a finding.
+    """
+    with requester_for(late(correct_endpoint, 0.4), steerable=True) as requester:
+        requester.time_budget = TimeBudget(2.0)
+        plan, times = (
+            RunPlan(concurrency=8, two_rounds=True, examples_scale=0.1),
+            ResponseTimes(accepted=0.4, rejected=0.4),
+        )
+        schedule = Schedule(ALL_CHECKS, requester, plan, times, Depth.QUICK)
+        began = time.monotonic()
+        schedule.start()
+        progress = [schedule.progress(check) for check in ALL_CHECKS]
+        took = time.monotonic() - began
+
+    assert [] == [each.error for each in progress if each.error is not None]
+    assert 1.5 < took < 4.5  # a busy machine needs time after the last answer
+    assert sum(each.sent for each in progress) > 10
+    assert () == requester.ledger.findings
+    assert requester.ledger.cut_by
+
+
+# ------------------------------------------------------------------ --plan
+
+
+def test_the_plan_counts_requests_by_kind_and_sends_none(capsys: pytest.CaptureFixture[str]) -> None:
+    """
+    The kinds add up to the total, and a slower target takes longer.
+    """
+    assert 0 == main(["--plan", "--depth", "quick", "--target", "http://127.0.0.1:9", "--max-requests", "500"])
+    lines = capsys.readouterr().out.splitlines()
+
+    rows = [line.split() for line in lines if re.search(r"\d +[\d,]+$", line)]
+    counts = [[int(cell.replace(",", "")) for cell in row[-2:]] for row in rows]
+    assert counts[-1] == [sum(column) for column in zip(*counts[:-1], strict=True)]
+    assert ["30 ms", "300 ms", "3 s"] == [line.split(" per ")[0].strip() for line in lines if " per answer" in line]
+    assert any("at most 500 requests" in line for line in lines)
