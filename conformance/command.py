@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 from hypothesis.configuration import set_hypothesis_home_dir
 
+from chainproof.clock import monotonic
 from chainproof.command import build_parser, command
 from chainproof.endpoint import open_endpoint
 from chainproof.errors import UsageError
@@ -66,6 +67,7 @@ def main(arguments: Sequence[str]) -> int:
     """
     Test a target against the contract; the exit code is that of the verdict.
     """
+    began = monotonic()
     settings = _settings(arguments)
     loaded = load_options(settings)
     selected = _selected_checks(settings.selection)
@@ -82,6 +84,7 @@ def main(arguments: Sequence[str]) -> int:
         open_endpoint(requested_target(settings), scenario=EMULATOR_SCENARIO, options=emulator) as endpoint,
     ):
         setup = prepare_run(settings, loaded, endpoint)
+        setup.began = began
         print(f"checking {endpoint.target.url} against the {settings.contract} contract, seed {setup.settings.seed}")
         if settings.selection:
             print(f"selected: {len(selected)} of {len(ALL_CHECKS)} checks, -k {settings.selection!r}")

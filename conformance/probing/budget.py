@@ -69,7 +69,8 @@ class TimeBudget:
         self.stopped = ""
         """Why no more requests may be sent; empty if they may."""
         self._clock = clock
-        self._began = clock()
+        self.began: Seconds = clock()
+        """When the run began."""
         self._within = within
 
     @property
@@ -78,7 +79,7 @@ class TimeBudget:
         if self.stopped:
             return 0.0
         outer = float("inf") if self._within is None else self._within.left
-        left = min(outer, self._began + self.seconds - min(_RESERVE, self.seconds / 20) - self._clock())
+        left = min(outer, self.began + self.seconds - min(_RESERVE, self.seconds / 20) - self._clock())
         return left if left > _SMALLEST else 0.0
 
     def part(self, seconds: Seconds) -> TimeBudget:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
+from chainproof.clock import Seconds
 from chainproof.contract.accepted_violations import Acceptance, AcceptanceError, parse_acceptance
 from chainproof.contract.target import is_loopback, parse_target
 from chainproof.endpoint import Endpoint, open_endpoint
@@ -68,6 +69,8 @@ class RunSetup:
     loaded: LoadedOptions
     forecast: tuple[str, ...] = ()
     """The forecast of requests, line by line."""
+    began: Seconds | None = None
+    """When the command began; None if the run is all that there is."""
     conformance_run: ConformanceRun | None = None
     error: Exception | None = None
     """Why the run could not start; None if it could."""
@@ -175,6 +178,8 @@ def open_run(setup: RunSetup, stack: ExitStack) -> ConformanceRun:
         client, ledger, key=setup.endpoint.key, settings=settings, chain_schema=setup.loaded.chain_schema
     )
     requester.time_budget = TimeBudget(time_limit(settings, 0.0, is_remote=not client.on_loopback))
+    if setup.began is not None:
+        requester.time_budget.began = setup.began
     return ConformanceRun(
         requester=requester,
         folder=folder,
