@@ -120,7 +120,10 @@ INVALID = {
     ),
     "a rate below zero": ({"phases": [{"name": "a", "duration": 1, "rate": [1, -1]}]}, "phase a: expected rates"),
     "users": (TABLE | {"model": "closed"}, "phases: expected the open model"),
-    "a body and a file": ({"payloads": [{"body": {}, "file": "a"}]}, "expected a table `body`, a JSON `text` or a `file`"),
+    "a body and a file": (
+        {"payloads": [{"body": {}, "file": "a"}]},
+        "expected a table `body`, a JSON `text` or a `file`",
+    ),
 }
 
 
