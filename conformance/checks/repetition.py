@@ -60,6 +60,8 @@ _FREQUENCIES = (0.1, 0.01, 0.001)
 _KINDS = ("valid", "unauthenticated", "invalid")
 _ENOUGH = 29
 """Answers that show a defect in 1 of 10 answers with 95 % probability."""
+_LEAST = 200
+"""Requests with enough of each kind among them."""
 _MORE_TIME = 4
 """How many times as long the check may take until each kind has that many."""
 _BURSTS = (16, 64, 256)
@@ -86,8 +88,11 @@ def repeated_requests_are_answered_consistently(requester: Requester) -> None:
     """
     requester.require_accepted_input()
     limits = REPETITION_LIMITS[requester.settings.depth]
-    planned = limits.requests if is_loopback(requester.target.host) else limits.requests // _REMOTE_DIVISOR
+    is_local = is_loopback(requester.target.host)
+    planned = limits.requests if is_local else max(_LEAST, limits.requests // _REMOTE_DIVISOR)
     requests = requester.share(planned, first=_FIRST)
+    if requester.scope.round is not Round.FIRST:
+        requests = max(requests, min(planned, _LEAST))
     threads = max(_THREADS, requester.concurrency)
     until = monotonic() + limits.seconds if requester.concurrency == 1 else float("inf")
     latest = until + _MORE_TIME * limits.seconds

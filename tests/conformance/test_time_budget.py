@@ -410,7 +410,7 @@ def test_rare_defects_of_a_slow_target_are_looked_for_with_every_kind_of_request
     """
     At 30 ms per answer, valid, unauthenticated and invalid requests are sent, however short the time on a fast target.
     """
-    limits = repetition.RepetitionLimits(requests=100, seconds=0.0)
+    limits = repetition.RepetitionLimits(requests=300, seconds=0.0)
     monkeypatch.setitem(repetition.REPETITION_LIMITS, Depth.QUICK, limits)
     with requester_for(late(correct_endpoint, 0.03)) as requester:
         requester.concurrency = 8
