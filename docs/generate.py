@@ -1,12 +1,15 @@
 """
-Write `docs/contract.md` and `docs/options.md` from the code: `python docs/generate.py`. A test compares the pages.
+Write the generated pages of this folder from the code: `python docs/generate.py`. A test compares the pages.
 """
 
 from __future__ import annotations
 
+import importlib.util
+import sys
 from collections.abc import Iterable, Iterator
 from importlib import import_module
 from pathlib import Path
+from typing import cast
 
 from chainproof.conformance import checks
 from chainproof.conformance.checks import CHECKS
@@ -19,6 +22,7 @@ from chainproof.contract.deviations import DEVIATIONS, is_waived
 from chainproof.contract.errors import PAIRINGS, UNPAIRED_STATUSES, allowed_statuses
 from chainproof.contract.levels import Contract, Level
 from chainproof.contract.openapi import documented_statuses
+from chainproof.contract.remedies import REMEDIES
 from chainproof.demo import OPTIONS as DEMO_OPTIONS
 from chainproof.emulator.options import OPTIONS as EMULATOR_OPTIONS
 from chainproof.loadtests.options import OPTIONS as LOADTEST_OPTIONS
@@ -26,6 +30,8 @@ from chainproof.options import TARGET_OPTIONS, Option, OptionGroup, Surface
 
 for _part in sorted((Path(checks.__file__).parent).glob("*.py")):
     import_module(f"{checks.__name__}.{_part.stem}")  # importing a module registers its checks
+
+BENCHMARKS = Path(__file__).parents[1] / "benchmarks"
 
 MEANING = {
     Level.MUST: "the document says so, or an RFC's MUST",
@@ -38,7 +44,10 @@ def contract_page() -> str:
     """
     The page on the clauses of the contract.
     """
-    return "\n".join([*_introduction(), *_addresses(), *_codes(), *_statuses(), *_waivers(), *_clauses()]) + "\n"
+    return (
+        "\n".join([*_introduction(), *_addresses(), *_codes(), *_statuses(), *_waivers(), *_clauses(), *_remedies()])
+        + "\n"
+    )
 
 
 def _introduction() -> Iterator[str]:
@@ -138,6 +147,20 @@ def _clauses() -> Iterator[str]:
                 if clause.level is level
             ),
         )
+
+
+def _remedies() -> Iterator[str]:
+    yield from (
+        "## Remedies",
+        "",
+        "What to change in common frameworks and gateways. Reports show it with a finding. Code is tested.",
+        "",
+    )
+    for remedy in REMEDIES:
+        names = ", ".join(f"`{clause.id}`" for clause in remedy.clauses)
+        yield from (f"**{remedy.framework}** ({names}): {remedy.text}", "")
+        if remedy.code:
+            yield from ("```", *remedy.code.splitlines(), "```", "")
 
 
 def _source(clause: Clause) -> str:
@@ -259,7 +282,20 @@ def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
-PAGES = {"contract.md": contract_page, "options.md": options_page}
+def http_servers_page() -> str:
+    """
+    The page on what common servers keep.
+    """
+    specification = importlib.util.spec_from_file_location("server_records", BENCHMARKS / "server_records.py")
+    assert specification is not None
+    assert specification.loader is not None
+    module = importlib.util.module_from_spec(specification)
+    sys.modules[specification.name] = module
+    specification.loader.exec_module(module)
+    return cast(str, module.page(module.read_records()))
+
+
+PAGES = {"contract.md": contract_page, "http-servers.md": http_servers_page, "options.md": options_page}
 """What writes each generated page of this folder."""
 
 if __name__ == "__main__":

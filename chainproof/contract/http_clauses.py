@@ -14,7 +14,26 @@ HTTP_CLAUSE_BY_ID: dict[str, Clause] = {}
 """Every clause of this file, in its order."""
 
 
-def _clause(clause_id: str, level: Level, *, source: str, quotation: str, statement: str) -> Clause:
+RFC_MUSTS: set[str] = set()
+"""The ids of the clauses that are a MUST for recipients in their RFC."""
+
+
+def _must(clause_id: str, level: Level, *, source: str, quotation: str, statement: str) -> Clause:
+    """
+    A new clause from a MUST, whose level follows from what common servers do.
+    """
+    RFC_MUSTS.add(clause_id)
+    return _clause(clause_id, level, source, quotation, statement)
+
+
+def _should(clause_id: str, *, source: str, quotation: str, statement: str) -> Clause:
+    """
+    A new clause from a SHOULD, or from a grammar without a rule for recipients.
+    """
+    return _clause(clause_id, Level.SHOULD, source, quotation, statement)
+
+
+def _clause(clause_id: str, level: Level, source: str, quotation: str, statement: str) -> Clause:
     """
     A new clause, entered in HTTP_CLAUSE_BY_ID.
     """
@@ -24,14 +43,14 @@ def _clause(clause_id: str, level: Level, *, source: str, quotation: str, statem
 
 # ------------------------------------------------------------------ the length of a request
 
-LENGTH_SYNTAX = _clause(
+LENGTH_SYNTAX = _must(
     "length-syntax",
     Level.MUST,
     source="RFC 9112 §6.3, RFC 9110 §8.6",
     quotation="Content-Length = 1*DIGIT",
     statement="A request whose Content-Length is not a number, such as `-5`, is rejected.",
 )
-LENGTH_DIGITS_ONLY = _clause(
+LENGTH_DIGITS_ONLY = _must(
     "length-digits-only",
     Level.SHOULD,
     source="RFC 9112 §6.3, RFC 9110 §8.6",
@@ -39,21 +58,20 @@ LENGTH_DIGITS_ONLY = _clause(
     statement="A request whose Content-Length is a number with anything but digits, such as `+5`, `0x5`, `0_5` or `5.0`, is "
     "rejected.",
 )
-LENGTH_LEADING_ZEROS = _clause(
+LENGTH_LEADING_ZEROS = _should(
     "length-leading-zeros",
-    Level.SHOULD,
     source="RFC 9110 §8.6",
     quotation="Content-Length = 1*DIGIT",
     statement="A Content-Length with leading zeros is accepted.",
 )
-LENGTH_CONFLICT = _clause(
+LENGTH_CONFLICT = _must(
     "length-conflict",
     Level.SHOULD,
     source="RFC 9112 §6.3",
     quotation="then the message framing is invalid and the recipient MUST treat it as an unrecoverable error",
     statement="A request with two different Content-Length values is rejected.",
 )
-LENGTH_OVERFLOW = _clause(
+LENGTH_OVERFLOW = _must(
     "length-overflow",
     Level.MUST,
     source="RFC 9110 §8.6",
@@ -61,14 +79,14 @@ LENGTH_OVERFLOW = _clause(
     "conversion overflows",
     statement="A Content-Length that overflows an integer of 32 or 64 bits is not read as a smaller number.",
 )
-INCOMPLETE_BODY = _clause(
+INCOMPLETE_BODY = _must(
     "incomplete-body",
     Level.MUST,
     source="RFC 9112 §6.3, §8",
     quotation="the recipient MUST consider the message to be incomplete and close the connection",
     statement="A body that ends before its Content-Length or before its last chunk is not accepted.",
 )
-INCOMPLETE_AT_CLOSE = _clause(
+INCOMPLETE_AT_CLOSE = _must(
     "incomplete-at-close",
     Level.SHOULD,
     source="RFC 9112 §6.3",
@@ -77,7 +95,7 @@ INCOMPLETE_AT_CLOSE = _clause(
     statement="A body that looks complete is not accepted if the client closes the connection before the Content-Length is "
     "reached.",
 )
-MESSAGE_BOUNDARY = _clause(
+MESSAGE_BOUNDARY = _must(
     "message-boundary",
     Level.MUST,
     source="RFC 9112 §6.3, §9.3.2",
@@ -88,7 +106,7 @@ MESSAGE_BOUNDARY = _clause(
 
 # ------------------------------------------------------------------ transfer codings
 
-CHUNKED_NOT_FINAL = _clause(
+CHUNKED_NOT_FINAL = _must(
     "chunked-not-final",
     Level.SHOULD,
     source="RFC 9112 §6.3",
@@ -97,14 +115,13 @@ CHUNKED_NOT_FINAL = _clause(
     "status code",
     statement="A request whose last transfer coding is not `chunked` is rejected.",
 )
-CHUNKED_TWICE = _clause(
+CHUNKED_TWICE = _should(
     "chunked-twice",
-    Level.SHOULD,
     source="RFC 9112 §6.1",
     quotation="A sender MUST NOT apply the chunked transfer coding more than once to a message body",
     statement="A request whose Transfer-Encoding lists `chunked` twice is rejected.",
 )
-CHUNKED_HTTP_1_0 = _clause(
+CHUNKED_HTTP_1_0 = _must(
     "chunked-http-1-0",
     Level.SHOULD,
     source="RFC 9112 §6.1",
@@ -112,7 +129,7 @@ CHUNKED_HTTP_1_0 = _clause(
     "the message as if the framing is faulty",
     statement="An HTTP/1.0 request with Transfer-Encoding is rejected.",
 )
-CHUNKED_OVERRIDES_LENGTH = _clause(
+CHUNKED_OVERRIDES_LENGTH = _must(
     "chunked-overrides-length",
     Level.MUST,
     source="RFC 9112 §6.3",
@@ -120,7 +137,7 @@ CHUNKED_OVERRIDES_LENGTH = _clause(
     statement="A request with both Transfer-Encoding and Content-Length is read as chunked, or rejected: the content of a "
     "chunk is never answered as a request.",
 )
-CHUNKED_ANY_CASE = _clause(
+CHUNKED_ANY_CASE = _must(
     "chunked-any-case",
     Level.SHOULD,
     source="RFC 9112 §7",
@@ -130,21 +147,21 @@ CHUNKED_ANY_CASE = _clause(
 
 # ------------------------------------------------------------------ chunks
 
-CHUNK_SIZE_SYNTAX = _clause(
+CHUNK_SIZE_SYNTAX = _must(
     "chunk-size-syntax",
     Level.MUST,
     source="RFC 9112 §7.1",
     quotation="chunk-size = 1*HEXDIG",
     statement="A chunk whose size is missing, negative or not a number is rejected.",
 )
-CHUNK_SIZE_DIGITS_ONLY = _clause(
+CHUNK_SIZE_DIGITS_ONLY = _must(
     "chunk-size-digits-only",
     Level.SHOULD,
     source="RFC 9112 §7.1",
     quotation="chunk-size = 1*HEXDIG",
     statement="A chunk whose size has anything but hexadecimal digits, such as `0x5`, `+5` or `0_5`, is rejected.",
 )
-CHUNK_SIZE_OVERFLOW = _clause(
+CHUNK_SIZE_OVERFLOW = _must(
     "chunk-size-overflow",
     Level.MUST,
     source="RFC 9112 §7.1",
@@ -152,35 +169,35 @@ CHUNK_SIZE_OVERFLOW = _clause(
     "conversion overflows",
     statement="A chunk size that overflows an integer of 32 or 64 bits is not read as a smaller number.",
 )
-CHUNK_END = _clause(
+CHUNK_END = _must(
     "chunk-end",
     Level.MUST,
     source="RFC 9112 §7.1",
     quotation="chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF",
     statement="A chunk whose data is not followed by a line end is rejected.",
 )
-CHUNK_END_CRLF = _clause(
+CHUNK_END_CRLF = _must(
     "chunk-end-crlf",
     Level.SHOULD,
     source="RFC 9112 §7.1",
     quotation="chunk = chunk-size [ chunk-ext ] CRLF chunk-data CRLF",
     statement="Chunks that end in a bare line feed, or are longer than their size, are rejected.",
 )
-CHUNK_EXTENSIONS = _clause(
+CHUNK_EXTENSIONS = _must(
     "chunk-extensions",
     Level.SHOULD,
     source="RFC 9112 §7.1.1",
     quotation="A recipient MUST ignore unrecognized chunk extensions.",
     statement="Unknown chunk extensions are ignored.",
 )
-CHUNKED_TRAILERS = _clause(
+CHUNKED_TRAILERS = _must(
     "chunked-trailers",
     Level.SHOULD,
     source="RFC 9112 §7.1, §7.1.2",
     quotation="A recipient MUST be able to parse and decode the chunked transfer coding.",
     statement="A chunked request with a trailer field is accepted.",
 )
-TRAILERS_NOT_MERGED = _clause(
+TRAILERS_NOT_MERGED = _must(
     "trailers-not-merged",
     Level.SHOULD,
     source="RFC 9110 §6.5.1, RFC 9112 §7.1.2",
@@ -191,7 +208,7 @@ TRAILERS_NOT_MERGED = _clause(
 
 # ------------------------------------------------------------------ header fields
 
-SPACE_BEFORE_COLON = _clause(
+SPACE_BEFORE_COLON = _must(
     "space-before-colon",
     Level.SHOULD,
     source="RFC 9112 §5.1",
@@ -199,7 +216,7 @@ SPACE_BEFORE_COLON = _clause(
     "contains whitespace between a header field name and colon.",
     statement="A request with a space between a field name and its colon is rejected.",
 )
-BARE_CR = _clause(
+BARE_CR = _must(
     "bare-cr",
     Level.MUST,
     source="RFC 9112 §2.2",
@@ -207,7 +224,7 @@ BARE_CR = _clause(
     "processing the element",
     statement="A carriage return without a line feed does not end a header field.",
 )
-FOLDED_FIELD = _clause(
+FOLDED_FIELD = _must(
     "folded-field",
     Level.MUST,
     source="RFC 9112 §5.2",
@@ -216,22 +233,20 @@ FOLDED_FIELD = _clause(
     statement="A line that begins with a space continues the previous header field, or the request is rejected. It is not a "
     "header field of its own.",
 )
-FIELD_VALUE_CHARACTERS = _clause(
+FIELD_VALUE_CHARACTERS = _should(
     "field-value-characters",
-    Level.SHOULD,
     source="RFC 9110 §5.5",
     quotation="Field values containing CR, LF, or NUL characters are invalid and dangerous",
     statement="A request with a NUL or another control character in a header field is rejected. (The RFC also allows to "
     "replace it by a space.)",
 )
-FIELD_LINE_SYNTAX = _clause(
+FIELD_LINE_SYNTAX = _should(
     "field-line-syntax",
-    Level.SHOULD,
     source="RFC 9112 §2.2, §5",
     quotation='field-line = field-name ":" OWS field-value OWS',
     statement="A request with a header line that has no colon, no name, or a name with other characters is rejected.",
 )
-HOST_MISSING = _clause(
+HOST_MISSING = _must(
     "host-missing",
     Level.SHOULD,
     source="RFC 9112 §3.2",
@@ -239,7 +254,7 @@ HOST_MISSING = _clause(
     "header field",
     statement="An HTTP/1.1 request without Host is rejected.",
 )
-HOST_REPEATED = _clause(
+HOST_REPEATED = _must(
     "host-repeated",
     Level.SHOULD,
     source="RFC 9112 §3.2",
@@ -247,7 +262,7 @@ HOST_REPEATED = _clause(
     "one Host header field line",
     statement="A request with two Host fields is rejected.",
 )
-HOST_SYNTAX = _clause(
+HOST_SYNTAX = _must(
     "host-syntax",
     Level.SHOULD,
     source="RFC 9112 §3.2",
@@ -258,46 +273,41 @@ HOST_SYNTAX = _clause(
 
 # ------------------------------------------------------------------ the request line, and versions
 
-ABSOLUTE_FORM = _clause(
+ABSOLUTE_FORM = _must(
     "absolute-form",
     Level.SHOULD,
     source="RFC 9112 §3.2.2",
     quotation="a server MUST accept the absolute-form in requests",
     statement="A request line with an absolute URL is answered like one with the path alone.",
 )
-LEADING_EMPTY_LINE = _clause(
+LEADING_EMPTY_LINE = _should(
     "leading-empty-line",
-    Level.SHOULD,
     source="RFC 9112 §2.2",
     quotation="a server that is expecting to receive and parse a request-line SHOULD ignore at least one empty line "
     "(CRLF) received prior to the request-line",
     statement="An empty line before a request is ignored.",
 )
-HTTP_1_0_ACCEPTED = _clause(
+HTTP_1_0_ACCEPTED = _should(
     "http-1-0-accepted",
-    Level.SHOULD,
     source="RFC 9110 §2.5",
     quotation="The interpretation of a header field does not change between minor versions of the same major HTTP version",
     statement="An HTTP/1.0 request with Host and Content-Length is accepted.",
 )
-VERSION_MAJOR = _clause(
+VERSION_MAJOR = _should(
     "version-major",
-    Level.SHOULD,
     source="RFC 9110 §15.6.6",
     quotation="the server does not support, or refuses to support, the major version of HTTP that was used in the request "
     "message",
     statement="A request line with HTTP/2.0 is rejected on a connection that speaks HTTP/1.1.",
 )
-VERSION_CASE = _clause(
+VERSION_CASE = _should(
     "version-case",
-    Level.SHOULD,
     source="RFC 9112 §2.3",
     quotation="HTTP-version is case-sensitive.",
     statement="A request line with `http/1.1` in lower case is rejected.",
 )
-MALFORMED_ANSWERED = _clause(
+MALFORMED_ANSWERED = _should(
     "malformed-answered",
-    Level.SHOULD,
     source="RFC 9112 §2.2",
     quotation="the server SHOULD respond with a 400 (Bad Request) response and close the connection",
     statement="A message that is not valid HTTP is not answered with a 5xx that reports a failure of the server.",
@@ -305,7 +315,7 @@ MALFORMED_ANSWERED = _clause(
 
 # ------------------------------------------------------------------ negotiation
 
-EXPECT_CONTINUE = _clause(
+EXPECT_CONTINUE = _must(
     "expect-continue",
     Level.SHOULD,
     source="RFC 9110 §10.1.1",
@@ -313,9 +323,8 @@ EXPECT_CONTINUE = _clause(
     "(Continue) response",
     statement="A request with `Expect: 100-continue` gets an interim or a final answer before its body is sent.",
 )
-ACCEPT_ENCODING = _clause(
+ACCEPT_ENCODING = _should(
     "accept-encoding",
-    Level.SHOULD,
     source="RFC 9110 §12.5.3",
     quotation="the origin server SHOULD send a response without any content coding",
     statement="A body is encoded only with a content coding that the request accepts.",

@@ -14,6 +14,7 @@ import jinja2
 from markupsafe import Markup
 
 from chainproof import __version__
+from chainproof.contract.remedies import remedies_for
 from chainproof.judgement.caveats import QUANTILES
 from chainproof.judgement.conformance_summary import ClauseRow, ClauseState, ConformanceSummary
 from chainproof.judgement.load_summary import LoadSummary
@@ -267,6 +268,7 @@ _TEMPLATES.globals.update(
     part_columns=("p50", "p95", "p99", "max"),
     acceptance=acceptance,
     exemplar_outcome=exemplar_outcome,
+    remedies_for=remedies_for,
     statement=evidence.statement,
     objective_bar=objective_bar,
     svg=Markup,

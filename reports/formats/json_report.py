@@ -12,6 +12,7 @@ from typing import cast
 import orjson
 
 from chainproof.contract.accepted_violations import Acceptance
+from chainproof.contract.remedies import remedies_for
 from chainproof.json_text import JSON
 from chainproof.judgement.caveat import Caveat
 from chainproof.judgement.conformance_summary import ClauseRow, ConformanceSummary
@@ -181,6 +182,10 @@ def _finding(finding: Finding, summary: Summary) -> Object:
         **cast(Object, finding.to_json()),
         "accepted": accepting is not None,
         "accepted_until": _until(accepting),
+        "remedies": [
+            {"framework": remedy.framework, "text": remedy.text, "code": remedy.code}
+            for remedy in remedies_for(finding.clause)
+        ],
     }
 
 

@@ -8,6 +8,7 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 
+from chainproof.contract.remedies import remedies_for
 from chainproof.judgement.caveats import QUANTILES
 from chainproof.judgement.conformance_summary import ClauseState, ConformanceSummary
 from chainproof.judgement.load_summary import LoadSummary, Timing
@@ -313,6 +314,10 @@ def _finding(finding: Finding, summary: Summary, *, several: bool) -> str:
     if finding.reproduce:
         fence = "`" * max(3, _longest_run(finding.reproduce) + 1)
         lines += ["", f"  {fence}sh", f"  {safe_text.escape_unprintable(finding.reproduce)}", f"  {fence}"]
+    for remedy in remedies_for(finding.clause):
+        lines += ["", f"  - remedy, {remedy.framework}: {remedy.text}"]
+        if remedy.code:
+            lines += ["", "    ```", *(f"    {line}".rstrip() for line in remedy.code.splitlines()), "    ```"]
     return "\n".join(lines)
 
 

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from chainproof.contract.remedies import remedies_for
 from chainproof.judgement.caveat import Caveat
 from chainproof.judgement.caveats import QUANTILES
 from chainproof.judgement.conformance_summary import ClauseState, ConformanceSummary
@@ -331,6 +332,8 @@ def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
         lines += _labelled("requests", safe_text.shorten(evidence.cases(finding), 400))
     if finding.request_id:
         lines += _labelled("request id", safe_text.shorten(safe_text.escape_unprintable(finding.request_id), 200))
+    for remedy in remedies_for(finding.clause):
+        lines += _labelled("remedy", f"{remedy.framework}: {remedy.text}")
     return lines + _shell_line(safe_text.escape_unprintable(finding.reproduce))
 
 

@@ -1,0 +1,380 @@
+"""
+Remedies: what to change in common frameworks and gateways so that a clause holds.
+
+Reports show them with a finding. tests/conformance/test_remedies.py applies the code to a server that violates the
+clause, and expects that the violation is gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from chainproof.contract import clauses, http_clauses
+from chainproof.contract.clause import Clause
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """
+    What to change in one framework or gateway.
+    """
+
+    clauses: tuple[Clause, ...]
+    """The clauses whose violations it may end."""
+    framework: str
+    text: str
+    """The cause and the change, in one or two sentences."""
+    code: str = ""
+    """Code or configuration to add; empty if the text says it all."""
+
+
+_DOCUMENTED_STATUS = (
+    clauses.STATUS,
+    clauses.NON_OBJECT_REJECTED,
+    clauses.BODY_REQUIRED,
+    clauses.INVALID_JSON_REJECTED,
+)
+_AUTHENTICATION = (
+    clauses.AUTHENTICATION_REQUIRED,
+    clauses.KEY_VERIFIED,
+    clauses.KEY_PREFIX,
+    clauses.KEY_LOCATION,
+)
+_ERROR_FORM = (clauses.ERROR_MEDIA_TYPE, clauses.ERROR_JSON, clauses.ERROR_OBJECT)
+_REQUEST_ID = (clauses.REQUEST_ID_PRESENT, clauses.REQUEST_ID_ON_ERRORS, clauses.REQUEST_ID_UNIQUE)
+_HOST = (http_clauses.HOST_MISSING, http_clauses.HOST_REPEATED, http_clauses.HOST_SYNTAX)
+
+FASTAPI: tuple[Remedy, ...] = (
+    Remedy(
+        clauses=_DOCUMENTED_STATUS,
+        framework="FastAPI",
+        text="FastAPI answers an invalid input 422. Answer it 400.",
+        code="""\
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+
+@app.exception_handler(RequestValidationError)
+async def reject_invalid_input(request, error):
+    content = {"error": "The input is not valid.", "error_code": "client_error"}
+    return JSONResponse(content, status_code=400)
+""",
+    ),
+    Remedy(
+        clauses=_AUTHENTICATION,
+        framework="FastAPI",
+        text="FastAPI validates the body before or while it resolves dependencies, so that an unauthenticated request may be "
+        "answered 422. Authenticate in middleware, which runs before.",
+        code="""\
+import os
+import secrets
+from fastapi.responses import JSONResponse
+
+EXPECTED = b"Api-Key " + os.environ["BASETEN_API_KEY"].encode()
+
+@app.middleware("http")
+async def authenticate(request, call_next):
+    received = request.headers.get("Authorization", "").encode("latin-1", "replace")
+    if not secrets.compare_digest(received, EXPECTED):
+        content = {"error": "The API key is missing or wrong.", "error_code": "unauthorized"}
+        return JSONResponse(content, status_code=401)
+    return await call_next(request)
+""",
+    ),
+    Remedy(
+        clauses=(clauses.INVALID_JSON_REJECTED,),
+        framework="FastAPI",
+        text="Python's json accepts NaN and Infinity, which are not JSON. Parse bodies with orjson, which rejects them. Add "
+        "the route class before the routes.",
+        code="""\
+import orjson
+from fastapi import Request
+from fastapi.routing import APIRoute
+
+class StrictRequest(Request):
+    async def json(self):
+        return orjson.loads(await self.body())
+
+class StrictRoute(APIRoute):
+    def get_route_handler(self):
+        handler = super().get_route_handler()
+
+        async def handle(request):
+            return await handler(StrictRequest(request.scope, request.receive))
+
+        return handle
+
+app.router.route_class = StrictRoute
+""",
+    ),
+    Remedy(
+        clauses=(clauses.STATUS, clauses.NO_INTERNALS, *_ERROR_FORM),
+        framework="FastAPI",
+        text="An exception of the chain is answered 500 in plain text. Answer it 502 in JSON.",
+        code="""\
+from fastapi.responses import JSONResponse
+
+@app.exception_handler(Exception)
+async def report_failure(request, error):
+    content = {"error": "The chain failed.", "error_code": "application_error"}
+    return JSONResponse(content, status_code=502)
+""",
+    ),
+    Remedy(
+        clauses=_REQUEST_ID,
+        framework="FastAPI",
+        text="Give every answer an id. Add this middleware last, so that it also sees the answers of other middleware.",
+        code="""\
+import uuid
+
+@app.middleware("http")
+async def add_request_id(request, call_next):
+    response = await call_next(request)
+    response.headers["X-BASETEN-REQUEST-ID"] = uuid.uuid4().hex
+    return response
+""",
+    ),
+    Remedy(
+        clauses=(clauses.OTHER_PATHS_REJECTED,),
+        framework="FastAPI",
+        text="A path with a trailing slash is redirected. Use `FastAPI(redirect_slashes=False)`.",
+    ),
+)
+
+FLASK: tuple[Remedy, ...] = (
+    Remedy(
+        clauses=(clauses.STATUS, *_ERROR_FORM),
+        framework="Flask",
+        text="Flask answers errors in HTML, with statuses such as 413 and 415. Answer them in JSON, with documented statuses.",
+        code="""\
+from flask import json
+from werkzeug.exceptions import HTTPException
+
+@app.errorhandler(HTTPException)
+def report_error(error):
+    response = error.get_response()
+    response.data = json.dumps({"error": error.description})
+    response.content_type = "application/json"
+    if error.code in (413, 415, 422):
+        response.status_code = 400
+    elif error.code == 500:
+        response.status_code = 502
+    return response
+""",
+    ),
+    Remedy(
+        clauses=(clauses.INVALID_JSON_REJECTED,),
+        framework="Flask",
+        text="Python's json accepts NaN and Infinity, which are not JSON. Reject them with parse_constant.",
+        code="""\
+from flask.json.provider import DefaultJSONProvider
+
+class StrictJSON(DefaultJSONProvider):
+    def loads(self, text, **options):
+        def reject(name):
+            raise ValueError(f"{name} is not JSON")
+
+        return super().loads(text, parse_constant=reject, **options)
+
+app.json = StrictJSON(app)
+""",
+    ),
+    Remedy(
+        clauses=_AUTHENTICATION,
+        framework="Flask",
+        text="Authenticate before the view reads the body.",
+        code="""\
+import os
+import secrets
+from flask import request
+
+EXPECTED = b"Api-Key " + os.environ["BASETEN_API_KEY"].encode()
+
+@app.before_request
+def authenticate():
+    received = request.headers.get("Authorization", "").encode("latin-1", "replace")
+    if not secrets.compare_digest(received, EXPECTED):
+        return {"error": "The API key is missing or wrong.", "error_code": "unauthorized"}, 401
+    return None
+""",
+    ),
+    Remedy(
+        clauses=_REQUEST_ID,
+        framework="Flask",
+        text="Give every answer an id.",
+        code="""\
+import uuid
+
+@app.after_request
+def add_request_id(response):
+    response.headers["X-BASETEN-REQUEST-ID"] = uuid.uuid4().hex
+    return response
+""",
+    ),
+)
+
+EXPRESS: tuple[Remedy, ...] = (
+    Remedy(
+        clauses=(clauses.OBJECT_ACCEPTED, clauses.STATUS),
+        framework="Express",
+        text="express.json() rejects bodies above 100 kB. Raise the limit.",
+        code="""\
+app.use(express.json({ limit: "100mb" }));
+""",
+    ),
+    Remedy(
+        clauses=(clauses.STATUS, clauses.NO_INTERNALS, *_ERROR_FORM, *_DOCUMENTED_STATUS[1:]),
+        framework="Express",
+        text="Express answers errors in HTML, with a stack trace unless NODE_ENV is production. Add an error handler after "
+        "all routes.",
+        code="""\
+app.use((error, request, response, next) => {
+  const rejected = error.status >= 400 && error.status < 500;
+  response.status(rejected ? 400 : 502).json({
+    error: rejected ? "The request is not valid." : "The chain failed.",
+    error_code: rejected ? "client_error" : "application_error",
+  });
+});
+""",
+    ),
+    Remedy(
+        clauses=(clauses.OTHER_PATHS_REJECTED,),
+        framework="Express",
+        text="Paths in other letter case and with a trailing slash match. Match them exactly.",
+        code="""\
+app.set("case sensitive routing", true);
+app.set("strict routing", true);
+""",
+    ),
+    Remedy(
+        clauses=(clauses.ECHO_EXACT,),
+        framework="Express",
+        text="JSON.parse rounds integers beyond 2^53. Pass the body on as text (`express.text`), or parse it with a library "
+        "for large integers.",
+    ),
+)
+
+NGINX: tuple[Remedy, ...] = (
+    Remedy(
+        clauses=(clauses.OBJECT_ACCEPTED, clauses.STATUS),
+        framework="nginx",
+        text="nginx answers bodies above 1 MB with 413. Raise the limit, in `http`, `server` or `location`.",
+        code="""\
+client_max_body_size 100m;
+""",
+    ),
+    Remedy(
+        clauses=(clauses.STATUS, *_ERROR_FORM),
+        framework="nginx",
+        text="nginx answers its own errors in HTML. Answer them in JSON, in `server`.",
+        code="""\
+error_page 400 413 414 @rejected;
+error_page 500 502 504 @failed;
+error_page 503 @unavailable;
+location @rejected {
+  default_type application/json;
+  return 400 '{"error":"The request is not valid.","error_code":"client_error"}';
+}
+location @failed {
+  default_type application/json;
+  return 502 '{"error":"The chain does not answer.","error_code":"model_unavailable"}';
+}
+location @unavailable {
+  default_type application/json;
+  return 503 '{"error":"The chain is not available.","error_code":"model_unavailable"}';
+}
+""",
+    ),
+    Remedy(
+        clauses=_REQUEST_ID,
+        framework="nginx",
+        text="Give every answer an id, errors of nginx included.",
+        code="""\
+add_header X-BASETEN-REQUEST-ID $request_id always;
+""",
+    ),
+    Remedy(
+        clauses=(clauses.REQUEST_ANSWERED, clauses.STATUS),
+        framework="nginx",
+        text="nginx gives up on a chain that sends nothing for 60 seconds. Allow as long as the chain may take.",
+        code="""\
+proxy_read_timeout 600s;
+""",
+    ),
+    Remedy(
+        clauses=(clauses.OTHER_PATHS_REJECTED,),
+        framework="nginx",
+        text="nginx merges slashes and decodes paths before it selects a location. Use `location = /production/run_remote` and "
+        "`merge_slashes off`.",
+    ),
+)
+
+HAPROXY: tuple[Remedy, ...] = (
+    Remedy(
+        clauses=_ERROR_FORM,
+        framework="HAProxy",
+        text="HAProxy answers its own errors in HTML. Answer them in JSON, in `defaults` or `frontend`.",
+        code="""\
+http-error status 400 content-type application/json string '{"error":"The request is not valid.","error_code":"client_error"}'
+http-error status 502 content-type application/json string '{"error":"The chain does not answer.","error_code":"model_unavailable"}'
+http-error status 503 content-type application/json string '{"error":"The chain is not available.","error_code":"model_unavailable"}'
+http-error status 504 content-type application/json string '{"error":"The chain takes too long.","error_code":"timeout"}'
+""",
+    ),
+    Remedy(
+        clauses=_REQUEST_ID,
+        framework="HAProxy",
+        text="Give every answer of the chain an id, in `frontend`.",
+        code="""\
+http-response set-header X-BASETEN-REQUEST-ID %[uuid()]
+""",
+    ),
+    Remedy(
+        clauses=(clauses.REQUEST_ANSWERED,),
+        framework="HAProxy",
+        text="`timeout server` is the longest time without a byte from the chain. Allow as long as the chain may take: "
+        "`timeout server 600s`.",
+    ),
+    Remedy(
+        clauses=(http_clauses.HOST_REPEATED,),
+        framework="HAProxy",
+        text="HAProxy passes on one of two equal Host fields. Reject such requests, in `frontend`.",
+        code="""\
+http-request deny deny_status 400 if { req.hdr_cnt(host) gt 1 }
+""",
+    ),
+)
+
+SERVERS: tuple[Remedy, ...] = (
+    Remedy(
+        clauses=(*_HOST, http_clauses.ABSOLUTE_FORM, http_clauses.VERSION_MAJOR, http_clauses.CHUNKED_HTTP_1_0),
+        framework="Python servers",
+        text="uvicorn, Hypercorn, Daphne and others leave this to the server in front. Put nginx in front of them, which "
+        "keeps it.",
+    ),
+    Remedy(
+        clauses=(http_clauses.TRAILERS_NOT_MERGED,),
+        framework="uvicorn",
+        text="The parser httptools reports trailer fields as header fields. Use the other parser: `uvicorn --http h11`.",
+    ),
+    Remedy(
+        clauses=(clauses.REQUEST_ANSWERED,),
+        framework="Gunicorn",
+        text="A worker that takes more than 30 seconds is killed, and its connections are dropped. Use `gunicorn --timeout "
+        "600`.",
+    ),
+    Remedy(
+        clauses=(clauses.REQUEST_ANSWERED, clauses.CONNECTION_PERSISTENCE),
+        framework="gateways",
+        text="A server that closes idle connections earlier than the gateway in front of it loses requests. Keep them open "
+        "longer than the gateway does, such as `uvicorn --timeout-keep-alive 75`.",
+    ),
+)
+
+REMEDIES: tuple[Remedy, ...] = (*FASTAPI, *FLASK, *EXPRESS, *NGINX, *HAPROXY, *SERVERS)
+
+
+def remedies_for(clause_id: str) -> tuple[Remedy, ...]:
+    """
+    The remedies of a clause, given by its id.
+    """
+    return tuple(remedy for remedy in REMEDIES if any(clause.id == clause_id for clause in remedy.clauses))
