@@ -66,7 +66,7 @@ LENGTH_LEADING_ZEROS = _should(
 )
 LENGTH_CONFLICT = _must(
     "length-conflict",
-    Level.SHOULD,
+    Level.MUST,
     source="RFC 9112 §6.3",
     quotation="then the message framing is invalid and the recipient MUST treat it as an unrecoverable error",
     statement="A request with two different Content-Length values is rejected.",
@@ -108,12 +108,19 @@ MESSAGE_BOUNDARY = _must(
 
 CHUNKED_NOT_FINAL = _must(
     "chunked-not-final",
-    Level.SHOULD,
+    Level.MUST,
     source="RFC 9112 §6.3",
     quotation="If a Transfer-Encoding header field is present in a request and the chunked transfer coding is not the final "
     "encoding, the message body length cannot be determined reliably; the server MUST respond with the 400 (Bad Request) "
     "status code",
-    statement="A request whose last transfer coding is not `chunked` is rejected.",
+    statement="A request whose last transfer coding is not `chunked`, such as `chunked, gzip`, is rejected.",
+)
+TRANSFER_CODING_KNOWN = _should(
+    "transfer-coding-known",
+    source="RFC 9112 §6.1",
+    quotation="A server that receives a request message with a transfer coding it does not understand SHOULD respond with "
+    "501 (Not Implemented).",
+    statement="A request with an unknown or misspelt transfer coding is rejected, and not read as if it had none.",
 )
 CHUNKED_TWICE = _should(
     "chunked-twice",
@@ -139,7 +146,7 @@ CHUNKED_OVERRIDES_LENGTH = _must(
 )
 CHUNKED_ANY_CASE = _must(
     "chunked-any-case",
-    Level.SHOULD,
+    Level.MUST,
     source="RFC 9112 §7",
     quotation="All transfer-coding names are case-insensitive",
     statement="`Transfer-Encoding: Chunked` is read like `chunked`.",
@@ -185,7 +192,7 @@ CHUNK_END_CRLF = _must(
 )
 CHUNK_EXTENSIONS = _must(
     "chunk-extensions",
-    Level.SHOULD,
+    Level.MUST,
     source="RFC 9112 §7.1.1",
     quotation="A recipient MUST ignore unrecognized chunk extensions.",
     statement="Unknown chunk extensions are ignored.",
@@ -210,7 +217,7 @@ TRAILERS_NOT_MERGED = _must(
 
 SPACE_BEFORE_COLON = _must(
     "space-before-colon",
-    Level.SHOULD,
+    Level.MUST,
     source="RFC 9112 §5.1",
     quotation="A server MUST reject, with a response status code of 400 (Bad Request), any received request message that "
     "contains whitespace between a header field name and colon.",
@@ -317,7 +324,7 @@ MALFORMED_ANSWERED = _should(
 
 EXPECT_CONTINUE = _must(
     "expect-continue",
-    Level.SHOULD,
+    Level.MUST,
     source="RFC 9110 §10.1.1",
     quotation="an origin server MUST send either: an immediate response with a final status code … or an immediate 100 "
     "(Continue) response",

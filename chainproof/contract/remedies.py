@@ -295,10 +295,8 @@ add_header X-BASETEN-REQUEST-ID $request_id always;
     Remedy(
         clauses=(clauses.REQUEST_ANSWERED, clauses.STATUS),
         framework="nginx",
-        text="nginx gives up on a chain that sends nothing for 60 seconds. Allow as long as the chain may take.",
-        code="""\
-proxy_read_timeout 600s;
-""",
+        text="nginx gives up on a chain that sends nothing for 60 seconds. Allow as long as the chain may take: "
+        "`proxy_read_timeout 600s`.",
     ),
     Remedy(
         clauses=(clauses.OTHER_PATHS_REJECTED,),
@@ -333,14 +331,6 @@ http-response set-header X-BASETEN-REQUEST-ID %[uuid()]
         framework="HAProxy",
         text="`timeout server` is the longest time without a byte from the chain. Allow as long as the chain may take: "
         "`timeout server 600s`.",
-    ),
-    Remedy(
-        clauses=(http_clauses.HOST_REPEATED,),
-        framework="HAProxy",
-        text="HAProxy passes on one of two equal Host fields. Reject such requests, in `frontend`.",
-        code="""\
-http-request deny deny_status 400 if { req.hdr_cnt(host) gt 1 }
-""",
     ),
 )
 

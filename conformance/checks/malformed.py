@@ -133,13 +133,23 @@ INVALID_MESSAGES: tuple[InvalidMessage, ...] = (
         clause=http_clauses.LENGTH_OVERFLOW,
         lines=("Content-Length: {wrapped64}",),
     ),
-    _with_transfer_encoding("an unknown transfer coding", "Transfer-Encoding: xchunked"),
+    _with_transfer_encoding(
+        "an unknown transfer coding", "Transfer-Encoding: xchunked", clause=http_clauses.TRANSFER_CODING_KNOWN
+    ),
     _with_transfer_encoding("another transfer coding after chunked", "Transfer-Encoding: chunked, gzip"),
     _with_transfer_encoding(
         "chunked twice in Transfer-Encoding", "Transfer-Encoding: chunked, chunked", clause=http_clauses.CHUNKED_TWICE
     ),
-    _with_transfer_encoding("a transfer coding after a vertical tab", "Transfer-Encoding:\x0bchunked"),
-    _with_transfer_encoding("a transfer coding in quotation marks", 'Transfer-Encoding: "chunked"'),
+    _with_transfer_encoding(
+        "a transfer coding after a vertical tab",
+        "Transfer-Encoding:\x0bchunked",
+        clause=http_clauses.TRANSFER_CODING_KNOWN,
+    ),
+    _with_transfer_encoding(
+        "a transfer coding in quotation marks",
+        'Transfer-Encoding: "chunked"',
+        clause=http_clauses.TRANSFER_CODING_KNOWN,
+    ),
     _with_transfer_encoding(
         "a space before the colon of Transfer-Encoding",
         "Transfer-Encoding : chunked",
@@ -378,17 +388,17 @@ SMUGGLING_HEADERS: tuple[tuple[Clause, str, tuple[str, ...]], ...] = (
         ("Transfer-Encoding: chunked", "Transfer-Encoding: x"),
     ),
     (
-        http_clauses.CHUNKED_NOT_FINAL,
+        http_clauses.TRANSFER_CODING_KNOWN,
         "Content-Length and an unknown transfer coding",
         ("Transfer-Encoding: xchunked",),
     ),
     (
-        http_clauses.CHUNKED_NOT_FINAL,
+        http_clauses.TRANSFER_CODING_KNOWN,
         "Content-Length and a transfer coding after a vertical tab",
         ("Transfer-Encoding: \x0bchunked",),
     ),
     (
-        http_clauses.CHUNKED_NOT_FINAL,
+        http_clauses.TRANSFER_CODING_KNOWN,
         "Content-Length and a transfer coding in quotation marks",
         ('Transfer-Encoding: "chunked"',),
     ),
@@ -498,18 +508,11 @@ def truncated_requests_are_rejected(requester: Requester) -> None:
                     return
                 received = connection.read_answer(request, within=_optional_answer_timeout(requester, reference))
             answer = received.answer
-            if answer is not None and 200 <= answer.status < 300:
-                # A WSGI server does not tell its application that the connection ended early: the body looks complete.
-                # And a proxy may end an exchange whose client has left with an empty 200.
-                looks_complete = finish and (label == _LOOKS_COMPLETE or not answer.body)
-                clause = http_clauses.INCOMPLETE_AT_CLOSE if looks_complete else http_clauses.INCOMPLETE_BODY
-                _record_violation(requester, request, answer, f"status {answer.status} to a truncated message", clause)
-            elif answer is not None:
-                _record_rejection(requester, request, [answer], http_clauses.INCOMPLETE_BODY)
-            else:
-                at_close = finish and label == _LOOKS_COMPLETE
-                clause = http_clauses.INCOMPLETE_AT_CLOSE if at_close else http_clauses.INCOMPLETE_BODY
-                requester.record_rejection(clause)
+            # A WSGI server does not tell its application that the connection ended early: the body looks complete.
+            # And a proxy may end an exchange whose client has left with an empty 200.
+            looks_complete = finish and (label == _LOOKS_COMPLETE or (answer is not None and not answer.body))
+            clause = http_clauses.INCOMPLETE_AT_CLOSE if looks_complete else http_clauses.INCOMPLETE_BODY
+            _record_rejection(requester, request, [] if answer is None else [answer], clause)
 
     run_concurrently(check, _TRUNCATIONS, threads=_THREADS)
 
@@ -574,12 +577,16 @@ def _record_rejection(requester: Requester, request: CheckRequest, answers: list
         _record_violation(requester, request, answers[-1], actual, http_clauses.MESSAGE_BOUNDARY)
     elif crashed is not None:
         # An application that reads the body itself may crash on an invalid one; it accepted nothing.
-        actual = f"status {crashed.status} to an invalid message"
+        actual = f"status {crashed.status} to an invalid or incomplete message"
         _record_violation(requester, request, crashed, actual, http_clauses.MALFORMED_ANSWERED)
     elif accepted is not None:
-        _record_violation(requester, request, accepted, f"status {accepted.status} to an invalid message", clause)
+        _record_violation(
+            requester, request, accepted, f"status {accepted.status} to an invalid or incomplete message", clause
+        )
     else:
         requester.record_rejection(clause)
+        if answers:
+            requester.record_clause(http_clauses.MALFORMED_ANSWERED, None, request)
 
 
 def _record_violation(requester: Requester, request: CheckRequest, answer: Answer, actual: str, clause: Clause) -> None:

@@ -42,7 +42,7 @@ class Waits:
     """How long a target may take to close a connection that it has to close."""
     optional_answer: Seconds = 0.4
     """How long to wait for an answer to a malformed message. Many servers wait for the rest of it instead."""
-    continue_answer: Seconds = 1.0
+    continue_answer: Seconds = 2.0
     """How long to wait for `100 Continue` before the body is sent anyway (RFC 9110 §10.1.1)."""
 
     @classmethod

@@ -23,6 +23,7 @@ from chainproof.contract.http_clauses import (
     LENGTH_CONFLICT,
     LENGTH_DIGITS_ONLY,
     SPACE_BEFORE_COLON,
+    TRANSFER_CODING_KNOWN,
 )
 
 from .fault import FaultRegistrar, FaultStage
@@ -238,7 +239,7 @@ for _name, _description, _change, *_clauses in (
         "Content-Length takes precedence over Transfer-Encoding.",
         _length_over_chunked,
         CHUNKED_OVERRIDES_LENGTH,
-        CHUNKED_NOT_FINAL,
+        TRANSFER_CODING_KNOWN,
         FOLDED_FIELD,
         SPACE_BEFORE_COLON,
     ),
@@ -261,6 +262,7 @@ for _name, _description, _change, *_clauses in (
         "Any Transfer-Encoding that contains `chunked` is read as chunked.",
         _chunked_substring,
         CHUNKED_NOT_FINAL,
+        TRANSFER_CODING_KNOWN,
         CHUNKED_TWICE,
         SPACE_BEFORE_COLON,
     ),

@@ -92,6 +92,15 @@ def _http_1_0_chunks(lines: list[bytes], body: bytes) -> tuple[list[bytes], byte
     return [lines[0][:-1] + b"1", *lines[1:], b"Connection: close"], body
 
 
+def _without_unknown_coding(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
+    """
+    Drops a Transfer-Encoding with an unknown coding.
+    """
+    codings = re.split(rb"[, ]+", b",".join(field_values(lines, b"transfer-encoding")).lower())
+    known = {b"", b"chunked", b"gzip", b"deflate", b"compress", b"identity"}
+    return (lines if known.issuperset(codings) else without_field(lines, b"transfer-encoding")), body
+
+
 def _trailers_as_fields(lines: list[bytes], body: bytes) -> tuple[list[bytes], bytes]:
     """
     Moves trailer fields into the head.
@@ -143,6 +152,13 @@ for _name, _description, _change, *_clauses in (
         "Content-Length is read as an integer of 32 bits.",
         _wrapped_length,
         http_clauses.LENGTH_OVERFLOW,
+    ),
+    (
+        "ignores-unknown-coding",
+        "A Transfer-Encoding with an unknown coding is ignored.",
+        _without_unknown_coding,
+        http_clauses.TRANSFER_CODING_KNOWN,
+        http_clauses.CHUNKED_OVERRIDES_LENGTH,
     ),
     (
         "accepts-chunked-in-http-1-0",

@@ -636,7 +636,9 @@ MALFORMED = (
     FaultyEndpoint(
         name="the first of two Content-Length fields used", breaks="length-conflict", handler=UsesFirstLength
     ),
-    FaultyEndpoint(name="an unknown transfer coding ignored", breaks="chunked-not-final", handler=IgnoresUnknownCoding),
+    FaultyEndpoint(
+        name="an unknown transfer coding ignored", breaks="transfer-coding-known", handler=IgnoresUnknownCoding
+    ),
     FaultyEndpoint(name="an incomplete body accepted", breaks="incomplete-body", handler=AcceptsIncomplete),
     FaultyEndpoint(name="chunk sizes read as 32-bit integers", breaks="chunk-size-overflow", handler=WrapsChunkSizes),
     FaultyEndpoint(name="500 for an invalid message", breaks="malformed-answered", handler=FailsOnInvalid),
