@@ -163,7 +163,7 @@ def test_payload_file_is_relative_to_the_workload(tmp_path: Path) -> None:
     [
         ("", "expected one JSON object per line"),
         ('{"a": 1}\n{"a": ', "line 2 of"),
-        ("[1]\n", "expected a JSON object in line 1 of"),
+        ("[1]\n", "line 1 of .*: expected a JSON object, found list"),
     ],
 )
 def test_invalid_payload_file_is_rejected(tmp_path: Path, text: str, message: str) -> None:
