@@ -13,7 +13,7 @@ from chainproof.contract import clauses
 from ..inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS, BodyCase, non_objects_around, spaced_inputs
 from ..inputs.boundary_inputs import boundary_inputs
 from ..inputs.generated_inputs import rich_input, serializations, valid_input_bodies
-from ..inputs.invalid_json import invalid_json, invalid_json_elsewhere, valid_elsewhere
+from ..inputs.invalid_json import COMMON_ERRORS, invalid_json, invalid_json_elsewhere, valid_elsewhere
 from ..inputs.strategies import almost_json, json_objects, non_objects
 from ..inputs.valid_json import (
     BODY_GROUPS,
@@ -183,7 +183,8 @@ def _sample(
     A sample of the bodies, as large as the depth allows; the seed decides which.
     """
     rng, share = requester.rng(purpose), shares[requester.settings.depth]
-    return (body for body in bodies if rng.random() < share)
+    # The number is drawn for every body, so that the common ones do not change which others are sent.
+    return (body for body in bodies if rng.random() < share or body.label in COMMON_ERRORS)
 
 
 def _embedded(requester: Requester, bodies: Iterable[BodyCase]) -> Iterator[BodyCase]:

@@ -4,6 +4,7 @@ The expected answer follows from the request's bytes alone.
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from dataclasses import replace
 
@@ -11,9 +12,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.conformance.inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS
-from chainproof.conformance.inputs.chain_inputs import ChainInputs
-from chainproof.conformance.inputs.invalid_json import invalid_json, invalid_json_elsewhere
+from chainproof.conformance.inputs.bodies import IMPLEMENTATION_DEFINED, NON_OBJECTS, non_objects_around, spaced_inputs
+from chainproof.conformance.inputs.chain_inputs import ChainInputs, string_places
+from chainproof.conformance.inputs.invalid_json import (
+    COMMON_ERRORS,
+    invalid_json,
+    invalid_json_elsewhere,
+    valid_elsewhere,
+)
 from chainproof.conformance.inputs.sizes import DIMENSIONS, Dimension
 from chainproof.conformance.inputs.strategies import almost_json, json_objects, non_objects
 from chainproof.conformance.inputs.valid_json import BODY_GROUPS, SINGLE_MEMBER_OBJECTS, VALID_BODIES
@@ -194,6 +200,27 @@ def test_the_tables_of_bodies_are_correct() -> None:
     ] == []
     assert [label for label, count in Counter(labels).items() if count > 1] == []
     assert [label for label in labels if "\n" in label] == []
+    assert set(labels) >= COMMON_ERRORS
+
+
+@pytest.mark.parametrize(
+    "inputs", [TYPED, replace(TYPED, ignores_unnamed=False, free_text=string_places(TYPED.base)[0])]
+)
+def test_probes_around_an_input_are_correct(inputs: ChainInputs) -> None:
+    """
+    With a required argument too, valid probes are objects of the stated size, and invalid ones are no JSON.
+    """
+    invalid = (*invalid_json(inputs), *invalid_json_elsewhere(inputs))
+    valid = [content for body in ACCEPTED if (content := inputs.embed(body.content)) is not None]
+    valid += [body.content for body in spaced_inputs(inputs.base)]
+    sizes = [(each.required, each.make(inputs, each.required)) for each in DIMENSIONS if each.name.startswith("a body")]
+
+    assert [body.label for body in invalid if not isinstance(parse_json(body.content), InvalidJson)] == []
+    assert [content for content in valid if not is_object(content) or is_implementation_defined(content)] == []
+    assert all(json.loads(content)["names"] == ["Ada"] for content in valid)
+    assert all(content is not None and len(content) <= size for size, content in sizes)
+    assert is_object(valid_elsewhere(inputs))
+    assert isinstance(json.loads(non_objects_around(inputs.base)[0].content), list)
 
 
 @pytest.mark.parametrize("dimension", DIMENSIONS, ids=lambda dimension: dimension.name)
