@@ -103,6 +103,7 @@ class Settings:
     deterministic: bool = False
     input_schema: str | None = None
     output_schema: str | None = None
+    check: str | None = None
     payloads: str | None = None
     slow_payload: str | None = None
     fail_on: Level = Level.ASSUMED
@@ -251,6 +252,13 @@ _OPTIONS: tuple[Option, ...] = (
         help="an input that the chain accepts and that takes it a second or more; overload is tested with it, so that concurrent "
         "requests really overlap",
         default_text="overload is tested with the simplest input",
+        group=_CHAIN,
+    ),
+    Option(
+        name="--check",
+        metavar="FILE.py:FUNCTION",
+        help="your own check of every 200: a function that takes payload and answer, and returns None or a description of "
+        "the error",
         group=_CHAIN,
     ),
     Option(

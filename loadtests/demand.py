@@ -259,7 +259,7 @@ def validate_check(text: str | None) -> str | None:
     The value of `--check`, after loading its function once. Raises UsageError.
     """
     if text is not None:
-        from .user_files import load_check  # noqa: PLC0415  # heavy: only with --check
+        from chainproof.user_check import load_check  # noqa: PLC0415  # heavy: only with --check
 
         load_check(text)
     return text

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from chainproof.contract.accepted_violations import Acceptance
-from chainproof.contract.clauses import CLAUSES, Clause
+from chainproof.contract.clauses import CLAUSES, USER_CHECK, Clause
 from chainproof.contract.deviations import is_waived
 from chainproof.contract.levels import Contract
 from chainproof.judgement.caveat import Caveat, CaveatCode
@@ -100,7 +100,7 @@ def _clause_rows(run: Run) -> Iterator[ClauseRow]:
     counts = {count.clause: count for count in run.clauses}
     violated = {finding.clause for finding in run.findings}
     reasons = run.coverage.not_exercised if run.coverage is not None else {}
-    for clause in CLAUSES:
+    for clause in (*CLAUSES, *((USER_CHECK,) if USER_CHECK.id in counts else ())):
         count = counts.get(clause.id)
         exercised = count.exercised if count is not None else 0
         acceptance = run.manifest.acceptance_of(clause.id) if clause.id in violated else None

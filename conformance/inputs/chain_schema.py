@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 from chainproof.chain_schema.loading import load_input_schema, load_output_schema
 from chainproof.chain_schema.schema import Schema
+from chainproof.user_check import UserCheck
 
 from ..options import Settings
 from .chain_inputs import load_payload_file, load_slow_payload
@@ -31,6 +32,8 @@ class ChainSchema:
     """The inputs from `--payloads`."""
     slow_input: bytes | None = None
     """The input from `--slow-payload`."""
+    user_check: UserCheck | None = None
+    """The user's check of every output."""
 
 
 UNKNOWN_CHAIN = ChainSchema()
@@ -47,5 +50,6 @@ def load_chain_schema(settings: Settings) -> ChainSchema:
         output_schema=output_schema,
         minimal_input=simplest_input(input_schema) if input_schema is not None else UNKNOWN_CHAIN.minimal_input,
         payloads=load_payload_file(settings.payloads) if settings.payloads else (),
+        user_check=UserCheck(settings.check) if settings.check else None,
         slow_input=load_slow_payload(settings.slow_payload) if settings.slow_payload else None,
     )

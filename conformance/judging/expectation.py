@@ -29,6 +29,7 @@ from chainproof.contract.levels import Contract
 from chainproof.contract.openapi import METHOD
 from chainproof.contract.violations import Violation, error_code
 from chainproof.json_text import JSON, InvalidJson, TooDeep, parse_json
+from chainproof.user_check import UserCheck
 
 from ..inputs.chain_inputs import UNNAMED_MEMBER
 from ..transport.request import CheckRequest
@@ -82,6 +83,8 @@ class Terms:
     """Schema of the chain's input; None: unknown."""
     output_schema: Schema | None = None
     """Schema of the chain's output; None: unknown."""
+    user_check: UserCheck | None = None
+    """The user's check of every output; None: none."""
     accepted_inputs: frozenset[str] = frozenset()
     """Inputs that the chain has accepted, as `canonical_json` writes them."""
     ignores_unnamed: bool = False

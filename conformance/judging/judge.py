@@ -143,6 +143,7 @@ def judge(
         _judge_message(draft, request, answer, history)
         if _is_operation_answer(request, answer):
             _judge_operation_answer(draft, request, answer, terms)
+            _judge_by_user(draft, request, answer, terms)
         if expected is None or expected.is_met_by(answer):
             _judge_echo(draft, request, received.answer, terms, history)
     # An unreadable answer has its violation already. If it accepts wrong credentials, that is another one.
@@ -351,6 +352,21 @@ def _judge_output(draft: _Draft, value: JSON, terms: Terms) -> None:
         draft.add(
             Violation(clause=clauses.OUTPUT_SCHEMA, expected=expected, actual=f"another one: {'; '.join(errors)}")
         )
+
+
+def _judge_by_user(draft: _Draft, request: CheckRequest, answer: Answer, terms: Terms) -> None:
+    """
+    Judge an output by the user's check, if there is one. Raises UserCheckError.
+    """
+    if terms.user_check is None or answer.status != 200 or draft.violates_any(_INVALID_OUTPUT_CLAUSES):
+        return
+    payload, output = parse_json(request.body or b""), parse_json(answer.body)
+    if not isinstance(payload, dict) or not isinstance(output, dict):
+        return
+    draft.exercise(clauses.USER_CHECK)
+    violation = terms.user_check.violation(payload, answer)
+    if violation is not None:
+        draft.add(violation)
 
 
 def _judge_echo(draft: _Draft, request: CheckRequest, answer: Answer, terms: Terms, history: History) -> None:

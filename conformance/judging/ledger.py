@@ -14,7 +14,7 @@ from threading import Lock
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import CLAUSES, Clause
+from chainproof.contract.clauses import COUNTABLE_CLAUSES, USER_CHECK, Clause
 from chainproof.contract.route import Route
 from chainproof.contract.target import Target
 from chainproof.contract.violations import Violation, error_code
@@ -231,9 +231,9 @@ class Ledger:
         """
         if self._folder is None:
             return
-        for clause in CLAUSES:
+        for clause in COUNTABLE_CLAUSES.values():
             count = (self._exercised[clause.id], self._violated[clause.id])
-            if final or count != self._written.get(clause.id, (0, 0)):
+            if (final and clause is not USER_CHECK) or count != self._written.get(clause.id, (0, 0)):
                 self._written[clause.id] = count
                 self._folder.write_clause(ClauseCount(clause=clause.id, exercised=count[0], violations=count[1]))
         self._folder.write_coverage(self.coverage)

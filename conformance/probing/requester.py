@@ -122,6 +122,7 @@ class Requester:
             echo=settings.echo,
             input_schema=chain_schema.input_schema,
             output_schema=chain_schema.output_schema,
+            user_check=chain_schema.user_check,
         )
         self.inputs = initial_inputs(
             minimal_input=chain_schema.minimal_input,

@@ -15,7 +15,7 @@ import pytest
 
 from chainproof.contract.accepted_violations import Acceptance
 from chainproof.contract.answer import Answer
-from chainproof.contract.clauses import CLAUSES
+from chainproof.contract.clauses import COUNTABLE_CLAUSES
 from chainproof.json_text import parse_json
 from chainproof.judgement.conformance_verdict import ConformanceEvidence, conformance_verdict
 from chainproof.judgement.verdict import Verdict
@@ -71,7 +71,7 @@ class ConformanceRun:
         ledger = self.requester.ledger
         return ConformanceEvidence(
             findings=ledger.findings,
-            exercised=frozenset(clause.id for clause in CLAUSES if ledger.exercise_count(clause)),
+            exercised=frozenset(name for name, clause in COUNTABLE_CLAUSES.items() if ledger.exercise_count(clause)),
             day=self.day,
             acceptances=self.acceptances,
             contract=self.settings.contract,

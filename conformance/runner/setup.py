@@ -221,6 +221,7 @@ def _manifest(setup: RunSetup) -> Manifest:
             keep_bodies=settings.keep_bodies,
             input_schema=settings.input_schema,
             output_schema=settings.output_schema,
+            check=settings.check,
             payloads=settings.payloads,
             slow_payload=settings.slow_payload,
             accept=[acceptance.to_json() for acceptance in setup.loaded.acceptances],

@@ -222,6 +222,6 @@ def _load_user_check(demand: Demand) -> AnswerCheck | None:
     """
     if demand.check is None:
         return None
-    from .user_check import UserCheck  # noqa: PLC0415  # heavy: only when a check is named
+    from .user_check import AnswerUserCheck  # noqa: PLC0415  # heavy: only when a check is named
 
-    return UserCheck(demand.check)
+    return AnswerUserCheck(demand.check)

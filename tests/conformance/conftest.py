@@ -28,6 +28,7 @@ from chainproof.contract.credentials import ApiKey, AuthScheme
 from chainproof.contract.header_fields import HeaderField
 from chainproof.contract.target import parse_target
 from chainproof.results.finding import Finding
+from chainproof.user_check import UserCheck
 
 from .endpoints import KEY, AnswerFunction, serve
 
@@ -112,6 +113,7 @@ def _run_checks(
     input_schema: Schema | None = None,
     output_schema: Schema | None = None,
     payloads: tuple[bytes, ...] = (),
+    user_check: UserCheck | None = None,
     rate_limiter: RateLimiter = UNLIMITED,
     waits: Waits,
     **options: object,
@@ -134,6 +136,7 @@ def _run_checks(
             output_schema=output_schema,
             minimal_input=simplest_input(input_schema) if input_schema else b"{}",
             payloads=payloads,
+            user_check=user_check,
         ),
         waits=waits,
         pause=lambda seconds: None,

@@ -20,10 +20,10 @@ from chainproof.contract.violations import Violation
 from chainproof.errors import UsageError
 from chainproof.judgement.load_summary import summarise_load
 from chainproof.loadtests.engine.schema_check import OutputCheck
-from chainproof.loadtests.engine.user_check import MAX_MESSAGE_LENGTH, UserCheck
+from chainproof.loadtests.engine.user_check import AnswerUserCheck
 from chainproof.loadtests.output_schema import OutputSchema
-from chainproof.loadtests.user_files import load_check
 from chainproof.results.manifest import Ending
+from chainproof.user_check import MAX_MESSAGE_LENGTH, load_check
 
 Launch = Callable[..., Any]
 RunServer = Callable[..., Any]
@@ -138,7 +138,7 @@ def test_the_check_is_called_for_json_objects_only(module: Path) -> None:
     """
     Errors and other bodies violate other clauses. A message is shortened to one line.
     """
-    check = UserCheck(f"{module}:lengthy")
+    check = AnswerUserCheck(f"{module}:lengthy")
     fine = Answer(status=200, headers=(), body=b"{}")
     invalid_json = Violation(clause=clauses.OUTPUT_JSON, expected="JSON", actual="none")
     found = check({}, fine, ())

@@ -1,0 +1,78 @@
+"""
+The user's check, named by `--check`: a function that takes a payload and its answer, and returns what is wrong.
+
+It is called for every answer with status 200 and a JSON object as body. This module imports pydantic and jsonschema_rs, so
+it is imported only if a check is named.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Mapping
+from typing import Any, cast
+
+from chainproof.chain_schema.class_import import load_function
+from chainproof.contract.answer import Answer
+from chainproof.contract.clauses import USER_CHECK
+from chainproof.contract.violations import Violation
+from chainproof.errors import UsageError
+
+CheckFunction = Callable[[Mapping[str, Any], Answer], object]
+"""(payload, answer) -> None, or a message that says what is wrong."""
+
+MAX_MESSAGE_LENGTH = 200
+"""Longer messages of a check are shortened to this many characters."""
+
+
+class UserCheckError(Exception):
+    """
+    The user's check raised an exception, or returned something other than None or a message.
+    """
+
+
+def load_check(text: str) -> CheckFunction:
+    """
+    The function that `--check` names. Raises UsageError.
+    """
+    try:
+        function = load_function(text)
+        inspect.signature(function).bind({}, Answer(status=200, headers=()))
+    except (TypeError, ValueError):
+        raise UsageError(
+            f"expected {text} to accept a payload and an answer, as in def check(payload, answer)"
+        ) from None
+    return cast(CheckFunction, function)
+
+
+class UserCheck:
+    """
+    Calls the user's check and turns its message into a violation.
+    """
+
+    def __init__(self, source: str) -> None:
+        """
+        Load the function that `--check` names. Raises UsageError.
+        """
+        self.source = source
+        """The value of the option."""
+        self._check = load_check(source)
+
+    def violation(self, payload: Mapping[str, Any], answer: Answer) -> Violation | None:
+        """The violation of an answer with status 200 and a JSON object. Raises UserCheckError."""
+        try:
+            message = self._check(payload, answer)
+        except Exception as error:
+            raise UserCheckError(f"{self.source} raised {type(error).__name__}: {error}") from error
+        if message is None:
+            return None
+        if not isinstance(message, str):
+            raise UserCheckError(f"expected {self.source} to return None or a str, found {type(message).__name__}")
+        return Violation(clause=USER_CHECK, expected=f"{self.source} passes", actual=_shortened(message))
+
+
+def _shortened(message: str) -> str:
+    """
+    A message in one line of limited length.
+    """
+    line = " ".join(message.split()) or "(no message)"
+    return line if len(line) <= MAX_MESSAGE_LENGTH else f"{line[: MAX_MESSAGE_LENGTH - 1]}…"
