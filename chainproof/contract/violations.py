@@ -15,7 +15,7 @@ from email.utils import parsedate_to_datetime
 from chainproof.contract import clauses
 from chainproof.contract.answer import REQUEST_ID_HEADER, Answer
 from chainproof.contract.clauses import Clause
-from chainproof.contract.deviations import is_waived
+from chainproof.contract.deviations import ANY_OUTPUT, is_waived
 from chainproof.contract.errors import DOCUMENTED_CODES, allowed_statuses, statuses
 from chainproof.contract.levels import Contract, Level
 from chainproof.json_text import InvalidJson, TooDeep, parse_json
@@ -145,17 +145,23 @@ def _strict_violations(answer: Answer, contract: Contract) -> Iterator[Violation
             actual=f"status {answer.status}",
         )  # no clause describes the body of an undocumented status
     elif answer.status < 300:
-        yield from _output(answer)
+        yield from _output(answer, contract)
     else:
         yield from _error(answer, contract)
     yield from _fields(answer)
     yield from _request_id(answer)
 
 
-def _output(answer: Answer) -> Iterator[Violation]:
+STREAM_TYPES = frozenset({"application/octet-stream", "text/event-stream"})
+"""Media types of chains that stream their output: its contents cannot be judged."""
+
+
+def _output(answer: Answer, contract: Contract) -> Iterator[Violation]:
     """
     The violations in the body of a success.
     """
+    if answer.media_type == "application/octet-stream" and ANY_OUTPUT.applies_to(contract):
+        return
     if answer.media_type != "application/json":
         # Do not report the body as well: under another media type it need not be JSON.
         yield _media_type(clauses.OUTPUT_MEDIA_TYPE, answer)
@@ -277,7 +283,8 @@ def _media_type(clause: Clause, answer: Answer) -> Violation:
         clause=clause,
         expected="Content-Type: application/json",
         actual=f"status {answer.status} "
-        + ("without Content-Type" if actual is None else f"with Content-Type {_excerpt(actual)}"),
+        + ("without Content-Type" if actual is None else f"with Content-Type {_excerpt(actual)}")
+        + (": the chain streams its output" if answer.status == 200 and answer.media_type in STREAM_TYPES else ""),
     )
 
 

@@ -12,7 +12,7 @@ from chainproof.contract import clauses
 from chainproof.contract.answer import Answer
 from chainproof.contract.clauses import Clause
 from chainproof.contract.deviations import is_waived
-from chainproof.contract.violations import Violation
+from chainproof.contract.violations import STREAM_TYPES, Violation
 from chainproof.results.exchange import Transport
 from chainproof.results.stored_body import stored_body
 
@@ -107,6 +107,10 @@ class AnswerRecorder:
         answer = judgement.answer
         if answer is not None and judgement.is_counted:
             self._ledger.count_answer(answer)
+        if answer is not None and answer.status == 200 and answer.media_type in STREAM_TYPES:
+            self._ledger.note(
+                f"the chain streams its output as {answer.media_type}: framing and completeness are judged, contents are not"
+            )
         for clause, why in judgement.not_exercised.items():
             self._ledger.record_skipped([clause], why)
         evidence = self._evidence(request, answer)

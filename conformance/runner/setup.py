@@ -35,6 +35,7 @@ from ..probing.requester import Requester
 from ..transport.asgi import App, serve_app
 from ..transport.client import Client
 from ..transport.rate_limit import RateLimiter
+from ..transport.request import with_accept
 from .forecast import forecast_lines
 from .plan import time_limit
 from .rerun import call_options, rerun_command
@@ -139,7 +140,7 @@ def make_client(endpoint: Endpoint, settings: Settings) -> Client:
     """
     A client for an endpoint, with the rate limit of the settings.
     """
-    client = Client(endpoint.target, settings.deadline, route=endpoint.route, fields=endpoint.fields)
+    client = Client(endpoint.target, settings.deadline, route=endpoint.route, fields=with_accept(endpoint.fields))
     client.rate_limiter = _rate_limiter(settings, is_remote=not client.on_loopback)
     return client
 

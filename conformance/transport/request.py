@@ -18,6 +18,17 @@ from chainproof.results.shell_words import Secret, variable_secret, writing_comm
 
 JSON_TYPE = ("Content-Type", "application/json")
 
+_ACCEPT_JSON = ("Accept", "application/json")
+"""With exactly this field, the service gathers the output of a chain that streams into one JSON text."""
+
+
+def with_accept(fields: tuple[HeaderField, ...]) -> tuple[HeaderField, ...]:
+    """
+    The header fields of every request: those of the user, and an Accept unless the user gave one.
+    """
+    has_accept = any(name.lower() == "accept" for name, _ in fields)
+    return fields if has_accept else (*fields, _ACCEPT_JSON)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CheckRequest:

@@ -126,6 +126,20 @@ def test_invalid_answer_violates_exactly_one_clause(answer: Answer, clause: Clau
     assert broken_clauses(answer) == [clause]
 
 
+@pytest.mark.parametrize("contract", [Contract.DOCUMENTED, Contract.OBSERVED])
+def test_documented_stream_is_no_violation(contract: Contract) -> None:
+    """
+    The strict contract has JSON outputs only, and the violation says that the chain streams. Event streams are documented
+    nowhere.
+    """
+    stream = replace(OUTPUT, headers=(("Content-Type", "application/octet-stream"), REQUEST_ID), body=b"Hel\xfflo")
+    events = replace(stream, headers=(("Content-Type", "text/event-stream"), REQUEST_ID))
+
+    assert () == violations(stream, contract)
+    assert ["the chain streams its output"] == [found.actual.rpartition(": ")[2] for found in violations(stream)]
+    assert [clauses.OUTPUT_MEDIA_TYPE] == [found.clause for found in violations(events, contract)]
+
+
 def test_every_single_answer_clause_is_tested() -> None:
     """
     The table of invalid answers has a row for every clause.
