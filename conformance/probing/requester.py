@@ -95,6 +95,20 @@ class DefaultBody(Enum):
 DEFAULT_BODY = DefaultBody.DEFAULT_BODY
 
 
+def _terms(key: ApiKey, settings: Settings, chain_schema: ChainSchema) -> Terms:
+    """
+    What is known about the target before the first request.
+    """
+    return Terms(
+        key=key,
+        contract=settings.contract,
+        echo=settings.echo,
+        input_schema=chain_schema.input_schema,
+        output_schema=chain_schema.output_schema,
+        user_check=chain_schema.user_check,
+    )
+
+
 class Requester:
     """
     What a check gets: one target, and methods to send it requests whose answers are judged.
@@ -116,14 +130,7 @@ class Requester:
         self.settings = settings
         self.seed: int = settings.seed
         self.key = key
-        self.terms = Terms(
-            key=key,
-            contract=settings.contract,
-            echo=settings.echo,
-            input_schema=chain_schema.input_schema,
-            output_schema=chain_schema.output_schema,
-            user_check=chain_schema.user_check,
-        )
+        self.terms = _terms(key, settings, chain_schema)
         self.inputs = initial_inputs(
             minimal_input=chain_schema.minimal_input,
             payloads=chain_schema.payloads,
