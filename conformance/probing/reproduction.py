@@ -5,6 +5,7 @@ Finds for each finding a command that shows it again: one request if that is eno
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 
 from chainproof.clock import Seconds
 from chainproof.contract import clauses
@@ -29,6 +30,9 @@ _MAX_TIMEOUT: Seconds = 2.0
 _STATUS = re.compile(r"status (\d{3})(?: to an? .*| `\w+`)?")
 """What was found, if it is a status that anybody can see."""
 
+REQUEST_ID_CHECKS = "identity- or repeated_requests"
+"""Selects the checks that test whether request ids are unique."""
+
 _NO_ANSWER = re.compile(r"no answer|none within .*|the connection was closed without an answer")
 
 _NOT_SHOWN_BY_ONE_ANSWER = frozenset({clauses.REQUEST_ID_UNIQUE, clauses.REQUEST_ISOLATION, clauses.OVERLOAD})
@@ -38,10 +42,12 @@ _SAME_SIGN = frozenset({clauses.ECHO_EXACT, clauses.ANSWER_MATCHES_REQUEST})
 """Clauses between which an answer alone does not decide."""
 
 
-def reproduce_findings(requester: Requester, checks: tuple[str, ...], rerun: str) -> None:
+def reproduce_findings(
+    requester: Requester, checks: tuple[str, ...], check_id: str, rerun: Callable[[str], str]
+) -> None:
     """
-    Try the requests of the findings that *checks* saw first, and replace the command of a finding by *rerun* if its
-    request alone does not show the violation.
+    Try the requests of the findings that *checks* saw first. If a request alone does not show its violation, the command
+    of the finding becomes the one that *rerun* gives for the check's id.
     """
     ledger = requester.ledger
     for key, violation, evidence in ledger.untried(*checks):
@@ -50,7 +56,10 @@ def reproduce_findings(requester: Requester, checks: tuple[str, ...], rerun: str
         except CheckSkipped:
             return  # nothing more may be sent
         has_command = bool(reproduction_command(evidence.request, requester.target))
-        ledger.set_tried(key, None if shown and has_command else f"{rerun}  # one request alone does not show it")
+        # Equal ids may be far apart, and seen by any check.
+        selection = REQUEST_ID_CHECKS if violation.clause is clauses.REQUEST_ID_UNIQUE else check_id
+        text = f"{rerun(selection)}  # one request alone does not show it"
+        ledger.set_tried(key, None if shown and has_command else text)
 
 
 def _shows(requester: Requester, violation: Violation, evidence: Evidence) -> bool:

@@ -133,7 +133,7 @@ def run_check(conformance_run: ConformanceRun, check: Check, all_checks: Sequenc
     schedule, runner = conformance_run.schedule, conformance_run.runner
     progress = schedule.progress(check) if schedule is not None else runner.run(check)
     conformance_run.progress[check.id] = progress
-    reproduce_findings(conformance_run.requester, (check.title, FIRST_REQUESTS), conformance_run.rerun(check.id))
+    reproduce_findings(conformance_run.requester, (check.title, FIRST_REQUESTS), check.id, conformance_run.rerun)
     return progress
 
 

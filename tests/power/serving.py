@@ -8,6 +8,7 @@ import asyncio
 import threading
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 
 import pytest
 
@@ -19,7 +20,7 @@ from chainproof.conformance.options import Depth, Settings
 from chainproof.conformance.probing.input_discovery import discover_inputs
 from chainproof.conformance.probing.reproduction import reproduce_findings
 from chainproof.conformance.probing.requester import Requester
-from chainproof.conformance.runner.rerun import rerun_command
+from chainproof.conformance.runner.rerun import call_options, rerun_command
 from chainproof.conformance.transport.check_skipped import CheckSkipped
 from chainproof.conformance.transport.client import Client
 from chainproof.contract.clauses import Clause
@@ -84,8 +85,8 @@ class StoppingLedger(Ledger):
     A ledger that ends the run with the first violation of the wanted clause.
     """
 
-    def __init__(self, target: Target, seed: int, wanted: str | None) -> None:
-        super().__init__(None, target, seed)
+    def __init__(self, target: Target, seed: int, wanted: str | None, call_options: tuple[str, ...] = ()) -> None:
+        super().__init__(None, target, seed, call_options=call_options)
         self._wanted = wanted
 
     def record(self, exercised: Iterable[Clause], violations: Iterable[Violation], evidence: Evidence) -> None:
@@ -126,7 +127,7 @@ def run_checks(
         duration=duration,
     )
     client = Client(parse_target(url, loopback=True), settings.deadline, route=Route(connect_to=connect_to))
-    ledger = StoppingLedger(client.target, seed, wanted)
+    ledger = StoppingLedger(client.target, seed, wanted, call_options(settings))
     requester = Requester(
         client,
         ledger,
@@ -148,8 +149,8 @@ def run_checks(
                 break
             finally:
                 if reproduce:
-                    rerun = rerun_command(check.id, settings, client.target, embedded=False)
-                    reproduce_findings(requester, (check.name, ""), rerun)
+                    rerun = partial(rerun_command, settings=settings, target=client.target, embedded=False)
+                    reproduce_findings(requester, (check.name, ""), check.id, rerun)
     finally:
         client.close()
     return ledger.findings
