@@ -13,7 +13,7 @@ from chainproof.contract.target import Target
 from chainproof.endpoint import Endpoint, start_emulator
 from chainproof.errors import UsageError
 from chainproof.judgement.verdict import ExitCode
-from chainproof.options import CONTRACT_OPTION, Option, duration, folder
+from chainproof.options import CONTRACT_OPTION, Option, duration, folder, integer, number
 from chainproof.processes import ProcessExit, chainproof_command, run_process
 from chainproof.results.folder import DEFAULT_ROOT, MANIFEST, check_writable, default_run_path, utc_timestamp
 from chainproof.workload.workload import Workload
@@ -22,7 +22,7 @@ OBJECTIVES = ("p95 response_time < 800ms", "error_rate < 10%")
 """Objectives that the flaky scenario meets: most requests are fast, and a few fail."""
 
 OPTIONS = (
-    Option(name="--rate", parse=float, metavar="R", default=100.0, help="requests per second of the load test"),
+    Option(name="--rate", parse=number, metavar="R", default=100.0, help="requests per second of the load test"),
     Option(
         name="--duration",
         parse=duration,
@@ -31,7 +31,7 @@ OPTIONS = (
         default_text="20s",
         help="how long the load test starts requests",
     ),
-    Option(name="--seed", parse=int, metavar="N", default=1, help="seed of all random values"),
+    Option(name="--seed", parse=integer, metavar="N", default=1, help="seed of all random values"),
     Option(name="--out", parse=folder, metavar="DIR", help="folder for both run folders and the report"),
     CONTRACT_OPTION,
 )
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str]) -> int:
         with start_emulator("flaky", options=_shared(options)) as endpoint:
             exits.append(_load(endpoint, out, options))
     print("\n3/3  Report: both runs on one HTML page.", flush=True)
-    exits.append(_report(out))
+    exits.append(_report(out, interrupted=any(each.interrupted for each in exits)))
     if any(each.interrupted for each in exits):
         return ExitCode.INTERRUPTED
     return next((each.code for each in exits if each.code != ExitCode.PASS), ExitCode.PASS)
@@ -104,11 +104,14 @@ def _load(endpoint: Endpoint, out: Path, options: argparse.Namespace) -> Process
     )
 
 
-def _report(out: Path) -> ProcessExit:
+def _report(out: Path, *, interrupted: bool) -> ProcessExit:
     """
-    The report on the runs that were made; its path is the last line of output.
+    The report on the runs that were made; its path is the last line of output. Raises KeyboardInterrupt if none was made
+    because the demonstration was *interrupted*.
     """
     runs = [str(out / name) for name in ("conformance", "load") if (out / name / MANIFEST).exists()]
+    if not runs and interrupted:
+        raise KeyboardInterrupt
     if not runs:
         raise UsageError("no run was made, so there is nothing to report; see above")
     page = out / "report.html"

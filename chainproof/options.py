@@ -197,6 +197,29 @@ def count(text: str) -> int:
     return int(text)
 
 
+def number(text: str) -> float:
+    """
+    A finite number.
+    """
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise argparse.ArgumentTypeError(f"expected a number, found {text!r}")
+    return value
+
+
+def integer(text: str) -> int:
+    """
+    A whole number.
+    """
+    try:
+        return int(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"expected a whole number, found {text!r}") from None
+
+
 def positive_number(text: str) -> float:
     """
     A finite number above 0.

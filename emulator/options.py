@@ -8,7 +8,7 @@ import argparse
 from pathlib import Path
 
 from chainproof.contract.credentials import EMULATOR_KEY
-from chainproof.options import CONTRACT_OPTION, Option, count
+from chainproof.options import CONTRACT_OPTION, Option, count, integer
 
 
 def port(text: str) -> int:
@@ -26,7 +26,7 @@ OPTIONS: tuple[Option, ...] = (
     Option(name="--port", parse=port, metavar="PORT", default=0, default_text="a free port", help="port to listen on"),
     Option(
         name="--seed",
-        parse=int,
+        parse=integer,
         default=0,
         metavar="N",
         help="seed for outcomes and service times; the same seed repeats them for the n-th request",

@@ -135,7 +135,7 @@ def _judge(folder: Path, code: int, *, interrupted: bool) -> int:
     if not (folder / MANIFEST).exists():
         return _without_run(code, interrupted=interrupted)
     verdict = _summary_verdict(folder)
-    print(folder, flush=True)
+    print(f"run folder: {folder}", flush=True)
     if code in (ExitCode.PASS, ExitCode.INVALID):
         return verdict
     if code == ExitCode.INTERRUPTED:

@@ -22,6 +22,8 @@ from chainproof.options import (
     add_options,
     count,
     duration,
+    integer,
+    number,
     positive_number,
 )
 from chainproof.target_options import TargetOptions, parse_target_options
@@ -124,7 +126,7 @@ _WORKLOAD_OPTIONS = (
     ),
     Option(
         name="--seed",
-        parse=int,
+        parse=integer,
         metavar="N",
         default=0,
         help="seed of the arrival times and the payloads",
@@ -133,7 +135,7 @@ _WORKLOAD_OPTIONS = (
 )
 
 _MODEL_OPTIONS = (
-    Option(name="--rate", parse=float, metavar="R", help="planned requests per second", group=_OPEN),
+    Option(name="--rate", parse=number, metavar="R", help="planned requests per second", group=_OPEN),
     Option(
         name="--arrivals",
         choices=tuple(ARRIVAL_PROCESSES),
@@ -142,7 +144,7 @@ _MODEL_OPTIONS = (
     ),
     Option(
         name="--variation",
-        parse=float,
+        parse=number,
         metavar="V",
         help="for gamma arrivals: coefficient of variation of the time between requests; 1 is Poisson, more is burstier",
         group=_OPEN,
@@ -171,7 +173,7 @@ _MODEL_OPTIONS = (
     ),
     Option(
         name="--max-in-flight",
-        parse=int,
+        parse=integer,
         metavar="N",
         help="limit of in-flight requests; a request beyond it waits until its deadline, then it counts as not sent",
         group=_OPEN,
@@ -179,7 +181,7 @@ _MODEL_OPTIONS = (
     Option(
         name="--users",
         dest="num_users",
-        parse=int,
+        parse=integer,
         metavar="N",
         help="number of users",
         group=_CLOSED,

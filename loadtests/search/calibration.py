@@ -116,7 +116,7 @@ def run_calibration(options: argparse.Namespace) -> int:
     summary = "; ".join(" ".join(line.split()) for line in calibration.sentences)  # without the terminal's padding
     probes.write(SearchResult(rate=ceiling, missed_at=result.missed_at), summary)
     print("\n".join([*probe_table(probes.probes), "", *(f"  {line}" for line in calibration.sentences), ""]))
-    print(folder, flush=True)
+    print(f"run folder: {folder}", flush=True)
     return ExitCode.PASS if ceiling is not None else ExitCode.INVALID
 
 

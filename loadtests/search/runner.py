@@ -120,11 +120,11 @@ def run_search(
         probes.write(None, str(aborted))
         print("\n".join(probe_table(probes.probes)))
         print(f"chainproof loadtests: {aborted}", file=sys.stderr)
-        print(folder, flush=True)
+        print(f"run folder: {folder}", flush=True)
         return aborted.code
     probes.write(result, result.sentence)
     print("\n".join([*probe_table(probes.probes), "", f"  {result.sentence}", ""]))
-    print(folder, flush=True)
+    print(f"run folder: {folder}", flush=True)
     return result.exit_code
 
 

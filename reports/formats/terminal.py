@@ -4,6 +4,7 @@ The report for a terminal: verdict first, at most 100 columns wide, coloured onl
 
 from __future__ import annotations
 
+import re
 import textwrap
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -273,7 +274,7 @@ def _clauses(summary: ConformanceSummary) -> list[str]:
             lines.append(f"    {row.state.value:<7} {row.clause.level.value:<8}  {row.clause.id}")
         elif row.acceptance is not None:
             lines.append(
-                f"    waived  {row.clause.level.value:<8}  {row.clause.id}  {clauses.accepted(row.acceptance)}"
+                f"    {row.clause.level.value:<8}  {row.clause.id}  violated, {clauses.waived(row.acceptance)}"
             )
     return lines
 
@@ -344,10 +345,18 @@ def _labelled(name: str, value: str) -> list[str]:
     return _wrapped(value, f"      {name:<12}", " " * 18)
 
 
+_COMMENT = re.compile(r"  # ([^'\"]+)$")
+"""The comment at the end of a command."""
+
+
 def _shell_line(line: str) -> list[str]:
     """
-    A curl command broken between its words, so that it can be copied; a word longer than a line is not broken.
+    A command broken between its words, so that it can be copied; a word longer than a line is not broken. Its comment is a
+    line of its own: a backslash does not continue a comment.
     """
+    comment = _COMMENT.search(line)
+    if comment is not None:
+        return [f"      # {comment[1]}", *_shell_line(line[: comment.start()])]
     lines: list[str] = []
     for word in evidence.shell_words(line):
         if lines and len(lines[-1]) + len(word) + 3 <= WIDTH:

@@ -12,7 +12,7 @@ from .quantities import NOTHING, count
 
 def state(row: ClauseRow) -> str:
     """
-    The state of a clause; for a waived one, until when.
+    The state of a clause; for one whose violations were accepted, until when.
     """
     return row.state.value if row.acceptance is None else waived(row.acceptance)
 
@@ -21,7 +21,7 @@ def waived(acceptance: Acceptance) -> str:
     """
     The label of an accepted violation.
     """
-    return f"waived ({accepted(acceptance)})"
+    return f"{accepted(acceptance)} with --accept"
 
 
 def accepted(acceptance: Acceptance) -> str:

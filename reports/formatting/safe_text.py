@@ -26,7 +26,7 @@ def shorten(text: str, max_length: int) -> str:
     """
     if len(text) <= max_length:
         return text
-    note = f" … ({len(text)} characters)"
+    note = f" … (cut: {len(text)} characters in all)"
     return text[: max(max_length - len(note), 0)] + note
 
 

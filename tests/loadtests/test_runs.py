@@ -151,7 +151,7 @@ def test_a_faulty_target_loses_no_request(run_server: RunServer, launch: Launch)
         found.clause: found.count for found in done.run.findings if found.clause != "request-id-present"
     }
     assert {"answered"} == {e.transport for e in done.run.exemplars if e.request_id}
-    assert str(done.folder) == done.output.splitlines()[-1]
+    assert f"run folder: {done.folder}" == done.output.splitlines()[-1]
 
 
 def test_a_stalled_target_does_not_slow_the_open_model(run_server: RunServer, launch: Launch) -> None:

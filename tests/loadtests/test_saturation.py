@@ -287,7 +287,7 @@ def test_the_knee_of_the_throttled_scenario_is_found(tmp_path: Path) -> None:
         assert f"{probe['rate']:.4g}/s" in done.stdout
         assert run.end is not None
         assert probe["rate"] == pytest.approx(run.manifest.settings["rate_per_s"])
-    assert str(tmp_path / "search") == done.stdout.splitlines()[-1]
+    assert f"run folder: {tmp_path / 'search'}" == done.stdout.splitlines()[-1]
     assert len({read_run(tmp_path / "search" / probe["folder"]).manifest.seed for probe in found["probes"]}) == len(
         found["probes"]
     )

@@ -253,7 +253,7 @@ def test_a_run_is_started_changed_and_stopped_in_the_browser(  # noqa: PLR0915  
         evaluate(tab, "document.querySelector('[name=keepBodies]').click()")
         fill(tab, "rate", "fast")
         click(tab, "Start")
-        await_text(tab, "invalid float value")
+        await_text(tab, "expected a number")
         screenshot(tab, "3-mistake")
 
         assert [] == ui.runs

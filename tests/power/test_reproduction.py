@@ -34,7 +34,7 @@ from .test_matrix import checks_for
 SAMPLE = (
     "key-truncated",  # curl, with a key that the shell derives
     "id-missing",  # curl, judged by the answer's fields
-    "never-answers-large",
+    "no-length-and-no-close",  # a missed deadline
     "key-in-body",  # the key outside the header
     "accepts-nan",
     "length-in-characters",  # bytes after the answer
@@ -55,7 +55,7 @@ _SAME_SIGN = frozenset({"echo-exact", "answer-matches-request"})
 
 def names() -> list[str]:
     """The faults to try."""
-    return list(FAULTS) if os.environ.get("CHAINPROOF_SAMPLE") == "all" else [name for name in SAMPLE if name in FAULTS]
+    return list(FAULTS if os.environ.get("CHAINPROOF_SAMPLE") == "all" else SAMPLE)
 
 
 def run_line(line: str, folder: Path) -> tuple[int, str]:

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from chainproof.contract.credentials import ApiKey
 from chainproof.reports.formats import terminal
 from chainproof.reports.formatting import quantities, safe_text
-from chainproof.results.curl import curl_line
+from chainproof.results.curl import request_command
+from chainproof.results.shell_words import variable_secret
 
 from .sample_reports import SAMPLES, reports_of
 
@@ -67,10 +67,22 @@ def test_a_wrapped_curl_command_is_the_same_command(headers, body):
     """
     A curl command on several lines has the same words for a shell.
     """
-    line = curl_line(method="POST", url="https://a.example/x?y=1", headers=headers, body=body, key=ApiKey("secret"))
+    url, secret = "https://a.example/x?y=1", variable_secret("secret", "KEY")
+    line = request_command(method="POST", url=url, headers=headers, body=body, secret=secret)
     shown = "\n".join(terminal._shell_line(line))
 
     assert shlex.split(line, comments=False) == shlex.split(shown.replace("\\\n", " "), comments=False)
+
+
+def test_the_comment_of_a_wrapped_command_is_a_line_of_its_own():
+    """
+    A backslash at the end of a comment does not continue it, so the rest would be another command.
+    """
+    line = f"chainproof conformance -k {'x' * 40} --seed 1  # one request alone does not show it"
+
+    assert ["      # one request alone does not show it", f"      chainproof conformance -k {'x' * 40} --seed 1"] == (
+        terminal._shell_line(line)
+    )
 
 
 @given(st.text())
