@@ -31,6 +31,7 @@ class FindingData(TypedDict):
     check: NotRequired[str]
     cases: NotRequired[list[str]]
     more_cases: NotRequired[bool]
+    checks: NotRequired[int]
     answer_body: NotRequired[StoredBodyData]
     """Only with --keep-bodies."""
 
@@ -81,6 +82,8 @@ class Finding:
     """Labels of the first few requests that showed it."""
     more_cases: bool = False
     """Whether other requests showed it too."""
+    checks: int = 1
+    """How many checks saw it."""
     answer_body: StoredBody | None = None
     """Body of the answer to the reproduced request; None without --keep-bodies or without an answer."""
 
@@ -112,6 +115,8 @@ class Finding:
             data["cases"] = list(self.cases)
         if self.more_cases:
             data["more_cases"] = True
+        if self.checks > 1:
+            data["checks"] = self.checks
         if self.answer_body is not None:
             data["answer_body"] = self.answer_body.to_json()
         return data

@@ -267,6 +267,8 @@ class Ledger:
                 request_id=smaller.request_id,
                 answer_body=smaller.answer_body,
             )
+        if self._by_check[evidence.check, key] == 1:
+            known = replace(known, checks=known.checks + 1)
         self._findings[key] = known.with_added_count()
 
     @staticmethod

@@ -12,6 +12,7 @@ def finding_text(found: Finding) -> str:
     Clause, expected and actual, source with quotation, and how to reproduce it.
     """
     times = "once" if found.count == 1 else f"{found.count} times"
+    times += f" by {found.checks} checks" * (found.checks > 1)
     lines = [
         f"{found.clause} ({found.level}): expected {found.expected}, found {found.actual}; seen {times}",
         f"  {found.source}: {found.quotation}",

@@ -321,6 +321,7 @@ def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
     One finding: clause, evidence, and a command to reproduce it.
     """
     head = f"{safe_text.escape_unprintable(finding.level)}  {safe_text.escape_unprintable(finding.clause)}  × {quantities.count(finding.count)}"
+    head += f" in {finding.checks} checks" * (finding.checks > 1)
     accepting = acceptance(summary, finding)
     if accepting is not None:
         head += f"  {clauses.waived(accepting)}"

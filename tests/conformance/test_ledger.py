@@ -51,3 +51,17 @@ def test_missing_authentication_does_not_count_as_verified_keys(run_suite: RunSu
     assert (
         "authentication-required is violated, so this cannot be judged" == ledger.coverage.not_exercised["key-verified"]
     )
+
+
+def test_one_cause_is_one_finding_with_the_number_of_checks_that_saw_it() -> None:
+    """
+    However many checks it affects, a uniform wrong status is one finding; each check counts once.
+    """
+    ledger = Ledger(None, parse_target("http://127.0.0.1:1"), 1)
+    violation = Violation(clause=clauses.STATUS, expected="a documented one", actual="422")
+    for check in ("first", "second", "first", "third", "third"):
+        ledger.record([clauses.STATUS], [violation], Evidence(request=CheckRequest(label="x"), check=check))
+    (finding,) = ledger.findings
+
+    assert (finding.checks, finding.count, finding.check) == (3, 5, "first")
+    assert Finding.from_json(finding.to_json()) == finding
