@@ -1,7 +1,7 @@
 """
 Measure which faults are detected, and which correct endpoints cause false alarms.
 
-`python benchmarks/power.py [--stock] [--seeds N]` runs `chainproof conformance` at standard depth against every fault of
+`python benchmarks/power.py [--chain] [--stock] [--seeds N]` runs `chainproof conformance` at standard depth against every fault of
 the emulator. With --stock it also runs `schemathesis run` with all checks. With --seeds N it tests the correct emulator
 and its unusual but legal variants with N seeds each. Results are stored in runs/power.jsonl and not measured again, so an
 interrupted run can be continued. Each run writes docs/power.md. Everything runs on loopback.
@@ -36,6 +36,8 @@ ROOT = Path(__file__).parents[1]
 RECORDS = ROOT / "runs" / "power.jsonl"
 PAGE = ROOT / "docs" / "power.md"
 SPEC = ROOT / "chainproof" / "contract" / "openapi.yaml"
+ORDERS = f"{ROOT / 'tests' / 'typed_chain' / 'orders.py'}:Orders"
+"""A chain with required arguments of several types, which does not return its input."""
 SEED = 1
 TIMEOUT_S = 300.0
 """A command that takes longer is ended and counts as having found nothing."""
@@ -49,7 +51,7 @@ class Record:
     """
 
     side: str
-    """ours, stock, variant or contract."""
+    """ours, chain (the same fault seen through a typed chain), stock, variant or contract."""
     name: str
     seed: int
     code: int
@@ -126,6 +128,11 @@ def _options() -> argparse.ArgumentParser:
         "--faults", metavar="NAME,NAME", help="only these faults; do not write the page (default: all)"
     )
     options.add_argument("--stock", action="store_true", help="also run stock Schemathesis")
+    options.add_argument(
+        "--chain",
+        action="store_true",
+        help="also test each fault through a chain with required arguments, without --echo",
+    )
     options.add_argument("--only-stock", action="store_true", help="run only stock Schemathesis")
     options.add_argument(
         "--seeds",
@@ -151,6 +158,8 @@ def _measurements(names: Iterable[str], options: argparse.Namespace) -> Iterable
                 ("ours", name, SEED),
                 partial(_run_chainproof, "ours", name, SEED, ("--fault", name), FAULTS[name].needs_options),
             )
+        if options.chain and not FAULTS[name].needs_echo:
+            yield ("chain", name, SEED), partial(_run_through_chain, name)
         if options.stock or options.only_stock:
             yield ("stock", name, SEED), partial(_run_schemathesis, name)
     for seed in range(1, options.seeds + 1):
@@ -174,13 +183,31 @@ def _stored_records() -> Iterable[Record]:
         yield Record(**{**data, "found": tuple(data["found"])})
 
 
-def _run_chainproof(side: str, name: str, seed: int, emulator_options: Sequence[str], options: Sequence[str]) -> Record:
+def _run_through_chain(name: str) -> Record:
+    """
+    The result of `chainproof conformance` with the schemas of a typed chain, against a faulty emulator that calls it.
+    """
+    known = ("--input-schema", ORDERS, "--output-schema", ORDERS)
+    options = (*known, *FAULTS[name].needs_options)
+    return _run_chainproof("chain", name, SEED, ("--fault", name, "--chain", ORDERS), options, echo=False)
+
+
+def _run_chainproof(
+    side: str, name: str, seed: int, emulator_options: Sequence[str], options: Sequence[str], *, echo: bool = True
+) -> Record:
     """
     The result of `chainproof conformance` against an emulator.
     """
     with start_emulator(options=emulator_options) as endpoint, tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "run"
-        target = ("--target", endpoint.target.origin, "--depth", "standard", "--steerable", "--echo")
+        target = (
+            "--target",
+            endpoint.target.origin,
+            "--depth",
+            "standard",
+            "--steerable",
+            *(("--echo",) if echo else ()),
+        )
         slow = Path(folder) / "slow.json"
         slow.write_bytes(b'{"slow":true,"text":"an input that takes long"}')
         options = [value for each in options for value in ((each, str(slow)) if each == "--slow-payload" else (each,))]
@@ -245,6 +272,7 @@ def page(records: Iterable[Record]) -> str:
     known = {record.key: record for record in records}
     ours = {name: known[key] for name in FAULTS if (key := ("ours", name, SEED)) in known}
     stock = {name: known[key] for name in FAULTS if (key := ("stock", name, SEED)) in known}
+    chain = {name: known[key] for name in FAULTS if (key := ("chain", name, SEED)) in known}
     correct = [record for record in known.values() if record.side in ("contract", "variant")]
     return "\n".join(
         [
@@ -253,6 +281,7 @@ def page(records: Iterable[Record]) -> str:
             "<!-- Written by benchmarks/power.py. -->",
             "",
             *_summary(ours, stock, correct),
+            *_chain_summary(chain),
             "",
             "## Faults",
             "",
@@ -260,9 +289,9 @@ def page(records: Iterable[Record]) -> str:
             "",
             f"<details><summary>All {len(FAULTS)} faults</summary>",
             "",
-            "| fault | stage | description | violates | chainproof | other clauses | stock Schemathesis |",
-            "|---|---|---|---|---|---|---|",
-            *(_row(FAULTS[name], ours.get(name), stock.get(name)) for name in FAULTS),
+            "| fault | stage | description | violates | chainproof | other clauses | through a typed chain | stock Schemathesis |",
+            "|---|---|---|---|---|---|---|---|",
+            *(_row(FAULTS[name], ours.get(name), chain.get(name), stock.get(name)) for name in FAULTS),
             "",
             "</details>",
             "",
@@ -296,7 +325,32 @@ def _summary(ours: dict[str, Record], stock: dict[str, Record], correct: list[Re
     return [*lines, "", f"Measured by {commands}, seed {SEED}, with {versions}, Python {python}, {when}."]
 
 
-def _row(fault: Fault, ours: Record | None, stock: Record | None) -> str:
+def _chain_summary(chain: dict[str, Record]) -> list[str]:
+    """
+    How many faults are found through a typed chain, of those that do not need an echo.
+    """
+    if not chain:
+        return []
+    found = sum(record.code == 1 for record in chain.values())
+    missed = ", ".join(f"`{name}`" for name, record in chain.items() if record.code != 1) or "none"
+    needing = sum(fault.needs_echo for fault in FAULTS.values())
+    text = (
+        f"Through a chain with required arguments, with its schemas and without `--echo`: {found} of {len(chain)} faults "
+        f"detected. Missed: {missed}. {needing} faults need an echo: they change an output into another valid one."
+    )
+    return ["", text]
+
+
+def _result(fault: Fault, record: Record | None) -> str:
+    """
+    Whether a fault was found, and by its own clause.
+    """
+    if record is None:
+        return ""
+    return "named" if fault.violates.id in record.found else "detected" if record.code == 1 else "**missed**"
+
+
+def _row(fault: Fault, ours: Record | None, chain: Record | None, stock: Record | None) -> str:
     """
     The table row of a fault.
     """
@@ -305,14 +359,9 @@ def _row(fault: Fault, ours: Record | None, stock: Record | None) -> str:
         fault.stage,
         fault.description,
         f"`{fault.violates.id}`",
-        ""
-        if ours is None
-        else "named"
-        if fault.violates.id in ours.found
-        else "detected"
-        if ours.code == 1
-        else "**missed**",
+        _result(fault, ours),
         "" if ours is None else ", ".join(f"`{each}`" for each in ours.found if each != fault.violates.id),
+        "needs an echo" if fault.needs_echo else _result(fault, chain),
         "" if stock is None else "; ".join(stock.found) if stock.code == 1 else "—",
     )
     return f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in cells)} |"
