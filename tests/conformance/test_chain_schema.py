@@ -147,6 +147,22 @@ def test_accepting_more_than_the_schema_is_not_a_violation(run_suite: RunSuite) 
     assert [] == run_typed_suite(run_suite, lenient, checks=HANDWRITTEN_CHECKS).lines
 
 
+def test_a_failure_on_a_near_miss_is_found(run_suite: RunSuite) -> None:
+    """
+    A chain that answers 500 where a required argument is missing violates `status`, and the finding names the argument.
+    """
+
+    def server(request: EndpointRequest) -> EndpointAnswer:
+        answer = greeting(request)
+        return error(500, None) if answer.status == 400 and b'"names"' not in request.body else answer
+
+    name = "implementation_defined_json_gets_a_documented_answer"
+    result = run_typed_suite(run_suite, server, checks=[check for check in ALL_CHECKS if check.name == name])
+
+    assert {"status"} == result.clauses, result.lines
+    assert "no `names`, which is required" in repr(result.findings)
+
+
 def test_other_requests_carry_a_valid_input(run_suite: RunSuite) -> None:
     """
     Requests with a wrong key, method or path carry a valid input, so that only this error can be the cause.
