@@ -7,6 +7,7 @@ clause, and expects that the violation is gone.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from chainproof.contract import clauses, http_clauses
@@ -26,6 +27,8 @@ class Remedy:
     """The cause and the change, in one or two sentences."""
     code: str = ""
     """Code or configuration to add; empty if the text says it all."""
+    statuses: tuple[int, ...] = ()
+    """Statuses of the answers that it changes; empty if the status does not matter."""
 
 
 _DOCUMENTED_STATUS = (
@@ -48,6 +51,7 @@ FASTAPI: tuple[Remedy, ...] = (
     Remedy(
         clauses=_DOCUMENTED_STATUS,
         framework="FastAPI",
+        statuses=(422,),
         text="FastAPI answers an invalid input 422. Answer it 400.",
         code="""\
 from fastapi.exceptions import RequestValidationError
@@ -109,6 +113,7 @@ app.router.route_class = StrictRoute
     Remedy(
         clauses=(clauses.STATUS, clauses.NO_INTERNALS, *_ERROR_FORM),
         framework="FastAPI",
+        statuses=(500,),
         text="An exception of the chain is answered 500 in plain text. Answer it 502 in JSON.",
         code="""\
 from fastapi.responses import JSONResponse
@@ -144,6 +149,7 @@ FLASK: tuple[Remedy, ...] = (
     Remedy(
         clauses=(clauses.STATUS, *_ERROR_FORM),
         framework="Flask",
+        statuses=(400, 413, 415, 422, 500),
         text="Flask answers errors in HTML, with statuses such as 413 and 415. Answer them in JSON, with documented statuses.",
         code="""\
 from flask import json
@@ -216,6 +222,7 @@ EXPRESS: tuple[Remedy, ...] = (
     Remedy(
         clauses=(clauses.OBJECT_ACCEPTED, clauses.STATUS),
         framework="Express",
+        statuses=(413,),
         text="express.json() rejects bodies above 100 kB. Raise the limit.",
         code="""\
 app.use(express.json({ limit: "100mb" }));
@@ -224,6 +231,7 @@ app.use(express.json({ limit: "100mb" }));
     Remedy(
         clauses=(clauses.STATUS, clauses.NO_INTERNALS, *_ERROR_FORM, *_DOCUMENTED_STATUS[1:]),
         framework="Express",
+        statuses=(400, 413, 415, 500),
         text="Express answers errors in HTML, with a stack trace unless NODE_ENV is production. Add an error handler after "
         "all routes.",
         code="""\
@@ -257,6 +265,7 @@ NGINX: tuple[Remedy, ...] = (
     Remedy(
         clauses=(clauses.OBJECT_ACCEPTED, clauses.STATUS),
         framework="nginx",
+        statuses=(413,),
         text="nginx answers bodies above 1 MB with 413. Raise the limit, in `http`, `server` or `location`.",
         code="""\
 client_max_body_size 100m;
@@ -265,6 +274,7 @@ client_max_body_size 100m;
     Remedy(
         clauses=(clauses.STATUS, *_ERROR_FORM),
         framework="nginx",
+        statuses=(400, 413, 414, 500, 502, 503, 504),
         text="nginx answers its own errors in HTML. Answer them in JSON, in `server`.",
         code="""\
 error_page 400 413 414 @rejected;
@@ -363,8 +373,14 @@ SERVERS: tuple[Remedy, ...] = (
 REMEDIES: tuple[Remedy, ...] = (*FASTAPI, *FLASK, *EXPRESS, *NGINX, *HAPROXY, *SERVERS)
 
 
-def remedies_for(clause_id: str) -> tuple[Remedy, ...]:
+def remedies_for(clause_id: str, actual: str = "") -> tuple[Remedy, ...]:
     """
-    The remedies of a clause, given by its id.
+    The remedies of a clause, given by its id. If *actual*, the text of a finding, names a status, only those for it.
     """
-    return tuple(remedy for remedy in REMEDIES if any(clause.id == clause_id for clause in remedy.clauses))
+    found = re.search(r"\bstatus (\d{3})\b", actual)
+    return tuple(
+        remedy
+        for remedy in REMEDIES
+        if any(clause.id == clause_id for clause in remedy.clauses)
+        and (found is None or not remedy.statuses or int(found[1]) in remedy.statuses)
+    )

@@ -334,7 +334,7 @@ def _finding(finding: Finding, summary: Summary, pen: Pen) -> list[str]:
         lines += _labelled("requests", safe_text.shorten(evidence.cases(finding), 400))
     if finding.request_id:
         lines += _labelled("request id", safe_text.shorten(safe_text.escape_unprintable(finding.request_id), 200))
-    for remedy in remedies_for(finding.clause):
+    for remedy in remedies_for(finding.clause, finding.actual):
         lines += _labelled("remedy", f"{remedy.framework}: {remedy.text}")
     return lines + _shell_line(safe_text.escape_unprintable(finding.reproduce))
 
